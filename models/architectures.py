@@ -1,0 +1,15 @@
+"""The architectures there are, each a set of sizes that builds its own pair of networks.
+
+Every architecture offers `generator(z_dim=…, image_shape=…)`, `discriminator(image_shape=…)` and `initialise(…)`.
+Add one: write its file beside these, and name it here.
+"""
+
+from typing import Annotated, TypeAlias
+
+from pydantic import Field
+
+from models.conv import Conv
+from models.goodfellow2014 import Goodfellow2014
+from models.mlp import MLP
+
+Architecture: TypeAlias = Annotated[MLP | Goodfellow2014 | Conv, Field(discriminator="name")]

@@ -1,0 +1,93 @@
+"""The errors of this room.
+
+LatentError                   latents that G cannot take
+DeviceError                   a device that this machine does not have
+ArchitectureError             sizes from which no network can be built
+ModelFolderError              a model folder that cannot be used; its kinds:
+├── ModelFolderNotFoundError      no such folder, or not a folder
+├── ModelNameError                the folder's name cannot stand in a URL
+├── ModelFileMissingError         a file that the format requires is not there
+├── ModelPathError                a file that leads out of the folder
+├── ModelTooLargeError            a file beyond its size limit
+├── ModelUnreadableError          model.safetensors is not a safetensors file, or a truncated one
+├── FormatVersionError            written by a newer format than this code reads
+├── ModelMetadataError            metadata missing or wrong
+├── TensorNamesError              tensors missing, or too many
+├── TensorShapeError              a tensor of another shape than the architecture's
+├── TensorDtypeError              a tensor of another dtype than float32
+├── TensorNotFiniteError          a tensor that holds NaN or infinity
+├── HistoryError                  history.json is not a history
+└── TimelineError                 a picture of the timeline that is not one
+"""
+
+
+class LatentError(ValueError):
+    """Latents of the wrong width, not finite, or drawn with arguments out of range."""
+
+
+class DeviceError(ValueError):
+    """A compute device that does not exist here."""
+
+
+class ArchitectureError(ValueError):
+    """Sizes from which a network cannot be built."""
+
+
+class ModelFolderError(Exception):
+    """A model folder that cannot be used. Its text says what was wrong, what was seen and what to do."""
+
+
+class ModelFolderNotFoundError(ModelFolderError):
+    """There is no folder at the path."""
+
+
+class ModelNameError(ModelFolderError):
+    """The folder's name cannot be a model's name."""
+
+
+class ModelFileMissingError(ModelFolderError):
+    """A file that the format requires is not in the folder."""
+
+
+class ModelPathError(ModelFolderError):
+    """A file in the folder is a link that leads out of it."""
+
+
+class ModelTooLargeError(ModelFolderError):
+    """A file is larger than the format allows."""
+
+
+class ModelUnreadableError(ModelFolderError):
+    """model.safetensors cannot be parsed: another format, or truncated."""
+
+
+class FormatVersionError(ModelFolderError):
+    """The folder's format version is not one that this code reads."""
+
+
+class ModelMetadataError(ModelFolderError):
+    """The metadata is missing, or a field of it is wrong."""
+
+
+class TensorNamesError(ModelFolderError):
+    """The tensors' names are not those of the architecture."""
+
+
+class TensorShapeError(ModelFolderError):
+    """A tensor's shape is not that of the architecture."""
+
+
+class TensorDtypeError(ModelFolderError):
+    """A tensor is not float32."""
+
+
+class TensorNotFiniteError(ModelFolderError):
+    """A tensor holds NaN or infinity."""
+
+
+class HistoryError(ModelFolderError):
+    """history.json is not a valid history."""
+
+
+class TimelineError(ModelFolderError):
+    """A file of the timeline has a wrong name or is not a PNG."""

@@ -1,0 +1,52 @@
+"""Files that are either whole or not there: written under a temporary name, synced, then renamed.
+
+A crash, a `kill -9` or a full disk at any moment leaves the old file or the new one, never a part.
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+TEMPORARY_SUFFIX = ".tmp"
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Replace the file at `path` by one that holds `data`, or leave it as it was.
+
+    Raises:
+        OSError: the disk is full, or the folder cannot be written; the temporary file is removed.
+    """
+    temporary = path.with_name(f".{path.name}{TEMPORARY_SUFFIX}")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def replace_folder(new: Path, path: Path) -> None:
+    """Move the finished folder `new` to `path`, in place of the folder that may be there.
+
+    A crash between the two renames leaves the old folder beside the new one as `.NAME.old.tmp`.
+    """
+    old = path.with_name(f".{path.name}.old{TEMPORARY_SUFFIX}")
+    shutil.rmtree(old, ignore_errors=True)
+    if path.exists():
+        path.rename(old)
+    new.rename(path)
+    sync_folder(path.parent)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def sync_folder(path: Path) -> None:
+    """Make the names in a folder durable, where the system has such a thing."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,292 @@
+"""The model folder: how a trained model travels from `training` to `app`, and to anyone else.
+
+    <name>/
+      model.safetensors   `generator.*` and `discriminator.*`, float32, and the metadata
+      history.json        one record an epoch
+      timeline/*.png      the same latents drawn at recorded epochs; the file's name is the epoch
+      CARD.md             a person's view
+
+A folder is hostile until it is checked: no pickle, sizes before reading, every name, shape and dtype before a tensor
+is used. Not checked: whether the pictures of the timeline decode, and whether G is any good.
+"""
+
+import hashlib
+import json
+import re
+import shutil
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import nn
+
+from models.errors import (
+    HistoryError,
+    ModelFileMissingError,
+    ModelFolderNotFoundError,
+    ModelNameError,
+    ModelPathError,
+    ModelTooLargeError,
+    ModelUnreadableError,
+    TensorDtypeError,
+    TensorNamesError,
+    TensorNotFiniteError,
+    TensorShapeError,
+    TimelineError,
+)
+from models.files import TEMPORARY_SUFFIX, replace_folder, sync_folder, write_atomically
+from models.history import History
+from models.metadata import Metadata, parse_metadata
+
+WEIGHTS_FILE = "model.safetensors"
+HISTORY_FILE = "history.json"
+TIMELINE_FOLDER = "timeline"
+CARD_FILE = "CARD.md"
+
+MAX_WEIGHTS_BYTES = 512 * 2**20
+MAX_HEADER_BYTES = 4 * 2**20
+MAX_TEXT_BYTES = 16 * 2**20
+MAX_PICTURE_BYTES = 16 * 2**20
+MAX_TIMELINE_PICTURES = 10_000
+
+NAME_PATTERN = r"[a-z0-9][a-z0-9._-]{0,63}"
+HASH_DIGITS = 12
+
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_HEADER_LENGTH = struct.Struct("<Q")
+
+
+@dataclass(frozen=True)
+class TimelineEntry:
+    """One picture of the timeline: the fixed latents, drawn by G after `epoch` epochs (0: untrained)."""
+
+    epoch: int
+    path: Path
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model folder that passed every check. The networks are in evaluation mode, on the CPU."""
+
+    name: str
+    path: Path
+    sha256: str
+    metadata: Metadata
+    generator: nn.Module
+    discriminator: nn.Module
+    history: History
+    timeline: tuple[TimelineEntry, ...]
+    card: str
+
+    @property
+    def hash12(self) -> str:
+        """The first 12 hexadecimal digits of the SHA-256 of model.safetensors: the version of the model."""
+        return self.sha256[:HASH_DIGITS]
+
+    @property
+    def reference(self) -> str:
+        """`name@hash`, the permanent name of exactly these weights."""
+        return f"{self.name}@{self.hash12}"
+
+
+def load_model(path: Path) -> LoadedModel:
+    """Read and check a model folder.
+
+    Raises:
+        ModelFolderError: one of its kinds (see `models.errors`) for each way in which the folder can be bad.
+    """
+    if not path.is_dir():
+        raise ModelFolderNotFoundError(f"{path} is not a folder")
+    name = path.resolve().name
+    if not re.fullmatch(NAME_PATTERN, name):
+        raise ModelNameError(f"the folder's name {name!r} cannot be a model's name; rename it to match {NAME_PATTERN}")
+    weights = _read(path, WEIGHTS_FILE, MAX_WEIGHTS_BYTES)
+    _check_header_length(weights)
+    metadata, generator, discriminator = _parse_weights(path / WEIGHTS_FILE)
+    return LoadedModel(
+        name=name,
+        path=path,
+        sha256=hashlib.sha256(weights).hexdigest(),
+        metadata=metadata,
+        generator=generator,
+        discriminator=discriminator,
+        history=_parse_history(_read(path, HISTORY_FILE, MAX_TEXT_BYTES)),
+        timeline=_list_timeline(path),
+        card=_read(path, CARD_FILE, MAX_TEXT_BYTES).decode("utf-8", errors="replace"),
+    )
+
+
+def write_model(
+    path: Path,
+    *,
+    metadata: Metadata,
+    generator: nn.Module,
+    discriminator: nn.Module,
+    history: History,
+    timeline: Mapping[int, bytes],
+    card: str,
+) -> None:
+    """Write a model folder, whole or not at all, in place of the one that may be there.
+
+    The bytes of model.safetensors depend on the metadata and the weights alone.
+
+    Args:
+        path: the folder; its name becomes the model's name.
+        metadata: what the model says of itself.
+        generator: G; its weights are written as they are.
+        discriminator: D, likewise.
+        history: one record an epoch.
+        timeline: PNG bytes by epoch.
+        card: Markdown.
+
+    Raises:
+        ModelNameError: the folder's name cannot be a model's name.
+        OSError: the disk is full or cannot be written; what was there stays.
+    """
+    if not re.fullmatch(NAME_PATTERN, path.name):
+        raise ModelNameError(f"{path.name!r} cannot be a model's name; choose one that matches {NAME_PATTERN}")
+    temporary = path.with_name(f".{path.name}{TEMPORARY_SUFFIX}")
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        (temporary / TIMELINE_FOLDER).mkdir(parents=True)
+        write_atomically(temporary / WEIGHTS_FILE, serialise_weights(metadata, generator, discriminator))
+        write_atomically(temporary / HISTORY_FILE, (history.model_dump_json(indent=1) + "\n").encode())
+        write_atomically(temporary / CARD_FILE, card.encode())
+        for epoch, picture in timeline.items():
+            write_atomically(temporary / TIMELINE_FOLDER / f"{epoch:05d}.png", picture)
+        sync_folder(temporary)
+        replace_folder(temporary, path)
+    except OSError:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def serialise_weights(metadata: Metadata, generator: nn.Module, discriminator: nn.Module) -> bytes:
+    """The bytes of model.safetensors: the same for the same metadata and weights, in every process."""
+    tensors = {
+        f"{side}.{name}": tensor.detach().to("cpu", torch.float32).contiguous()
+        for side, network in (("generator", generator), ("discriminator", discriminator))
+        for name, tensor in network.state_dict().items()
+        if tensor.is_floating_point()  # BatchNorm's counter of batches has no use after training
+    }
+    return sort_metadata(save(tensors, metadata.to_strings()))
+
+
+def sort_metadata(data: bytes) -> bytes:
+    """A safetensors file with its metadata in the order of their names: the library writes them in a random one."""
+    (length,) = _HEADER_LENGTH.unpack_from(data)
+    start = _HEADER_LENGTH.size + length
+    header = json.loads(data[_HEADER_LENGTH.size : start])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # the format's own alignment
+    return _HEADER_LENGTH.pack(len(text)) + text + data[start:]
+
+
+def _read(folder: Path, name: str, max_bytes: int) -> bytes:
+    """A file of the folder, once its place and its size are known to be right."""
+    path = folder / name
+    if not path.is_file():
+        raise ModelFileMissingError(
+            f"{path} is missing; a model folder needs it (`python -m training export` writes it)"
+        )
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise ModelPathError(f"{path} is a link that leads out of its folder; put the file itself there")
+    size = path.stat().st_size
+    if size > max_bytes:
+        raise ModelTooLargeError(f"{path} has {size:,} bytes; at most {max_bytes:,} are allowed")
+    return path.read_bytes()
+
+
+def _check_header_length(data: bytes) -> None:
+    """The header's length stands in the first 8 bytes; a lying one must not make the parser allocate."""
+    if len(data) < _HEADER_LENGTH.size:
+        raise ModelUnreadableError(f"{WEIGHTS_FILE} is truncated: it has {len(data)} bytes")
+    (length,) = _HEADER_LENGTH.unpack_from(data)
+    if length > MAX_HEADER_BYTES or length > len(data):
+        raise ModelUnreadableError(
+            f"{WEIGHTS_FILE} is not a safetensors file, or truncated: it claims a header of {length:,} bytes"
+        )
+
+
+def _parse_weights(path: Path) -> tuple[Metadata, nn.Module, nn.Module]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = parse_metadata(file.metadata())
+            # Built without memory or random numbers; the checked tensors take the parameters' places.
+            with torch.device("meta"):
+                networks = {
+                    "generator": metadata.architecture.generator(
+                        z_dim=metadata.z_dim, image_shape=metadata.image_shape
+                    ),
+                    "discriminator": metadata.architecture.discriminator(image_shape=metadata.image_shape),
+                }
+            wanted = {
+                f"{side}.{name}": tensor
+                for side, network in networks.items()
+                for name, tensor in network.state_dict().items()
+                if tensor.is_floating_point()
+            }
+            _check_names(set(file.keys()), set(wanted))
+            tensors = {name: _checked(name, file.get_tensor(name), wanted[name]) for name in wanted}
+    except SafetensorError as error:
+        raise ModelUnreadableError(f"{path} is not a safetensors file, or truncated: {error}") from error
+    for side, network in networks.items():
+        state = {name.removeprefix(f"{side}."): t for name, t in tensors.items() if name.startswith(f"{side}.")}
+        state |= {n: torch.zeros((), dtype=t.dtype) for n, t in network.state_dict().items() if n not in state}
+        network.load_state_dict(state, assign=True)
+        network.eval().requires_grad_(requires_grad=False)
+    return metadata, networks["generator"], networks["discriminator"]
+
+
+def _check_names(seen: set[str], wanted: set[str]) -> None:
+    if seen != wanted:
+        missing, extra = sorted(wanted - seen)[:5], sorted(seen - wanted)[:5]
+        raise TensorNamesError(
+            f"the tensors are not those of the architecture in the metadata: missing {missing}, unexpected {extra}"
+        )
+
+
+def _checked(name: str, tensor: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+    if tensor.dtype != torch.float32:
+        raise TensorDtypeError(f"tensor {name} is {tensor.dtype}; it must be torch.float32")
+    if tensor.shape != wanted.shape:
+        raise TensorShapeError(f"tensor {name} has the shape {list(tensor.shape)}; it must be {list(wanted.shape)}")
+    if not torch.isfinite(tensor).all():
+        raise TensorNotFiniteError(f"tensor {name} holds NaN or infinity; the training that made it went wrong")
+    return tensor.clone()
+
+
+def _parse_history(data: bytes) -> History:
+    try:
+        return History.model_validate_json(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "the file"
+        raise HistoryError(f"{HISTORY_FILE} is not a history: {place}: {first['msg']}") from error
+
+
+def _list_timeline(folder: Path) -> tuple[TimelineEntry, ...]:
+    pictures = sorted((folder / TIMELINE_FOLDER).glob("*.png"))[: MAX_TIMELINE_PICTURES + 1]
+    if len(pictures) > MAX_TIMELINE_PICTURES:
+        raise TimelineError(f"{TIMELINE_FOLDER}/ holds more than {MAX_TIMELINE_PICTURES:,} pictures")
+    entries = [TimelineEntry(epoch=_timeline_epoch(folder, picture), path=picture) for picture in pictures]
+    return tuple(sorted(entries, key=lambda entry: entry.epoch))
+
+
+def _timeline_epoch(folder: Path, picture: Path) -> int:
+    if not re.fullmatch(r"[0-9]{1,9}", picture.stem):
+        raise TimelineError(f"{TIMELINE_FOLDER}/{picture.name}: a picture's name must be its epoch, such as 00005.png")
+    if not picture.is_file() or not picture.resolve().is_relative_to(folder.resolve()):
+        raise ModelPathError(f"{picture} is not a file inside its folder")
+    if picture.stat().st_size > MAX_PICTURE_BYTES:
+        raise ModelTooLargeError(f"{picture} has more than {MAX_PICTURE_BYTES:,} bytes")
+    with picture.open("rb") as file:
+        if file.read(len(_PNG_SIGNATURE)) != _PNG_SIGNATURE:
+            raise TimelineError(f"{TIMELINE_FOLDER}/{picture.name} is not a PNG")
+    return int(picture.stem)

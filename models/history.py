@@ -1,0 +1,27 @@
+"""How a model was trained: one record an epoch."""
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
+
+
+class EpochRecord(BaseModel):
+    """Means over one epoch, and where it ended."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epoch: int = Field(ge=1, description="Number of the epoch, from 1")
+    images: int = Field(ge=0, description="Real images shown to D since the start")
+    seconds: float = Field(ge=0, description="Training time since the start, in seconds", allow_inf_nan=False)
+    loss_d: FiniteFloat = Field(description="Mean of D's two cross-entropies, (real + fake)/2: log 2 at the optimum")
+    loss_g: FiniteFloat = Field(description="G's loss, as the recipe defines it")
+    d_real: FiniteFloat = Field(description="Mean D(x) on real images: 0.5 at the optimum")
+    d_fake: FiniteFloat = Field(description="Mean D(G(z)): 0.5 at the optimum")
+    value: FiniteFloat = Field(description="V(G, D), the paper's equation 1: −log 4 at the optimum")
+    metrics: dict[str, FiniteFloat] = Field(default_factory=dict, description="Further figures, by name")
+
+
+class History(BaseModel):
+    """The epochs of a training run, in order."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epochs: tuple[EpochRecord, ...] = Field(default=(), max_length=100_000)

@@ -1,0 +1,60 @@
+"""What an image is here: its shape, and the one conversion between D's range and the bytes of a picture.
+
+Networks see `[N, C, H, W] float32 in [−1, 1]`; files, the wire and the eye see `[N, H, W] uint8` (grey) or
+`[N, H, W, 3] uint8` (RGB).
+"""
+
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+MIN_SIDE = 16
+MAX_SIDE = 64
+
+
+class ImageShape(BaseModel):
+    """The shape of one image: square, 16 to 64 pixels a side, grey (1 channel) or RGB (3)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    channels: Literal[1, 3] = 1
+    height: int = Field(default=28, ge=MIN_SIDE, le=MAX_SIDE)
+    width: int = Field(default=28, ge=MIN_SIDE, le=MAX_SIDE)
+
+    @model_validator(mode="after")
+    def _is_square(self) -> "ImageShape":
+        if self.height != self.width:
+            raise ValueError(f"images must be square, not {self.height} × {self.width}")
+        return self
+
+    @property
+    def chw(self) -> tuple[int, int, int]:
+        """(channels, height, width), as the networks have it."""
+        return (self.channels, self.height, self.width)
+
+    @property
+    def array(self) -> tuple[int, ...]:
+        """The shape of one image's uint8 array: (height, width) or (height, width, 3)."""
+        return (self.height, self.width) if self.channels == 1 else (self.height, self.width, 3)
+
+    @property
+    def pixels(self) -> int:
+        """Values in one image: channels · height · width."""
+        return self.channels * self.height * self.width
+
+
+def to_uint8(images: torch.Tensor) -> NDArray[np.uint8]:
+    """[N, C, H, W] float in [−1, 1] → [N, H, W] or [N, H, W, 3] uint8: −1 is 0, 1 is 255, rounded to nearest."""
+    pixels = images.float().add(1).mul(127.5).round_().clamp_(0, 255).to(torch.uint8)
+    array: NDArray[np.uint8] = (pixels[:, 0] if pixels.shape[1] == 1 else pixels.permute(0, 2, 3, 1)).cpu().numpy()
+    return np.ascontiguousarray(array)
+
+
+def from_uint8(images: NDArray[np.uint8] | torch.Tensor) -> torch.Tensor:
+    """[N, H, W] or [N, H, W, 3] uint8 → [N, C, H, W] float32 in [−1, 1]: the inverse of `to_uint8`."""
+    pixels = torch.as_tensor(images)
+    pixels = pixels[:, None] if pixels.ndim == 3 else pixels.permute(0, 3, 1, 2)
+    return pixels.to(torch.float32).div(127.5).sub(1)

@@ -1,0 +1,104 @@
+"""Latents z from a counter: image i of seed s is one image, for ever.
+
+`z(seed, index)` comes from the Philox counter-based generator (Salmon et al., "Parallel random numbers: as easy
+as 1, 2, 3", SC 2011) keyed by the seed. Each image owns a fixed range of the counter, so any image can be drawn
+without drawing those before it. Both priors have mean 0 and variance 1.
+"""
+
+from typing import Literal, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from models.errors import LatentError
+
+Prior: TypeAlias = Literal["normal", "uniform"]
+
+SEED_LIMIT = 2**53
+"""Seeds are 0 ≤ seed < 2⁵³, exact in every JSON reader."""
+
+INDEX_LIMIT = 2**53
+"""Images of one seed are numbered 0 ≤ index < 2⁵³."""
+
+MAX_LATENT = 1e6
+"""A coordinate of a posted latent beyond ± this is refused: float32 products of it may overflow."""
+
+_WORDS_PER_COUNTER = 4  # one Philox-4×64 counter value gives four 64-bit words
+
+
+def draw_latents(
+    seed: int, first: int, n: int, *, z_dim: int, prior: Prior, truncation: float = 1.0
+) -> NDArray[np.float32]:
+    """Draw the latents of images first … first + n − 1 of a seed.
+
+    Args:
+        seed: 0 ≤ seed < 2⁵³.
+        first: index of the first image; first + n ≤ 2⁵³.
+        n: how many images, ≥ 1.
+        z_dim: coordinates of one latent, ≥ 1.
+        prior: "normal", N(0, 1), or "uniform", U(−√3, √3), the 2014 paper's code's; both have unit variance.
+        truncation: ψ in (0, 1], each latent is scaled towards the prior's mean 0: z ← ψ·z.
+
+    Returns:
+        [n, z_dim] float32. Row k depends on (seed, first + k) and the prior alone.
+
+    Raises:
+        LatentError: an argument is out of its range.
+    """
+    _check_request(seed, first, n, z_dim, truncation)
+    uniform = _uniform_01(seed, first, n, z_dim)
+    z = torch.special.ndtri(uniform) if prior == "normal" else (uniform * 2 - 1) * 3**0.5
+    latents: NDArray[np.float32] = z.to(torch.float32).numpy()
+    return latents if truncation == 1.0 else latents * np.float32(truncation)
+
+
+def check_latents(latents: object, *, z_dim: int) -> NDArray[np.float32]:
+    """Check latents that came from outside.
+
+    Args:
+        latents: anything that numpy reads as [n, z_dim] numbers.
+        z_dim: the width the model wants.
+
+    Returns:
+        [n, z_dim] float32, n ≥ 1, finite and within ± MAX_LATENT.
+
+    Raises:
+        LatentError: says which of these does not hold, and the value seen.
+    """
+    try:
+        array = np.asarray(latents, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise LatentError(f"latents must be a list of lists of {z_dim} numbers each: {error}") from error
+    if array.ndim != 2 or array.shape[0] < 1 or array.shape[1] != z_dim:
+        raise LatentError(f"latents must have the shape [n, {z_dim}] with n ≥ 1, not {list(array.shape)}")
+    # Not `>`: a NaN fails this comparison too.
+    within = np.abs(array) <= MAX_LATENT
+    if not within.all():
+        row, column = np.argwhere(~within)[0]
+        raise LatentError(
+            f"latents[{row}][{column}] is {array[row, column]}; each must be finite and within ±{MAX_LATENT:g}"
+        )
+    return array.astype(np.float32)
+
+
+def _check_request(seed: int, first: int, n: int, z_dim: int, truncation: float) -> None:
+    if not 0 <= seed < SEED_LIMIT:
+        raise LatentError(f"seed must be 0 ≤ seed < 2**53, not {seed}")
+    if n < 1:
+        raise LatentError(f"n must be at least 1, not {n}")
+    if first < 0 or first + n > INDEX_LIMIT:
+        raise LatentError(f"first must be ≥ 0 and first + n ≤ 2**53, not first={first}, n={n}")
+    if z_dim < 1:
+        raise LatentError(f"z_dim must be at least 1, not {z_dim}")
+    if not 0 < truncation <= 1:
+        raise LatentError(f"truncation must be in (0, 1], not {truncation}")
+
+
+def _uniform_01(seed: int, first: int, n: int, z_dim: int) -> torch.Tensor:
+    """[n, z_dim] float64, uniform on the open interval (0, 1): never 0 or 1, where ndtri is infinite."""
+    counters = -(-z_dim // _WORDS_PER_COUNTER)
+    philox = np.random.Philox(key=seed, counter=first * counters)
+    words = philox.random_raw(n * counters * _WORDS_PER_COUNTER).reshape(n, -1)[:, :z_dim]
+    # The top 52 bits, each value in the middle of its cell: 1 − 2⁻⁵³ is the largest, and is exact in float64.
+    return torch.from_numpy(((words >> np.uint64(12)).astype(np.float64) + 0.5) * 2.0**-52)

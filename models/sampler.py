@@ -1,0 +1,43 @@
+"""The sampler: latents in, pictures out, every picture the same whoever shares its batch."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from models.errors import LatentError
+from models.folding import fold_batchnorm
+from models.images import ImageShape, to_uint8
+from models.tiles import run_in_tiles
+
+
+class Sampler:
+    """G made ready for inference: batch normalisation folded, fixed tiles, on one device.
+
+    One thread at a time may call it.
+
+    Args:
+        generator: G, [N, z_dim] float32 → [N, C, H, W] in [−1, 1]; copied, not changed.
+        z_dim: width of a latent.
+        image_shape: shape of G's images.
+        device: where to run.
+    """
+
+    def __init__(
+        self, generator: nn.Module, *, z_dim: int, image_shape: ImageShape, device: torch.device | str = "cpu"
+    ) -> None:
+        self.z_dim = z_dim
+        self.image_shape = image_shape
+        self.device = torch.device(device)
+        self._generator = fold_batchnorm(generator).to(self.device)
+
+    def __call__(self, latents: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """Latents [n, z_dim] float32, n ≥ 1 → images [n, H, W] (grey) or [n, H, W, 3] (RGB) uint8.
+
+        Raises:
+            LatentError: the latents have another shape.
+        """
+        if latents.ndim != 2 or latents.shape[0] < 1 or latents.shape[1] != self.z_dim:
+            raise LatentError(f"latents must have the shape [n, {self.z_dim}], n ≥ 1, not {list(latents.shape)}")
+        z = torch.as_tensor(latents, dtype=torch.float32, device=self.device)
+        return to_uint8(run_in_tiles(self._generator, z))
