@@ -48,13 +48,21 @@ class ImageShape(BaseModel):
 
 def to_uint8(images: torch.Tensor) -> NDArray[np.uint8]:
     """[N, C, H, W] float in [−1, 1] → [N, H, W] or [N, H, W, 3] uint8: −1 is 0, 1 is 255, rounded to nearest."""
-    pixels = images.float().add(1).mul(127.5).round_().clamp_(0, 255).to(torch.uint8)
-    array: NDArray[np.uint8] = (pixels[:, 0] if pixels.shape[1] == 1 else pixels.permute(0, 2, 3, 1)).cpu().numpy()
+    return channels_last(images.float().add(1).mul(127.5).round_().clamp_(0, 255).to(torch.uint8))
+
+
+def from_uint8(images: NDArray[np.uint8]) -> torch.Tensor:
+    """[N, H, W] or [N, H, W, 3] uint8 → [N, C, H, W] float32 in [−1, 1]: the inverse of `to_uint8`."""
+    return channels_first(images).to(torch.float32).div_(127.5).sub_(1)
+
+
+def channels_last(images: torch.Tensor) -> NDArray[np.uint8]:
+    """[N, C, H, W] uint8 → [N, H, W] or [N, H, W, 3] uint8, contiguous, on the CPU."""
+    array: NDArray[np.uint8] = (images[:, 0] if images.shape[1] == 1 else images.permute(0, 2, 3, 1)).cpu().numpy()
     return np.ascontiguousarray(array)
 
 
-def from_uint8(images: NDArray[np.uint8] | torch.Tensor) -> torch.Tensor:
-    """[N, H, W] or [N, H, W, 3] uint8 → [N, C, H, W] float32 in [−1, 1]: the inverse of `to_uint8`."""
-    pixels = torch.as_tensor(images)
-    pixels = pixels[:, None] if pixels.ndim == 3 else pixels.permute(0, 3, 1, 2)
-    return pixels.to(torch.float32).div(127.5).sub(1)
+def channels_first(images: NDArray[np.uint8]) -> torch.Tensor:
+    """[N, H, W] or [N, H, W, 3] uint8 → [N, C, H, W] uint8, contiguous: the inverse of `channels_last`."""
+    tensor = torch.from_numpy(np.require(images, requirements=["C", "W"]))  # copied where it is read-only
+    return tensor[:, None] if tensor.ndim == 3 else tensor.permute(0, 3, 1, 2).contiguous()

@@ -1,0 +1,39 @@
+"""Many images as one picture."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def default_columns(n: int) -> int:
+    """The columns of the squarest grid of n images, the wider way round: ⌈√n⌉."""
+    return int(np.ceil(np.sqrt(n)))
+
+
+def assemble_grid(
+    images: NDArray[np.uint8], *, columns: int | None = None, padding: int = 0, scale: int = 1
+) -> NDArray[np.uint8]:
+    """Images side by side, row by row, on black.
+
+    Args:
+        images: [n, H, W] or [n, H, W, 3] uint8, n ≥ 1.
+        columns: images in a row; None gives the squarest grid. More than n counts as n.
+        padding: black pixels between images and around them, before scaling.
+        scale: each pixel becomes scale × scale pixels.
+
+    Returns:
+        [rows·(H + padding) + padding, columns·(W + padding) + padding] · scale, uint8; RGB has a last axis of 3.
+    """
+    n, height, width = images.shape[:3]
+    columns = min(columns or default_columns(n), n)
+    rows = -(-n // columns)
+    channels = images.shape[3:]
+    cells = np.zeros((rows * columns, height + padding, width + padding, *channels), dtype=np.uint8)
+    cells[:n, padding:, padding:] = images
+    joined = (
+        cells.reshape(rows, columns, height + padding, width + padding, *channels)
+        .swapaxes(1, 2)
+        .reshape(rows * (height + padding), columns * (width + padding), *channels)
+    )
+    grid = np.zeros((joined.shape[0] + padding, joined.shape[1] + padding, *channels), dtype=np.uint8)
+    grid[: joined.shape[0], : joined.shape[1]] = joined
+    return grid if scale == 1 else grid.repeat(scale, axis=0).repeat(scale, axis=1)

@@ -1,0 +1,105 @@
+"""The fat state of a run: everything from which it goes on exactly as if it had never been stopped.
+
+One safetensors file, no pickle: weights of G, D and G's average, the optimisers' moments, the random state; and, as
+JSON in its metadata, where the run stands. The data's order is drawn from the seed and the epoch, so it needs no state.
+"""
+
+import json
+from pathlib import Path
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from models.files import write_atomically
+from models.history import EpochRecord
+from training.errors import RunError
+from training.game import Game
+
+_RNG = "rng"
+
+
+class EpochSums(BaseModel):
+    """Sums over the steps of an epoch so far."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    generator_steps: int = 0
+    discriminator_steps: int = 0
+    loss_d: float = 0.0
+    loss_g: float = 0.0
+    d_real: float = 0.0
+    d_fake: float = 0.0
+
+
+class Progress(BaseModel):
+    """Where a run stands."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    epoch: int = Field(default=1, ge=1, description="The epoch that is being played, from 1")
+    position: int = Field(default=0, ge=0, description="G's steps done in this epoch")
+    step: int = Field(default=0, ge=0, description="G's steps done in all")
+    images: int = Field(default=0, ge=0, description="Real images passed over")
+    seconds: float = Field(default=0.0, ge=0, description="Training time")
+    finished: bool = False
+    sums: EpochSums = Field(default_factory=EpochSums)
+    records: list[EpochRecord] = Field(default_factory=list, description="The epochs that are done")
+
+
+def save_checkpoint(path: Path, game: Game, progress: Progress) -> None:
+    """Write the whole state to `path`, or leave what was there.
+
+    Raises:
+        OSError: the disk is full or cannot be written.
+    """
+    tensors = {_RNG: game.rng.get_state()}
+    for prefix, module in _modules(game).items():
+        tensors |= {f"{prefix}.{name}": tensor for name, tensor in module.state_dict().items()}
+    for prefix, optimiser in _optimisers(game).items():
+        for index, state in optimiser.state_dict()["state"].items():
+            tensors |= {f"{prefix}.{index}.{name}": value for name, value in state.items() if value is not None}
+    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    write_atomically(path, save(contiguous, {"progress": progress.model_dump_json()}))
+
+
+def load_checkpoint(path: Path, game: Game) -> Progress:
+    """Put a game back into the state saved at `path`, and say where it stands.
+
+    Raises:
+        RunError: the file is damaged, or of another game.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
+        progress = Progress.model_validate(json.loads(metadata["progress"]))
+        for prefix, module in _modules(game).items():
+            module.load_state_dict(_under(prefix, tensors))
+        for prefix, optimiser in _optimisers(game).items():
+            _load_optimiser(optimiser, _under(prefix, tensors))
+        game.rng.set_state(tensors[_RNG])
+    except (SafetensorError, OSError, KeyError, ValueError, RuntimeError, ValidationError) as error:
+        raise RunError(f"{path} cannot be resumed from: {error}") from error
+    return progress
+
+
+def _modules(game: Game) -> dict[str, torch.nn.Module]:
+    return {"generator": game.generator, "discriminator": game.discriminator, "average": game.average.network}
+
+
+def _optimisers(game: Game) -> dict[str, torch.optim.Optimizer]:
+    return {"generator_optimiser": game.generator_optimiser, "discriminator_optimiser": game.discriminator_optimiser}
+
+
+def _under(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name.removeprefix(f"{prefix}."): t for name, t in tensors.items() if name.startswith(f"{prefix}.")}
+
+
+def _load_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, torch.Tensor]) -> None:
+    state: dict[int, dict[str, torch.Tensor]] = {}
+    for name, tensor in tensors.items():
+        index, key = name.split(".", maxsplit=1)
+        state.setdefault(int(index), {})[key] = tensor
+    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})

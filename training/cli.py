@@ -1,0 +1,222 @@
+"""The command line: `python -m training fit | resume | evaluate | sample | export`."""
+
+import argparse
+import errno
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from models import bundled_models_dir
+from models.device import resolve_device
+from models.errors import DeviceError, LatentError, ModelFolderError
+from models.files import write_atomically
+from models.folder import LoadedModel, load_model
+from models.grids import assemble_grid
+from models.latents import draw_latents
+from models.sampler import Sampler
+from models.scorer import Scorer
+from training.config import RunConfig, resolve_config
+from training.data.dataset import Dataset, load_dataset
+from training.errors import RunError, TrainingError
+from training.recipe import load_recipe, recipe_names
+from training.run_folder import RunFolder
+
+MAX_GRID_IMAGES = 4096
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit code: 0, 1 for an error told in one message, 130 when interrupted."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.command(options)
+    except (TrainingError, ModelFolderError, DeviceError, LatentError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"error: {_say(error)}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; `resume` goes on from the last saved state", file=sys.stderr)
+        return 130
+    return 0
+
+
+def fit(options: argparse.Namespace) -> None:
+    """Train a recipe from its start."""
+    from training.loop import train  # noqa: PLC0415  (TensorBoard and Matplotlib take seconds; --help does not wait)
+    from training.reporter import Reporter  # noqa: PLC0415
+
+    overrides = list(options.set)
+    if options.epochs is not None:
+        overrides.append(f"epochs={options.epochs}")
+    recipe = load_recipe(options.recipe, overrides)
+    dataset = load_dataset(options.data, side=recipe.image_side).first(recipe.train_images)
+    name = Path(options.recipe).stem
+    config = resolve_config(
+        recipe,
+        dataset,
+        recipe_name=name,
+        overrides=tuple(overrides),
+        data=options.data,
+        seed=options.seed,
+        minutes=options.minutes,
+        device=options.device,
+    )
+    folder = RunFolder(options.out or Path("runs") / name)
+    if options.dry_run:
+        print(_describe(config, folder))
+        return
+    folder.create(config)
+    with Reporter(config, folder) as reporter:
+        train(config, dataset, folder, reporter)
+    print(f"next: python -m training export {folder.path} --to models/{name}")
+
+
+def resume(options: argparse.Namespace) -> None:
+    """Go on with a run from its last saved state."""
+    from training.loop import train  # noqa: PLC0415
+    from training.reporter import Reporter  # noqa: PLC0415
+
+    folder = RunFolder(options.run)
+    config = folder.read_config()
+    dataset = _run_data(config).first(config.recipe.train_images)
+    with Reporter(config, folder) as reporter:
+        train(config, dataset, folder, reporter)
+
+
+def export_run(options: argparse.Namespace) -> None:
+    """Write a model folder from a run."""
+    from training.export import export  # noqa: PLC0415
+
+    folder = RunFolder(options.run)
+    config = folder.read_config()
+    export(folder, config, _run_data(config), options.to)
+    print(f"wrote {load_model(options.to).reference} to {options.to}")
+
+
+def evaluate_model(options: argparse.Namespace) -> None:
+    """Judge a model on held-out images."""
+    from training.evaluate import evaluate  # noqa: PLC0415
+
+    model = _load(options.model)
+    dataset = load_dataset(options.data or model.metadata.dataset, side=model.metadata.image_shape.height)
+    if dataset.shape != model.metadata.image_shape:
+        raise RunError(
+            f"{model.name} makes {model.metadata.image_shape}, the images of {dataset.name} are {dataset.shape}"
+        )
+    figures, _ = evaluate(_sampler(model), _scorer(model), dataset, prior=model.metadata.prior)
+    if options.json:
+        print(json.dumps({"model": model.reference, "dataset": dataset.name, **figures}, indent=2))
+    else:
+        print(model.reference, "on", dataset.name)
+        print("\n".join(f"  {name:32} {figure:10.4f}" for name, figure in figures.items()))
+
+
+def sample(options: argparse.Namespace) -> None:
+    """Draw a grid of a model's images."""
+    from training.pictures import encode_png  # noqa: PLC0415
+
+    if not 1 <= options.n <= MAX_GRID_IMAGES:
+        raise LatentError(f"n must be 1 to {MAX_GRID_IMAGES}, not {options.n}")
+    model = _load(options.model)
+    latents = draw_latents(
+        options.seed, options.first, options.n, z_dim=model.metadata.z_dim, prior=model.metadata.prior
+    )
+    picture = assemble_grid(_sampler(model)(latents), padding=2)
+    write_atomically(options.output, encode_png(picture))
+    print(f"wrote images {options.first} to {options.first + options.n - 1} of seed {options.seed} to {options.output}")
+
+
+def _run_data(config: RunConfig) -> Dataset:
+    return load_dataset(config.data, side=config.recipe.image_side)
+
+
+def _load(name_or_path: str) -> LoadedModel:
+    """A model by the path of its folder, or by the name of a bundled one."""
+    path = Path(name_or_path)
+    return load_model(path if path.is_dir() else bundled_models_dir() / name_or_path)
+
+
+def _sampler(model: LoadedModel) -> Sampler:
+    return Sampler(
+        model.generator,
+        z_dim=model.metadata.z_dim,
+        image_shape=model.metadata.image_shape,
+        device=resolve_device("cpu"),
+    )
+
+
+def _scorer(model: LoadedModel) -> Scorer:
+    return Scorer(model.discriminator, image_shape=model.metadata.image_shape, device=resolve_device("cpu"))
+
+
+def _describe(config: RunConfig, folder: RunFolder) -> str:
+    steps = config.steps_per_epoch
+    return (
+        f"{config.model_dump_json(indent=2)}\n"
+        f"would train {config.recipe.epochs} epochs of {steps:,} steps in {folder.path}; "
+        "nothing was written (--dry-run)"
+    )
+
+
+def _say(error: OSError) -> str:
+    if error.errno == errno.ENOSPC:
+        place = error.filename or "while writing"
+        return f"the disk is full ({place}); the last saved state is whole: make room, then `resume`"
+    return f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m training", description="Play the minimax game, and judge it.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    command = commands.add_parser("fit", help="train a recipe", description="Train a recipe into a new run folder.")
+    command.set_defaults(command=fit)
+    command.add_argument("recipe", metavar="RECIPE", help=f"{', '.join(recipe_names())}, or the path of a .toml")
+    command.add_argument(
+        "--data", default="mnist", help="mnist, a folder of images, an .npz or an IDX file (default: mnist)"
+    )
+    command.add_argument("--out", type=Path, help="the run folder (default: runs/RECIPE)")
+    length = command.add_mutually_exclusive_group()
+    length.add_argument("--epochs", type=int, help="passes over the data (default: the recipe's)")
+    length.add_argument("--minutes", type=_positive, help="stop after so many minutes of training")
+    command.add_argument("--seed", type=int, default=0, help="of weights, latents and the data's order (default: 0)")
+    command.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting of the recipe"
+    )
+    command.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="default: auto")
+    command.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
+
+    command = commands.add_parser("resume", help="go on with a run", description="Go on from a run's last saved state.")
+    command.set_defaults(command=resume)
+    command.add_argument("run", metavar="RUN", type=Path, help="the run folder")
+
+    command = commands.add_parser("evaluate", help="judge a model", description="Judge a model on held-out images.")
+    command.set_defaults(command=evaluate_model)
+    command.add_argument("model", metavar="MODEL", help="a model folder, or the name of a bundled model")
+    command.add_argument("--data", help="images to judge on (default: the model's own data set)")
+    command.add_argument("--json", action="store_true", help="print JSON")
+
+    command = commands.add_parser("sample", help="draw a grid", description="Draw a grid of a model's images.")
+    command.set_defaults(command=sample)
+    command.add_argument("model", metavar="MODEL", help="a model folder, or the name of a bundled model")
+    command.add_argument("--n", type=int, default=64, help="images (default: 64)")
+    command.add_argument("--seed", type=int, default=0, help="default: 0")
+    command.add_argument("--first", type=int, default=0, help="index of the first image (default: 0)")
+    command.add_argument("-o", "--output", type=Path, required=True, help="the PNG to write")
+
+    command = commands.add_parser("export", help="write a model folder", description="Write a run's model folder.")
+    command.set_defaults(command=export_run)
+    command.add_argument("run", metavar="RUN", type=Path, help="the run folder")
+    command.add_argument(
+        "--to", metavar="DIR", type=Path, required=True, help="the model folder; its name is the model's"
+    )
+    return parser
+
+
+def _positive(text: str) -> float:
+    number = float(text)
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be above 0, not {text}")
+    return number

@@ -1,0 +1,103 @@
+"""The resolved configuration of a run: everything that decides its result, with nothing left to a default."""
+
+import subprocess
+from pathlib import Path
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+
+from models.device import DeviceName, resolve_device
+from models.images import ImageShape
+from models.latents import SEED_LIMIT
+from training.data.dataset import Dataset
+from training.errors import RecipeError
+from training.recipe import Recipe
+
+
+class RunConfig(BaseModel):
+    """What a run folder's `config.json` holds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    recipe_name: str
+    recipe: Recipe = Field(description="Every value, the command line's included")
+    overrides: tuple[str, ...] = Field(description="What the command line laid over the recipe, as key=value")
+    data: str = Field(description="As it was given: mnist, or a path")
+    dataset: str = Field(description="Name of the data set")
+    data_sha256: str = Field(description="Fingerprint of all images")
+    train_images: int
+    held_out_images: int
+    image_shape: ImageShape
+    seed: int = Field(ge=0, lt=SEED_LIMIT)
+    minutes: float | None = Field(description="Stop after so many minutes of training; None: after the recipe's epochs")
+    device: str
+    threads: int = Field(ge=1, description="Threads of PyTorch's operators: a part of the bits")
+    torch_version: str
+    git_commit: str
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """G's steps in one pass over the data; the last, smaller batch is dropped."""
+        return self.train_images // self.recipe.batch_size
+
+
+def resolve_config(
+    recipe: Recipe,
+    dataset: Dataset,
+    *,
+    recipe_name: str,
+    overrides: tuple[str, ...],
+    data: str,
+    seed: int,
+    minutes: float | None,
+    device: DeviceName,
+) -> RunConfig:
+    """Settle what the recipe leaves to the machine.
+
+    Raises:
+        DeviceError: the device is not there.
+        RecipeError: there are fewer images than one batch holds.
+    """
+    if recipe.batch_size > len(dataset.images):
+        raise RecipeError(
+            f"batch_size is {recipe.batch_size}, but {dataset.name} has {len(dataset.images)} training images: "
+            f"`--set batch_size={min(recipe.batch_size, len(dataset.images) // 2)}`"
+        )
+    resolved_device = resolve_device(device)
+    if recipe.precision == "auto":
+        recipe = recipe.model_copy(
+            update={"precision": "bfloat16" if _is_bfloat16_quick(resolved_device) else "float32"}
+        )
+    return RunConfig(
+        recipe_name=recipe_name,
+        overrides=overrides,
+        recipe=recipe,
+        data=data,
+        dataset=dataset.name,
+        data_sha256=dataset.fingerprint(),
+        train_images=len(dataset.images),
+        held_out_images=len(dataset.held_out),
+        image_shape=dataset.shape,
+        seed=seed,
+        minutes=minutes,
+        device=resolved_device.type,
+        threads=torch.get_num_threads(),
+        torch_version=torch.__version__,
+        git_commit=_git_commit(),
+    )
+
+
+def _is_bfloat16_quick(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16"))
+
+
+def _git_commit() -> str:
+    """The commit of this code, "unknown" outside a checkout; a changed tree is marked."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()  # noqa: S603
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"

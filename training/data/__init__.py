@@ -1,0 +1,1 @@
+"""Data: the embedded MNIST, or a person's own images."""

@@ -1,0 +1,34 @@
+"""Images from an .npz file."""
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.errors import DataError
+
+IMAGE_KEYS = ("images", "x_train", "arr_0")
+
+
+def read_npz(path: Path) -> NDArray[np.uint8]:
+    """The images of an .npz: `images`, `x_train`, or its only array; [N, H, W] or [N, H, W, 1 or 3] uint8.
+
+    Raises:
+        DataError: no such array, another shape or dtype, or a file that is damaged or holds pickled objects.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            key = next((key for key in IMAGE_KEYS if key in archive), None)
+            if key is None:
+                raise DataError(f"{path} holds {sorted(archive)}, none of which is {' or '.join(IMAGE_KEYS)}")
+            images = archive[key]
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
+        raise DataError(f"{path} cannot be read as an .npz: {error}") from error
+    if images.dtype != np.uint8:
+        raise DataError(f"{path}: {key} is {images.dtype}; images must be uint8, 0–255")
+    if images.ndim == 4 and images.shape[3] == 1:
+        images = images[..., 0]
+    if images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[3] != 3):
+        raise DataError(f"{path}: {key} has the shape {list(images.shape)}; [N, H, W] or [N, H, W, 3] is wanted")
+    return np.asarray(images, dtype=np.uint8)

@@ -1,0 +1,37 @@
+"""An exponential moving average of G's weights: what is exported and drawn."""
+
+import copy
+
+import torch
+from torch import nn
+
+RAMP_UP = 0.05  # the half-life is at most this share of the images seen, so that the start is forgotten quickly
+
+
+class EMA:
+    """The average of a network's weights and buffers over training.
+
+    Args:
+        network: the network to follow; a copy of it becomes the first average.
+        halflife_images: images after which a weight's contribution has halved; 0 follows the network exactly.
+
+    Source: Karras et al. 2020
+    ("Analyzing and improving the image quality of StyleGAN"): half-life in images, ramped up.
+    """
+
+    def __init__(self, network: nn.Module, *, halflife_images: float) -> None:
+        self.network = copy.deepcopy(network).eval().requires_grad_(requires_grad=False)
+        self.halflife_images = halflife_images
+
+    @torch.no_grad()
+    def update(self, network: nn.Module, *, batch_images: int, images_seen: int) -> None:
+        """Move the average towards `network`, which has just been trained on `batch_images` more images."""
+        halflife = min(self.halflife_images, images_seen * RAMP_UP)
+        weight = 1 - 0.5 ** (batch_images / halflife) if halflife > 0 else 1.0
+        averages, values = self._floats(self.network), self._floats(network)
+        torch._foreach_lerp_(averages, values, weight)  # one call for all tensors
+
+    @staticmethod
+    def _floats(network: nn.Module) -> list[torch.Tensor]:
+        """Weights and running statistics; batch normalisation's integer counter is of no use to an average."""
+        return [t for t in (*network.parameters(), *network.buffers()) if t.is_floating_point()]

@@ -1,0 +1,28 @@
+"""The errors of this room. Each text says what was wrong, the value seen, and what to do.
+
+TrainingError
+├── RecipeError        an unknown recipe, key or value; all mistakes in one text
+├── DataError          images that cannot be read, or are not what the networks take
+├── RunError           a run folder that is there already, is missing, or does not fit
+└── NotFiniteError     a loss that became NaN or infinite
+"""
+
+
+class TrainingError(Exception):
+    """Something that stops the work, told in one message."""
+
+
+class RecipeError(TrainingError):
+    """A recipe that does not exist or does not hold together."""
+
+
+class DataError(TrainingError):
+    """Images that cannot be read or used."""
+
+
+class RunError(TrainingError):
+    """A run folder that cannot be started, resumed or exported."""
+
+
+class NotFiniteError(TrainingError):
+    """A quantity of the game became NaN or infinite; training on would only spread it."""

@@ -1,0 +1,83 @@
+"""From a run folder to a model folder."""
+
+from pathlib import Path
+
+import torch
+
+from models.folder import write_model
+from models.history import History
+from models.metadata import Metadata
+from models.sampler import Sampler
+from models.scorer import Scorer
+from training.card import write_card
+from training.checkpoint import load_checkpoint
+from training.config import RunConfig
+from training.data.dataset import Dataset
+from training.errors import RunError
+from training.evaluate import SAMPLES, evaluate
+from training.game import Game
+from training.run_folder import RunFolder
+
+MNIST_LICENCE = "MIT (weights); MNIST: CC BY-SA 3.0, Yann LeCun and Corinna Cortes"
+
+
+def export(folder: RunFolder, config: RunConfig, dataset: Dataset, to: Path, *, samples: int = SAMPLES) -> None:
+    """Write the model folder `to` from the last saved state of a run: G's average, D, and what is known of them.
+
+    model.safetensors depends on the run's seed, data and recipe alone, not on when or how often it was interrupted.
+
+    Args:
+        folder: the run.
+        config: its configuration.
+        dataset: all of its data, whose held-out images judge the pair and calibrate D's score.
+        to: the model folder to write; its name becomes the model's.
+        samples: how many of G's images to judge.
+
+    Raises:
+        RunError: nothing has been saved yet.
+        ModelNameError: the folder's name cannot be a model's.
+        OSError: the disk is full or cannot be written.
+    """
+    if not folder.checkpoint_file.exists():
+        raise RunError(f"{folder.path} has no saved state yet: `resume {folder.path}` trains it")
+    torch.set_num_threads(config.threads)
+    recipe = config.recipe
+    game = Game(
+        recipe,
+        shape=config.image_shape,
+        pixel_means=dataset.pixel_means(),
+        seed=config.seed,
+        device=torch.device("cpu"),
+    )
+    progress = load_checkpoint(folder.checkpoint_file, game)
+    figures, calibration = evaluate(
+        Sampler(game.average.network, z_dim=recipe.z_dim, image_shape=config.image_shape),
+        Scorer(game.discriminator, image_shape=config.image_shape),
+        dataset,
+        prior=recipe.prior,
+        samples=samples,
+    )
+    metadata = Metadata(
+        architecture=recipe.architecture,
+        z_dim=recipe.z_dim,
+        prior=recipe.prior,
+        image_shape=config.image_shape,
+        dataset=config.dataset,
+        recipe=config.recipe_name,
+        seed=config.seed,
+        epochs=len(progress.records),
+        images_seen=progress.images,
+        git_commit=config.git_commit,
+        calibration=calibration,
+        evaluation=figures,
+        licence=MNIST_LICENCE if config.dataset == "mnist" else "as the training images'",
+    )
+    write_model(
+        to,
+        metadata=metadata,
+        generator=game.average.network,
+        discriminator=game.discriminator,
+        history=History(epochs=tuple(progress.records)),
+        timeline=folder.timeline(),
+        card=write_card(to.name, config, progress, metadata),
+    )

@@ -1,0 +1,161 @@
+"""Recipes: every setting of a training run, in one readable TOML file each."""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from models.architectures import Architecture
+from models.images import MAX_SIDE, MIN_SIDE
+from models.latents import Prior
+from training.errors import RecipeError
+
+FOLDER = Path(__file__).parent / "recipes"
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Adam(_Settings):
+    """Adam (Kingma and Ba, 2014), its learning rate falling in a straight line over the run."""
+
+    name: Literal["adam"]
+    learning_rate: float = Field(gt=0)
+    learning_rate_final: float | None = Field(default=None, ge=0, description="At the last epoch; None: constant")
+    beta1: float = Field(default=0.9, ge=0, lt=1)
+    beta2: float = Field(default=0.999, ge=0, lt=1)
+
+    def learning_rate_at(self, step: int, *, steps: int) -> float:
+        """Learning rate of step `step` (from 0) of a run of `steps` steps."""
+        if self.learning_rate_final is None:
+            return self.learning_rate
+        done = min(1.0, step / max(1, steps))
+        return self.learning_rate + (self.learning_rate_final - self.learning_rate) * done
+
+
+class SGD(_Settings):
+    """Gradient descent with momentum: v ← μ·v + ∇, θ ← θ − η·v, with η and μ as the 2014 paper's code moves them."""
+
+    name: Literal["sgd"]
+    learning_rate: float = Field(gt=0)
+    learning_rate_decay: float = Field(default=1.0, ge=1, description="η is divided by it after each step")
+    learning_rate_min: float = Field(default=0.0, ge=0)
+    momentum_start: float = Field(default=0.0, ge=0, lt=1)
+    momentum_final: float = Field(default=0.0, ge=0, lt=1)
+    momentum_saturates_epoch: int = Field(default=1, ge=1, description="μ grows in a straight line until this epoch")
+
+    def learning_rate_at(self, step: int, *, steps: int) -> float:
+        """Learning rate of step `step` (from 0); the length of the run does not matter."""
+        del steps
+        return max(self.learning_rate_min, self.learning_rate / self.learning_rate_decay**step)
+
+    def momentum_at(self, epoch: int) -> float:
+        """Momentum of epoch `epoch` (from 1)."""
+        done = min(1.0, (epoch - 1) / max(1, self.momentum_saturates_epoch - 1))
+        return self.momentum_start + (self.momentum_final - self.momentum_start) * done
+
+
+Optimiser: TypeAlias = Annotated[Adam | SGD, Field(discriminator="name")]
+
+
+class Recipe(_Settings):
+    """All settings of the game."""
+
+    description: str
+    architecture: Architecture
+    z_dim: int = Field(ge=1, le=4096, description="Coordinates of a latent")
+    prior: Prior
+    loss: Literal["non-saturating", "minimax"] = Field(description="G's loss")
+    d_steps: int = Field(default=1, ge=1, le=100, description="k, D's steps for each of G's; each takes its own batch")
+    batch_size: int = Field(ge=2, description="Real images of one D step; G's samples of each step")
+    epochs: int = Field(ge=1, description="Passes over the data")
+    train_images: int | None = Field(default=None, ge=20, description="Use the first so many; None: all")
+    image_side: int | None = Field(
+        default=None, ge=MIN_SIDE, le=MAX_SIDE, description="Resize to it; None: as they are"
+    )
+    generator_optimiser: Optimiser
+    discriminator_optimiser: Optimiser
+    ema_halflife_images: float = Field(
+        default=0.0, ge=0, description="Half-life of G's average in images; 0: no average"
+    )
+    precision: Literal["float32", "bfloat16", "auto"] = Field(
+        default="float32", description="Of the networks' products; auto: bfloat16 where the processor has it"
+    )
+    grid_every_epochs: int = Field(default=1, ge=1, description="A picture of the fixed latents every so many epochs")
+    checkpoint_interval_s: float = Field(default=30.0, ge=0, description="Seconds between saved states, at least")
+
+
+def recipe_names() -> list[str]:
+    """The names of the recipes that come with this package."""
+    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+
+
+def load_recipe(name: str, overrides: list[str] | None = None) -> Recipe:
+    """A recipe by name, or by the path of a TOML file, with `key=value` overrides laid over it.
+
+    Args:
+        name: one of `recipe_names()`, or a path ending in .toml.
+        overrides: such as "epochs=3" or "generator_optimiser.learning_rate=1e-4"; values as TOML writes them,
+            quotes may be left out.
+
+    Raises:
+        RecipeError: no such recipe, or mistakes in it; all of them in one text.
+    """
+    path = Path(name) if name.endswith(".toml") else FOLDER / f"{name}.toml"
+    if not path.is_file():
+        raise RecipeError(f"there is no recipe {name!r}; there are: {', '.join(recipe_names())}, or a path to a .toml")
+    try:
+        settings = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path} is not TOML: {error}") from error
+    for override in overrides or []:
+        _apply(settings, override)
+    return validate_recipe(settings, source=name)
+
+
+def validate_recipe(settings: object, *, source: str) -> Recipe:
+    """A recipe from parsed TOML or JSON; `source` is only named in errors.
+
+    Raises:
+        RecipeError: names every mistake.
+    """
+    try:
+        return Recipe.model_validate(settings)
+    except ValidationError as error:
+        mistakes = [f"  {_place(mistake['loc'])}: {_say(mistake['msg'])}" for mistake in error.errors()]
+        raise RecipeError("\n".join([f"recipe {source!r} has {len(mistakes)} mistake(s):", *mistakes])) from error
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    # A discriminated union adds the name of its member to the location; the person wrote none.
+    members = {"mlp", "goodfellow2014", "conv", "adam", "sgd"}
+    return ".".join(str(part) for part in location if part not in members)
+
+
+def _say(message: str) -> str:
+    return {"Extra inputs are not permitted": "there is no such key"}.get(message, message)
+
+
+def _apply(settings: dict[str, object], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key.strip():
+        raise RecipeError(f"--set takes key=value, not {override!r}")
+    *sections, last = key.strip().split(".")
+    table = settings
+    for section in sections:
+        inner = table.setdefault(section, {})
+        if not isinstance(inner, dict):
+            raise RecipeError(f"--set {override}: {section!r} is a value, not a section")
+        table = inner
+    table[last] = _value(text.strip())
+
+
+def _value(text: str) -> object:
+    if text.lower() == "none":
+        return None
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text

@@ -1,0 +1,93 @@
+"""The run folder: a training run that explains itself.
+
+config.json              everything that decides the result
+log.txt                  what was said
+stats.jsonl              one record an epoch
+grids/*.png              the same 64 latents, drawn by G's average; the file's name is the epoch, 0 the untrained G
+curves.png               losses, D(x), D(G(z)) and V(G, D), with the theory's lines
+tensorboard/             the same, for TensorBoard
+checkpoint.safetensors   the state to resume from
+"""
+
+import shutil
+import time
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from models.files import sync_folder, write_atomically
+from models.history import EpochRecord
+from training.config import RunConfig
+from training.errors import RunError
+
+
+class RunFolder:
+    """Paths and files of one run."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config_file = path / "config.json"
+        self.checkpoint_file = path / "checkpoint.safetensors"
+        self.stats_file = path / "stats.jsonl"
+        self.curves_file = path / "curves.png"
+        self.log_file = path / "log.txt"
+        self.grids = path / "grids"
+        self.tensorboard = path / "tensorboard"
+
+    def create(self, config: RunConfig) -> None:
+        """Make the folder of a new run.
+
+        Raises:
+            RunError: there is a run already.
+            OSError: the disk is full or cannot be written.
+        """
+        if self.config_file.exists():
+            raise RunError(
+                f"{self.path} holds a run already: `resume {self.path}` goes on with it, `--out` names another"
+            )
+        if self.path.exists() and any(self.path.iterdir()):
+            raise RunError(f"{self.path} is not empty and not a run folder: give another `--out`")
+        self.grids.mkdir(parents=True, exist_ok=True)
+        write_atomically(self.config_file, (config.model_dump_json(indent=2) + "\n").encode())
+        sync_folder(self.path.parent)
+
+    def read_config(self) -> RunConfig:
+        """The configuration of the run.
+
+        Raises:
+            RunError: there is no run here, or its configuration is damaged.
+        """
+        if not self.config_file.is_file():
+            raise RunError(f"{self.path} is not a run folder: it has no config.json")
+        try:
+            return RunConfig.model_validate_json(self.config_file.read_bytes())
+        except ValidationError as error:
+            raise RunError(f"{self.config_file} is damaged: {error}") from error
+
+    def write_stats(self, records: list[EpochRecord]) -> None:
+        """Write all records so far; one line each."""
+        lines = "".join(record.model_dump_json() + "\n" for record in records)
+        write_atomically(self.stats_file, lines.encode())
+
+    def write_grid(self, epoch: int, png: bytes) -> None:
+        """Keep the picture of the fixed latents after `epoch` epochs."""
+        write_atomically(self.grids / f"{epoch:05d}.png", png)
+
+    def drop_grids_after(self, epoch: int) -> None:
+        """Remove pictures of epochs that the state to resume from has not seen."""
+        for path in self.grids.glob("*.png"):
+            if int(path.stem) > epoch:
+                path.unlink()
+
+    def timeline(self) -> dict[int, bytes]:
+        """The pictures by epoch."""
+        return {int(path.stem): path.read_bytes() for path in sorted(self.grids.glob("*.png"))}
+
+    def log(self, text: str) -> None:
+        """Add a line to the log, with the time."""
+        with self.log_file.open("a", encoding="utf-8") as file:
+            file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
+
+    def remove(self) -> None:
+        """Take a folder away in which nothing has been trained yet."""
+        shutil.rmtree(self.path, ignore_errors=True)
