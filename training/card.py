@@ -14,7 +14,7 @@ _TEMPLATE = """\
 
 ## How it was made
 
-    python -m training fit {recipe} --data {data} --seed {seed}{overrides}
+    python -m training fit {recipe} --data {data} --seed {seed} --threads {threads}{overrides}
     python -m training export RUN --to {name}
 
 | | |

@@ -62,6 +62,7 @@ def fit(options: argparse.Namespace) -> None:
         seed=options.seed,
         minutes=options.minutes,
         device=options.device,
+        threads=options.threads,
     )
     folder = RunFolder(options.out or Path("runs") / name)
     if options.dry_run:
@@ -186,6 +187,7 @@ def _parser() -> argparse.ArgumentParser:
         "--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting of the recipe"
     )
     command.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="default: auto")
+    command.add_argument("--threads", type=_at_least_1, help="threads of PyTorch's operators (default: one a core)")
     command.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
 
     command = commands.add_parser("resume", help="go on with a run", description="Go on from a run's last saved state.")
@@ -213,6 +215,13 @@ def _parser() -> argparse.ArgumentParser:
         "--to", metavar="DIR", type=Path, required=True, help="the model folder; its name is the model's"
     )
     return parser
+
+
+def _at_least_1(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, not {text}")
+    return number
 
 
 def _positive(text: str) -> float:

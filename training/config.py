@@ -51,6 +51,7 @@ def resolve_config(
     seed: int,
     minutes: float | None,
     device: DeviceName,
+    threads: int | None,
 ) -> RunConfig:
     """Settle what the recipe leaves to the machine.
 
@@ -81,7 +82,7 @@ def resolve_config(
         seed=seed,
         minutes=minutes,
         device=resolved_device.type,
-        threads=torch.get_num_threads(),
+        threads=threads or torch.get_num_threads(),
         torch_version=torch.__version__,
         git_commit=_git_commit(),
     )

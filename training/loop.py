@@ -71,7 +71,7 @@ def train(config: RunConfig, dataset: Dataset, folder: RunFolder, reporter: Repo
         epoch = progress.epoch
         end_epoch(progress, last=recipe.epochs)
         folder.write_stats(progress.records)
-        if progress.finished or epoch % recipe.grid_every_epochs == 0:
+        if progress.finished or epoch <= recipe.grid_every_epochs or epoch % recipe.grid_every_epochs == 0:
             folder.write_grid(epoch, draw_grid(game, config))
         if progress.finished or time.monotonic() - saved >= recipe.checkpoint_interval_s:
             save_checkpoint(folder.checkpoint_file, game, progress)

@@ -83,7 +83,11 @@ class Recipe(_Settings):
     precision: Literal["float32", "bfloat16", "auto"] = Field(
         default="float32", description="Of the networks' products; auto: bfloat16 where the processor has it"
     )
-    grid_every_epochs: int = Field(default=1, ge=1, description="A picture of the fixed latents every so many epochs")
+    grid_every_epochs: int = Field(
+        default=1,
+        ge=1,
+        description="A picture of the fixed latents every so many epochs, and after each of the first so many",
+    )
     checkpoint_interval_s: float = Field(default=30.0, ge=0, description="Seconds between saved states, at least")
 
 
