@@ -1,0 +1,63 @@
+# Each target makes all that it needs on a fresh machine: Python ≥ 3.11 and make are enough.
+
+PYTHON ?= python3
+HOST ?= 127.0.0.1
+PORT ?= 8000
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: serve test check format bench openapi clean help
+.DEFAULT_GOAL := help
+
+help:  ## this text
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+serve: $(VENV)/.serve  ## the service on the bundled models: make serve [HOST=127.0.0.1] [PORT=8000]
+	@GAN_HOST=$(HOST) GAN_PORT=$(PORT) exec $(BIN)/python -m app
+
+test: $(VENV)/.test  ## all tests
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.test  ## style, types and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.test  ## put the code into its form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.test  ## speed of training and of serving, each beside a plain one (about 5 minutes)
+	$(BIN)/python -m benchmarks.training
+	$(BIN)/python -m benchmarks.serving
+
+openapi: $(VENV)/.test  ## write docs/openapi.json anew from the routes
+	$(BIN)/python -m app.openapi docs/openapi.json
+
+clean:  ## remove the environment
+	rm -rf $(VENV) *.egg-info
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or newer is needed, not $$($(PYTHON) --version); try: make PYTHON=python3.12 …"; exit 1; }
+	@echo "Creating $(VENV) …"
+	@$(PYTHON) -m venv $(VENV)
+
+# torch first and alone: nothing else may choose its version or its build.
+$(VENV)/.torch: constraints.txt | $(BIN)/python
+	@echo "Installing torch …"
+	@$(PIP) torch==2.13.0
+	@touch $@
+
+$(VENV)/.serve: pyproject.toml constraints.txt $(VENV)/.torch
+	@echo "Installing the service …"
+	@$(PIP) --editable '.[app]'
+	@touch $@
+
+$(VENV)/.test: pyproject.toml constraints.txt $(VENV)/.torch
+	@echo "Installing the service, the training package and the tools of the tests …"
+	@$(PIP) --editable '.[app,training,test]'
+	@touch $(VENV)/.serve $@
