@@ -14,7 +14,7 @@ from torch import nn
 
 from models.images import ImageShape
 
-_MARGINAL_MARGIN = 1e-3  # a pixel that is always black would want a bias of −∞
+_MARGINAL_MARGIN = 1e-7  # theirs; a pixel that is always black would want a bias of −∞
 
 
 class Goodfellow2014(BaseModel):
@@ -34,7 +34,7 @@ class Goodfellow2014(BaseModel):
         layers: list[nn.Module] = []
         for fan_in, width in pairwise((z_dim, *self.generator_widths)):
             layers += [nn.Linear(fan_in, width), nn.ReLU()]
-        layers += [nn.Linear(self.generator_widths[-1], image_shape.pixels), nn.Sigmoid(), Affine(2, -1)]
+        layers += [nn.Linear(self.generator_widths[-1], image_shape.pixels), Float32(), nn.Sigmoid(), Affine(2, -1)]
         return nn.Sequential(*layers, nn.Unflatten(1, image_shape.chw))
 
     def discriminator(self, *, image_shape: ImageShape) -> nn.Module:
@@ -80,6 +80,13 @@ class Affine(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x * self.scale + self.shift
+
+
+class Float32(nn.Module):
+    """x as float32: where products are rounded to bfloat16, a sigmoid near 1 would be 1, and its gradient 0."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.float()
 
 
 class Maxout(nn.Module):

@@ -15,7 +15,7 @@ from safetensors.torch import save
 from models.files import write_atomically
 from models.history import EpochRecord
 from training.errors import RunError
-from training.game import Game
+from training.game import DiscriminatorStep, Game
 
 _RNG = "rng"
 
@@ -31,6 +31,18 @@ class EpochSums(BaseModel):
     loss_g: float = 0.0
     d_real: float = 0.0
     d_fake: float = 0.0
+
+    def add_discriminator_step(self, seen: DiscriminatorStep) -> None:
+        """Count what one D step saw."""
+        self.discriminator_steps += 1
+        self.loss_d += seen.loss
+        self.d_real += seen.d_real
+        self.d_fake += seen.d_fake
+
+    def add_generator_step(self, loss: float) -> None:
+        """Count one G step."""
+        self.generator_steps += 1
+        self.loss_g += loss
 
 
 class Progress(BaseModel):

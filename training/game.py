@@ -1,7 +1,5 @@
 """The minimax game: algorithm 1 of Goodfellow et al. 2014, one batch at a time."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -23,6 +21,17 @@ class DiscriminatorStep:
     loss: float
     d_real: float
     d_fake: float
+
+    @classmethod
+    def of(cls, real_logits: torch.Tensor, fake_logits: torch.Tensor, loss: torch.Tensor) -> "DiscriminatorStep":
+        """The means of D's outputs, and its loss.
+
+        Raises:
+            NotFiniteError: the loss is NaN or infinite.
+        """
+        with torch.no_grad():
+            d_real, d_fake = torch.sigmoid(real_logits).mean(), torch.sigmoid(fake_logits).mean()
+        return cls(_finite("D's loss", loss), float(d_real), float(d_fake))
 
 
 class Game:
@@ -86,12 +95,9 @@ class Game:
             logits = self.discriminator(torch.cat([real, fake.to(real.dtype)])).float()
         real_logits, fake_logits = logits[:n], logits[n:]
         loss = discriminator_loss(real_logits, fake_logits)
-        self.discriminator_optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        self.discriminator_optimiser.step()
-        with torch.no_grad():
-            d_real, d_fake = torch.sigmoid(real_logits).mean(), torch.sigmoid(fake_logits).mean()
-        return DiscriminatorStep(_finite("D's loss", loss), float(d_real), float(d_fake))
+        seen = DiscriminatorStep.of(real_logits, fake_logits, loss)
+        _descend(loss, self.discriminator, self.discriminator_optimiser)
+        return seen
 
     def generator_step(self, n: int) -> float:
         """One step of G against the current D, on n fresh latents; D is left as it is. Returns G's loss.
@@ -99,13 +105,37 @@ class Game:
         Raises:
             NotFiniteError: the loss is NaN or infinite.
         """
-        with self._autocast(), _frozen(self.discriminator):
+        with self._autocast():
             logits = self.discriminator(self.generator(self.draw_latents(n))).float()
             loss = GENERATOR_LOSSES[self.recipe.loss](logits)
-        self.generator_optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        self.generator_optimiser.step()
-        return _finite("G's loss", loss)
+        number = _finite("G's loss", loss)
+        _descend(loss, self.generator, self.generator_optimiser)
+        return number
+
+    def simultaneous_step(self, real: torch.Tensor) -> tuple[DiscriminatorStep, float]:
+        """One step of D and one of G from the same samples, both through D as it was before: the paper's code.
+
+        Algorithm 1 steps D first and then G on fresh latents; the authors' published code takes both gradients at
+        once, through the same dropout masks. Returns what D's step saw, and G's loss.
+
+        Args:
+            real: [N, C, H, W] float32 in [−1, 1].
+
+        Raises:
+            NotFiniteError: a loss is NaN or infinite.
+        """
+        n = len(real)
+        with self._autocast():
+            fake = self.generator(self.draw_latents(n))
+            logits = self.discriminator(torch.cat([real, fake.to(real.dtype)])).float()
+        real_logits, fake_logits = logits[:n], logits[n:]
+        loss_d = discriminator_loss(real_logits, fake_logits)
+        loss_g = GENERATOR_LOSSES[self.recipe.loss](fake_logits)
+        seen, number = DiscriminatorStep.of(real_logits, fake_logits, loss_d), _finite("G's loss", loss_g)
+        gradients = _gradients(loss_d, self.discriminator, keep_graph=True)
+        _descend(loss_g, self.generator, self.generator_optimiser)
+        _step(self.discriminator, self.discriminator_optimiser, gradients)
+        return seen, number
 
     def draw_latents(self, n: int) -> torch.Tensor:
         """The next n latents of the game: [n, z_dim] float32 of the recipe's prior."""
@@ -124,6 +154,21 @@ def draw(prior: Prior, n: int, z_dim: int, *, rng: torch.Generator) -> torch.Ten
     return (torch.rand(n, z_dim, generator=rng, device=rng.device) * 2 - 1) * 3**0.5
 
 
+def _gradients(loss: torch.Tensor, network: nn.Module, *, keep_graph: bool = False) -> tuple[torch.Tensor, ...]:
+    """The gradient of `loss` in the weights of one network, and of no other."""
+    return torch.autograd.grad(loss, list(network.parameters()), retain_graph=keep_graph)
+
+
+def _step(network: nn.Module, optimiser: torch.optim.Optimizer, gradients: tuple[torch.Tensor, ...]) -> None:
+    for parameter, gradient in zip(network.parameters(), gradients, strict=True):
+        parameter.grad = gradient
+    optimiser.step()
+
+
+def _descend(loss: torch.Tensor, network: nn.Module, optimiser: torch.optim.Optimizer) -> None:
+    _step(network, optimiser, _gradients(loss, network))
+
+
 def _optimiser(settings: Optimiser, network: nn.Module, device: torch.device) -> torch.optim.Optimizer:
     if isinstance(settings, Adam):
         return torch.optim.Adam(
@@ -133,16 +178,6 @@ def _optimiser(settings: Optimiser, network: nn.Module, device: torch.device) ->
     return torch.optim.SGD(
         network.parameters(), lr=settings.learning_rate, momentum=settings.momentum_start, fused=device.type == "cuda"
     )
-
-
-@contextmanager
-def _frozen(network: nn.Module) -> Iterator[None]:
-    """No gradients for the network's weights while the graph is built; they pass through it all the same."""
-    network.requires_grad_(requires_grad=False)
-    try:
-        yield
-    finally:
-        network.requires_grad_(requires_grad=True)
 
 
 def _finite(quantity: str, value: torch.Tensor) -> float:

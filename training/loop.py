@@ -101,14 +101,17 @@ def play_step(game: Game, images: torch.Tensor, batches: list[torch.Tensor], pro
     """k steps of D, one of G, and G's average moved; the sums of the epoch grow by what they saw."""
     sums = progress.sums
     try:
-        for batch in batches:
-            seen = game.discriminator_step(real_batch(images, batch))
-            sums.loss_d += seen.loss
-            sums.d_real += seen.d_real
-            sums.d_fake += seen.d_fake
-            sums.discriminator_steps += 1
-        sums.loss_g += game.generator_step(len(batches[0]))
-        sums.generator_steps += 1
+        if game.recipe.updates == "simultaneous":
+            *first, last = batches
+            for batch in first:
+                sums.add_discriminator_step(game.discriminator_step(real_batch(images, batch)))
+            seen, loss_g = game.simultaneous_step(real_batch(images, last))
+            sums.add_discriminator_step(seen)
+        else:
+            for batch in batches:
+                sums.add_discriminator_step(game.discriminator_step(real_batch(images, batch)))
+            loss_g = game.generator_step(len(batches[0]))
+        sums.add_generator_step(loss_g)
     except NotFiniteError as error:
         raise NotFiniteError(f"epoch {progress.epoch}, step {progress.step + 1}: {error}") from error
     progress.images += len(batches[0])

@@ -68,6 +68,10 @@ class Recipe(_Settings):
     z_dim: int = Field(ge=1, le=4096, description="Coordinates of a latent")
     prior: Prior
     loss: Literal["non-saturating", "minimax"] = Field(description="G's loss")
+    updates: Literal["alternating", "simultaneous"] = Field(
+        default="alternating",
+        description="G steps after D, on fresh latents; or with D's last step, on the same samples",
+    )
     d_steps: int = Field(default=1, ge=1, le=100, description="k, D's steps for each of G's; each takes its own batch")
     batch_size: int = Field(ge=2, description="Real images of one D step; G's samples of each step")
     epochs: int = Field(ge=1, description="Passes over the data")
