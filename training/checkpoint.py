@@ -14,7 +14,7 @@ from safetensors.torch import save
 
 from models.files import write_atomically
 from models.history import EpochRecord
-from training.errors import RunError
+from training.errors import NotFiniteError, RunError
 from training.game import DiscriminatorStep, Game
 
 _RNG = "rng"
@@ -64,6 +64,7 @@ def save_checkpoint(path: Path, game: Game, progress: Progress) -> None:
     """Write the whole state to `path`, or leave what was there.
 
     Raises:
+        NotFiniteError: a weight or a moment is NaN or infinite, although no loss was so far.
         OSError: the disk is full or cannot be written.
     """
     tensors = {_RNG: game.rng.get_state()}
@@ -73,6 +74,12 @@ def save_checkpoint(path: Path, game: Game, progress: Progress) -> None:
         for index, state in optimiser.state_dict()["state"].items():
             tensors |= {f"{prefix}.{index}.{name}": value for name, value in state.items() if value is not None}
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    for name, tensor in contiguous.items():
+        if not torch.isfinite(tensor).all():
+            raise NotFiniteError(
+                f"epoch {progress.epoch}, step {progress.step}: {name} holds NaN or infinity: training stops here. The "
+                "last saved state is as it was; begin anew with lower learning rates or `--set precision=float32`"
+            )
     write_atomically(path, save(contiguous, {"progress": progress.model_dump_json()}))
 
 

@@ -13,7 +13,7 @@ from models.errors import DeviceError, LatentError, ModelFolderError
 from models.files import write_atomically
 from models.folder import LoadedModel, load_model
 from models.grids import assemble_grid
-from models.latents import draw_latents
+from models.latents import SEED_LIMIT, draw_latents
 from models.sampler import Sampler
 from models.scorer import Scorer
 from training.config import RunConfig, resolve_config
@@ -182,7 +182,7 @@ def _parser() -> argparse.ArgumentParser:
     length = command.add_mutually_exclusive_group()
     length.add_argument("--epochs", type=int, help="passes over the data (default: the recipe's)")
     length.add_argument("--minutes", type=_positive, help="stop after so many minutes of training")
-    command.add_argument("--seed", type=int, default=0, help="of weights, latents and the data's order (default: 0)")
+    command.add_argument("--seed", type=_seed, default=0, help="of weights, latents and the data's order (default: 0)")
     command.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting of the recipe"
     )
@@ -221,6 +221,13 @@ def _at_least_1(text: str) -> int:
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, not {text}")
+    return number
+
+
+def _seed(text: str) -> int:
+    number = int(text)
+    if not 0 <= number < SEED_LIMIT:
+        raise argparse.ArgumentTypeError(f"must be 0 ≤ seed < 2**53, not {text}")
     return number
 
 

@@ -2,6 +2,7 @@
 
 import subprocess
 from pathlib import Path
+from typing import Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -30,7 +31,7 @@ class RunConfig(BaseModel):
     image_shape: ImageShape
     seed: int = Field(ge=0, lt=SEED_LIMIT)
     minutes: float | None = Field(description="Stop after so many minutes of training; None: after the recipe's epochs")
-    device: str
+    device: Literal["cpu", "cuda"]
     threads: int = Field(ge=1, description="Threads of PyTorch's operators: a part of the bits")
     torch_version: str
     git_commit: str
@@ -81,7 +82,7 @@ def resolve_config(
         image_shape=dataset.shape,
         seed=seed,
         minutes=minutes,
-        device=resolved_device.type,
+        device="cuda" if resolved_device.type == "cuda" else "cpu",
         threads=threads or torch.get_num_threads(),
         torch_version=torch.__version__,
         git_commit=_git_commit(),

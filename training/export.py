@@ -70,7 +70,7 @@ def export(folder: RunFolder, config: RunConfig, dataset: Dataset, to: Path, *, 
         git_commit=config.git_commit,
         calibration=calibration,
         evaluation=figures,
-        licence=MNIST_LICENCE if config.dataset == "mnist" else "as the training images'",
+        licence=MNIST_LICENCE if config.data == "mnist" else "as the training images'",
     )
     write_model(
         to,

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
+from models.device import resolve_device
 from models.files import write_atomically
 from models.grids import assemble_grid
 from models.history import EpochRecord
@@ -30,24 +31,25 @@ def train(config: RunConfig, dataset: Dataset, folder: RunFolder, reporter: Repo
 
     Raises:
         NotFiniteError: a loss became NaN or infinite; the last saved state stays as it is.
+        DeviceError: the run began on a device that is not here.
         RunError: the data are not those that the run began with, or the saved state does not fit.
         OSError: the disk is full or cannot be written; the last saved state stays as it is.
     """
     torch.set_num_threads(config.threads)
     if dataset.fingerprint() != config.data_sha256:
         raise RunError(f"the images of {config.data!r} are not those that the run began with; it cannot be resumed")
-    recipe, device = config.recipe, torch.device(config.device)
+    recipe, device = config.recipe, resolve_device(config.device)
     images = dataset.images.to(device)
 
     # --- Where the run stands -------------------------------------------------------------------
     game = Game(recipe, shape=config.image_shape, pixel_means=dataset.pixel_means(), seed=config.seed, device=device)
     if folder.checkpoint_file.exists():
         progress = load_checkpoint(folder.checkpoint_file, game)
-        folder.drop_grids_after(progress.epoch - 1)
-        folder.write_stats(progress.records)
     else:
         progress = Progress()
         folder.write_grid(0, draw_grid(game, config))
+    folder.drop_grids_after(progress.epoch - 1)
+    folder.write_stats(progress.records)
     total_steps = recipe.epochs * config.steps_per_epoch
     started = time.monotonic() - progress.seconds
     saved = time.monotonic()

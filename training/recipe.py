@@ -15,7 +15,7 @@ FOLDER = Path(__file__).parent / "recipes"
 
 
 class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)  # JSON knows neither
 
 
 class Adam(_Settings):
@@ -49,7 +49,11 @@ class SGD(_Settings):
     def learning_rate_at(self, step: int, *, steps: int) -> float:
         """Learning rate of step `step` (from 0); the length of the run does not matter."""
         del steps
-        return max(self.learning_rate_min, self.learning_rate / self.learning_rate_decay**step)
+        try:
+            decayed = self.learning_rate / self.learning_rate_decay**step
+        except OverflowError:  # the divisor is beyond float64
+            decayed = 0.0
+        return max(self.learning_rate_min, decayed)
 
     def momentum_at(self, epoch: int) -> float:
         """Momentum of epoch `epoch` (from 1)."""
@@ -137,9 +141,9 @@ def validate_recipe(settings: object, *, source: str) -> Recipe:
 
 
 def _place(location: tuple[int | str, ...]) -> str:
-    # A discriminated union adds the name of its member to the location; the person wrote none.
+    # A discriminated union adds the name of its member behind the section's; the person wrote none.
     members = {"mlp", "goodfellow2014", "conv", "adam", "sgd"}
-    return ".".join(str(part) for part in location if part not in members)
+    return ".".join(str(part) for depth, part in enumerate(location) if depth != 1 or part not in members)
 
 
 def _say(message: str) -> str:

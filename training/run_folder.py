@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from models.files import sync_folder, write_atomically
+from models.files import TEMPORARY_SUFFIX, sync_folder, write_atomically
 from models.history import EpochRecord
 from training.config import RunConfig
 from training.errors import RunError
@@ -45,7 +45,8 @@ class RunFolder:
             raise RunError(
                 f"{self.path} holds a run already: `resume {self.path}` goes on with it, `--out` names another"
             )
-        if self.path.exists() and any(self.path.iterdir()):
+        begun = {self.grids.name, f".{self.config_file.name}{TEMPORARY_SUFFIX}"}  # what a start cut short leaves
+        if self.path.exists() and any(entry.name not in begun for entry in self.path.iterdir()):
             raise RunError(f"{self.path} is not empty and not a run folder: give another `--out`")
         self.grids.mkdir(parents=True, exist_ok=True)
         write_atomically(self.config_file, (config.model_dump_json(indent=2) + "\n").encode())

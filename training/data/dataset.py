@@ -103,6 +103,8 @@ def _split(images: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uin
 def _resized(images: NDArray[np.uint8], side: int | None) -> NDArray[np.uint8]:
     if side is None or images.shape[1:3] == (side, side):
         return images
+    if images.size == 0:
+        raise DataError(f"the images have the shape {list(images.shape)}: there is no pixel in them")
     return np.stack([resize(image, side) for image in images])
 
 

@@ -1,6 +1,8 @@
 """Images from an .npz file."""
 
+import tokenize
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,20 @@ from training.errors import DataError
 
 IMAGE_KEYS = ("images", "x_train", "arr_0")
 
+# What numpy and zipfile are seen to raise for damaged archives; RuntimeError for encrypted and oddly compressed ones,
+# TypeError for a bare .npy.
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    EOFError,
+    RuntimeError,
+    TypeError,
+    MemoryError,
+    zipfile.BadZipFile,
+    zlib.error,
+    tokenize.TokenError,
+)
+
 
 def read_npz(path: Path) -> NDArray[np.uint8]:
     """The images of an .npz: `images`, `x_train`, or its only array; [N, H, W] or [N, H, W, 1 or 3] uint8.
@@ -18,13 +34,15 @@ def read_npz(path: Path) -> NDArray[np.uint8]:
         DataError: no such array, another shape or dtype, or a file that is damaged or holds pickled objects.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             key = next((key for key in IMAGE_KEYS if key in archive), None)
             if key is None:
                 raise DataError(f"{path} holds {sorted(archive)}, none of which is {' or '.join(IMAGE_KEYS)}")
             images = archive[key]
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
+    except _UNREADABLE as error:
         raise DataError(f"{path} cannot be read as an .npz: {error}") from error
+    if not isinstance(images, np.ndarray):  # numpy gives the bytes of an entry that is no array
+        raise DataError(f"{path}: {key} is not an array")
     if images.dtype != np.uint8:
         raise DataError(f"{path}: {key} is {images.dtype}; images must be uint8, 0–255")
     if images.ndim == 4 and images.shape[3] == 1:

@@ -1,0 +1,140 @@
+"""Tiny data, tiny recipes and the command line as a process, for the tests of this room."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from models.images import ImageShape
+from training.config import RunConfig, resolve_config
+from training.data.dataset import Dataset, load_dataset
+from training.export import export
+from training.game import Game
+from training.loop import train
+from training.recipe import Recipe, load_recipe
+from training.reporter import Reporter
+from training.run_folder import RunFolder
+
+ROOT = Path(__file__).parents[2]
+
+TINY_MLP = (
+    "z_dim=4",
+    "batch_size=9",
+    "precision=float32",
+    "ema_halflife_images=30",
+    "architecture.generator_widths=[8, 12]",
+    "architecture.discriminator_widths=[10]",
+)
+TINY_2014 = (
+    "z_dim=4",
+    "batch_size=9",
+    "train_images=None",
+    "precision=float32",
+    "ema_halflife_images=30",
+    "architecture.generator_widths=[12]",
+    "architecture.maxout_units=[6, 5]",
+    "architecture.maxout_pieces=3",
+)
+TINY_CONV = (
+    "z_dim=4",
+    "batch_size=9",
+    "precision=float32",
+    "architecture.generator_channels=[6, 4]",
+    "architecture.discriminator_channels=[4, 6]",
+)
+TINY = {"mlp": TINY_MLP, "writeup": TINY_MLP, "goodfellow2014": TINY_2014, "conv": TINY_CONV}
+
+
+def tiny_recipe(name: str = "mlp", *overrides: str) -> Recipe:
+    return load_recipe(name, [*TINY[name], *overrides])
+
+
+def tiny_images(n: int = 40, side: int = 16, *, channels: int = 1, seed: int = 0) -> NDArray[np.uint8]:
+    """[n, side, side] or [n, side, side, 3] uint8: a bright bar at a random place on noise."""
+    rng = np.random.default_rng(seed)
+    images = rng.integers(0, 60, (n, side, side, channels), dtype=np.uint8)
+    for image, column in zip(images, rng.integers(0, side - 3, n), strict=True):
+        image[:, column : column + 3] += 180
+    return images[..., 0] if channels == 1 else images
+
+
+def write_npz(path: Path, images: NDArray[np.uint8] | None = None) -> Path:
+    np.savez(path, images=tiny_images() if images is None else images)
+    return path
+
+
+def write_pngs(folder: Path, images: NDArray[np.uint8]) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for index, image in enumerate(images):
+        Image.fromarray(image).save(folder / f"{index:03d}.png")
+    return folder
+
+
+def make_game(recipe: Recipe, *, side: int = 16, seed: int = 3) -> Game:
+    shape = ImageShape(height=side, width=side)
+    means = torch.full(shape.chw, 0.3)
+    return Game(recipe, shape=shape, pixel_means=means, seed=seed, device=torch.device("cpu"))
+
+
+def real_images(n: int, side: int = 16) -> torch.Tensor:
+    """[n, 1, side, side] float32 in [−1, 1]."""
+    return torch.from_numpy(tiny_images(n, side))[:, None].float() / 127.5 - 1
+
+
+def make_config(recipe: Recipe, data: Path, *, minutes: float | None = None, seed: int = 5) -> RunConfig:
+    config = resolve_config(
+        recipe,
+        load_dataset(str(data)),
+        recipe_name="tiny",
+        overrides=(),
+        data=str(data),
+        seed=seed,
+        minutes=minutes,
+        device="cpu",
+        threads=1,
+    )
+    return config.model_copy(update={"git_commit": "unknown"})  # the same whatever is committed meanwhile
+
+
+def play(folder: RunFolder, config: RunConfig) -> None:
+    with Reporter(config, folder) as reporter:
+        train(config, _dataset(config), folder, reporter)
+
+
+def exported_bytes(folder: RunFolder, config: RunConfig, to: Path) -> bytes:
+    export(folder, config, _dataset(config), to, samples=20)
+    return (to / "model.safetensors").read_bytes()
+
+
+def grid_bytes(folder: RunFolder) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.grids.iterdir())}
+
+
+def _dataset(config: RunConfig) -> Dataset:
+    return load_dataset(config.data).first(config.recipe.train_images)
+
+
+def command_line(*arguments: str | Path) -> list[str]:
+    return [sys.executable, "-m", "training", *map(str, arguments)]
+
+
+def environment() -> dict[str, str]:
+    """The process's environment; without a git, so that commits made meanwhile do not change `git_commit`."""
+    return {**os.environ, "PYTHONPATH": str(ROOT), "GIT_DIR": os.devnull, "OMP_NUM_THREADS": "1"}
+
+
+def run(*arguments: str | Path, cwd: Path) -> "subprocess.CompletedProcess[str]":
+    """`python -m training …` as a process of its own."""
+    return subprocess.run(
+        command_line(*arguments), cwd=cwd, env=environment(), capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+def sets(overrides: Sequence[str]) -> list[str]:
+    return [argument for override in overrides for argument in ("--set", override)]

@@ -1,0 +1,149 @@
+"""Images from a folder of files."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.training.support import tiny_images, write_pngs
+from training.data.image_folder import read_image_folder, resize
+from training.errors import DataError
+
+GREY = tiny_images(6)
+RGB = tiny_images(6, channels=3)
+
+
+def test_grey_images_in_the_order_of_their_paths(tmp_path: Path):
+    write_pngs(tmp_path, GREY)
+    np.testing.assert_array_equal(read_image_folder(tmp_path, None), GREY)
+
+
+def test_rgb_images(tmp_path: Path):
+    write_pngs(tmp_path, RGB)
+    np.testing.assert_array_equal(read_image_folder(tmp_path, None), RGB)
+
+
+def test_one_colour_image_makes_all_of_them_rgb(tmp_path: Path):
+    write_pngs(tmp_path, GREY)
+    Image.fromarray(RGB[0]).save(tmp_path / "zzz.png")
+    images = read_image_folder(tmp_path, None)
+    assert images.shape == (7, 16, 16, 3)
+    for channel in range(3):
+        np.testing.assert_array_equal(images[:6, ..., channel], GREY)
+    np.testing.assert_array_equal(images[6], RGB[0])
+
+
+def test_sub_folders_and_other_files(tmp_path: Path):
+    write_pngs(tmp_path / "b", GREY[:2])
+    write_pngs(tmp_path / "a" / "deep", GREY[2:4])
+    write_pngs(tmp_path, GREY[4:])
+    (tmp_path / "README.txt").write_text("no image")
+    (tmp_path / "folder.png").mkdir()
+    images = read_image_folder(tmp_path, None)
+    np.testing.assert_array_equal(images, np.concatenate([GREY[4:], GREY[2:4], GREY[:2]]))
+
+
+@pytest.mark.parametrize("suffix", ["png", "PNG", "bmp", "gif", "webp", "jpg", "JPEG"])
+def test_formats(tmp_path: Path, suffix: str):
+    flat = np.full((16, 16), 200, np.uint8)
+    Image.fromarray(flat).save(tmp_path / f"a.{suffix}", quality=100)
+    images = read_image_folder(tmp_path, None)
+    assert abs(images.astype(int) - 200).max() <= 2  # WebP has no grey and comes back as RGB
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16"])
+def test_modes(tmp_path: Path, mode: str):
+    white = Image.fromarray(np.full((16, 16), 65535, np.uint16)) if mode == "I;16" else Image.new("L", (16, 16), 255)
+    image = white if mode == "I;16" else white.convert(mode)
+    image.save(tmp_path / ("a.jpg" if mode == "CMYK" else "a.png"))
+    images = read_image_folder(tmp_path, None)
+    assert images.shape[:3] == (1, 16, 16)
+    assert images.min() == 255
+
+
+def test_16_bits_are_scaled_not_clipped(tmp_path: Path):
+    ramp = np.arange(256, dtype=np.uint16).reshape(16, 16) * 257
+    Image.fromarray(ramp).save(tmp_path / "a.png")
+    np.testing.assert_array_equal(read_image_folder(tmp_path, None)[0].ravel(), np.arange(256))
+
+
+def test_a_photo_is_turned_upright(tmp_path: Path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned a quarter clockwise
+    Image.fromarray(GREY[0]).save(tmp_path / "a.png", exif=exif)
+    np.testing.assert_array_equal(read_image_folder(tmp_path, None)[0], np.rot90(GREY[0], -1))
+
+
+def test_sizes_that_differ_name_the_file_and_the_way_out(tmp_path: Path):
+    write_pngs(tmp_path, GREY)
+    Image.new("L", (20, 16)).save(tmp_path / "odd.png")
+    with pytest.raises(DataError, match=r"odd\.png is 20 × 16 pixels, 000\.png 16 × 16: `--set image_side=32`"):
+        read_image_folder(tmp_path, None)
+    assert read_image_folder(tmp_path, 32).shape == (7, 32, 32)
+
+
+def test_the_middle_square_is_kept(tmp_path: Path):
+    wide = np.zeros((16, 48), np.uint8)
+    wide[:, 16:32] = 255
+    Image.fromarray(wide).save(tmp_path / "wide.png")
+    Image.fromarray(wide.T).save(tmp_path / "tall.png")
+    assert read_image_folder(tmp_path, 16).min() == 255
+
+
+def test_resizing_keeps_the_brightness():
+    image = np.zeros((32, 32), np.uint8)
+    image[8:24, 8:24] = 200
+    small = resize(image, 16)
+    assert small.shape == (16, 16)
+    assert small.mean() == pytest.approx(image.mean(), abs=1)
+    assert resize(RGB[0], 24).shape == (24, 24, 3)
+
+
+@pytest.mark.parametrize("data", [b"", b"no image at all", b"\x89PNG\r\n\x1a\n"])
+def test_a_broken_image_is_named(tmp_path: Path, data: bytes):
+    write_pngs(tmp_path, GREY)
+    (tmp_path / "broken.png").write_bytes(data)
+    with pytest.raises(DataError, match=r"broken\.png cannot be read as an image: .*mend it or take it out"):
+        read_image_folder(tmp_path, None)
+
+
+def test_a_truncated_image_is_named(tmp_path: Path):
+    buffer = io.BytesIO()
+    Image.fromarray(tiny_images(1, 64)[0]).save(buffer, "PNG")
+    (tmp_path / "cut.png").write_bytes(buffer.getvalue()[:-400])
+    with pytest.raises(DataError, match=r"cut\.png cannot be read"):
+        read_image_folder(tmp_path, None)
+
+
+def test_a_decompression_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    write_pngs(tmp_path, GREY[:1])
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(DataError, match=r"000\.png cannot be read as an image.*bomb"):
+        read_image_folder(tmp_path, None)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "BMP", "WEBP"])
+def test_no_damaged_byte_is_more_than_a_data_error(tmp_path: Path, kind: str):
+    buffer = io.BytesIO()
+    Image.fromarray(tiny_images(1, 24)[0]).save(buffer, kind)
+    whole = buffer.getvalue()
+    path = tmp_path / f"a.{kind.lower()}"
+    refused = 0
+    for position in range(0, len(whole), max(1, len(whole) // 80)):
+        data = bytearray(whole)
+        data[position] ^= 0xFF
+        path.write_bytes(data)
+        try:
+            images = read_image_folder(tmp_path, 16)
+        except DataError:
+            refused += 1
+        else:
+            assert images.dtype == np.uint8
+    assert refused
+
+
+def test_an_empty_folder(tmp_path: Path):
+    with pytest.raises(DataError, match=r"holds no images \(\.bmp, \.gif, \.jpeg, \.jpg, \.png, \.webp\)"):
+        read_image_folder(tmp_path, None)
