@@ -1,0 +1,1 @@
+"""The HTTP service: settings, routes, batching, images, scoring uploads, pages."""

@@ -1,0 +1,123 @@
+"""Many images as one download, streamed: memory does not grow with n.
+
+Both archives are made by `zipfile` writing to a sink that hands on what it got; entries are stored, not deflated, with
+a fixed time, so the same samples give the same bytes.
+"""
+
+import asyncio
+import io
+import zipfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.png import encode_png
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+CHUNK_IMAGES = 256
+
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the first moment a ZIP can name
+
+
+@dataclass(frozen=True)
+class Samples:
+    """n samples that can be drawn in any chunk, more than once.
+
+    Attributes:
+        first: index of the first image.
+        n: how many.
+        latents: (start, count) → [count, z_dim] float32, start counted from the first.
+        image_array: shape of one image, (H, W) or (H, W, 3).
+        z_dim: width of a latent.
+    """
+
+    first: int
+    n: int
+    latents: Callable[[int, int], NDArray[np.float32]]
+    image_array: tuple[int, ...]
+    z_dim: int
+
+    def chunks(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """(start, latents) of each chunk, in order."""
+        for start in range(0, self.n, CHUNK_IMAGES):
+            yield start, self.latents(start, min(CHUNK_IMAGES, self.n - start))
+
+
+async def stream_npz(samples: Samples, images: AsyncIterator[NDArray[np.uint8]]) -> AsyncIterator[bytes]:
+    """The bytes of an .npz with `images`, [n, …] uint8, and `latents`, [n, z_dim] float32.
+
+    Args:
+        samples: what is drawn.
+        images: its images, one array for each of `samples.chunks()`.
+    """
+    sink = _Sink()
+    with zipfile.ZipFile(sink, "w") as archive:
+        with archive.open(_entry("images.npy"), "w", force_zip64=True) as file:
+            file.write(_npy_header((samples.n, *samples.image_array), np.uint8))
+            async for chunk in images:
+                file.write(np.ascontiguousarray(chunk).data)
+                yield sink.take()
+        for _ in _write_latents(archive, "latents.npy", samples):
+            yield sink.take()
+    yield sink.take()
+
+
+async def stream_zip(samples: Samples, images: AsyncIterator[NDArray[np.uint8]]) -> AsyncIterator[bytes]:
+    """The bytes of a ZIP with one PNG an image, named by its index, and `latents.npy`."""
+    sink = _Sink()
+    index = samples.first
+    with zipfile.ZipFile(sink, "w") as archive:
+        async for chunk in images:
+            for png in await asyncio.to_thread(lambda arrays: [encode_png(array) for array in arrays], chunk):
+                archive.writestr(_entry(f"{index:06d}.png"), png)
+                index += 1
+            yield sink.take()
+        for _ in _write_latents(archive, "latents.npy", samples):
+            yield sink.take()
+    yield sink.take()
+
+
+def _write_latents(archive: zipfile.ZipFile, name: str, samples: Samples) -> Iterator[None]:
+    """Write the latents, drawn once more since they come from a counter; yields after each chunk."""
+    with archive.open(_entry(name), "w", force_zip64=True) as file:
+        file.write(_npy_header((samples.n, samples.z_dim), np.float32))
+        for _, latents in samples.chunks():
+            file.write(np.ascontiguousarray(latents).data)
+            yield
+
+
+def _entry(name: str) -> zipfile.ZipInfo:
+    return zipfile.ZipInfo(name, _EPOCH)
+
+
+def _npy_header(shape: tuple[int, ...], dtype: type[np.generic]) -> bytes:
+    """The header of an .npy file, before the array's bytes."""
+    buffer = io.BytesIO()
+    description = np.lib.format.dtype_to_descr(np.dtype(dtype))
+    np.lib.format.write_array_header_1_0(buffer, {"descr": description, "fortran_order": False, "shape": shape})
+    return buffer.getvalue()
+
+
+class _Sink(io.RawIOBase):
+    """A file that cannot be sought and keeps only what has not been taken."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._parts: list[bytes] = []
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: "ReadableBuffer") -> int:
+        part = bytes(data)
+        self._parts.append(part)
+        return len(part)
+
+    def take(self) -> bytes:
+        taken, self._parts = b"".join(self._parts), []
+        return taken

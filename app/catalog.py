@@ -1,0 +1,103 @@
+"""The models that the service found: those it can use, and those it cannot, with the reason."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from app.problems import Problem
+from models.errors import ModelFolderError
+from models.folder import LoadedModel, load_model
+from models.sampler import Sampler
+from models.scorer import Scorer
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """A model with its networks made ready."""
+
+    model: LoadedModel
+    sampler: Sampler
+    scorer: Scorer
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """What is in the models folder.
+
+    Attributes:
+        models: usable ones by name.
+        broken: reasons by the name of the folder.
+        default: name of the model of requests that name none; None when there is no usable one.
+    """
+
+    models: Mapping[str, ServedModel]
+    broken: Mapping[str, str]
+    default: str | None
+
+    def find(self, reference: str | None, *, parameter: str = "model") -> ServedModel:
+        """The model of a `name` or `name@hash`; None asks for the default.
+
+        Raises:
+            Problem: 404 when there is no such model or version, 503 when there is no usable model at all.
+        """
+        if self.default is None:
+            raise Problem(503, "no model is usable; /readyz says why")
+        name, _, version = (reference or self.default).partition("@")
+        if name in self.broken:
+            raise _unknown(parameter, f"{name!r} cannot be used: {self.broken[name]}", reference)
+        found = self.models.get(name)
+        if found is None:
+            raise _unknown(
+                parameter, f"there is no model {name[:80]!r}; there are: {', '.join(self.models)}", reference
+            )
+        if reference is not None and "@" in reference and version != found.model.hash12:
+            raise _unknown(
+                parameter, f"version {version[:80]!r} of {name} is not loaded; {found.model.reference} is", reference
+            )
+        return found
+
+
+def load_catalog(folder: Path, *, default: str, device: torch.device) -> Catalog:
+    """Load every model folder below `folder`; one that is broken is logged and left out."""
+    models: dict[str, ServedModel] = {}
+    broken: dict[str, str] = {}
+    if not folder.is_dir():
+        _log.error("GAN_MODELS_DIR: %s is not a folder", folder)
+    paths = sorted(path for path in folder.glob("*") if path.is_dir() and not path.name.startswith("."))
+    for path in paths:
+        try:
+            model = load_model(path)
+        except (ModelFolderError, OSError) as error:
+            broken[path.name] = _without_path(str(error), folder)
+            _log.error("model folder %s is left out: %s", path.name, error)
+            continue
+        models[model.name] = _serve(model, device)
+        _log.info("model %s is loaded", model.reference)
+    if models and default not in models:
+        _log.warning("GAN_DEFAULT_MODEL: %s is not usable; %s takes its place", default, next(iter(models)))
+    return Catalog(models, broken, default if default in models else next(iter(models), None))
+
+
+def _serve(model: LoadedModel, device: torch.device) -> ServedModel:
+    metadata = model.metadata
+    return ServedModel(
+        model,
+        Sampler(model.generator, z_dim=metadata.z_dim, image_shape=metadata.image_shape, device=device),
+        Scorer(model.discriminator, image_shape=metadata.image_shape, device=device),
+    )
+
+
+def _unknown(parameter: str, detail: str, value: object) -> Problem:
+    problem = Problem.of_parameter(parameter, detail, value, status=404)
+    problem.name = "unknown-model"
+    return problem
+
+
+def _without_path(text: str, folder: Path) -> str:
+    """No path of this machine in what a client sees."""
+    return text.replace(f"{folder}/", "")

@@ -1,0 +1,121 @@
+"""The application: models and engine made at start, routes, errors, pages."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import torch
+from fastapi import FastAPI
+
+from app import problems
+from app.catalog import load_catalog
+from app.engine import Engine
+from app.metrics import Metrics
+from app.middleware import AnswerHead, CountRequests, LimitBodies
+from app.routes import health, models, pages, samples, score
+from app.schemas import SamplesAnswer
+from app.settings import Settings
+from app.state import State
+from models.device import resolve_device
+from models.latents import draw_latents
+
+DESCRIPTION = """\
+Images from a generator that learnt by playing the minimax game of
+[Goodfellow et al. 2014](https://arxiv.org/abs/1406.2661), the latents behind them, and the discriminator's score of the
+images that you upload.
+
+Image *i* of a seed is the same image for ever: `Content-Location` is its permanent URL. Errors are
+[RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) problem documents that name the bad parameter.
+"""
+
+TAGS = [
+    {"name": "samples", "description": "Images drawn by G"},
+    {"name": "score", "description": "D's opinion of images"},
+    {"name": "models", "description": "The models, and how they were trained"},
+    {"name": "health", "description": "For supervisors and dashboards"},
+]
+
+_log = logging.getLogger(__name__)
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The service with these settings; models are loaded when it starts, not before."""
+    metrics = Metrics()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        # The engine's thread is the only one that computes, and its tiles want one thread each (models.tiles).
+        torch.set_num_threads(1)
+        device = resolve_device(settings.device)
+        catalog = await asyncio.to_thread(
+            load_catalog, settings.models_dir, default=settings.default_model, device=device
+        )
+        engine = Engine(max_queue_rows=settings.max_queue_images, metrics=metrics)
+        engine.start()
+        state = State(settings, catalog, engine, metrics)
+        await _warm(state)
+        app.state.gan = state
+        try:
+            yield
+        finally:
+            await asyncio.to_thread(engine.stop)
+
+    app = FastAPI(
+        title="GAN service",
+        version="1.0",
+        description=DESCRIPTION,
+        openapi_tags=TAGS,
+        lifespan=lifespan,
+        root_path=settings.root_path,
+        docs_url=None,
+        redoc_url=None,
+    )
+    problems.install(app)
+    for module in (samples, score, models, health):
+        app.include_router(module.router)
+    pages.install(app)
+    _document_schemas(app)
+    # The last one added is the first to see a request.
+    app.add_middleware(LimitBodies, max_bytes=settings.max_body_bytes)
+    app.add_middleware(AnswerHead)
+    app.add_middleware(CountRequests, metrics=metrics)
+    return app
+
+
+async def _warm(state: State) -> None:
+    """Run each network once, so that the first request is as quick as the second."""
+    for served in state.catalog.models.values():
+        metadata = served.model.metadata
+        latents = draw_latents(0, 0, 1, z_dim=metadata.z_dim, prior=metadata.prior)
+        await state.engine.run(served.scorer, await state.engine.run(served.sampler, latents))
+        state.metrics.models.labels(served.model.reference).set(1)
+
+
+def _document_schemas(app: FastAPI) -> None:
+    """Add the schemas that no route returns by type: samples come in several formats, problems with any status."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, object]:
+        if app.openapi_schema is None:
+            document = generate()
+            schemas = document["components"]["schemas"]
+            for schema in (SamplesAnswer, problems.ProblemDocument):
+                definition = schema.model_json_schema(ref_template="#/components/schemas/{model}")
+                schemas |= definition.pop("$defs", {})
+                schemas[schema.__name__] = definition
+            # FastAPI's own shape of validation errors is never sent.
+            schemas.pop("HTTPValidationError", None)
+            schemas.pop("ValidationError", None)
+            _replace_validation_errors(document)
+        return generate()
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _replace_validation_errors(document: dict[str, dict[str, dict[str, dict[str, dict[str, object]]]]]) -> None:
+    for path in document["paths"].values():
+        for operation in path.values():
+            responses = operation.get("responses", {})
+            if "422" in responses:
+                responses |= {str(status): text for status, text in problems.documented(422).items()}

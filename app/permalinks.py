@@ -1,0 +1,49 @@
+"""Permanent URLs: what an answer is called, and how long anyone may keep it.
+
+Samples are a function of the model's bytes, the seed and the parameters, so their ETag is known before G runs.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from urllib.parse import urlencode
+
+from app.formats import Format
+from models.folder import LoadedModel
+
+RENDERING = 1
+"""Raised when the same parameters begin to give other bytes; it is a part of every ETag."""
+
+IMMUTABLE = "public, max-age=31536000, immutable"
+REVALIDATE = "no-cache"
+NO_STORE = "no-store"
+
+
+def permanent_query(model: LoadedModel, parameters: Mapping[str, object], form: Format) -> str:
+    """The query string that gives this very answer again; parameters that are None are left out."""
+    resolved = {"model": model.reference, **parameters, "format": form}
+    return urlencode({name: value for name, value in resolved.items() if value is not None}, safe="@")
+
+
+def entity_tag(model: LoadedModel, query: str) -> str:
+    """A strong ETag of the answer to a permanent query."""
+    digest = hashlib.sha256(f"{RENDERING}|{model.sha256}|{query}".encode()).hexdigest()
+    return f'"{digest[:32]}"'
+
+
+def cache_control(*, seed_given: bool, version_given: bool) -> str:
+    """How long an answer may be kept.
+
+    Under a permanent URL for ever; under a model's plain name until asked again, since the name may come to mean
+    another version; with a drawn seed not at all.
+    """
+    if not seed_given:
+        return NO_STORE
+    return IMMUTABLE if version_given else REVALIDATE
+
+
+def matches(if_none_match: str | None, etag: str) -> bool:
+    """Whether an If-None-Match header holds the tag, by RFC 9110's weak comparison."""
+    if not if_none_match:
+        return False
+    tags = [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]
+    return "*" in tags or etag in tags

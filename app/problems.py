@@ -1,0 +1,174 @@
+"""Errors as the client sees them: RFC 9457 problem documents, from one table.
+
+Problem                       anything below, ready to be sent
+422 invalid-parameter         a parameter or a body that does not hold together; `errors` names each
+404 not-found                 no such path
+404 unknown-model             no such model, version, or picture of a timeline
+405 method-not-allowed        a path that is there, asked in another way
+406 not-acceptable            an Accept header that none of the formats meets
+413 too-large                 a body, a file or an image beyond its limit
+415 unsupported-image         a file that is not an image we read
+429 overloaded                as many images wait as may; come back after Retry-After seconds
+500 internal                  a fault of ours; its text stays in the log
+503 not-ready                 no usable model, or the engine does not answer
+"""
+
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel, Field, JsonValue
+from starlette.exceptions import HTTPException
+
+from models.errors import LatentError
+
+MEDIA_TYPE = "application/problem+json"
+MAX_SHOWN_CHARACTERS = 200
+
+_log = logging.getLogger(__name__)
+
+_NAMES = {
+    404: "not-found",
+    405: "method-not-allowed",
+    406: "not-acceptable",
+    413: "too-large",
+    415: "unsupported-image",
+    422: "invalid-parameter",
+    429: "overloaded",
+    500: "internal",
+    503: "not-ready",
+}
+
+
+class ParameterError(BaseModel):
+    """One bad parameter."""
+
+    parameter: str = Field(examples=["n"])
+    detail: str = Field(examples=["Input should be less than or equal to 4096"])
+    value: JsonValue = Field(default=None, examples=["5000"])
+
+
+class ProblemDocument(BaseModel):
+    """RFC 9457 problem details."""
+
+    type: str = Field(examples=["urn:gan:problem:invalid-parameter"])
+    title: str = Field(examples=["Unprocessable Content"])
+    status: int = Field(examples=[422])
+    detail: str = Field(examples=["n: Input should be less than or equal to 4096"])
+    errors: list[ParameterError] = Field(default_factory=list)
+
+
+class Problem(HTTPException):
+    """An error for the client.
+
+    Args:
+        status: HTTP status.
+        detail: what was wrong, the value seen, what to do.
+        name: last part of the problem's type; the status's own by default.
+        errors: the bad parameters, if any.
+        headers: further headers of the answer.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        *,
+        name: str | None = None,
+        errors: Sequence[ParameterError] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(status, detail, dict(headers or {}))
+        self.name = name or _NAMES.get(status, "error")
+        self.errors = list(errors)
+
+    @classmethod
+    def of_parameter(cls, parameter: str, detail: str, value: object = None, *, status: int = 422) -> "Problem":
+        """A problem with one parameter."""
+        error = ParameterError(parameter=parameter, detail=detail, value=_shown(value))
+        return cls(status, f"{parameter}: {detail}", errors=[error])
+
+    def response(self) -> Response:
+        """The answer to send."""
+        document = ProblemDocument(
+            type=f"urn:gan:problem:{self.name}",
+            title=HTTPStatus(self.status_code).phrase,
+            status=self.status_code,
+            detail=self.detail,
+            errors=self.errors,
+        )
+        content = document.model_dump(mode="json", exclude={"errors"} if not self.errors else None)
+        headers = {"Cache-Control": "no-store"} | dict(self.headers or {})
+        return JSONResponse(content, self.status_code, headers=headers, media_type=MEDIA_TYPE)
+
+
+def install(app: FastAPI) -> None:
+    """Make every error of the application a problem document."""
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(LatentError, _latent_error)
+    app.add_exception_handler(Exception, _internal_error)
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, object]]:
+    """The `responses` of a route for OpenAPI: these statuses, each a problem document."""
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}}
+    return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    if isinstance(error, Problem):
+        return error.response()
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    headers = error.headers if isinstance(error, HTTPException) else None
+    if status == 400:  # FastAPI's word for a body that it cannot parse
+        return Problem.of_parameter("body", "the body cannot be read; send what the Content-Type says").response()
+    path = request.url.path[:MAX_SHOWN_CHARACTERS]
+    details = {404: f"there is nothing at {path}", 405: f"{path} does not take {request.method}"}
+    return Problem(status, details.get(status, HTTPStatus(status).phrase), headers=headers).response()
+
+
+async def _validation_error(_request: Request, error: Exception) -> Response:
+    mistakes = error.errors() if isinstance(error, RequestValidationError) else []
+    errors = [
+        ParameterError(
+            parameter=".".join(str(part) for part in mistake["loc"][1:]) or str(mistake["loc"][0]),
+            detail=_say(mistake["type"], mistake["msg"]),
+            value=_shown(mistake.get("input")),
+        )
+        for mistake in mistakes[:20]
+    ]
+    return Problem(422, "; ".join(f"{e.parameter}: {e.detail}" for e in errors), errors=errors).response()
+
+
+async def _latent_error(_request: Request, error: Exception) -> Response:
+    return Problem.of_parameter("latents", str(error)).response()
+
+
+async def _internal_error(request: Request, error: Exception) -> Response:
+    _log.error("unexpected error at %s %s", request.method, request.url.path, exc_info=error)
+    return Problem(500, "the service met an error of its own; it is in its log").response()
+
+
+def _say(kind: str, message: str) -> str:
+    return "there is no such parameter" if kind == "extra_forbidden" else message.removeprefix("Value error, ")
+
+
+def _shown(value: object) -> JsonValue:
+    """A value that came from outside, cut to a length and made fit for JSON."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int | float) and math.isfinite(value) and abs(value) < 2**63:
+        return value
+    if isinstance(value, str):
+        # Lone surrogates have no UTF-8.
+        return value[:MAX_SHOWN_CHARACTERS].encode("utf-8", "replace").decode()
+    return (
+        f"({type(value).__name__})"
+        if isinstance(value, list | dict | bytes | int)
+        else repr(value)[:MAX_SHOWN_CHARACTERS]
+    )

@@ -1,0 +1,46 @@
+"""`/healthz`, `/readyz` and `/metrics`: for supervisors, not for people."""
+
+from fastapi import APIRouter, Response
+
+from app.engine import StoppedError
+from app.metrics import CONTENT_TYPE
+from app.schemas import Health, Readiness
+from app.state import SharedState
+
+PING_TIMEOUT_S = 2.0
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/healthz", summary="Is the process alive?")
+async def get_health() -> Health:
+    """200 as long as the process answers at all."""
+    return Health(status="alive")
+
+
+@router.get(
+    "/readyz", summary="Can it answer requests?", responses={503: {"model": Readiness, "description": "Not ready"}}
+)
+async def get_readiness(state: SharedState, response: Response) -> Readiness:
+    """200 when a model is loaded and warm and the engine answers; else 503. Names folders that cannot be used."""
+    engine = "answering"
+    try:
+        await state.engine.ping(timeout_s=PING_TIMEOUT_S)
+    except StoppedError as error:
+        engine = str(error)
+    catalog = state.catalog
+    ready = engine == "answering" and catalog.default is not None
+    response.status_code = 200 if ready else 503
+    models = [served.model.reference for served in catalog.models.values()]
+    return Readiness(ready=ready, engine=engine, models=models, broken=dict(catalog.broken))
+
+
+@router.get(
+    "/metrics",
+    summary="Counters for Prometheus",
+    response_class=Response,
+    responses={200: {"description": "Prometheus text", "content": {"text/plain": {"schema": {"type": "string"}}}}},
+)
+async def get_metrics(state: SharedState) -> Response:
+    """Requests, latencies, batch sizes, the queue, images made and scored."""
+    return Response(state.metrics.text(), media_type=CONTENT_TYPE)

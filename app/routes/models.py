@@ -1,0 +1,106 @@
+"""`/v1/models`: the models, how they were trained, and what they drew on the way."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Path, Request, Response
+
+from app import permalinks
+from app.catalog import ServedModel
+from app.problems import Problem, documented
+from app.schemas import (
+    EXAMPLE_MODEL,
+    HistoryAnswer,
+    ModelAnswer,
+    ModelsAnswer,
+    ModelSummary,
+    TimelineAnswer,
+    TimelinePicture,
+)
+from app.state import SharedState
+
+router = APIRouter(tags=["models"])
+
+Name = Annotated[str, Path(max_length=100, description="`name` or `name@hash`", examples=[EXAMPLE_MODEL])]
+
+
+@router.get("/v1/models", summary="All models")
+async def list_models(state: SharedState) -> ModelsAnswer:
+    """Usable models, and model folders that cannot be used with the reason."""
+    usable = [_summary(served) for served in state.catalog.models.values()]
+    broken = [ModelSummary(name=name, ready=False, error=error) for name, error in state.catalog.broken.items()]
+    return ModelsAnswer(default=state.catalog.default, models=usable + broken)
+
+
+@router.get("/v1/models/{name}", summary="One model", responses=documented(404, 503))
+async def get_model(state: SharedState, name: Name) -> ModelAnswer:
+    """Everything that the model's metadata says, and its card."""
+    model = state.catalog.find(name, parameter="name").model
+    return ModelAnswer(
+        name=model.name, model=model.reference, sha256=model.sha256, metadata=model.metadata, card=model.card
+    )
+
+
+@router.get("/v1/models/{name}/history", summary="Its training, epoch by epoch", responses=documented(404, 503))
+async def get_history(state: SharedState, name: Name) -> HistoryAnswer:
+    """Losses, mean D(x) and D(G(z)), and V(G, D) of each epoch."""
+    model = state.catalog.find(name, parameter="name").model
+    return HistoryAnswer(model=model.reference, epochs=list(model.history.epochs))
+
+
+@router.get("/v1/models/{name}/timeline", summary="What it drew as it learnt", responses=documented(404, 503))
+async def get_timeline(request: Request, state: SharedState, name: Name) -> TimelineAnswer:
+    """The pictures of the same latents after recorded epochs; 0 is the untrained G."""
+    model = state.catalog.find(name, parameter="name").model
+    base = f"{request.scope.get('root_path', '')}/v1/models/{model.reference}/timeline"
+    pictures = [TimelinePicture(epoch=entry.epoch, url=f"{base}/{entry.epoch}.png") for entry in model.timeline]
+    return TimelineAnswer(model=model.reference, pictures=pictures)
+
+
+@router.get(
+    "/v1/models/{name}/timeline/{epoch}.png",
+    summary="One picture of the timeline",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "8 × 8 images",
+            "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}},
+        },
+        304: {"description": "Not modified: If-None-Match holds the ETag"},
+        **documented(404, 422, 503),
+    },
+)
+def get_timeline_picture(
+    state: SharedState,
+    name: Name,
+    epoch: Annotated[int, Path(ge=0, lt=10**9, description="An epoch of the timeline", examples=[0])],
+    if_none_match: Annotated[str | None, Header(description="An ETag from before", max_length=4096)] = None,
+) -> Response:
+    """A PNG of the fixed latents, drawn by G's average after that epoch."""
+    model = state.catalog.find(name, parameter="name").model
+    entry = next((entry for entry in model.timeline if entry.epoch == epoch), None)
+    if entry is None:
+        epochs = ", ".join(str(known.epoch) for known in model.timeline)
+        raise Problem.of_parameter("epoch", f"the timeline of {model.name} has the epochs {epochs}", epoch, status=404)
+    headers = {
+        "X-Model": model.reference,
+        "ETag": permalinks.entity_tag(model, f"timeline/{epoch}"),
+        "Cache-Control": permalinks.cache_control(seed_given=True, version_given="@" in name),
+    }
+    if permalinks.matches(if_none_match, headers["ETag"]):
+        return Response(status_code=304, headers=headers)
+    return Response(entry.path.read_bytes(), headers=headers, media_type="image/png")
+
+
+def _summary(served: ServedModel) -> ModelSummary:
+    model, metadata = served.model, served.model.metadata
+    return ModelSummary(
+        name=model.name,
+        ready=True,
+        model=model.reference,
+        sha256=model.sha256,
+        architecture=metadata.architecture.name,
+        dataset=metadata.dataset,
+        recipe=metadata.recipe,
+        images_seen=metadata.images_seen,
+        evaluation=dict(metadata.evaluation),
+    )

@@ -1,0 +1,239 @@
+"""`/v1/samples`: images of a seed, or of posted latents."""
+
+import secrets
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi.responses import StreamingResponse
+from numpy.typing import NDArray
+
+from app import permalinks
+from app.archives import Samples, stream_npz, stream_zip
+from app.catalog import ServedModel
+from app.formats import MEDIA_TYPES, Format, choose_format
+from app.png import encode_base64_png, encode_png_aside
+from app.problems import Problem, documented
+from app.schemas import (
+    MAX_GRID_IMAGES,
+    MAX_GRID_PIXELS,
+    Sample,
+    SamplesAnswer,
+    SamplesBody,
+    SamplesQuery,
+)
+from app.state import SharedState, State
+from models.grids import assemble_grid, default_columns
+from models.latents import SEED_LIMIT, check_latents, draw_latents
+
+router = APIRouter(tags=["samples"])
+
+_CONTENT: dict[str, dict[str, object]] = {
+    "image/png": {"schema": {"type": "string", "format": "binary"}},
+    "application/json": {"schema": {"$ref": "#/components/schemas/SamplesAnswer"}},
+    "application/x-npz": {"schema": {"type": "string", "format": "binary"}},
+    "application/zip": {"schema": {"type": "string", "format": "binary"}},
+}
+_HEADERS = {
+    "X-Seed": {"description": "The seed, drawn or given", "schema": {"type": "integer"}},
+    "X-Model": {"description": "name@hash", "schema": {"type": "string"}},
+    "ETag": {"description": "Of this very answer", "schema": {"type": "string"}},
+    "Content-Location": {"description": "The permanent URL of this very answer", "schema": {"type": "string"}},
+}
+_RESPONSES: dict[int | str, dict[str, object]] = {
+    200: {"description": "The samples, in the format asked for", "content": _CONTENT, "headers": _HEADERS},
+    **documented(404, 406, 422, 429, 503),
+}
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A checked request: a model, a format, and where the latents come from."""
+
+    served: ServedModel
+    form: Format
+    asked: SamplesQuery
+    seed: int | None
+    posted: NDArray[np.float32] | None = None
+
+    @property
+    def n(self) -> int:
+        return self.asked.n if self.posted is None else len(self.posted)
+
+    @property
+    def first(self) -> int:
+        return self.asked.first if self.posted is None else 0
+
+    def latents(self, start: int, count: int) -> NDArray[np.float32]:
+        """[count, z_dim] float32, from the `start`-th sample of the job on."""
+        if self.posted is not None:
+            return self.posted[start : start + count]
+        metadata = self.served.model.metadata
+        return draw_latents(
+            self.seed or 0,
+            self.first + start,
+            count,
+            z_dim=metadata.z_dim,
+            prior=metadata.prior,
+            truncation=self.asked.truncation,
+        )
+
+
+@router.get(
+    "/v1/samples",
+    summary="Images of a seed",
+    response_class=Response,
+    responses={**_RESPONSES, 304: {"description": "Not modified: If-None-Match holds the ETag"}},
+)
+async def get_samples(
+    request: Request,
+    state: SharedState,
+    query: Annotated[SamplesQuery, Query()],
+    accept: Annotated[str | None, Header(include_in_schema=False)] = None,
+    if_none_match: Annotated[str | None, Header(description="An ETag from before", max_length=4096)] = None,
+) -> Response:
+    """A PNG grid of images `first … first + n − 1` of a seed; or JSON with their latents, an npz, or a ZIP of PNGs.
+
+    Image i of a seed is the same image whatever n, whoever else is asking. `Content-Location` is the URL that gives
+    this very answer again, for ever.
+    """
+    job = _checked(state, query, accept, posted=None)
+    headers = _headers(request, job, public=True)
+    if permalinks.matches(if_none_match, headers["ETag"]):
+        return Response(status_code=304, headers=headers)
+    return await _respond(state, job, headers)
+
+
+@router.post(
+    "/v1/samples", summary="Images of posted latents, or of a seed", response_class=Response, responses=_RESPONSES
+)
+async def post_samples(
+    request: Request,
+    state: SharedState,
+    body: SamplesBody,
+    accept: Annotated[str | None, Header(include_in_schema=False)] = None,
+) -> Response:
+    """The same as `GET` with a JSON body, where `latents` may stand in place of seed, first and n.
+
+    A latent from an earlier JSON answer gives the identical image.
+    """
+    served = state.catalog.find(body.model)
+    posted = None if body.latents is None else check_latents(body.latents, z_dim=served.model.metadata.z_dim)
+    job = _checked(state, body, accept, posted=posted)
+    return await _respond(state, job, _headers(request, job, public=False))
+
+
+def _checked(state: State, asked: SamplesQuery, accept: str | None, *, posted: NDArray[np.float32] | None) -> _Job:
+    served = state.catalog.find(asked.model)
+    if asked.digit is not None:
+        detail = f"{served.model.name} is not conditional: it draws whatever digit a latent gives; leave digit out"
+        raise Problem.of_parameter("digit", detail, asked.digit)
+    seed = None
+    if posted is None:
+        seed = asked.seed if asked.seed is not None else secrets.randbelow(SEED_LIMIT)
+    job = _Job(served, choose_format(asked.format, accept), asked, seed, posted)
+    if job.form in ("png", "json") and job.n > MAX_GRID_IMAGES:
+        detail = f"{job.form} takes at most {MAX_GRID_IMAGES:,} images; format=npz and format=zip take more"
+        raise Problem.of_parameter("n", detail, job.n)
+    if job.form == "png":
+        _check_grid_size(job)
+    return job
+
+
+def _check_grid_size(job: _Job) -> None:
+    shape, asked = job.served.model.metadata.image_shape, job.asked
+    columns = min(asked.columns or default_columns(job.n), job.n)
+    rows = -(-job.n // columns)
+    cell = (shape.height + asked.padding) * (shape.width + asked.padding)
+    pixels = columns * rows * cell * asked.scale**2
+    if pixels > MAX_GRID_PIXELS:
+        raise Problem.of_parameter(
+            "scale",
+            f"the grid would have {pixels:,} pixels, at most {MAX_GRID_PIXELS:,} are drawn: lower scale or n",
+            asked.scale,
+        )
+
+
+def _headers(request: Request, job: _Job, *, public: bool) -> dict[str, str]:
+    """Headers of the answer, known before G runs."""
+    model, asked = job.served.model, job.asked
+    headers = {"X-Model": model.reference, "Cache-Control": permalinks.NO_STORE}
+    if asked.format is None:
+        headers["Vary"] = "Accept"
+    if job.posted is not None:
+        return headers
+    parameters: dict[str, object] = {"seed": job.seed, "first": job.first, "n": job.n}
+    if job.form == "png":
+        columns = min(asked.columns or default_columns(job.n), job.n)
+        parameters |= {"columns": columns, "padding": _padding(job), "scale": asked.scale}
+    if asked.truncation != 1:
+        parameters["truncation"] = asked.truncation
+    query = permalinks.permanent_query(model, parameters, job.form)
+    headers["X-Seed"] = str(job.seed)
+    headers["Content-Location"] = f"{request.scope.get('root_path', '')}/v1/samples?{query}"
+    if public:
+        headers["ETag"] = permalinks.entity_tag(model, query)
+        headers["Cache-Control"] = permalinks.cache_control(
+            seed_given=asked.seed is not None, version_given="@" in (asked.model or "")
+        )
+    return headers
+
+
+async def _respond(state: State, job: _Job, headers: dict[str, str]) -> Response:
+    if job.form == "png":
+        return Response(await _grid(state, job), headers=headers, media_type=MEDIA_TYPES["png"])
+    if job.form == "json":
+        content = await _json(state, job)
+        return Response(content, headers=headers, media_type=MEDIA_TYPES["json"])
+    return await _archive(state, job, headers)
+
+
+async def _grid(state: State, job: _Job) -> bytes:
+    images = await state.draw(job.served, job.latents(0, job.n))
+    picture = assemble_grid(images, columns=job.asked.columns, padding=_padding(job), scale=job.asked.scale)
+    return await encode_png_aside(picture)
+
+
+async def _json(state: State, job: _Job) -> bytes:
+    latents = job.latents(0, job.n)
+    images = await state.draw(job.served, latents)
+    model, shape = job.served.model, job.served.model.metadata.image_shape
+    answer = SamplesAnswer(
+        model=model.reference,
+        model_sha256=model.sha256,
+        seed=job.seed,
+        first=job.first,
+        prior=model.metadata.prior,
+        z_dim=model.metadata.z_dim,
+        width=shape.width,
+        height=shape.height,
+        channels=shape.channels,
+        samples=[
+            Sample(index=job.first + k, latent=latent.tolist(), png=encode_base64_png(image))
+            for k, (latent, image) in enumerate(zip(latents, images, strict=True))
+        ],
+    )
+    return answer.model_dump_json().encode()
+
+
+async def _archive(state: State, job: _Job, headers: dict[str, str]) -> Response:
+    state.check_room()
+    metadata = job.served.model.metadata
+    samples = Samples(job.first, job.n, job.latents, metadata.image_shape.array, metadata.z_dim)
+
+    async def images() -> AsyncIterator[NDArray[np.uint8]]:
+        for _, latents in samples.chunks():
+            yield await state.draw(job.served, latents, may_wait=True)
+
+    stream = stream_npz(samples, images()) if job.form == "npz" else stream_zip(samples, images())
+    source = "latents" if job.seed is None else f"seed{job.seed}"
+    name = f"{job.served.model.name}-{source}-{job.first}-{job.n}.{job.form}"
+    headers = headers | {"Content-Disposition": f'attachment; filename="{name}"'}
+    return StreamingResponse(stream, headers=headers, media_type=MEDIA_TYPES[job.form])
+
+
+def _padding(job: _Job) -> int:
+    """A lone image has no neighbours to be kept apart from, unless padding was asked for."""
+    return job.asked.padding if job.n > 1 or "padding" in job.asked.model_fields_set else 0

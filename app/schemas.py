@@ -1,0 +1,212 @@
+"""Requests and answers, as the OpenAPI document shows them."""
+
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
+
+from app.formats import Format
+from models.history import EpochRecord
+from models.latents import INDEX_LIMIT, SEED_LIMIT
+from models.metadata import Metadata
+
+MAX_GRID_IMAGES = 4096
+MAX_ARCHIVE_IMAGES = 100_000
+MAX_GRID_PIXELS = 64_000_000
+MAX_POSTED_LATENTS = 4096
+MAX_SCALE = 16
+MAX_PADDING = 64
+
+EXAMPLE_MODEL = "mnist-mlp"
+
+
+class SamplesQuery(BaseModel):
+    """What to draw, and how to send it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    n: int = Field(
+        default=64,
+        ge=1,
+        le=MAX_ARCHIVE_IMAGES,
+        description=f"How many: 1 to {MAX_GRID_IMAGES:,} as png and json, to {MAX_ARCHIVE_IMAGES:,} as npz and zip",
+        examples=[64],
+    )
+    seed: int | None = Field(
+        default=None, ge=0, lt=SEED_LIMIT, description="0 ≤ seed < 2⁵³; without one, one is drawn", examples=[7]
+    )
+    first: int = Field(default=0, ge=0, lt=INDEX_LIMIT, description="Index of the seed's first image", examples=[0])
+    model: str | None = Field(
+        default=None,
+        max_length=100,
+        description="`name` or `name@hash`; without one, the default",
+        examples=[EXAMPLE_MODEL],
+    )
+    columns: int | None = Field(
+        default=None,
+        ge=1,
+        le=MAX_GRID_IMAGES,
+        description="png: images in a row; default the squarest grid",
+        examples=[8],
+    )
+    padding: int = Field(
+        default=2, ge=0, le=MAX_PADDING, description="png: black pixels around each image of a grid", examples=[2]
+    )
+    scale: int = Field(default=1, ge=1, le=MAX_SCALE, description="png: each pixel becomes scale × scale", examples=[3])
+    truncation: float = Field(
+        default=1.0,
+        gt=0,
+        le=1,
+        description="ψ: latents are scaled towards 0; less variety, fewer oddities",
+        examples=[0.8],
+    )
+    digit: int | None = Field(default=None, ge=0, le=9, description="The digit to draw; conditional models only")
+    format: Format | None = Field(
+        default=None, description="Without it the Accept header decides; else png", examples=["png"]
+    )
+
+    @model_validator(mode="after")
+    def _ends_in_range(self) -> Self:
+        if self.first + self.n > INDEX_LIMIT:
+            raise ValueError(f"first + n must be at most 2**53, not {self.first} + {self.n}")
+        return self
+
+
+Latent = Annotated[list[FiniteFloat], Field(max_length=4096)]
+
+
+class SamplesBody(SamplesQuery):
+    """The same as JSON; or `latents` in place of seed, first and n."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"n": 16, "seed": 7, "model": EXAMPLE_MODEL, "format": "png"}]}
+    )
+
+    latents: list[Latent] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=MAX_POSTED_LATENTS,
+        description="Draw exactly these: lists of z_dim numbers, such as an earlier answer's",
+    )
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if self.latents is not None:
+            both = sorted({"seed", "first", "n", "truncation"} & self.model_fields_set)
+            if both:
+                raise ValueError(f"latents stand in place of {', '.join(both)}; send one or the other")
+        return self
+
+
+class Sample(BaseModel):
+    """One image and where it comes from."""
+
+    index: int = Field(description="Its index within the seed, or among the posted latents", examples=[0])
+    latent: list[float] = Field(description="z, exact float32 values: posted back, they give the identical image")
+    png: str = Field(description="The image as PNG, base64")
+
+
+class SamplesAnswer(BaseModel):
+    """Samples as JSON."""
+
+    model: str = Field(description="name@hash", examples=[f"{EXAMPLE_MODEL}@0123456789ab"])
+    model_sha256: str
+    seed: int | None = Field(description="null for posted latents", examples=[7])
+    first: int
+    prior: str = Field(examples=["normal"])
+    z_dim: int = Field(examples=[100])
+    width: int = Field(examples=[28])
+    height: int = Field(examples=[28])
+    channels: int = Field(examples=[1])
+    samples: list[Sample]
+
+
+class Percentiles(BaseModel):
+    """Where a logit lies, in per cent."""
+
+    real: float = Field(description="Share of held-out real images that D took for less real", examples=[41.3])
+    generated: float = Field(description="Share of G's images that D took for less real", examples=[72.8])
+
+
+class ScoreResult(BaseModel):
+    """D's opinion of one image."""
+
+    filename: str = Field(examples=["seven.png"])
+    logit: float = Field(description="D's output before the sigmoid; above 0 means rather real", examples=[0.42])
+    probability: float = Field(description="σ(logit), D(x)", examples=[0.603])
+    percentile: Percentiles
+    input: str = Field(description="What D saw, as PNG, base64")
+
+
+class ScoreAnswer(BaseModel):
+    """D's opinions, in the order of the files."""
+
+    model: str = Field(examples=[f"{EXAMPLE_MODEL}@0123456789ab"])
+    results: list[ScoreResult]
+
+
+class ModelSummary(BaseModel):
+    """A model in the list."""
+
+    name: str = Field(examples=[EXAMPLE_MODEL])
+    ready: bool = Field(description="False for a folder that cannot be used; `error` says why")
+    model: str | None = Field(default=None, description="name@hash", examples=[f"{EXAMPLE_MODEL}@0123456789ab"])
+    sha256: str | None = None
+    architecture: str | None = Field(default=None, examples=["mlp"])
+    dataset: str | None = Field(default=None, examples=["mnist"])
+    recipe: str | None = Field(default=None, examples=["mlp"])
+    images_seen: int | None = None
+    evaluation: dict[str, float] | None = None
+    error: str | None = None
+
+
+class ModelsAnswer(BaseModel):
+    """All model folders that were found."""
+
+    default: str | None = Field(description="Name of the model of requests that name none", examples=[EXAMPLE_MODEL])
+    models: list[ModelSummary]
+
+
+class TimelinePicture(BaseModel):
+    """One picture of the timeline."""
+
+    epoch: int = Field(description="0 is the untrained G", examples=[0])
+    url: str = Field(examples=["/v1/models/mnist-mlp/timeline/0.png"])
+
+
+class ModelAnswer(BaseModel):
+    """Everything a model says of itself."""
+
+    name: str
+    model: str = Field(description="name@hash")
+    sha256: str
+    metadata: Metadata
+    card: str = Field(description="The model card, Markdown")
+
+
+class HistoryAnswer(BaseModel):
+    """How a model was trained."""
+
+    model: str
+    epochs: list[EpochRecord]
+
+
+class TimelineAnswer(BaseModel):
+    """The same latents, drawn as training went on."""
+
+    model: str
+    pictures: list[TimelinePicture]
+
+
+class Health(BaseModel):
+    """The process is alive."""
+
+    status: str = Field(examples=["alive"])
+
+
+class Readiness(BaseModel):
+    """Whether requests can be answered, and what stands in the way."""
+
+    ready: bool
+    engine: str = Field(description="answering, or what is wrong", examples=["answering"])
+    models: list[str] = Field(description="Usable models", examples=[[f"{EXAMPLE_MODEL}@0123456789ab"]])
+    broken: dict[str, str] = Field(description="Model folders that cannot be used, and why")

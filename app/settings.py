@@ -1,0 +1,32 @@
+"""Settings of the service: `GAN_*` environment variables, or the same names in a `.env` file."""
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from models import bundled_models_dir
+from models.device import DeviceName
+
+
+class Settings(BaseSettings):
+    """Every setting, with its unit and its default. Read once, at start."""
+
+    model_config = SettingsConfigDict(env_prefix="GAN_", env_file=".env", extra="ignore", frozen=True)
+
+    host: str = Field(default="127.0.0.1", description="Address to listen on; 0.0.0.0 for every interface")
+    port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one")
+    root_path: str = Field(
+        default="",
+        pattern=r"^(/[A-Za-z0-9._~-]+)*$",
+        description="Prefix under which a proxy serves this, such as /gan",
+    )
+    models_dir: Path = Field(default_factory=bundled_models_dir, description="Folder of model folders")
+    default_model: str = Field(default="mnist-mlp", description="Model of requests that name none")
+    device: DeviceName = Field(default="auto", description="auto, cpu or cuda")
+    max_queue_images: int = Field(default=16_384, ge=1, description="Images that may wait; beyond them, 429")
+    max_body_bytes: int = Field(default=32 * 2**20, ge=1024, description="Bytes of a request's body; beyond them, 413")
+    max_file_pixels: int = Field(
+        default=40_000_000, ge=784, description="Pixels of an uploaded image; beyond them, 413"
+    )
+    log_level: str = Field(default="info", pattern="^(critical|error|warning|info|debug)$", description="Of the log")

@@ -1,0 +1,170 @@
+"""From an uploaded file to the image that D sees.
+
+`preprocess="none"` takes an image of D's own size as it is. `preprocess="auto"` makes an MNIST digit of a photo or a
+drawing, the way MNIST was made (LeCun et al. 1998, section III.A): light ink on black, the digit's longest side scaled
+to 20 of the 28 pixels, its centre of mass in the middle.
+"""
+
+import io
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from app.problems import Problem
+from models.images import ImageShape
+
+Preprocess: TypeAlias = Literal["auto", "none"]
+
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
+BOX_SHARE = 20 / 28
+FAINTEST_INK = 12 / 255  # less contrast than this is an empty page
+NOISE_SHARE = 0.12  # of the strongest ink; what is fainter in a picture with a noisy background is background
+
+
+def read_upload(
+    data: bytes, *, filename: str, shape: ImageShape, preprocess: Preprocess, max_pixels: int
+) -> NDArray[np.uint8]:
+    """An uploaded file as D's input: [H, W] or [H, W, 3] uint8.
+
+    Args:
+        data: the file.
+        filename: what errors call it.
+        shape: the shape that D takes.
+        preprocess: see the head of this module. For RGB models "auto" cuts the middle square and resizes it.
+        max_pixels: images with more are refused before they are decoded.
+
+    Raises:
+        Problem: 415 not an image we read, or damaged; 413 too many pixels; 422 the wrong size for "none".
+    """
+    image = _decode(data, filename=filename, max_pixels=max_pixels)
+    if preprocess == "none":
+        return _as_is(image, filename=filename, shape=shape)
+    if shape.channels == 3:
+        fitted = ImageOps.fit(_opaque(image).convert("RGB"), (shape.width, shape.height))
+        return np.asarray(fitted, dtype=np.uint8)
+    return make_digit(_brightness(image), side=shape.height)
+
+
+def make_digit(brightness: NDArray[np.float32], *, side: int) -> NDArray[np.uint8]:
+    """An MNIST-like digit from the brightness of a picture.
+
+    Args:
+        brightness: [H, W] float32 in [0, 1], of any size; the ink may be light or dark.
+        side: pixels a side of the result.
+
+    Returns:
+        [side, side] uint8, ink 255 on 0; all 0 for an empty page.
+    """
+    ink = _ink(brightness)
+    rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
+    if not len(rows):
+        return np.zeros((side, side), dtype=np.uint8)
+    digit = _fit_box(ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1], round(side * BOX_SHARE))
+    return (_centred(digit, side) * 255).round().astype(np.uint8)
+
+
+def _decode(data: bytes, *, filename: str, max_pixels: int) -> Image.Image:
+    try:
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        width, height = image.size
+        if width * height > max_pixels:
+            raise Problem.of_parameter(
+                "files",
+                f"{filename!r} has {width} × {height} pixels; at most {max_pixels:,} are taken",
+                filename,
+                status=413,
+            )
+        image.load()  # the first frame of an animation
+        return ImageOps.exif_transpose(image)
+    except Image.DecompressionBombError as error:
+        raise Problem.of_parameter("files", f"{filename!r} has too many pixels", filename, status=413) from error
+    except Problem:
+        raise
+    except Exception as error:  # Pillow's decoders raise whatever a damaged file makes them trip over
+        raise Problem.of_parameter(
+            "files",
+            f"{filename!r} is not an image that can be read, or is damaged; {', '.join(FORMATS)} are taken",
+            filename,
+            status=415,
+        ) from error
+
+
+def _as_is(image: Image.Image, *, filename: str, shape: ImageShape) -> NDArray[np.uint8]:
+    if image.size != (shape.width, shape.height):
+        raise Problem.of_parameter(
+            "files",
+            f"{filename!r} has {image.width} × {image.height} pixels; preprocess=none takes {shape.width} × "
+            f"{shape.height}, preprocess=auto any size",
+            filename,
+        )
+    opaque = _opaque(image)
+    if shape.channels == 3:
+        return np.asarray(opaque.convert("RGB"), dtype=np.uint8)
+    return (_brightness(opaque) * 255).round().astype(np.uint8)
+
+
+def _opaque(image: Image.Image) -> Image.Image:
+    """Transparent images on the background that their ink stands out from: black, or white under dark ink."""
+    if not image.has_transparency_data:
+        return image
+    rgba = image.convert("RGBA")
+    pixels = np.asarray(rgba, dtype=np.float32)
+    weight = pixels[..., 3].sum()
+    mean = (pixels[..., :3].mean(axis=2) * pixels[..., 3]).sum() / weight if weight else 0.0
+    background = Image.new("RGBA", rgba.size, "black" if mean >= 128 else "white")
+    return Image.alpha_composite(background, rgba).convert("RGB")
+
+
+def _brightness(image: Image.Image) -> NDArray[np.float32]:
+    """[H, W] float32 in [0, 1]."""
+    image = _opaque(image)
+    if image.mode.startswith("I"):  # 16 bits
+        return np.asarray(np.clip(np.asarray(image) / 65535, 0, 1), dtype=np.float32)
+    return np.asarray(image.convert("L"), dtype=np.float32) / 255
+
+
+def _ink(brightness: NDArray[np.float32]) -> NDArray[np.float32]:
+    """How far each pixel stands out from the background, towards the side that stands out more: 0 to 1."""
+    border = np.concatenate([brightness[0], brightness[-1], brightness[:, 0], brightness[:, -1]])
+    background = np.median(border)
+    lighter, darker = np.clip(brightness - background, 0, None), np.clip(background - brightness, 0, None)
+    ink = lighter if lighter.max() >= darker.max() else darker
+    strongest = ink.max()
+    if strongest < FAINTEST_INK:
+        return np.zeros_like(ink)
+    # A drawing's background is one shade; a photo's is not, and its grain must not widen the box.
+    noise = float(np.quantile(np.abs(border - background), 0.9))
+    floor = max(3 * noise, NOISE_SHARE * strongest) if noise > 0 else 0.0
+    if floor >= strongest:
+        return np.zeros_like(ink)
+    cleaned: NDArray[np.float32] = np.clip((ink - floor) / (strongest - floor), 0, 1)
+    return cleaned
+
+
+def _fit_box(ink: NDArray[np.float32], box: int) -> NDArray[np.float32]:
+    """Scale so that the longest side is `box` pixels; thin strokes keep their strength."""
+    height, width = ink.shape
+    longest = max(height, width)
+    if longest == box:
+        return ink
+    size = (max(1, round(width * box / longest)), max(1, round(height * box / longest)))
+    scaled = np.asarray(Image.fromarray(ink).resize(size, Image.Resampling.LANCZOS), dtype=np.float32)
+    scaled = np.clip(scaled, 0, None)
+    strongest = scaled.max()
+    return scaled / strongest if strongest > 0 else scaled
+
+
+def _centred(digit: NDArray[np.float32], side: int) -> NDArray[np.float32]:
+    """The digit on a black square, its centre of mass as near to the middle as whole pixels and the edges allow."""
+    height, width = digit.shape
+    total = digit.sum()
+    rows, columns = np.arange(height), np.arange(width)
+    centre_row = float((digit.sum(axis=1) * rows).sum() / total) if total else height / 2
+    centre_column = float((digit.sum(axis=0) * columns).sum() / total) if total else width / 2
+    top = int(np.clip(round(side / 2 - centre_row), 0, side - height))
+    left = int(np.clip(round(side / 2 - centre_column), 0, side - width))
+    square = np.zeros((side, side), dtype=np.float32)
+    square[top : top + height, left : left + width] = digit
+    return square
