@@ -3,12 +3,12 @@
 import sys
 from typing import Never, Self
 
-from torch.utils.tensorboard.writer import SummaryWriter
 from tqdm import tqdm
 
 from models.history import EpochRecord
 from training.checkpoint import Progress
 from training.config import RunConfig
+from training.events import EventFile
 from training.run_folder import RunFolder
 
 FIGURES = ("loss_d", "loss_g", "d_real", "d_fake", "value")
@@ -21,7 +21,7 @@ class Reporter:
         self._config = config
         self._folder = folder
         self._bar: tqdm[Never] | None = None
-        self._events: SummaryWriter | None = None
+        self._events: EventFile | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -36,7 +36,8 @@ class Reporter:
         """A run begins, or goes on from where it stands."""
         size = self._config.recipe.batch_size
         # Events of steps that the saved state has not seen are marked as purged: they come once more.
-        self._events = SummaryWriter(str(self._folder.tensorboard), purge_step=progress.epoch)
+        self._events = EventFile(self._folder.tensorboard)
+        self._events.begin(purge_step=progress.epoch)
         self._bar = tqdm(
             total=total_steps * size,
             initial=progress.step * size,
@@ -65,9 +66,7 @@ class Reporter:
             f"{rate:,.0f} images/s  {record.seconds:,.0f} s"
         )
         if self._events is not None:
-            for name in FIGURES:
-                self._events.add_scalar(name, getattr(record, name), record.epoch)
-            self._events.flush()
+            self._events.add_scalars({name: getattr(record, name) for name in FIGURES}, record.epoch)
 
     def finish(self, progress: Progress) -> None:
         """The run is at its end."""

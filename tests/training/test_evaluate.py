@@ -1,0 +1,131 @@
+"""The figures of a pair, each against a computation of its own."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from models.images import ImageShape
+from models.latents import draw_latents
+from models.sampler import Sampler
+from models.scorer import Scorer
+from tests.training.support import make_game, tiny_images, tiny_recipe
+from training import evaluate as module
+from training.data.dataset import Dataset
+from training.evaluate import SAMPLE_SEED, SAMPLES, auroc, evaluate
+from training.parzen import ParzenEstimate
+
+
+def brute_auroc(positive: NDArray[np.float32], negative: NDArray[np.float32]) -> float:
+    wins = sum((p > n) + 0.5 * (p == n) for p in positive.tolist() for n in negative.tolist())
+    return float(wins / len(positive) / len(negative))
+
+
+@pytest.mark.parametrize("values", [3, 1000])  # many ties, few
+def test_auroc(values: int):
+    rng = np.random.default_rng(values)
+    positive = rng.integers(0, values, 40).astype(np.float32)
+    negative = rng.integers(0, values, 27).astype(np.float32)
+    assert auroc(positive, negative) == pytest.approx(brute_auroc(positive, negative), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("positive", "negative", "wanted"), [([1, 2], [0, 0.5], 1.0), ([0], [1, 2], 0.0), ([3, 3], [3], 0.5)]
+)
+def test_auroc_at_its_ends(positive: list[float], negative: list[float], wanted: float):
+    assert auroc(np.array(positive, np.float32), np.array(negative, np.float32)) == wanted
+
+
+def small_data() -> Dataset:
+    images = torch.from_numpy(tiny_images(60))[:, None]
+    return Dataset("d", images[:48], images[48:], ImageShape(height=16, width=16))
+
+
+def test_the_figures_of_a_pair():
+    game = make_game(tiny_recipe("mlp"))
+    data = small_data()
+    sampler = Sampler(game.generator, z_dim=4, image_shape=data.shape)
+    scorer = Scorer(game.discriminator, image_shape=data.shape)
+    figures, calibration = evaluate(sampler, scorer, data, prior="normal", samples=30)
+
+    generator, discriminator = game.generator.eval().double(), game.discriminator.eval().double()
+    with torch.no_grad():
+        z = torch.from_numpy(draw_latents(SAMPLE_SEED, 0, 30, z_dim=4, prior="normal")).double()
+        pixels = ((generator(z) + 1) * 127.5).round().clamp(0, 255)
+        real = discriminator(data.held_out.double() / 127.5 - 1)
+        fake = discriminator(pixels / 127.5 - 1)
+    d_real, d_fake = 1 / (1 + torch.exp(-real)), 1 / (1 + torch.exp(-fake))
+    assert figures["value"] == pytest.approx(float(d_real.log().mean() + (1 - d_fake).log().mean()), abs=1e-3)
+    assert figures["d_real"] == pytest.approx(float(d_real.mean()), abs=1e-4)
+    assert figures["d_fake"] == pytest.approx(float(d_fake.mean()), abs=1e-3)
+    assert figures["auroc_real_generated"] == pytest.approx(
+        brute_auroc(real.float().numpy(), fake.float().numpy()), abs=0.02
+    )
+    assert calibration.real[0] == pytest.approx(float(real.min()), abs=1e-4)
+    assert calibration.real[-1] == pytest.approx(float(real.max()), abs=1e-4)
+    assert calibration.generated[100] == pytest.approx(float(np.quantile(fake.numpy(), 0.5)), abs=1e-2)
+    assert set(figures) == {
+        "value",
+        "d_real",
+        "d_fake",
+        "auroc_real_generated",
+        "parzen_ll",
+        "parzen_ll_standard_error",
+        "parzen_sigma",
+        "parzen_ll_real",
+        "parzen_ll_real_standard_error",
+    }
+    assert all(np.isfinite(list(figures.values())))
+
+
+def test_the_windows_are_over_the_images_that_the_paper_used(monkeypatch: pytest.MonkeyPatch):
+    """σ from train[50000:51000], the test is the test set, the real samples come before the validation images."""
+    numbered = torch.arange(60_000)[:, None, None, None].expand(-1, 1, 16, 16)
+    images = (numbered % 251).to(torch.uint8)
+    held_out = torch.zeros(10, 1, 16, 16, dtype=torch.uint8)
+    data = Dataset("d", images, held_out, ImageShape(height=16, width=16))
+    calls: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
+
+    def estimate(samples: torch.Tensor, validation: torch.Tensor, test: torch.Tensor) -> ParzenEstimate:
+        calls.append((samples, validation, test))
+        return ParzenEstimate(1.0 + len(calls), 0.5, 0.2)
+
+    monkeypatch.setattr(module, "estimate", estimate)
+    game = make_game(tiny_recipe("mlp"))
+    figures, _ = evaluate(
+        Sampler(game.generator, z_dim=4, image_shape=data.shape),
+        Scorer(game.discriminator, image_shape=data.shape),
+        data,
+        prior="normal",
+        samples=30,
+    )
+    (generated, validation, test), (real, validation_2, test_2) = calls
+    assert generated.shape == (30, 1, 16, 16)
+    assert torch.equal(validation, images[50_000:51_000])
+    assert torch.equal(validation, validation_2)
+    assert torch.equal(real, images[49_970:50_000])
+    assert test is test_2 is held_out
+    assert (figures["parzen_ll"], figures["parzen_ll_real"], figures["parzen_sigma"]) == (2.0, 3.0, 0.2)
+
+
+def test_what_a_card_says_of_its_samples():
+    assert (SAMPLES, SAMPLE_SEED) == (10_000, 2014)
+    from training.card import _TEMPLATE
+
+    assert "first 10,000 images of seed {sample_seed}" in _TEMPLATE
+
+
+def test_the_smallest_data_set_can_be_judged(tmp_path: Path):
+    images = torch.from_numpy(tiny_images(20))[:, None]
+    data = Dataset("d", images[:18], images[18:], ImageShape(height=16, width=16))
+    game = make_game(tiny_recipe("mlp"))
+    figures, _ = evaluate(
+        Sampler(game.generator, z_dim=4, image_shape=data.shape),
+        Scorer(game.discriminator, image_shape=data.shape),
+        data,
+        prior="normal",
+        samples=5,
+    )
+    assert all(np.isfinite(list(figures.values())))

@@ -1,0 +1,179 @@
+"""A full disk: one clear error, exit code 1, and the last good state goes on to the exact end."""
+
+import errno
+import os
+import time
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from models.folder import load_model
+from tests.tiny import make_tiny_model_folder
+from tests.training.support import TINY_MLP, exported_bytes, grid_bytes, sets, write_npz
+from training import loop
+from training.cli import main
+from training.run_folder import RunFolder
+
+SETTINGS = ["mlp", "--epochs", "2", "--threads", "1", *sets([*TINY_MLP, "batch_size=18", "checkpoint_interval_s=0"])]
+
+
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "draw_curves", lambda *_args, **_kwargs: b"curves")
+    monkeypatch.setenv("GIT_DIR", os.devnull)  # the same "commit" in every run
+
+
+def no_space(*_args: object, **_kwargs: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def the_nth_fails(n: int, real: Callable[..., object]) -> Callable[..., object]:
+    calls = count(1)
+
+    def call(*args: object, **kwargs: object) -> object:
+        if next(calls) == n:
+            no_space()
+        return real(*args, **kwargs)
+
+    return call
+
+
+def only_error(stderr: str) -> str:
+    lines = stderr.splitlines()
+    errors = [line for line in lines if line.startswith("error: ")]
+    assert len(errors) == 1, stderr
+    assert lines[-1] == errors[0]
+    assert "Traceback" not in stderr
+    return errors[0]
+
+
+class Runs:
+    """Runs of one recipe on one data set, in a folder of their own each."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.data = write_npz(root / "data.npz")
+        assert self.fit("whole") == 0
+        self.wanted = self.outcome("whole")
+
+    def fit(self, name: str) -> int:
+        return main(["fit", *SETTINGS, "--data", str(self.data), "--out", str(self.root / name)])
+
+    def go_on(self, name: str) -> int:
+        if (self.root / name / "config.json").exists():
+            return main(["resume", str(self.root / name)])
+        return self.fit(name)
+
+    def outcome(self, name: str) -> tuple[dict[str, bytes], bytes]:
+        folder = RunFolder(self.root / name)
+        return grid_bytes(folder), exported_bytes(folder, folder.read_config(), self.root / "exported" / "model")
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Runs:
+    return Runs(tmp_path)
+
+
+def test_at_every_sync_of_a_run(runs: Runs, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    failures = 0
+    for n in count(1):
+        capsys.readouterr()
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", the_nth_fails(n, lambda _descriptor: None))
+            code = runs.fit(f"run-{n}")
+        if code == 0:
+            break
+        failures += 1
+        assert code == 1
+        assert "the disk is full" in only_error(capsys.readouterr().err)
+        assert not list((runs.root / f"run-{n}").rglob("*.tmp"))
+        assert runs.go_on(f"run-{n}") == 0
+        assert runs.outcome(f"run-{n}") == runs.wanted, n
+    assert failures == 2 * 14 + 1
+
+
+def test_the_state_that_was_saved_stays_as_it_was(runs: Runs, monkeypatch: pytest.MonkeyPatch):
+    state = runs.root / "whole" / "checkpoint.safetensors"
+    before = state.read_bytes()
+    monkeypatch.setattr(os, "fsync", no_space)
+    assert main(["resume", str(runs.root / "whole")]) == 1
+    assert state.read_bytes() == before
+
+
+def test_a_log_on_a_full_disk(runs: Runs, capsys: pytest.CaptureFixture[str]):
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full here")
+    assert main(["fit", *SETTINGS, "--data", str(runs.data), "--out", str(runs.root / "a"), "--dry-run"]) == 0
+    folder = RunFolder(runs.root / "a")
+    folder.create(RunFolder(runs.root / "whole").read_config())
+    folder.log_file.symlink_to("/dev/full")
+    capsys.readouterr()
+    assert main(["resume", str(folder.path)]) == 1
+    assert "the disk is full" in only_error(capsys.readouterr().err)
+    folder.log_file.unlink()
+    assert main(["resume", str(folder.path)]) == 0
+    assert runs.outcome("a") == runs.wanted
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_at_each_line_of_the_log(runs: Runs, n: int, monkeypatch: pytest.MonkeyPatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "log", the_nth_fails(n, lambda _folder, _text: None))
+        assert runs.fit("a") == 1
+    assert runs.go_on("a") == 0
+    assert runs.outcome("a") == runs.wanted
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4])
+def test_at_each_record_of_the_events(
+    runs: Runs, n: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    capsys.readouterr()
+    with monkeypatch.context() as patch:
+        patch.setattr("training.events.RecordWriter.flush", the_nth_fails(n, lambda _writer: None))
+        assert runs.fit("a") == 1
+    assert "the disk is full" in only_error(capsys.readouterr().err)
+    assert runs.go_on("a") == 0
+    assert runs.outcome("a") == runs.wanted
+
+
+def test_events_on_a_device_that_is_full(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full here")
+    folder = RunFolder(runs.root / "a")
+    folder.create(RunFolder(runs.root / "whole").read_config())
+    folder.tensorboard.mkdir()
+    (folder.tensorboard / f"events.out.tfevents.1.{os.getpid()}").symlink_to("/dev/full")
+    capsys.readouterr()
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "time_ns", lambda: 1)
+        assert runs.go_on("a") == 1
+    assert "the disk is full" in only_error(capsys.readouterr().err)
+    assert runs.go_on("a") == 0
+    assert runs.outcome("a") == runs.wanted
+
+
+def test_an_export_leaves_the_old_model_whole(runs: Runs, monkeypatch: pytest.MonkeyPatch):
+    model = runs.root / "models" / "mine"
+    assert main(["export", str(runs.root / "whole"), "--to", str(model)]) == 0
+    before = load_model(model).reference
+    for n in (1, 2, 5):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", the_nth_fails(n, lambda _descriptor: None))
+            assert main(["export", str(runs.root / "whole"), "--to", str(model)]) == 1
+        assert load_model(model).reference == before
+        assert sorted(path.name for path in model.parent.iterdir()) == ["mine"]
+
+
+def test_a_sample_leaves_the_old_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    model = make_tiny_model_folder(tmp_path / "tiny")
+    picture = tmp_path / "grid.png"
+    picture.write_bytes(b"old")
+    monkeypatch.setattr(os, "fsync", no_space)
+    assert main(["sample", str(model), "-o", str(picture)]) == 1
+    assert picture.read_bytes() == b"old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["grid.png", "tiny"]

@@ -1,0 +1,61 @@
+"""Importing does no work, and `--help` does not wait for what it does not need."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.training.support import environment, run
+
+SCRIPT = """
+import json, sys
+opened = []
+def hook(event, arguments):
+    if event == "open":
+        opened.append(str(arguments[0]))
+    if event.startswith(("subprocess.", "os.fork", "os.exec", "os.mkdir", "socket.")):
+        opened.append(event)
+import torch, numpy, PIL.Image, pydantic, safetensors.torch  # what they read is theirs
+sys.addaudithook(hook)
+import training.cli
+own = [name for name in opened if not name.endswith((".py", ".pyc", ".so")) and "site-packages" not in name]
+heavy = [name for name in ("matplotlib", "tensorboard", "torch.utils.tensorboard") if name in sys.modules]
+print(json.dumps([own, heavy, torch.get_num_threads() > 0]))
+"""
+
+
+def test_importing_the_command_line_does_no_work(tmp_path: Path):
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT], cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    own, heavy, _ = json.loads(done.stdout)
+    assert heavy == []
+    assert [name for name in own if "/lib/python" not in name and not name.startswith(("/proc", "/sys"))] == []
+    assert not list(tmp_path.iterdir())
+
+
+def test_help_of_the_whole_and_of_each_command(tmp_path: Path):
+    whole = run("--help", cwd=tmp_path)
+    assert whole.returncode == 0
+    assert whole.stderr == ""
+    for command in ("fit", "resume", "evaluate", "sample", "export"):
+        assert command in whole.stdout
+    assert "Play the minimax game" in whole.stdout
+
+
+def test_every_option_of_every_command_says_what_it_does():
+    import argparse
+
+    from training.cli import _parser
+
+    parser = _parser()
+    (commands,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+    assert set(commands.choices) == {"fit", "resume", "evaluate", "sample", "export"}
+    helps = {action.dest: action.help for action in commands._choices_actions}
+    assert all(helps[name] for name in commands.choices)
+    for name, command in commands.choices.items():
+        assert command.description, name
+        assert "usage: python -m training" in command.format_help()
+        for action in command._actions:
+            assert action.help, (name, action.dest)

@@ -1,0 +1,44 @@
+"""TensorBoard's event file, written by the thread that calls.
+
+`torch.utils.tensorboard` hands its records to a thread of its own, where a full disk ends in that thread's traceback.
+"""
+
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from tensorboard.compat.proto.event_pb2 import Event, SessionLog  # type: ignore[import-untyped]
+from tensorboard.compat.proto.summary_pb2 import Summary  # type: ignore[import-untyped]
+from tensorboard.summary.writer.record_writer import RecordWriter  # type: ignore[import-untyped]
+
+
+class EventFile:
+    """A new event file in a folder; TensorBoard reads a folder's files in the order of their names.
+
+    Raises (each method):
+        OSError: the disk is full or cannot be written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(exist_ok=True)
+        self._file = (folder / f"events.out.tfevents.{time.time_ns()}.{os.getpid()}").open("wb")
+        self._records = RecordWriter(self._file)
+
+    def begin(self, *, purge_step: int) -> None:
+        """Say that what other files of the folder tell of `purge_step` and later steps has not happened."""
+        self._write(Event(wall_time=time.time(), file_version="brain.Event:2"))
+        self._write(Event(wall_time=time.time(), step=purge_step, session_log=SessionLog(status=SessionLog.START)))
+
+    def add_scalars(self, figures: Mapping[str, float], step: int) -> None:
+        """One figure a name."""
+        values = [Summary.Value(tag=name, simple_value=figure) for name, figure in figures.items()]
+        self._write(Event(wall_time=time.time(), step=step, summary=Summary(value=values)))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _write(self, event: Event) -> None:
+        self._records.write(event.SerializeToString())
+        self._records.flush()
