@@ -122,7 +122,7 @@ def _brightness(image: Image.Image) -> NDArray[np.float32]:
     image = _opaque(image)
     if image.mode.startswith("I"):  # 16 bits
         return np.asarray(np.clip(np.asarray(image) / 65535, 0, 1), dtype=np.float32)
-    return np.asarray(image.convert("L"), dtype=np.float32) / 255
+    return np.asarray(image.convert("L"), dtype=np.float32) / np.float32(255)
 
 
 def _ink(brightness: NDArray[np.float32]) -> NDArray[np.float32]:
