@@ -1,0 +1,46 @@
+"""Checks and small conversions that several tests share."""
+
+import base64
+import io
+from typing import Any
+
+import httpx
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+
+def pixels(png: bytes) -> NDArray[np.uint8]:
+    """The pixels of a PNG, decoded by Pillow."""
+    with Image.open(io.BytesIO(png)) as image:
+        assert image.format == "PNG"
+        return np.asarray(image).copy()
+
+
+def json_images(answer: dict[str, Any]) -> NDArray[np.uint8]:
+    """The images of a JSON answer."""
+    return np.stack([pixels(base64.b64decode(sample["png"])) for sample in answer["samples"]])
+
+
+def png_bytes(picture: NDArray[Any] | Image.Image, form: str = "PNG", **options: Any) -> bytes:
+    """A picture as a file."""
+    image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
+    buffer = io.BytesIO()
+    image.save(buffer, format=form, **options)
+    return buffer.getvalue()
+
+
+def assert_problem(
+    response: httpx.Response, status: int, *, parameter: str | None = None, text: str = ""
+) -> dict[str, Any]:
+    """The response is a problem document of this status, naming this parameter; returns it."""
+    assert response.status_code == status, response.text[:500]
+    assert response.headers["content-type"] == "application/problem+json"
+    problem: dict[str, Any] = response.json()
+    assert problem["status"] == status
+    assert problem["type"].startswith("urn:gan:problem:")
+    assert problem["title"]
+    assert text in problem["detail"]
+    if parameter is not None:
+        assert parameter in [error["parameter"] for error in problem["errors"]]
+    return problem

@@ -1,0 +1,36 @@
+"""One service for most tests of the room: tiny models of each kind, and two broken folders."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from models.conv import Conv
+from models.images import ImageShape
+from tests.app.service import Service, running
+from tests.tiny import make_tiny_model_folder
+
+
+@pytest.fixture(scope="session")
+def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models")
+    make_tiny_model_folder(folder / "mnist-mlp", z_dim=16)
+    make_tiny_model_folder(folder / "rgb", prior="uniform", image_shape=ImageShape(channels=3, height=32, width=32))
+    conv = Conv(generator_channels=(4, 4), discriminator_channels=(4, 4))
+    make_tiny_model_folder(folder / "conv", architecture=conv)
+    (folder / "empty").mkdir()
+    broken = make_tiny_model_folder(folder / "truncated") / "model.safetensors"
+    broken.write_bytes(broken.read_bytes()[:-100])
+    return folder
+
+
+@pytest.fixture(scope="session")
+def service(models_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with running(tmp_path_factory.mktemp("service"), models_dir=models_dir) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def client(service: Service) -> httpx.Client:
+    return service.client

@@ -1,0 +1,73 @@
+"""The real service as a process on a real socket, for tests."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+ROOT = Path(__file__).parent.parent.parent
+ADDRESS_LINE = "Serving on "
+
+
+@dataclass
+class Service:
+    """A running service.
+
+    Attributes:
+        process: its process.
+        url: its address, without a slash at the end.
+        client: an httpx client of it.
+        log: the file that its standard error goes to.
+    """
+
+    process: subprocess.Popen[str]
+    url: str
+    client: httpx.Client
+    log: Path
+
+    def metric(self, name: str) -> float:
+        """The sum of a metric over its labels."""
+        lines = self.client.get("/metrics").text.splitlines()
+        return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.split("{")[0].split(" ")[0] == name)
+
+
+def environment(**settings: object) -> dict[str, str]:
+    """The environment of a service: no setting of the person's own, and these."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("GAN_")}
+    return inherited | {f"GAN_{name.upper()}": str(value) for name, value in settings.items()}
+
+
+@contextmanager
+def running(folder: Path, **settings: object) -> Iterator[Service]:
+    """Start `python -m app` on a free port, wait for its address, and end it by SIGTERM.
+
+    Args:
+        folder: where it runs and logs.
+        settings: GAN_* settings, in lower case.
+    """
+    log = folder / "service.log"
+    with log.open("w") as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "app"],
+            env=environment(port=0, **settings) | {"PYTHONPATH": str(ROOT)},
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        )
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    try:
+        assert line.startswith(ADDRESS_LINE), f"no address; the log says: {log.read_text()}"
+        url = line.removeprefix(ADDRESS_LINE).strip()
+        with httpx.Client(base_url=url, timeout=60) as client:
+            yield Service(process, url, client, log)
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+        process.stdout.close()
