@@ -97,7 +97,9 @@ def load_checkpoint(path: Path, game: Game) -> Progress:
         for prefix, module in _modules(game).items():
             module.load_state_dict(_under(prefix, tensors))
         for prefix, optimiser in _optimisers(game).items():
-            _load_optimiser(optimiser, _under(prefix, tensors))
+            _load_optimiser(optimiser, _under(prefix, tensors), begun=progress.step > 0)
+        if tensors[_RNG].dtype != torch.uint8:
+            raise ValueError(f"{_RNG} is {tensors[_RNG].dtype}, not bytes")
         game.rng.set_state(tensors[_RNG])
     except (SafetensorError, OSError, KeyError, ValueError, RuntimeError, ValidationError) as error:
         raise RunError(f"{path} cannot be resumed from: {error}") from error
@@ -116,9 +118,19 @@ def _under(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Ten
     return {name.removeprefix(f"{prefix}."): t for name, t in tensors.items() if name.startswith(f"{prefix}.")}
 
 
-def _load_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, torch.Tensor]) -> None:
+def _load_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, torch.Tensor], *, begun: bool) -> None:
+    """PyTorch takes any moments here, and fails or begins anew at the next step: so they are checked."""
     state: dict[int, dict[str, torch.Tensor]] = {}
     for name, tensor in tensors.items():
-        index, key = name.split(".", maxsplit=1)
-        state.setdefault(int(index), {})[key] = tensor
+        number, key = name.split(".", maxsplit=1)
+        state.setdefault(int(number), {})[key] = tensor
+    is_adam = isinstance(optimiser, torch.optim.Adam)  # SGD without momentum has no state
+    parameters = dict(enumerate(optimiser.param_groups[0]["params"]))
+    if state.keys() != parameters.keys() and (state or (is_adam and begun)):
+        raise ValueError(f"the optimiser's moments are of {len(state)} tensors, the network has {len(parameters)}")
+    for index, moments in state.items():
+        shapes = {key: moment.shape for key, moment in moments.items() if key != "step"}
+        names = ("exp_avg", "exp_avg_sq") if is_adam else ("momentum_buffer",)
+        if shapes != dict.fromkeys(names, parameters[index].shape) or is_adam != ("step" in moments):
+            raise ValueError(f"the optimiser's moments of tensor {index} are not those of this optimiser and network")
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})

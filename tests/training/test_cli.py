@@ -1,0 +1,523 @@
+"""The command line, as real processes where a person's whole chain is meant, and in this process where a message is."""
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from models.folder import load_model
+from models.grids import assemble_grid
+from models.images import ImageShape
+from models.latents import draw_latents
+from models.sampler import Sampler
+from tests.tiny import make_tiny_model_folder
+from tests.training.support import (
+    TINY,
+    TINY_MLP,
+    exported_bytes,
+    run,
+    sets,
+    tiny_images,
+    write_npz,
+    write_pngs,
+)
+from training.cli import MAX_GRID_IMAGES, main
+from training.config import RunConfig
+from training.run_folder import RunFolder
+
+QUICK = ["--threads", "1", *sets(TINY_MLP)]
+FIGURES = ("loss_d", "loss_g", "d_real", "d_fake", "value")
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with data.npz, the finished run runs/mlp, and the model models/mine made of it, by real processes."""
+    root = tmp_path_factory.mktemp("chain")
+    write_npz(root / "data.npz")
+    fit = run("fit", "mlp", "--data", "data.npz", "--epochs", "3", "--seed", "11", *QUICK, cwd=root)
+    assert fit.returncode == 0, fit.stderr
+    assert fit.stdout == "next: python -m training export runs/mlp --to models/mlp\n"
+    assert "Traceback" not in fit.stderr
+    assert "warning" not in fit.stderr.lower()
+    export = run("export", "runs/mlp", "--to", "models/mine", cwd=root)
+    assert export.returncode == 0, export.stderr
+    assert export.stdout.startswith("wrote mine@")
+    assert export.stderr == ""
+    return root
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working folder with data.npz in it."""
+    monkeypatch.chdir(tmp_path)
+    write_npz(tmp_path / "data.npz")
+    return tmp_path
+
+
+Fails = Callable[..., str]
+
+
+@pytest.fixture
+def fails(capsys: pytest.CaptureFixture[str]) -> Fails:
+    """Run a command that must exit with 1 and one message; returns the message."""
+
+    def check(*arguments: str | Path) -> str:
+        capsys.readouterr()
+        assert main([str(argument) for argument in arguments]) == 1
+        stderr = capsys.readouterr().err
+        before, error, message = stderr.partition("error: ")
+        assert error, stderr
+        assert "error: " not in message
+        assert "Traceback" not in stderr
+        assert all(re.match(r"(started|resumed|epoch) ", line) for line in before.splitlines()), before
+        return message.strip()
+
+    return check
+
+
+def pixels(path: Path) -> NDArray[np.uint8]:
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+# --- The run folder ---------------------------------------------------------------------------------
+
+
+def test_a_run_folder_explains_itself(chain: Path):
+    folder = RunFolder(chain / "runs" / "mlp")
+    assert {path.name for path in folder.path.iterdir()} == {
+        "config.json",
+        "log.txt",
+        "stats.jsonl",
+        "grids",
+        "curves.png",
+        "tensorboard",
+        "checkpoint.safetensors",
+    }
+    assert {path.name for path in folder.grids.iterdir()} == {"00000.png", "00001.png", "00002.png", "00003.png"}
+
+
+def test_the_configuration_leaves_nothing_open(chain: Path):
+    config = json.loads((chain / "runs" / "mlp" / "config.json").read_text())
+    assert config["recipe"]["z_dim"] == 4
+    assert config["recipe"]["epochs"] == 3
+    assert config["recipe"]["generator_optimiser"]["learning_rate"] == 2e-4
+    assert config["recipe"]["precision"] in {"float32", "bfloat16"}
+    assert (config["data"], config["dataset"], config["seed"], config["threads"]) == ("data.npz", "data", 11, 1)
+    assert (config["train_images"], config["held_out_images"]) == (36, 4)
+    assert re.fullmatch("[0-9a-f]{64}", config["data_sha256"])
+    assert set(config) == set(RunConfig.model_fields)
+    assert config["overrides"] == [*TINY_MLP, "epochs=3"]
+
+
+def test_stats_and_log(chain: Path):
+    records = [json.loads(line) for line in (chain / "runs" / "mlp" / "stats.jsonl").read_text().splitlines()]
+    assert [record["epoch"] for record in records] == [1, 2, 3]
+    assert [record["images"] for record in records] == [36, 72, 108]
+    for record in records:
+        assert record["value"] == pytest.approx(-2 * record["loss_d"])
+        assert 0 < record["d_fake"] < 1
+        assert 0 < record["d_real"] < 1
+    log = (chain / "runs" / "mlp" / "log.txt").read_text().splitlines()
+    assert [re.sub(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ", "", line).split()[0] for line in log] == [
+        "started",
+        "epoch",
+        "epoch",
+        "epoch",
+        "finished:",
+    ]
+    assert "images/s" in log[1]
+
+
+def test_the_grids_are_of_fixed_latents_and_begin_with_the_untrained_g(chain: Path):
+    pictures = [pixels(path) for path in sorted((chain / "runs" / "mlp" / "grids").iterdir())]
+    assert {picture.shape for picture in pictures} == {(8 * 18 + 2, 8 * 18 + 2)}
+    for before, after in pairwise(pictures):
+        assert not np.array_equal(before, after)
+    model = load_model(chain / "models" / "mine")
+    sampler = Sampler(model.generator, z_dim=4, image_shape=model.metadata.image_shape)
+    latents = draw_latents(0, 0, 64, z_dim=4, prior="normal")
+    np.testing.assert_array_equal(pictures[-1], assemble_grid(sampler(latents), padding=2))
+
+
+def test_the_curves_and_the_events(chain: Path):
+    from tensorboard.backend.event_processing.event_accumulator import (  # type: ignore[import-untyped]
+        EventAccumulator,
+    )
+
+    with Image.open(chain / "runs" / "mlp" / "curves.png") as curves:
+        curves.load()
+        assert curves.width > 500
+    records = [json.loads(line) for line in (chain / "runs" / "mlp" / "stats.jsonl").read_text().splitlines()]
+    events = EventAccumulator(str(chain / "runs" / "mlp" / "tensorboard"))
+    events.Reload()
+    assert set(events.Tags()["scalars"]) == set(FIGURES)
+    for name in FIGURES:
+        scalars = events.Scalars(name)
+        assert [scalar.step for scalar in scalars] == [1, 2, 3]
+        assert [scalar.value for scalar in scalars] == pytest.approx([record[name] for record in records], rel=1e-6)
+
+
+# --- resume -----------------------------------------------------------------------------------------
+
+
+def test_resume_of_a_finished_run_changes_no_byte_of_its_export(chain: Path):
+    folder = RunFolder(chain / "runs" / "mlp")
+    kept = ["config.json", "checkpoint.safetensors", "stats.jsonl"]
+    before = {name: (folder.path / name).read_bytes() for name in kept}
+    grids = {path.name: path.read_bytes() for path in folder.grids.iterdir()}
+    model = exported_bytes(folder, _config_at(chain), chain / "before" / "m")
+    done = run("resume", "runs/mlp", cwd=chain)
+    assert done.returncode == 0, done.stderr
+    assert {name: (folder.path / name).read_bytes() for name in kept} == before
+    assert {path.name: path.read_bytes() for path in folder.grids.iterdir()} == grids
+    assert exported_bytes(folder, _config_at(chain), chain / "after" / "m") == model
+
+
+def _config_at(chain: Path) -> RunConfig:
+    config = RunFolder(chain / "runs" / "mlp").read_config()
+    return config.model_copy(update={"data": str(chain / "data.npz")})
+
+
+def test_resume_refuses_other_data(here: Path, fails: Fails):
+    assert main(["fit", "mlp", "--data", "data.npz", "--epochs", "1", *QUICK]) == 0
+    images = tiny_images()
+    images[17, 3, 3] ^= 1
+    write_npz(here / "data.npz", images)
+    assert fails("resume", "runs/mlp") == (
+        "the images of 'data.npz' are not those that the run began with; it cannot be resumed"
+    )
+    (here / "data.npz").unlink()
+    assert "there is no data at 'data.npz'" in fails("resume", "runs/mlp")
+
+
+def test_resume_of_no_run(here: Path, fails: Fails):
+    assert "nowhere is not a run folder: it has no config.json" in fails("resume", "nowhere")
+    assert "is not a run folder" in fails("export", "nowhere", "--to", "m")
+
+
+def test_resume_of_damaged_runs(here: Path, chain: Path, fails: Fails):
+    shutil.copytree(chain / "runs", here / "runs")
+    config, state = here / "runs/mlp/config.json", here / "runs/mlp/checkpoint.safetensors"
+    whole, saved = config.read_text(), state.read_bytes()
+    for damage in ("", whole[:100], whole.replace('"seed": 11', '"seed": -1'), whole.replace('"cpu"', '"tpu"')):
+        config.write_text(damage)
+        assert "config.json is damaged: " in fails("resume", "runs/mlp")
+    config.write_bytes(b"\xff\xfe\x00")
+    assert "config.json is damaged: " in fails("resume", "runs/mlp")
+    config.write_text(whole)
+    for cut in (0, 10, len(saved) // 2):
+        state.write_bytes(saved[:cut])
+        assert "checkpoint.safetensors cannot be resumed from: " in fails("resume", "runs/mlp")
+        assert "cannot be resumed from" in fails("export", "runs/mlp", "--to", "m")
+    assert not (here / "m").exists()
+
+
+def test_resume_where_the_device_is_not(here: Path, chain: Path, fails: Fails, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    shutil.copytree(chain / "runs", here / "runs")
+    config = here / "runs/mlp/config.json"
+    config.write_text(config.read_text().replace('"cpu"', '"cuda"'))
+    assert "device 'cuda' was asked for" in fails("resume", "runs/mlp")
+
+
+# --- fit --------------------------------------------------------------------------------------------
+
+
+def test_dry_run_says_everything_and_writes_nothing(here: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["fit", "mlp", "--data", "data.npz", "--epochs", "7", *QUICK, "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    assert "would train 7 epochs of 4 steps in runs/mlp; nothing was written (--dry-run)" in said
+    assert json.loads(said[: said.rindex("}") + 1])["recipe"]["epochs"] == 7
+    assert sorted(path.name for path in here.iterdir()) == ["data.npz"]
+
+
+def test_dry_run_of_the_embedded_mnist_as_a_process(tmp_path: Path):
+    done = run("fit", "goodfellow2014", "--dry-run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert '"dataset": "mnist"' in done.stdout
+    assert '"train_images": 50000' in done.stdout
+    assert "would train" in done.stdout
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_embedded_mnist_is_trained_on(here: Path):
+    assert main(["fit", "mlp", "--epochs", "1", "--out", "r", *QUICK, *sets(["train_images=90"])]) == 0
+    config = RunFolder(here / "r").read_config()
+    assert (config.data, config.train_images, config.held_out_images) == ("mnist", 90, 10_000)
+    assert config.image_shape == ImageShape(channels=1, height=28, width=28)
+    assert len((here / "r" / "stats.jsonl").read_text().splitlines()) == 1
+
+
+def test_an_existing_run_is_refused_and_left_alone(here: Path, fails: Fails):
+    command = ["fit", "mlp", "--data", "data.npz", "--epochs", "1", *QUICK]
+    assert main(command) == 0
+    before = {path: path.stat().st_mtime_ns for path in (here / "runs").rglob("*")}
+    assert fails(*command) == ("runs/mlp holds a run already: `resume runs/mlp` goes on with it, `--out` names another")
+    assert {path: path.stat().st_mtime_ns for path in (here / "runs").rglob("*")} == before
+    assert fails(*command, "--out", ".") == ". is not empty and not a run folder: give another `--out`"
+    assert "data.npz" in fails(*command, "--out", "data.npz")
+
+
+def test_a_folder_that_a_killed_start_left_is_taken(here: Path):
+    (here / "r" / "grids").mkdir(parents=True)
+    (here / "r" / ".config.json.tmp").write_text("{")
+    assert main(["fit", "mlp", "--data", "data.npz", "--epochs", "1", "--out", "r", *QUICK]) == 0
+
+
+def test_minutes_stop_a_run_and_it_is_finished(here: Path, capsys: pytest.CaptureFixture[str]):
+    command = ["fit", "mlp", "--data", "data.npz", "--minutes", "0.005", "--out", "r", *QUICK]
+    assert main([*command, *sets(["epochs=1000000", "checkpoint_interval_s=0"])]) == 0
+    folder = RunFolder(here / "r")
+    records = [json.loads(line) for line in folder.stats_file.read_text().splitlines()]
+    assert records[-1]["epoch"] < 1_000_000
+    assert records[-1]["seconds"] >= 0.3
+    assert all(record["seconds"] < 0.3 for record in records[:-1])
+    assert f"{len(records):05d}.png" in {path.name for path in folder.grids.iterdir()}  # its last state is drawn
+    assert main(["resume", "r"]) == 0
+    assert [json.loads(line) for line in folder.stats_file.read_text().splitlines()] == records
+    assert main(["export", "r", "--to", "m"]) == 0
+    assert load_model(here / "m").metadata.epochs == len(records)
+    assert "--minutes 0.005" in load_model(here / "m").card
+
+
+def test_the_same_command_makes_the_same_model(here: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("GIT_DIR", "/dev/null")
+    models = []
+    for name, seed in (("a", "1"), ("b", "1"), ("c", "2")):
+        assert main(["fit", "mlp", "--data", "data.npz", "--epochs", "1", "--out", name, "--seed", seed, *QUICK]) == 0
+        assert main(["export", name, "--to", f"models/{name}/m"]) == 0
+        models.append((here / f"models/{name}/m/model.safetensors").read_bytes())
+    assert models[0] == models[1]
+    assert models[0] != models[2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nope"], "there is no recipe 'nope'"),
+        (["mlp", "--set", "epoch=3"], "recipe 'mlp' has 1 mistake(s):\n  epoch: there is no such key"),
+        (["mlp", "--set", "epochs"], "--set takes key=value, not 'epochs'"),
+        (["mlp", "--epochs", "0"], "epochs: Input should be greater than or equal to 1"),
+        (["mlp", "--data", "nowhere"], "there is no data at 'nowhere'"),
+        (["mlp", "--data", "data.npz"], "batch_size is 128, but data has 36 training images: `--set batch_size=18`"),
+        (["mlp", "--data", "data.npz", "--set", "train_images=37"], "train_images is 37, but data has 36"),
+        (["mlp", "--data", "bad.npz"], "bad.npz cannot be read as an .npz"),
+        (["mlp", "--data", "album"], "album/003.png cannot be read as an image"),
+    ],
+)
+def test_mistakes_are_one_message_and_leave_nothing(
+    here: Path, fails: Fails, arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch
+):
+    whole = (here / "data.npz").read_bytes()
+    (here / "bad.npz").write_bytes(whole[: len(whole) // 2])
+    write_pngs(here / "album", tiny_images())
+    (here / "album" / "003.png").write_bytes(b"broken")
+    assert message in fails("fit", *arguments)
+    assert not (here / "runs").exists()
+
+
+def test_mistakes_of_real_processes(here: Path):
+    """Exit code 1, nothing on standard output, one message on standard error."""
+    shutil.copy(here / "data.npz", here / "bad.npz")
+    data = bytearray((here / "bad.npz").read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    (here / "bad.npz").write_bytes(data)
+    done = run("fit", "mlp", "--data", "bad.npz", *QUICK, cwd=here)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.fullmatch(r"error: bad\.npz cannot be read as an \.npz: .*\n", done.stderr)
+    done = run("fit", "mlp", "--set", "epoch=3", "--set", "lr=1", cwd=here)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "error: recipe 'mlp' has 2 mistake(s):\n  epoch: there is no such key\n  lr: there is no such key\n"
+    )
+
+
+@pytest.mark.parametrize("seed", ["-1", str(2**53), "x"])
+def test_a_seed_out_of_range_is_a_usage_error(here: Path, seed: str, capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit) as stopped:
+        main(["fit", "mlp", f"--seed={seed}", "--dry-run"])
+    assert stopped.value.code == 2
+    assert "argument --seed: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--threads", "0"], ["--minutes", "0"], ["--minutes", "inf"], ["--device", "tpu"]]
+)
+def test_other_usage_errors(arguments: list[str], capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit) as stopped:
+        main(["fit", "mlp", *arguments])
+    assert stopped.value.code == 2
+    assert f"argument {arguments[0]}: " in capsys.readouterr().err
+
+
+def test_a_nan_stops_the_run_with_one_message_and_the_saved_state_stays(here: Path, fails: Fails):
+    command = ["fit", "mlp", "--data", "data.npz", "--epochs", "9", "--out", "r", *QUICK]
+    rate = 'generator_optimiser={name="sgd", learning_rate=1e30}'
+    message = fails(*command, *sets(["discriminator_optimiser.learning_rate=1e30", rate, "checkpoint_interval_s=0"]))
+    assert re.match(r"epoch \d+, step \d+: \S.* (is|holds) ", message)
+    assert "learning rates" in message
+    assert (here / "r" / "config.json").exists()
+    state = here / "r" / "checkpoint.safetensors"
+    if state.exists():
+        from safetensors.torch import load_file
+
+        assert all(bool(tensor.isfinite().all()) for tensor in load_file(state).values())
+
+
+def test_interrupted(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    def interrupt(*_arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("training.loop.train", interrupt)
+    assert main(["fit", "mlp", "--data", "data.npz", *QUICK]) == 130
+    assert "`resume` goes on" in capsys.readouterr().err
+
+
+# --- export, a person's own data -----------------------------------------------------------------------
+
+
+def test_the_exported_folder_is_whole(chain: Path):
+    model = load_model(chain / "models" / "mine")
+    run_folder = RunFolder(chain / "runs" / "mlp")
+    metadata = model.metadata
+    assert (metadata.recipe, metadata.dataset, metadata.seed) == ("mlp", "data", 11)
+    assert (metadata.epochs, metadata.images_seen, metadata.z_dim) == (3, 108, 4)
+    assert metadata.licence == "as the training images'"
+    assert [entry.epoch for entry in model.timeline] == [0, 1, 2, 3]
+    for entry in model.timeline:
+        assert entry.path.read_bytes() == (run_folder.grids / entry.path.name).read_bytes()
+    records = [json.loads(line) for line in run_folder.stats_file.read_text().splitlines()]
+    assert [record.model_dump() for record in model.history.epochs] == records
+    for part in (
+        "# mine",
+        "Parzen log-likelihood",
+        "## Limits",
+        "## Licence",
+        "commit unknown",
+        "36 images; 4 held out",
+    ):
+        assert part in model.card
+    assert "--seed 11 --threads 1" in model.card
+    assert " --set z_dim=4" in model.card
+    assert "nan" not in model.card
+
+
+def test_export_needs_a_saved_state_and_a_good_name(here: Path, chain: Path, fails: Fails):
+    folder = RunFolder(here / "r")
+    folder.create(_config_at(chain))
+    assert fails("export", "r", "--to", "m") == "r has no saved state yet: `resume r` trains it"
+    assert main(["resume", "r"]) == 0
+    assert "'Not A Name' cannot be a model's name" in fails("export", "r", "--to", "Not A Name")
+
+
+def test_only_the_embedded_mnist_has_mnists_licence(here: Path):
+    write_pngs(here / "mnist-of-my-own" / "mnist", tiny_images())
+    assert main(["fit", "mlp", "--data", "mnist-of-my-own/mnist", "--epochs", "1", "--out", "r", *QUICK]) == 0
+    assert main(["export", "r", "--to", "m"]) == 0
+    assert load_model(here / "m").metadata.licence == "as the training images'"
+
+
+def fit_photos(here: Path, recipe: str) -> None:
+    write_pngs(here / "photos" / "cats", tiny_images(12, 32, channels=3))
+    write_pngs(here / "photos" / "dogs", tiny_images(12, 32, channels=3, seed=1))
+    settings = sets([*TINY[recipe], "batch_size=7"])
+    assert main(["fit", recipe, "--data", "photos", "--epochs", "1", "--threads", "1", *settings]) == 0
+
+
+@pytest.mark.parametrize("recipe", ["goodfellow2014", "mlp", "writeup"])
+def test_every_recipe_takes_colour_photos(here: Path, recipe: str):
+    fit_photos(here, recipe)
+    assert pixels(here / "runs" / recipe / "grids" / "00001.png").shape == (8 * 34 + 2, 8 * 34 + 2, 3)
+
+
+def test_a_folder_of_colour_photos_end_to_end(here: Path, capsys: pytest.CaptureFixture[str]):
+    fit_photos(here, "conv")
+    assert main(["export", "runs/conv", "--to", "models/pets"]) == 0
+    model = load_model(here / "models" / "pets")
+    assert model.metadata.image_shape == ImageShape(channels=3, height=32, width=32)
+    capsys.readouterr()
+    assert main(["evaluate", "models/pets", "--data", "photos", "--json"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["dataset"] == "photos"
+    # The same figures as the card's: the same samples, the same images.
+    assert {name: figures[name] for name in model.metadata.evaluation} == pytest.approx(model.metadata.evaluation)
+    assert main(["sample", "models/pets", "--n", "4", "-o", "grid.png"]) == 0
+    assert pixels(here / "grid.png").shape == (2 * 34 + 2, 2 * 34 + 2, 3)
+
+
+# --- evaluate, sample ---------------------------------------------------------------------------------------
+
+
+def test_evaluate_in_text_and_json(chain: Path, capsys: pytest.CaptureFixture[str]):
+    done = run("evaluate", "models/mine", "--data", "data.npz", "--json", cwd=chain)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    figures = json.loads(done.stdout)
+    model = load_model(chain / "models" / "mine")
+    assert figures.pop("model") == model.reference
+    assert figures.pop("dataset") == "data"
+    assert figures == model.metadata.evaluation  # to the last bit: the same machine, the same images
+    assert main(["evaluate", str(chain / "models" / "mine"), "--data", str(chain / "data.npz")]) == 0
+    first, *lines = capsys.readouterr().out.splitlines()
+    assert first == f"{model.reference} on data"
+    assert {line.split()[0]: float(line.split()[1]) for line in lines} == pytest.approx(figures, abs=1e-4)
+
+
+def test_evaluate_on_images_of_another_kind(here: Path, chain: Path, fails: Fails):
+    write_npz(here / "rgb.npz", tiny_images(channels=3))
+    message = fails("evaluate", chain / "models" / "mine", "--data", "rgb.npz")
+    assert message.startswith("mine makes ")
+    assert "the images of rgb are " in message
+
+
+@pytest.mark.parametrize("command", [["evaluate"], ["sample", "-o", "g.png"]])
+def test_models_that_are_not_there(here: Path, fails: Fails, command: list[str]):
+    assert "is not a folder" in fails(command[0], "no-such-model", *command[1:])
+    (here / "empty").mkdir()
+    assert "model.safetensors is missing" in fails(command[0], "empty", *command[1:])
+
+
+def test_sample_draws_the_samplers_pixels(chain: Path):
+    done = run("sample", "models/mine", "--n", "7", "--seed", "5", "--first", "3", "-o", "grid.png", cwd=chain)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "wrote images 3 to 9 of seed 5 to grid.png\n"
+    model = load_model(chain / "models" / "mine")
+    sampler = Sampler(model.generator, z_dim=4, image_shape=model.metadata.image_shape)
+    single = [sampler(draw_latents(5, index, 1, z_dim=4, prior="normal"))[0] for index in range(3, 10)]
+    grid = pixels(chain / "grid.png")
+    np.testing.assert_array_equal(grid, assemble_grid(np.stack(single), padding=2))
+    for place, image in enumerate(single):  # 3 in a row, 2 black pixels between
+        row, column = divmod(place, 3)
+        top, left = 2 + 18 * row, 2 + 18 * column
+        np.testing.assert_array_equal(grid[top : top + 16, left : left + 16], image)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--n", "0"], f"n must be 1 to {MAX_GRID_IMAGES}, not 0"),
+        (["--n", str(MAX_GRID_IMAGES + 1)], f"n must be 1 to {MAX_GRID_IMAGES}, not {MAX_GRID_IMAGES + 1}"),
+        (["--seed=-1"], "seed must be 0 ≤ seed < 2**53, not -1"),
+        (["--seed", str(2**53)], "seed must be 0 ≤ seed < 2**53"),
+        (["--first=-1"], "first must be ≥ 0"),
+        (["-o", "no/such/folder/g.png"], "No such file or directory"),
+    ],
+)
+def test_samples_out_of_range(here: Path, fails: Fails, arguments: list[str], message: str):
+    model = make_tiny_model_folder(here / "tiny")
+    assert message in fails("sample", model, "-o", "g.png", *arguments)
+    assert not (here / "g.png").exists()
+
+
+def test_the_largest_grid(here: Path):
+    model = make_tiny_model_folder(here / "tiny")
+    assert main(["sample", str(model), "--n", str(MAX_GRID_IMAGES), "-o", "g.png"]) == 0
+    assert pixels(here / "g.png").shape == (64 * 30 + 2, 64 * 30 + 2)
