@@ -120,12 +120,14 @@ class Engine:
         return await job.result
 
     def _run(self) -> None:
+        batch: list[_Job] | None = []
         try:
-            while (batch := self._next_batch()) is not None:
+            while batch is not None:
                 self._serve(batch)
+                batch = self._next_batch()
         except BaseException as error:
             _log.critical("the engine's thread died", exc_info=True)
-            self._fail_all(error)
+            self._fail(batch or [], error)
             raise
 
     def _next_batch(self) -> list[_Job] | None:
@@ -163,12 +165,13 @@ class Engine:
             _answer(job, results[start : start + len(job.rows)])
             start += len(job.rows)
 
-    def _fail_all(self, cause: BaseException) -> None:
+    def _fail(self, batch: list[_Job], cause: BaseException) -> None:
+        """The thread's last act: nobody waits for an answer that cannot come."""
         with self._changed:
             self._stopping = True
-            jobs, self._queue = list(self._queue), deque()
+            waiting, self._queue = list(self._queue), deque()
             self._count_waiting(-self._waiting_rows)
-        for job in jobs:
+        for job in batch + waiting:
             _answer(job, StoppedError(f"the engine has stopped: {cause!r}"))
 
     def _count_waiting(self, change: int) -> None:

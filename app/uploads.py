@@ -20,7 +20,7 @@ Preprocess: TypeAlias = Literal["auto", "none"]
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 BOX_SHARE = 20 / 28
 FAINTEST_INK = 12 / 255  # less contrast than this is an empty page
-NOISE_SHARE = 0.12  # of the strongest ink; what is fainter in a picture with a noisy background is background
+FAINT_SHARE = 0.12  # of the strongest ink; what is fainter is the paper
 
 
 def read_upload(
@@ -57,12 +57,15 @@ def make_digit(brightness: NDArray[np.float32], *, side: int) -> NDArray[np.uint
     Returns:
         [side, side] uint8, ink 255 on 0; all 0 for an empty page.
     """
-    ink = _ink(brightness)
-    rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
-    if not len(rows):
+    ink, noise = _contrast(brightness)
+    box = round(side * BOX_SHARE)
+    digit = _trimmed(ink)
+    # What is an MNIST digit already stays as it is, to its faintest grey; all else has paper to be cleaned of.
+    if ink.shape != (side, side) or max(digit.shape) != box:
+        digit = _trimmed(_cleaned(ink, noise))
+    if digit.size == 0:
         return np.zeros((side, side), dtype=np.uint8)
-    digit = _fit_box(ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1], round(side * BOX_SHARE))
-    return (_centred(digit, side) * 255).round().astype(np.uint8)
+    return (_centred(_fit_box(digit, box), side) * 255).round().astype(np.uint8)
 
 
 def _decode(data: bytes, *, filename: str, max_pixels: int) -> Image.Image:
@@ -125,22 +128,33 @@ def _brightness(image: Image.Image) -> NDArray[np.float32]:
     return np.asarray(image.convert("L"), dtype=np.float32) / np.float32(255)
 
 
-def _ink(brightness: NDArray[np.float32]) -> NDArray[np.float32]:
-    """How far each pixel stands out from the background, towards the side that stands out more: 0 to 1."""
+def _contrast(brightness: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
+    """How far each pixel stands out from the background, towards the side that stands out more, 0 to 1; and the
+    background's own unevenness on the same scale."""
     border = np.concatenate([brightness[0], brightness[-1], brightness[:, 0], brightness[:, -1]])
     background = np.median(border)
     lighter, darker = np.clip(brightness - background, 0, None), np.clip(background - brightness, 0, None)
     ink = lighter if lighter.max() >= darker.max() else darker
     strongest = ink.max()
     if strongest < FAINTEST_INK:
+        return np.zeros_like(ink), 0.0
+    return ink / strongest, float(np.quantile(np.abs(border - background), 0.9) / strongest)
+
+
+def _cleaned(ink: NDArray[np.float32], noise: float) -> NDArray[np.float32]:
+    """Without what is too faint to be ink: the paper's grain and shade, a JPEG's ripples around a stroke."""
+    floor = max(3 * noise, FAINT_SHARE)
+    if floor >= 1:
         return np.zeros_like(ink)
-    # A drawing's background is one shade; a photo's is not, and its grain must not widen the box.
-    noise = float(np.quantile(np.abs(border - background), 0.9))
-    floor = max(3 * noise, NOISE_SHARE * strongest) if noise > 0 else 0.0
-    if floor >= strongest:
-        return np.zeros_like(ink)
-    cleaned: NDArray[np.float32] = np.clip((ink - floor) / (strongest - floor), 0, 1)
-    return cleaned
+    return np.asarray(np.clip((ink - floor) / (1 - floor), 0, 1), dtype=np.float32)
+
+
+def _trimmed(ink: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The smallest rectangle that holds all ink; empty if there is none."""
+    rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
+    if not len(rows):
+        return ink[:0, :0]
+    return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
 def _fit_box(ink: NDArray[np.float32], box: int) -> NDArray[np.float32]:
@@ -151,9 +165,10 @@ def _fit_box(ink: NDArray[np.float32], box: int) -> NDArray[np.float32]:
         return ink
     size = (max(1, round(width * box / longest)), max(1, round(height * box / longest)))
     scaled = np.asarray(Image.fromarray(ink).resize(size, Image.Resampling.LANCZOS), dtype=np.float32)
-    scaled = np.clip(scaled, 0, None)
     strongest = scaled.max()
-    return scaled / strongest if strongest > 0 else scaled
+    if 0 < strongest < 1:
+        scaled = scaled / strongest
+    return np.clip(scaled, 0, 1)
 
 
 def _centred(digit: NDArray[np.float32], side: int) -> NDArray[np.float32]:

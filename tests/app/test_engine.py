@@ -1,0 +1,194 @@
+"""The engine by itself: shared calls, cancelled jobs, failures, and its end."""
+
+import asyncio
+import threading
+
+import numpy as np
+import pytest
+
+from app.engine import MAX_BATCH_ROWS, Engine, OverloadedError, Rows, StoppedError
+from app.metrics import Metrics
+
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+
+
+class Network:
+    """Doubles its rows, notes the size of each call, and can be held."""
+
+    def __init__(self) -> None:
+        self.calls: list[int] = []
+        self.free = threading.Event()
+        self.free.set()
+        self.busy = threading.Event()
+
+    def __call__(self, rows: Rows) -> Rows:
+        self.calls.append(len(rows))
+        self.busy.set()
+        assert self.free.wait(10)
+        if (rows < 0).any():
+            raise ValueError("negative")
+        if (rows == 666).any():
+            raise SystemExit("the thread dies")
+        return rows * 2
+
+    async def held(self, engine: Engine) -> "asyncio.Task[Rows]":
+        """Occupy the engine until `free` is set."""
+        self.free.clear()
+        self.busy.clear()
+        task = asyncio.create_task(engine.run(self, rows(1)))
+        await asyncio.to_thread(self.busy.wait, 10)
+        return task
+
+
+def rows(*values: float) -> Rows:
+    return np.array(values, dtype=np.float32)[:, None]
+
+
+def engine(max_queue_rows: int = 1000) -> Engine:
+    made = Engine(max_queue_rows=max_queue_rows, metrics=Metrics())
+    made.start()
+    return made
+
+
+async def submitted(engine: Engine, network: Network, *jobs: Rows) -> "list[asyncio.Task[Rows]]":
+    """Start a job for each, and let each reach the queue."""
+    tasks = [asyncio.create_task(engine.run(network, job)) for job in jobs]
+    await asyncio.sleep(0)
+    return tasks
+
+
+def test_who_waits_together_shares_a_call() -> None:
+    async def play() -> None:
+        started, network = engine(), Network()
+        first = await network.held(started)
+        tasks = await submitted(started, network, rows(1, 2), rows(3), rows(4, 5, 6))
+        network.free.set()
+        results = [await task for task in tasks]
+        await first
+        assert [result.ravel().tolist() for result in results] == [[2, 4], [6], [8, 10, 12]]
+        assert network.calls == [1, 6]
+        started.stop()
+
+    asyncio.run(play())
+
+
+def test_a_call_has_a_size_and_a_large_job_stays_whole() -> None:
+    async def play() -> None:
+        started, network = engine(10_000), Network()
+        first = await network.held(started)
+        sizes = [200, 100, MAX_BATCH_ROWS + 1, 5]
+        tasks = await submitted(started, network, *[np.zeros((size, 1), dtype=np.float32) for size in sizes])
+        network.free.set()
+        assert [len(await task) for task in tasks] == sizes
+        await first
+        assert network.calls == [1, 200, 100, MAX_BATCH_ROWS + 1, 5]
+        started.stop()
+
+    asyncio.run(play())
+
+
+def test_other_networks_do_not_share() -> None:
+    async def play() -> None:
+        started, one, other = engine(), Network(), Network()
+        first = await one.held(started)
+        tasks = [*await submitted(started, one, rows(1)), *await submitted(started, other, rows(2))]
+        one.free.set()
+        await asyncio.gather(first, *tasks)
+        assert (one.calls, other.calls) == ([1, 1], [1])
+        started.stop()
+
+    asyncio.run(play())
+
+
+def test_a_failure_is_told_to_its_own_batch_only() -> None:
+    async def play() -> None:
+        started, network = engine(), Network()
+        with pytest.raises(ValueError, match="negative"):
+            await started.run(network, rows(-1))
+        assert (await started.run(network, rows(4))).item() == 8
+        started.stop()
+
+    asyncio.run(play())
+
+
+def test_cancelled_jobs_cost_nothing() -> None:
+    async def play() -> None:
+        started, network = engine(), Network()
+        first = await network.held(started)
+        tasks = await submitted(started, network, rows(1, 2, 3), rows(4))
+        tasks[0].cancel()
+        await asyncio.sleep(0)
+        network.free.set()
+        assert (await tasks[1]).item() == 8
+        await first
+        assert network.calls == [1, 1]
+        started.stop()
+
+    asyncio.run(play())
+
+
+def test_a_full_queue_refuses() -> None:
+    async def play() -> None:
+        started, network = engine(max_queue_rows=4), Network()
+        first = await network.held(started)
+        tasks = await submitted(started, network, rows(1, 2, 3, 4))
+        assert not started.has_room
+        with pytest.raises(OverloadedError, match="4 images wait, 4 may"):
+            await started.run(network, rows(5))
+        begun = asyncio.create_task(started.run(network, rows(6), may_wait=True))
+        await asyncio.sleep(0)
+        network.free.set()
+        await asyncio.gather(first, *tasks, begun)
+        assert (await started.run(network, rows(7))).item() == 14
+        started.stop()
+
+    asyncio.run(play())
+
+
+def test_ping_goes_ahead_of_the_queue_but_not_of_a_stuck_call() -> None:
+    async def play() -> None:
+        started, network = engine(), Network()
+        await started.ping(timeout_s=5)
+        first = await network.held(started)
+        with pytest.raises(StoppedError, match="has not answered"):
+            await started.ping(timeout_s=0.05)
+        network.free.set()
+        await first
+        await started.ping(timeout_s=5)
+        started.stop()
+
+    asyncio.run(play())
+
+
+def test_a_dead_thread_fails_who_waits_and_refuses_who_comes() -> None:
+    async def play() -> None:
+        started, network = engine(), Network()
+        first = await network.held(started)
+        doomed = await submitted(started, network, rows(666))
+        await asyncio.sleep(0)
+        other = await submitted(started, Network(), rows(1))
+        network.free.set()
+        await first
+        for task in (*doomed, *other):
+            with pytest.raises(StoppedError):
+                await asyncio.wait_for(task, 5)
+        with pytest.raises(StoppedError):
+            await started.run(network, rows(1))
+        with pytest.raises(StoppedError):
+            await started.ping(timeout_s=1)
+
+    asyncio.run(play())
+
+
+def test_stop_finishes_what_waits() -> None:
+    async def play() -> None:
+        started, network = engine(), Network()
+        first = await network.held(started)
+        tasks = await submitted(started, network, rows(1), rows(2))
+        network.free.set()
+        await asyncio.to_thread(started.stop)
+        assert [(await task).item() for task in (first, *tasks)] == [2, 2, 4]
+        with pytest.raises(StoppedError):
+            await started.run(network, rows(1))
+
+    asyncio.run(play())

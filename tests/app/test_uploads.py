@@ -1,0 +1,222 @@
+"""From files to D's input: every mode and format, and MNIST's own preparation."""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from app.problems import Problem
+from app.uploads import Preprocess, make_digit, read_upload
+from models.images import ImageShape
+from tests.app.checks import png_bytes
+from training.data.mnist import read_mnist
+
+GREY = ImageShape()
+RGB = ImageShape(channels=3, height=32, width=32)
+
+
+def read(data: bytes, preprocess: Preprocess = "auto", shape: ImageShape = GREY) -> NDArray[np.uint8]:
+    return read_upload(data, filename="x.png", shape=shape, preprocess=preprocess, max_pixels=1_000_000)
+
+
+@pytest.fixture(scope="module")
+def digits() -> NDArray[np.uint8]:
+    return read_mnist()[1][:300]
+
+
+@pytest.fixture
+def seven() -> Image.Image:
+    """A 7 in black ink on white paper, 200 × 300 pixels, off the middle."""
+    image = Image.new("L", (200, 300), 255)
+    ImageDraw.Draw(image).line([(30, 150), (110, 150), (60, 280)], fill=0, width=14, joint="curve")
+    return image
+
+
+def close(a: NDArray[np.uint8], b: NDArray[np.uint8], levels: float) -> bool:
+    return bool(np.abs(a.astype(int) - b).mean() <= levels)
+
+
+def test_mnist_digits_come_back_as_they_are(digits: NDArray[np.uint8]) -> None:
+    made = np.stack([read(png_bytes(digit)) for digit in digits])
+    assert (made == digits).all(axis=(1, 2)).mean() > 0.85
+    assert np.abs(made.astype(int) - digits).mean() < 0.1  # the rest are moved by a rounded pixel
+
+
+def test_dark_ink_on_white_is_the_same_digit(digits: NDArray[np.uint8]) -> None:
+    for digit in digits[:50]:
+        assert close(read(png_bytes(255 - digit)), read(png_bytes(digit)), 0.5)
+
+
+def test_enlarged_digit_comes_back(digits: NDArray[np.uint8]) -> None:
+    distances = []
+    for digit in digits[:50]:
+        large = Image.fromarray(digit).resize((280, 280), Image.Resampling.BICUBIC)
+        distances.append(np.abs(read(png_bytes(large)).astype(int) - digit).mean())
+    assert np.mean(distances) < 9
+
+
+def test_box_and_centre_are_mnists(seven: Image.Image) -> None:
+    made = read(png_bytes(seven))
+    rows, columns = np.flatnonzero(made.any(axis=1)), np.flatnonzero(made.any(axis=0))
+    assert max(np.ptp(rows), np.ptp(columns)) + 1 == 20
+    for axis in (0, 1):
+        weight = made.sum(axis=1 - axis)
+        assert abs((weight * np.arange(28)).sum() / weight.sum() - 14) <= 0.5
+    assert made.max() == 255
+
+
+def test_thin_strokes_stay_visible() -> None:
+    image = Image.new("L", (400, 400), 0)
+    ImageDraw.Draw(image).line([(100, 60), (300, 60), (180, 340)], fill=255, width=3)
+    assert read(png_bytes(image)).max() == 255
+
+
+def test_photo_with_grain_and_shade(seven: Image.Image) -> None:
+    rng = np.random.default_rng(0)
+    paper = np.linspace(190, 225, 200)[None, :] + rng.normal(0, 3, (300, 200))
+    photo = np.where(np.asarray(seven) < 128, 60 + rng.normal(0, 5, (300, 200)), paper).clip(0, 255).astype(np.uint8)
+    assert close(read(png_bytes(photo, "JPEG", quality=85)), read(png_bytes(seven)), 14)
+
+
+@pytest.mark.parametrize("shade", [0, 128, 255])
+def test_empty_page_is_black(shade: int) -> None:
+    assert read(png_bytes(np.full((50, 60), shade, dtype=np.uint8))).max() == 0
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 500), (500, 1), (3, 2)])
+def test_odd_sizes(size: tuple[int, int]) -> None:
+    ramp = np.arange(size[0] * size[1], dtype=np.uint8).reshape(size)
+    assert read(png_bytes(ramp)).shape == (28, 28)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "YCbCr"])
+def test_every_mode_shows_the_same_digit(seven: Image.Image, mode: str) -> None:
+    deep = Image.fromarray(np.asarray(seven).astype(np.uint16) * 257)
+    image = deep if mode == "I;16" else seven.convert(mode)
+    data = png_bytes(image, "JPEG" if mode in ("CMYK", "YCbCr") else "PNG")
+    assert close(read(data), read(png_bytes(seven)), 4)
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP", "GIF", "BMP"])
+def test_every_format_shows_the_same_digit(seven: Image.Image, form: str) -> None:
+    assert close(read(png_bytes(seven, form)), read(png_bytes(seven)), 4)
+
+
+@pytest.mark.parametrize("ink", [0, 255])
+def test_transparent_background_shows_the_ink(seven: Image.Image, ink: int) -> None:
+    """Black or white ink on nothing: the browser's own canvas gives such files."""
+    alpha = Image.fromarray(255 - np.asarray(seven))
+    drawing = Image.merge("LA", (Image.new("L", seven.size, ink), alpha))
+    assert close(read(png_bytes(drawing)), read(png_bytes(seven)), 1)
+    assert close(read(png_bytes(drawing.convert("RGBA"))), read(png_bytes(seven)), 1)
+
+
+def test_wholly_transparent_is_an_empty_page() -> None:
+    assert read(png_bytes(Image.new("RGBA", (40, 40), (10, 20, 30, 0)))).max() == 0
+
+
+def test_camera_rotation_is_followed(seven: Image.Image) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera lay on its side: turn clockwise by a quarter to see it upright
+    lying = seven.transpose(Image.Transpose.ROTATE_90)
+    assert close(read(png_bytes(lying, "JPEG", exif=exif, quality=95)), read(png_bytes(seven)), 3)
+
+
+def test_first_frame_of_an_animation(seven: Image.Image) -> None:
+    blank = Image.new("L", seven.size, 255)
+    data = png_bytes(seven, "GIF", save_all=True, append_images=[blank] * 3)
+    assert close(read(data), read(png_bytes(seven)), 4)
+
+
+def test_none_takes_the_pixels_as_they_are(digits: NDArray[np.uint8]) -> None:
+    assert (read(png_bytes(digits[0]), "none") == digits[0]).all()
+    noise = np.random.default_rng(0).integers(0, 256, (28, 28), dtype=np.uint8)
+    assert (read(png_bytes(noise), "none") == noise).all()
+
+
+def test_none_for_rgb() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    assert (read(png_bytes(noise), "none", RGB) == noise).all()
+    assert read(png_bytes(noise[..., 0]), "none", RGB).shape == (32, 32, 3)
+
+
+def test_auto_for_rgb_cuts_the_middle() -> None:
+    wide = np.zeros((64, 200, 3), dtype=np.uint8)
+    wide[:, 68:132] = (10, 200, 30)
+    assert (read(png_bytes(wide), "auto", RGB)[:, 3:-3] == (10, 200, 30)).all()  # the cut's edges are blended
+
+
+@pytest.mark.parametrize("size", [(27, 28), (28, 29), (280, 280)])
+def test_none_wants_its_own_size(size: tuple[int, int]) -> None:
+    with pytest.raises(Problem, match="preprocess=none takes 28 × 28") as raised:
+        read(png_bytes(np.zeros(size, dtype=np.uint8)), "none")
+    assert raised.value.status_code == 422
+
+
+def header_bomb(side: int) -> bytes:
+    """A PNG of a few bytes that claims `side` × `side` pixels."""
+    chunks = [
+        (b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)),
+        (b"IDAT", zlib.compress(b"\0")),
+        (b"IEND", b""),
+    ]
+    body = b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    )
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
+@pytest.mark.parametrize("side", [1001, 20_000, 2**31 - 1])
+def test_too_many_pixels_are_refused_before_decoding(side: int) -> None:
+    with pytest.raises(Problem) as raised:
+        read(header_bomb(side))
+    assert raised.value.status_code in (413, 415)
+    assert raised.value.status_code == 413 or side > 100_000
+
+
+def test_limit_of_pixels_is_allowed() -> None:
+    assert read(png_bytes(np.zeros((1000, 1000), dtype=np.uint8))).shape == (28, 28)
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"x", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"<svg/>", b"%PDF-1.4", b"PK\x03\x04", b"\xff\xd8\xff"]
+)
+def test_not_an_image(data: bytes) -> None:
+    with pytest.raises(Problem, match="PNG, JPEG, WEBP, GIF, BMP") as raised:
+        read(data)
+    assert raised.value.status_code == 415
+
+
+def test_truncated_and_flipped_files_never_crash(seven: Image.Image) -> None:
+    rng = np.random.default_rng(0)
+    for form in ("PNG", "JPEG", "WEBP", "GIF", "BMP"):
+        data = png_bytes(seven, form)
+        damaged = [data[: int(cut)] for cut in rng.integers(0, len(data), 25)]
+        for _ in range(25):
+            flipped = bytearray(data)
+            flipped[rng.integers(len(data))] ^= 1 << rng.integers(8)
+            damaged.append(bytes(flipped))
+        for upload in damaged:
+            try:
+                assert read(upload).shape == (28, 28)
+            except Problem as problem:
+                assert problem.status_code in (413, 415)  # noqa: PT017  (either is right)
+
+
+def test_make_digit_of_other_sides(seven: Image.Image) -> None:
+    brightness = np.asarray(seven, dtype=np.float32) / np.float32(255)
+    for side in (16, 40, 64):
+        made = make_digit(brightness, side=side)
+        assert made.shape == (side, side)
+        assert np.ptp(np.flatnonzero(made.any(axis=1))) + 1 == round(side * 20 / 28)
+
+
+def test_tiff_is_not_read(seven: Image.Image) -> None:
+    buffer = io.BytesIO()
+    seven.save(buffer, format="TIFF")
+    with pytest.raises(Problem):
+        read(buffer.getvalue())
