@@ -1,0 +1,118 @@
+"""Health, readiness, metrics; and the models that are not there."""
+
+import threading
+from pathlib import Path
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.app.checks import assert_problem
+from tests.app.service import Service, running
+from tests.tiny import make_tiny_model_folder
+
+
+def test_alive(client: httpx.Client) -> None:
+    assert client.get("/healthz").json() == {"status": "alive"}
+
+
+def test_ready_names_what_is_broken(client: httpx.Client) -> None:
+    response = client.get("/readyz")
+    answer = response.json()
+    assert response.status_code == 200
+    assert answer["ready"]
+    assert answer["engine"] == "answering"
+    assert [model.partition("@")[0] for model in answer["models"]] == ["conv", "mnist-mlp", "rgb"]
+    assert set(answer["broken"]) == {"empty", "truncated"}
+    assert "model.safetensors is missing" in answer["broken"]["empty"]
+
+
+def test_broken_folders_are_logged(service: Service) -> None:
+    log = service.log.read_text()
+    assert "model folder empty is left out" in log
+    assert "model folder truncated is left out" in log
+
+
+def test_metrics_are_prometheus_text(service: Service) -> None:
+    before = service.metric("gan_images_generated_total")
+    service.client.get("/v1/samples?n=5")
+    assert service.metric("gan_images_generated_total") == before + 5
+    response = service.client.get("/metrics")
+    assert response.headers["content-type"].startswith("text/plain; version=0.0.4")
+    families = {family.name: family for family in text_string_to_metric_families(response.text)}
+    assert {"gan_http_requests", "gan_http_request_seconds", "gan_engine_batch_rows", "gan_engine_waiting_rows"} <= set(
+        families
+    )
+    routes = {
+        sample.labels["route"] for sample in families["gan_http_requests"].samples if sample.name.endswith("_total")
+    }
+    assert "/v1/samples" in routes
+
+
+def test_unknown_paths_share_one_label(service: Service) -> None:
+    for k in range(5):
+        service.client.get(f"/made-up-{k}")
+    assert "made-up" not in service.client.get("/metrics").text
+
+
+def test_no_usable_model(tmp_path: Path) -> None:
+    (tmp_path / "models" / "bad").mkdir(parents=True)
+    with running(tmp_path, models_dir=tmp_path / "models") as service:
+        assert service.client.get("/healthz").status_code == 200
+        readiness = service.client.get("/readyz")
+        assert readiness.status_code == 503
+        assert not readiness.json()["ready"]
+        assert "bad" in readiness.json()["broken"]
+        for path in ("/v1/samples", "/v1/models/bad"):
+            assert_problem(service.client.get(path), 503, text="/readyz")
+        answer = service.client.get("/v1/models").json()
+        assert answer["default"] is None
+        assert [(model["name"], model["ready"]) for model in answer["models"]] == [("bad", False)]
+
+
+def test_missing_models_folder(tmp_path: Path) -> None:
+    with running(tmp_path, models_dir=tmp_path / "nowhere") as service:
+        assert service.client.get("/readyz").status_code == 503
+        assert "GAN_MODELS_DIR" in service.log.read_text()
+
+
+def test_another_default(tmp_path: Path) -> None:
+    make_tiny_model_folder(tmp_path / "models" / "b")
+    make_tiny_model_folder(tmp_path / "models" / "c")
+    with running(tmp_path, models_dir=tmp_path / "models", default_model="c") as service:
+        assert service.client.get("/v1/samples?n=1").headers["x-model"].startswith("c@")
+    with running(tmp_path, models_dir=tmp_path / "models") as service:
+        assert service.client.get("/v1/models").json()["default"] == "b"
+        assert "GAN_DEFAULT_MODEL" in service.log.read_text()
+
+
+def test_overload_is_told_with_a_time_to_return(tmp_path: Path) -> None:
+    """A queue of 8 images under 24 clients that each ask for 4,096: some are refused, none fails otherwise."""
+    make_tiny_model_folder(tmp_path / "models" / "mnist-mlp")
+    with running(tmp_path, models_dir=tmp_path / "models", max_queue_images=8) as service:
+        statuses: list[int] = []
+
+        def ask() -> None:
+            with httpx.Client(base_url=service.url, timeout=60) as client:
+                response = client.get("/v1/samples?n=4096&padding=0")
+                statuses.append(response.status_code)
+                if response.status_code == 429:
+                    assert_problem(response, 429)
+                    assert int(response.headers["retry-after"]) >= 1
+
+        threads = [threading.Thread(target=ask) for _ in range(24)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert set(statuses) == {200, 429}
+        assert service.metric("gan_requests_shed_total") == statuses.count(429)
+        assert service.client.get("/readyz").status_code == 200
+        assert service.client.get("/v1/samples?n=64").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/models/truncated", "/v1/models/nope", "/v1/models/mnist-mlp@000000000000/history"]
+)
+def test_unknown_model(client: httpx.Client, path: str) -> None:
+    assert_problem(client.get(path), 404, parameter="name")
