@@ -1,6 +1,7 @@
 """The model card: what a person wants to know before using a model."""
 
 import platform
+import shlex
 
 from models.metadata import Metadata
 from training.checkpoint import Progress
@@ -67,7 +68,7 @@ def write_card(name: str, config: RunConfig, progress: Progress, metadata: Metad
         description=config.recipe.description,
         dataset=config.dataset,
         recipe=config.recipe_name,
-        data=config.data,
+        data=shlex.quote(config.data),
         seed=config.seed,
         overrides=_overrides(config),
         architecture=architecture.name,
@@ -97,7 +98,7 @@ def write_card(name: str, config: RunConfig, progress: Progress, metadata: Metad
 def _overrides(config: RunConfig) -> str:
     """What was laid over the recipe on the command line, to be written in the command."""
     minutes = "" if config.minutes is None else f" --minutes {config.minutes:g}"
-    return minutes + "".join(f" --set {override}" for override in config.overrides)
+    return minutes + "".join(f" --set {shlex.quote(override)}" for override in config.overrides)
 
 
 def _millions(weights: int) -> str:

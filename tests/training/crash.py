@@ -23,9 +23,9 @@ from training.run_folder import RunFolder
 
 DIED = 77
 GAMES = {
-    "mlp float32": tiny_recipe("mlp", "epochs=5", "d_steps=2", "checkpoint_interval_s=0"),
-    "mlp bfloat16": tiny_recipe("mlp", "epochs=5", "precision=bfloat16", "checkpoint_interval_s=0"),
-    "goodfellow2014": tiny_recipe("goodfellow2014", "epochs=5", "grid_every_epochs=2", "checkpoint_interval_s=0"),
+    "mlp float32": tiny_recipe("mlp", "epochs=8", "d_steps=2", "checkpoint_interval_s=0"),
+    "mlp bfloat16": tiny_recipe("mlp", "epochs=8", "precision=bfloat16", "checkpoint_interval_s=0"),
+    "goodfellow2014": tiny_recipe("goodfellow2014", "epochs=8", "grid_every_epochs=2", "checkpoint_interval_s=0"),
 }
 
 
