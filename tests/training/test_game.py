@@ -15,8 +15,8 @@ from tests.training.support import TINY, make_game, real_images, tiny_images, ti
 from training.checkpoint import Progress
 from training.config import RunConfig
 from training.errors import NotFiniteError
-from training.game import Game, draw
-from training.loop import epoch_batches, play_step, real_batch
+from training.game import DiscriminatorStep, Game, draw
+from training.loop import end_epoch, epoch_batches, play_step, real_batch
 
 SGD = '{name="sgd", learning_rate=0.3, learning_rate_decay=1.5, momentum_start=0.5, momentum_final=0.9}'
 ADAM = '{name="adam", learning_rate=0.01, learning_rate_final=0.001, beta1=0.5, beta2=0.9}'
@@ -175,6 +175,42 @@ def test_each_of_the_k_steps_changes_d_and_draws_its_own_latents(monkeypatch: py
     sums = progress.sums
     assert (sums.discriminator_steps, sums.generator_steps) == (3, 1)
     assert (progress.step, progress.position, progress.images) == (1, 1, 9)
+
+
+def test_a_record_holds_the_means_of_its_own_epoch(monkeypatch: pytest.MonkeyPatch):
+    config = config_of("d_steps=2")
+    game = make_game(config.recipe)
+    images = torch.from_numpy(tiny_images(40))[:, None]
+    d_seen: list[DiscriminatorStep] = []
+    g_seen: list[float] = []
+    d_step, g_step = game.discriminator_step, game.generator_step
+
+    def watch_d(real: torch.Tensor) -> DiscriminatorStep:
+        d_seen.append(d_step(real))
+        return d_seen[-1]
+
+    def watch_g(n: int) -> float:
+        g_seen.append(g_step(n))
+        return g_seen[-1]
+
+    monkeypatch.setattr(game, "discriminator_step", watch_d)
+    monkeypatch.setattr(game, "generator_step", watch_g)
+    progress = Progress()
+    for epoch in (1, 2, 3):
+        d_seen.clear()
+        g_seen.clear()
+        for batches in epoch_batches(config, epoch, start=0):
+            play_step(game, images, batches, progress)
+        end_epoch(progress, last=3)
+        record = progress.records[-1]
+        assert (len(d_seen), len(g_seen)) == (8, 4)
+        assert (record.epoch, record.images) == (epoch, 36 * epoch)
+        assert record.loss_d == pytest.approx(np.mean([seen.loss for seen in d_seen]))
+        assert record.d_real == pytest.approx(np.mean([seen.d_real for seen in d_seen]))
+        assert record.d_fake == pytest.approx(np.mean([seen.d_fake for seen in d_seen]))
+        assert record.loss_g == pytest.approx(np.mean(g_seen))
+        assert record.value == pytest.approx(-2 * record.loss_d)
+        assert (progress.epoch, progress.position, progress.finished) == (epoch + 1, 0, epoch == 3)
 
 
 def test_the_batches_of_an_epoch():

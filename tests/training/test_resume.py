@@ -1,6 +1,7 @@
 """Exact resume: after any death the run ends in the same bytes as the run that was never stopped."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from tests.training.support import (
 )
 from training import loop
 from training.checkpoint import load_checkpoint
+from training.cli import main
 from training.game import Game
 from training.run_folder import RunFolder
 
@@ -59,12 +61,13 @@ def test_killed_at_random_moments_it_ends_in_the_same_bytes(tmp_path: Path):
     assert result["kills"] >= 3  # of 9: on a busy machine a run may end before its killer wakes
 
 
-def test_kill_9_of_the_command_itself(tmp_path: Path):
+def test_kill_9_of_the_command_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """`fit` killed once it has logged an epoch, `resume` killed likewise, `resume` to the end."""
     data = write_npz(tmp_path / "data.npz")
     settings: list[str | Path] = ["--data", data, "--epochs", "50", "--threads", "1", "--seed", "3"]
     settings += sets([*TINY_MLP, "batch_size=18", "checkpoint_interval_s=0", "grid_every_epochs=10"])
-    assert run("fit", "mlp", *settings, "--out", "whole", cwd=tmp_path).returncode == 0
+    monkeypatch.setenv("GIT_DIR", os.devnull)
+    assert main(["fit", "mlp", *map(str, settings), "--out", str(tmp_path / "whole")]) == 0
     killed = RunFolder(tmp_path / "killed")
     for arguments, epoch in ((["fit", "mlp", *settings, "--out", "killed"], 2), (["resume", "killed"], 9)):
         process = subprocess.Popen(
