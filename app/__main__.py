@@ -3,6 +3,7 @@
 import logging
 import socket
 import sys
+from contextlib import suppress
 
 import uvicorn
 from pydantic import ValidationError
@@ -39,7 +40,8 @@ def main() -> int:
         server_header=False,
         timeout_graceful_shutdown=30,
     )
-    _Server(config, listener).run(sockets=[listener])
+    with suppress(KeyboardInterrupt):  # uvicorn raises it once more after it has ended in order
+        _Server(config, listener).run(sockets=[listener])
     return 0
 
 
