@@ -1,0 +1,1 @@
+"""Measurements, each a command that prints a table and names its machine. Nothing here decides a test."""

@@ -1,0 +1,92 @@
+"""Ways to train, as streams of steps: the recipes, and the write-up's loop."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from benchmarks.writeup_loop import MemoryLoader, WriteupLoop, object_loader
+from models.latents import Prior
+from training.checkpoint import Progress
+from training.config import resolve_config
+from training.data.dataset import load_dataset
+from training.data.mnist import read_mnist
+from training.game import Game
+from training.loop import epoch_batches, play_step
+from training.recipe import load_recipe
+
+WRITEUP_OBJECTS = "the write-up's loop"
+WRITEUP_MEMORY = "the same, images in memory"
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A way to train.
+
+    Attributes:
+        name: what the tables call it.
+        steps: each step trains on a batch and yields the number of its images.
+        generator: the G to judge: its average, where the recipe keeps one.
+        z_dim: width of its latents.
+        prior: their distribution.
+    """
+
+    name: str
+    steps: Iterator[int]
+    generator: Callable[[], nn.Module]
+    z_dim: int
+    prior: Prior
+
+
+def contestant(name: str, *, threads: int) -> Contestant:
+    """A recipe by its name, or one of the two forms of the write-up's loop, from its start."""
+    torch.set_num_threads(threads)
+    if name in (WRITEUP_OBJECTS, WRITEUP_MEMORY):
+        return _writeup(name)
+    return _recipe(name, threads)
+
+
+def _writeup(name: str) -> Contestant:
+    torch.manual_seed(0)  # the write-up's loop draws from the global generator
+    loop, images = WriteupLoop(), read_mnist()[0]
+    loader: Iterable[torch.Tensor] = object_loader(images) if name == WRITEUP_OBJECTS else MemoryLoader(images)
+
+    def steps() -> Iterator[int]:
+        while True:
+            for batch in loader:
+                loop.step(batch)
+                yield len(batch)
+
+    return Contestant(name, steps(), lambda: loop.generator, z_dim=100, prior="normal")
+
+
+def _recipe(name: str, threads: int) -> Contestant:
+    recipe = load_recipe(name)
+    dataset = load_dataset("mnist").first(recipe.train_images)
+    config = resolve_config(
+        recipe,
+        dataset,
+        recipe_name=name,
+        overrides=(),
+        data="mnist",
+        seed=0,
+        minutes=None,
+        device="cpu",
+        threads=threads,
+    )
+    game = Game(
+        config.recipe, shape=dataset.shape, pixel_means=dataset.pixel_means(), seed=0, device=torch.device("cpu")
+    )
+
+    def steps() -> Iterator[int]:
+        progress = Progress()
+        total = config.recipe.epochs * config.steps_per_epoch
+        while True:
+            for batches in epoch_batches(config, progress.epoch, start=0):
+                game.set_rates(step=progress.step, steps=total, epoch=progress.epoch)
+                play_step(game, dataset.images, batches, progress)
+                yield len(batches[0])
+            progress.epoch += 1
+
+    return Contestant(name, steps(), lambda: game.average.network, config.recipe.z_dim, config.recipe.prior)

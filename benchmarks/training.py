@@ -1,0 +1,77 @@
+"""`python -m benchmarks.training`: images/s of each recipe beside the write-up's own loop.
+
+Each figure is the median over alternating rounds; each measurement runs in a fresh process, on the same threads, its
+first steps not counted. An image is a real image of a pass over the data, counted once however often D steps.
+"""
+
+import argparse
+import statistics
+import subprocess
+import sys
+import time
+
+import torch
+
+from benchmarks.contestants import WRITEUP_MEMORY, WRITEUP_OBJECTS, contestant
+from benchmarks.report import describe_machine, table
+from training.recipe import recipe_names
+
+WARM_UP_STEPS = 10
+
+
+def main() -> None:
+    """Measure and print the table."""
+    options = _parser().parse_args()
+    if options.measure:
+        print(measure(options.measure, seconds=options.seconds, threads=options.threads))
+        return
+    names = [WRITEUP_OBJECTS, WRITEUP_MEMORY, *(options.recipes or recipe_names())]
+    rates: dict[str, list[float]] = {name: [] for name in names}
+    for turn in range(options.rounds):
+        for name in names:
+            print(f"round {turn + 1} of {options.rounds}: {name} …", file=sys.stderr)
+            rates[name].append(_measure_apart(name, options.seconds, options.threads))
+    medians = {name: statistics.median(values) for name, values in rates.items()}
+    rows = [
+        [
+            name,
+            f"{medians[name]:,.0f}",
+            f"{min(rates[name]):,.0f} – {max(rates[name]):,.0f}",
+            f"{medians[name] / medians[WRITEUP_OBJECTS]:.2f}",
+            f"{medians[name] / medians[WRITEUP_MEMORY]:.2f}",
+        ]
+        for name in names
+    ]
+    print(f"{describe_machine()}; {options.threads} threads, {options.rounds} rounds of {options.seconds:g} s")
+    print(table(["recipe", "images/s", "lowest – highest", "× the write-up's", "× in memory"], rows))
+
+
+def measure(name: str, *, seconds: float, threads: int) -> float:
+    """Images/s of a recipe, or of the write-up's loop, over so many seconds."""
+    steps = contestant(name, threads=threads).steps
+    for _ in range(WARM_UP_STEPS):
+        next(steps)
+    images, started = 0, time.perf_counter()
+    while (elapsed := time.perf_counter() - started) < seconds:
+        images += next(steps)
+    return images / elapsed
+
+
+def _measure_apart(name: str, seconds: float, threads: int) -> float:
+    command = [sys.executable, "-m", "benchmarks.training", "--measure", name]
+    command += ["--seconds", str(seconds), "--threads", str(threads)]
+    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.training", description="Images/s of each recipe.")
+    parser.add_argument("recipes", nargs="*", help="default: all")
+    parser.add_argument("--seconds", type=float, default=4, help="of each measurement (default: 4)")
+    parser.add_argument("--rounds", type=int, default=5, help="default: 5")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="default: one a core")
+    parser.add_argument("--measure", help=argparse.SUPPRESS)
+    return parser
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""`python -m benchmarks.training_quality`: how long each recipe trains until its samples reach a given quality.
+
+Quality is the Parzen log-likelihood of the 2014 paper on G's 10,000 samples (of its average, where the recipe has one),
+because it is the paper's own and needs no other network. It favours smooth samples and sees little of variety: read the
+times as a hint. Judging is not counted as training.
+"""
+
+import argparse
+import sys
+import time
+
+import torch
+
+from benchmarks.contestants import WRITEUP_MEMORY, Contestant, contestant
+from benchmarks.report import describe_machine, table
+from models.images import ImageShape, channels_first
+from models.latents import draw_latents
+from models.sampler import Sampler
+from training.data.dataset import Dataset, load_dataset
+from training.parzen import VALIDATION_IMAGES, estimate
+from training.recipe import recipe_names
+
+SAMPLE_SEED = 1
+
+
+def main() -> None:
+    """Train, judge and print the table."""
+    options = _parser().parse_args()
+    dataset = load_dataset("mnist")
+    names = options.recipes or [WRITEUP_MEMORY, *recipe_names()]
+    rows = [run(contestant(name, threads=options.threads), dataset, options) for name in names]
+    real = dataset.images[40_000:50_000][: options.samples]
+    best = judge(real, dataset)
+    print(f"{describe_machine()}; {options.threads} threads")
+    print(f"to a Parzen log-likelihood of {options.target:g} nats; {len(real):,} real training images: {best:.1f}")
+    print(table(["recipe", "seconds to it", "images to it", "last figure", "trained for, s"], rows))
+
+
+def run(trainee: Contestant, dataset: Dataset, options: argparse.Namespace) -> list[str]:
+    """Train until the quality is reached or the time is up; a row of the table."""
+    trained, images, figure = 0.0, 0, float("nan")
+    while trained < 60 * options.minutes:
+        started = time.perf_counter()
+        while (elapsed := time.perf_counter() - started) < options.every_s:
+            images += next(trainee.steps)
+        trained += elapsed
+        figure = judge(samples(trainee, options.samples), dataset)
+        print(f"{trainee.name}: {trained:.0f} s, {images:,} images, {figure:.1f} nats", file=sys.stderr)
+        if figure >= options.target:
+            return [trainee.name, f"{trained:,.0f}", f"{images:,}", f"{figure:.1f}", f"{trained:,.0f}"]
+    return [trainee.name, "not reached", "", f"{figure:.1f}", f"{trained:,.0f}"]
+
+
+def judge(images: torch.Tensor, dataset: Dataset) -> float:
+    """Parzen log-likelihood of the test images under these, [N, C, H, W] uint8, in nats."""
+    validation = dataset.images[50_000 : 50_000 + VALIDATION_IMAGES]
+    return estimate(images, validation, dataset.held_out).mean
+
+
+def samples(trainee: Contestant, n: int) -> torch.Tensor:
+    """n of G's images, [n, C, H, W] uint8."""
+    sampler = Sampler(trainee.generator(), z_dim=trainee.z_dim, image_shape=ImageShape())
+    latents = draw_latents(SAMPLE_SEED, 0, n, z_dim=trainee.z_dim, prior=trainee.prior)
+    return channels_first(sampler(latents))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.training_quality", description="Time to a given quality."
+    )
+    parser.add_argument("recipes", nargs="*", help="default: the write-up's loop and all recipes")
+    parser.add_argument("--target", type=float, default=200, help="nats (default: 200)")
+    parser.add_argument("--minutes", type=float, default=10, help="of training at most, each (default: 10)")
+    parser.add_argument("--every-s", type=float, default=15, help="training between judgements, s (default: 15)")
+    parser.add_argument("--samples", type=int, default=10_000, help="of G's images to judge (default: 10,000)")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="default: one a core")
+    return parser
+
+
+if __name__ == "__main__":
+    main()
