@@ -325,6 +325,12 @@ def test_mistakes_are_one_message_and_leave_nothing(
     assert not (here / "runs").exists()
 
 
+def test_a_batch_may_be_as_large_as_the_data(here: Path, fails: Fails):
+    command = ["fit", "mlp", "--data", "data.npz", "--dry-run", *QUICK, "--set"]
+    assert main([*command, "batch_size=36"]) == 0
+    assert "batch_size is 37, but data has 36 training images" in fails(*command, "batch_size=37")
+
+
 def test_mistakes_of_real_processes(here: Path):
     """Exit code 1, nothing on standard output, one message on standard error."""
     shutil.copy(here / "data.npz", here / "bad.npz")
