@@ -35,8 +35,8 @@ buildah() {
 
 clean_up() {
     if [ -n "$container" ]; then
-        # The service is a child of buildah's: end whatever runs as the image's user in this folder's containers.
-        [ -z "${server:-}" ] || kill "$server" 2>/dev/null || true
+        # The service is a child of buildah's, in the process group of its own that `set -m` gave it.
+        [ -z "${server:-}" ] || kill -- "-$server" 2>/dev/null || true
         buildah rm "$container" >/dev/null 2>&1 || true
     fi
     rm -f "$work/pip.conf"
@@ -96,12 +96,15 @@ done
 inside test ! -w /srv/app || fail "the image's user can write to /srv/app"
 inside sh -c '! grep -rIl "^index-url\|^find-links" /etc/pip.conf /opt/gan 2>/dev/null | grep -q .' ||
     fail "pip's configuration stayed in the image"
-buildah inspect --type image --format '{{.Docker.Config.Entrypoint}} user {{.Docker.Config.User}} health {{.Docker.Config.Healthcheck.Test}}\n' "$image"
+buildah inspect --type image --format '{{.Docker.Config.Entrypoint}} user {{.Docker.Config.User}} health {{.Docker.Config.Healthcheck.Test}}' "$image"
 
+echo
 echo "== the service in it, on port $port"
+set -m
 buildah run --network host --env GAN_PORT="$port" --env GAN_HOST=127.0.0.1 "$container" -- python -m app \
     >"$work/service.log" 2>&1 &
 server=$!
+set +m
 python3 - "$port" <<'EOF' || fail "the service did not answer: see $work/service.log"
 import sys
 import time

@@ -1,0 +1,13 @@
+"""FastAPI's own hello, with two query parameters: what the framework alone costs."""
+
+from fastapi import FastAPI
+from fastapi.responses import PlainTextResponse
+
+app = FastAPI()
+
+
+@app.get("/hello", response_class=PlainTextResponse)
+async def hello(n: int = 1, seed: int = 0) -> str:
+    """Constant text, two checked parameters."""
+    del n, seed
+    return "hello"

@@ -1,0 +1,109 @@
+"""The benchmarks run, print their tables, and measure what they say. No figure of theirs is judged."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks.report import describe_machine, table
+from benchmarks.writeup_loop import BATCH_SIZE, K, MemoryLoader, ObjectDataset, WriteupLoop, object_loader
+from tests.tiny import make_tiny_model_folder
+from training.data.mnist import read_mnist
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def run(module: str, *arguments: str) -> str:
+    """The standard output of a benchmark."""
+    done = subprocess.run(
+        [sys.executable, "-m", f"benchmarks.{module}", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=200,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_table() -> None:
+    assert table(["a", "b"], [["x", "10"], ["yy", "9"]]) == "| a  |  b |\n| -- | -: |\n| x  | 10 |\n| yy |  9 |"
+
+
+def test_machine_is_named() -> None:
+    assert f"torch {torch.__version__}" in describe_machine()
+
+
+def test_training() -> None:
+    printed = run("training", "mlp", "--rounds", "1", "--seconds", "0.2", "--threads", "1")
+    assert "| the write-up's loop " in printed
+    assert "| mlp " in printed
+
+
+def test_training_quality() -> None:
+    options = ["mlp", "--minutes", "0.02", "--every-s", "1", "--samples", "200", "--threads", "1"]
+    assert "not reached" in run("training_quality", *options)
+    assert "not reached" not in run("training_quality", *options, "--target", "-100000")
+
+
+@pytest.mark.skipif(shutil.which("wrk") is None, reason="no wrk: apt-get install wrk")
+def test_serving(tmp_path: Path) -> None:
+    make_tiny_model_folder(tmp_path / "mnist-mlp")
+    printed = run("serving", "--rounds", "1", "--seconds", "1", "--models-dir", str(tmp_path), "--connections", "2")
+    rows = [row for row in printed.splitlines() if row.startswith(("| ours", "| plain", "| FastAPI"))]
+    assert len(rows) == 9
+    assert all(row.rstrip(" |").endswith(" 0") for row in rows[:6]), "a request failed"
+
+
+def test_writeup_loaders_agree() -> None:
+    images = read_mnist()[0][:300]
+    dataset = ObjectDataset(images)
+    assert torch.equal(dataset[7][0], torch.from_numpy(images[7].astype(np.float32) / 255).sub(0.5).div(0.5))
+    sizes = [BATCH_SIZE, BATCH_SIZE, 300 - 2 * BATCH_SIZE]  # mistake 4: the last, smaller batch is kept
+    assert [len(batch) for batch in object_loader(images)] == sizes
+    assert [len(batch) for batch in MemoryLoader(images)] == sizes
+    everything = torch.cat(list(MemoryLoader(images))).flatten(1).sort(dim=0).values
+    assert torch.allclose(everything, torch.stack([dataset[k] for k in range(300)]).flatten(1).sort(dim=0).values)
+
+
+def test_writeup_loop_makes_its_mistakes(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = WriteupLoop()
+    real = next(iter(MemoryLoader(read_mnist()[0][:BATCH_SIZE])))
+    backward: list[int] = []
+    drawn: list[torch.Tensor] = []
+    seen: list[torch.Tensor] = []
+    monkeypatch.setattr(torch.Tensor, "backward", _counting(torch.Tensor.backward, backward))
+    monkeypatch.setattr(torch, "randn", _keeping(torch.randn, drawn))
+    loop.generator.register_forward_hook(lambda _module, inputs, _output: seen.append(inputs[0]))
+    weights = [p.detach().clone() for p in loop.discriminator.parameters()]
+    gradients: list[bool] = []
+    loop.discriminator_optimiser.register_step_pre_hook(
+        lambda *_: gradients.append(all(p.grad is not None for p in loop.generator.parameters()))
+    )
+    loop.step(real)
+    assert len(backward) == 2  # mistake 1: one for D, although it computes K losses; one for G
+    assert len(drawn) == K
+    assert gradients == [True]  # mistake 2: D's step leaves gradients in G
+    assert seen[K] is drawn[K - 1]  # mistake 3: G's step takes D's last latents
+    assert any(not torch.equal(a, b) for a, b in zip(weights, loop.discriminator.parameters(), strict=True))
+
+
+def _counting(function, calls):
+    def counted(*arguments, **options):
+        calls.append(1)
+        return function(*arguments, **options)
+
+    return counted
+
+
+def _keeping(function, results):
+    def kept(*arguments, **options):
+        results.append(function(*arguments, **options))
+        return results[-1]
+
+    return kept
