@@ -12,6 +12,7 @@ from torch import nn
 
 from models.images import ImageShape
 from models.mlp import initialise_like_pytorch
+from models.widths import Width
 
 
 class Conv(BaseModel):
@@ -20,8 +21,8 @@ class Conv(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Literal["conv"] = "conv"
-    generator_channels: tuple[int, int] = (128, 64)
-    discriminator_channels: tuple[int, int] = (64, 128)
+    generator_channels: tuple[Width, Width] = (128, 64)
+    discriminator_channels: tuple[Width, Width] = (64, 128)
     leaky_slope: float = Field(default=0.2, ge=0, lt=1)
 
     def generator(self, *, z_dim: int, image_shape: ImageShape) -> nn.Module:

@@ -2,7 +2,6 @@
 
 LatentError                   latents that G cannot take
 DeviceError                   a device that this machine does not have
-ArchitectureError             sizes from which no network can be built
 ModelFolderError              a model folder that cannot be used; its kinds:
 ├── ModelFolderNotFoundError      no such folder, or not a folder
 ├── ModelNameError                the folder's name cannot stand in a URL
@@ -27,10 +26,6 @@ class LatentError(ValueError):
 
 class DeviceError(ValueError):
     """A compute device that does not exist here."""
-
-
-class ArchitectureError(ValueError):
-    """Sizes from which a network cannot be built."""
 
 
 class ModelFolderError(Exception):

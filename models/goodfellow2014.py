@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
 from models.images import ImageShape
+from models.widths import Width
 
 _MARGINAL_MARGIN = 1e-7  # theirs; a pixel that is always black would want a bias of −∞
 
@@ -23,8 +24,8 @@ class Goodfellow2014(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Literal["goodfellow2014"] = "goodfellow2014"
-    generator_widths: tuple[int, ...] = Field(default=(1200, 1200), min_length=1, max_length=8)
-    maxout_units: tuple[int, ...] = Field(default=(240, 240), min_length=1, max_length=8)
+    generator_widths: tuple[Width, ...] = Field(default=(1200, 1200), min_length=1, max_length=8)
+    maxout_units: tuple[Width, ...] = Field(default=(240, 240), min_length=1, max_length=8)
     maxout_pieces: int = Field(default=5, ge=1, le=16)
     input_keep_probability: float = Field(default=0.8, gt=0, le=1)
     hidden_keep_probability: float = Field(default=0.5, gt=0, le=1)

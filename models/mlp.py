@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
 from models.images import ImageShape
+from models.widths import Width
 
 
 class MLP(BaseModel):
@@ -20,8 +21,8 @@ class MLP(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Literal["mlp"] = "mlp"
-    generator_widths: tuple[int, ...] = Field(default=(256, 512, 1024), min_length=1, max_length=8)
-    discriminator_widths: tuple[int, ...] = Field(default=(512, 256), min_length=1, max_length=8)
+    generator_widths: tuple[Width, ...] = Field(default=(256, 512, 1024), min_length=1, max_length=8)
+    discriminator_widths: tuple[Width, ...] = Field(default=(512, 256), min_length=1, max_length=8)
     leaky_slope: float = Field(default=0.2, ge=0, lt=1)
 
     def generator(self, *, z_dim: int, image_shape: ImageShape) -> nn.Module:

@@ -30,8 +30,9 @@ _TEMPLATE = """\
 
 ## Figures
 
-Of the first 10,000 images of seed {sample_seed}, and of D, on the held-out images. `python -m training evaluate {name}`
-makes them again.
+Of the first 10,000 images of seed {sample_seed}, and of D, on the held-out images. To make them again:
+
+    python -m training evaluate {name} --data {data}
 
 | figure | this model | for comparison |
 |---|---|---|

@@ -101,7 +101,9 @@ def evaluate_model(options: argparse.Namespace) -> None:
     from training.evaluate import evaluate  # noqa: PLC0415
 
     model = _load(options.model)
-    dataset = load_dataset(options.data or model.metadata.dataset, side=model.metadata.image_shape.height)
+    if options.data is None and model.metadata.dataset != "mnist":
+        raise RunError(f"{model.name} was trained on {model.metadata.dataset!r}: say where that is with --data")
+    dataset = load_dataset(options.data or "mnist", side=model.metadata.image_shape.height)
     if dataset.shape != model.metadata.image_shape:
         raise RunError(
             f"{model.name} makes {model.metadata.image_shape}, the images of {dataset.name} are {dataset.shape}"
@@ -164,7 +166,9 @@ def _describe(config: RunConfig, folder: RunFolder) -> str:
 def _say(error: OSError) -> str:
     if error.errno == errno.ENOSPC:
         place = error.filename or "while writing"
-        return f"the disk is full ({place}); the last saved state is whole: make room, then `resume`"
+        return (
+            f"the disk is full ({place}); what was saved before is whole: make room, and do it again (a run: `resume`)"
+        )
     return f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"
 
 

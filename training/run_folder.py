@@ -9,7 +9,6 @@ tensorboard/             the same, for TensorBoard
 checkpoint.safetensors   the state to resume from
 """
 
-import shutil
 import time
 from pathlib import Path
 
@@ -88,7 +87,3 @@ class RunFolder:
         """Add a line to the log, with the time."""
         with self.log_file.open("a", encoding="utf-8") as file:
             file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
-
-    def remove(self) -> None:
-        """Take a folder away in which nothing has been trained yet."""
-        shutil.rmtree(self.path, ignore_errors=True)

@@ -1,0 +1,9 @@
+"""How wide a layer may be: a bound for recipes mistyped and for model folders made to exhaust memory."""
+
+from typing import Annotated, TypeAlias
+
+from pydantic import Field
+
+MAX_WIDTH = 8192
+
+Width: TypeAlias = Annotated[int, Field(ge=1, le=MAX_WIDTH)]

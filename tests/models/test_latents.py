@@ -1,0 +1,178 @@
+"""Latents: against Philox as its paper has it, and the priors against the standard library."""
+
+import json
+from statistics import NormalDist
+
+import numpy as np
+import pytest
+import torch
+
+from models.errors import LatentError
+from models.latents import INDEX_LIMIT, MAX_LATENT, SEED_LIMIT, Prior, check_latents, draw_latents
+
+MASK = 2**64 - 1
+
+
+def philox_4x64_10(counter: int, key: int) -> list[int]:
+    """One block of Philox-4×64 with 10 rounds (Salmon et al. 2011), in plain integers."""
+    x = [(counter >> (64 * k)) & MASK for k in range(4)]
+    k0, k1 = key & MASK, key >> 64
+    for turn in range(10):
+        if turn:
+            k0, k1 = (k0 + 0x9E3779B97F4A7C15) & MASK, (k1 + 0xBB67AE8584CAA73B) & MASK
+        p0, p1 = 0xD2E7470EE14C6C93 * x[0], 0xCA5A826395121157 * x[2]
+        x = [(p1 >> 64) ^ x[1] ^ k0, p1 & MASK, (p0 >> 64) ^ x[3] ^ k1, p0 & MASK]
+    return x
+
+
+def by_hand(seed: int, index: int, z_dim: int, prior: Prior) -> list[float]:
+    """z(seed, index) from the definition: each image owns ⌈z_dim/4⌉ counter values."""
+    blocks = -(-z_dim // 4)
+    # NumPy counts up before each block, so an image's first block is the one after its offset.
+    words = [w for k in range(blocks) for w in philox_4x64_10(index * blocks + k + 1, seed)][:z_dim]
+    uniform = [((word >> 12) + 0.5) / 2**52 for word in words]
+    if prior == "normal":
+        return [NormalDist().inv_cdf(u) for u in uniform]
+    return [(2 * u - 1) * 3**0.5 for u in uniform]
+
+
+@pytest.mark.parametrize("prior", ["normal", "uniform"])
+@pytest.mark.parametrize(
+    ("seed", "index", "z_dim"), [(0, 0, 4), (7, 3, 100), (SEED_LIMIT - 1, 12345, 5), (1, 2**52, 3)]
+)
+def test_against_the_definition(seed: int, index: int, z_dim: int, prior: Prior) -> None:
+    drawn = draw_latents(seed, index, 1, z_dim=z_dim, prior=prior)
+    np.testing.assert_allclose(drawn[0], by_hand(seed, index, z_dim, prior), rtol=3e-7, atol=1e-9)
+
+
+def test_pinned_for_ever() -> None:
+    """These may never change: every permanent URL rests on them."""
+    assert draw_latents(7, 0, 1, z_dim=4, prior="normal").tolist() == PINNED_NORMAL
+    assert draw_latents(7, 0, 1, z_dim=4, prior="uniform").tolist() == PINNED_UNIFORM
+
+
+PINNED_NORMAL = [[1.1362472772598267, -0.5377773642539978, -0.20164360105991364, -0.23941411077976227]]
+PINNED_UNIFORM = [[1.2889002561569214, -0.7088751196861267, -0.27678975462913513, -0.32773086428642273]]
+
+
+@pytest.mark.parametrize("z_dim", [1, 3, 4, 5, 100])
+def test_every_window_is_a_part_of_the_whole(z_dim: int) -> None:
+    whole = draw_latents(11, 0, 40, z_dim=z_dim, prior="normal")
+    for first in range(40):
+        for n in (1, 2, 40 - first):
+            window = draw_latents(11, first, min(n, 40 - first), z_dim=z_dim, prior="normal")
+            assert (window == whole[first : first + len(window)]).all()
+
+
+@pytest.mark.parametrize(("prior", "fourth_moment", "bound"), [("normal", 3.0, 6.0), ("uniform", 1.8, 3**0.5)])
+def test_moments(prior: Prior, fourth_moment: float, bound: float) -> None:
+    z = draw_latents(3, 0, 10_000, z_dim=100, prior=prior).astype(np.float64)
+    assert abs(z.mean()) < 5e-3
+    assert abs(z.var() - 1) < 1e-2
+    assert abs((z**4).mean() - fourth_moment) < 0.05
+    assert np.abs(z).max() <= bound
+    assert abs(np.corrcoef(z[:, 0], z[:, 1])[0, 1]) < 0.05
+    assert abs(np.corrcoef(z[:-1, 0], z[1:, 0])[0, 1]) < 0.05
+
+
+def test_seeds_and_indices_differ() -> None:
+    rows = [draw_latents(seed, index, 1, z_dim=8, prior="normal")[0] for seed in range(20) for index in range(20)]
+    assert len(np.unique(np.stack(rows), axis=0)) == 400
+
+
+def test_extreme_words_stay_finite(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Extremes:
+        def __init__(self, **_: object) -> None:
+            pass
+
+        def random_raw(self, size: int) -> object:
+            return np.resize(np.array([0, MASK, 1, MASK - 1], dtype=np.uint64), size)
+
+    monkeypatch.setattr(np.random, "Philox", Extremes)
+    priors: tuple[Prior, ...] = ("normal", "uniform")
+    for prior in priors:
+        z = draw_latents(0, 0, 3, z_dim=4, prior=prior)
+        assert np.isfinite(z).all()
+        assert np.abs(z).max() < 9
+
+
+@pytest.mark.parametrize("truncation", [0.001, 0.5, 1.0])
+def test_truncation_scales(truncation: float) -> None:
+    full = draw_latents(5, 0, 3, z_dim=6, prior="normal")
+    cut = draw_latents(5, 0, 3, z_dim=6, prior="normal", truncation=truncation)
+    assert cut.dtype == np.float32
+    assert (cut == full * np.float32(truncation)).all()
+
+
+@pytest.mark.parametrize(
+    "arguments", [(0, 0, 1), (SEED_LIMIT - 1, 0, 1), (0, INDEX_LIMIT - 1, 1), (0, INDEX_LIMIT - 3, 3)]
+)
+def test_inside_the_limits(arguments: tuple[int, int, int]) -> None:
+    assert draw_latents(*arguments, z_dim=1, prior="normal").shape == (arguments[2], 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((-1, 0, 1), "seed must be"),
+        ((SEED_LIMIT, 0, 1), "seed must be"),
+        ((0, 0, 0), "n must be at least 1"),
+        ((0, -1, 1), "first must be"),
+        ((0, INDEX_LIMIT, 1), "first must be"),
+        ((0, INDEX_LIMIT - 2, 3), "first must be"),
+    ],
+)
+def test_outside_the_limits(arguments: tuple[int, int, int], message: str) -> None:
+    with pytest.raises(LatentError, match=message):
+        draw_latents(*arguments, z_dim=1, prior="normal")
+
+
+@pytest.mark.parametrize("truncation", [0, -0.5, 1.0000001, float("nan"), float("inf")])
+def test_truncation_outside_the_limits(truncation: float) -> None:
+    with pytest.raises(LatentError, match="truncation must be in"):
+        draw_latents(0, 0, 1, z_dim=1, prior="normal", truncation=truncation)
+
+
+def test_z_dim_below_one() -> None:
+    with pytest.raises(LatentError, match="z_dim"):
+        draw_latents(0, 0, 1, z_dim=0, prior="normal")
+
+
+def test_global_random_state_plays_no_part() -> None:
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    draw_latents(0, 0, 5, z_dim=5, prior="normal")
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_json_and_back_is_exact() -> None:
+    z = draw_latents(9, 0, 50, z_dim=20, prior="normal", truncation=0.7)
+    again = check_latents(json.loads(json.dumps(z.tolist())), z_dim=20)
+    assert again.dtype == np.float32
+    assert (again == z).all()
+
+
+def test_largest_posted_latent() -> None:
+    assert check_latents([[MAX_LATENT, -MAX_LATENT]], z_dim=2).tolist() == [[MAX_LATENT, -MAX_LATENT]]
+
+
+@pytest.mark.parametrize(
+    ("posted", "message"),
+    [
+        ([], r"shape \[n, 2\]"),
+        ([[]], r"shape \[n, 2\]"),
+        ([1, 2], r"shape \[n, 2\]"),
+        ([[1, 2, 3]], r"not \[1, 3\]"),
+        ([[1, 2], [3]], "list of lists of 2 numbers"),
+        ([["a", "b"]], "list of lists of 2 numbers"),
+        ([[None, 1]], "finite"),
+        ([[float("nan"), 1]], r"latents\[0\]\[0\] is nan"),
+        ([[0, 1], [2, float("-inf")]], r"latents\[1\]\[1\] is -inf"),
+        ([[0, MAX_LATENT * 1.01]], r"latents\[0\]\[1\]"),
+        ([[0, 10**400]], "list of lists of 2 numbers"),
+        ({"a": 1}, "list of lists of 2 numbers"),
+    ],
+)
+def test_bad_posted_latents(posted: object, message: str) -> None:
+    with pytest.raises(LatentError, match=message):
+        check_latents(posted, z_dim=2)
