@@ -25,20 +25,21 @@ def draw_curves(records: Sequence[EpochRecord], *, title: str) -> bytes:
     FigureCanvasAgg(figure)
     losses, outputs, values = figure.subplots(3, 1, sharex=True)
     epochs = [record.epoch for record in records]
+    marker = "." if len(records) < 30 else None  # a line through one point is not to be seen
     figure.suptitle(title)
 
-    losses.plot(epochs, [r.loss_d for r in records], color=_BLUE, label="D's loss, (real + fake)/2")
-    losses.plot(epochs, [r.loss_g for r in records], color=_ORANGE, label="G's loss")
+    losses.plot(epochs, [r.loss_d for r in records], color=_BLUE, marker=marker, label="D's loss, (real + fake)/2")
+    losses.plot(epochs, [r.loss_g for r in records], color=_ORANGE, marker=marker, label="G's loss")
     _theory(losses, LOG_2, "log 2")
     losses.set_ylabel("loss")
 
-    outputs.plot(epochs, [r.d_real for r in records], color=_BLUE, label="D(x), real images")
-    outputs.plot(epochs, [r.d_fake for r in records], color=_ORANGE, label="D(G(z)), G's images")
+    outputs.plot(epochs, [r.d_real for r in records], color=_BLUE, marker=marker, label="D(x), real images")
+    outputs.plot(epochs, [r.d_fake for r in records], color=_ORANGE, marker=marker, label="D(G(z)), G's images")
     _theory(outputs, 0.5, "0.5")
     outputs.set_ylim(0, 1)
     outputs.set_ylabel("mean output of D")
 
-    values.plot(epochs, [r.value for r in records], color=_BLUE, label="V(G, D)")
+    values.plot(epochs, [r.value for r in records], color=_BLUE, marker=marker, label="V(G, D)")
     _theory(values, VALUE_AT_OPTIMUM, "−log 4")
     values.set_ylabel("value of the game")
     values.set_xlabel("epoch")

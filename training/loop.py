@@ -7,7 +7,6 @@ import numpy as np
 import torch
 
 from models.device import resolve_device
-from models.files import write_atomically
 from models.grids import assemble_grid
 from models.history import EpochRecord
 from models.latents import draw_latents
@@ -75,12 +74,14 @@ def train(config: RunConfig, dataset: Dataset, folder: RunFolder, reporter: Repo
         folder.write_stats(progress.records)
         if progress.finished or epoch <= recipe.grid_every_epochs or epoch % recipe.grid_every_epochs == 0:
             folder.write_grid(epoch, draw_grid(game, config))
+            folder.write_curves(draw_curves(progress.records, title=curves_title(config)))
         if progress.finished or time.monotonic() - saved >= recipe.checkpoint_interval_s:
             save_checkpoint(folder.checkpoint_file, game, progress)
             saved = time.monotonic()
         reporter.epoch(progress.records[-1])
 
-    write_atomically(folder.curves_file, draw_curves(progress.records, title=curves_title(config)))
+    if not folder.curves_file.exists():  # a run resumed at its end, after a kill before its last picture
+        folder.write_curves(draw_curves(progress.records, title=curves_title(config)))
     reporter.finish(progress)
 
 

@@ -73,6 +73,10 @@ class RunFolder:
         """Keep the picture of the fixed latents after `epoch` epochs."""
         write_atomically(self.grids / f"{epoch:05d}.png", png)
 
+    def write_curves(self, png: bytes) -> None:
+        """Keep the picture of the curves so far."""
+        write_atomically(self.curves_file, png)
+
     def drop_grids_after(self, epoch: int) -> None:
         """Remove pictures of epochs that the state to resume from has not seen."""
         for path in self.grids.glob("*.png"):

@@ -50,8 +50,8 @@ def crash(mode: str, folder: Path) -> dict[str, object]:
 def test_killed_at_any_file_it_ends_in_the_same_bytes(tmp_path: Path):
     result = crash("syncs", tmp_path)
     assert result["differences"] == []
-    # config, the first grid, stats at the start, 4 + 2 states, 2 stats, 2 grids, curves; 2 syncs each; the folder's.
-    assert result["kills"] == 2 * (3 + 6 + 4 + 1) + 1
+    # config, the first grid, stats at the start, 4 + 2 states, 2 stats, 2 grids, 2 curves; 2 syncs each; the folder's.
+    assert result["kills"] == 2 * (3 + 6 + 4 + 2) + 1
 
 
 def test_killed_at_random_moments_it_ends_in_the_same_bytes(tmp_path: Path):
