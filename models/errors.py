@@ -13,7 +13,7 @@ ModelFolderError              a model folder that cannot be used; its kinds:
 ├── ModelMetadataError            metadata missing or wrong
 ├── TensorNamesError              tensors missing, or too many
 ├── TensorShapeError              a tensor of another shape than the architecture's
-├── TensorDtypeError              a tensor of another dtype than float32
+├── TensorDtypeError              a tensor of another dtype than float32 and float16
 ├── TensorNotFiniteError          a tensor that holds NaN or infinity
 ├── HistoryError                  history.json is not a history
 └── TimelineError                 a picture of the timeline that is not one
@@ -73,7 +73,7 @@ class TensorShapeError(ModelFolderError):
 
 
 class TensorDtypeError(ModelFolderError):
-    """A tensor is not float32."""
+    """A tensor is neither float32 nor float16."""
 
 
 class TensorNotFiniteError(ModelFolderError):

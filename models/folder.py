@@ -1,7 +1,7 @@
 """The model folder: how a trained model travels from `training` to `app`, and to anyone else.
 
     <name>/
-      model.safetensors   `generator.*` and `discriminator.*`, float32, and the metadata
+      model.safetensors   `generator.*` and `discriminator.*`, float32 or float16, and the metadata
       history.json        one record an epoch
       timeline/*.png      the same latents drawn at recorded epochs; the file's name is the epoch
       CARD.md             a person's view
@@ -56,6 +56,8 @@ MAX_TIMELINE_PICTURES = 10_000
 
 NAME_PATTERN = r"[a-z0-9][a-z0-9._-]{0,63}"
 HASH_DIGITS = 12
+
+STORED_DTYPES = (torch.float32, torch.float16)
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _HEADER_LENGTH = struct.Struct("<Q")
@@ -130,6 +132,7 @@ def write_model(
     history: History,
     timeline: Mapping[int, bytes],
     card: str,
+    dtype: torch.dtype = torch.float32,
 ) -> None:
     """Write a model folder, whole or not at all, in place of the one that may be there.
 
@@ -143,6 +146,7 @@ def write_model(
         history: one record an epoch.
         timeline: PNG bytes by epoch.
         card: Markdown.
+        dtype: of the weights in the file, float32 or float16 (half the bytes; they are float32 again once loaded).
 
     Raises:
         ModelNameError: the folder's name cannot be a model's name.
@@ -154,7 +158,7 @@ def write_model(
     shutil.rmtree(temporary, ignore_errors=True)
     try:
         (temporary / TIMELINE_FOLDER).mkdir(parents=True)
-        write_atomically(temporary / WEIGHTS_FILE, serialise_weights(metadata, generator, discriminator))
+        write_atomically(temporary / WEIGHTS_FILE, serialise_weights(metadata, generator, discriminator, dtype=dtype))
         write_atomically(temporary / HISTORY_FILE, (history.model_dump_json(indent=1) + "\n").encode())
         write_atomically(temporary / CARD_FILE, card.encode())
         for epoch, picture in timeline.items():
@@ -166,10 +170,12 @@ def write_model(
         raise
 
 
-def serialise_weights(metadata: Metadata, generator: nn.Module, discriminator: nn.Module) -> bytes:
+def serialise_weights(
+    metadata: Metadata, generator: nn.Module, discriminator: nn.Module, *, dtype: torch.dtype = torch.float32
+) -> bytes:
     """The bytes of model.safetensors: the same for the same metadata and weights, in every process."""
     tensors = {
-        f"{side}.{name}": tensor.detach().to("cpu", torch.float32).contiguous()
+        f"{side}.{name}": tensor.detach().to("cpu", dtype).contiguous()
         for side, network in (("generator", generator), ("discriminator", discriminator))
         for name, tensor in network.state_dict().items()
         if tensor.is_floating_point()  # BatchNorm's counter of batches has no use after training
@@ -253,13 +259,13 @@ def _check_names(seen: set[str], wanted: set[str]) -> None:
 
 
 def _checked(name: str, tensor: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
-    if tensor.dtype != torch.float32:
-        raise TensorDtypeError(f"tensor {name} is {tensor.dtype}; it must be torch.float32")
+    if tensor.dtype not in STORED_DTYPES:
+        raise TensorDtypeError(f"tensor {name} is {tensor.dtype}; it must be torch.float32 or torch.float16")
     if tensor.shape != wanted.shape:
         raise TensorShapeError(f"tensor {name} has the shape {list(tensor.shape)}; it must be {list(wanted.shape)}")
     if not torch.isfinite(tensor).all():
         raise TensorNotFiniteError(f"tensor {name} holds NaN or infinity; the training that made it went wrong")
-    return tensor.clone()
+    return tensor.to(torch.float32, copy=True)
 
 
 def _parse_history(data: bytes) -> History:

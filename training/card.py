@@ -3,6 +3,8 @@
 import platform
 import shlex
 
+import torch
+
 from models.metadata import Metadata
 from training.checkpoint import Progress
 from training.config import RunConfig
@@ -16,7 +18,7 @@ _TEMPLATE = """\
 ## How it was made
 
     python -m training fit {recipe} --data {data} --seed {seed} --threads {threads}{overrides}
-    python -m training export RUN --to {name}
+    python -m training export RUN --to {name}{half}
 
 | | |
 |---|---|
@@ -59,7 +61,7 @@ A Parzen log-likelihood says little: smooth samples score above real images. It 
 """
 
 
-def write_card(name: str, config: RunConfig, progress: Progress, metadata: Metadata) -> str:
+def write_card(name: str, config: RunConfig, progress: Progress, metadata: Metadata, *, dtype: torch.dtype) -> str:
     """The card as Markdown."""
     architecture, shape = metadata.architecture, metadata.image_shape
     generator = architecture.generator(z_dim=metadata.z_dim, image_shape=shape)
@@ -72,6 +74,7 @@ def write_card(name: str, config: RunConfig, progress: Progress, metadata: Metad
         data=shlex.quote(config.data),
         seed=config.seed,
         overrides=_overrides(config),
+        half=" --half" if dtype == torch.float16 else "",
         architecture=architecture.name,
         generator_weights=_millions(sum(p.numel() for p in generator.parameters())),
         discriminator_weights=_millions(sum(p.numel() for p in discriminator.parameters())),

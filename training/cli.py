@@ -7,6 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
+
 from models import bundled_models_dir
 from models.device import resolve_device
 from models.errors import DeviceError, LatentError, ModelFolderError
@@ -92,7 +94,7 @@ def export_run(options: argparse.Namespace) -> None:
 
     folder = RunFolder(options.run)
     config = folder.read_config()
-    export(folder, config, _run_data(config), options.to)
+    export(folder, config, _run_data(config), options.to, dtype=torch.float16 if options.half else torch.float32)
     print(f"wrote {load_model(options.to).reference} to {options.to}")
 
 
@@ -218,6 +220,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--to", metavar="DIR", type=Path, required=True, help="the model folder; its name is the model's"
     )
+    command.add_argument("--half", action="store_true", help="weights as float16: half the bytes")
     return parser
 
 

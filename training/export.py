@@ -21,7 +21,15 @@ from training.run_folder import RunFolder
 MNIST_LICENCE = "MIT (weights); MNIST: CC BY-SA 3.0, Yann LeCun and Corinna Cortes"
 
 
-def export(folder: RunFolder, config: RunConfig, dataset: Dataset, to: Path, *, samples: int = SAMPLES) -> None:
+def export(
+    folder: RunFolder,
+    config: RunConfig,
+    dataset: Dataset,
+    to: Path,
+    *,
+    samples: int = SAMPLES,
+    dtype: torch.dtype = torch.float32,
+) -> None:
     """Write the model folder `to` from the last saved state of a run: G's average, D, and what is known of them.
 
     model.safetensors depends on the run's seed, data and recipe alone, not on when or how often it was interrupted.
@@ -32,6 +40,7 @@ def export(folder: RunFolder, config: RunConfig, dataset: Dataset, to: Path, *, 
         dataset: all of its data, whose held-out images judge the pair and calibrate D's score.
         to: the model folder to write; its name becomes the model's.
         samples: how many of G's images to judge.
+        dtype: of the weights in the file, float32 or float16. It is the rounded networks that are judged.
 
     Raises:
         RunError: nothing has been saved yet.
@@ -50,6 +59,8 @@ def export(folder: RunFolder, config: RunConfig, dataset: Dataset, to: Path, *, 
         device=torch.device("cpu"),
     )
     progress = load_checkpoint(folder.checkpoint_file, game)
+    for network in (game.average.network, game.discriminator):
+        network.to(dtype).float()
     figures, calibration = evaluate(
         Sampler(game.average.network, z_dim=recipe.z_dim, image_shape=config.image_shape),
         Scorer(game.discriminator, image_shape=config.image_shape),
@@ -79,5 +90,6 @@ def export(folder: RunFolder, config: RunConfig, dataset: Dataset, to: Path, *, 
         discriminator=game.discriminator,
         history=History(epochs=tuple(progress.records)),
         timeline=folder.timeline(),
-        card=write_card(to.name, config, progress, metadata),
+        card=write_card(to.name, config, progress, metadata, dtype=dtype),
+        dtype=dtype,
     )

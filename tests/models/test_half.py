@@ -1,0 +1,30 @@
+"""Weights stored as float16: half the file, float32 again once loaded."""
+
+from pathlib import Path
+
+import torch
+
+from models.folder import load_model, write_model
+from tests.tiny import make_tiny_model_folder
+
+
+def test_float16_in_the_file_is_float32_in_memory(tmp_path: Path) -> None:
+    model = load_model(make_tiny_model_folder(tmp_path / "full"))
+    write_model(
+        tmp_path / "half",
+        metadata=model.metadata,
+        generator=model.generator,
+        discriminator=model.discriminator,
+        history=model.history,
+        timeline={},
+        card="",
+        dtype=torch.float16,
+    )
+    half = load_model(tmp_path / "half")
+    for name, tensor in model.generator.state_dict().items():
+        stored = half.generator.state_dict()[name]
+        assert stored.dtype == tensor.dtype
+        if tensor.is_floating_point():
+            assert torch.equal(stored, tensor.half().float()), name
+    sizes = [(tmp_path / name / "model.safetensors").stat().st_size for name in ("half", "full")]
+    assert sizes[0] < 0.6 * sizes[1]
