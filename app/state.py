@@ -66,7 +66,7 @@ class State:
         return Problem(429, f"too many images wait; try again in {RETRY_AFTER_S} s", headers=headers)
 
 
-def _state(request: Request) -> State:
+async def _state(request: Request) -> State:  # not `def`: FastAPI would send that to a thread
     return cast("State", request.app.state.gan)
 
 

@@ -1,12 +1,14 @@
 """Many images as one picture."""
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
 
 def default_columns(n: int) -> int:
     """The columns of the squarest grid of n images, the wider way round: ⌈√n⌉."""
-    return int(np.ceil(np.sqrt(n)))
+    return math.isqrt(n - 1) + 1
 
 
 def assemble_grid(
