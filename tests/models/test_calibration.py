@@ -1,0 +1,63 @@
+"""Percentiles of D's logits, against counting."""
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from models.calibration import QUANTILES, Calibration, calibrate
+
+
+def test_against_counting() -> None:
+    rng = np.random.default_rng(0)
+    real, generated = rng.normal(1, 2, 5000).astype(np.float32), rng.normal(-1, 1, 5000).astype(np.float32)
+    calibration = calibrate(real, generated)
+    for logit in np.linspace(-6, 8, 57):
+        percentiles = calibration.percentiles(float(logit))
+        assert percentiles["real"] == pytest.approx(100 * (real < logit).mean(), abs=0.3)
+        assert percentiles["generated"] == pytest.approx(100 * (generated < logit).mean(), abs=0.3)
+
+
+def test_held_out_logits_are_uniform() -> None:
+    rng = np.random.default_rng(1)
+    calibration = calibrate(rng.gumbel(size=10_000).astype(np.float32), np.zeros(10, dtype=np.float32))
+    fresh = [calibration.percentiles(float(logit))["real"] for logit in rng.gumbel(size=4000)]
+    for quartile in (25, 50, 75):
+        assert np.percentile(fresh, quartile) == pytest.approx(quartile, abs=2.5)
+
+
+def test_ends() -> None:
+    calibration = Calibration(real=(0, 1, 2), generated=(0, 1, 2))
+    answers = {
+        logit: calibration.percentiles(logit)["real"] for logit in (-1e30, -0.001, 0, 0.5, 1, 1.5, 2, 2.001, 1e30)
+    }
+    assert answers == {-1e30: 0, -0.001: 0, 0: 0, 0.5: 25, 1: 50, 1.5: 75, 2: 100, 2.001: 100, 1e30: 100}
+
+
+def test_ties_count_half() -> None:
+    calibration = Calibration(real=(0, 1, 1, 1, 2), generated=(3, 3))
+    assert calibration.percentiles(1)["real"] == 50
+    assert calibration.percentiles(3)["generated"] == 50
+    assert calibration.percentiles(2.9)["generated"] == 0
+    assert calibration.percentiles(3.1)["generated"] == 100
+
+
+def test_it_never_decreases() -> None:
+    rng = np.random.default_rng(2)
+    calibration = calibrate(rng.integers(0, 5, 100).astype(np.float32), rng.normal(size=3).astype(np.float32))
+    for side in ("real", "generated"):
+        values = [calibration.percentiles(float(logit))[side] for logit in np.linspace(-4, 6, 500)]
+        assert (np.diff(values) >= 0).all()
+        assert min(values) >= 0
+        assert max(values) <= 100
+
+
+def test_one_logit_is_enough() -> None:
+    calibration = calibrate(np.ones(1, dtype=np.float32), np.full(1, 2, dtype=np.float32))
+    assert len(calibration.real) == QUANTILES
+    assert calibration.percentiles(1) == {"real": 50, "generated": 0}
+
+
+@pytest.mark.parametrize("real", [(1.0, 0.0), (0.0,), (), (0.0, float("nan")), (0.0, float("inf"))])
+def test_what_is_no_calibration(real: tuple[float, ...]) -> None:
+    with pytest.raises(ValidationError):
+        Calibration(real=real, generated=(0, 1))

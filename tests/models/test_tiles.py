@@ -1,0 +1,212 @@
+"""Tiles, sampler, scorer: a row's bits are its own; and the pictures that become of them."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from models.architectures import Architecture
+from models.conv import Conv
+from models.errors import LatentError
+from models.folding import fold_batchnorm
+from models.goodfellow2014 import Goodfellow2014
+from models.grids import assemble_grid, default_columns
+from models.images import ImageShape, channels_first, channels_last, from_uint8, to_uint8
+from models.latents import draw_latents
+from models.mlp import MLP
+from models.sampler import Sampler
+from models.scorer import Scorer
+from models.tiles import TILE_ROWS, one_thread, run_in_tiles
+
+SHAPE = ImageShape()
+Z_DIM = 100
+ARCHITECTURES: list[Architecture] = [
+    MLP(),
+    Goodfellow2014(generator_widths=(150, 150), maxout_units=(40,)),
+    Conv(generator_channels=(16, 8), discriminator_channels=(8, 16)),
+]
+
+
+def pair(architecture: Architecture) -> tuple[nn.Module, nn.Module]:
+    """G and D with bold weights, and running statistics that a real training could have left."""
+    generator = architecture.generator(z_dim=Z_DIM, image_shape=SHAPE)
+    discriminator = architecture.discriminator(image_shape=SHAPE)
+    rng = torch.Generator().manual_seed(1)
+    architecture.initialise(generator, discriminator, rng=rng, pixel_means=torch.full(SHAPE.chw, 0.13))
+    with torch.no_grad():
+        for layer in generator.modules():
+            if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
+                for statistic, low, high in ((layer.running_mean, -1, 1), (layer.running_var, 0.2, 3)):
+                    assert statistic is not None
+                    statistic.uniform_(low, high, generator=rng)
+                layer.weight.uniform_(0.5, 2, generator=rng)
+                layer.bias.uniform_(-0.5, 0.5, generator=rng)
+    return generator.eval(), discriminator.eval()
+
+
+@pytest.fixture(scope="module", params=ARCHITECTURES, ids=lambda architecture: architecture.name)
+def networks(request: pytest.FixtureRequest) -> tuple[nn.Module, nn.Module]:
+    return pair(request.param)
+
+
+@pytest.fixture(scope="module")
+def sampler(networks: tuple[nn.Module, nn.Module]) -> Sampler:
+    return Sampler(networks[0], z_dim=Z_DIM, image_shape=SHAPE)
+
+
+@pytest.fixture(scope="module")
+def scorer(networks: tuple[nn.Module, nn.Module]) -> Scorer:
+    return Scorer(networks[1], image_shape=SHAPE)
+
+
+def latents(first: int, n: int, seed: int = 7) -> NDArray[np.float32]:
+    return draw_latents(seed, first, n, z_dim=Z_DIM, prior="normal")
+
+
+@pytest.fixture(params=[1, 2])
+def threads(request: pytest.FixtureRequest):
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    assert torch.get_num_threads() == request.param  # nobody else changed it
+    torch.set_num_threads(before)
+
+
+def test_every_row_position(sampler: Sampler, scorer: Scorer, threads: int) -> None:
+    wanted = sampler(latents(0, 1))[0]
+    logit = scorer(wanted[None])[0]
+    others = latents(0, TILE_ROWS, seed=8)
+    for position in range(TILE_ROWS):
+        rows = others.copy()
+        rows[position] = latents(0, 1)[0]
+        images = sampler(rows)
+        assert (images[position] == wanted).all(), position
+        assert scorer(images)[position] == logit, position
+
+
+def test_every_n(sampler: Sampler, scorer: Scorer, threads: int) -> None:
+    images = sampler(latents(0, 40))
+    logits = scorer(images)
+    for n in range(1, 41):
+        assert (sampler(latents(0, n)) == images[:n]).all(), n
+        assert (scorer(images[:n]) == logits[:n]).all(), n
+
+
+def test_every_first(sampler: Sampler) -> None:
+    images = sampler(latents(0, 40))
+    for first in range(0, 40, 3):
+        assert (sampler(latents(first, 1)) == images[first : first + 1]).all(), first
+
+
+def test_threads_do_not_matter(sampler: Sampler, scorer: Scorer) -> None:
+    answers = []
+    for count in (1, 2):
+        torch.set_num_threads(count)
+        images = sampler(latents(0, 33))
+        answers.append((images, scorer(images)))
+    assert (answers[0][0] == answers[1][0]).all()
+    assert (answers[0][1] == answers[1][1]).all()
+
+
+def test_raw_outputs_too(networks: tuple[nn.Module, nn.Module]) -> None:
+    """Not only the rounded pixels: float32 bits."""
+    folded = fold_batchnorm(networks[0])
+    z = torch.from_numpy(latents(0, 33))
+    whole = run_in_tiles(folded, z)
+    for row in (0, 5, 16, 32):
+        assert torch.equal(run_in_tiles(folded, z[row : row + 1])[0], whole[row])
+
+
+def test_folded_is_the_same_function(networks: tuple[nn.Module, nn.Module], sampler: Sampler) -> None:
+    generator = networks[0]
+    z = torch.from_numpy(latents(0, 64))
+    with torch.no_grad():
+        exact = copy.deepcopy(generator).double()(z.double())
+        eager = generator(z)
+        folded = fold_batchnorm(generator)(z)
+    assert (folded - exact).abs().max() < 1e-5
+    assert (eager - exact).abs().max() < 1e-5
+    grey = (exact + 1) * 127.5
+    assert (channels_first(sampler(latents(0, 64))).double() - grey).abs().max() <= 0.5 + 1e-2
+
+
+def test_folding_leaves_no_batchnorm_and_its_input_alone(networks: tuple[nn.Module, nn.Module]) -> None:
+    before = copy.deepcopy(networks[0].state_dict())
+    folded = fold_batchnorm(networks[0])
+    assert not [layer for layer in folded.modules() if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d)]
+    for name, value in networks[0].state_dict().items():
+        assert torch.equal(value, before[name])
+
+
+def test_one_thread_gives_back_what_it_took() -> None:
+    torch.set_num_threads(2)
+
+    def fail() -> None:
+        with one_thread():
+            assert torch.get_num_threads() == 1
+            raise RuntimeError("inside")
+
+    with pytest.raises(RuntimeError, match="inside"):
+        fail()
+    assert torch.get_num_threads() == 2
+
+
+@pytest.mark.parametrize("shape", [(0, 100), (1, 99), (1, 101), (100,)])
+def test_latents_of_another_shape(sampler: Sampler, shape: tuple[int, ...]) -> None:
+    with pytest.raises(LatentError, match="must have the shape"):
+        sampler(np.zeros(shape, dtype=np.float32))
+
+
+@pytest.mark.parametrize(
+    "images", [np.zeros((1, 28, 27), np.uint8), np.zeros((1, 28, 28), np.float32), np.zeros((0, 28, 28), np.uint8)]
+)
+def test_images_of_another_shape(scorer: Scorer, images: NDArray[np.uint8]) -> None:
+    with pytest.raises(ValueError, match=r"images must be \[n, 28, 28\] uint8"):
+        scorer(images)
+
+
+@pytest.mark.parametrize("shape", [(256, 1, 1), (256, 1, 1, 3)])
+def test_every_level_survives_both_conversions(shape: tuple[int, ...]) -> None:
+    levels = np.arange(256, dtype=np.uint8).reshape(256, *[1] * (len(shape) - 1)) * np.ones(shape, dtype=np.uint8)
+    floats = from_uint8(levels)
+    assert (float(floats.min()), float(floats.max())) == (-1, 1)
+    assert (to_uint8(floats) == levels).all()
+
+
+def test_values_beyond_the_range_are_cut() -> None:
+    assert to_uint8(torch.tensor([-3.0, -1, 0, 1, 3]).view(5, 1, 1, 1)).ravel().tolist() == [0, 0, 128, 255, 255]
+
+
+def test_channels_go_and_come_back() -> None:
+    rng = np.random.default_rng(0)
+    for shape in ((4, 5, 5), (4, 5, 5, 3)):
+        images = rng.integers(0, 256, shape, dtype=np.uint8)
+        tensor = channels_first(images)
+        assert tensor.shape == (4, 1 if len(shape) == 3 else 3, 5, 5)
+        assert (channels_last(tensor) == images).all()
+        assert tensor[2, -1, 3, 1] == images[2, 3, 1] if len(shape) == 3 else images[2, 3, 1, -1]
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 9, 64])
+@pytest.mark.parametrize("columns", [None, 1, 3, 100])
+@pytest.mark.parametrize(("padding", "scale"), [(0, 1), (2, 1), (1, 3)])
+@pytest.mark.parametrize("channels", [(), (3,)])
+def test_grid_against_a_loop(n: int, columns: int | None, padding: int, scale: int, channels: tuple[int, ...]) -> None:
+    images = np.random.default_rng(0).integers(1, 256, (n, 4, 6, *channels), dtype=np.uint8)
+    across = min(columns or default_columns(n), n)
+    down = -(-n // across)
+    wanted = np.zeros((down * (4 + padding) + padding, across * (6 + padding) + padding, *channels), dtype=np.uint8)
+    for k, image in enumerate(images):
+        top, left = k // across * (4 + padding) + padding, k % across * (6 + padding) + padding
+        wanted[top : top + 4, left : left + 6] = image
+    wanted = np.kron(wanted, np.ones((scale, scale, *[1] * len(channels)), dtype=np.uint8))
+    assert (assemble_grid(images, columns=columns, padding=padding, scale=scale) == wanted).all()
+
+
+def test_default_columns_are_the_squarest() -> None:
+    for n in range(1, 500):
+        columns = default_columns(n)
+        assert (columns - 1) ** 2 < n <= columns**2
