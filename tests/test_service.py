@@ -1,0 +1,140 @@
+"""The whole chain as a newcomer meets it: the bundled models, the real process, a real socket, real digits."""
+
+import io
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from models import bundled_models_dir
+from models.folder import load_model
+from tests.app.checks import json_images, pixels, png_bytes
+from tests.app.service import Service, running
+from training.cli import main
+from training.data.mnist import read_mnist
+from training.evaluate import auroc
+
+MAX_RESIDENT_BYTES = 500 * 10**6
+MODELS = ["mnist-goodfellow2014", "mnist-mlp"]
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with running(tmp_path_factory.mktemp("bundled")) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def client(service: Service) -> httpx.Client:
+    return service.client
+
+
+@pytest.fixture(scope="module")
+def digits() -> NDArray[np.uint8]:
+    """Real digits that no model was trained on."""
+    return read_mnist()[1][:320]
+
+
+def test_bundled_models_are_there_and_whole(client: httpx.Client) -> None:
+    answer = client.get("/v1/models").json()
+    assert answer["default"] == "mnist-mlp"
+    assert [model["name"] for model in answer["models"] if model["ready"]] == MODELS
+    assert all(model["ready"] for model in answer["models"])
+    for name in MODELS:
+        assert (bundled_models_dir() / name / "model.safetensors").stat().st_size < 10 * 10**6
+        model = load_model(bundled_models_dir() / name)
+        assert model.metadata.evaluation["parzen_ll"] > 200
+        assert len(model.history.epochs) == model.metadata.epochs
+        assert [entry.epoch for entry in model.timeline][0 :: len(model.timeline) - 1] == [0, model.metadata.epochs]
+        assert "dirty" not in model.metadata.git_commit
+        for part in ("python -m training fit", "minutes", "Limits", "Parzen"):
+            assert part in model.card
+
+
+def test_memory(service: Service) -> None:
+    for name in MODELS:
+        service.client.get(f"/v1/samples?model={name}&n=4096&padding=0")
+    status = Path(f"/proc/{service.process.pid}/status")
+    if not status.exists():
+        pytest.skip("the system does not tell a process's memory")
+    assert int(status.read_text().split("VmRSS:")[1].split()[0]) * 1024 < MAX_RESIDENT_BYTES
+
+
+def test_ready_says_so(client: httpx.Client) -> None:
+    answer = client.get("/readyz").json()
+    assert (answer["ready"], answer["broken"]) == (True, {})
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_timeline_goes_from_noise_to_digits(client: httpx.Client, name: str) -> None:
+    """The last picture is of the exported G: the service draws the very same pixels."""
+    pictures = client.get(f"/v1/models/{name}/timeline").json()["pictures"]
+    last = pixels(client.get(pictures[-1]["url"]).content)
+    served = pixels(client.get(f"/v1/samples?seed=0&model={name}").content)
+    assert np.abs(last.astype(int) - served).max() <= 2  # another machine, or weights stored as float16
+    first = pixels(client.get(pictures[0]["url"]).content)
+    assert np.abs(first.astype(int) - served).mean() > 20
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_samples_look_like_mnist(client: httpx.Client, digits: NDArray[np.uint8], name: str) -> None:
+    archive = np.load(io.BytesIO(client.get(f"/v1/samples?n=2000&seed=5&format=npz&model={name}").content))
+    images = archive["images"]
+    assert abs(images.mean() - digits.mean()) < 6
+    assert np.corrcoef(images.mean(axis=0).ravel(), read_mnist()[0].mean(axis=0).ravel())[0, 1] > 0.97
+    assert images.std(axis=0).mean() > 40  # they differ from each other
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_real_digits_are_scored(client: httpx.Client, digits: NDArray[np.uint8], name: str) -> None:
+    percentiles, logits = [], []
+    for start in range(0, len(digits), 64):
+        files = [
+            ("files", (f"{k}.png", png_bytes(digit), "image/png")) for k, digit in enumerate(digits[start : start + 64])
+        ]
+        for result in client.post(f"/v1/score?preprocess=none&model={name}", files=files).json()["results"]:
+            percentiles.append(result["percentile"]["real"])
+            logits.append(result["logit"])
+    for quartile in (25, 50, 75):  # calibrated on held-out real digits: uniform
+        assert np.percentile(percentiles, quartile) == pytest.approx(quartile, abs=10)
+    noise = np.random.default_rng(0).integers(0, 256, (64, 28, 28), dtype=np.uint8)
+    files = [("files", (f"{k}.png", png_bytes(picture), "image/png")) for k, picture in enumerate(noise)]
+    answer = client.post(f"/v1/score?preprocess=none&model={name}", files=files).json()
+    noise_logits = [result["logit"] for result in answer["results"]]
+    assert auroc(np.array(logits, dtype=np.float32), np.array(noise_logits, dtype=np.float32)) > 0.95
+
+
+def test_command_line_and_service_draw_the_same(client: httpx.Client, tmp_path: Path) -> None:
+    assert (
+        main(["sample", "mnist-mlp", "--n", "9", "--seed", "7", "--first", "3", "-o", str(tmp_path / "grid.png")]) == 0
+    )
+    served = pixels(client.get("/v1/samples?n=9&seed=7&first=3").content)
+    assert (pixels((tmp_path / "grid.png").read_bytes()) == served).all()
+
+
+def test_posted_latents_of_a_real_model(client: httpx.Client) -> None:
+    answer = client.get("/v1/samples?n=20&seed=3&format=json").json()
+    latents = [sample["latent"] for sample in answer["samples"]][7:8]
+    again = client.post("/v1/samples", json={"latents": latents, "format": "json"}).json()
+    assert (json_images(again)[0] == json_images(answer)[7]).all()
+
+
+def test_trained_exported_served(tmp_path: Path, digits: NDArray[np.uint8]) -> None:
+    """Real MNIST trained into a model by the command line, served by another process, real digits scored."""
+    run, models = tmp_path / "run", tmp_path / "models"
+    models.mkdir()
+    fit = ["fit", "mlp", "--epochs", "1", "--set", "train_images=6000", "--threads", "1", "--out", str(run)]
+    assert main(fit) == 0
+    assert main(["export", str(run), "--to", str(models / "mine")]) == 0
+    started = time.monotonic()
+    with running(tmp_path, models_dir=models) as service:
+        print(f"served after {time.monotonic() - started:.1f} s")
+        assert pixels(service.client.get("/v1/samples?n=4").content).max() > 0
+        files = [("files", ("digit.png", png_bytes(digits[0]), "image/png"))]
+        (result,) = service.client.post("/v1/score", files=files).json()["results"]
+        assert 0 < result["probability"] < 1
+        assert len(service.client.get("/v1/models/mine/history").json()["epochs"]) == 1
