@@ -1,5 +1,6 @@
 """The minimax game: algorithm 1 of Goodfellow et al. 2014, one batch at a time."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -79,7 +80,7 @@ class Game:
                     group["momentum"] = settings.momentum_at(epoch)
 
     def discriminator_step(self, real: torch.Tensor) -> DiscriminatorStep:
-        """One ascent of V(G, D) in D's weights; G is left as it is.
+        """One ascent of V(G, D) in D's weights; G's weights are left as they are.
 
         Args:
             real: [N, C, H, W] float32 in [−1, 1].
@@ -100,7 +101,7 @@ class Game:
         return seen
 
     def generator_step(self, n: int) -> float:
-        """One step of G against the current D, on n fresh latents; D is left as it is. Returns G's loss.
+        """One step of G against the current D, on n fresh latents; D's weights are left as they are. Returns G's loss.
 
         Raises:
             NotFiniteError: the loss is NaN or infinite.
@@ -174,7 +175,6 @@ def _optimiser(settings: Optimiser, network: nn.Module, device: torch.device) ->
         return torch.optim.Adam(
             network.parameters(), lr=settings.learning_rate, betas=(settings.beta1, settings.beta2), fused=True
         )
-    # `fused` SGD takes its learning rate from the group as well, and needs momentum to be set from the start.
     return torch.optim.SGD(
         network.parameters(), lr=settings.learning_rate, momentum=settings.momentum_start, fused=device.type == "cuda"
     )
@@ -182,7 +182,7 @@ def _optimiser(settings: Optimiser, network: nn.Module, device: torch.device) ->
 
 def _finite(quantity: str, value: torch.Tensor) -> float:
     number = float(value.detach())
-    if number != number or number in (float("inf"), float("-inf")):  # noqa: PLR0124  (NaN is not itself)
+    if not math.isfinite(number):
         raise NotFiniteError(
             f"{quantity} is {number}: training stops here. The last saved state is as it was; lower the learning rates "
             "(`--set generator_optimiser.learning_rate=…`), or use float32 (`--set precision=float32`)"
