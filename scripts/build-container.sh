@@ -1,13 +1,16 @@
 #!/usr/bin/env bash
 # Build the Dockerfile for real where there is no Docker engine, and try the image: needs Debian, root, and
 #
-#   apt-get install buildah debootstrap
+#   apt-get install buildah debootstrap python3 python3-pip
 #
-# The base is made by debootstrap from this machine's own Debian mirror, with Debian's Python 3.11; the build runs in
-# buildah with chroot isolation, so it needs no kernel feature that a sandbox may lack. pip inside the build uses this
-# machine's pip configuration, handed in as a secret; nothing of it stays in the image.
+# The base is made by debootstrap from this machine's own Debian mirror, with Debian's Python; the build runs in buildah
+# with chroot isolation, so it needs no kernel feature that a sandbox may lack. pip inside the build finds packages as
+# pip on this machine does, by a configuration handed in as a secret; nothing of it stays in the image.
 #
-#   scripts/build-container.sh [WORK_FOLDER]      default: build/container; kept between runs: the base is reused
+#   scripts/build-container.sh [WORK_FOLDER]      default: build/container
+#
+# TORCH_INDEX_URL in the environment is passed on to the Dockerfile. The work folder keeps the base and the image for
+# the next run; `rm -r` removes them.
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
@@ -16,116 +19,241 @@ suite=bookworm
 base=localhost/gan-base:$suite
 image=localhost/gan-service:latest
 container=
+server=
 
 fail() {
     echo "error: $*" >&2
     exit 1
 }
 
-for tool in buildah debootstrap; do
-    command -v "$tool" >/dev/null || fail "$tool is missing: apt-get install buildah debootstrap"
+for tool in buildah debootstrap python3 unshare; do
+    command -v "$tool" >/dev/null || fail "$tool is missing: apt-get install buildah debootstrap python3 python3-pip"
 done
-[ "$(id -u)" -eq 0 ] || fail "debootstrap needs root"
+[ "$(id -u)" -eq 0 ] || fail "debootstrap needs root, this is user $(id -un)"
 
 mkdir -p "$work"
-export STORAGE_DRIVER=vfs BUILDAH_ISOLATION=chroot
+exec 9>"$work/lock"
+flock --nonblock 9 || fail "another run uses $work"
+
 buildah() {
-    command buildah --root "$work/storage" --runroot "$work/run" "$@"
+    TMPDIR="$work/tmp" BUILDAH_ISOLATION=chroot \
+        command buildah --root "$work/storage" --runroot "$work/run" --storage-driver vfs "$@"
 }
 
 clean_up() {
-    if [ -n "$container" ]; then
-        # The service is a child of buildah's, in the process group of its own that `set -m` gave it.
-        [ -z "${server:-}" ] || kill -- "-$server" 2>/dev/null || true
-        buildah rm "$container" >/dev/null 2>&1 || true
-    fi
-    rm -f "$work/pip.conf"
+    [ -z "$server" ] || { kill "$server" && wait "$server"; } 2>/dev/null || true
+    [ -z "$container" ] || buildah rm "$container" >/dev/null 2>&1 || true
+    rm -rf --one-file-system "$work/tmp" "$work/rootfs"
 }
 trap clean_up EXIT
+rm -rf --one-file-system "$work/tmp"
+(umask 077 && mkdir "$work/tmp") # pip's configuration lies here for a while, and may hold a password
+buildah rm --all >/dev/null      # what a run that was killed left behind
 
-mirror() {
-    # The first mirror of the host's apt sources, in either of their two formats.
-    grep -hoE '^(URIs:|deb) .*' /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null |
-        grep -oE '(https?|file)://[^ ]+' | head -n 1
+debian_mirror() {
+    # shellcheck disable=SC2016  # apt's own words
+    # The first of the host's apt sources that is Debian's own archive, whichever format it is written in.
+    apt-get indextargets --format '$(ORIGIN) $(LABEL) $(REPO_URI)' 'Created-By: Packages' |
+        awk '$1 == "Debian" && $2 == "Debian" && !found { print $3; found = 1 }'
 }
 
-if ! buildah inspect --type image "$base" >/dev/null 2>&1; then
-    echo "== base: debootstrap $suite"
-    rm -rf "$work/rootfs"
-    debootstrap --variant=minbase --include=python3,python3-venv,ca-certificates "$suite" "$work/rootfs" \
-        "$(mirror)" >"$work/debootstrap.log" 2>&1 || fail "debootstrap failed: see $work/debootstrap.log"
-    rm -rf "$work"/rootfs/var/cache/apt/* "$work"/rootfs/var/lib/apt/lists/*
+make_base() {
+    local mirror fresh
+    mirror=$(debian_mirror)
+    [ -n "$mirror" ] || fail "apt knows no Debian mirror: look into /etc/apt/sources.list.d, then apt-get update"
+    rm -rf --one-file-system "$work/rootfs"
+    debootstrap --variant=minbase --include=python3,python3-venv,ca-certificates "$suite" "$work/rootfs" "$mirror" \
+        >"$work/debootstrap.log" 2>&1 || fail "debootstrap failed: see $work/debootstrap.log"
+    # The mirror's address is the host's business; a person's own base comes with its own sources.
+    rm -rf "$work"/rootfs/var/cache/apt/* "$work"/rootfs/var/lib/apt/lists/* "$work"/rootfs/etc/apt/sources.list \
+        "$work"/rootfs/var/log/bootstrap.log
     fresh=$(buildah from scratch)
     buildah add --quiet "$fresh" "$work/rootfs" / >/dev/null
     buildah commit --quiet "$fresh" "$base" >/dev/null
     buildah rm "$fresh" >/dev/null
-    rm -rf "$work/rootfs"
+    rm -rf --one-file-system "$work/rootfs"
+}
+
+pip_settings() {
+    # Of this machine's pip configuration, environment included, what says where packages come from and how to get
+    # there: as a pip.conf for the build. Beside it, one a line, the local files and folders that it names.
+    python3 -m pip config list | python3 -c '
+import ast, pathlib, sys
+where = ("index-url", "extra-index-url", "find-links", "no-index", "trusted-host", "cert", "client-cert", "proxy",
+         "timeout", "default-timeout", "retries")
+lines = [line.partition("=") for line in sys.stdin if "=" in line]
+found = {tuple(key.strip().rpartition(".")[::2]): ast.literal_eval(value.strip()) for key, _, value in lines}
+chosen = {}
+for section in ("global", "install", ":env:"):  # the later wins, as in pip
+    chosen |= {name: value.split() for (at, name), value in found.items() if at == section and name in where}
+paths = set()
+for name, values in chosen.items():
+    for value in values:
+        path = pathlib.Path(value.removeprefix("file://"))
+        if path.is_absolute() and path.exists():
+            # An index links to files beside itself: ../../files/name.whl
+            paths.add(path.parent if name.endswith("index-url") else path)
+print("[global]", *(f"{name} = {chr(10).join(values)}".replace("\n", "\n    ") for name, values in chosen.items()),
+      sep="\n", file=open(sys.argv[1], "w"))
+print(*sorted(paths), sep="\n", file=open(sys.argv[2], "w"))
+' "$1" "$2"
+}
+
+if ! buildah inspect --type image "$base" >/dev/null 2>&1; then
+    echo "== base: debootstrap $suite"
+    started=$SECONDS
+    make_base
+    echo "made in $((SECONDS - started)) s"
 fi
 
 echo "== build"
-# This machine's pip configuration, environment included, as one file; folders that it names are mounted read-only.
+if python3 -m pip --version >/dev/null 2>&1; then
+    pip_settings "$work/tmp/pip.conf" "$work/tmp/paths"
+else
+    echo "no pip on this machine: the build's pip keeps its defaults" >&2
+    touch "$work/tmp/pip.conf" "$work/tmp/paths"
+fi
 mounts=()
-python3 -m pip config list | python3 -c '
-import ast, sys
-settings = dict(line.split("=", 1) for line in sys.stdin if "=" in line)  # the environment comes last, and wins
-names = {key.strip().rpartition(".")[2]: ast.literal_eval(value.strip()) for key, value in settings.items()}
-print("[global]", *(f"{name} = {value}".replace("\n", "\n    ") for name, value in names.items()
-                    if name not in ("config-file", "disable-pip-version-check")), sep="\n")
-' >"$work/pip.conf"
 while read -r path; do
-    [ -e "$path" ] && mounts+=(--volume "$path:$path:ro")
-done < <(grep -oE '(file://)?/(opt|srv|mnt|home|root|etc/ssl|usr/share|usr/local)[^ ,]*' "$work/pip.conf" |
-    sed 's#^file://##; s#/simple/*$##' | sort -u)
-
-started=$(date +%s)
-buildah build --quiet --pull-never --format docker --network host --build-arg "BASE=$base" \
-    --secret "id=pip,src=$work/pip.conf" "${mounts[@]}" --tag "$image" . >/dev/null
-echo "built in $(($(date +%s) - started)) s"
-buildah images --format '{{.Name}}:{{.Tag}} {{.Size}}' | grep gan-service
+    [ -z "$path" ] || mounts+=(--volume "$path:$path:ro")
+done <"$work/tmp/paths"
+started=$SECONDS
+buildah build --pull-never --format docker --network host --build-arg "BASE=$base" \
+    --build-arg "TORCH_INDEX_URL=${TORCH_INDEX_URL:-}" --secret "id=pip,src=$work/tmp/pip.conf" "${mounts[@]}" \
+    --tag "$image" . >"$work/build.log" 2>&1 || { tail -n 20 "$work/build.log" >&2; fail "see $work/build.log"; }
+buildah rmi --prune >/dev/null
+echo "built in $((SECONDS - started)) s"
+buildah images --format '{{.Name}}:{{.Tag}} {{.Size}}' | grep "^$image"
 
 echo "== what is in it"
 container=$(buildah from --pull-never "$image")
-inside() {
-    buildah run --network host --env GAN_PORT="$port" "$container" -- "$@"
+root=$(buildah mount "$container")
+configuration() {
+    # Of the image's configuration: a word or a list of words, each ended by a zero byte.
+    buildah inspect --type image "$image" | python3 -c '
+import json, sys
+value = json.load(sys.stdin)["Docker"]["config"]
+for key in sys.argv[1].split("."):
+    value = value[key]
+for word in [value] if isinstance(value, str) else value:
+    print(word, end="\0")
+' "$1"
 }
-port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
-for absent in training tests pyproject.toml; do
-    inside test ! -e "/srv/$absent" || fail "/srv/$absent is in the image"
-done
-[ "$(inside id -u)" = 10001 ] || fail "the image runs as $(inside id -u), not as 10001"
-inside test ! -w /srv/app || fail "the image's user can write to /srv/app"
-inside sh -c '! grep -rIl "^index-url\|^find-links" /etc/pip.conf /opt/gan 2>/dev/null | grep -q .' ||
-    fail "pip's configuration stayed in the image"
-buildah inspect --type image --format '{{.Docker.Config.Entrypoint}} user {{.Docker.Config.User}} health {{.Docker.Config.Healthcheck.Test}}' "$image"
+mapfile -d '' -t entrypoint < <(configuration Entrypoint)
+mapfile -d '' -t environment < <(configuration Env)
+mapfile -d '' -t health < <(configuration Healthcheck.Test)
+mapfile -d '' -t user < <(configuration User)
+echo "entry point ${entrypoint[*]}, user ${user[*]}, health check by ${health[1]}"
 
-echo
-echo "== the service in it, on port $port"
-set -m
-buildah run --network host --env GAN_PORT="$port" --env GAN_HOST=127.0.0.1 "$container" -- python -m app \
-    >"$work/service.log" 2>&1 &
+inside() {
+    buildah run --network host "$container" -- "$@"
+}
+[ "$(cd "$root/srv" && find . -maxdepth 1 | sort | xargs)" = ". ./app ./models" ] ||
+    fail "/srv holds more than app/ and models/: $(ls "$root/srv")"
+[ "$(inside id -u)" = 10001 ] || fail "the image runs as user $(inside id -u), not as 10001"
+written=$(inside find /srv /opt/gan -writable ! -type l)
+[ -z "$written" ] || fail "the image's user can write to $written"
+[ ! -s "$root/etc/pip.conf" ] || fail "pip's configuration stayed in the image"
+for package in pip matplotlib tensorboard pytest; do
+    inside python -c "import importlib.util, sys; sys.exit(importlib.util.find_spec('$package') is not None)" ||
+        fail "the image holds $package"
+done
+echo "app/ and models/ alone, nothing that the service could write to, no pip, no training, no tests"
+
+echo "== the service in it"
+port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+environment+=("GAN_HOST=127.0.0.1" "GAN_PORT=$port")
+# As compose.yaml would run it: a read-only root with a /tmp in memory, the image's user, no capability, no way to any.
+# shellcheck disable=SC2016  # the inner shell's own words
+confined() {
+    exec unshare --mount --propagation private -- bash -c '
+        set -eu
+        root=$1 user=$2
+        shift 2
+        mount --bind "$root" "$root"
+        mount -o remount,bind,ro "$root"
+        mount -t tmpfs tmpfs "$root/tmp"
+        mount --rbind /proc "$root/proc"
+        mount --rbind /dev "$root/dev"
+        exec chroot "$root" setpriv --reuid "${user%:*}" --regid "${user#*:}" --clear-groups \
+            --inh-caps=-all --bounding-set=-all --no-new-privs \
+            env --ignore-environment --chdir=/srv "$@"' \
+        confined "$root" "${user[0]}" "${environment[@]}" "$@"
+}
+confined "${entrypoint[@]}" >"$work/service.log" 2>&1 9>&- &
 server=$!
-set +m
-python3 - "$port" <<'EOF' || fail "the service did not answer: see $work/service.log"
+python3 - "$port" "$server" <<'EOF' || { tail -n 20 "$work/service.log" >&2; fail "see $work/service.log"; }
+import http.client
+import pathlib
+import struct
 import sys
 import time
-import urllib.error
-import urllib.request
+import zlib
 
-url = f"http://127.0.0.1:{sys.argv[1]}"
-deadline = time.monotonic() + 60
-while True:
+port, server = int(sys.argv[1]), int(sys.argv[2])
+
+
+def get(path):
+    service = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    service.request("GET", path)
+    answer = service.getresponse()
+    return answer.status, answer.headers, answer.read()
+
+
+def ready():
     try:
-        urllib.request.urlopen(f"{url}/readyz", timeout=2)
-        break
-    except (urllib.error.URLError, ConnectionError):
-        if time.monotonic() > deadline:
-            raise
-        time.sleep(0.2)
-with urllib.request.urlopen(f"{url}/v1/samples?seed=7", timeout=10) as response:
-    picture = response.read()
-    print(response.headers["X-Model"], response.headers["Content-Type"], f"{len(picture):,} bytes")
-assert picture.startswith(b"\x89PNG\r\n\x1a\n")
+        return get("/readyz")[0] == 200
+    except OSError:
+        return False
+
+
+def alive():
+    try:
+        return pathlib.Path(f"/proc/{server}/stat").read_text().rpartition(") ")[2][0] != "Z"
+    except OSError:
+        return False
+
+
+def must(holds, what):
+    if not holds:
+        sys.exit(f"error: {what}")
+
+
+begun = time.monotonic()
+while not ready():
+    must(alive(), "the service has ended")
+    must(time.monotonic() < begun + 60, "not ready after 60 s")
+    time.sleep(0.05)
+print(f"ready in {time.monotonic() - begun:.1f} s")
+
+status, headers, picture = get("/v1/samples?n=64&seed=7&columns=8")
+must(status == 200 and headers["Content-Type"] == "image/png", f"samples: {status} {picture[:500]!r}")
+must(picture[:8] == b"\x89PNG\r\n\x1a\n", "samples: not a PNG")
+at, data = 8, b""
+while at < len(picture):
+    (length,), kind = struct.unpack(">I", picture[at : at + 4]), picture[at + 4 : at + 8]
+    body = picture[at + 8 : at + 8 + length]
+    must(zlib.crc32(kind + body) == struct.unpack(">I", picture[at + 8 + length : at + 12 + length])[0], "a bad CRC")
+    if kind == b"IHDR":
+        width, height = struct.unpack(">II", body[:8])
+    data += body if kind == b"IDAT" else b""
+    at += 12 + length
+pixels = zlib.decompress(data)
+must(width >= 8 * 28 and height >= 8 * 28, f"a grid of {width} x {height}")
+must(len(set(pixels)) > 100, f"a grid of {len(set(pixels))} different values")
+print(f"GET /v1/samples: {headers['X-Model']}, PNG of {width} x {height}, {len(picture):,} bytes")
+
+states = dict(line.split(":\t", 1) for line in pathlib.Path(f"/proc/{server}/status").read_text().splitlines())
+must(set(states["Uid"].split() + states["Gid"].split()) == {"10001"}, f"runs as {states['Uid']}")
+must(int(states["CapEff"], 16) == int(states["CapBnd"], 16) == 0, f"has capabilities {states['CapEff']}")
+print(f"uid {states['Uid'].split()[0]}, no capabilities, {int(states['VmRSS'].split()[0]) / 1024:.0f} MB of memory")
 EOF
-echo "== its health check"
-inside python -c "import os, urllib.request; print(urllib.request.urlopen(f'http://127.0.0.1:{os.environ[\"GAN_PORT\"]}/readyz', timeout=2).status)"
-echo "all well"
+(confined "${health[@]:1}") || fail "the health check says that the service is ill"
+kill -TERM "$server"
+ended=0
+wait "$server" || ended=$?
+server=
+[ "$ended" -eq 0 ] || [ "$ended" -eq 143 ] || fail "SIGTERM ended the service with $ended"
+! (confined "${health[@]:1}") 2>/dev/null || fail "the health check calls a service well that has ended"
+echo "its health check is right with the service up, and with it ended by SIGTERM"
+echo "== all well; the image is $image in $work/storage"
