@@ -170,7 +170,9 @@ def test_compose_has_the_health_check_of_the_image() -> None:
     for name, settings in compose()["services"].items():
         check = {f"--{key.replace('_', '-')}": value for key, value in settings["healthcheck"].items()}
         assert check.pop("--test") == ["CMD", *command], name
-        assert check == dict(option.split("=") for option in options.split()), name
+        assert {key: str(value) for key, value in check.items()} == dict(
+            option.split("=") for option in options.split()
+        ), name
 
 
 def test_compose_knows_cuda_by_a_profile() -> None:
