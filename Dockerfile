@@ -24,6 +24,7 @@ COPY constraints.txt pyproject.toml ./
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf,required=false \
     /opt/gan/bin/pip install --constraint constraints.txt ${TORCH_INDEX_URL:+--extra-index-url "$TORCH_INDEX_URL"} "$TORCH"
 # The dependencies of the service as pyproject.toml names them, without the project itself.
+# torch asks for setuptools to build extensions in C++; nothing here does.
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf,required=false \
     /opt/gan/bin/python -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
 print('\n'.join(p['dependencies'] + p['optional-dependencies']['app']))" > requirements.txt \
