@@ -18,7 +18,9 @@ def hook(event, arguments):
 import torch, numpy, PIL.Image, pydantic, safetensors.torch  # what they read is theirs
 sys.addaudithook(hook)
 import training.cli
-own = [name for name in opened if not name.endswith((".py", ".pyc", ".so")) and "site-packages" not in name]
+# Python's own search for modules and plug-ins, where the project is installed as editable, is not ours either.
+theirs = ("site-packages", ".egg-info/", "__path_hook__")
+own = [name for name in opened if not name.endswith((".py", ".pyc", ".so")) and not any(part in name for part in theirs)]
 heavy = [name for name in ("matplotlib", "tensorboard", "torch.utils.tensorboard") if name in sys.modules]
 print(json.dumps([own, heavy, torch.get_num_threads() > 0]))
 """
