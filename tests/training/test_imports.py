@@ -20,7 +20,8 @@ sys.addaudithook(hook)
 import training.cli
 # Python's own search for modules and plug-ins, where the project is installed as editable, is not ours either.
 theirs = ("site-packages", ".egg-info/", "__path_hook__")
-own = [name for name in opened if not name.endswith((".py", ".pyc", ".so")) and not any(part in name for part in theirs)]
+code = (".py", ".pyc", ".so")
+own = [name for name in opened if not name.endswith(code) and not any(part in name for part in theirs)]
 heavy = [name for name in ("matplotlib", "tensorboard", "torch.utils.tensorboard") if name in sys.modules]
 print(json.dumps([own, heavy, torch.get_num_threads() > 0]))
 """
