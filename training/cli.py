@@ -190,7 +190,12 @@ def _parser() -> argparse.ArgumentParser:
     length.add_argument("--minutes", type=_positive, help="stop after so many minutes of training")
     command.add_argument("--seed", type=_seed, default=0, help="of weights, latents and the data's order (default: 0)")
     command.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting of the recipe"
+        "--set",
+        action="extend",
+        nargs="+",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change settings of the recipe",
     )
     command.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="default: auto")
     command.add_argument("--threads", type=_at_least_1, help="threads of PyTorch's operators (default: one a core)")

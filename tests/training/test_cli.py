@@ -533,3 +533,10 @@ def test_the_largest_grid(here: Path):
     model = make_tiny_model_folder(here / "tiny")
     assert main(["sample", str(model), "--n", str(MAX_GRID_IMAGES), "-o", "g.png"]) == 0
     assert pixels(here / "g.png").shape == (64 * 30 + 2, 64 * 30 + 2)
+
+
+def test_set_takes_several_settings_at_once(here: Path):
+    done = run("fit", "mlp", "--dry-run", "--set", "batch_size=7", "epochs=9", "--set", "z_dim=5", cwd=here)
+    assert done.returncode == 0, done.stderr
+    recipe = json.loads(done.stdout[: done.stdout.rindex("}") + 1])["recipe"]
+    assert (recipe["batch_size"], recipe["epochs"], recipe["z_dim"]) == (7, 9, 5)
