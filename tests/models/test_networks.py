@@ -1,8 +1,11 @@
 """The networks: shapes and ranges for every kind of image, and each layer against its definition."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 from torch import nn
 
@@ -22,7 +25,7 @@ SMALL: list[Architecture] = [
 
 
 @pytest.mark.parametrize("architecture", SMALL, ids=lambda architecture: architecture.name)
-@pytest.mark.parametrize("side", [16, 17, 28, 33, 50, 63, 64])
+@pytest.mark.parametrize("side", range(16, 65))
 @pytest.mark.parametrize("channels", [1, 3])
 def test_shapes_and_ranges(architecture: Architecture, side: int, channels: int) -> None:
     shape = ImageShape.model_validate({"channels": channels, "height": side, "width": side})
@@ -82,6 +85,133 @@ def test_maxout_by_hand() -> None:
         for unit in range(2):
             pieces = [weight[unit * 4 + k] @ x[row].numpy() + bias[unit * 4 + k] for k in range(4)]
             assert layer(x)[row, unit].item() == pytest.approx(max(pieces), abs=1e-6)
+
+
+def test_tied_pieces_share_no_gradient() -> None:
+    """One of the tied pieces takes the whole gradient; `amax` would share it out."""
+    layer = Maxout(2, 1, 3)
+    with torch.no_grad():
+        layer.linear.weight.fill_(1)
+        layer.linear.bias.zero_()
+    layer(torch.ones(1, 2)).sum().backward()
+    assert layer.linear.bias.grad is not None
+    assert sorted(layer.linear.bias.grad.tolist()) == [0, 0, 1]
+
+
+def numbers(network: nn.Module) -> dict[str, NDArray[np.float64]]:
+    """A network's parameters and statistics in float64, all of them made something to reckon with."""
+    rng = torch.Generator().manual_seed(5)
+    with torch.no_grad():
+        for name, tensor in network.state_dict().items():
+            if tensor.is_floating_point():
+                tensor.uniform_(0.3 if name.endswith("running_var") else -0.8, 0.8, generator=rng)
+    return {name: tensor.double().numpy() for name, tensor in network.state_dict().items()}
+
+
+def leaky(x: NDArray[np.float64], slope: float) -> NDArray[np.float64]:
+    return np.where(x >= 0, x, slope * x)
+
+
+def normalised(x: NDArray[np.float64], p: dict[str, NDArray[np.float64]], layer: int) -> NDArray[np.float64]:
+    """Batch normalisation in evaluation (Ioffe & Szegedy 2015, algorithm 2), over axis 1 of x."""
+    mean, var, weight, bias = (
+        p[f"{layer}.{name}"].reshape(-1, *[1] * (x.ndim - 2))
+        for name in ("running_mean", "running_var", "weight", "bias")
+    )
+    return (x - mean) / np.sqrt(var + 1e-5) * weight + bias
+
+
+def close(network: nn.Module, x: NDArray[np.float64], wanted: NDArray[np.float64]) -> None:
+    with torch.no_grad():
+        np.testing.assert_allclose(network.eval()(torch.from_numpy(x).float()).numpy(), wanted, rtol=1e-4, atol=1e-5)
+
+
+@pytest.fixture
+def x() -> NDArray[np.float64]:
+    """Images in [−1, 1]."""
+    return np.random.default_rng(0).uniform(-1, 1, (3, 1, 18, 18)).astype(np.float32).astype(np.float64)
+
+
+@pytest.fixture
+def z() -> NDArray[np.float64]:
+    return np.random.default_rng(1).normal(size=(3, 6)).astype(np.float32).astype(np.float64)
+
+
+TINY_SHAPE = ImageShape(height=18, width=18)
+
+
+def test_mlp_by_hand(z: NDArray[np.float64], x: NDArray[np.float64]) -> None:
+    architecture = MLP(generator_widths=(9, 7), discriminator_widths=(5, 4), leaky_slope=0.1)
+    generator = architecture.generator(z_dim=6, image_shape=TINY_SHAPE)
+    p = numbers(generator)
+    h = leaky(normalised(z @ p["0.weight"].T + p["0.bias"], p, 1), 0.1)
+    h = leaky(normalised(h @ p["3.weight"].T + p["3.bias"], p, 4), 0.1)
+    close(generator, z, np.tanh(h @ p["6.weight"].T + p["6.bias"]).reshape(3, 1, 18, 18))
+    discriminator = architecture.discriminator(image_shape=TINY_SHAPE)
+    p = numbers(discriminator)
+    h = leaky(x.reshape(3, -1) @ p["1.weight"].T + p["1.bias"], 0.1)
+    h = leaky(h @ p["3.weight"].T + p["3.bias"], 0.1)
+    close(discriminator, x, (h @ p["5.weight"].T + p["5.bias"])[:, 0])
+
+
+def test_the_papers_pair_by_hand(z: NDArray[np.float64], x: NDArray[np.float64]) -> None:
+    architecture = Goodfellow2014(generator_widths=(9, 7), maxout_units=(4, 3), maxout_pieces=2)
+    generator = architecture.generator(z_dim=6, image_shape=TINY_SHAPE)
+    p = numbers(generator)
+    h = np.maximum(z @ p["0.weight"].T + p["0.bias"], 0)
+    h = np.maximum(h @ p["2.weight"].T + p["2.bias"], 0)
+    pixels = 1 / (1 + np.exp(-(h @ p["4.weight"].T + p["4.bias"])))  # in [0, 1]
+    close(generator, z, (2 * pixels - 1).reshape(3, 1, 18, 18))
+    discriminator = architecture.discriminator(image_shape=TINY_SHAPE)
+    p = numbers(discriminator)
+    h = (x.reshape(3, -1) + 1) / 2
+    h = (h @ p["3.linear.weight"].T + p["3.linear.bias"]).reshape(3, 4, 2).max(axis=2)
+    h = (h @ p["5.linear.weight"].T + p["5.linear.bias"]).reshape(3, 3, 2).max(axis=2)
+    close(discriminator, x, (h @ p["7.weight"].T + p["7.bias"])[:, 0])
+
+
+def convolved(x: NDArray[np.float64], weight: NDArray[np.float64], bias: NDArray[np.float64]) -> NDArray[np.float64]:
+    """4 × 4, stride 2, padding 1, from the definition."""
+    padded = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)))
+    side = (padded.shape[2] - 4) // 2 + 1
+    y = np.empty((len(x), len(weight), side, side))
+    for i, j in np.ndindex(side, side):
+        y[:, :, i, j] = np.einsum("ncij,ocij->no", padded[:, :, 2 * i : 2 * i + 4, 2 * j : 2 * j + 4], weight) + bias
+    return y
+
+
+def spread(x: NDArray[np.float64], weight: NDArray[np.float64], *, stride: int, padding: int) -> NDArray[np.float64]:
+    """Transposed convolution from its definition: each input adds its multiple of the kernel to the output."""
+    kernel = weight.shape[2]
+    side = (x.shape[2] - 1) * stride + kernel
+    y = np.zeros((len(x), weight.shape[1], side, side))
+    for i, j in np.ndindex(x.shape[2:]):
+        y[:, :, i * stride : i * stride + kernel, j * stride : j * stride + kernel] += np.einsum(
+            "nc,coij->noij", x[:, :, i, j], weight
+        )
+    return y[:, :, padding : side - padding, padding : side - padding]
+
+
+def test_conv_by_hand(z: NDArray[np.float64], x: NDArray[np.float64]) -> None:
+    architecture = Conv(generator_channels=(4, 3), discriminator_channels=(2, 3), leaky_slope=0.1)
+    generator = architecture.generator(z_dim=6, image_shape=TINY_SHAPE)
+    p = numbers(generator)
+    h = np.maximum(normalised(spread(z[:, :, None, None], p["1.weight"], stride=1, padding=0), p, 2), 0)
+    h = np.maximum(normalised(spread(h, p["4.weight"], stride=2, padding=1), p, 5), 0)
+    h = spread(h, p["7.weight"], stride=2, padding=1) + p["7.bias"].reshape(-1, 1, 1)
+    assert h.shape[2:] == (20, 20)  # the next multiple of 4
+    close(generator, z, np.tanh(h[:, :, 1:19, 1:19]))
+    discriminator = architecture.discriminator(image_shape=TINY_SHAPE)
+    p = numbers(discriminator)
+    h = leaky(convolved(x, p["0.weight"], p["0.bias"]), 0.1)
+    h = leaky(convolved(h, p["2.weight"], p["2.bias"]), 0.1)
+    close(discriminator, x, (h.reshape(3, -1) @ p["5.weight"].T + p["5.bias"])[:, 0])
+
+
+def test_dropout_stands_before_each_linear_layer_of_the_papers_discriminator() -> None:
+    layers = list(Goodfellow2014().discriminator(image_shape=ImageShape()).children())
+    kept = [(layer.keep, type(after)) for layer, after in pairwise(layers) if isinstance(layer, Dropout)]
+    assert kept == [(0.8, Maxout), (0.5, Maxout), (0.5, nn.Linear)]
 
 
 def dropout(keep: float, seed: int = 0) -> Dropout:

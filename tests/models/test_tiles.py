@@ -1,6 +1,8 @@
 """Tiles, sampler, scorer: a row's bits are its own; and the pictures that become of them."""
 
 import copy
+import json
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from models.folding import fold_batchnorm
 from models.goodfellow2014 import Goodfellow2014
 from models.grids import assemble_grid, default_columns
 from models.images import ImageShape, channels_first, channels_last, from_uint8, to_uint8
-from models.latents import draw_latents
+from models.latents import MAX_LATENT, check_latents, draw_latents
 from models.mlp import MLP
 from models.sampler import Sampler
 from models.scorer import Scorer
@@ -67,12 +69,10 @@ def latents(first: int, n: int, seed: int = 7) -> NDArray[np.float32]:
 
 
 @pytest.fixture(params=[1, 2])
-def threads(request: pytest.FixtureRequest):
-    before = torch.get_num_threads()
+def threads(request: pytest.FixtureRequest) -> Iterator[int]:
     torch.set_num_threads(request.param)
     yield request.param
     assert torch.get_num_threads() == request.param  # nobody else changed it
-    torch.set_num_threads(before)
 
 
 def test_every_row_position(sampler: Sampler, scorer: Scorer, threads: int) -> None:
@@ -97,8 +97,45 @@ def test_every_n(sampler: Sampler, scorer: Scorer, threads: int) -> None:
 
 def test_every_first(sampler: Sampler) -> None:
     images = sampler(latents(0, 40))
-    for first in range(0, 40, 3):
-        assert (sampler(latents(first, 1)) == images[first : first + 1]).all(), first
+    for first in range(40):
+        for n in sorted({1, min(TILE_ROWS + 1, 40 - first), 40 - first}):
+            assert (sampler(latents(first, n)) == images[first : first + n]).all(), (first, n)
+
+
+def test_any_neighbours(sampler: Sampler, scorer: Scorer) -> None:
+    rng = np.random.default_rng(3)
+    images = sampler(latents(0, 40))
+    logits = scorer(images)
+    for _ in range(20):
+        chosen = rng.choice(40, rng.integers(1, 41), replace=True)
+        assert (sampler(latents(0, 40)[chosen]) == images[chosen]).all()
+        assert (scorer(images[chosen]) == logits[chosen]).all()
+
+
+@pytest.mark.parametrize("extreme", [0.0, MAX_LATENT, -MAX_LATENT])
+def test_extreme_neighbours(sampler: Sampler, extreme: float) -> None:
+    rows = np.full((TILE_ROWS, Z_DIM), extreme, dtype=np.float32)
+    rows[5] = latents(0, 1)[0]
+    assert (sampler(rows)[5] == sampler(latents(0, 1))[0]).all()
+
+
+def test_a_posted_back_latent_gives_the_same_picture(sampler: Sampler) -> None:
+    posted = check_latents(json.loads(json.dumps(latents(30, 5).tolist())), z_dim=Z_DIM)
+    assert (sampler(posted) == sampler(latents(0, 40))[30:35]).all()
+
+
+@pytest.mark.parametrize("n", [1, TILE_ROWS - 1, TILE_ROWS, TILE_ROWS + 1, 3 * TILE_ROWS + 2])
+def test_a_network_only_ever_sees_whole_tiles_on_one_thread(n: int) -> None:
+    seen = []
+
+    def network(rows: torch.Tensor) -> torch.Tensor:
+        seen.append((tuple(rows.shape), torch.get_num_threads(), torch.is_inference_mode_enabled()))
+        return rows[:, 0] * 2
+
+    torch.set_num_threads(2)
+    rows = torch.arange(n * 3, dtype=torch.float32).view(n, 3)
+    assert run_in_tiles(network, rows).tolist() == [6.0 * k for k in range(n)]
+    assert seen == [((TILE_ROWS, 3), 1, True)] * -(-n // TILE_ROWS)
 
 
 def test_threads_do_not_matter(sampler: Sampler, scorer: Scorer) -> None:
@@ -139,6 +176,52 @@ def test_folding_leaves_no_batchnorm_and_its_input_alone(networks: tuple[nn.Modu
     assert not [layer for layer in folded.modules() if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d)]
     for name, value in networks[0].state_dict().items():
         assert torch.equal(value, before[name])
+
+
+def test_the_given_networks_stay_as_they_are_and_their_later_changes_outside() -> None:
+    generator, discriminator = pair(ARCHITECTURES[1])
+    for network in (generator, discriminator):
+        network.train()  # Dropout without its generator would refuse to run
+    sampler = Sampler(generator, z_dim=Z_DIM, image_shape=SHAPE)
+    scorer = Scorer(discriminator, image_shape=SHAPE)
+    images = sampler(latents(0, 3))
+    logits = scorer(images)
+    for network in (generator, discriminator):
+        assert network.training
+        assert all(parameter.requires_grad for parameter in network.parameters())
+        with torch.no_grad():
+            for parameter in network.parameters():
+                parameter.fill_(1)
+    assert (sampler(latents(0, 3)) == images).all()
+    assert (scorer(images) == logits).all()
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES, ids=lambda architecture: architecture.name)
+def test_colour_comes_out_as_the_eager_networks_have_it(architecture: Architecture) -> None:
+    shape = ImageShape(channels=3, height=17, width=17)
+    generator = architecture.generator(z_dim=6, image_shape=shape).eval()
+    discriminator = architecture.discriminator(image_shape=shape).eval()
+    z = draw_latents(0, 0, 3, z_dim=6, prior="uniform")
+    images = Sampler(generator, z_dim=6, image_shape=shape)(z)
+    assert images.shape == (3, 17, 17, 3)
+    assert images.dtype == np.uint8
+    logits = Scorer(discriminator, image_shape=shape)(images)
+    assert logits.shape == (3,)
+    assert logits.dtype == np.float32
+    with torch.no_grad():
+        eager = generator(torch.from_numpy(z)).double().permute(0, 2, 3, 1)
+        wanted = discriminator(torch.from_numpy(images / 127.5 - 1).float().permute(0, 3, 1, 2))
+    assert np.abs(images - (eager.numpy() + 1) * 127.5).max() <= 0.5 + 1e-2
+    np.testing.assert_allclose(logits, wanted.numpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_images_of_any_memory_layout(scorer: Scorer) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (6, 28, 28), dtype=np.uint8)
+    wanted = scorer(images)
+    frozen = images.copy()
+    frozen.flags.writeable = False
+    for other in (frozen, np.asfortranarray(images), images[:, ::-1].copy()[:, ::-1]):
+        assert (scorer(other) == wanted).all()
 
 
 def test_one_thread_gives_back_what_it_took() -> None:
