@@ -15,6 +15,7 @@ ModelFolderError              a model folder that cannot be used; its kinds:
 ├── TensorShapeError              a tensor of another shape than the architecture's
 ├── TensorDtypeError              a tensor of another dtype than float32 and float16
 ├── TensorNotFiniteError          a tensor that holds NaN or infinity
+├── TensorRangeError              a running variance below 0
 ├── HistoryError                  history.json is not a history
 └── TimelineError                 a picture of the timeline that is not one
 """
@@ -78,6 +79,10 @@ class TensorDtypeError(ModelFolderError):
 
 class TensorNotFiniteError(ModelFolderError):
     """A tensor holds NaN or infinity."""
+
+
+class TensorRangeError(ModelFolderError):
+    """A running variance is negative: its square root, and every picture with it, would be NaN."""
 
 
 class HistoryError(ModelFolderError):

@@ -33,12 +33,20 @@ def replace_folder(new: Path, path: Path) -> None:
     """Move the finished folder `new` to `path`, in place of the folder that may be there.
 
     A crash between the two renames leaves the old folder beside the new one as `.NAME.old.tmp`.
+
+    Raises:
+        OSError: a folder cannot be renamed; the old one stays in its place.
     """
     old = path.with_name(f".{path.name}.old{TEMPORARY_SUFFIX}")
     shutil.rmtree(old, ignore_errors=True)
     if path.exists():
         path.rename(old)
-    new.rename(path)
+    try:
+        new.rename(path)
+    except OSError:
+        if old.exists():
+            old.rename(path)
+        raise
     sync_folder(path.parent)
     shutil.rmtree(old, ignore_errors=True)
 

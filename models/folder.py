@@ -36,6 +36,7 @@ from models.errors import (
     TensorDtypeError,
     TensorNamesError,
     TensorNotFiniteError,
+    TensorRangeError,
     TensorShapeError,
     TimelineError,
 )
@@ -265,6 +266,10 @@ def _checked(name: str, tensor: torch.Tensor, wanted: torch.Tensor) -> torch.Ten
         raise TensorShapeError(f"tensor {name} has the shape {list(tensor.shape)}; it must be {list(wanted.shape)}")
     if not torch.isfinite(tensor).all():
         raise TensorNotFiniteError(f"tensor {name} holds NaN or infinity; the training that made it went wrong")
+    if name.endswith(".running_var") and (tensor < 0).any():
+        raise TensorRangeError(
+            f"tensor {name} holds {tensor.min():g}; a variance cannot be negative: the file is damaged"
+        )
     return tensor.to(torch.float32, copy=True)
 
 

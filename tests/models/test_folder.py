@@ -1,13 +1,16 @@
 """The model folder: what is written is read, and every way in which it can be bad has its own error."""
 
+import contextlib
 import errno
 import json
 import os
 import pickle
+import shutil
 import struct
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +22,7 @@ from safetensors.torch import save_file
 from models import errors, folder
 from models.folder import load_model, sort_metadata, write_model
 from models.metadata import parse_metadata
-from tests.tiny import make_tiny_model_folder
+from tests.tiny import make_tiny_model_folder, tiny_png
 
 
 @pytest.fixture
@@ -142,6 +145,71 @@ def link_timeline_out(path: Path) -> None:
     (path / "timeline" / "00009.png").symlink_to(path.parent / "secret.png")
 
 
+def link_history_out(path: Path) -> None:
+    (path / "history.json").rename(path.parent / "outside.json")
+    (path / "history.json").symlink_to("../outside.json")
+
+
+def link_whole_timeline_out(path: Path) -> None:
+    (path / "timeline").rename(path.parent / "pictures")
+    (path / "timeline").symlink_to(path.parent / "pictures")
+
+
+def links_to_itself(name: str) -> Callable[[Path], None]:
+    def damage(path: Path) -> None:
+        (path / name).unlink()
+        (path / name).symlink_to(path / name)
+
+    return damage
+
+
+def is_a_folder(name: str) -> Callable[[Path], None]:
+    def damage(path: Path) -> None:
+        (path / name).unlink()
+        (path / name).mkdir()
+
+    return damage
+
+
+def is_a_pipe(name: str) -> Callable[[Path], None]:
+    """Reading it would wait for ever."""
+
+    def damage(path: Path) -> None:
+        (path / name).unlink()
+        os.mkfifo(path / name)
+
+    return damage
+
+
+def append(name: str, data: bytes) -> Callable[[Path], None]:
+    return lambda path: write(name, (path / name).read_bytes() + data)(path)
+
+
+def tensor_entry(field: str, value: object, **more: object) -> Callable[[Path], None]:
+    """Change what the header says of a tensor."""
+    changed = {field: value} | more
+    return lambda path: with_header(path / "model.safetensors", lambda header: header[WEIGHT].update(changed))
+
+
+def metadata_is(value: object) -> Callable[[Path], None]:
+    return lambda path: with_header(path / "model.safetensors", lambda header: header.update(__metadata__=value))
+
+
+def half_infinity(path: Path) -> None:
+    tensor(lambda tensors: tensors.update({WEIGHT: torch.full((12, 8), 1e6).half()}))(path)
+
+
+def epoch_record(field: str, json_value: str) -> Callable[[Path], None]:
+    """Change a field of the history's first record."""
+
+    def damage(path: Path) -> None:
+        history = json.loads((path / "history.json").read_text())
+        history["epochs"][0][field] = "HERE"
+        (path / "history.json").write_text(json.dumps(history).replace('"HERE"', json_value))
+
+    return damage
+
+
 def spoil(name: str, value: float) -> Callable[[Path], None]:
     return tensor(lambda tensors: tensors[name].view(-1)[3:4].fill_(value))
 
@@ -190,9 +258,72 @@ DAMAGES: list[tuple[Callable[[Path], object], type[errors.ModelFolderError], str
     (tensor(lambda t: t.update({WEIGHT: t[WEIGHT].int()})), errors.TensorDtypeError, "torch.int32"),
     (spoil(WEIGHT, float("nan")), errors.TensorNotFiniteError, "generator.0.weight holds NaN"),
     (spoil("discriminator.1.weight", float("inf")), errors.TensorNotFiniteError, "discriminator.1.weight"),
+    (half_infinity, errors.TensorNotFiniteError, "generator.0.weight holds NaN or infinity"),
+    (spoil("generator.1.running_var", -1e-3), errors.TensorRangeError, "holds -0.001; a variance cannot be negative"),
+    (links_to_itself("model.safetensors"), errors.ModelFileMissingError, "model.safetensors is missing"),
+    (is_a_folder("model.safetensors"), errors.ModelFileMissingError, "model.safetensors is missing"),
+    (is_a_pipe("history.json"), errors.ModelFileMissingError, "history.json is missing"),
+    (link_history_out, errors.ModelPathError, "leads out of its folder"),
+    (link_whole_timeline_out, errors.ModelPathError, "not a file inside its folder"),
+    (links_to_itself("timeline/00001.png"), errors.ModelPathError, "not a file inside its folder"),
+    (is_a_folder("timeline/00001.png"), errors.ModelPathError, "not a file inside its folder"),
+    (is_a_pipe("timeline/00001.png"), errors.ModelPathError, "not a file inside its folder"),
+    (write("timeline/00003.png", b""), errors.TimelineError, "00003.png is not a PNG"),
+    (write("timeline/00003.png", b"\x89PNG\r\n\x1a"), errors.TimelineError, "00003.png is not a PNG"),
+    (write("timeline/-1.png", b"\x89PNG\r\n\x1a\n"), errors.TimelineError, "must be its epoch"),
+    (write("timeline/\u0661.png", b"\x89PNG\r\n\x1a\n"), errors.TimelineError, "must be its epoch"),
+    (write(f"timeline/{'1' * 10}.png", b"\x89PNG\r\n\x1a\n"), errors.TimelineError, "must be its epoch"),
+    (append("model.safetensors", b"\0"), errors.ModelUnreadableError, "not a safetensors file, or truncated"),
+    (tensor_entry("shape", [2**63, 2]), errors.ModelUnreadableError, "not a safetensors file"),
+    (tensor_entry("shape", [96, -1]), errors.ModelUnreadableError, "not a safetensors file"),
+    (tensor_entry("data_offsets", [2**60, 2**60 + 384]), errors.ModelUnreadableError, "not a safetensors file"),
+    (tensor_entry("data_offsets", [1, 385]), errors.ModelUnreadableError, "not a safetensors file"),
+    (tensor_entry("dtype", "X9"), errors.ModelUnreadableError, "not a safetensors file"),
+    (tensor_entry("dtype", "F6_E2M3", shape=[12, 8, 2, 2, 4, 1, 1]), errors.ModelUnreadableError, "safetensors"),
+    (tensor_entry("dtype", "F4", shape=[12, 8, 8]), errors.TensorDtypeError, "float4"),
+    (tensor_entry("dtype", "C64", shape=[48]), errors.TensorDtypeError, "torch.complex64"),
+    (tensor_entry("dtype", "BF16", shape=[192]), errors.TensorDtypeError, "torch.bfloat16"),
+    (tensor_entry("dtype", "F16", shape=[192]), errors.TensorShapeError, "[192]; it must be [12, 8]"),
+    (tensor_entry("shape", [8, 12]), errors.TensorShapeError, "[8, 12]; it must be [12, 8]"),
+    (metadata_is({}), errors.ModelMetadataError, "holds no metadata"),
+    (metadata_is([1]), errors.ModelUnreadableError, "not a safetensors file"),
+    (metadata_is({"z_dim": 8}), errors.ModelUnreadableError, "not a safetensors file"),
+    (metadata_entry("format_version", "1.0"), errors.FormatVersionError, "'1.0'"),
+    (metadata_entry("format_version", "\u0661"), errors.FormatVersionError, "reads 1 to 1"),
+    (metadata_entry("format_version", "-1"), errors.FormatVersionError, "'-1'"),
+    (metadata_entry("z_dim", "9" * 5000), errors.ModelMetadataError, "z_dim is not JSON"),
+    (metadata_entry("z_dim", "4097"), errors.ModelMetadataError, "z_dim: Input should be less than or equal to 4096"),
+    (metadata_entry("z_dim", "null"), errors.ModelMetadataError, "z_dim: Input should be a valid integer"),
+    (metadata_entry("z_dim", "8.5"), errors.ModelMetadataError, "z_dim: Input should be a valid integer"),
+    (metadata_entry("architecture", "[" * 10**6), errors.ModelMetadataError, "architecture is not JSON"),
+    (metadata_entry("architecture", '{"a":' * 900 + "1" + "}" * 900), errors.ModelMetadataError, "architecture"),
+    (metadata_entry("architecture", '{"name":{}}'), errors.ModelMetadataError, "architecture"),
+    (metadata_entry("architecture", '{"name":"mlp","depth":3}'), errors.ModelMetadataError, "depth: Extra inputs"),
+    (metadata_entry("architecture", '{"name":"mlp","leaky_slope":1}'), errors.ModelMetadataError, "leaky_slope"),
+    (metadata_entry("evaluation", '{"value":' + "9" * 400 + "}"), errors.ModelMetadataError, "evaluation.value"),
+    (metadata_entry("evaluation", "null"), errors.ModelMetadataError, "evaluation: Input should be a valid dict"),
+    (
+        metadata_entry("calibration", '{"real":[0,1]}'),
+        errors.ModelMetadataError,
+        "calibration.generated: Field required",
+    ),
+    (metadata_entry("dataset", "x" * 201), errors.ModelMetadataError, "dataset: String should have at most 200"),
+    (metadata_entry("images_seen", "-1"), errors.ModelMetadataError, "images_seen"),
     (write("history.json", b"{"), errors.HistoryError, "not a history"),
     (write("history.json", b'{"epochs":[{"epoch":1}]}'), errors.HistoryError, "epochs.0.images"),
     (write("history.json", b"[" * 100_000), errors.HistoryError, "not a history"),
+    (write("history.json", b""), errors.HistoryError, "not a history: the file: Invalid JSON"),
+    (write("history.json", b"\xff\xfe{}"), errors.HistoryError, "not a history: the file: Invalid JSON"),
+    (write("history.json", b"null"), errors.HistoryError, "not a history: the file: Input should be an object"),
+    (write("history.json", b'{"epochs":[],"more":1}'), errors.HistoryError, "more: Extra inputs"),
+    (epoch_record("loss_d", "NaN"), errors.HistoryError, "epochs.0.loss_d: Input should be a finite number"),
+    (epoch_record("seconds", "1e999"), errors.HistoryError, "epochs.0.seconds: Input should be a finite number"),
+    (
+        epoch_record("metrics", '{"fid":-Infinity}'),
+        errors.HistoryError,
+        "epochs.0.metrics.fid: Input should be a finite",
+    ),
+    (epoch_record("epoch", "0"), errors.HistoryError, "epochs.0.epoch: Input should be greater than or equal to 1"),
     (write("timeline/00003.png", b"GIF89a"), errors.TimelineError, "00003.png is not a PNG"),
     (write("timeline/last.png", b"\x89PNG\r\n\x1a\n"), errors.TimelineError, "must be its epoch"),
 ]
@@ -269,45 +400,173 @@ def test_truncated_anywhere(good: Path) -> None:
 
 def test_flipped_bits_never_get_past_the_checks_as_another_error(good: Path) -> None:
     data = (good / "model.safetensors").read_bytes()
+    start = len(data) - len(header_of(data)[1])
     rng = np.random.default_rng(0)
-    refused = 0
-    for place in rng.integers(0, min(len(data), 6000), 400):  # most of them in the header
+    refused = {"header": 0, "tensors": 0}
+    places = [("header", place) for place in rng.integers(0, start, 300)]
+    places += [("tensors", place) for place in rng.integers(start, len(data), 100)]
+    for part, place in places:
         flipped = bytearray(data)
         flipped[place] ^= 1 << rng.integers(8)
         (good / "model.safetensors").write_bytes(flipped)
         try:
-            load_model(good)
+            model = load_model(good)
         except errors.ModelFolderError:
-            refused += 1
-    assert refused > 100
+            refused[part] += 1
+        else:
+            state = (*model.generator.state_dict().values(), *model.discriminator.state_dict().values())
+            assert all(torch.isfinite(tensor).all() for tensor in state)
+    assert refused["header"] > 150
+    assert refused["tensors"] < 10  # a weight a little different is a weight
 
 
-def test_a_full_disk_leaves_the_model_that_was_there(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = {path.name: path.read_bytes() for path in good.rglob("*") if path.is_file()}
-    model = load_model(good)
+@pytest.mark.parametrize("name", ["history.json", "timeline/00001.png"])
+def test_damaged_texts_and_pictures_give_no_other_error(good: Path, name: str) -> None:
+    data = (good / name).read_bytes()
+    rng = np.random.default_rng(1)
+    for place in rng.integers(0, len(data), 60):
+        flipped = bytearray(data)
+        flipped[place] ^= 1 << rng.integers(8)
+        for damaged in (bytes(flipped), data[:place]):
+            (good / name).write_bytes(damaged)
+            with contextlib.suppress(errors.HistoryError, errors.TimelineError):
+                load_model(good)
 
-    def full(_descriptor: int) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space left"):
-        write_model(
-            good,
-            metadata=model.metadata,
-            generator=model.generator,
-            discriminator=model.discriminator,
-            history=model.history,
-            timeline={},
-            card="new",
-        )
-    assert {path.name: path.read_bytes() for path in good.rglob("*") if path.is_file()} == before
+def test_a_link_within_the_folder_is_no_harm(good: Path) -> None:
+    (good / "model.safetensors").rename(good / "weights")
+    (good / "model.safetensors").symlink_to("weights")
+    load_model(good)
+
+
+def test_a_timeline_may_be_absent(good: Path) -> None:
+    shutil.rmtree(good / "timeline")
+    assert load_model(good).timeline == ()
+
+
+def test_the_timelines_length_at_its_limit_and_one_past(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folder, "MAX_TIMELINE_PICTURES", 3)
+    load_model(good)
+    monkeypatch.setattr(folder, "MAX_TIMELINE_PICTURES", 2)
+    with pytest.raises(errors.TimelineError, match="more than 2 pictures"):
+        load_model(good)
+
+
+def test_the_headers_length_at_its_limit_and_one_past(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (length,) = struct.unpack_from("<Q", (good / "model.safetensors").read_bytes())
+    monkeypatch.setattr(folder, "MAX_HEADER_BYTES", length)
+    load_model(good)
+    monkeypatch.setattr(folder, "MAX_HEADER_BYTES", length - 1)
+    with pytest.raises(errors.ModelUnreadableError, match=f"claims a header of {length:,} bytes"):
+        load_model(good)
+
+
+def rewrite(path: Path) -> None:
+    """Write a model folder anew, with another card."""
+    model = load_model(path)
+    write_model(
+        path,
+        metadata=model.metadata,
+        generator=model.generator,
+        discriminator=model.discriminator,
+        history=model.history,
+        timeline={0: tiny_png(7)},
+        card="new",
+    )
+
+
+def snapshot(path: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(path)): file.read_bytes() for file in path.rglob("*") if file.is_file()}
+
+
+def test_what_is_written_takes_the_place_of_what_was_there(good: Path) -> None:
+    rewrite(good)
+    assert load_model(good).card == "new"
+    assert [path.name for path in (good / "timeline").iterdir()] == ["00000.png"]
     assert [path.name for path in good.parent.iterdir()] == ["tiny"]
 
 
-def test_importing_models_does_no_work() -> None:
-    code = (
-        "import sys; "
-        "import models.folder, models.sampler, models.scorer, models.latents, models.architectures; "
-        "assert not [name for name in sys.modules if name.split('.')[0] in ('app', 'training', 'PIL', 'fastapi')]"
+# mkdir: the folder and its timeline; fsync: four files, the folder of each, and the new folder; open: likewise;
+# replace: four files; rename: the old folder away, the new one to its place. The tenth sync follows the renames.
+@pytest.mark.parametrize(
+    ("owner", "call", "nth"),
+    [
+        *((Path, "mkdir", nth) for nth in (1, 2)),
+        *((os, "fsync", nth) for nth in range(1, 10)),
+        *((os, "open", nth) for nth in (1, 5)),
+        *((Path, "open", nth) for nth in (1, 2, 3, 4)),
+        *((Path, "replace", nth) for nth in (1, 2, 3, 4)),
+        *((Path, "rename", nth) for nth in (1, 2)),
+    ],
+)
+def test_a_disk_that_fails_at_any_call_keeps_the_model_that_was_there(
+    good: Path, monkeypatch: pytest.MonkeyPatch, owner: object, call: str, nth: int
+) -> None:
+    before = snapshot(good)
+    model = load_model(good)  # before the disk begins to fail
+    monkeypatch.setattr(f"{__name__}.load_model", lambda _path: model)
+    real, calls = getattr(owner, call), count(1)
+
+    def failing(*arguments: Any, **named: Any) -> Any:
+        if next(calls) == nth:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(*arguments, **named)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(owner, call, failing)
+        with pytest.raises(OSError, match="No space left"):
+            rewrite(good)
+    assert next(calls) > nth
+    assert snapshot(good) == before
+    assert [path.name for path in good.parent.iterdir()] == ["tiny"]
+
+
+@pytest.mark.parametrize("crashed", ["tiny.old", "tiny"])
+def test_what_a_crash_left_behind_is_cleared_away(good: Path, crashed: str) -> None:
+    left = good.with_name(f".{crashed}.tmp")
+    (left / "timeline").mkdir(parents=True)
+    (left / "timeline" / "00099.png").write_bytes(b"x")
+    rewrite(good)
+    assert [path.name for path in good.parent.iterdir()] == ["tiny"]
+    assert [entry.epoch for entry in load_model(good).timeline] == [0]
+
+
+IMPORT_SCRIPT = """
+import sys, threading
+import numpy, pydantic, safetensors.torch, torch  # what they read is theirs
+events = []
+theirs = ("site-packages", ".egg-info", "__path_hook__", "/lib/python")
+def hook(event, arguments):
+    if event == "open" and not str(arguments[0]).endswith((".py", ".pyc", ".so")):
+        events.append(str(arguments[0]))
+    if event.startswith(("subprocess.", "os.fork", "os.exec", "os.mkdir", "socket.", "shutil.")):
+        events.append(event)
+def no_call(*_):
+    events.append("torch was set up")
+sys.addaudithook(hook)
+threads, state = torch.get_num_threads(), torch.get_rng_state()
+torch.set_num_threads = torch.cuda.is_available = torch.manual_seed = torch.set_default_device = no_call
+import importlib, pkgutil, models
+for module in pkgutil.iter_modules(models.__path__):
+    importlib.import_module(f"models.{module.name}")
+assert not [name for name in events if not any(part in name for part in theirs)], events
+assert torch.get_num_threads() == threads and torch.equal(torch.get_rng_state(), state)
+assert threading.active_count() == 1
+rooms = ("app", "training", "fastapi", "PIL", "matplotlib")
+assert not [name for name in sys.modules if name.split(".")[0] in rooms]
+print(len([name for name in sys.modules if name.startswith("models.")]))
+"""
+
+
+def test_importing_models_does_no_work(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORT_SCRIPT],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(Path(folder.__file__).parent.parent)},
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) == len(list(Path(folder.__file__).parent.glob("[a-z]*.py")))
+    assert not list(tmp_path.iterdir())
