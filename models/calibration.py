@@ -4,6 +4,7 @@ The logit itself has no scale that two models share. Its percentile has: 30 amon
 100 held-out real images for less real than this one.
 """
 
+from itertools import pairwise
 from typing import Annotated
 
 import numpy as np
@@ -27,7 +28,7 @@ class Calibration(BaseModel):
     @model_validator(mode="after")
     def _are_sorted(self) -> "Calibration":
         for name in ("real", "generated"):
-            if (np.diff(getattr(self, name)) < 0).any():
+            if any(low > high for low, high in pairwise(getattr(self, name))):
                 raise ValueError(f"the quantiles of {name} images must not decrease")
         return self
 

@@ -1,0 +1,108 @@
+"""Metadata as strings: what goes in comes out, whatever it looks like."""
+
+from typing import Any
+
+import pytest
+
+from models.architectures import Architecture
+from models.calibration import Calibration
+from models.conv import Conv
+from models.errors import ModelMetadataError
+from models.goodfellow2014 import Goodfellow2014
+from models.images import ImageShape
+from models.latents import SEED_LIMIT
+from models.metadata import Metadata, parse_metadata
+from models.mlp import MLP
+
+
+def metadata(**changes: Any) -> Metadata:
+    fields: dict[str, Any] = {
+        "architecture": MLP(),
+        "z_dim": 100,
+        "prior": "normal",
+        "image_shape": ImageShape(),
+        "dataset": "MNIST",
+        "recipe": "mlp",
+        "seed": 0,
+        "epochs": 3,
+        "images_seen": 180_000,
+        "git_commit": "0" * 40,
+        "calibration": Calibration(real=(-1, 2), generated=(-3, 0)),
+        "evaluation": {"frechet": 31.0},
+        "licence": "MIT",
+    }
+    return Metadata(**fields | changes)
+
+
+@pytest.mark.parametrize("architecture", [MLP(), Goodfellow2014(), Conv(), MLP(leaky_slope=0.1, generator_widths=(7,))])
+@pytest.mark.parametrize("prior", ["normal", "uniform"])
+def test_what_goes_in_comes_out(architecture: Architecture, prior: str) -> None:
+    before = metadata(
+        architecture=architecture,
+        prior=prior,
+        image_shape=ImageShape(channels=3, height=64, width=64),
+        seed=SEED_LIMIT - 1,
+        calibration=Calibration(real=(-1e308, 5e-324, 0.1 + 0.2, 1e308), generated=(1 / 3, 2 / 3)),
+        evaluation={"ä ö\n": 1 / 3, "": -0.0},
+    )
+    strings = before.to_strings()
+    assert all(type(text) is str for text in strings.values())
+    assert parse_metadata(strings) == before
+
+
+@pytest.mark.parametrize(
+    "text", ["", "7", "null", "true", '"quoted"', "[1, 2]", '{"a": 1}', "1e5", "é 数 🙂\n\t\\", "x" * 200]
+)
+@pytest.mark.parametrize("field", ["dataset", "recipe", "licence"])
+def test_texts_stay_texts_whatever_they_look_like(field: str, text: str) -> None:
+    strings = metadata(**{field: text}).to_strings()
+    assert strings[field] == text
+    assert getattr(parse_metadata(strings), field) == text
+
+
+def test_a_commit_that_looks_like_a_number() -> None:
+    assert parse_metadata(metadata(git_commit="123e45").to_strings()).git_commit == "123e45"
+
+
+@pytest.mark.parametrize(
+    ("field", "inside", "outside"),
+    [
+        ("z_dim", 1, 0),
+        ("z_dim", 4096, 4097),
+        ("seed", 0, -1),
+        ("seed", SEED_LIMIT - 1, SEED_LIMIT),
+        ("epochs", 0, -1),
+        ("images_seen", 0, -1),
+        ("dataset", "x" * 200, "x" * 201),
+        ("recipe", "x" * 200, "x" * 201),
+        ("licence", "x" * 200, "x" * 201),
+        ("git_commit", "x" * 64, "x" * 65),
+    ],
+)
+def test_limits_and_one_past(field: str, inside: object, outside: object) -> None:
+    strings = metadata().to_strings()
+    assert getattr(parse_metadata(strings | {field: str(inside)}), field) == inside
+    with pytest.raises(ModelMetadataError, match=f"metadata of model.safetensors: {field}: "):
+        parse_metadata(strings | {field: str(outside)})
+
+
+def test_all_mistakes_are_told_at_once() -> None:
+    strings = metadata().to_strings() | {"z_dim": "0", "prior": "cauchy", "more": "1"}
+    del strings["licence"]
+    with pytest.raises(ModelMetadataError) as raised:
+        parse_metadata(strings)
+    for mistake in (
+        "z_dim: Input should be greater",
+        "prior: Input should be",
+        "more: Extra",
+        "licence: Field required",
+    ):
+        assert mistake in str(raised.value)
+
+
+@pytest.mark.parametrize("strings", [None, {}])
+def test_no_metadata(strings: dict[str, str] | None) -> None:
+    with pytest.raises(
+        ModelMetadataError, match="holds no metadata; export the model with `python -m training export`"
+    ):
+        parse_metadata(strings)
