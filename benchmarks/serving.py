@@ -85,7 +85,7 @@ def main() -> None:
                 footprints[service.name] = [service.name, f"{seconds:.1f}", f"{resident_mb(process.pid):.0f}"]
     print(f"{describe_machine()}; server and wrk on a core each, {options.rounds} rounds of {options.seconds:g} s")
     for kind in kinds:
-        print(f"\n{kind}")
+        print(f"\n{kind}\n")
         print(_table(services, figures, kind, options.connections))
     print()
     print(table(["service", "start to ready, s", "resident, MB"], list(footprints.values())))

@@ -42,7 +42,7 @@ def main() -> None:
         ]
         for name in names
     ]
-    print(f"{describe_machine()}; {options.threads} threads, {options.rounds} rounds of {options.seconds:g} s")
+    print(f"{describe_machine()}; {options.threads} threads, {options.rounds} rounds of {options.seconds:g} s\n")
     print(table(["recipe", "images/s", "lowest – highest", "× the write-up's", "× in memory"], rows))
 
 

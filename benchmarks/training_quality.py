@@ -32,7 +32,7 @@ def main() -> None:
     real = dataset.images[40_000:50_000][: options.samples]
     best = judge(real, dataset)
     print(f"{describe_machine()}; {options.threads} threads")
-    print(f"to a Parzen log-likelihood of {options.target:g} nats; {len(real):,} real training images: {best:.1f}")
+    print(f"to a Parzen log-likelihood of {options.target:g} nats; {len(real):,} real training images: {best:.1f}\n")
     print(table(["recipe", "seconds to it", "images to it", "last figure", "trained for, s"], rows))
 
 
