@@ -45,7 +45,7 @@ def draw_curves(records: Sequence[EpochRecord], *, title: str) -> bytes:
     values.set_xlabel("epoch")
 
     for axes in (losses, outputs, values):
-        axes.legend(loc="upper right", frameon=False)
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False)  # above, clear of the curves
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.25)
     buffer = io.BytesIO()
