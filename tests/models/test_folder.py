@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import hashlib
 import json
 import os
 import pickle
@@ -437,6 +438,30 @@ def test_a_link_within_the_folder_is_no_harm(good: Path) -> None:
     (good / "model.safetensors").rename(good / "weights")
     (good / "model.safetensors").symlink_to("weights")
     load_model(good)
+
+
+def test_the_hash_is_that_of_the_file(good: Path) -> None:
+    model = load_model(good)
+    assert model.sha256 == hashlib.sha256((good / "model.safetensors").read_bytes()).hexdigest()
+    assert model.hash12 == model.sha256[:12]
+
+
+def test_tensors_are_aligned_as_the_format_asks(good: Path) -> None:
+    (length,) = struct.unpack_from("<Q", (good / "model.safetensors").read_bytes())
+    assert length % 8 == 0
+
+
+def test_a_card_is_text_whatever_its_bytes(good: Path) -> None:
+    (good / "CARD.md").write_bytes(b"caf\xe9 \xc3\xa9")
+    assert load_model(good).card == "caf\ufffd é"
+
+
+def test_the_timeline_is_in_the_order_of_its_epochs(good: Path) -> None:
+    for name in ("9.png", "0010.png", "100000.png"):
+        (good / "timeline" / name).write_bytes(tiny_png(1))
+    timeline = load_model(good).timeline
+    assert [entry.epoch for entry in timeline] == [0, 1, 2, 9, 10, 100_000]
+    assert [entry.path.name for entry in timeline][3:] == ["9.png", "0010.png", "100000.png"]
 
 
 def test_a_timeline_may_be_absent(good: Path) -> None:

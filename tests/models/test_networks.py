@@ -208,6 +208,22 @@ def test_conv_by_hand(z: NDArray[np.float64], x: NDArray[np.float64]) -> None:
     close(discriminator, x, (h.reshape(3, -1) @ p["5.weight"].T + p["5.bias"])[:, 0])
 
 
+def test_the_papers_sigmoid_is_not_rounded_to_bfloat16() -> None:
+    """Its value at 8 is 1 in bfloat16: no gradient would reach G from a pixel nearly white."""
+    generator = Goodfellow2014(generator_widths=(4,)).generator(z_dim=2, image_shape=ImageShape())
+    output = [layer for layer in generator.modules() if isinstance(layer, nn.Linear)][-1]
+    with torch.no_grad():
+        output.weight.zero_()
+        output.bias.fill_(8)
+    with torch.autocast("cpu", torch.bfloat16):
+        images = generator(torch.ones(1, 2))
+    assert images.dtype == torch.float32
+    torch.testing.assert_close(images, torch.full_like(images, 2 / (1 + np.exp(-8)) - 1))
+    images.sum().backward()
+    assert output.bias.grad is not None
+    assert (output.bias.grad > 0).all()
+
+
 def test_dropout_stands_before_each_linear_layer_of_the_papers_discriminator() -> None:
     layers = list(Goodfellow2014().discriminator(image_shape=ImageShape()).children())
     kept = [(layer.keep, type(after)) for layer, after in pairwise(layers) if isinstance(layer, Dropout)]
