@@ -3,6 +3,7 @@
 import errno
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -51,9 +52,16 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         fsync(descriptor)
 
     monkeypatch.setattr(os, "fsync", synced)
-    for name in ("replace", "rename"):
-        real = getattr(Path, name)
-        monkeypatch.setattr(Path, name, lambda path, to, real=real: (done.append("rename"), real(path, to))[1])
+
+    def counted(real: Callable[[Path, Path], Path]) -> Callable[[Path, Path], Path]:
+        def renamed(path: Path, to: Path) -> Path:
+            done.append("rename")
+            return real(path, to)
+
+        return renamed
+
+    monkeypatch.setattr(Path, "replace", counted(Path.replace))
+    monkeypatch.setattr(Path, "rename", counted(Path.rename))
     return done
 
 
