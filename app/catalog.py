@@ -13,6 +13,8 @@ from models.folder import LoadedModel, load_model
 from models.sampler import Sampler
 from models.scorer import Scorer
 
+MAX_REASON_CHARACTERS = 500
+
 _log = logging.getLogger(__name__)
 
 
@@ -99,5 +101,5 @@ def _unknown(parameter: str, detail: str, value: object) -> Problem:
 
 
 def _without_path(text: str, folder: Path) -> str:
-    """No path of this machine in what a client sees."""
-    return text.replace(f"{folder}/", "")
+    """No path of this machine in what a client sees, and no more than a few lines of what a hostile file says."""
+    return text.replace(f"{folder}/", "")[:MAX_REASON_CHARACTERS]

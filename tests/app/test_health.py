@@ -1,5 +1,7 @@
 """Health, readiness, metrics; and the models that are not there."""
 
+import json
+import struct
 import threading
 from pathlib import Path
 
@@ -116,3 +118,17 @@ def test_overload_is_told_with_a_time_to_return(tmp_path: Path) -> None:
 )
 def test_unknown_model(client: httpx.Client, path: str) -> None:
     assert_problem(client.get(path), 404, parameter="name")
+
+
+def test_a_reason_has_a_length(tmp_path: Path) -> None:
+    """A folder made to fill the answers with what it says."""
+    weights = make_tiny_model_folder(tmp_path / "models" / "talkative") / "model.safetensors"
+    data = weights.read_bytes()
+    (length,) = struct.unpack_from("<Q", data)
+    header = json.loads(data[8 : 8 + length])
+    header["__metadata__"]["x" * 100_000] = "1"
+    text = json.dumps(header).encode()
+    weights.write_bytes(struct.pack("<Q", len(text)) + text + data[8 + length :])
+    with running(tmp_path, models_dir=tmp_path / "models") as service:
+        reason = service.client.get("/readyz").json()["broken"]["talkative"]
+        assert 0 < len(reason) <= 500
