@@ -75,17 +75,14 @@ def _recipe(name: str, threads: int) -> Contestant:
         device="cpu",
         threads=threads,
     )
-    game = Game(
-        config.recipe, shape=dataset.shape, pixel_means=dataset.pixel_means(), seed=0, device=torch.device("cpu")
-    )
+    game = Game.of(config, pixel_means=dataset.pixel_means(), device=torch.device("cpu"))
 
     def steps() -> Iterator[int]:
         progress = Progress()
-        total = config.recipe.epochs * config.steps_per_epoch
         while True:
             for batches in epoch_batches(config, progress.epoch, start=0):
-                game.set_rates(step=progress.step, steps=total, epoch=progress.epoch)
-                play_step(game, dataset.images, batches, progress)
+                game.set_rates(step=progress.step, steps=config.total_steps, epoch=progress.epoch)
+                play_step(game, dataset, batches, progress)
                 yield len(batches[0])
             progress.epoch += 1
 

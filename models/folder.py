@@ -43,6 +43,7 @@ from models.errors import (
 from models.files import TEMPORARY_SUFFIX, replace_folder, sync_folder, write_atomically
 from models.history import History
 from models.metadata import Metadata, parse_metadata
+from models.networks import build_networks
 
 WEIGHTS_FILE = "model.safetensors"
 HISTORY_FILE = "history.json"
@@ -227,12 +228,14 @@ def _parse_weights(path: Path) -> tuple[Metadata, nn.Module, nn.Module]:
             metadata = parse_metadata(file.metadata())
             # Built without memory or random numbers; the checked tensors take the parameters' places.
             with torch.device("meta"):
-                networks = {
-                    "generator": metadata.architecture.generator(
-                        z_dim=metadata.z_dim, image_shape=metadata.image_shape
-                    ),
-                    "discriminator": metadata.architecture.discriminator(image_shape=metadata.image_shape),
-                }
+                generator, discriminator = build_networks(
+                    metadata.architecture,
+                    z_dim=metadata.z_dim,
+                    image_shape=metadata.image_shape,
+                    classes=metadata.classes,
+                    packing=metadata.packing,
+                )
+            networks = {"generator": generator, "discriminator": discriminator}
             wanted = {
                 f"{side}.{name}": tensor
                 for side, network in networks.items()

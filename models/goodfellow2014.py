@@ -1,8 +1,8 @@
 """The 2014 paper's pair for MNIST: a rectifier G with a sigmoid output, a maxout D with dropout.
 
 Source: Goodfellow et al., "Generative adversarial nets", NIPS 2014, section 5, with the sizes and initial weights of
-the authors' published settings for MNIST. Maxout: Goodfellow et al., "Maxout networks", ICML 2013. Both networks work
-on pixels in [0, 1]; the change to and from this project's [−1, 1] is their first and last layer.
+the authors' published settings for MNIST. Both networks work on pixels in [0, 1]; the change to and from this
+project's [−1, 1] is their first and last layer.
 """
 
 from itertools import pairwise
@@ -12,7 +12,9 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
+from models.conditional import generator_head, with_logits
 from models.images import ImageShape
+from models.layers import Dropout, Float32, Maxout
 from models.widths import Width
 
 _MARGINAL_MARGIN = 1e-7  # theirs; a pixel that is always black would want a bias of −∞
@@ -30,22 +32,22 @@ class Goodfellow2014(BaseModel):
     input_keep_probability: float = Field(default=0.8, gt=0, le=1)
     hidden_keep_probability: float = Field(default=0.5, gt=0, le=1)
 
-    def generator(self, *, z_dim: int, image_shape: ImageShape) -> nn.Module:
+    def generator(self, *, z_dim: int, image_shape: ImageShape, classes: int = 0) -> nn.Module:
         """G: [N, z_dim] float32 → [N, C, H, W] in [−1, 1]."""
-        layers: list[nn.Module] = []
+        layers = generator_head(classes)
         for fan_in, width in pairwise((z_dim, *self.generator_widths)):
             layers += [nn.Linear(fan_in, width), nn.ReLU()]
         layers += [nn.Linear(self.generator_widths[-1], image_shape.pixels), Float32(), nn.Sigmoid(), Affine(2, -1)]
         return nn.Sequential(*layers, nn.Unflatten(1, image_shape.chw))
 
-    def discriminator(self, *, image_shape: ImageShape) -> nn.Module:
+    def discriminator(self, *, image_shape: ImageShape, classes: int = 0) -> nn.Module:
         """D: [N, C, H, W] float32 in [−1, 1] → logits [N]. Dropout acts in training mode only."""
         layers: list[nn.Module] = [nn.Flatten(), Affine(0.5, 0.5)]
         keep = self.input_keep_probability
         for fan_in, units in pairwise((image_shape.pixels, *self.maxout_units)):
             layers += [Dropout(keep), Maxout(fan_in, units, self.maxout_pieces)]
             keep = self.hidden_keep_probability
-        return nn.Sequential(*layers, Dropout(keep), nn.Linear(self.maxout_units[-1], 1), nn.Flatten(0))
+        return with_logits([*layers, Dropout(keep)], self.maxout_units[-1], classes=classes)
 
     @torch.no_grad()
     def initialise(
@@ -81,45 +83,3 @@ class Affine(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x * self.scale + self.shift
-
-
-class Float32(nn.Module):
-    """x as float32: where products are rounded to bfloat16, a sigmoid near 1 would be 1, and its gradient 0."""
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x.float()
-
-
-class Maxout(nn.Module):
-    """Each unit is the largest of `pieces` linear functions of the input: [N, fan_in] → [N, units]."""
-
-    def __init__(self, fan_in: int, units: int, pieces: int) -> None:
-        super().__init__()
-        self.linear = nn.Linear(fan_in, units * pieces)
-        self.pieces = pieces
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        # max, not amax: where pieces tie, one of them takes the gradient.
-        pieces: torch.Tensor = self.linear(x).unflatten(1, (-1, self.pieces))
-        return pieces.max(dim=2).values
-
-
-class Dropout(nn.Module):
-    """Inverted dropout whose masks come from a generator that is handed in, never from global state.
-
-    In training mode each value is kept with probability `keep` and then divided by it. `rng` must be set before the
-    first forward pass in training mode.
-    """
-
-    def __init__(self, keep: float) -> None:
-        super().__init__()
-        self.keep = keep
-        self.rng: torch.Generator | None = None
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if not self.training:
-            return x
-        if self.rng is None:
-            raise RuntimeError("Dropout.rng must be set to a torch.Generator before training")
-        mask = torch.rand(x.shape, generator=self.rng, device=x.device) < self.keep
-        return x * mask / self.keep

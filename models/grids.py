@@ -39,3 +39,17 @@ def assemble_grid(
     grid = np.zeros((joined.shape[0] + padding, joined.shape[1] + padding, *channels), dtype=np.uint8)
     grid[: joined.shape[0], : joined.shape[1]] = joined
     return grid if scale == 1 else grid.repeat(scale, axis=0).repeat(scale, axis=1)
+
+
+def split_grid(grid: NDArray[np.uint8], side: int, *, padding: int) -> NDArray[np.uint8]:
+    """The images of a grid, [n, side, side] or [n, side, side, 3] uint8: the inverse of `assemble_grid` at scale 1.
+
+    Raises:
+        ValueError: the grid's size is not that of whole images with such a padding.
+    """
+    cell = side + padding
+    rows, columns = ((length - padding) // cell for length in grid.shape[:2])
+    if (rows * cell + padding, columns * cell + padding) != grid.shape[:2]:
+        raise ValueError(f"{list(grid.shape)} is no grid of images of {side} pixels a side, {padding} apart")
+    cells = grid[padding:, padding:].reshape(rows, cell, columns, cell, *grid.shape[2:]).swapaxes(1, 2)
+    return np.ascontiguousarray(cells.reshape(rows * columns, cell, cell, *grid.shape[2:])[:, :side, :side])

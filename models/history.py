@@ -1,4 +1,6 @@
-"""How a model was trained: one record an epoch."""
+"""How a model was trained: one record an epoch, and what went wrong."""
+
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
@@ -19,9 +21,21 @@ class EpochRecord(BaseModel):
     metrics: dict[str, FiniteFloat] = Field(default_factory=dict, description="Further figures, by name")
 
 
+class TrainingEvent(BaseModel):
+    """Something that went wrong in a training run, and what was done about it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epoch: int = Field(ge=0, description="The epoch in which it was noticed")
+    kind: Literal["collapse", "discriminator-won", "not-finite"]
+    detail: str = Field(max_length=1000, description="What was seen")
+    action: str = Field(max_length=1000, description="What was done")
+
+
 class History(BaseModel):
     """The epochs of a training run, in order."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     epochs: tuple[EpochRecord, ...] = Field(default=(), max_length=100_000)
+    events: tuple[TrainingEvent, ...] = Field(default=(), max_length=10_000)

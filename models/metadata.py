@@ -7,10 +7,11 @@ import json
 from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
 
 from models.architectures import Architecture
 from models.calibration import Calibration
+from models.conditional import MAX_CLASSES
 from models.errors import FormatVersionError, ModelMetadataError
 from models.images import ImageShape
 from models.latents import SEED_LIMIT, Prior
@@ -29,6 +30,8 @@ class Metadata(BaseModel):
     z_dim: int = Field(ge=1, le=4096, description="Coordinates of a latent")
     prior: Prior = Field(description="Distribution of a latent's coordinates")
     image_shape: ImageShape
+    classes: int = Field(default=0, ge=0, le=MAX_CLASSES, description="Classes that can be asked for; 0: unconditional")
+    packing: int = Field(default=1, ge=1, le=8, description="Images that D judged at once in training")
     dataset: str = Field(max_length=200, description="What the model was trained on")
     recipe: str = Field(max_length=200, description="Name of the training recipe")
     seed: int = Field(ge=0, lt=SEED_LIMIT, description="Seed of the training run")
@@ -38,6 +41,14 @@ class Metadata(BaseModel):
     calibration: Calibration = Field(description="Quantiles of D's logits on held-out real and on generated images")
     evaluation: dict[str, FiniteFloat] = Field(default_factory=dict, description="Figures of the exported networks")
     licence: str = Field(max_length=200, description="Licence of the weights")
+
+    @model_validator(mode="after")
+    def _has_ballots(self) -> "Metadata":
+        if self.classes and not 2 <= self.classes < self.z_dim:
+            raise ValueError(f"{self.classes} classes do not fit into latents of {self.z_dim} coordinates")
+        if self.classes and self.packing > 1:
+            raise ValueError("a D of packs has no classes")
+        return self
 
     def to_strings(self) -> dict[str, str]:
         """One string a field, as safetensors wants them: the inverse of `parse_metadata`."""

@@ -11,7 +11,9 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
+from models.conditional import generator_head, with_logits
 from models.images import ImageShape
+from models.layers import Float32, GroupDeviation, dropout
 from models.widths import Width
 
 
@@ -24,21 +26,35 @@ class MLP(BaseModel):
     generator_widths: tuple[Width, ...] = Field(default=(256, 512, 1024), min_length=1, max_length=8)
     discriminator_widths: tuple[Width, ...] = Field(default=(512, 256), min_length=1, max_length=8)
     leaky_slope: float = Field(default=0.2, ge=0, lt=1)
+    input_keep_probability: float = Field(
+        default=1.0, gt=0, le=1, description="Of D's dropout; 1: the write-up's, none"
+    )
+    hidden_keep_probability: float = Field(
+        default=1.0, gt=0, le=1, description="Of D's dropout; 1: the write-up's, none"
+    )
+    group_deviation: bool = Field(default=False, description="D sees how images of a group differ (minibatch-std)")
 
-    def generator(self, *, z_dim: int, image_shape: ImageShape) -> nn.Module:
+    def generator(self, *, z_dim: int, image_shape: ImageShape, classes: int = 0) -> nn.Module:
         """G: [N, z_dim] float32 → [N, C, H, W] in [−1, 1]."""
-        layers: list[nn.Module] = []
+        layers = generator_head(classes)
         for fan_in, width in pairwise((z_dim, *self.generator_widths)):
             layers += [nn.Linear(fan_in, width), nn.BatchNorm1d(width), nn.LeakyReLU(self.leaky_slope)]
-        layers += [nn.Linear(self.generator_widths[-1], image_shape.pixels), nn.Tanh()]
+        layers += [nn.Linear(self.generator_widths[-1], image_shape.pixels), Float32(), nn.Tanh()]
         return nn.Sequential(*layers, nn.Unflatten(1, image_shape.chw))
 
-    def discriminator(self, *, image_shape: ImageShape) -> nn.Module:
+    def discriminator(self, *, image_shape: ImageShape, classes: int = 0) -> nn.Module:
         """D: [N, C, H, W] float32 in [−1, 1] → logits [N]."""
         layers: list[nn.Module] = [nn.Flatten()]
+        keep = self.input_keep_probability
         for fan_in, width in pairwise((image_shape.pixels, *self.discriminator_widths)):
-            layers += [nn.Linear(fan_in, width), nn.LeakyReLU(self.leaky_slope)]
-        return nn.Sequential(*layers, nn.Linear(self.discriminator_widths[-1], 1), nn.Flatten(0))
+            layers += [*dropout(keep), nn.Linear(fan_in, width), nn.LeakyReLU(self.leaky_slope)]
+            keep = self.hidden_keep_probability
+        layers += dropout(keep)
+        width = self.discriminator_widths[-1]
+        if self.group_deviation:
+            layers.append(GroupDeviation())
+            width += 1
+        return with_logits(layers, width, classes=classes)
 
     def initialise(
         self,

@@ -6,6 +6,7 @@ import shlex
 import torch
 
 from models.metadata import Metadata
+from models.networks import build_networks
 from training.checkpoint import Progress
 from training.config import RunConfig
 from training.evaluate import SAMPLE_SEED
@@ -64,8 +65,9 @@ A Parzen log-likelihood says little: smooth samples score above real images. It 
 def write_card(name: str, config: RunConfig, progress: Progress, metadata: Metadata, *, dtype: torch.dtype) -> str:
     """The card as Markdown."""
     architecture, shape = metadata.architecture, metadata.image_shape
-    generator = architecture.generator(z_dim=metadata.z_dim, image_shape=shape)
-    discriminator = architecture.discriminator(image_shape=shape)
+    generator, discriminator = build_networks(
+        architecture, z_dim=metadata.z_dim, image_shape=shape, classes=metadata.classes, packing=metadata.packing
+    )
     return _TEMPLATE.format(
         name=name,
         description=config.recipe.description,

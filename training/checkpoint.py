@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from models.files import write_atomically
-from models.history import EpochRecord
+from models.history import EpochRecord, TrainingEvent
 from training.errors import NotFiniteError, RunError
 from training.game import DiscriminatorStep, Game
 
@@ -31,6 +31,7 @@ class EpochSums(BaseModel):
     loss_g: float = 0.0
     d_real: float = 0.0
     d_fake: float = 0.0
+    value: float = 0.0
 
     def add_discriminator_step(self, seen: DiscriminatorStep) -> None:
         """Count what one D step saw."""
@@ -38,6 +39,7 @@ class EpochSums(BaseModel):
         self.loss_d += seen.loss
         self.d_real += seen.d_real
         self.d_fake += seen.d_fake
+        self.value += seen.value
 
     def add_generator_step(self, loss: float) -> None:
         """Count one G step."""
@@ -58,6 +60,8 @@ class Progress(BaseModel):
     finished: bool = False
     sums: EpochSums = Field(default_factory=EpochSums)
     records: list[EpochRecord] = Field(default_factory=list, description="The epochs that are done")
+    events: list[TrainingEvent] = Field(default_factory=list, description="What went wrong")
+    rollbacks: int = Field(default=0, ge=0, description="Falls back to the best state")
 
 
 def save_checkpoint(path: Path, game: Game, progress: Progress) -> None:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from models import bundled_models_dir
@@ -15,6 +16,7 @@ from models.errors import DeviceError, LatentError, ModelFolderError
 from models.files import write_atomically
 from models.folder import LoadedModel, load_model
 from models.grids import assemble_grid
+from models.images import channels_first
 from models.latents import SEED_LIMIT, draw_latents
 from models.sampler import Sampler
 from models.scorer import Scorer
@@ -65,6 +67,7 @@ def fit(options: argparse.Namespace) -> None:
         minutes=options.minutes,
         device=options.device,
         threads=options.threads,
+        on_collapse=options.on_collapse,
     )
     folder = RunFolder(options.out or Path("runs") / name)
     if options.dry_run:
@@ -110,7 +113,7 @@ def evaluate_model(options: argparse.Namespace) -> None:
         raise RunError(
             f"{model.name} makes {model.metadata.image_shape}, the images of {dataset.name} are {dataset.shape}"
         )
-    figures, _ = evaluate(_sampler(model), _scorer(model), dataset, prior=model.metadata.prior)
+    figures = evaluate(_sampler(model), _scorer(model), dataset, prior=model.metadata.prior).figures
     if options.json:
         print(json.dumps({"model": model.reference, "dataset": dataset.name, **figures}, indent=2))
     else:
@@ -131,6 +134,20 @@ def sample(options: argparse.Namespace) -> None:
     picture = assemble_grid(_sampler(model)(latents), padding=2)
     write_atomically(options.output, encode_png(picture))
     print(f"wrote images {options.first} to {options.first + options.n - 1} of seed {options.seed} to {options.output}")
+
+
+def classifier(options: argparse.Namespace) -> None:
+    """Train the judge's digit classifier on MNIST."""
+    from training import classifier as judge  # noqa: PLC0415
+    from training.data.mnist import read_mnist, read_mnist_labels  # noqa: PLC0415
+
+    torch.set_num_threads(options.threads or torch.get_num_threads())
+    (train, test), labels = map(channels_first, read_mnist()), read_mnist_labels()
+    train_labels, test_labels = (torch.from_numpy(of_set.astype(np.int64)) for of_set in labels)
+    network = judge.train_classifier(train, train_labels, epochs=options.epochs, seed=options.seed, say=print)
+    test_accuracy = judge.accuracy(network, test, test_labels)
+    judge.write_classifier(options.to, network, test_accuracy=test_accuracy, seed=options.seed, epochs=options.epochs)
+    print(f"accuracy on the test images: {test_accuracy:.2%}; wrote {options.to}")
 
 
 def _run_data(config: RunConfig) -> Dataset:
@@ -197,6 +214,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="KEY=VALUE",
         help="change settings of the recipe",
     )
+    command.add_argument(
+        "--on-collapse",
+        choices=["warn", "rollback"],
+        default="warn",
+        help="when G collapses, D wins or a loss is NaN: say so, or go back to the best state with another order of "
+        "the data and half the learning rates (default: warn)",
+    )
     command.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="default: auto")
     command.add_argument("--threads", type=_at_least_1, help="threads of PyTorch's operators (default: one a core)")
     command.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
@@ -226,6 +250,15 @@ def _parser() -> argparse.ArgumentParser:
         "--to", metavar="DIR", type=Path, required=True, help="the model folder; its name is the model's"
     )
     command.add_argument("--half", action="store_true", help="weights as float16: half the bytes")
+
+    command = commands.add_parser(
+        "classifier", help="train the judge", description="Train the digit classifier whose features judge samples."
+    )
+    command.set_defaults(command=classifier)
+    command.add_argument("--epochs", type=_at_least_1, default=20, help="passes over MNIST (default: 20)")
+    command.add_argument("--seed", type=_seed, default=0, help="default: 0")
+    command.add_argument("--threads", type=_at_least_1, help="threads of PyTorch's operators (default: one a core)")
+    command.add_argument("--to", metavar="FILE", type=Path, required=True, help="the safetensors file to write")
     return parser
 
 

@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 
+from models.conditional import MAX_CLASSES
 from models.device import DeviceName, resolve_device
 from models.images import ImageShape
 from models.latents import SEED_LIMIT
@@ -29,12 +30,19 @@ class RunConfig(BaseModel):
     train_images: int
     held_out_images: int
     image_shape: ImageShape
+    classes: int = Field(default=0, ge=0, description="Of a conditional game; 0: unconditional")
     seed: int = Field(ge=0, lt=SEED_LIMIT)
     minutes: float | None = Field(description="Stop after so many minutes of training; None: after the recipe's epochs")
+    on_collapse: Literal["warn", "rollback"] = Field(default="warn", description="What an alarm leads to")
     device: Literal["cpu", "cuda"]
     threads: int = Field(ge=1, description="Threads of PyTorch's operators: a part of the bits")
     torch_version: str
     git_commit: str
+
+    @property
+    def total_steps(self) -> int:
+        """G's steps in the whole run, if its minutes allow."""
+        return self.recipe.epochs * self.steps_per_epoch
 
     @property
     def steps_per_epoch(self) -> int:
@@ -53,6 +61,7 @@ def resolve_config(
     minutes: float | None,
     device: DeviceName,
     threads: int | None,
+    on_collapse: Literal["warn", "rollback"] = "warn",
 ) -> RunConfig:
     """Settle what the recipe leaves to the machine.
 
@@ -65,6 +74,13 @@ def resolve_config(
             f"batch_size is {recipe.batch_size}, but {dataset.name} has {len(dataset.images)} training images: "
             f"`--set batch_size={min(recipe.batch_size, len(dataset.images) // 2)}`"
         )
+    if on_collapse == "rollback" and not recipe.metrics_every_epochs:
+        raise RecipeError(
+            "to fall back to the best state, the state must be measured: `--set metrics_every_epochs=1` with "
+            "`--on-collapse rollback`"
+        )
+    if recipe.conditional:
+        _check_classes(recipe, dataset)
     resolved_device = resolve_device(device)
     if recipe.precision == "auto":
         recipe = recipe.model_copy(
@@ -80,13 +96,28 @@ def resolve_config(
         train_images=len(dataset.images),
         held_out_images=len(dataset.held_out),
         image_shape=dataset.shape,
+        classes=dataset.classes if recipe.conditional else 0,
         seed=seed,
         minutes=minutes,
+        on_collapse=on_collapse,
         device="cuda" if resolved_device.type == "cuda" else "cpu",
         threads=threads or torch.get_num_threads(),
         torch_version=torch.__version__,
         git_commit=_git_commit(),
     )
+
+
+def _check_classes(recipe: Recipe, dataset: Dataset) -> None:
+    if dataset.labels is None:
+        raise RecipeError(
+            f"a conditional game needs labels, and {dataset.name} has none: put the images into a folder for each "
+            "class, `labels` beside them in the .npz, or play `--set conditional=false`"
+        )
+    if not 2 <= dataset.classes <= MAX_CLASSES or dataset.classes >= recipe.z_dim:
+        raise RecipeError(
+            f"{dataset.name} has {dataset.classes} classes; 2 to {MAX_CLASSES} can be asked for, and fewer than the "
+            f"{recipe.z_dim} coordinates of a latent"
+        )
 
 
 def _is_bfloat16_quick(device: torch.device) -> bool:

@@ -1,14 +1,17 @@
 """An exponential moving average of G's weights: what is exported and drawn."""
 
 import copy
+from typing import Generic, TypeVar
 
 import torch
 from torch import nn
 
+Network = TypeVar("Network", bound=nn.Module)
+
 RAMP_UP = 0.05  # the half-life is at most this share of the images seen, so that the start is forgotten quickly
 
 
-class EMA:
+class EMA(Generic[Network]):
     """The average of a network's weights and buffers over training.
 
     Args:
@@ -19,8 +22,8 @@ class EMA:
     ("Analyzing and improving the image quality of StyleGAN"): half-life in images, ramped up.
     """
 
-    def __init__(self, network: nn.Module, *, halflife_images: float) -> None:
-        self.network = copy.deepcopy(network).eval().requires_grad_(requires_grad=False)
+    def __init__(self, network: Network, *, halflife_images: float) -> None:
+        self.network: Network = copy.deepcopy(network).eval().requires_grad_(requires_grad=False)
         self.halflife_images = halflife_images
 
     @torch.no_grad()

@@ -1,6 +1,8 @@
 """From a run folder to a model folder."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import torch
 
@@ -16,6 +18,7 @@ from training.data.dataset import Dataset
 from training.errors import RunError
 from training.evaluate import SAMPLES, evaluate
 from training.game import Game
+from training.judge import train_judge
 from training.run_folder import RunFolder
 
 MNIST_LICENCE = "MIT (weights); MNIST: CC BY-SA 3.0, Yann LeCun and Corinna Cortes"
@@ -29,8 +32,12 @@ def export(
     *,
     samples: int = SAMPLES,
     dtype: torch.dtype = torch.float32,
+    state: Literal["best", "last"] = "best",
+    say: Callable[[str], None] = print,
 ) -> None:
-    """Write the model folder `to` from the last saved state of a run: G's average, D, and what is known of them.
+    """Write the model folder `to` from a saved state of a run: G's average, D, and what is known of them.
+
+    Where the recipe says so, D first becomes a judge (`training.judge`), which takes minutes.
 
     model.safetensors depends on the run's seed, data and recipe alone, not on when or how often it was interrupted.
 
@@ -41,29 +48,33 @@ def export(
         to: the model folder to write; its name becomes the model's.
         samples: how many of G's images to judge.
         dtype: of the weights in the file, float32 or float16. It is the rounded networks that are judged.
+        state: the one with the smallest Fréchet distance, where the recipe had it measured; or the last one.
+        say: told how the judge's training goes.
 
     Raises:
         RunError: nothing has been saved yet.
         ModelNameError: the folder's name cannot be a model's.
         OSError: the disk is full or cannot be written.
     """
-    if not folder.checkpoint_file.exists():
+    saved = folder.best_file if state == "best" and folder.best_file.exists() else folder.checkpoint_file
+    if not saved.exists():
         raise RunError(f"{folder.path} has no saved state yet: `resume {folder.path}` trains it")
     torch.set_num_threads(config.threads)
     recipe = config.recipe
-    game = Game(
-        recipe,
-        shape=config.image_shape,
-        pixel_means=dataset.pixel_means(),
-        seed=config.seed,
-        device=torch.device("cpu"),
-    )
-    progress = load_checkpoint(folder.checkpoint_file, game)
-    for network in (game.average.network, game.discriminator):
-        network.to(dtype).float()
-    figures, calibration = evaluate(
-        Sampler(game.average.network, z_dim=recipe.z_dim, image_shape=config.image_shape),
-        Scorer(game.discriminator, image_shape=config.image_shape),
+    game = Game.of(config, pixel_means=dataset.pixel_means(), device=torch.device("cpu"))
+    progress = load_checkpoint(saved, game)
+    generator = game.average.network
+    generator.to(dtype).float()
+    discriminator = game.plain_discriminator()
+    if recipe.judge_steps:
+        timeline = folder.timeline()
+        discriminator = train_judge(
+            discriminator, generator, dataset, recipe, timeline=timeline, seed=config.seed, say=say
+        )
+    discriminator.to(dtype).float()
+    evaluation = evaluate(
+        Sampler(generator, z_dim=recipe.z_dim, image_shape=config.image_shape),
+        Scorer(discriminator, image_shape=config.image_shape),
         dataset,
         prior=recipe.prior,
         samples=samples,
@@ -73,22 +84,24 @@ def export(
         z_dim=recipe.z_dim,
         prior=recipe.prior,
         image_shape=config.image_shape,
+        classes=config.classes,
+        packing=recipe.packing,
         dataset=config.dataset,
         recipe=config.recipe_name,
         seed=config.seed,
         epochs=len(progress.records),
         images_seen=progress.images,
         git_commit=config.git_commit,
-        calibration=calibration,
-        evaluation=figures,
+        calibration=evaluation.calibration,
+        evaluation=evaluation.figures,
         licence=MNIST_LICENCE if config.data == "mnist" else "as the training images'",
     )
     write_model(
         to,
         metadata=metadata,
-        generator=game.average.network,
-        discriminator=game.discriminator,
-        history=History(epochs=tuple(progress.records)),
+        generator=generator,
+        discriminator=discriminator,
+        history=History(epochs=tuple(progress.records), events=tuple(progress.events)),
         timeline=folder.timeline(),
         card=write_card(to.name, config, progress, metadata, dtype=dtype),
         dtype=dtype,

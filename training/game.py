@@ -1,27 +1,44 @@
 """The minimax game: algorithm 1 of Goodfellow et al. 2014, one batch at a time."""
 
+import copy
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import nn
+from torch.nn.utils import parametrize
+from torch.nn.utils.parametrizations import spectral_norm
 
-from models.goodfellow2014 import Dropout
+from models.conditional import ConditionalDiscriminator, labels_of
 from models.images import ImageShape
-from models.latents import Prior
+from models.latents import SEED_LIMIT, Prior
+from models.layers import Dropout
+from models.networks import build_networks
+from training.augmentation import augment
+from training.config import RunConfig
 from training.ema import EMA
 from training.errors import NotFiniteError
-from training.losses import GENERATOR_LOSSES, discriminator_loss
+from training.losses import LOSSES, value
+from training.penalties import interpolated, squared_gradient_norms
 from training.recipe import SGD, Adam, Optimiser, Recipe
+
+
+class RealBatch(NamedTuple):
+    """Real images [N, C, H, W] float32 in [−1, 1]; their labels [N] int64, or None in an unconditional game."""
+
+    images: torch.Tensor
+    labels: torch.Tensor | None = None
 
 
 @dataclass(frozen=True)
 class DiscriminatorStep:
-    """What one D step saw, means over its batch, from before the step."""
+    """What one D step saw, means over its batch, from before the step; the loss is without its penalties."""
 
     loss: float
     d_real: float
     d_fake: float
+    value: float
 
     @classmethod
     def of(cls, real_logits: torch.Tensor, fake_logits: torch.Tensor, loss: torch.Tensor) -> "DiscriminatorStep":
@@ -32,7 +49,8 @@ class DiscriminatorStep:
         """
         with torch.no_grad():
             d_real, d_fake = torch.sigmoid(real_logits).mean(), torch.sigmoid(fake_logits).mean()
-        return cls(_finite("D's loss", loss), float(d_real), float(d_fake))
+            game_value = value(real_logits, fake_logits)
+        return cls(_finite("D's loss", loss), float(d_real), float(d_fake), float(game_value))
 
 
 class Game:
@@ -41,21 +59,34 @@ class Game:
     Args:
         recipe: all settings; `precision` must be resolved, not "auto".
         shape: shape of the images.
+        classes: of a conditional game; 0 for an unconditional one.
         pixel_means: [C, H, W] in [0, 1], the data's mean image.
         seed: of the initial weights, the latents and the dropout masks.
         device: where to play.
     """
 
     def __init__(
-        self, recipe: Recipe, *, shape: ImageShape, pixel_means: torch.Tensor, seed: int, device: torch.device
+        self,
+        recipe: Recipe,
+        *,
+        shape: ImageShape,
+        pixel_means: torch.Tensor,
+        seed: int,
+        device: torch.device,
+        classes: int = 0,
     ) -> None:
         self.recipe = recipe
         self.device = device
-        self.generator = recipe.architecture.generator(z_dim=recipe.z_dim, image_shape=shape)
-        self.discriminator = recipe.architecture.discriminator(image_shape=shape)
+        self.classes = classes
+        self.seed = seed
+        self.generator, self.discriminator = build_networks(
+            recipe.architecture, z_dim=recipe.z_dim, image_shape=shape, classes=classes, packing=recipe.packing
+        )
         # On the CPU, whatever the device: the same seed starts from the same weights everywhere.
         weights_rng = torch.Generator().manual_seed(seed)
         recipe.architecture.initialise(self.generator, self.discriminator, rng=weights_rng, pixel_means=pixel_means)
+        if recipe.spectral_norm:
+            _normalise_spectrally(self.discriminator, seed)
         self.generator.to(device).train()
         self.discriminator.to(device).train()
         self.average = EMA(self.generator, halflife_images=recipe.ema_halflife_images)
@@ -68,79 +99,154 @@ class Game:
         self.generator_optimiser = _optimiser(recipe.generator_optimiser, self.generator, device)
         self.discriminator_optimiser = _optimiser(recipe.discriminator_optimiser, self.discriminator, device)
 
-    def set_rates(self, *, step: int, steps: int, epoch: int) -> None:
-        """Set learning rates and momentum for G's step `step` (from 0) of `steps`, in epoch `epoch` (from 1)."""
+    @classmethod
+    def of(cls, config: RunConfig, *, pixel_means: torch.Tensor, device: torch.device) -> "Game":
+        """The game of a run, at its start."""
+        return cls(
+            config.recipe,
+            shape=config.image_shape,
+            classes=config.classes,
+            pixel_means=pixel_means,
+            seed=config.seed,
+            device=device,
+        )
+
+    def set_rates(self, *, step: int, steps: int, epoch: int, factor: float = 1.0) -> None:
+        """Set learning rates and momentum for G's step `step` (from 0) of `steps`, in epoch `epoch` (from 1).
+
+        `factor` lowers the rates of both players after a fall back to an earlier state.
+        """
         for settings, optimiser in (
             (self.recipe.generator_optimiser, self.generator_optimiser),
             (self.recipe.discriminator_optimiser, self.discriminator_optimiser),
         ):
             for group in optimiser.param_groups:
-                group["lr"] = settings.learning_rate_at(step, steps=steps)
+                group["lr"] = settings.learning_rate_at(step, steps=steps) * factor
                 if isinstance(settings, SGD):
                     group["momentum"] = settings.momentum_at(epoch)
 
-    def discriminator_step(self, real: torch.Tensor) -> DiscriminatorStep:
-        """One ascent of V(G, D) in D's weights; G's weights are left as they are.
+    def discriminator_step(self, real: RealBatch, *, step: int = 0) -> DiscriminatorStep:
+        """One step of D's loss in D's weights; G's weights are left as they are.
 
         Args:
-            real: [N, C, H, W] float32 in [−1, 1].
+            real: the batch; as many fakes are drawn.
+            step: G's steps so far: which D steps carry penalties follows from it.
 
         Raises:
             NotFiniteError: the loss is NaN or infinite.
         """
-        n = len(real)
-        with self._autocast():
-            with torch.no_grad():
-                fake = self.generator(self.draw_latents(n))
-            # Real and fake in one pass: there is no batch normalisation in D through which they could see each other.
-            logits = self.discriminator(torch.cat([real, fake.to(real.dtype)])).float()
-        real_logits, fake_logits = logits[:n], logits[n:]
-        loss = discriminator_loss(real_logits, fake_logits)
-        seen = DiscriminatorStep.of(real_logits, fake_logits, loss)
+        with torch.no_grad(), self._autocast():
+            fake, fake_labels = self._draw_fakes(len(real.images))
+        seen, loss, _ = self._play_discriminator(real, fake, fake_labels, step)
         _descend(loss, self.discriminator, self.discriminator_optimiser)
         return seen
 
-    def generator_step(self, n: int) -> float:
-        """One step of G against the current D, on n fresh latents; D's weights are left as they are. Returns G's loss.
+    def generator_step(self, real: RealBatch) -> float:
+        """One step of G against the current D, on fresh latents; D's weights are left as they are. Returns G's loss.
+
+        Args:
+            real: as many images are drawn; a relativistic loss compares with them, the others do not look at them.
 
         Raises:
             NotFiniteError: the loss is NaN or infinite.
         """
+        n = len(real.images)
         with self._autocast():
-            logits = self.discriminator(self.generator(self.draw_latents(n))).float()
-            loss = GENERATOR_LOSSES[self.recipe.loss](logits)
+            fake, labels = self._draw_fakes(n)
+            if self.recipe.loss == "relativistic":
+                real_logits, fake_logits = self._both_logits(real, fake, labels)
+            else:
+                fake_logits = self._logits(fake, labels)
+                real_logits = fake_logits  # not looked at
+        loss = LOSSES[self.recipe.loss].generator(real_logits, fake_logits)
         number = _finite("G's loss", loss)
         _descend(loss, self.generator, self.generator_optimiser)
         return number
 
-    def simultaneous_step(self, real: torch.Tensor) -> tuple[DiscriminatorStep, float]:
+    def simultaneous_step(self, real: RealBatch, *, step: int = 0) -> tuple[DiscriminatorStep, float]:
         """One step of D and one of G from the same samples, both through D as it was before: the paper's code.
 
         Algorithm 1 steps D first and then G on fresh latents; the authors' published code takes both gradients at
-        once, through the same dropout masks. Returns what D's step saw, and G's loss.
-
-        Args:
-            real: [N, C, H, W] float32 in [−1, 1].
+        once, through the same dropout masks. Returns what D's step saw, and G's loss. Arguments: `discriminator_step`.
 
         Raises:
             NotFiniteError: a loss is NaN or infinite.
         """
-        n = len(real)
         with self._autocast():
-            fake = self.generator(self.draw_latents(n))
-            logits = self.discriminator(torch.cat([real, fake.to(real.dtype)])).float()
-        real_logits, fake_logits = logits[:n], logits[n:]
-        loss_d = discriminator_loss(real_logits, fake_logits)
-        loss_g = GENERATOR_LOSSES[self.recipe.loss](fake_logits)
-        seen, number = DiscriminatorStep.of(real_logits, fake_logits, loss_d), _finite("G's loss", loss_g)
+            fake, fake_labels = self._draw_fakes(len(real.images))
+        seen, loss_d, logits = self._play_discriminator(real, fake, fake_labels, step)
+        loss_g = LOSSES[self.recipe.loss].generator(*logits)
+        number = _finite("G's loss", loss_g)
         gradients = _gradients(loss_d, self.discriminator, keep_graph=True)
         _descend(loss_g, self.generator, self.generator_optimiser)
         _step(self.discriminator, self.discriminator_optimiser, gradients)
         return seen, number
 
+    def reseed(self, rollbacks: int) -> None:
+        """Other latents and masks than the last time from here: as many streams as falls back."""
+        self.rng.manual_seed(self.seed + 1 + rollbacks * SEED_LIMIT)
+
     def draw_latents(self, n: int) -> torch.Tensor:
         """The next n latents of the game: [n, z_dim] float32 of the recipe's prior."""
         return draw(self.recipe.prior, n, self.recipe.z_dim, rng=self.rng)
+
+    def plain_discriminator(self) -> nn.Module:
+        """A copy of D as it travels: with the spectral normalisation of its weights done, not to be done."""
+        plain = copy.deepcopy(self.discriminator)
+        for layer in plain.modules():
+            if parametrize.is_parametrized(layer):
+                parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)
+        return plain
+
+    def _draw_fakes(self, n: int) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """G's images of n fresh latents, and the classes that those latents name."""
+        z = self.draw_latents(n)
+        fake = self.generator(z)
+        return fake, labels_of(z, classes=self.classes) if self.classes else None
+
+    def _play_discriminator(
+        self, real: RealBatch, fake: torch.Tensor, fake_labels: torch.Tensor | None, step: int
+    ) -> tuple[DiscriminatorStep, torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:
+        """What D saw, its loss with penalties, and its logits of real images and of fakes."""
+        recipe = self.recipe
+        with_penalty = step % recipe.penalty_interval == 0
+        n = len(real.images)
+        images = torch.cat([real.images, fake.to(real.images.dtype)])
+        if (recipe.r1_gamma or recipe.r2_gamma) and with_penalty and not images.requires_grad:
+            images.requires_grad_()
+        with self._autocast():
+            # Real and fake in one pass: nothing in D lets an image see the batch but its own pack or group.
+            logits = self._logits(images, _join(real.labels, fake_labels))
+        real_logits, fake_logits = logits.chunk(2)
+        loss = LOSSES[recipe.loss].discriminator(real_logits, fake_logits)
+        seen = DiscriminatorStep.of(real_logits, fake_logits, loss)
+        if (recipe.r1_gamma or recipe.r2_gamma) and with_penalty:
+            norms = squared_gradient_norms(logits, images)
+            penalty = recipe.r1_gamma / 2 * norms[:n].mean() + recipe.r2_gamma / 2 * norms[n:].mean()
+            loss = loss + penalty * recipe.penalty_interval
+        if recipe.gradient_penalty and with_penalty:
+            between = interpolated(real.images, fake, rng=self.rng)
+            with self._autocast():
+                between_logits = self._logits(between, real.labels)
+            excess = (squared_gradient_norms(between_logits, between) + 1e-12).sqrt() - 1
+            loss = loss + recipe.gradient_penalty * excess.square().mean() * recipe.penalty_interval
+        return seen, loss, (real_logits, fake_logits)
+
+    def _both_logits(
+        self, real: RealBatch, fake: torch.Tensor, fake_labels: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        images = torch.cat([real.images, fake.to(real.images.dtype)])
+        real_logits, fake_logits = self._logits(images, _join(real.labels, fake_labels)).chunk(2)
+        return real_logits, fake_logits
+
+    def _logits(self, images: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
+        """D's logits, float32, of images as D is shown them."""
+        if self.recipe.augmentation:
+            images = augment(images, probability=self.recipe.augmentation, rng=self.rng)
+        if labels is not None and isinstance(self.discriminator, ConditionalDiscriminator):
+            return self.discriminator.class_logits(images, labels).float()
+        logits: torch.Tensor = self.discriminator(images)
+        return logits.float()
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(
@@ -153,6 +259,19 @@ def draw(prior: Prior, n: int, z_dim: int, *, rng: torch.Generator) -> torch.Ten
     if prior == "normal":
         return torch.randn(n, z_dim, generator=rng, device=rng.device)
     return (torch.rand(n, z_dim, generator=rng, device=rng.device) * 2 - 1) * 3**0.5
+
+
+def _join(real: torch.Tensor | None, fake: torch.Tensor | None) -> torch.Tensor | None:
+    return None if real is None or fake is None else torch.cat([real, fake])
+
+
+def _normalise_spectrally(network: nn.Module, seed: int) -> None:
+    """Each layer's largest singular value becomes 1: Miyato et al. 2018 (arXiv 1802.05957)."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)  # the first guess of each singular vector comes from global state alone
+        for layer in list(network.modules()):
+            if isinstance(layer, nn.Linear | nn.Conv2d):
+                spectral_norm(layer)
 
 
 def _gradients(loss: torch.Tensor, network: nn.Module, *, keep_graph: bool = False) -> tuple[torch.Tensor, ...]:

@@ -11,14 +11,18 @@ from models.grids import assemble_grid
 from models.history import EpochRecord
 from models.latents import draw_latents
 from models.sampler import Sampler
+from training.alarms import best_record, new_alarms
 from training.checkpoint import EpochSums, Progress, load_checkpoint, save_checkpoint
 from training.config import RunConfig
 from training.curves import draw_curves
 from training.data.dataset import Dataset
 from training.errors import NotFiniteError, RunError
-from training.game import Game
+from training.game import Game, RealBatch
+from training.monitor import Monitor
 from training.pictures import encode_png
 from training.reporter import Reporter
+from training.rollback import ROLLBACK_RATE, attend, fall_back
+from training.run import Run
 from training.run_folder import RunFolder
 
 GRID_SEED = 0
@@ -29,7 +33,8 @@ def train(config: RunConfig, dataset: Dataset, folder: RunFolder, reporter: Repo
     """Play the game from where the run folder stands to the end of its recipe, or of its minutes.
 
     Raises:
-        NotFiniteError: a loss became NaN or infinite; the last saved state stays as it is.
+        NotFiniteError: a loss became NaN or infinite, and there is no state to fall back to; the last saved state stays
+            as it is.
         DeviceError: the run began on a device that is not here.
         RunError: the data are not those that the run began with, or the saved state does not fit.
         OSError: the disk is full or cannot be written; the last saved state stays as it is.
@@ -38,116 +43,144 @@ def train(config: RunConfig, dataset: Dataset, folder: RunFolder, reporter: Repo
     if dataset.fingerprint() != config.data_sha256:
         raise RunError(f"the images of {config.data!r} are not those that the run began with; it cannot be resumed")
     recipe, device = config.recipe, resolve_device(config.device)
-    images = dataset.images.to(device)
+    data = dataset.to(device)
 
     # --- Where the run stands -------------------------------------------------------------------
-    game = Game(recipe, shape=config.image_shape, pixel_means=dataset.pixel_means(), seed=config.seed, device=device)
+    game = Game.of(config, pixel_means=dataset.pixel_means(), device=device)
     if folder.checkpoint_file.exists():
         progress = load_checkpoint(folder.checkpoint_file, game)
     else:
         progress = Progress()
         folder.write_grid(0, draw_grid(game, config))
-    folder.drop_grids_after(progress.epoch - 1)
-    folder.write_stats(progress.records)
-    total_steps = recipe.epochs * config.steps_per_epoch
-    started = time.monotonic() - progress.seconds
-    saved = time.monotonic()
-    reporter.start(progress, total_steps=total_steps)
+    folder.rewrite(progress)
+    monitor = Monitor(config, dataset) if recipe.metrics_every_epochs and not progress.finished else None
+    run = Run(config, folder, reporter, game, monitor, progress)
+    reporter.start(progress, total_steps=config.total_steps)
 
     # --- The game -------------------------------------------------------------------------------
-    while not progress.finished:
-        for batches in epoch_batches(config, progress.epoch, start=progress.position):
-            game.set_rates(step=progress.step, steps=total_steps, epoch=progress.epoch)
-            play_step(game, images, batches, progress)
-            progress.seconds = time.monotonic() - started
-            reporter.step(progress)
-            if config.minutes is not None and progress.seconds >= 60 * config.minutes:
-                progress.finished = True
-                break
-            if time.monotonic() - saved >= recipe.checkpoint_interval_s:
-                save_checkpoint(folder.checkpoint_file, game, progress)
-                saved = time.monotonic()
+    while not run.progress.finished:
+        try:
+            play_epoch(run, data)
+            close_epoch(run)
+        except NotFiniteError as error:
+            fall_back(run, {"not-finite": str(error)})
 
-        # --- The end of an epoch ----------------------------------------------------------------
-        epoch = progress.epoch
-        end_epoch(progress, last=recipe.epochs)
-        folder.write_stats(progress.records)
-        if progress.finished or epoch <= recipe.grid_every_epochs or epoch % recipe.grid_every_epochs == 0:
-            folder.write_grid(epoch, draw_grid(game, config))
-            folder.write_curves(draw_curves(progress.records, title=curves_title(config)))
-        if progress.finished or time.monotonic() - saved >= recipe.checkpoint_interval_s:
-            save_checkpoint(folder.checkpoint_file, game, progress)
-            saved = time.monotonic()
-        reporter.epoch(progress.records[-1])
-
+    # --- What is left when it is over -----------------------------------------------------------
     if not folder.curves_file.exists():  # a run resumed at its end, after a kill before its last picture
-        folder.write_curves(draw_curves(progress.records, title=curves_title(config)))
-    reporter.finish(progress)
+        folder.write_curves(draw_curves(run.progress.records, title=curves_title(config)))
+    reporter.finish(run.progress)
 
 
-def epoch_batches(config: RunConfig, epoch: int, *, start: int) -> Iterator[list[torch.Tensor]]:
+def play_epoch(run: Run, data: Dataset) -> None:
+    """Play the rest of an epoch, from where the run stands in it; less, if the run's minutes are over."""
+    config, progress = run.config, run.progress
+    started = time.monotonic() - progress.seconds
+    for batches in epoch_batches(config, progress.epoch, start=progress.position, rollbacks=progress.rollbacks):
+        factor = ROLLBACK_RATE**progress.rollbacks
+        run.game.set_rates(step=progress.step, steps=config.total_steps, epoch=progress.epoch, factor=factor)
+        play_step(run.game, data, batches, progress)
+        progress.seconds = time.monotonic() - started
+        run.reporter.step(progress)
+        if config.minutes is not None and progress.seconds >= 60 * config.minutes:
+            progress.finished = True
+            return
+        run.save_if_due()
+
+
+def close_epoch(run: Run) -> None:
+    """Put an epoch on record: its figures, its picture, the best state, and the alarms it gives."""
+    recipe, folder, epoch = run.config.recipe, run.folder, run.progress.epoch
+    end_epoch(run.progress, last=recipe.epochs, metrics=measured(run))
+    records = run.progress.records
+    folder.write_stats(records)
+    if best_record(records) is records[-1]:
+        save_checkpoint(folder.best_file, run.game, run.progress)
+    if run.progress.finished or epoch <= recipe.grid_every_epochs or epoch % recipe.grid_every_epochs == 0:
+        folder.write_grid(epoch, draw_grid(run.game, run.config))
+        folder.write_curves(draw_curves(records, title=curves_title(run.config)))
+    run.reporter.epoch(records[-1])
+    if alarms := new_alarms(records, loss=recipe.loss):
+        attend(run, alarms)
+    if run.progress.finished:
+        run.save()
+    run.save_if_due()
+
+
+def epoch_batches(config: RunConfig, epoch: int, *, start: int, rollbacks: int = 0) -> Iterator[list[torch.Tensor]]:
     """The index batches of one epoch from G's step `start` on: k batches of `batch_size` images, one for each D step.
 
     Each of the k D steps between two of G's has its own minibatch, as algorithm 1 has it, from its own order of the
-    data. The orders follow from the seed and the epoch alone. The last, smaller batch is dropped.
+    data. The orders follow from the seed, the epoch and the number of falls back alone. The last, smaller batch is
+    dropped.
     """
     size = config.recipe.batch_size
+    again = [rollbacks] if rollbacks else []
     orders = [
-        torch.from_numpy(np.random.default_rng([config.seed, epoch, k]).permutation(config.train_images))
+        torch.from_numpy(np.random.default_rng([config.seed, epoch, k, *again]).permutation(config.train_images))
         for k in range(config.recipe.d_steps)
     ]
     for position in range(start, config.steps_per_epoch):
         yield [order[position * size : (position + 1) * size] for order in orders]
 
 
-def play_step(game: Game, images: torch.Tensor, batches: list[torch.Tensor], progress: Progress) -> None:
+def play_step(game: Game, data: Dataset, batches: list[torch.Tensor], progress: Progress) -> None:
     """k steps of D, one of G, and G's average moved; the sums of the epoch grow by what they saw."""
-    sums = progress.sums
+    sums, step = progress.sums, progress.step
+    *first, last = [real_batch(data, batch, conditional=game.classes > 0) for batch in batches]
     try:
+        for real in first:
+            sums.add_discriminator_step(game.discriminator_step(real, step=step))
         if game.recipe.updates == "simultaneous":
-            *first, last = batches
-            for batch in first:
-                sums.add_discriminator_step(game.discriminator_step(real_batch(images, batch)))
-            seen, loss_g = game.simultaneous_step(real_batch(images, last))
-            sums.add_discriminator_step(seen)
+            seen, loss_g = game.simultaneous_step(last, step=step)
         else:
-            for batch in batches:
-                sums.add_discriminator_step(game.discriminator_step(real_batch(images, batch)))
-            loss_g = game.generator_step(len(batches[0]))
+            seen = game.discriminator_step(last, step=step)
+            loss_g = game.generator_step(last)
+        sums.add_discriminator_step(seen)
         sums.add_generator_step(loss_g)
     except NotFiniteError as error:
         raise NotFiniteError(f"epoch {progress.epoch}, step {progress.step + 1}: {error}") from error
-    progress.images += len(batches[0])
+    progress.images += len(last.images)
     progress.step += 1
     progress.position += 1
-    game.average.update(game.generator, batch_images=len(batches[0]), images_seen=progress.images)
+    game.average.update(game.generator, batch_images=len(last.images), images_seen=progress.images)
 
 
-def real_batch(images: torch.Tensor, batch: torch.Tensor) -> torch.Tensor:
-    """Images [N, C, H, W] uint8 at the indices `batch` → [B, C, H, W] float32 in [−1, 1]: the loop's edge."""
-    return images[batch.to(images.device)].to(torch.float32).div_(127.5).sub_(1)
+def real_batch(data: Dataset, batch: torch.Tensor, *, conditional: bool) -> RealBatch:
+    """The images at the indices `batch`, uint8 → [B, C, H, W] float32 in [−1, 1]: the loop's edge."""
+    batch = batch.to(data.images.device)
+    images = data.images[batch].to(torch.float32).div_(127.5).sub_(1)
+    return RealBatch(images, data.labels[batch] if conditional and data.labels is not None else None)
 
 
-def end_epoch(progress: Progress, *, last: int) -> None:
+def end_epoch(progress: Progress, *, last: int, metrics: dict[str, float]) -> None:
     """Turn the epoch's sums into its record and begin the next, or finish after the last."""
     sums = progress.sums
-    loss_d = sums.loss_d / sums.discriminator_steps
     progress.records.append(
         EpochRecord(
             epoch=progress.epoch,
             images=progress.images,
             seconds=round(progress.seconds, 3),
-            loss_d=loss_d,
+            loss_d=sums.loss_d / sums.discriminator_steps,
             loss_g=sums.loss_g / sums.generator_steps,
             d_real=sums.d_real / sums.discriminator_steps,
             d_fake=sums.d_fake / sums.discriminator_steps,
-            value=-2 * loss_d,
+            value=sums.value / sums.discriminator_steps,
+            metrics=metrics,
         )
     )
     progress.finished = progress.finished or progress.epoch >= last
     progress.epoch += 1
     progress.position = 0
     progress.sums = EpochSums()
+
+
+def measured(run: Run) -> dict[str, float]:
+    """The figures of G's samples, in an epoch that the recipe has measured, and in the last; else none."""
+    epoch, recipe = run.progress.epoch, run.config.recipe
+    if run.monitor is None:
+        return {}
+    is_due = epoch % recipe.metrics_every_epochs == 0 or run.progress.finished or epoch == recipe.epochs
+    return run.monitor.measure(run.game) if is_due else {}
 
 
 def draw_grid(game: Game, config: RunConfig) -> bytes:

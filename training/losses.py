@@ -1,41 +1,92 @@
 """The losses of the game, on D's logits.
 
 With D(x) = σ(logit), log D(x) = −softplus(−logit) and log(1 − D(x)) = −softplus(logit): no logarithm of a rounded
-probability is ever taken. References are to Goodfellow et al. 2014 (arXiv 1406.2661).
+probability is ever taken. Every loss of D takes `real_logits` and `fake_logits`, [N] float32 each; so does every loss
+of G, because a relativistic one compares the two. Equation numbers are those of Goodfellow et al. 2014
+(arXiv 1406.2661) where no other source is named.
 """
 
 from collections.abc import Callable
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 import torch
-from torch.nn.functional import softplus
+from torch.nn.functional import relu, softplus
 
-GeneratorLoss: TypeAlias = Literal["non-saturating", "minimax"]
+LossName: TypeAlias = Literal["non-saturating", "minimax", "hinge", "least-squares", "wasserstein", "relativistic"]
+Loss: TypeAlias = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 def discriminator_loss(real_logits: torch.Tensor, fake_logits: torch.Tensor) -> torch.Tensor:
-    """What D minimises: −V(G, D)/2, the mean of its two cross-entropies. log 2 ≈ 0.693 at the optimum.
-
-    Args:
-        real_logits: [N] D's logits of real images.
-        fake_logits: [M] D's logits of G's images.
-    """
+    """What the paper's D minimises: −V(G, D)/2, the mean of its two cross-entropies. log 2 ≈ 0.693 at the optimum."""
     return (softplus(-real_logits).mean() + softplus(fake_logits).mean()) / 2
 
 
-def non_saturating_loss(fake_logits: torch.Tensor) -> torch.Tensor:
+def non_saturating_loss(real_logits: torch.Tensor, fake_logits: torch.Tensor) -> torch.Tensor:
     """−mean log D(G(z)), section 3's advice for early training: strong gradients while D wins. log 2 at the optimum."""
+    del real_logits
     return softplus(-fake_logits).mean()
 
 
-def minimax_loss(fake_logits: torch.Tensor) -> torch.Tensor:
+def minimax_loss(real_logits: torch.Tensor, fake_logits: torch.Tensor) -> torch.Tensor:
     """mean log(1 − D(G(z))), G's half of equation 1 to the letter. −log 2 at the optimum."""
+    del real_logits
     return -softplus(fake_logits).mean()
 
 
-GENERATOR_LOSSES: dict[GeneratorLoss, Callable[[torch.Tensor], torch.Tensor]] = {
-    "non-saturating": non_saturating_loss,
-    "minimax": minimax_loss,
+def hinge_discriminator_loss(real_logits: torch.Tensor, fake_logits: torch.Tensor) -> torch.Tensor:
+    """(mean max(0, 1 − real) + mean max(0, 1 + fake))/2, half of Lim and Ye's (2017, arXiv 1705.02894)."""
+    return (relu(1 - real_logits).mean() + relu(1 + fake_logits).mean()) / 2
+
+
+def least_squares_discriminator_loss(real_logits: torch.Tensor, fake_logits: torch.Tensor) -> torch.Tensor:
+    """½ mean (real − 1)² + ½ mean fake²: Mao et al. 2017 (arXiv 1611.04076), equation 9 (a = 0, b = 1)."""
+    return ((real_logits - 1).square().mean() + fake_logits.square().mean()) / 2
+
+
+def least_squares_generator_loss(real_logits: torch.Tensor, fake_logits: torch.Tensor) -> torch.Tensor:
+    """½ mean (fake − 1)²: Mao et al. 2017, equation 9 (c = 1)."""
+    del real_logits
+    return (fake_logits - 1).square().mean() / 2
+
+
+def wasserstein_discriminator_loss(real_logits: torch.Tensor, fake_logits: torch.Tensor) -> torch.Tensor:
+    """mean fake − mean real: the critic of Arjovsky et al. 2017 (arXiv 1701.07875). It wants `gradient_penalty`."""
+    return fake_logits.mean() - real_logits.mean()
+
+
+def raise_fakes_loss(real_logits: torch.Tensor, fake_logits: torch.Tensor) -> torch.Tensor:
+    """−mean fake: G's loss of the hinge and of the Wasserstein game."""
+    del real_logits
+    return -fake_logits.mean()
+
+
+def relativistic_discriminator_loss(real_logits: torch.Tensor, fake_logits: torch.Tensor) -> torch.Tensor:
+    """mean softplus(fake − real) over pairs: Jolicoeur-Martineau 2018 (arXiv 1807.00734). log 2 at the optimum.
+
+    Each real image is paired with the fake of the same row.
+    """
+    return softplus(fake_logits - real_logits).mean()
+
+
+def relativistic_generator_loss(real_logits: torch.Tensor, fake_logits: torch.Tensor) -> torch.Tensor:
+    """mean softplus(real − fake) over pairs, the same with the players exchanged. log 2 at the optimum."""
+    return softplus(real_logits - fake_logits).mean()
+
+
+class GameLosses(NamedTuple):
+    """What each player minimises."""
+
+    discriminator: Loss
+    generator: Loss
+
+
+LOSSES: dict[LossName, GameLosses] = {
+    "non-saturating": GameLosses(discriminator_loss, non_saturating_loss),
+    "minimax": GameLosses(discriminator_loss, minimax_loss),
+    "hinge": GameLosses(hinge_discriminator_loss, raise_fakes_loss),
+    "least-squares": GameLosses(least_squares_discriminator_loss, least_squares_generator_loss),
+    "wasserstein": GameLosses(wasserstein_discriminator_loss, raise_fakes_loss),
+    "relativistic": GameLosses(relativistic_discriminator_loss, relativistic_generator_loss),
 }
 
 

@@ -2,14 +2,16 @@
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from models.architectures import Architecture
 from models.images import MAX_SIDE, MIN_SIDE
 from models.latents import Prior
+from models.layers import GroupDeviation
 from training.errors import RecipeError
+from training.losses import LossName
 
 FOLDER = Path(__file__).parent / "recipes"
 
@@ -71,11 +73,21 @@ class Recipe(_Settings):
     architecture: Architecture
     z_dim: int = Field(ge=1, le=4096, description="Coordinates of a latent")
     prior: Prior
-    loss: Literal["non-saturating", "minimax"] = Field(description="G's loss")
+    conditional: bool = Field(default=False, description="G draws a class that is asked for; the data need labels")
+    loss: LossName = Field(description="What D and G minimise")
     updates: Literal["alternating", "simultaneous"] = Field(
         default="alternating",
         description="G steps after D, on fresh latents; or with D's last step, on the same samples",
     )
+    r1_gamma: float = Field(default=0.0, ge=0, description="γ of R1: γ/2·mean ‖∇D‖² on real images")
+    r2_gamma: float = Field(default=0.0, ge=0, description="γ of R2: the same on fakes")
+    gradient_penalty: float = Field(default=0.0, ge=0, description="λ of WGAN-GP: λ·mean (‖∇D‖ − 1)² between the two")
+    penalty_interval: int = Field(
+        default=1, ge=1, le=1000, description="Penalties in every so manieth D step, as many times as strong"
+    )
+    spectral_norm: bool = Field(default=False, description="Each layer of D has norm 1 (Miyato et al. 2018)")
+    packing: int = Field(default=1, ge=1, le=8, description="m, images that D judges at once (PacGAN)")
+    augmentation: float = Field(default=0.0, ge=0, le=1, description="Probability of each differentiable augmentation")
     d_steps: int = Field(default=1, ge=1, le=100, description="k, D's steps for each of G's; each takes its own batch")
     batch_size: int = Field(ge=2, description="Real images of one D step; G's samples of each step")
     epochs: int = Field(ge=1, description="Passes over the data")
@@ -91,12 +103,25 @@ class Recipe(_Settings):
     precision: Literal["float32", "bfloat16", "auto"] = Field(
         default="float32", description="Of the networks' products; auto: bfloat16 where the processor has it"
     )
+    judge_steps: int = Field(default=0, ge=0, description="D's steps after the game, against all that is no real image")
+    metrics_every_epochs: int = Field(default=0, ge=0, description="Figures of G's samples every so often; 0: never")
     grid_every_epochs: int = Field(
         default=1,
         ge=1,
         description="A picture of the fixed latents every so many epochs, and after each of the first so many",
     )
     checkpoint_interval_s: float = Field(default=30.0, ge=0, description="Seconds between saved states, at least")
+
+    @model_validator(mode="after")
+    def _holds_together(self) -> Self:
+        images_a_group = self.packing * (
+            GroupDeviation.GROUP if getattr(self.architecture, "group_deviation", False) else 1
+        )
+        if self.batch_size % images_a_group:
+            raise ValueError(f"batch_size must be a multiple of {images_a_group}, the images that D sees together")
+        if self.conditional and self.packing > 1:
+            raise ValueError("packing is for an unconditional game: the images of a pack would have several classes")
+        return self
 
 
 def recipe_names() -> list[str]:

@@ -65,8 +65,10 @@ class Reporter:
             f"D(x) {record.d_real:.3f}  D(G(z)) {record.d_fake:.3f}  V {record.value:.3f}  "
             f"{rate:,.0f} images/s  {record.seconds:,.0f} s"
         )
+        if record.metrics:
+            self.say("  ".join(["samples:", *(f"{name} {figure:.3f}" for name, figure in record.metrics.items())]))
         if self._events is not None:
-            self._events.add_scalars({name: getattr(record, name) for name in FIGURES}, record.epoch)
+            self._events.add_scalars({name: getattr(record, name) for name in FIGURES} | record.metrics, record.epoch)
 
     def finish(self, progress: Progress) -> None:
         """The run is at its end."""

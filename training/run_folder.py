@@ -7,6 +7,9 @@ grids/*.png              the same 64 latents, drawn by G's average; the file's n
 curves.png               losses, D(x), D(G(z)) and V(G, D), with the theory's lines
 tensorboard/             the same, for TensorBoard
 checkpoint.safetensors   the state to resume from
+best.safetensors         the state with the smallest Fréchet distance, where the recipe has it measured
+judge.safetensors        D after the game, where the recipe has one (see `training.judge`)
+events.jsonl             what went wrong, one event a line
 """
 
 import time
@@ -15,7 +18,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from models.files import TEMPORARY_SUFFIX, sync_folder, write_atomically
-from models.history import EpochRecord
+from models.history import EpochRecord, TrainingEvent
+from training.checkpoint import Progress
 from training.config import RunConfig
 from training.errors import RunError
 
@@ -27,7 +31,10 @@ class RunFolder:
         self.path = path
         self.config_file = path / "config.json"
         self.checkpoint_file = path / "checkpoint.safetensors"
+        self.best_file = path / "best.safetensors"
+        self.judge_file = path / "judge.safetensors"
         self.stats_file = path / "stats.jsonl"
+        self.events_file = path / "events.jsonl"
         self.curves_file = path / "curves.png"
         self.log_file = path / "log.txt"
         self.grids = path / "grids"
@@ -64,10 +71,22 @@ class RunFolder:
         except ValidationError as error:
             raise RunError(f"{self.config_file} is damaged: {error}") from error
 
+    def rewrite(self, progress: Progress) -> None:
+        """Make the folder say what `progress` says, and nothing of epochs that this state has not seen."""
+        self.drop_grids_after(progress.epoch - 1)
+        self.write_stats(progress.records)
+        self.write_events(progress.events)
+
     def write_stats(self, records: list[EpochRecord]) -> None:
         """Write all records so far; one line each."""
         lines = "".join(record.model_dump_json() + "\n" for record in records)
         write_atomically(self.stats_file, lines.encode())
+
+    def write_events(self, events: list[TrainingEvent]) -> None:
+        """Write all events so far; one line each, and no file where nothing happened."""
+        if events:
+            lines = "".join(event.model_dump_json() + "\n" for event in events)
+            write_atomically(self.events_file, lines.encode())
 
     def write_grid(self, epoch: int, png: bytes) -> None:
         """Keep the picture of the fixed latents after `epoch` epochs."""

@@ -1,8 +1,7 @@
 """A data set in memory, and where each kind of it comes from."""
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +10,14 @@ from numpy.typing import NDArray
 
 from models.images import MAX_SIDE, MIN_SIDE, ImageShape, channels_first
 from training.data.idx import is_idx, read_idx
-from training.data.image_folder import read_image_folder, resize
-from training.data.mnist import read_mnist
-from training.data.npz import read_npz
+from training.data.image_folder import read_folder_labels, read_image_folder, resize
+from training.data.mnist import read_mnist, read_mnist_labels
+from training.data.npz import read_npz, read_npz_labels
+from training.data.stacked_mnist import read_stacked_mnist
 from training.errors import DataError
 
+MNIST = "mnist"
+STACKED_MNIST = "stacked-mnist"
 MAX_HELD_OUT = 10_000
 HELD_OUT_SHARE = 0.1
 
@@ -29,12 +31,26 @@ class Dataset:
         images: [N, C, H, W] uint8, to train on.
         held_out: [M, C, H, W] uint8, never trained on: MNIST's test set, or a tenth of a person's own images.
         shape: shape of one image.
+        labels: [N] int64, the class of each training image from 0 on; None where nobody said.
+        digits: in how many channels there is a handwritten digit: 1 for MNIST, 3 for stacked MNIST, 0 for the rest.
     """
 
     name: str
     images: torch.Tensor
     held_out: torch.Tensor
     shape: ImageShape
+    labels: torch.Tensor | None = None
+    digits: int = 0
+
+    @property
+    def classes(self) -> int:
+        """How many classes the labels name; 0 without labels."""
+        return 0 if self.labels is None else int(self.labels.max()) + 1
+
+    def to(self, device: torch.device) -> "Dataset":
+        """The same with its training images and labels on a device."""
+        labels = None if self.labels is None else self.labels.to(device)
+        return replace(self, images=self.images.to(device), labels=labels)
 
     def first(self, n: int | None) -> "Dataset":
         """The same with the first n training images only; None keeps them all."""
@@ -42,13 +58,16 @@ class Dataset:
             return self
         if n > len(self.images):
             raise DataError(f"train_images is {n:,}, but {self.name} has {len(self.images):,} training images")
-        return Dataset(self.name, self.images[:n], self.held_out, self.shape)
+        labels = None if self.labels is None else self.labels[:n]
+        return replace(self, images=self.images[:n], labels=labels)
 
     def fingerprint(self) -> str:
         """SHA-256 of all its images: a run is resumed on the same data or not at all."""
         digest = hashlib.sha256(repr((tuple(self.images.shape), tuple(self.held_out.shape))).encode())
         digest.update(self.images.numpy().data)
         digest.update(self.held_out.numpy().data)
+        if self.labels is not None:
+            digest.update(self.labels.numpy().data)
         return digest.hexdigest()
 
     def pixel_means(self) -> torch.Tensor:
@@ -60,44 +79,65 @@ def load_dataset(source: str, *, side: int | None = None) -> Dataset:
     """Load a data set.
 
     Args:
-        source: "mnist" for the embedded one; a folder of images (its sub-folders are labels, which an unconditional
-            game does not look at) or of IDX files; an .npz; an IDX file, plain or compressed by gzip or xz.
+        source: "mnist" for the embedded one, "stacked-mnist" for three of its digits as red, green and blue; a folder
+            of images (its sub-folders are labels) or of IDX files; an .npz (`labels` or `y_train` beside its images);
+            an IDX file, plain or compressed by gzip or xz.
         side: crop each image's middle square and resize it to this many pixels a side; None takes images as they are.
 
     Raises:
         DataError: names the file and says what is wrong with it.
     """
-    if source == "mnist":
+    if source == MNIST:
         train, test = read_mnist()
-        return _dataset("mnist", _resized(train, side), _resized(test, side))
+        return _dataset(
+            MNIST, _resized(train, side), _resized(test, side), read_mnist_labels()[0].astype(np.int64), digits=1
+        )
+    if source == STACKED_MNIST:
+        train, test = read_stacked_mnist()
+        return _dataset(STACKED_MNIST, _resized(train, side), _resized(test, side), None, digits=3)
     path = Path(source)
     if not path.exists():
         raise DataError(f"there is no data at {source!r}: give 'mnist', a folder of images, an .npz or an IDX file")
-    images = _resized(_reader(path)(path, side), side)
-    train, held_out = _split(images)
-    return _dataset(path.resolve().stem, train, held_out)
+    images, labels = _read(path, side)
+    images = _resized(images, side)
+    if labels is not None and len(labels) != len(images):
+        raise DataError(f"{path} has {len(images):,} images but {len(labels):,} labels")
+    train_rows, held_out_rows = _split(len(images))
+    return _dataset(
+        path.resolve().stem, images[train_rows], images[held_out_rows], None if labels is None else labels[train_rows]
+    )
 
 
-def _reader(path: Path) -> Callable[[Path, int | None], NDArray[np.uint8]]:
+def _read(path: Path, side: int | None) -> tuple[NDArray[np.uint8], NDArray[np.int64] | None]:
+    """The images at a path, and their labels where it has some."""
     if path.is_dir():
         idx_files = sorted(file for file in path.iterdir() if "train-images" in file.name and is_idx(file))
         if idx_files:
-            return lambda _path, _side: read_idx(idx_files[0], dimensions=3)
-        return read_image_folder
+            return _read_idx_pair(idx_files[0])
+        return read_image_folder(path, side), read_folder_labels(path)
     if path.suffix == ".npz":
-        return lambda file, _side: read_npz(file)
+        return read_npz(path), read_npz_labels(path)
     if is_idx(path):
-        return lambda file, _side: read_idx(file, dimensions=3)
+        return _read_idx_pair(path)
     raise DataError(f"{path} is neither a folder, an .npz nor an IDX file")
 
 
-def _split(images: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """A tenth, drawn by a fixed permutation, is held out: the same in each run over the same images."""
-    if len(images) < 20:
-        raise DataError(f"there are {len(images)} images; at least 20 are needed (a tenth is held out)")
-    order = np.random.Generator(np.random.Philox(0)).permutation(len(images))
-    held_out = min(MAX_HELD_OUT, int(len(images) * HELD_OUT_SHARE))
-    return images[np.sort(order[held_out:])], images[np.sort(order[:held_out])]
+def _read_idx_pair(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64] | None]:
+    """An IDX file of images, and the labels in the file beside it that MNIST's names call for."""
+    images = read_idx(path, dimensions=3)
+    labels = path.with_name(path.name.replace("images-idx3", "labels-idx1"))
+    if labels == path or not labels.exists():
+        return images, None
+    return images, read_idx(labels, dimensions=1).astype(np.int64)
+
+
+def _split(n: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The rows to train on, and a tenth that is held out, drawn by a permutation that follows from n alone."""
+    if n < 20:
+        raise DataError(f"there are {n} images; at least 20 are needed (a tenth is held out)")
+    order = np.random.Generator(np.random.Philox(0)).permutation(n)
+    held_out = min(MAX_HELD_OUT, int(n * HELD_OUT_SHARE))
+    return np.sort(order[held_out:]), np.sort(order[:held_out])
 
 
 def _resized(images: NDArray[np.uint8], side: int | None) -> NDArray[np.uint8]:
@@ -108,7 +148,14 @@ def _resized(images: NDArray[np.uint8], side: int | None) -> NDArray[np.uint8]:
     return np.stack([resize(image, side) for image in images])
 
 
-def _dataset(name: str, train: NDArray[np.uint8], held_out: NDArray[np.uint8]) -> Dataset:
+def _dataset(
+    name: str,
+    train: NDArray[np.uint8],
+    held_out: NDArray[np.uint8],
+    labels: NDArray[np.int64] | None,
+    *,
+    digits: int = 0,
+) -> Dataset:
     height, width = train.shape[1:3]
     if height != width or not MIN_SIDE <= height <= MAX_SIDE:
         raise DataError(
@@ -116,4 +163,11 @@ def _dataset(name: str, train: NDArray[np.uint8], held_out: NDArray[np.uint8]) -
             "a side: `--set image_side=32` crops and resizes them"
         )
     shape = ImageShape(channels=1 if train.ndim == 3 else 3, height=height, width=width)
-    return Dataset(name, channels_first(train), channels_first(held_out), shape)
+    return Dataset(
+        name,
+        channels_first(train),
+        channels_first(held_out),
+        shape,
+        None if labels is None else torch.from_numpy(np.ascontiguousarray(labels)),
+        digits,
+    )

@@ -23,7 +23,7 @@ def read_image_folder(path: Path, side: int | None) -> NDArray[np.uint8]:
     Raises:
         DataError: names the first file that cannot be read or is of another size.
     """
-    files = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+    files = _files(path)
     if not files:
         raise DataError(f"{path} holds no images ({', '.join(sorted(SUFFIXES))})")
     opened = [_read(file, side) for file in files]
@@ -38,10 +38,27 @@ def read_image_folder(path: Path, side: int | None) -> NDArray[np.uint8]:
     return np.stack(opened)
 
 
+def read_folder_labels(path: Path) -> NDArray[np.int64] | None:
+    """The label of each image of a folder, in the same order: the number of its first sub-folder, by name; [N] int64.
+
+    None where there is an image in no sub-folder, or only one of these.
+    """
+    files = _files(path)
+    names = [file.relative_to(path).parts[0] for file in files if len(file.relative_to(path).parts) > 1]
+    kinds = sorted(set(names))
+    if len(names) < len(files) or len(kinds) < 2:
+        return None
+    return np.array([kinds.index(name) for name in names], dtype=np.int64)
+
+
 def resize(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     """The middle square of an image [H, W] or [H, W, 3] uint8, resized to `side` pixels a side."""
     fitted = ImageOps.fit(Image.fromarray(image), (side, side), method=Image.Resampling.LANCZOS)
     return np.asarray(fitted, dtype=np.uint8)
+
+
+def _files(path: Path) -> list[Path]:
+    return sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
 
 
 def _read(file: Path, side: int | None) -> NDArray[np.uint8]:

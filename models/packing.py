@@ -1,0 +1,38 @@
+"""Packing: D judges several images at once, so that a G whose samples are all alike is found out.
+
+Source: Lin et al. 2018 ("PacGAN: the power of two samples in generative adversarial networks", arXiv 1712.04086).
+"""
+
+import torch
+from torch import nn
+
+from models.images import ImageShape
+
+
+class PackedDiscriminator(nn.Module):
+    """D on packs of m images. In training [N, C, H, W] → logits [N/m], one for each pack of m rows.
+
+    In evaluation an image stands alone, and its pack is m times itself: [N, C, H, W] → [N].
+
+    Args:
+        body: [N, m·C, H, W] → logits [N].
+        images_a_pack: m, ≥ 2.
+    """
+
+    def __init__(self, body: nn.Module, images_a_pack: int) -> None:
+        super().__init__()
+        self.body = body
+        self.images_a_pack = images_a_pack
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        m = self.images_a_pack
+        packs = (
+            images.reshape(-1, m * images.shape[1], *images.shape[2:]) if self.training else images.repeat(1, m, 1, 1)
+        )
+        logits: torch.Tensor = self.body(packs)
+        return logits
+
+
+def packed_shape(shape: ImageShape, images_a_pack: int) -> ImageShape:
+    """The shape of a pack, one image's channels behind the other's; it is no picture's, so it is not checked."""
+    return ImageShape.model_construct(channels=shape.channels * images_a_pack, height=shape.height, width=shape.width)

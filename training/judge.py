@@ -1,0 +1,134 @@
+"""D after the game: taught, against a G that stands still, to tell real images from everything else.
+
+A D that has only ever seen G's latest fakes knows nothing of anything else, and may praise a letter or a blank page. So
+when the game is over, and only then, D goes on alone: half of its fakes are samples of the exported G, a part are what
+G drew in earlier epochs, and the rest are pictures that nobody would take for real (`training.negatives`). Its loss is
+the paper's own, on its unconditional logit, and its weights are averaged over these steps. G and the game are as if
+this had never happened. Against such a mixture the best D is p_data / (p_data + p_mix): the paper's proposition 1, with
+p_mix for p_g.
+"""
+
+import copy
+import io
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+
+from models.grids import split_grid
+from models.images import channels_first
+from models.layers import Dropout, GroupDeviation
+from models.packing import PackedDiscriminator
+from training.data.dataset import Dataset
+from training.ema import EMA
+from training.game import draw
+from training.losses import discriminator_loss
+from training.negatives import FROM_IMAGES, Negative, letters
+from training.penalties import squared_gradient_norms
+from training.recipe import Recipe
+
+BATCH_SIZE = 128
+LEARNING_RATE = 5e-4
+R1_GAMMA = 0.02
+EMA_HALFLIFE_IMAGES = 20_000.0
+SHARE_OF_G = 0.5
+SHARE_OF_EARLIER = 0.1
+
+
+@dataclass(frozen=True)
+class Opponents:
+    """Where the fakes of a judge's training come from.
+
+    Attributes:
+        generator: the G that is exported.
+        earlier: [M, C, H, W] uint8, what G drew while it learnt.
+        kinds: makers of pictures that are no real images.
+    """
+
+    generator: nn.Module
+    earlier: torch.Tensor
+    kinds: tuple[Negative, ...]
+
+
+def train_judge(
+    discriminator: nn.Module,
+    generator: nn.Module,
+    dataset: Dataset,
+    recipe: Recipe,
+    *,
+    timeline: Mapping[int, bytes],
+    seed: int,
+    say: Callable[[str], None] = print,
+) -> nn.Module:
+    """D after `recipe.judge_steps` more steps, a new network in evaluation mode; both arguments stay as they are.
+
+    Args:
+        discriminator: D as the game left it, [N, C, H, W] float32 in [−1, 1] → logits [N].
+        generator: the G that is exported.
+        dataset: its training images are the real ones; held-out images are not looked at.
+        recipe: for the number of steps, the prior and z_dim.
+        timeline: grids of G's samples by epoch, PNG; those of the first half of the training are replayed.
+        seed: of the batches and of what is drawn at random.
+        say: told how it goes, every tenth of the way.
+    """
+    rng = torch.Generator().manual_seed(seed)
+    average = EMA(discriminator, halflife_images=EMA_HALFLIFE_IMAGES)
+    judge = copy.deepcopy(discriminator).requires_grad_(requires_grad=True).train()
+    for layer in judge.modules():
+        if isinstance(layer, Dropout):
+            layer.rng = rng
+        if isinstance(layer, PackedDiscriminator | GroupDeviation):
+            layer.training = False  # a judge sees one image at a time
+    generator.eval()
+    kinds = (letters(dataset.shape.height, seed=seed), *FROM_IMAGES)
+    opponents = Opponents(generator, earlier_samples(timeline, dataset), kinds)
+    optimiser = torch.optim.Adam(judge.parameters(), lr=LEARNING_RATE, betas=(0.5, 0.99), fused=True)
+    for step in range(recipe.judge_steps):
+        optimiser.param_groups[0]["lr"] = LEARNING_RATE * (1 - step / recipe.judge_steps)
+        real = _some(dataset.images, BATCH_SIZE, rng)
+        fake = draw_opponents(opponents, real, recipe, rng)
+        loss = judge_loss(judge, real, fake)
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        average.update(judge, batch_images=BATCH_SIZE, images_seen=(step + 1) * BATCH_SIZE)
+        if (step + 1) % max(1, recipe.judge_steps // 10) == 0:
+            say(f"D after the game: step {step + 1:,} of {recipe.judge_steps:,}, loss {float(loss.detach()):.3f}")
+    return average.network.eval()
+
+
+def judge_loss(judge: nn.Module, real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
+    """−V/2 of real images against the mixture, with R1: both [N, C, H, W] float32 in [−1, 1]."""
+    real = real.clone().requires_grad_()
+    real_logits, fake_logits = judge(real), judge(fake)
+    penalty = R1_GAMMA / 2 * squared_gradient_norms(real_logits, real).mean()
+    return discriminator_loss(real_logits, fake_logits) + penalty
+
+
+@torch.no_grad()
+def draw_opponents(opponents: Opponents, real: torch.Tensor, recipe: Recipe, rng: torch.Generator) -> torch.Tensor:
+    """As many fakes as `real` has images, [N, C, H, W] float32 in [−1, 1]: the mixture of this module's head."""
+    n = len(real)
+    of_g, of_earlier = round(n * SHARE_OF_G), round(n * SHARE_OF_EARLIER)
+    of_now = opponents.generator(draw(recipe.prior, of_g, recipe.z_dim, rng=rng))
+    fakes = [of_now, _some(opponents.earlier, of_earlier, rng)]
+    rest = real[torch.randperm(n, generator=rng)[: n - of_g - of_earlier]]
+    for kind, part in zip(opponents.kinds, rest.tensor_split(len(opponents.kinds)), strict=True):
+        fakes.append(kind(part, rng))
+    return torch.cat(fakes)
+
+
+def earlier_samples(timeline: Mapping[int, bytes], dataset: Dataset) -> torch.Tensor:
+    """[M, C, H, W] uint8: the pictures in the timeline's grids of the first half of the training."""
+    epochs = sorted(timeline)
+    early = [epoch for epoch in epochs if epoch <= epochs[-1] / 2]
+    grids = [np.asarray(Image.open(io.BytesIO(timeline[epoch]))) for epoch in early]
+    return torch.cat([channels_first(split_grid(grid, dataset.shape.height, padding=2)) for grid in grids])
+
+
+def _some(images: torch.Tensor, n: int, rng: torch.Generator) -> torch.Tensor:
+    """n of [N, C, H, W] uint8, drawn with replacement, as float32 in [−1, 1]."""
+    return images[torch.randint(len(images), (n,), generator=rng)].float() / 127.5 - 1

@@ -1,0 +1,100 @@
+"""How near a set of samples is to a set of real pictures, in features [N, F] float32."""
+
+import math
+
+import torch
+from torch import nn
+from torchmetrics.image.fid import FrechetInceptionDistance
+from torchmetrics.image.kid import KernelInceptionDistance
+
+NEAREST = 5
+"""k of the neighbourhoods: a picture's reaches as far as its k-th nearest neighbour of the same set."""
+
+KID_SUBSETS = 100
+KID_SUBSET_IMAGES = 1000
+
+_ROWS = 1000  # a block of distances: [1000, 10000] float32 are 40 MB
+
+
+class _AsTheyAre(nn.Module):
+    """What torchmetrics calls the network that makes features: ours are made already."""
+
+    def __init__(self, num_features: int) -> None:
+        super().__init__()
+        self.num_features = num_features
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return features
+
+
+def frechet_distance(real: torch.Tensor, fake: torch.Tensor) -> float:
+    """‖μ − μ'‖² + tr(Σ + Σ' − 2(ΣΣ')^½) of two sets, Heusel et al. 2017 (arXiv 1706.08500), by torchmetrics."""
+    metric = FrechetInceptionDistance(_AsTheyAre(real.shape[1]))
+    metric.update(real.double(), real=True)
+    metric.update(fake.double(), real=False)
+    return float(metric.compute())
+
+
+def kernel_distance(real: torch.Tensor, fake: torch.Tensor, *, seed: int = 0) -> tuple[float, float]:
+    """KID, Bińkowski et al. 2018 (arXiv 1801.01401), by torchmetrics: mean and standard deviation over subsets."""
+    subset = min(KID_SUBSET_IMAGES, len(real), len(fake))
+    metric = KernelInceptionDistance(_AsTheyAre(real.shape[1]), subsets=KID_SUBSETS, subset_size=subset)
+    metric.update(real.double(), real=True)
+    metric.update(fake.double(), real=False)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)  # subsets are drawn from global state alone
+        mean, deviation = metric.compute()
+    return float(mean), float(deviation)
+
+
+def precision_recall_density_coverage(real: torch.Tensor, fake: torch.Tensor, *, k: int = NEAREST) -> dict[str, float]:
+    """Four shares of neighbourhoods.
+
+    precision   samples that lie in some real picture's neighbourhood
+    recall      real pictures that lie in some sample's neighbourhood
+    density     real neighbourhoods that a sample lies in, over k: above 1 where samples crowd in dense places
+    coverage    real pictures in whose neighbourhood some sample lies
+
+    Source: Kynkäänniemi et al. 2019 (arXiv 1904.06991); Naeem et al. 2020 (arXiv 2002.09797), equations 3 to 6.
+    """
+    k = min(k, len(real) - 1, len(fake) - 1)
+    real_radii, fake_radii = neighbourhood_radii(real, k), neighbourhood_radii(fake, k)
+    inside = torch.zeros(len(fake))
+    recalled = covered = 0
+    for start in range(0, len(real), _ROWS):
+        distances = torch.cdist(real[start : start + _ROWS], fake)
+        radii = real_radii[start : start + _ROWS]
+        inside += (distances < radii[:, None]).sum(dim=0)
+        recalled += int((distances < fake_radii).any(dim=1).sum())
+        covered += int((distances.amin(dim=1) < radii).sum())
+    return {
+        "precision": float((inside > 0).float().mean()),
+        "recall": recalled / len(real),
+        "density": float(inside.mean()) / k,
+        "coverage": covered / len(real),
+    }
+
+
+def neighbourhood_radii(points: torch.Tensor, k: int) -> torch.Tensor:
+    """Distance of each of [N, F] to its k-th nearest other: [N]."""
+    blocks = [
+        torch.cdist(points[start : start + _ROWS], points).topk(k + 1, dim=1, largest=False).values[:, -1]
+        for start in range(0, len(points), _ROWS)
+    ]
+    return torch.cat(blocks)
+
+
+def shares(labels: torch.Tensor, *, classes: int) -> list[float]:
+    """The share (0–1) of each class among labels [N] int64."""
+    counts: list[float] = (torch.bincount(labels, minlength=classes).double() / len(labels)).tolist()
+    return counts
+
+
+def modes(labels: torch.Tensor) -> int:
+    """How many classes are seen at all."""
+    return len(set(labels.tolist()))
+
+
+def divergence_from_uniform(labels: torch.Tensor, *, classes: int) -> float:
+    """KL(shares ‖ uniform) in nats, 0 where every class is as frequent: PacGAN (arXiv 1712.04086), section 4.1."""
+    return math.log(classes) + sum(share * math.log(share) for share in shares(labels, classes=classes) if share > 0)
