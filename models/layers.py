@@ -76,5 +76,5 @@ class GroupDeviation(nn.Module):
         groups = x.float().reshape(-1, self.GROUP, x.shape[1])
         deviation = (groups.var(dim=1, correction=0) + 1e-8).sqrt().mean(dim=1)
         with torch.no_grad():
-            running.lerp_(deviation.mean(), 1 - self.MEMORY)
+            running.lerp_(deviation.mean(), 1 - self.MEMORY if running else 1.0)  # the first one stands for itself
         return torch.cat([x, deviation.repeat_interleave(self.GROUP)[:, None].to(x.dtype)], dim=1)

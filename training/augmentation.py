@@ -36,8 +36,8 @@ def _cut_out(images: torch.Tensor, probability: float, rng: torch.Generator) -> 
     n, _, height, width = images.shape
     half = max(1, round(height * CUTOUT)) / 2
     centres = torch.rand(2, n, 1, generator=rng, device=images.device)
-    rows = (torch.arange(height, device=images.device) - centres[0] * height).abs() < half
-    columns = (torch.arange(width, device=images.device) - centres[1] * width).abs() < half
+    rows = (torch.arange(height, device=images.device) + 0.5 - centres[0] * height).abs() < half
+    columns = (torch.arange(width, device=images.device) + 0.5 - centres[1] * width).abs() < half
     happens = torch.rand(n, 1, 1, generator=rng, device=images.device) < probability
     hidden = (rows[:, :, None] & columns[:, None, :] & happens)[:, None]
     return images.masked_fill(hidden, -1.0)

@@ -1,7 +1,7 @@
 """D after the game: taught, against a G that stands still, to tell real images from everything else.
 
 A D that has only ever seen G's latest fakes knows nothing of anything else, and may praise a letter or a blank page. So
-when the game is over, and only then, D goes on alone: half of its fakes are samples of the exported G, a part are what
+when the game is over, and only then, D goes on alone: a part of its fakes are samples of the exported G, a part are what
 G drew in earlier epochs, and the rest are pictures that nobody would take for real (`training.negatives`). Its loss is
 the paper's own, on its unconditional logit, and its weights are averaged over these steps. G and the game are as if
 this had never happened. Against such a mixture the best D is p_data / (p_data + p_mix): the paper's proposition 1, with
@@ -26,15 +26,13 @@ from training.data.dataset import Dataset
 from training.ema import EMA
 from training.game import draw
 from training.losses import discriminator_loss
-from training.negatives import FROM_IMAGES, Negative, letters
-from training.penalties import squared_gradient_norms
+from training.negatives import FROM_IMAGES, LETTERS_WEIGHT, Kind, letters
 from training.recipe import Recipe
 
 BATCH_SIZE = 128
 LEARNING_RATE = 5e-4
-R1_GAMMA = 0.02
 EMA_HALFLIFE_IMAGES = 20_000.0
-SHARE_OF_G = 0.5
+SHARE_OF_G = 0.3
 SHARE_OF_EARLIER = 0.1
 
 
@@ -50,7 +48,7 @@ class Opponents:
 
     generator: nn.Module
     earlier: torch.Tensor
-    kinds: tuple[Negative, ...]
+    kinds: tuple[Kind, ...]
 
 
 def train_judge(
@@ -83,14 +81,17 @@ def train_judge(
         if isinstance(layer, PackedDiscriminator | GroupDeviation):
             layer.training = False  # a judge sees one image at a time
     generator.eval()
-    kinds = (letters(dataset.shape.height, seed=seed), *FROM_IMAGES)
+    kinds = (Kind(letters(dataset.shape.height, seed=seed), LETTERS_WEIGHT), *FROM_IMAGES)
     opponents = Opponents(generator, earlier_samples(timeline, dataset), kinds)
+    precision = torch.bfloat16 if recipe.precision == "bfloat16" else torch.float32
     optimiser = torch.optim.Adam(judge.parameters(), lr=LEARNING_RATE, betas=(0.5, 0.99), fused=True)
     for step in range(recipe.judge_steps):
         optimiser.param_groups[0]["lr"] = LEARNING_RATE * (1 - step / recipe.judge_steps)
         real = _some(dataset.images, BATCH_SIZE, rng)
         fake = draw_opponents(opponents, real, recipe, rng)
-        loss = judge_loss(judge, real, fake)
+        with torch.autocast("cpu", dtype=precision, enabled=precision == torch.bfloat16):
+            logits = judge(torch.cat([real, fake])).float()
+        loss = discriminator_loss(*logits.chunk(2))
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
@@ -100,14 +101,6 @@ def train_judge(
     return average.network.eval()
 
 
-def judge_loss(judge: nn.Module, real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
-    """−V/2 of real images against the mixture, with R1: both [N, C, H, W] float32 in [−1, 1]."""
-    real = real.clone().requires_grad_()
-    real_logits, fake_logits = judge(real), judge(fake)
-    penalty = R1_GAMMA / 2 * squared_gradient_norms(real_logits, real).mean()
-    return discriminator_loss(real_logits, fake_logits) + penalty
-
-
 @torch.no_grad()
 def draw_opponents(opponents: Opponents, real: torch.Tensor, recipe: Recipe, rng: torch.Generator) -> torch.Tensor:
     """As many fakes as `real` has images, [N, C, H, W] float32 in [−1, 1]: the mixture of this module's head."""
@@ -115,9 +108,13 @@ def draw_opponents(opponents: Opponents, real: torch.Tensor, recipe: Recipe, rng
     of_g, of_earlier = round(n * SHARE_OF_G), round(n * SHARE_OF_EARLIER)
     of_now = opponents.generator(draw(recipe.prior, of_g, recipe.z_dim, rng=rng))
     fakes = [of_now, _some(opponents.earlier, of_earlier, rng)]
-    rest = real[torch.randperm(n, generator=rng)[: n - of_g - of_earlier]]
-    for kind, part in zip(opponents.kinds, rest.tensor_split(len(opponents.kinds)), strict=True):
-        fakes.append(kind(part, rng))
+    rest = n - of_g - of_earlier
+    weights = torch.tensor([kind.weight for kind in opponents.kinds])
+    kinds = torch.multinomial(weights, rest, replacement=True, generator=rng)
+    counts = torch.bincount(kinds, minlength=len(opponents.kinds)).tolist()
+    for kind, part in zip(opponents.kinds, real[torch.randperm(n, generator=rng)[:rest]].split(counts), strict=True):
+        if len(part):
+            fakes.append(kind.make(part, rng))
     return torch.cat(fakes)
 
 

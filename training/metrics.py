@@ -1,6 +1,7 @@
 """How near a set of samples is to a set of real pictures, in features [N, F] float32."""
 
 import math
+import warnings
 
 import torch
 from torch import nn
@@ -38,7 +39,9 @@ def frechet_distance(real: torch.Tensor, fake: torch.Tensor) -> float:
 def kernel_distance(real: torch.Tensor, fake: torch.Tensor, *, seed: int = 0) -> tuple[float, float]:
     """KID, Bińkowski et al. 2018 (arXiv 1801.01401), by torchmetrics: mean and standard deviation over subsets."""
     subset = min(KID_SUBSET_IMAGES, len(real), len(fake))
-    metric = KernelInceptionDistance(_AsTheyAre(real.shape[1]), subsets=KID_SUBSETS, subset_size=subset)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*will save all extracted features in buffer")  # 10 MB of them
+        metric = KernelInceptionDistance(_AsTheyAre(real.shape[1]), subsets=KID_SUBSETS, subset_size=subset)
     metric.update(real.double(), real=True)
     metric.update(fake.double(), real=False)
     with torch.random.fork_rng(devices=[]):
@@ -57,7 +60,7 @@ def precision_recall_density_coverage(real: torch.Tensor, fake: torch.Tensor, *,
 
     Source: Kynkäänniemi et al. 2019 (arXiv 1904.06991); Naeem et al. 2020 (arXiv 2002.09797), equations 3 to 6.
     """
-    k = min(k, len(real) - 1, len(fake) - 1)
+    k = max(1, min(k, len(real) - 1, len(fake) - 1))
     real_radii, fake_radii = neighbourhood_radii(real, k), neighbourhood_radii(fake, k)
     inside = torch.zeros(len(fake))
     recalled = covered = 0

@@ -6,6 +6,7 @@ data set has them.
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch.nn import functional
@@ -122,5 +123,23 @@ def letters(side: int, *, seed: int) -> Negative:
     return draw
 
 
-FROM_IMAGES: tuple[Negative, ...] = (noise, inverted, shuffled, overlaid, halved, plain, patterned, dirty)
-"""Those that need no pool."""
+class Kind(NamedTuple):
+    """A maker of pictures, and how often it is asked beside the others."""
+
+    make: Negative
+    weight: float
+
+
+LETTERS_WEIGHT = 6.0
+
+FROM_IMAGES = (
+    Kind(noise, 1.0),
+    Kind(inverted, 0.5),
+    Kind(shuffled, 1.0),
+    Kind(overlaid, 6.0),
+    Kind(halved, 3.0),
+    Kind(plain, 1.0),
+    Kind(patterned, 1.0),
+    Kind(dirty, 2.0),
+)
+"""Those that need no pool: the harder they are to tell from real images, the more of them."""

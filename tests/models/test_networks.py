@@ -11,8 +11,9 @@ from torch import nn
 
 from models.architectures import Architecture
 from models.conv import Conv
-from models.goodfellow2014 import Dropout, Goodfellow2014, Maxout
+from models.goodfellow2014 import Goodfellow2014
 from models.images import ImageShape
+from models.layers import Dropout, Maxout
 from models.metadata import Metadata
 from models.mlp import MLP, initialise_like_pytorch
 from models.widths import MAX_WIDTH
