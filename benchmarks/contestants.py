@@ -75,7 +75,7 @@ def _recipe(name: str, threads: int) -> Contestant:
         device="cpu",
         threads=threads,
     )
-    game = Game.of(config, pixel_means=dataset.pixel_means(), device=torch.device("cpu"))
+    game = Game.of(config, dataset, device=torch.device("cpu"))
 
     def steps() -> Iterator[int]:
         progress = Progress()
