@@ -26,4 +26,4 @@ def check_digit(model: LoadedModel, digit: int | None) -> None:
 
 def ask_for_digit(latents: NDArray[np.float32], model: LoadedModel, digit: int | None) -> NDArray[np.float32]:
     """Latents [n, z_dim] as they are drawn → as G is to have them; a checked digit, or None for any."""
-    return latents if digit is None else ask_for_class(latents, digit, classes=model.metadata.classes)
+    return latents if digit is None else ask_for_class(latents, digit, head_starts=model.head_starts)

@@ -133,7 +133,7 @@ def sample(options: argparse.Namespace) -> None:
         options.seed, options.first, options.n, z_dim=model.metadata.z_dim, prior=model.metadata.prior
     )
     if options.digit is not None:
-        latents = ask_for_class(latents, _checked_digit(model, options.digit), classes=model.metadata.classes)
+        latents = ask_for_class(latents, _checked_digit(model, options.digit), head_starts=model.head_starts)
     picture = assemble_grid(_sampler(model)(latents), padding=2)
     write_atomically(options.output, encode_png(picture))
     asked = "" if options.digit is None else f", asked for digit {options.digit},"

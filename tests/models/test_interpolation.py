@@ -171,9 +171,9 @@ def test_uniform_paths_never_leave_the_box(mode: Mode):
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("prior", PRIORS)
 def test_ends_that_were_asked_for_a_class_stay_in_it(mode: Mode, prior: Prior):
-    ends = ask_for_class(draw_latents(0, 0, 100, z_dim=Z_DIM, prior=prior), 6, classes=10)
+    ends = ask_for_class(draw_latents(0, 0, 100, z_dim=Z_DIM, prior=prior), 6, head_starts=np.zeros(10, np.float32))
     points = interpolate(ends, steps=7, mode=mode, prior=prior, loop=True)
-    assert labels_of(torch.from_numpy(points), classes=10).tolist() == [6] * len(points)
+    assert labels_of(torch.from_numpy(points), head_starts=torch.zeros(10)).tolist() == [6] * len(points)
 
 
 @pytest.mark.parametrize("shape", [(1, 4), (0, 4), (4,), (2, 2, 4)])
