@@ -41,13 +41,15 @@ class Trial:
 
 def run(trainee: Contestant, images: int, dataset: Dataset, *, samples: int) -> Trial:
     """Train on so many images, then judge that many samples."""
-    trained, seconds, cpu_seconds = 0, 0.0, 0.0
-    while trained < images:
-        started, cpu_started = time.perf_counter(), time.process_time()
-        trained += sum(itertools.islice(trainee.steps, 500))
-        seconds += time.perf_counter() - started
-        cpu_seconds += time.process_time() - cpu_started
-        print(f"{trainee.name}: {trained / IMAGES_AN_EPOCH:.1f} epochs, {seconds:.0f} s", file=sys.stderr)
+    trained, started, cpu_started = 0, time.perf_counter(), time.process_time()
+    for step in itertools.count(1):
+        trained += next(trainee.steps)
+        seconds = time.perf_counter() - started
+        if step % 500 == 0:
+            print(f"{trainee.name}: {trained / IMAGES_AN_EPOCH:.1f} epochs, {seconds:.0f} s", file=sys.stderr)
+        if trained >= images:
+            break
+    cpu_seconds = time.process_time() - cpu_started
     sampler = Sampler(trainee.generator(), z_dim=trainee.z_dim, image_shape=ImageShape())
     latents = draw_latents(SAMPLE_SEED, 0, samples, z_dim=trainee.z_dim, prior=trainee.prior)
     figures = judge(channels_first(sampler(latents)), dataset)

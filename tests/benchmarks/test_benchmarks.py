@@ -54,9 +54,7 @@ def test_training_quality() -> None:
 
 
 def test_against_writeup() -> None:
-    printed = run(
-        "against_writeup", "--writeup-epochs", "0.01", "--samples", "200", "--times", "0.01", "--threads", "1"
-    )
+    printed = run("against_writeup", "--writeup-epochs", "0.01", "--samples", "200", "--threads", "1")
     rows = [row for row in printed.splitlines() if row.startswith(("| the same", "| mlp", "| real"))]
     assert len(rows) == 3
     figures = [[float(cell) for cell in row.strip("| ").split("|")[-5:]] for row in rows]
