@@ -46,7 +46,7 @@ A Parzen log-likelihood says little: smooth samples score above real images. It 
 ## Limits
 
 - It draws images like those it was trained on, and nothing else; nobody chooses which image a latent gives.
-- Some images are none that a person would take for real; no figure above counts them.
+- Some images are none that a person would take for real; precision counts them, but as a classifier sees them.
 {scope_of_d}
 - Pixels are the same bits for the same latent on one machine; another processor may differ by a grey level.
 
