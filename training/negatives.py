@@ -136,7 +136,7 @@ FROM_IMAGES = (
     Kind(noise, 1.0),
     Kind(inverted, 0.5),
     Kind(shuffled, 1.0),
-    Kind(overlaid, 6.0),
+    Kind(overlaid, 8.0),
     Kind(halved, 3.0),
     Kind(plain, 1.0),
     Kind(patterned, 1.0),

@@ -9,7 +9,7 @@ import pytest
 from training.errors import RecipeError
 from training.recipe import FOLDER, SGD, Adam, load_recipe, recipe_names
 
-NAMES = ["conv", "goodfellow2014", "mlp", "stacked-mnist", "writeup"]
+NAMES = ["conv", "goodfellow2014", "goodfellow2014-labels", "mlp", "stacked-mnist", "writeup"]
 
 OFF = {"input_keep_probability": 1.0, "hidden_keep_probability": 1.0, "group_deviation": False}
 """What is not there need not be written down."""
@@ -185,7 +185,8 @@ def test_a_value_is_not_a_section():
 
 def test_an_unknown_recipe_names_those_there_are():
     with pytest.raises(
-        RecipeError, match=r"no recipe 'nope'; there are: conv, goodfellow2014, mlp, stacked-mnist, writeup, or a path"
+        RecipeError,
+        match=r"no recipe 'nope'; there are: conv, goodfellow2014, goodfellow2014-labels, mlp, stacked-mnist, writeup, or a path",
     ):
         load_recipe("nope")
     with pytest.raises(RecipeError, match=r"no recipe 'nope\.toml'"):
