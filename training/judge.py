@@ -2,8 +2,8 @@
 
 A D that has only ever seen G's latest fakes knows nothing of anything else, and may praise a letter or a blank page. So
 when the game is over, and only then, D goes on alone: a part of its fakes are what G drew in earlier epochs, the rest
-are pictures that nobody would take for real (`training.negatives`). G's own samples are not among them: a D that goes on
-against a G that stands still learns that G by heart, and the balance that the game came to is lost. Its loss is the
+are pictures that nobody would take for real (`training.negatives`). G's own samples are not among them: a D that goes
+on against a G that stands still learns that G by heart, and the balance that the game came to is lost. Its loss is the
 paper's own, on its unconditional logit, and its weights are averaged over these steps. G and the game are as if this
 had never happened.
 
