@@ -13,7 +13,8 @@ from app.catalog import load_catalog
 from app.engine import Engine
 from app.metrics import Metrics
 from app.middleware import AnswerHead, CountRequests, LimitBodies
-from app.routes import health, models, pages, samples, score
+from app.projection_queue import ProjectionQueue
+from app.routes import health, models, pages, projections, samples, score
 from app.schemas import SamplesAnswer
 from app.settings import Settings
 from app.state import State
@@ -32,6 +33,7 @@ Image *i* of a seed is the same image for ever: `Content-Location` is its perman
 TAGS = [
     {"name": "samples", "description": "Images drawn by G"},
     {"name": "score", "description": "D's opinion of images"},
+    {"name": "projections", "description": "Latents of images"},
     {"name": "models", "description": "The models, and how they were trained"},
     {"name": "health", "description": "For supervisors and dashboards"},
 ]
@@ -45,7 +47,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        # The engine's thread is the only one that computes, and its tiles want one thread each (models.tiles).
+        # The engine and the projections compute on a thread each, and the engine's tiles want no more (models.tiles).
         torch.set_num_threads(1)
         device = resolve_device(settings.device)
         catalog = await asyncio.to_thread(
@@ -53,12 +55,14 @@ def create_app(settings: Settings) -> FastAPI:
         )
         engine = Engine(max_queue_rows=settings.max_queue_images, metrics=metrics)
         engine.start()
-        state = State(settings, catalog, engine, metrics)
+        queue = ProjectionQueue(max_waiting=settings.max_queue_projections, metrics=metrics)
+        state = State(settings, catalog, engine, queue, metrics)
         await _warm(state)
         app.state.gan = state
         try:
             yield
         finally:
+            await asyncio.to_thread(queue.stop)
             await asyncio.to_thread(engine.stop)
 
     app = FastAPI(
@@ -72,7 +76,7 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
     )
     problems.install(app)
-    for module in (samples, score, models, health):
+    for module in (samples, score, projections, models, health):
         app.include_router(module.router)
     pages.install(app)
     _document_schemas(app)
