@@ -8,6 +8,7 @@ not its own. With an encoder in the model folder it is measured with and without
 import argparse
 import statistics
 import time
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,11 +16,10 @@ from numpy.typing import NDArray
 
 from benchmarks.report import describe_machine, table
 from models import bundled_models_dir
-from models.folder import LoadedModel
+from models.folder import LoadedModel, load_model
 from models.latents import draw_latents
 from models.projection import Projector
 from models.sampler import Sampler
-from training.cli import load_named_model
 from training.data.mnist import read_mnist
 
 OWN_SEED = 99
@@ -32,7 +32,7 @@ def main() -> None:
     torch.set_num_threads(1)
     rows = []
     for name in options.models or sorted(path.name for path in bundled_models_dir().iterdir() if path.is_dir()):
-        model = load_named_model(name)
+        model = load_model(Path(name) if Path(name).is_dir() else bundled_models_dir() / name)
         for encoder in {"no": None} | ({} if model.encoder is None else {"yes": model.encoder}):
             rows += measure(model, with_encoder=encoder == "yes", own=options.own, test=options.test)
     print(f"{describe_machine()}; 1 thread\n")

@@ -1,6 +1,7 @@
 """Class-conditional networks: which digit is a part of the latent.
 
-The last `classes` coordinates of a latent are ballots: the largest names the class. They have the prior's own
+The last `classes` coordinates of a latent are ballots: the largest names the class, after each class has got its head
+start, which makes the classes of the prior's latents as frequent as the data's. Ballots have the prior's own
 distribution, so a latent stays what it is everywhere else: a point of the prior, drawn by counter, posted back,
 interpolated and projected like any other. To ask for a class, its ballot and the largest change places.
 """
@@ -12,6 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from models.latents import Prior
+
 MAX_CLASSES = 1000
 """More classes than this have a data set's labels mixed up with something else."""
 
@@ -20,17 +23,22 @@ SHARPNESS = 12.0
 
 
 class Ballots(nn.Module):
-    """G's first layer: the last K of the z_dim coordinates become √K·softmax(β·ballots); the shape stays [N, z_dim].
+    """G's first layer: the last K coordinates become √K·softmax(β·(ballots + head starts)); the shape stays [N, z_dim].
 
-    √K gives the K values the length that K coordinates of the prior have in the mean.
+    √K gives the K values the length that K coordinates of the prior have in the mean. Head starts are 0 until somebody
+    sets them (`head_starts`): then every class is as frequent.
     """
+
+    head_starts: torch.Tensor
 
     def __init__(self, classes: int) -> None:
         super().__init__()
         self.classes = classes
+        self.register_buffer("head_starts", torch.zeros(classes))
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
-        chosen = torch.softmax(SHARPNESS * z[:, -self.classes :], dim=1) * math.sqrt(self.classes)
+        votes = z[:, -self.classes :] + self.head_starts
+        chosen = torch.softmax(SHARPNESS * votes, dim=1) * math.sqrt(self.classes)
         return torch.cat([z[:, : -self.classes], chosen], dim=1)
 
 
@@ -60,27 +68,72 @@ class ConditionalDiscriminator(nn.Module):
         return torch.logsumexp(logits, dim=1) - math.log(logits.shape[1])
 
 
-def labels_of(latents: torch.Tensor, *, classes: int) -> torch.Tensor:
-    """The class that each latent [N, z_dim] names: [N] int64."""
-    return latents[:, -classes:].argmax(dim=1)
+def ballots_of(generator: nn.Module) -> Ballots:
+    """The first layer of a conditional G."""
+    return next(layer for layer in generator.modules() if isinstance(layer, Ballots))
 
 
-def ask_for_class(latents: NDArray[np.float32], label: int, *, classes: int) -> NDArray[np.float32]:
-    """The same latents [n, z_dim], but each names `label`: its ballot and the largest change places.
+def labels_of(latents: torch.Tensor, *, head_starts: torch.Tensor) -> torch.Tensor:
+    """The class that each latent [N, z_dim] names, by the head starts [K] of its G: [N] int64."""
+    return (latents[:, -len(head_starts) :] + head_starts).argmax(dim=1)
 
-    By symmetry the result is distributed as the prior's latents of that class are, exactly.
+
+def ask_for_class(latents: NDArray[np.float32], label: int, *, head_starts: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The same latents [n, z_dim], but each names `label`: its ballot and the largest, as counted, change places.
+
+    Where no class has a head start over another, the result is by symmetry distributed as the prior's latents of that
+    class are, exactly; otherwise the two ballots differ by what the head starts differ.
 
     Raises:
         ValueError: there is no such class.
     """
+    classes = len(head_starts)
     if not 0 <= label < classes:
         raise ValueError(f"the class must be 0 to {classes - 1}, not {label}")
     asked = latents.copy()
     ballots = asked[:, -classes:]
     rows = np.arange(len(asked))
-    largest = ballots.argmax(axis=1)
-    ballots[rows, largest], ballots[:, label] = ballots[:, label].copy(), ballots[rows, largest].copy()
+    largest = (ballots + head_starts).argmax(axis=1)
+    ahead = head_starts[largest] - head_starts[label]
+    ballots[rows, largest], ballots[:, label] = ballots[:, label] - ahead, ballots[rows, largest] + ahead
     return asked
+
+
+def head_starts_for(shares: NDArray[np.float64], *, prior: Prior) -> NDArray[np.float32]:
+    """The head starts [K] under which class k is named by a share `shares[k]` of the prior's latents.
+
+    P(k) = ∫ p(t − h_k)·∏_{j≠k} F(t − h_j) dt, by the trapezium rule; h follows log shares − log P until they are equal,
+    to about 1e-6. Their mean is 0.
+
+    Args:
+        shares: [K] float64, each above 0, with the sum 1.
+        prior: whose density p and distribution function F they are.
+
+    Raises:
+        ValueError: a share is 0 or less, or their sum is not 1.
+    """
+    if not (shares > 0).all() or abs(shares.sum() - 1) > 1e-6:
+        raise ValueError(f"the classes' shares must be above 0 and sum to 1, not {shares.tolist()}")
+    starts = np.zeros(len(shares))
+    for _ in range(200):
+        starts += 0.3 * (np.log(shares) - np.log(_named_shares(starts, prior)))
+        starts -= starts.mean()
+    return starts.astype(np.float32)
+
+
+def _named_shares(starts: NDArray[np.float64], prior: Prior) -> NDArray[np.float64]:
+    """How often each class is named, [K]."""
+    reach = (8.0 if prior == "normal" else 3**0.5) + np.abs(starts).max()
+    t = torch.linspace(-reach, reach, 4001, dtype=torch.float64)[:, None] - torch.from_numpy(starts)
+    if prior == "normal":
+        log_below, density = torch.special.log_ndtr(t), torch.exp(-(t**2) / 2)
+    else:
+        within = t.abs() <= 3**0.5
+        log_below, density = ((t / 3**0.5 + 1) / 2).clamp(1e-300, 1).log(), within.double()
+    others = log_below.sum(dim=1, keepdim=True) - log_below
+    named = torch.trapezoid(density * others.exp(), dim=0)
+    shares: NDArray[np.float64] = (named / named.sum()).numpy()
+    return shares
 
 
 def generator_head(classes: int) -> list[nn.Module]:

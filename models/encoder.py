@@ -26,8 +26,8 @@ class Encoder(BaseModel):
 
     @classmethod
     def for_images(cls, shape: ImageShape) -> "Encoder":
-        """Sizes for images of a shape: 256 wide at MNIST's, narrower above it, less than 0.4 million weights."""
-        return cls(widths=(min(256, max(16, FIRST_LAYER_WEIGHTS // shape.pixels)), 256))
+        """Sizes for images of a shape: 256 wide at MNIST's, narrower above it, less than 0.5 million weights."""
+        return cls(widths=(min(256, max(32, FIRST_LAYER_WEIGHTS // shape.pixels)), 256))
 
     def network(self, *, z_dim: int, image_shape: ImageShape) -> nn.Module:
         """E: [N, C, H, W] float32 in [−1, 1] → [N, z_dim] float32."""

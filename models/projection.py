@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.func import jvp, vmap
 
-from models.conditional import labels_of
+from models.conditional import ballots_of, labels_of
 from models.images import ImageShape, from_uint8
 from models.latents import Prior, draw_latents
 from models.tiles import one_thread
@@ -120,7 +120,8 @@ class Projector:
         draws = torch.from_numpy(draw_latents(DRAWS_SEED, 0, DRAWS, z_dim=self.z_dim, prior=self.prior)).to(self.device)
         order = self._costs(draws, target).argsort(stable=True)
         if self.classes:
-            labels = labels_of(draws[order], classes=self.classes).tolist()
+            head_starts = ballots_of(self._generator).head_starts
+            labels = labels_of(draws[order], head_starts=head_starts).tolist()
             order = order[sorted(labels.index(label) for label in set(labels))]
         points = draws[order]
         if self._encoder is not None:

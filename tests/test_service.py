@@ -16,7 +16,7 @@ from tests.app.checks import json_images, pixels, png_bytes
 from tests.app.service import Service, running
 from training.cli import main
 from training.data.mnist import read_mnist
-from training.evaluate import auroc
+from training.examination import auroc
 
 MAX_RESIDENT_BYTES = 500 * 10**6
 MODELS = ["mnist-goodfellow2014", "mnist-mlp"]

@@ -28,7 +28,7 @@ _TEMPLATE = """\
 | images | {height} × {width}, {colours} |
 | trained on | {train_images:,} images; {held_out_images:,} held out |
 | trained for | {epochs} epochs, {images_seen:,} images, {minutes:.0f} minutes |
-| on | {machine}, {threads} thread(s), {precision}, torch {torch_version} |
+| on | {machine}, {threads} thread(s), {arithmetic}, torch {torch_version} |
 | code | commit {git_commit} |
 
 ## Figures
@@ -40,11 +40,11 @@ Of the first 10,000 images of seed {sample_seed}, and of D, on the held-out imag
 | figure | this model | for comparison |
 |---|---|---|
 | Parzen log-likelihood (Goodfellow et al. 2014), nats | {parzen_ll:.1f} ± {parzen_ll_standard_error:.1f} | \
-real training images: {parzen_ll_real:.1f} ± {parzen_ll_real_standard_error:.1f}; the paper's: 225 ± 2 on MNIST |
+real training images: {parzen_ll_real:.1f} ± {parzen_ll_standard_error_real:.1f}; the paper's: 225 ± 2 on MNIST |
 | V(G, D) | {value:.3f} | −log 4 = −1.386 at the optimum |
-| mean D(x), held-out images | {d_real:.3f} | 0.5 at the optimum |
+| mean D(x), held-out images | {d_held_out:.3f} | 0.5 at the optimum |
 | mean D(G(z)) | {d_fake:.3f} | 0.5 at the optimum |
-| AUROC of D, real against G's images | {auroc_real_generated:.3f} | 0.5 at the optimum |
+| AUROC of D, real against G's images | {auroc:.3f} | 0.5 at the optimum |
 
 A Parzen log-likelihood says little: smooth samples score above real images. It is given because the paper gives it.
 
@@ -92,7 +92,7 @@ def write_card(name: str, config: RunConfig, progress: Progress, metadata: Metad
         minutes=progress.seconds / 60,
         machine=_machine(),
         threads=config.threads,
-        precision=config.recipe.precision,
+        arithmetic=config.recipe.precision,
         torch_version=config.torch_version,
         git_commit=config.git_commit,
         sample_seed=SAMPLE_SEED,
@@ -102,9 +102,10 @@ def write_card(name: str, config: RunConfig, progress: Progress, metadata: Metad
 
 
 def _overrides(config: RunConfig) -> str:
-    """What was laid over the recipe on the command line, to be written in the command."""
+    """What the command line said beside the recipe, to be written in the command."""
     minutes = "" if config.minutes is None else f" --minutes {config.minutes:g}"
-    return minutes + "".join(f" --set {shlex.quote(override)}" for override in config.overrides)
+    collapse = "" if config.on_collapse == "warn" else f" --on-collapse {config.on_collapse}"
+    return minutes + collapse + "".join(f" --set {shlex.quote(override)}" for override in config.overrides)
 
 
 def _millions(weights: int) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from models import bundled_models_dir
+from models.conditional import ask_for_class
 from models.device import resolve_device
 from models.errors import DeviceError, LatentError, ModelFolderError
 from models.files import write_atomically
@@ -131,9 +132,13 @@ def sample(options: argparse.Namespace) -> None:
     latents = draw_latents(
         options.seed, options.first, options.n, z_dim=model.metadata.z_dim, prior=model.metadata.prior
     )
+    if options.digit is not None:
+        latents = ask_for_class(latents, _checked_digit(model, options.digit), head_starts=model.head_starts)
     picture = assemble_grid(_sampler(model)(latents), padding=2)
     write_atomically(options.output, encode_png(picture))
-    print(f"wrote images {options.first} to {options.first + options.n - 1} of seed {options.seed} to {options.output}")
+    asked = "" if options.digit is None else f", asked for digit {options.digit},"
+    last = options.first + options.n - 1
+    print(f"wrote images {options.first} to {last} of seed {options.seed}{asked} to {options.output}")
 
 
 def classifier(options: argparse.Namespace) -> None:
@@ -158,6 +163,15 @@ def _load(name_or_path: str) -> LoadedModel:
     """A model by the path of its folder, or by the name of a bundled one."""
     path = Path(name_or_path)
     return load_model(path if path.is_dir() else bundled_models_dir() / name_or_path)
+
+
+def _checked_digit(model: LoadedModel, digit: int) -> int:
+    classes = model.metadata.classes
+    if not classes:
+        raise LatentError(f"{model.name} is not conditional: it draws whatever digit a latent gives; leave --digit out")
+    if not 0 <= digit < classes:
+        raise LatentError(f"--digit must be one of {model.name}'s classes, 0 to {classes - 1}, not {digit}")
+    return digit
 
 
 def _sampler(model: LoadedModel) -> Sampler:
@@ -241,6 +255,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--n", type=int, default=64, help="images (default: 64)")
     command.add_argument("--seed", type=int, default=0, help="default: 0")
     command.add_argument("--first", type=int, default=0, help="index of the first image (default: 0)")
+    command.add_argument("--digit", type=int, help="the class to draw; conditional models only (default: any)")
     command.add_argument("-o", "--output", type=Path, required=True, help="the PNG to write")
 
     command = commands.add_parser("export", help="write a model folder", description="Write a run's model folder.")

@@ -64,7 +64,7 @@ def export(
         raise RunError(f"{folder.path} has no saved state yet: `resume {folder.path}` trains it")
     torch.set_num_threads(config.threads)
     recipe = config.recipe
-    game = Game.of(config, pixel_means=dataset.pixel_means(), device=torch.device("cpu"))
+    game = Game.of(config, dataset, device=torch.device("cpu"))
     progress = load_checkpoint(saved, game)
     generator = game.average.network
     generator.to(dtype).float()

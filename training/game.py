@@ -5,18 +5,21 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 from torch.nn.utils import parametrize
 from torch.nn.utils.parametrizations import spectral_norm
 
-from models.conditional import ConditionalDiscriminator, labels_of
+from models.conditional import ConditionalDiscriminator, ballots_of, head_starts_for, labels_of
 from models.images import ImageShape
 from models.latents import SEED_LIMIT, Prior
 from models.layers import Dropout
 from models.networks import build_networks
 from training.augmentation import augment
 from training.config import RunConfig
+from training.data.dataset import Dataset
 from training.ema import EMA
 from training.errors import NotFiniteError
 from training.losses import LOSSES, value
@@ -59,8 +62,9 @@ class Game:
     Args:
         recipe: all settings; `precision` must be resolved, not "auto".
         shape: shape of the images.
-        classes: of a conditional game; 0 for an unconditional one.
         pixel_means: [C, H, W] in [0, 1], the data's mean image.
+        class_shares: of a conditional game: the share of each class among the data, [K] float64; None for an
+            unconditional one.
         seed: of the initial weights, the latents and the dropout masks.
         device: where to play.
     """
@@ -73,18 +77,21 @@ class Game:
         pixel_means: torch.Tensor,
         seed: int,
         device: torch.device,
-        classes: int = 0,
+        class_shares: NDArray[np.float64] | None = None,
     ) -> None:
         self.recipe = recipe
         self.device = device
-        self.classes = classes
+        self.classes = 0 if class_shares is None else len(class_shares)
         self.seed = seed
         self.generator, self.discriminator = build_networks(
-            recipe.architecture, z_dim=recipe.z_dim, image_shape=shape, classes=classes, packing=recipe.packing
+            recipe.architecture, z_dim=recipe.z_dim, image_shape=shape, classes=self.classes, packing=recipe.packing
         )
         # On the CPU, whatever the device: the same seed starts from the same weights everywhere.
         weights_rng = torch.Generator().manual_seed(seed)
         recipe.architecture.initialise(self.generator, self.discriminator, rng=weights_rng, pixel_means=pixel_means)
+        if class_shares is not None:
+            head_starts = torch.from_numpy(head_starts_for(class_shares, prior=recipe.prior))
+            ballots_of(self.generator).head_starts.copy_(head_starts)
         if recipe.spectral_norm:
             _normalise_spectrally(self.discriminator, seed)
         self.generator.to(device).train()
@@ -100,13 +107,13 @@ class Game:
         self.discriminator_optimiser = _optimiser(recipe.discriminator_optimiser, self.discriminator, device)
 
     @classmethod
-    def of(cls, config: RunConfig, *, pixel_means: torch.Tensor, device: torch.device) -> "Game":
-        """The game of a run, at its start."""
+    def of(cls, config: RunConfig, dataset: Dataset, *, device: torch.device) -> "Game":
+        """The game of a run on its data, at its start."""
         return cls(
             config.recipe,
             shape=config.image_shape,
-            classes=config.classes,
-            pixel_means=pixel_means,
+            pixel_means=dataset.pixel_means(),
+            class_shares=dataset.class_shares() if config.classes else None,
             seed=config.seed,
             device=device,
         )
@@ -202,7 +209,9 @@ class Game:
         """G's images of n fresh latents, and the classes that those latents name."""
         z = self.draw_latents(n)
         fake = self.generator(z)
-        return fake, labels_of(z, classes=self.classes) if self.classes else None
+        if not self.classes:
+            return fake, None
+        return fake, labels_of(z, head_starts=ballots_of(self.generator).head_starts)
 
     def _play_discriminator(
         self, real: RealBatch, fake: torch.Tensor, fake_labels: torch.Tensor | None, step: int

@@ -1,7 +1,7 @@
 """D after the game: taught, against a G that stands still, to tell real images from everything else.
 
 A D that has only ever seen G's latest fakes knows nothing of anything else, and may praise a letter or a blank page. So
-when the game is over, and only then, D goes on alone: a part of its fakes are samples of the exported G, a part are what
+when the game is over, and only then, D goes on alone: a part of its fakes are samples of the exported G, a part what
 G drew in earlier epochs, and the rest are pictures that nobody would take for real (`training.negatives`). Its loss is
 the paper's own, on its unconditional logit, and its weights are averaged over these steps. G and the game are as if
 this had never happened. Against such a mixture the best D is p_data / (p_data + p_mix): the paper's proposition 1, with
@@ -112,7 +112,8 @@ def draw_opponents(opponents: Opponents, real: torch.Tensor, recipe: Recipe, rng
     weights = torch.tensor([kind.weight for kind in opponents.kinds])
     kinds = torch.multinomial(weights, rest, replacement=True, generator=rng)
     counts = torch.bincount(kinds, minlength=len(opponents.kinds)).tolist()
-    for kind, part in zip(opponents.kinds, real[torch.randperm(n, generator=rng)[:rest]].split(counts), strict=True):
+    parts = torch.split(real[torch.randperm(n, generator=rng)[:rest]], counts)
+    for kind, part in zip(opponents.kinds, parts, strict=True):
         if len(part):
             fakes.append(kind.make(part, rng))
     return torch.cat(fakes)

@@ -46,7 +46,7 @@ def train(config: RunConfig, dataset: Dataset, folder: RunFolder, reporter: Repo
     data = dataset.to(device)
 
     # --- Where the run stands -------------------------------------------------------------------
-    game = Game.of(config, pixel_means=dataset.pixel_means(), device=device)
+    game = Game.of(config, dataset, device=device)
     if folder.checkpoint_file.exists():
         progress = load_checkpoint(folder.checkpoint_file, game)
     else:

@@ -51,6 +51,16 @@ def test_training_quality() -> None:
     assert "not reached" not in run("training_quality", *options, "--target", "-100000")
 
 
+def test_against_writeup() -> None:
+    printed = run(
+        "against_writeup", "--writeup-epochs", "0.01", "--samples", "200", "--times", "0.01", "--threads", "1"
+    )
+    rows = [row for row in printed.splitlines() if row.startswith(("| the same", "| mlp", "| real"))]
+    assert len(rows) == 3
+    figures = [[float(cell) for cell in row.strip("| ").split("|")[-4:]] for row in rows]
+    assert figures[2][0] < figures[0][0], "real images are nearer to real images"
+
+
 @pytest.mark.skipif(shutil.which("wrk") is None, reason="no wrk: apt-get install wrk")
 def test_serving(tmp_path: Path) -> None:
     make_tiny_model_folder(tmp_path / "mnist-mlp")

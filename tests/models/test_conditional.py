@@ -9,7 +9,14 @@ from numpy.typing import NDArray
 from torch import nn
 
 from models.architectures import Architecture
-from models.conditional import Ballots, ConditionalDiscriminator, ask_for_class, labels_of
+from models.conditional import (
+    Ballots,
+    ConditionalDiscriminator,
+    ask_for_class,
+    ballots_of,
+    head_starts_for,
+    labels_of,
+)
 from models.conv import Conv
 from models.goodfellow2014 import Goodfellow2014
 from models.images import ImageShape
@@ -18,6 +25,7 @@ from models.mlp import MLP
 from models.networks import build_networks
 
 CLASSES = 10
+LEVEL = np.zeros(CLASSES, np.float32)
 Z_DIM = 14
 
 SMALL: list[Architecture] = [
@@ -127,7 +135,7 @@ def test_class_logits_pass_gradients_to_the_labels_logit_alone():
 def test_the_largest_ballot_names_the_class():
     z = latents()
     z[:, 0] = 100  # no ballot, however large
-    seen = labels_of(torch.from_numpy(z), classes=CLASSES)
+    seen = labels_of(torch.from_numpy(z), head_starts=torch.zeros(CLASSES))
     assert seen.dtype == torch.int64
     assert seen.tolist() == [max(range(CLASSES), key=lambda k: row[Z_DIM - CLASSES + k]) for row in z.tolist()]
     assert set(seen.tolist()) == set(range(CLASSES))
@@ -137,10 +145,10 @@ def test_the_largest_ballot_names_the_class():
 @pytest.mark.parametrize("label", [0, 4, CLASSES - 1])
 def test_an_asked_latent_names_the_label_and_only_two_ballots_change_places(label: int, prior: Prior):
     z = latents(prior=prior)
-    asked = ask_for_class(z, label, classes=CLASSES)
+    asked = ask_for_class(z, label, head_starts=LEVEL)
     assert asked.shape == z.shape
     assert asked.dtype == np.float32
-    assert labels_of(torch.from_numpy(asked), classes=CLASSES).tolist() == [label] * len(z)
+    assert labels_of(torch.from_numpy(asked), head_starts=torch.zeros(CLASSES)).tolist() == [label] * len(z)
     np.testing.assert_array_equal(asked[:, :-CLASSES], z[:, :-CLASSES])
     for before, after in zip(z[:, -CLASSES:].tolist(), asked[:, -CLASSES:].tolist(), strict=True):
         wanted = before.copy()
@@ -151,21 +159,21 @@ def test_an_asked_latent_names_the_label_and_only_two_ballots_change_places(labe
 
 def test_a_latent_that_is_asked_for_its_own_class_is_the_same_to_the_bit():
     z = latents()
-    own = labels_of(torch.from_numpy(z), classes=CLASSES).numpy()
+    own = labels_of(torch.from_numpy(z), head_starts=torch.zeros(CLASSES)).numpy()
     for label in range(CLASSES):
         rows = z[own == label]
-        assert ask_for_class(rows, label, classes=CLASSES).tobytes() == rows.tobytes()
+        assert ask_for_class(rows, label, head_starts=LEVEL).tobytes() == rows.tobytes()
 
 
 def test_asking_twice_is_asking_once():
-    once = ask_for_class(latents(), 7, classes=CLASSES)
-    assert ask_for_class(once, 7, classes=CLASSES).tobytes() == once.tobytes()
+    once = ask_for_class(latents(), 7, head_starts=LEVEL)
+    assert ask_for_class(once, 7, head_starts=LEVEL).tobytes() == once.tobytes()
 
 
 def test_the_latents_handed_in_stay_as_they_were():
     z = latents()
     z.flags.writeable = False  # they may belong to somebody else
-    asked = ask_for_class(z, 2, classes=CLASSES)
+    asked = ask_for_class(z, 2, head_starts=LEVEL)
     assert z.tobytes() == latents().tobytes()
     assert asked.flags.writeable
     assert not np.shares_memory(asked, z)
@@ -175,9 +183,9 @@ def test_the_latents_handed_in_stay_as_they_were():
 def test_asked_latents_are_distributed_as_those_that_name_the_class_by_themselves(prior: Prior):
     label, n = 3, 200_000
     z = latents(n, prior=prior)
-    own = labels_of(torch.from_numpy(z), classes=CLASSES).numpy() == label
+    own = labels_of(torch.from_numpy(z), head_starts=torch.zeros(CLASSES)).numpy() == label
     natural = z[own].astype(np.float64)
-    asked = ask_for_class(latents(len(natural), prior=prior, seed=1), label, classes=CLASSES).astype(np.float64)
+    asked = ask_for_class(latents(len(natural), prior=prior, seed=1), label, head_starts=LEVEL).astype(np.float64)
     assert len(natural) > 19_000
     assert len(asked) == len(natural)
     # The difference of two means has a standard error of at most 0.010, of two (co)variances 0.014.
@@ -197,10 +205,67 @@ def kolmogorov_smirnov(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
     return float(np.abs(distances).max() * math.sqrt(len(a) * len(b) / (len(a) + len(b))))
 
 
+SHARES = np.array([0.0987, 0.1124, 0.0993, 0.1022, 0.0974, 0.0904, 0.0986, 0.1044, 0.0975, 0.0991])  # about MNIST's
+
+
+@pytest.mark.parametrize("prior", ["normal", "uniform"])
+@pytest.mark.parametrize("shares", [SHARES, np.array([0.7, 0.2, 0.1]), np.full(4, 0.25)], ids=["mnist", "3", "even"])
+def test_head_starts_make_the_classes_as_frequent_as_they_should_be(shares: NDArray[np.float64], prior: Prior):
+    starts = head_starts_for(shares, prior=prior)
+    assert starts.dtype == np.float32
+    assert starts.mean() == pytest.approx(0, abs=1e-6)
+    n = 100_000
+    named = labels_of(torch.from_numpy(latents(n, prior=prior)), head_starts=torch.from_numpy(starts))
+    counts = np.bincount(named.numpy(), minlength=len(shares))
+    deviations = (counts - n * shares) / np.sqrt(n * shares * (1 - shares))
+    assert np.abs(deviations).max() < 4.5  # standard deviations
+
+
+def test_even_shares_need_no_head_start():
+    np.testing.assert_allclose(head_starts_for(np.full(5, 0.2), prior="normal"), 0, atol=1e-6)
+
+
+def test_two_classes_with_a_head_start_in_closed_form():
+    """b₁ + h₁ > b₂ + h₂ has the probability Φ((h₁ − h₂)/√2) for normal ballots."""
+    starts = head_starts_for(np.array([0.8, 0.2]), prior="normal")
+    assert (1 + math.erf((starts[0] - starts[1]) / 2)) / 2 == pytest.approx(0.8, abs=1e-5)
+
+
+@pytest.mark.parametrize("shares", [[0.5, 0.6], [1.0, 0.0], [1.2, -0.2]])
+def test_shares_that_are_none(shares: list[float]):
+    with pytest.raises(ValueError, match=r"^the classes' shares must be above 0 and sum to 1, not \["):
+        head_starts_for(np.array(shares), prior="normal")
+
+
+def test_with_head_starts_an_asked_latent_names_the_label_and_its_noise_stays():
+    starts = head_starts_for(SHARES, prior="normal")
+    z = latents(2000)
+    for label in range(CLASSES):
+        asked = ask_for_class(z, label, head_starts=starts)
+        assert labels_of(torch.from_numpy(asked), head_starts=torch.from_numpy(starts)).tolist() == [label] * len(z)
+        np.testing.assert_array_equal(asked[:, :-CLASSES], z[:, :-CLASSES])
+        # What is counted is what was counted before, in another order.
+        before, after = (np.sort(ballots[:, -CLASSES:] + starts, axis=1) for ballots in (z, asked))
+        np.testing.assert_allclose(after, before, atol=1e-6)
+
+
+def test_g_counts_with_the_head_starts_that_it_carries():
+    shape = ImageShape(height=16, width=16)
+    generator, _ = build_networks(SMALL[0], z_dim=Z_DIM, image_shape=shape, classes=CLASSES)
+    ballots = ballots_of(generator)
+    z = torch.zeros(1, Z_DIM)
+    z[0, -1] = 0.5
+    assert int(ballots(z)[0, -CLASSES:].argmax()) == CLASSES - 1
+    ballots.head_starts.copy_(torch.tensor([2.0, *[0.0] * (CLASSES - 1)]))
+    assert int(ballots(z)[0, -CLASSES:].argmax()) == 0
+    assert int(labels_of(z, head_starts=ballots.head_starts)) == 0
+    assert "0.head_starts" in generator.state_dict()  # it travels with G
+
+
 @pytest.mark.parametrize("label", [-1, CLASSES, 10**6])
 def test_a_class_that_is_none(label: int):
     with pytest.raises(ValueError, match=f"^the class must be 0 to 9, not {label}$"):
-        ask_for_class(latents(3), label, classes=CLASSES)
+        ask_for_class(latents(3), label, head_starts=LEVEL)
 
 
 @pytest.mark.parametrize("architecture", SMALL, ids=lambda architecture: architecture.name)
@@ -221,7 +286,7 @@ def test_shapes_and_ranges_of_a_conditional_pair(architecture: Architecture, sid
         assert isinstance(discriminator, ConditionalDiscriminator)
         logits = discriminator.eval()(pictures)
         assert logits.shape == (5,)
-        labels = labels_of(z, classes=CLASSES)
+        labels = labels_of(z, head_starts=torch.zeros(CLASSES))
         each = torch.stack([discriminator.class_logits(pictures, torch.full((5,), k)) for k in range(CLASSES)], dim=1)
         own = discriminator.class_logits(pictures, labels)
     assert own.tolist() == [row[label] for row, label in zip(each.tolist(), labels.tolist(), strict=True)]

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tests.training.support import make_game, real_images, tiny_recipe
+from tests.training.support import make_game, real_batch_of, tiny_recipe
 from training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from training.errors import NotFiniteError, RunError
 from training.game import Game
@@ -17,8 +17,8 @@ from training.game import Game
 @pytest.fixture
 def game() -> Game:
     game = make_game(tiny_recipe("mlp"))
-    game.discriminator_step(real_images(9))
-    game.generator_step(9)
+    game.discriminator_step(real_batch_of(9))
+    game.generator_step(real_batch_of(9))
     return game
 
 
@@ -147,8 +147,8 @@ def test_gradient_descent_without_momentum_has_no_moments(tmp_path: Path):
     recipe = tiny_recipe("mlp", f"generator_optimiser={sgd}", f"discriminator_optimiser={sgd}")
     first, second = make_game(recipe), make_game(recipe, seed=4)
     path = tmp_path / "checkpoint.safetensors"
-    first.discriminator_step(real_images(9))
+    first.discriminator_step(real_batch_of(9))
     save_checkpoint(path, first, Progress(step=1))
     assert load_checkpoint(path, second).step == 1
-    steps = [game.discriminator_step(real_images(9)) for game in (first, second)]
+    steps = [game.discriminator_step(real_batch_of(9)) for game in (first, second)]
     assert steps[0] == steps[1]

@@ -13,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from models.conditional import ask_for_class
 from models.folder import load_model
 from models.grids import assemble_grid
 from models.images import ImageShape
@@ -31,6 +32,7 @@ from tests.training.support import (
 )
 from training.cli import MAX_GRID_IMAGES, main
 from training.config import RunConfig
+from training.recipe import load_recipe
 from training.run_folder import RunFolder
 
 QUICK = ["--threads", "1", *sets(TINY_MLP)]
@@ -109,7 +111,7 @@ def test_the_configuration_leaves_nothing_open(chain: Path):
     config = json.loads((chain / "runs" / "mlp" / "config.json").read_text())
     assert config["recipe"]["z_dim"] == 4
     assert config["recipe"]["epochs"] == 3
-    assert config["recipe"]["generator_optimiser"]["learning_rate"] == 2e-4
+    assert config["recipe"]["generator_optimiser"] == load_recipe("mlp").generator_optimiser.model_dump()
     assert config["recipe"]["precision"] in {"float32", "bfloat16"}
     assert (config["data"], config["dataset"], config["seed"], config["threads"]) == ("data.npz", "data", 11, 1)
     assert (config["train_images"], config["held_out_images"]) == (36, 4)
@@ -308,7 +310,10 @@ def test_the_same_command_makes_the_same_model(here: Path, monkeypatch: pytest.M
         (["mlp", "--set", "epochs"], "--set takes key=value, not 'epochs'"),
         (["mlp", "--epochs", "0"], "epochs: Input should be greater than or equal to 1"),
         (["mlp", "--data", "nowhere"], "there is no data at 'nowhere'"),
-        (["mlp", "--data", "data.npz"], "batch_size is 128, but data has 36 training images: `--set batch_size=18`"),
+        (
+            ["writeup", "--data", "data.npz"],
+            "batch_size is 128, but data has 36 training images: `--set batch_size=18`",
+        ),
         (["mlp", "--data", "data.npz", "--set", "train_images=37"], "train_images is 37, but data has 36"),
         (["mlp", "--data", "bad.npz"], "bad.npz cannot be read as an .npz"),
         (["mlp", "--data", "album"], "album/003.png cannot be read as an image"),
@@ -526,6 +531,36 @@ def test_sample_draws_the_samplers_pixels(chain: Path):
 def test_samples_out_of_range(here: Path, fails: Fails, arguments: list[str], message: str):
     model = make_tiny_model_folder(here / "tiny")
     assert message in fails("sample", model, "-o", "g.png", *arguments)
+    assert not (here / "g.png").exists()
+
+
+def test_sample_asks_a_conditional_model_for_a_digit(here: Path, capsys: pytest.CaptureFixture[str]):
+    path = make_tiny_model_folder(here / "tiny", z_dim=14, classes=10)
+    model = load_model(path)
+    sampler = Sampler(model.generator, z_dim=14, image_shape=model.metadata.image_shape)
+    drawn = draw_latents(5, 3, 6, z_dim=14, prior="normal")
+    seen = set()
+    for digit in (0, 9):
+        command = ["sample", str(path), "--n", "6", "--seed", "5", "--first", "3", "--digit", str(digit), "-o", "g.png"]
+        assert main(command) == 0
+        assert capsys.readouterr().out == f"wrote images 3 to 8 of seed 5, asked for digit {digit}, to g.png\n"
+        wanted = assemble_grid(sampler(ask_for_class(drawn, digit, head_starts=np.zeros(10, np.float32))), padding=2)
+        np.testing.assert_array_equal(pixels(here / "g.png"), wanted)
+        seen.add((here / "g.png").read_bytes())
+    assert len(seen) == 2
+
+
+@pytest.mark.parametrize(
+    ("classes", "digit", "message"),
+    [
+        (0, 3, "tiny is not conditional: it draws whatever digit a latent gives; leave --digit out"),
+        (3, 3, "--digit must be one of tiny's classes, 0 to 2, not 3"),
+        (3, -1, "--digit must be one of tiny's classes, 0 to 2, not -1"),
+    ],
+)
+def test_digits_that_are_none(here: Path, fails: Fails, classes: int, digit: int, message: str):
+    model = make_tiny_model_folder(here / "tiny", classes=classes)
+    assert fails("sample", model, "-o", "g.png", f"--digit={digit}") == message
     assert not (here / "g.png").exists()
 
 

@@ -16,7 +16,7 @@ def network(value: float) -> nn.Linear:
     return layer
 
 
-def average_of(ema: EMA) -> float:
+def average_of(ema: EMA[nn.Linear]) -> float:
     return float(next(ema.network.parameters()))
 
 

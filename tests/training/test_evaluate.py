@@ -14,7 +14,8 @@ from models.scorer import Scorer
 from tests.training.support import make_game, tiny_images, tiny_recipe
 from training import evaluate as module
 from training.data.dataset import Dataset
-from training.evaluate import SAMPLE_SEED, SAMPLES, auroc, evaluate
+from training.evaluate import SAMPLE_SEED, SAMPLES, evaluate
+from training.examination import QUESTIONS, auroc
 from training.parzen import ParzenEstimate
 
 
@@ -48,34 +49,39 @@ def test_the_figures_of_a_pair():
     data = small_data()
     sampler = Sampler(game.generator, z_dim=4, image_shape=data.shape)
     scorer = Scorer(game.discriminator, image_shape=data.shape)
-    figures, calibration = evaluate(sampler, scorer, data, prior="normal", samples=30)
+    evaluation = evaluate(sampler, scorer, data, prior="normal", samples=30)
+    figures, calibration = evaluation.figures, evaluation.calibration
 
     generator, discriminator = game.generator.eval().double(), game.discriminator.eval().double()
     with torch.no_grad():
         z = torch.from_numpy(draw_latents(SAMPLE_SEED, 0, 30, z_dim=4, prior="normal")).double()
-        pixels = ((generator(z) + 1) * 127.5).round().clamp(0, 255)
+        pixels = ((generator(z).double() + 1) * 127.5).round().clamp(0, 255)
         real = discriminator(data.held_out.double() / 127.5 - 1)
         fake = discriminator(pixels / 127.5 - 1)
     d_real, d_fake = 1 / (1 + torch.exp(-real)), 1 / (1 + torch.exp(-fake))
     assert figures["value"] == pytest.approx(float(d_real.log().mean() + (1 - d_fake).log().mean()), abs=1e-3)
-    assert figures["d_real"] == pytest.approx(float(d_real.mean()), abs=1e-4)
+    assert figures["d_held_out"] == pytest.approx(float(d_real.mean()), abs=1e-4)
     assert figures["d_fake"] == pytest.approx(float(d_fake.mean()), abs=1e-3)
-    assert figures["auroc_real_generated"] == pytest.approx(
-        brute_auroc(real.float().numpy(), fake.float().numpy()), abs=0.02
-    )
+    assert figures["auroc"] == pytest.approx(brute_auroc(real.float().numpy(), fake.float().numpy()), abs=0.02)
     assert calibration.real[0] == pytest.approx(float(real.min()), abs=1e-4)
     assert calibration.real[-1] == pytest.approx(float(real.max()), abs=1e-4)
     assert calibration.generated[100] == pytest.approx(float(np.quantile(fake.numpy(), 0.5)), abs=1e-2)
-    assert set(figures) == {
+    names = [
+        "frechet",
+        "kid",
+        "kid_deviation",
+        "precision",
+        "recall",
+        "density",
+        "coverage",
         "value",
-        "d_real",
         "d_fake",
-        "auroc_real_generated",
-        "parzen_ll",
-        "parzen_ll_standard_error",
-        "parzen_sigma",
-        "parzen_ll_real",
-        "parzen_ll_real_standard_error",
+        "auroc",
+    ]
+    names += ["parzen_ll", "parzen_ll_standard_error", "parzen_sigma"]
+    names += ["nearest_training", "nearest_training_first_percentile", "value", "d_fake", "auroc"]
+    assert set(figures) == {*names, *(f"{name}_real" for name in names), "d_held_out"} | {
+        f"auroc_{question}" for question in QUESTIONS
     }
     assert all(np.isfinite(list(figures.values())))
 
@@ -94,13 +100,13 @@ def test_the_windows_are_over_the_images_that_the_paper_used(monkeypatch: pytest
 
     monkeypatch.setattr(module, "estimate", estimate)
     game = make_game(tiny_recipe("mlp"))
-    figures, _ = evaluate(
+    figures = evaluate(
         Sampler(game.generator, z_dim=4, image_shape=data.shape),
         Scorer(game.discriminator, image_shape=data.shape),
         data,
         prior="normal",
         samples=30,
-    )
+    ).figures
     (generated, validation, test), (real, validation_2, test_2) = calls
     assert generated.shape == (30, 1, 16, 16)
     assert torch.equal(validation, images[50_000:51_000])
@@ -121,11 +127,11 @@ def test_the_smallest_data_set_can_be_judged(tmp_path: Path):
     images = torch.from_numpy(tiny_images(20))[:, None]
     data = Dataset("d", images[:18], images[18:], ImageShape(height=16, width=16))
     game = make_game(tiny_recipe("mlp"))
-    figures, _ = evaluate(
+    figures = evaluate(
         Sampler(game.generator, z_dim=4, image_shape=data.shape),
         Scorer(game.discriminator, image_shape=data.shape),
         data,
         prior="normal",
         samples=5,
-    )
+    ).figures
     assert all(np.isfinite(list(figures.values())))

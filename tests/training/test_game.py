@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from torch import nn
 
 from models.images import ImageShape
-from tests.training.support import TINY, make_game, real_images, tiny_images, tiny_recipe
+from tests.training.support import TINY, make_game, real_batch_of, tiny_dataset, tiny_recipe
 from training.checkpoint import Progress
 from training.config import RunConfig
+from training.data.dataset import Dataset
 from training.errors import NotFiniteError
-from training.game import DiscriminatorStep, Game, draw
+from training.game import DiscriminatorStep, Game, RealBatch, draw
 from training.loop import end_epoch, epoch_batches, play_step, real_batch
 
 SGD = '{name="sgd", learning_rate=0.3, learning_rate_decay=1.5, momentum_start=0.5, momentum_final=0.9}'
@@ -57,7 +58,7 @@ def test_a_d_step_moves_d_and_leaves_g_without_gradient(name: str):
     game = make_game(tiny_recipe(name))
     g, d = weights(game.generator), weights(game.discriminator)
     for _ in range(2):  # the paper's D starts with zero gradients behind its own zero output
-        game.discriminator_step(real_images(9))
+        game.discriminator_step(real_batch_of(9))
     assert same(g, weights(game.generator))
     assert all(parameter.grad is None for parameter in game.generator.parameters())
     assert all_moved(d, weights(game.discriminator))
@@ -70,7 +71,7 @@ def test_a_g_step_moves_g_and_leaves_d_without_gradient(name: str, loss: str):
     game = bolder(make_game(tiny_recipe(name, f"loss={loss}")))
     g, d = weights(game.generator), weights(game.discriminator)
     state = {n: t.clone() for n, t in game.discriminator.state_dict().items()}
-    game.generator_step(200)  # many latents: no rectifier of the paper's G is dead for all of them
+    game.generator_step(real_batch_of(200))  # many latents: no rectifier of the paper's G is dead for all of them
     assert all_moved(g, weights(game.generator))
     assert same(d, weights(game.discriminator))
     assert all(torch.equal(t, state[n]) for n, t in game.discriminator.state_dict().items())
@@ -79,9 +80,9 @@ def test_a_g_step_moves_g_and_leaves_d_without_gradient(name: str, loss: str):
 
 def test_a_g_step_does_not_add_to_the_gradients_of_d():
     game = make_game(tiny_recipe())
-    game.discriminator_step(real_images(9))
+    game.discriminator_step(real_batch_of(9))
     before = [p.grad.clone() for p in game.discriminator.parameters() if p.grad is not None]
-    game.generator_step(9)
+    game.generator_step(real_batch_of(9))
     after = [p.grad for p in game.discriminator.parameters() if p.grad is not None]
     assert len(before) == len(list(game.discriminator.parameters()))
     assert same(before, after)
@@ -90,16 +91,16 @@ def test_a_g_step_does_not_add_to_the_gradients_of_d():
 def test_steps_go_the_right_way():
     """With the other side held still, D's loss falls under D's steps and G's under G's."""
     game = make_game(tiny_recipe("mlp", f"discriminator_optimiser={ADAM}", f"generator_optimiser={ADAM}"))
-    images = real_images(9)
+    images = real_batch_of(9)
     first = game.discriminator_step(images)
     for _ in range(30):
         last = game.discriminator_step(images)
     assert last.loss < first.loss / 2
     assert last.d_real > first.d_real
     assert last.d_fake < first.d_fake
-    start = game.generator_step(9)
+    start = game.generator_step(real_batch_of(9))
     for _ in range(60):
-        end = game.generator_step(9)
+        end = game.generator_step(real_batch_of(9))
     assert end < start / 2
 
 
@@ -107,7 +108,7 @@ def test_steps_go_the_right_way():
 def test_both_losses_of_g_raise_d_of_g(loss: str):
     game = make_game(tiny_recipe("mlp", f"loss={loss}", f"generator_optimiser={ADAM}"))
     for _ in range(3):
-        game.discriminator_step(real_images(9))
+        game.discriminator_step(real_batch_of(9))
     z = draw("normal", 64, 4, rng=torch.Generator().manual_seed(0))
 
     def d_of_g() -> float:
@@ -116,7 +117,7 @@ def test_both_losses_of_g_raise_d_of_g(loss: str):
 
     before = d_of_g()
     for _ in range(20):
-        game.generator_step(9)
+        game.generator_step(real_batch_of(9))
     assert d_of_g() > before + 0.05
 
 
@@ -145,18 +146,18 @@ def config_of(*overrides: str, train_images: int = 40) -> RunConfig:
 
 def test_each_of_the_k_steps_changes_d_and_draws_its_own_latents(monkeypatch: pytest.MonkeyPatch):
     game = make_game(tiny_recipe("mlp", "d_steps=3"))
-    images = torch.from_numpy(tiny_images(40))[:, None]
+    data = tiny_dataset()
     seen_latents: list[torch.Tensor] = []
     seen_weights = [weights(game.discriminator)]
-    seen_real: list[torch.Tensor] = []
-    draw_latents, step = game.draw_latents, game.discriminator_step
+    seen_real: list[RealBatch] = []
+    draw_latents, discriminator_step = game.draw_latents, game.discriminator_step
 
     def drawing(n: int) -> torch.Tensor:
         seen_latents.append(draw_latents(n))
         return seen_latents[-1]
 
-    def stepping(real: torch.Tensor) -> object:
-        seen = step(real)
+    def stepping(real: RealBatch, *, step: int) -> object:
+        seen = discriminator_step(real, step=step)
         seen_real.append(real)
         seen_weights.append(weights(game.discriminator))
         return seen
@@ -164,14 +165,14 @@ def test_each_of_the_k_steps_changes_d_and_draws_its_own_latents(monkeypatch: py
     monkeypatch.setattr(game, "draw_latents", drawing)
     monkeypatch.setattr(game, "discriminator_step", stepping)
     progress = Progress()
-    play_step(game, images, next(epoch_batches(config_of("d_steps=3"), 1, start=0)), progress)
+    play_step(game, data, next(epoch_batches(config_of("d_steps=3"), 1, start=0)), progress)
 
     assert len(seen_real) == 3
     assert all(all_moved(a, b) for a, b in pairwise(seen_weights))
     assert len(seen_latents) == 4  # three of D and G's own
     rows = torch.cat(seen_latents)
     assert len(torch.unique(rows, dim=0)) == len(rows) == 36
-    assert len({real.numpy().tobytes() for real in seen_real}) == 3
+    assert len({real.images.numpy().tobytes() for real in seen_real}) == 3
     sums = progress.sums
     assert (sums.discriminator_steps, sums.generator_steps) == (3, 1)
     assert (progress.step, progress.position, progress.images) == (1, 1, 9)
@@ -180,17 +181,17 @@ def test_each_of_the_k_steps_changes_d_and_draws_its_own_latents(monkeypatch: py
 def test_a_record_holds_the_means_of_its_own_epoch(monkeypatch: pytest.MonkeyPatch):
     config = config_of("d_steps=2")
     game = make_game(config.recipe)
-    images = torch.from_numpy(tiny_images(40))[:, None]
+    data = tiny_dataset()
     d_seen: list[DiscriminatorStep] = []
     g_seen: list[float] = []
     d_step, g_step = game.discriminator_step, game.generator_step
 
-    def watch_d(real: torch.Tensor) -> DiscriminatorStep:
-        d_seen.append(d_step(real))
+    def watch_d(real: RealBatch, *, step: int) -> DiscriminatorStep:
+        d_seen.append(d_step(real, step=step))
         return d_seen[-1]
 
-    def watch_g(n: int) -> float:
-        g_seen.append(g_step(n))
+    def watch_g(real: RealBatch) -> float:
+        g_seen.append(g_step(real))
         return g_seen[-1]
 
     monkeypatch.setattr(game, "discriminator_step", watch_d)
@@ -200,11 +201,12 @@ def test_a_record_holds_the_means_of_its_own_epoch(monkeypatch: pytest.MonkeyPat
         d_seen.clear()
         g_seen.clear()
         for batches in epoch_batches(config, epoch, start=0):
-            play_step(game, images, batches, progress)
-        end_epoch(progress, last=3)
+            play_step(game, data, batches, progress)
+        end_epoch(progress, last=3, metrics={"frechet": 2.5 * epoch})
         record = progress.records[-1]
         assert (len(d_seen), len(g_seen)) == (8, 4)
         assert (record.epoch, record.images) == (epoch, 36 * epoch)
+        assert record.metrics == {"frechet": 2.5 * epoch}
         assert record.loss_d == pytest.approx(np.mean([seen.loss for seen in d_seen]))
         assert record.d_real == pytest.approx(np.mean([seen.d_real for seen in d_seen]))
         assert record.d_fake == pytest.approx(np.mean([seen.d_fake for seen in d_seen]))
@@ -243,9 +245,13 @@ def test_the_order_follows_from_seed_epoch_and_k_alone():
 
 def test_real_batch_is_the_loops_edge():
     images = torch.tensor([[0, 255], [51, 204]], dtype=torch.uint8).reshape(2, 1, 1, 2)
-    batch = real_batch(images, torch.tensor([1, 0]))
-    assert batch.dtype == torch.float32
-    np.testing.assert_allclose(batch.flatten().numpy(), [-0.6, 0.6, -1, 1], atol=1e-6)
+    data = Dataset("d", images, images, ImageShape.model_construct(height=1, width=2), labels=torch.tensor([7, 3]))
+    for conditional, labels in ((False, None), (True, [3, 7])):
+        batch = real_batch(data, torch.tensor([1, 0]), conditional=conditional)
+        assert batch.images.dtype == torch.float32
+        np.testing.assert_allclose(batch.images.flatten().numpy(), [-0.6, 0.6, -1, 1], atol=1e-6)
+        assert (None if batch.labels is None else batch.labels.tolist()) == labels
+    assert images.flatten().tolist() == [0, 255, 51, 204]  # the data stay as they are
 
 
 # --- Each step against one by hand -------------------------------------------------------------------
@@ -333,10 +339,10 @@ def test_d_steps_equal_those_by_hand(optimiser: str):
     adam, momentum = HandAdam(0.5, 0.9), HandMomentum()
     steps, epochs = 5, [1, 1, 2, 2, 2]
     for step, epoch in enumerate(epochs):
-        real = real_images(9 * steps)[9 * step : 9 * step + 9]
+        real = real_batch_of(9, first=9 * step)
         z = torch.randn(9, 4, generator=following(game)).double().numpy()
         fake = g_by_hand(numbers(game.generator), z)
-        gradients, loss, d_real, d_fake = d_step_by_hand(parameters, real.flatten(1).double().numpy(), fake)
+        gradients, loss, d_real, d_fake = d_step_by_hand(parameters, real.images.flatten(1).double().numpy(), fake)
         if optimiser == "adam":
             adam.step(parameters, gradients, lr=0.01 + (0.001 - 0.01) * step / steps)
         else:
@@ -354,7 +360,7 @@ def test_d_steps_equal_those_by_hand(optimiser: str):
 def test_g_steps_equal_those_by_hand(optimiser: str, loss: str):
     settings = ADAM if optimiser == "adam" else SGD
     game = make_game(tiny_recipe("mlp", f"generator_optimiser={settings}", f"loss={loss}"))
-    game.discriminator_step(real_images(9))
+    game.discriminator_step(real_batch_of(9))
     adam, momentum = HandAdam(0.5, 0.9), HandMomentum()
     w1, b1, w2, b2 = (torch.from_numpy(p) for p in numbers(game.discriminator))
     parameters = numbers(game.generator)
@@ -378,7 +384,7 @@ def test_g_steps_equal_those_by_hand(optimiser: str, loss: str):
             momentum.step(parameters, gradients, lr=0.3 / 1.5**step, momentum=0.5)
 
         game.set_rates(step=step, steps=4, epoch=1)
-        assert game.generator_step(9) == pytest.approx(float(wanted.detach()), rel=1e-4)
+        assert game.generator_step(real_batch_of(9)) == pytest.approx(float(wanted.detach()), rel=1e-4)
         for index, (hand, parameter) in enumerate(zip(parameters, game.generator.parameters(), strict=True)):
             if index in (1, 5):
                 parameters[index] = parameter.detach().double().numpy().copy()
@@ -403,13 +409,13 @@ def test_the_papers_d_step_by_hand_with_masks_from_the_games_own_stream():
     momentum = HandMomentum()
     parameters = numbers(game.discriminator)
     for step in range(3):
-        real = real_images(27)[9 * step : 9 * step + 9]
+        real = real_batch_of(9, first=9 * step)
         rng = following(game)
         z = (torch.rand(9, 4, generator=rng) * 2 - 1) * math.sqrt(3)
         g1, c1, g2, c2 = (torch.from_numpy(p) for p in numbers(game.generator))
         fake = 2 * torch.sigmoid(torch.relu(z.double() @ g1.T + c1) @ g2.T + c2) - 1
         leaves = [torch.from_numpy(p.copy()).requires_grad_() for p in parameters]
-        d = paper_d_by_hand(leaves, torch.cat([real.flatten(1).double(), fake]), rng)
+        d = paper_d_by_hand(leaves, torch.cat([real.images.flatten(1).double(), fake]), rng)
         loss = -(torch.log(d[:9]).mean() + torch.log(1 - d[9:]).mean()) / 2
         gradients = [g.numpy() for g in torch.autograd.grad(loss, leaves)]
         momentum.step(parameters, gradients, lr=0.3 / 1.5**step, momentum=0.5)
@@ -434,13 +440,13 @@ def test_a_simultaneous_step_by_hand(loss: str):
     of_d, of_g = HandMomentum(), HandMomentum()
     d_parameters, g_parameters = numbers(game.discriminator), numbers(game.generator)
     for step in range(3):
-        real = real_images(27)[9 * step : 9 * step + 9]
+        real = real_batch_of(9, first=9 * step)
         rng = following(game)
         z = (torch.rand(9, 4, generator=rng) * 2 - 1) * math.sqrt(3)
         g = [torch.from_numpy(p.copy()).requires_grad_() for p in g_parameters]
         d = [torch.from_numpy(p.copy()).requires_grad_() for p in d_parameters]
         fake = 2 * torch.sigmoid(torch.relu(z.double() @ g[0].T + g[1]) @ g[2].T + g[3]) - 1
-        probabilities = paper_d_by_hand(d, torch.cat([real.flatten(1).double(), fake]), rng)
+        probabilities = paper_d_by_hand(d, torch.cat([real.images.flatten(1).double(), fake]), rng)
         loss_d = -(torch.log(probabilities[:9]).mean() + torch.log(1 - probabilities[9:]).mean()) / 2
         loss_g = torch.log(1 - probabilities[9:]).mean() if loss == "minimax" else -torch.log(probabilities[9:]).mean()
         d_gradients = [gradient.numpy() for gradient in torch.autograd.grad(loss_d, d, retain_graph=True)]
@@ -466,15 +472,14 @@ def test_simultaneous_updates_still_take_k_steps_of_d_and_one_of_g(k: int, monke
     for name in ("discriminator_step", "generator_step", "simultaneous_step"):
         method = getattr(game, name)
 
-        def spy(*arguments: object, name: str = name, method: object = method) -> object:
+        def spy(*arguments: object, name: str = name, method: object = method, **options: object) -> object:
             calls.append(name)
-            return method(*arguments)  # type: ignore[operator]
+            return method(*arguments, **options)  # type: ignore[operator]
 
         monkeypatch.setattr(game, name, spy)
     d, g = weights(game.discriminator), weights(game.generator)
     progress = Progress()
-    images = torch.from_numpy(tiny_images(40))[:, None]
-    play_step(game, images, next(epoch_batches(config_of(f"d_steps={k}"), 1, start=0)), progress)
+    play_step(game, tiny_dataset(), next(epoch_batches(config_of(f"d_steps={k}"), 1, start=0)), progress)
     assert calls == ["discriminator_step"] * (k - 1) + ["simultaneous_step"]
     assert (progress.sums.discriminator_steps, progress.sums.generator_steps) == (k, 1)
     assert all_moved(d, weights(game.discriminator))
@@ -491,8 +496,8 @@ def test_a_game_draws_nothing_from_global_state_and_repeats(name: str):
         np.random.seed(global_seed)  # noqa: NPY002  (to show that it does not matter)
         game = make_game(tiny_recipe(name))
         for _ in range(2):
-            game.discriminator_step(real_images(9))
-            game.generator_step(9)
+            game.discriminator_step(real_batch_of(9))
+            game.generator_step(real_batch_of(9))
         return weights(game.generator) + weights(game.discriminator)
 
     assert same(play(1), play(2))
@@ -501,8 +506,8 @@ def test_a_game_draws_nothing_from_global_state_and_repeats(name: str):
 def test_steps_leave_the_global_generator_alone():
     game = make_game(tiny_recipe("goodfellow2014"))
     state = torch.get_rng_state()
-    game.discriminator_step(real_images(9))
-    game.generator_step(9)
+    game.discriminator_step(real_batch_of(9))
+    game.generator_step(real_batch_of(9))
     assert torch.equal(torch.get_rng_state(), state)
 
 
@@ -534,11 +539,11 @@ def test_latents_have_mean_0_and_variance_1(prior: str, bound: float | None):
 def test_bfloat16_plays_roughly_the_same_game(name: str):
     games = [make_game(tiny_recipe(name, f"precision={precision}")) for precision in ("float32", "bfloat16")]
     for step in range(10):
-        real = real_images(90)[9 * step : 9 * step + 9]
+        real = real_batch_of(9, first=9 * step)
         exact, rounded = (game.discriminator_step(real) for game in games)
         assert rounded.loss == pytest.approx(exact.loss, abs=0.02)
         assert rounded.d_real == pytest.approx(exact.d_real, abs=0.02)
-        g_exact, g_rounded = (game.generator_step(9) for game in games)
+        g_exact, g_rounded = (game.generator_step(real_batch_of(9)) for game in games)
         assert g_rounded == pytest.approx(g_exact, abs=0.05)
     float32, bfloat16 = (weights(game.generator) for game in games)
     assert not same(float32, bfloat16)  # it did round
@@ -562,10 +567,9 @@ def test_a_nan_stops_the_game_and_says_where(side: str):
     game = make_game(tiny_recipe())
     with torch.no_grad():
         next(getattr(game, side).parameters()).fill_(float("nan"))
-    images = torch.from_numpy(tiny_images(40))[:, None]
     progress = Progress(epoch=4, step=11)
     with pytest.raises(NotFiniteError, match=r"^epoch 4, step 12: D's loss is nan.*learning_rate"):
-        play_step(game, images, next(epoch_batches(config_of(), 4, start=0)), progress)
+        play_step(game, tiny_dataset(), next(epoch_batches(config_of(), 4, start=0)), progress)
     assert progress.step == 11
 
 
@@ -574,4 +578,4 @@ def test_a_nan_that_only_g_sees_is_named_as_gs():
     with torch.no_grad():
         next(game.generator.parameters()).fill_(float("nan"))
     with pytest.raises(NotFiniteError, match="G's loss is nan"):
-        game.generator_step(9)
+        game.generator_step(real_batch_of(9))

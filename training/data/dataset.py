@@ -70,6 +70,14 @@ class Dataset:
             digest.update(self.labels.numpy().data)
         return digest.hexdigest()
 
+    def class_shares(self) -> NDArray[np.float64]:
+        """How frequent each class is among the training images, [K]; one without an image counts as having one."""
+        if self.labels is None:
+            raise ValueError(f"{self.name} has no labels")
+        counts = torch.bincount(self.labels, minlength=self.classes).clamp(min=1).double()
+        shares: NDArray[np.float64] = (counts / counts.sum()).numpy()
+        return shares
+
     def pixel_means(self) -> torch.Tensor:
         """Mean of each pixel over the training images: [C, H, W] float32 in [0, 1]."""
         return (self.images.sum(dim=0, dtype=torch.int64).double() / (255 * len(self.images))).float()
