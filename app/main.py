@@ -20,6 +20,7 @@ from app.settings import Settings
 from app.state import State
 from models.device import resolve_device
 from models.latents import draw_latents
+from models.projection import prepare
 
 DESCRIPTION = """\
 Images from a generator that learnt by playing the minimax game of
@@ -56,6 +57,7 @@ def create_app(settings: Settings) -> FastAPI:
         engine = Engine(max_queue_rows=settings.max_queue_images, metrics=metrics)
         engine.start()
         queue = ProjectionQueue(max_waiting=settings.max_queue_projections, metrics=metrics)
+        queue.prepare(prepare)  # it takes a second, for which nobody has to wait but a first projection
         state = State(settings, catalog, engine, queue, metrics)
         await _warm(state)
         app.state.gan = state

@@ -4,7 +4,7 @@ A call of the engine's never waits for one; they share the processor, not the qu
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import TypeVar
@@ -36,7 +36,7 @@ class ProjectionQueue:
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="projections")
         metrics.waiting_projections.set_function(lambda: max(0, self._unfinished - 1))
 
-    async def run(self, job: Callable[[], Result], *, gone: Awaitable[None]) -> Result:
+    async def run(self, job: Callable[[], Result], *, gone: Coroutine[None, None, None]) -> Result:
         """Run `job` on the thread and return its result.
 
         Args:
@@ -49,11 +49,12 @@ class ProjectionQueue:
         """
         waiting = self._unfinished - 1
         if waiting >= self._max_waiting:
+            gone.close()
             raise QueueFullError(f"{waiting} projections wait, {self._max_waiting} may")
         submitted: Future[Result] = self._executor.submit(job)
         self._jobs.append(submitted)  # type: ignore[arg-type]
         result = asyncio.wrap_future(submitted)
-        left = asyncio.ensure_future(gone)
+        left = asyncio.create_task(gone)
         try:
             await asyncio.wait({result, left}, return_when=asyncio.FIRST_COMPLETED)
             if not result.done():
@@ -64,6 +65,10 @@ class ProjectionQueue:
             left.cancel()
             with suppress(asyncio.CancelledError):
                 await left
+
+    def prepare(self, job: Callable[[], object]) -> None:
+        """Have the thread do something first of all; it counts as no projection."""
+        self._executor.submit(job)
 
     def stop(self) -> None:
         """Drop what waits, finish what runs, end the thread."""

@@ -1,8 +1,8 @@
 """Projection: the latent whose image is nearest to a given one.
 
-The distance is the mean squared error over pixels, with a weak pull towards the middle of the prior. It is minimised
-from several starting points, since it has many minima: the guess of the model's encoder where there is one, and the
-best of many draws of the prior (Zhu et al. 2016, arXiv 1609.03552, start from an encoder; Lipton and Tripathi 2017,
+The distance is the mean squared error over pixels, with a weak pull towards 0. It is minimised within the prior's
+bounds, from several starting points, since it has many minima: the guess of the model's encoder where there is one, and
+the best of many draws of the prior (Zhu et al. 2016, arXiv 1609.03552, start from an encoder; Lipton and Tripathi 2017,
 arXiv 1702.04782, and Creswell and Bharath 2016, arXiv 1611.05644, from draws). The worse ones are given up on the way.
 
 Those papers descend the gradient. A latent has few coordinates, so the whole Jacobian of G costs as much as a batch of
@@ -10,7 +10,9 @@ z_dim images, and the damped Gauss–Newton method (Levenberg 1944; Marquardt 19
 200, in less time: see docs/decisions/0005-projection-by-gauss-newton.md.
 """
 
+import warnings
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
@@ -23,22 +25,25 @@ from models.images import ImageShape, from_uint8
 from models.latents import Prior, draw_latents
 from models.tiles import one_thread
 
-DRAWS = 256
+DRAWS = 1024
 """Draws of the prior among which the starting points are sought."""
 
 DRAWS_SEED = 1609
 
 ROUNDS = ((8, 2), (4, 3), (1, 10))
-"""How many latents go on, and for how many steps, in each round: the best are kept."""
+"""How many latents go on in each round, the best ones; and for how many steps."""
 
-DAMPING = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+DAMPING = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 """λ of Marquardt's damping, as shares of the mean curvature. Each step tries them all."""
 
-PULL = {"normal": 2e-3, "uniform": 1e-4}
-"""Weight of mean z² beside the squared error of pixels in [−1, 1]; a uniform prior has its box besides."""
+PULL = 1e-4
+"""Weight of mean z² beside the squared error of pixels in [−1, 1]: enough to settle what no pixel depends on."""
 
 BOX = 3**0.5
 """A uniform prior's coordinates are within ± this."""
+
+BALL_DEVIATIONS = 2.0
+"""A normal prior's ‖z‖² has the mean d and the deviation √(2d); a search goes no further out than so many of them."""
 
 JACOBIAN_CHUNK = 128
 """Rows of the Jacobian made at once: a bound on memory."""
@@ -57,6 +62,14 @@ class Projection:
     latent: NDArray[np.float32]
     restarts: int
     steps: int
+
+
+@cache
+def prepare() -> None:
+    """Load what PyTorch's forward mode loads at its first use: about a second, and a warning that is not for us."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        jvp(torch.sin, (torch.zeros(1),), (torch.ones(1),))
 
 
 class Projector:
@@ -104,6 +117,7 @@ class Projector:
             raise ValueError(
                 f"the image must be {list(self.image_shape.array)} uint8, not {list(image.shape)} {image.dtype}"
             )
+        prepare()
         with one_thread():
             target = from_uint8(image[None]).to(self.device)
             z = self._starting_points(target, ROUNDS[0][0])
@@ -129,9 +143,9 @@ class Projector:
         return points[:n]
 
     def _step(self, z: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        """One damped Gauss–Newton step of one latent, [z_dim] → [z_dim]; to where it is, if no damping helps."""
+        """One damped Gauss–Newton step of one latent, [z_dim] → [z_dim]; to where it is, if nothing helps."""
         image, jacobian = self._linearise(z)
-        pull, eye = PULL[self.prior] / self.z_dim, torch.eye(self.z_dim, device=self.device)
+        pull, eye = PULL / self.z_dim, torch.eye(self.z_dim, device=self.device)
         # Half of the cost's gradient, and of its Hessian without G's second derivatives.
         gradient = jacobian @ (image - target.flatten()) / len(image) + pull * z
         hessian = jacobian @ jacobian.T / len(image) + pull * eye
@@ -163,9 +177,12 @@ class Projector:
     def _costs(self, z: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """[N, z_dim] → what is minimised, [N]; infinite where G has left the numbers."""
         errors = torch.cat([(self._generator(part) - target).square().flatten(1).mean(1) for part in z.split(64)])
-        costs = errors + PULL[self.prior] * z.square().mean(dim=1)
+        costs = errors + PULL * z.square().mean(dim=1)
         return torch.where(torch.isfinite(costs), costs, torch.inf)
 
     def _within(self, z: torch.Tensor) -> torch.Tensor:
-        """Into a uniform prior's box, float32's last bit included; a normal prior has no edge."""
-        return z.clamp(-BOX, BOX) if self.prior == "uniform" else z
+        """Where the prior puts its mass: a uniform prior's box, to float32's last bit; a normal one's ball."""
+        if self.prior == "uniform":
+            return z.clamp(-BOX, BOX)
+        radius = (self.z_dim + BALL_DEVIATIONS * (2 * self.z_dim) ** 0.5) ** 0.5
+        return z * (radius / z.norm(dim=1, keepdim=True).clamp(min=radius))
