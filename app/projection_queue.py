@@ -56,7 +56,8 @@ class ProjectionQueue:
         result = asyncio.wrap_future(submitted)
         left = asyncio.create_task(gone)
         try:
-            await asyncio.wait({result, left}, return_when=asyncio.FIRST_COMPLETED)
+            either: list[asyncio.Future[Result] | asyncio.Future[None]] = [result, left]
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             if not result.done():
                 raise GoneError
             return result.result()

@@ -168,15 +168,17 @@ class Projector:
             return image.flatten()
 
         def along(direction: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-            return jvp(pixels, (z,), (direction,))
+            image, row = jvp(pixels, (z,), (direction,))[:2]
+            return image, row
 
-        directions = torch.eye(self.z_dim, device=self.device).split(JACOBIAN_CHUNK)
-        linearised = [vmap(along, out_dims=(None, 0))(part) for part in directions]
-        return linearised[0][0], torch.cat([rows for _, rows in linearised])
+        eye = torch.eye(self.z_dim, device=self.device)
+        linearised = [vmap(along)(part) for part in torch.split(eye, JACOBIAN_CHUNK)]
+        return linearised[0][0][0], torch.cat([rows for _, rows in linearised])
 
     def _costs(self, z: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """[N, z_dim] → what is minimised, [N]; infinite where G has left the numbers."""
-        errors = torch.cat([(self._generator(part) - target).square().flatten(1).mean(1) for part in z.split(64)])
+        images = (self._generator(part) for part in torch.split(z, 64))  # a bound on memory
+        errors = torch.cat([(part - target).square().flatten(1).mean(dim=1) for part in images])
         costs = errors + PULL * z.square().mean(dim=1)
         return torch.where(torch.isfinite(costs), costs, torch.inf)
 
@@ -185,4 +187,5 @@ class Projector:
         if self.prior == "uniform":
             return z.clamp(-BOX, BOX)
         radius = (self.z_dim + BALL_DEVIATIONS * (2 * self.z_dim) ** 0.5) ** 0.5
-        return z * (radius / z.norm(dim=1, keepdim=True).clamp(min=radius))
+        inside: torch.Tensor = z * (radius / z.norm(dim=1, keepdim=True).clamp(min=radius))
+        return inside

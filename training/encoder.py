@@ -76,4 +76,6 @@ def encoder_loss(encoder: nn.Module, generator: nn.Module, latents: torch.Tensor
     with torch.no_grad():
         images = generator(latents)
     guess = encoder(images).float()
-    return (guess - latents).square().mean() + IMAGE_WEIGHT * (generator(guess) - images).square().mean()
+    loss: torch.Tensor = (guess - latents).square().mean()
+    loss += IMAGE_WEIGHT * (generator(guess) - images).square().mean()
+    return loss
