@@ -25,7 +25,14 @@ ModelName = Annotated[
     str | None,
     Field(max_length=100, description="`name` or `name@hash`; without one, the default", examples=[EXAMPLE_MODEL]),
 ]
-Digit = Annotated[int | None, Field(ge=0, le=9, description="The digit to draw; conditional models only")]
+Digit = Annotated[
+    int | None,
+    Field(
+        ge=0,
+        le=9,
+        description="The digit to draw; conditional models only, below the `classes` that `/v1/models/{name}` tells",
+    ),
+]
 
 
 class SamplesQuery(BaseModel):

@@ -6,27 +6,19 @@ learning rates falling over just these. Both judged alike: 10,000 samples agains
 """
 
 import argparse
-import itertools
-import sys
 import time
-from dataclasses import dataclass
 
 import torch
 
-from benchmarks.contestants import WRITEUP_MEMORY, Contestant, contestant
+from benchmarks.contestants import WRITEUP_MEMORY, contestant
 from benchmarks.report import describe_machine, table
-from models.images import ImageShape, channels_first
-from models.latents import draw_latents
-from models.sampler import Sampler
-from training.data.dataset import Dataset, load_dataset
-from training.features import extract
-from training.metrics import frechet_distance, precision_recall_density_coverage
+from benchmarks.trials import FIGURES, IMAGES_AN_EPOCH, judge, rounded, run
+from training.data.dataset import load_dataset
 
 WRITEUP_EPOCHS = 200
-IMAGES_AN_EPOCH = 60_000
-SAMPLE_SEED = 1
 WARM_UP_STEPS = 20
-FIGURES = ("frechet", "precision", "recall", "coverage")
+MARGIN = 0.95
+"""Of the time; a rate measured over seconds is not the rate of minutes."""
 
 
 def main() -> None:
@@ -34,41 +26,17 @@ def main() -> None:
     options = _parser().parse_args()
     dataset = load_dataset("mnist")
     writeup = contestant(WRITEUP_MEMORY, threads=options.threads)
-    rows = [run(writeup, int(options.writeup_epochs * IMAGES_AN_EPOCH), dataset, options.samples)]
-    budget = rows[0].seconds / options.times
+    trials = [run(writeup, int(options.writeup_epochs * IMAGES_AN_EPOCH), dataset, samples=options.samples)]
+    budget = trials[0].seconds / options.times
     rate = measure_rate(options.recipe, threads=options.threads)
-    epochs = max(1, int(0.97 * budget * rate / IMAGES_AN_EPOCH))
+    epochs = max(1, int(MARGIN * budget * rate / IMAGES_AN_EPOCH))
     ours = contestant(options.recipe, threads=options.threads, overrides=[f"epochs={epochs}"])
-    rows.append(run(ours, epochs * IMAGES_AN_EPOCH, dataset, options.samples))
+    trials.append(run(ours, epochs * IMAGES_AN_EPOCH, dataset, samples=options.samples))
     real = judge(dataset.images[40_000:50_000][: options.samples], dataset)
-    print(f"{describe_machine()}; {options.threads} threads; a 1/{options.times:g} of the time is {budget:,.0f} s\n")
-    cells = [[row.name, f"{row.epochs:.0f}", f"{row.seconds:,.0f}", *_rounded(row.figures)] for row in rows]
-    cells.append(["real training images", "", "", *_rounded(real)])
+    print(f"{describe_machine()}; {options.threads} threads; 1/{options.times:g} of the time is {budget:,.0f} s\n")
+    cells = [[trial.name, f"{trial.epochs:.0f}", f"{trial.seconds:,.0f}", *rounded(trial.figures)] for trial in trials]
+    cells.append(["real training images", "", "", *rounded(real)])
     print(table(["", "epochs", "seconds", *FIGURES], cells))
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a contestant came to, in so many epochs and seconds of training."""
-
-    name: str
-    epochs: float
-    seconds: float
-    figures: dict[str, float]
-
-
-def run(trainee: Contestant, images: int, dataset: Dataset, samples: int) -> Result:
-    """Train on so many images, then judge; judging is not counted."""
-    trained, seconds = 0, 0.0
-    while trained < images:
-        started = time.perf_counter()
-        trained += sum(itertools.islice(trainee.steps, 500))
-        seconds += time.perf_counter() - started
-        print(f"{trainee.name}: {trained / IMAGES_AN_EPOCH:.1f} epochs, {seconds:.0f} s", file=sys.stderr)
-    sampler = Sampler(trainee.generator(), z_dim=trainee.z_dim, image_shape=ImageShape())
-    latents = draw_latents(SAMPLE_SEED, 0, samples, z_dim=trainee.z_dim, prior=trainee.prior)
-    figures = judge(channels_first(sampler(latents)), dataset)
-    return Result(name=trainee.name, epochs=trained / IMAGES_AN_EPOCH, seconds=seconds, figures=figures)
 
 
 def measure_rate(recipe: str, *, threads: int) -> float:
@@ -80,16 +48,6 @@ def measure_rate(recipe: str, *, threads: int) -> float:
     while (elapsed := time.perf_counter() - started) < 10:
         images += next(steps)
     return images / elapsed
-
-
-def judge(images: torch.Tensor, dataset: Dataset) -> dict[str, float]:
-    """The figures of [N, 1, 28, 28] uint8 against the test images."""
-    seen, test = extract(images, digits=1).values, extract(dataset.held_out, digits=1).values
-    return {"frechet": frechet_distance(test, seen)} | precision_recall_density_coverage(test, seen)
-
-
-def _rounded(figures: dict[str, float]) -> list[str]:
-    return [f"{figures[name]:.2f}" for name in FIGURES]
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -3,9 +3,14 @@
 import argparse
 import errno
 import json
+import shlex
 import sys
+import textwrap
+import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -26,6 +31,9 @@ from training.data.dataset import Dataset, load_dataset
 from training.errors import RunError, TrainingError
 from training.recipe import load_recipe, recipe_names
 from training.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from training.evaluate import Evaluation
 
 MAX_GRID_IMAGES = 4096
 
@@ -107,6 +115,8 @@ def evaluate_model(options: argparse.Namespace) -> None:
     from training.evaluate import evaluate  # noqa: PLC0415
 
     model = _load(options.model)
+    if options.html and not options.html.parent.is_dir():
+        raise RunError(f"--html {options.html}: there is no folder {options.html.parent}; make it first")
     if options.data is None and model.metadata.dataset != "mnist":
         raise RunError(f"{model.name} was trained on {model.metadata.dataset!r}: say where that is with --data")
     dataset = load_dataset(options.data or "mnist", side=model.metadata.image_shape.height)
@@ -114,12 +124,47 @@ def evaluate_model(options: argparse.Namespace) -> None:
         raise RunError(
             f"{model.name} makes {model.metadata.image_shape}, the images of {dataset.name} are {dataset.shape}"
         )
-    figures = evaluate(_sampler(model), _scorer(model), dataset, prior=model.metadata.prior).figures
+    started = time.monotonic()
+    evaluation = evaluate(_sampler(model), _scorer(model), dataset, prior=model.metadata.prior)
+    seconds = time.monotonic() - started
+    if options.html:
+        _write_report(options, model, dataset, evaluation, seconds)
     if options.json:
-        print(json.dumps({"model": model.reference, "dataset": dataset.name, **figures}, indent=2))
+        facts = {"model": model.reference, "dataset": dataset.name, "samples": len(evaluation.samples)}
+        print(json.dumps({**facts, "seconds": round(seconds, 3), **evaluation.figures}, indent=2))
     else:
-        print(model.reference, "on", dataset.name)
-        print("\n".join(f"  {name:32} {figure:10.4f}" for name, figure in figures.items()))
+        _print_table(model, dataset, evaluation, seconds)
+
+
+def _print_table(model: LoadedModel, dataset: Dataset, evaluation: "Evaluation", seconds: float) -> None:
+    from training.table import MAX_WIDTH, format_text, group_figures  # noqa: PLC0415
+
+    head = f"{model.reference} on {dataset.name}: {len(evaluation.samples):,} samples, {seconds:.0f} s"
+    legend = (
+        "Real images: the same figure with training images in the samples' place. At best: the best value, "
+        "or the theory's where the game is over."
+    )
+    for text in (head, legend):
+        print(textwrap.fill(text, MAX_WIDTH))
+    print(f"\n{format_text(group_figures(evaluation.figures))}")
+
+
+def _write_report(
+    options: argparse.Namespace, model: LoadedModel, dataset: Dataset, evaluation: "Evaluation", seconds: float
+) -> None:
+    from training.provenance import describe_machine, read_git_commit  # noqa: PLC0415
+    from training.report import Origin, write_report  # noqa: PLC0415
+
+    data = [] if options.data is None else ["--data", options.data]
+    origin = Origin(
+        command=shlex.join(["python", "-m", "training", "evaluate", options.model, *data, "--html", str(options.html)]),
+        commit=read_git_commit(),
+        made=datetime.now(UTC),
+        machine=describe_machine(),
+        seconds=seconds,
+    )
+    write_report(options.html, evaluation, dataset, model=model.reference, origin=origin)
+    print(f"wrote {options.html}", file=sys.stderr)
 
 
 def sample(options: argparse.Namespace) -> None:
@@ -247,7 +292,8 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(command=evaluate_model)
     command.add_argument("model", metavar="MODEL", help="a model folder, or the name of a bundled model")
     command.add_argument("--data", help="images to judge on (default: the model's own data set)")
-    command.add_argument("--json", action="store_true", help="print JSON")
+    command.add_argument("--json", action="store_true", help="print JSON: one flat object, every figure by name")
+    command.add_argument("--html", metavar="FILE", type=Path, help="write a page of pictures, charts and figures too")
 
     command = commands.add_parser("sample", help="draw a grid", description="Draw a grid of a model's images.")
     command.set_defaults(command=sample)

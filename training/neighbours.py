@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import torch
 
+from training.distances import squared_distances
+
 _ROWS = 500  # [500, 60000] float32 distances are 120 MB
 
 
@@ -26,13 +28,9 @@ def find_nearest(images: torch.Tensor, training: torch.Tensor) -> Nearest:
     An image that is itself among the training images is its own nearest: leave it out of them first.
     """
     points = training.flatten(1).float()
-    lengths = points.square().sum(dim=1)
     distances, rows = [], []
-    for start in range(0, len(images), _ROWS):
-        block = images[start : start + _ROWS].flatten(1).float()
-        squared = torch.addmm(lengths[None], block, points.T, alpha=-2)  # without ‖x‖², the same for a row
+    for squared in squared_distances(images.flatten(1).float(), points, rows=_ROWS):
         nearest = squared.min(dim=1)
-        exact = (nearest.values + block.square().sum(dim=1)).clamp(min=0)  # rounding, where they are equal
-        distances.append((exact / points.shape[1]).sqrt())
+        distances.append((nearest.values / points.shape[1]).sqrt())
         rows.append(nearest.indices)
     return Nearest(torch.cat(distances), torch.cat(rows))

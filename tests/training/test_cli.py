@@ -473,7 +473,7 @@ def test_a_folder_of_colour_photos_end_to_end(here: Path, capsys: pytest.Capture
 # --- evaluate, sample ---------------------------------------------------------------------------------------
 
 
-def test_evaluate_in_text_and_json(chain: Path, capsys: pytest.CaptureFixture[str]):
+def test_evaluate_tells_what_the_export_found(chain: Path):
     done = run("evaluate", "models/mine", "--data", "data.npz", "--json", cwd=chain)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
@@ -481,11 +481,9 @@ def test_evaluate_in_text_and_json(chain: Path, capsys: pytest.CaptureFixture[st
     model = load_model(chain / "models" / "mine")
     assert figures.pop("model") == model.reference
     assert figures.pop("dataset") == "data"
+    assert figures.pop("samples") == 10_000
+    assert figures.pop("seconds") > 0
     assert figures == model.metadata.evaluation  # to the last bit: the same machine, the same images
-    assert main(["evaluate", str(chain / "models" / "mine"), "--data", str(chain / "data.npz")]) == 0
-    first, *lines = capsys.readouterr().out.splitlines()
-    assert first == f"{model.reference} on data"
-    assert {line.split()[0]: float(line.split()[1]) for line in lines} == pytest.approx(figures, abs=1e-4)
 
 
 def test_evaluate_on_images_of_another_kind(here: Path, chain: Path, fails: Fails):
