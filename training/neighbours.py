@@ -31,8 +31,8 @@ def find_nearest(images: torch.Tensor, training: torch.Tensor) -> Nearest:
     for start in range(0, len(images), _ROWS):
         block = images[start : start + _ROWS].flatten(1).float()
         squared = torch.addmm(lengths[None], block, points.T, alpha=-2)  # without ‖x‖², the same for a row
-        nearest = squared.min(dim=1)
-        exact = (nearest.values + block.square().sum(dim=1)).clamp(min=0)  # rounding, where they are equal
-        distances.append((exact / points.shape[1]).sqrt())
-        rows.append(nearest.indices)
+        nearest = squared.argmin(dim=1)
+        # Once more from the difference: of sums as large as those, float32 does not keep the last digits.
+        distances.append((block - points[nearest]).square().mean(dim=1).sqrt())
+        rows.append(nearest)
     return Nearest(torch.cat(distances), torch.cat(rows))
