@@ -24,6 +24,7 @@ from models.layers import Dropout, GroupDeviation
 from models.packing import PackedDiscriminator
 from training.data.dataset import Dataset
 from training.ema import EMA
+from training.errors import NotFiniteError
 from training.game import draw
 from training.losses import discriminator_loss
 from training.negatives import FROM_IMAGES, LETTERS_WEIGHT, Kind, letters
@@ -71,6 +72,9 @@ def train_judge(
         timeline: grids of G's samples by epoch, PNG; those of the first half of the training are replayed.
         seed: of the batches and of what is drawn at random.
         say: told how it goes, every tenth of the way.
+
+    Raises:
+        NotFiniteError: the loss is NaN or infinite.
     """
     rng = torch.Generator().manual_seed(seed)
     average = EMA(discriminator, halflife_images=EMA_HALFLIFE_IMAGES)
@@ -80,9 +84,8 @@ def train_judge(
             layer.rng = rng
         if isinstance(layer, PackedDiscriminator | GroupDeviation):
             layer.training = False  # a judge sees one image at a time
-    generator.eval()
     kinds = (Kind(letters(dataset.shape.height, seed=seed), LETTERS_WEIGHT), *FROM_IMAGES)
-    opponents = Opponents(generator, earlier_samples(timeline, dataset), kinds)
+    opponents = Opponents(copy.deepcopy(generator).eval(), earlier_samples(timeline, dataset), kinds)
     precision = torch.bfloat16 if recipe.precision == "bfloat16" else torch.float32
     optimiser = torch.optim.Adam(judge.parameters(), lr=LEARNING_RATE, betas=(0.5, 0.99), fused=True)
     for step in range(recipe.judge_steps):
@@ -92,6 +95,8 @@ def train_judge(
         with torch.autocast("cpu", dtype=precision, enabled=precision == torch.bfloat16):
             logits = judge(torch.cat([real, fake])).float()
         loss = discriminator_loss(*logits.chunk(2))
+        if not torch.isfinite(loss):
+            raise NotFiniteError(f"D after the game, step {step + 1}: its loss is {float(loss.detach())}")
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
