@@ -1,41 +1,67 @@
-"""The forms in which samples are sent, and how a request chooses one."""
+"""The forms in which an answer is sent, and how a request chooses one."""
 
-from typing import Literal, TypeAlias
+from collections.abc import Mapping
+from typing import Literal, TypeAlias, TypeVar
 
 from app.problems import Problem
 
-Format: TypeAlias = Literal["png", "json", "npz", "zip"]
+SamplesFormat: TypeAlias = Literal["png", "json", "npz", "zip"]
+InterpolationFormat: TypeAlias = Literal["png", "gif", "webp", "json"]
 
-MEDIA_TYPES: dict[Format, str] = {
+# In each table the first is the one of a request that does not choose.
+SAMPLES_FORMATS: dict[SamplesFormat, str] = {
     "png": "image/png",
     "json": "application/json",
     "npz": "application/x-npz",
     "zip": "application/zip",
 }
+INTERPOLATION_FORMATS: dict[InterpolationFormat, str] = {
+    "png": "image/png",
+    "gif": "image/gif",
+    "webp": "image/webp",
+    "json": "application/json",
+}
 
-_ALSO: dict[str, Format] = {"application/octet-stream": "npz"}
+_ALSO = {"application/octet-stream": "npz"}
+
+Format = TypeVar("Format", bound=str)
 
 
-def choose_format(asked: Format | None, accept: str | None) -> Format:
-    """The format of the answer: the one asked for by name, else the best that the Accept header takes, else PNG.
+def choose_format(asked: Format | None, accept: str | None, offered: Mapping[Format, str]) -> Format:
+    """The format of the answer: the one asked for by name, else the best that the Accept header takes, else the first.
+
+    Args:
+        asked: the value of the parameter `format`.
+        accept: the Accept header.
+        offered: media types by format.
 
     Raises:
         Problem: 406 when the Accept header takes none of them.
     """
+    standard = next(iter(offered))
     if asked is not None:
         return asked
     if not accept or not accept.strip():
-        return "png"
+        return standard
     # For each format its quality, and how exactly it was named: `application/json, */*` wants JSON.
-    ranked = [(*_quality(MEDIA_TYPES[form], form, accept), -place, form) for place, form in enumerate(MEDIA_TYPES)]
+    ranked = [
+        (*_quality(media_type, form, accept), -place, form) for place, (form, media_type) in enumerate(offered.items())
+    ]
     quality, _, _, best = max(ranked)
     if quality <= 0:
-        offers = ", ".join(MEDIA_TYPES.values())
-        raise Problem(406, f"Accept: {accept[:200]!r} takes none of {offers}; `format=png` chooses without it")
+        offers = ", ".join(offered.values())
+        raise Problem(406, f"Accept: {accept[:200]!r} takes none of {offers}; `format={standard}` chooses without it")
     return best
 
 
-def _quality(media_type: str, form: Format, accept: str) -> tuple[float, int]:
+def document_content(offered: Mapping[Format, str], *, json_schema: str) -> dict[str, dict[str, object]]:
+    """The `content` of an answer for OpenAPI: bytes, but for JSON the schema of that name."""
+    binary: dict[str, object] = {"type": "string", "format": "binary"}
+    json: dict[str, object] = {"$ref": f"#/components/schemas/{json_schema}"}
+    return {media_type: {"schema": json if form == "json" else binary} for form, media_type in offered.items()}
+
+
+def _quality(media_type: str, form: str, accept: str) -> tuple[float, int]:
     """(quality, exactness) of the most exact range of the header that takes the media type: RFC 9110, 12.5.1."""
     exactness_quality = (-1, 0.0)
     for part in accept.split(","):

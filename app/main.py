@@ -13,8 +13,8 @@ from app.catalog import load_catalog
 from app.engine import Engine
 from app.metrics import Metrics
 from app.middleware import AnswerHead, CountRequests, LimitBodies
-from app.routes import health, models, pages, samples, score
-from app.schemas import SamplesAnswer
+from app.routes import health, interpolations, models, pages, samples, score
+from app.schemas import InterpolationAnswer, SamplesAnswer
 from app.settings import Settings
 from app.state import State
 from models.device import resolve_device
@@ -72,7 +72,7 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
     )
     problems.install(app)
-    for module in (samples, score, models, health):
+    for module in (samples, interpolations, score, models, health):
         app.include_router(module.router)
     pages.install(app)
     _document_schemas(app)
@@ -100,7 +100,7 @@ def _document_schemas(app: FastAPI) -> None:
         if app.openapi_schema is None:
             document = generate()
             schemas = document["components"]["schemas"]
-            for schema in (SamplesAnswer, problems.ProblemDocument):
+            for schema in (SamplesAnswer, InterpolationAnswer, problems.ProblemDocument):
                 definition = schema.model_json_schema(ref_template="#/components/schemas/{model}")
                 schemas |= definition.pop("$defs", {})
                 schemas[schema.__name__] = definition

@@ -7,7 +7,6 @@ import hashlib
 from collections.abc import Mapping
 from urllib.parse import urlencode
 
-from app.formats import Format
 from models.folder import LoadedModel
 
 RENDERING = 1
@@ -17,11 +16,18 @@ IMMUTABLE = "public, max-age=31536000, immutable"
 REVALIDATE = "no-cache"
 NO_STORE = "no-store"
 
+DOCUMENTED_HEADERS = {
+    "X-Model": {"description": "name@hash", "schema": {"type": "string"}},
+    "ETag": {"description": "Of this very answer", "schema": {"type": "string"}},
+    "Content-Location": {"description": "The permanent URL of this very answer", "schema": {"type": "string"}},
+}
+"""What an answer with a permanent URL says of itself, for OpenAPI."""
 
-def permanent_query(model: LoadedModel, parameters: Mapping[str, object], form: Format) -> str:
+
+def permanent_query(model: LoadedModel, parameters: Mapping[str, object], form: str) -> str:
     """The query string that gives this very answer again; parameters that are None are left out."""
     resolved = {"model": model.reference, **parameters, "format": form}
-    return urlencode({name: value for name, value in resolved.items() if value is not None}, safe="@")
+    return urlencode({name: value for name, value in resolved.items() if value is not None}, safe="@,")
 
 
 def entity_tag(model: LoadedModel, query: str) -> str:

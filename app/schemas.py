@@ -2,21 +2,37 @@
 
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, field_validator, model_validator
 
-from app.formats import Format
+from app.formats import InterpolationFormat, SamplesFormat
 from models.history import EpochRecord
+from models.interpolation import Mode, path_length
 from models.latents import INDEX_LIMIT, SEED_LIMIT
 from models.metadata import Metadata
 
 MAX_GRID_IMAGES = 4096
 MAX_ARCHIVE_IMAGES = 100_000
-MAX_GRID_PIXELS = 64_000_000
 MAX_POSTED_LATENTS = 4096
 MAX_SCALE = 16
 MAX_PADDING = 64
+MAX_PATH_SEEDS = 16
+MAX_STEPS = 256  # 16 seeds, 256 steps each: a path has no more images than a grid
+MAX_ANIMATION_MS = 600_000  # a GIF's delay has 16 bits, 655,350 ms, and equal images share one
 
 EXAMPLE_MODEL = "mnist-mlp"
+
+ModelName = Annotated[
+    str | None,
+    Field(max_length=100, description="`name` or `name@hash`; without one, the default", examples=[EXAMPLE_MODEL]),
+]
+Digit = Annotated[
+    int | None,
+    Field(
+        ge=0,
+        le=9,
+        description="The digit to draw; conditional models only, below the `classes` that `/v1/models/{name}` tells",
+    ),
+]
 
 
 class SamplesQuery(BaseModel):
@@ -35,12 +51,7 @@ class SamplesQuery(BaseModel):
         default=None, ge=0, lt=SEED_LIMIT, description="0 ≤ seed < 2⁵³; without one, one is drawn", examples=[7]
     )
     first: int = Field(default=0, ge=0, lt=INDEX_LIMIT, description="Index of the seed's first image", examples=[0])
-    model: str | None = Field(
-        default=None,
-        max_length=100,
-        description="`name` or `name@hash`; without one, the default",
-        examples=[EXAMPLE_MODEL],
-    )
+    model: ModelName = None
     columns: int | None = Field(
         default=None,
         ge=1,
@@ -59,8 +70,8 @@ class SamplesQuery(BaseModel):
         description="ψ: latents are scaled towards 0; less variety, fewer oddities",
         examples=[0.8],
     )
-    digit: int | None = Field(default=None, ge=0, le=9, description="The digit to draw; conditional models only")
-    format: Format | None = Field(
+    digit: Digit = None
+    format: SamplesFormat | None = Field(
         default=None, description="Without it the Accept header decides; else png", examples=["png"]
     )
 
@@ -75,7 +86,7 @@ Latent = Annotated[list[FiniteFloat], Field(max_length=4096)]
 
 
 class SamplesBody(SamplesQuery):
-    """The same as JSON; or `latents` in place of seed, first and n."""
+    """The same as JSON; or `latents` in place of seed, first, n, truncation and digit."""
 
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"n": 16, "seed": 7, "model": EXAMPLE_MODEL, "format": "png"}]}
@@ -91,7 +102,7 @@ class SamplesBody(SamplesQuery):
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         if self.latents is not None:
-            both = sorted({"seed", "first", "n", "truncation"} & self.model_fields_set)
+            both = sorted({"seed", "first", "n", "truncation", "digit"} & self.model_fields_set)
             if both:
                 raise ValueError(f"latents stand in place of {', '.join(both)}; send one or the other")
         return self
@@ -100,7 +111,9 @@ class SamplesBody(SamplesQuery):
 class Sample(BaseModel):
     """One image and where it comes from."""
 
-    index: int = Field(description="Its index within the seed, or among the posted latents", examples=[0])
+    index: int = Field(
+        description="Its index within the seed, among the posted latents, or along the path", examples=[0]
+    )
     latent: list[float] = Field(description="z, exact float32 values: posted back, they give the identical image")
     png: str = Field(description="The image as PNG, base64")
 
@@ -112,6 +125,107 @@ class SamplesAnswer(BaseModel):
     model_sha256: str
     seed: int | None = Field(description="null for posted latents", examples=[7])
     first: int
+    prior: str = Field(examples=["normal"])
+    z_dim: int = Field(examples=[100])
+    width: int = Field(examples=[28])
+    height: int = Field(examples=[28])
+    channels: int = Field(examples=[1])
+    samples: list[Sample]
+
+
+class InterpolationQuery(BaseModel):
+    """Which path to draw, and how to send it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    seeds: str = Field(
+        description=f"2 to {MAX_PATH_SEEDS} seeds, 0 ≤ seed < 2⁵³, with commas between: the path goes through image 0 "
+        "of each. One may come more than once",
+        examples=["1,2,3"],
+        json_schema_extra={"pattern": rf"^\d{{1,16}}(,\d{{1,16}}){{1,{MAX_PATH_SEEDS - 1}}}$"},
+    )
+    steps: int = Field(
+        default=16,
+        ge=1,
+        le=MAX_STEPS,
+        description="Images from one seed to the next, counting the first and not the next: k seeds make a path of "
+        "(k − 1) · steps + 1 images, or k · steps with `loop`",
+        examples=[16],
+    )
+    mode: Mode | None = Field(
+        default=None,
+        description="`slerp`: along the great circle, the norm evenly from one end's to the other's; with a uniform "
+        "prior on the normal latents that its own are made of, so that its box is not left. `linear`: a straight "
+        "line. Default slerp for models with a normal prior, linear for a uniform one",
+        examples=["slerp"],
+    )
+    loop: bool = Field(
+        default=False, description="Go back to the first seed, and stop one step before", examples=[True]
+    )
+    model: ModelName = None
+    digit: Digit = None
+    columns: int | None = Field(
+        default=None,
+        ge=1,
+        le=MAX_GRID_IMAGES,
+        description="png: images in a row; default all in one. `columns` = `steps` begins a row with each seed",
+        examples=[16],
+    )
+    padding: int = Field(
+        default=2, ge=0, le=MAX_PADDING, description="png: black pixels around each image", examples=[2]
+    )
+    scale: int = Field(
+        default=1,
+        ge=1,
+        le=MAX_SCALE,
+        description="png, gif, webp: each pixel becomes scale × scale",
+        examples=[3],
+    )
+    duration_ms: int = Field(
+        default=60,
+        ge=20,
+        le=10_000,
+        description=f"gif, webp: of one image, all of them at most {MAX_ANIMATION_MS:,} ms; gif to the nearest 10 ms",
+        examples=[60],
+    )
+    format: InterpolationFormat | None = Field(
+        default=None,
+        description="`gif` and `webp` move (webp lossless; gif has 256 colours, enough for grey), `png` is a strip. "
+        "Without it the Accept header decides; else png",
+        examples=["png"],
+    )
+
+    @field_validator("seeds")
+    @classmethod
+    def _are_seeds(cls, text: str) -> str:
+        parts = [part.strip() for part in text.split(",")]
+        if not 2 <= len(parts) <= MAX_PATH_SEEDS:
+            raise ValueError(f"a path goes through 2 to {MAX_PATH_SEEDS} seeds with commas between, not {len(parts)}")
+        for part in parts:
+            digits = part.isascii() and part.isdigit() and len(part) <= len(str(SEED_LIMIT))
+            if not digits or int(part) >= SEED_LIMIT:
+                raise ValueError(f"each seed must be an integer, 0 ≤ seed < 2**53, not {part[:40]!r}")
+        return ",".join(str(int(part)) for part in parts)
+
+    @property
+    def seed_list(self) -> list[int]:
+        """The seeds as numbers."""
+        return [int(seed) for seed in self.seeds.split(",")]
+
+    @property
+    def n(self) -> int:
+        """Images of the path."""
+        return path_length(len(self.seed_list), steps=self.steps, loop=self.loop)
+
+
+class InterpolationAnswer(BaseModel):
+    """A path as JSON."""
+
+    model: str = Field(description="name@hash", examples=[f"{EXAMPLE_MODEL}@0123456789ab"])
+    model_sha256: str
+    seeds: list[int] = Field(description="Those of the path's corners", examples=[[1, 2, 3]])
+    steps: int = Field(description="Images from one seed to the next", examples=[16])
+    mode: Mode
     prior: str = Field(examples=["normal"])
     z_dim: int = Field(examples=[100])
     width: int = Field(examples=[28])

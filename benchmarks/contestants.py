@@ -1,6 +1,6 @@
 """Ways to train, as streams of steps: the recipes, and the write-up's loop."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -39,12 +39,12 @@ class Contestant:
     prior: Prior
 
 
-def contestant(name: str, *, threads: int) -> Contestant:
-    """A recipe by its name, or one of the two forms of the write-up's loop, from its start."""
+def contestant(name: str, *, threads: int, overrides: Sequence[str] = ()) -> Contestant:
+    """A recipe by its name, with settings laid over it, or a form of the write-up's loop; from its start."""
     torch.set_num_threads(threads)
     if name in (WRITEUP_OBJECTS, WRITEUP_MEMORY):
         return _writeup(name)
-    return _recipe(name, threads)
+    return _recipe(name, threads, overrides)
 
 
 def _writeup(name: str) -> Contestant:
@@ -61,14 +61,14 @@ def _writeup(name: str) -> Contestant:
     return Contestant(name, steps(), lambda: loop.generator, z_dim=100, prior="normal")
 
 
-def _recipe(name: str, threads: int) -> Contestant:
-    recipe = load_recipe(name)
+def _recipe(name: str, threads: int, overrides: Sequence[str]) -> Contestant:
+    recipe = load_recipe(name, list(overrides))
     dataset = load_dataset("mnist").first(recipe.train_images)
     config = resolve_config(
         recipe,
         dataset,
         recipe_name=name,
-        overrides=(),
+        overrides=tuple(overrides),
         data="mnist",
         seed=0,
         minutes=None,

@@ -11,6 +11,5 @@ from pydantic import Field
 from models.conv import Conv
 from models.goodfellow2014 import Goodfellow2014
 from models.mlp import MLP
-from models.pair import Pair
 
-Architecture: TypeAlias = Annotated[MLP | Goodfellow2014 | Conv | Pair, Field(discriminator="name")]
+Architecture: TypeAlias = Annotated[MLP | Goodfellow2014 | Conv, Field(discriminator="name")]

@@ -19,12 +19,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import nn
 
+from models.conditional import ballots_of
 from models.errors import (
     HistoryError,
     ModelFileMissingError,
@@ -96,6 +99,12 @@ class LoadedModel:
     def reference(self) -> str:
         """`name@hash`, the permanent name of exactly these weights."""
         return f"{self.name}@{self.hash12}"
+
+    @property
+    def head_starts(self) -> NDArray[np.float32]:
+        """Of a conditional model: what its G counts for each class beside its ballot, [K] float32."""
+        starts: NDArray[np.float32] = ballots_of(self.generator).head_starts.numpy()
+        return starts
 
 
 def load_model(path: Path) -> LoadedModel:

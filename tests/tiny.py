@@ -15,6 +15,7 @@ from models.images import ImageShape
 from models.latents import Prior, draw_latents
 from models.metadata import Metadata
 from models.mlp import MLP
+from models.networks import build_networks
 from models.sampler import Sampler
 from models.scorer import Scorer
 
@@ -29,11 +30,11 @@ def make_tiny_model_folder(
     prior: Prior = "normal",
     image_shape: ImageShape | None = None,
     architecture: Architecture = TINY_MLP,
+    classes: int = 0,
 ) -> Path:
     """Write a valid model folder of a tiny untrained pair to `path` and return it."""
     shape = image_shape or ImageShape()
-    generator = architecture.generator(z_dim=z_dim, image_shape=shape)
-    discriminator = architecture.discriminator(image_shape=shape)
+    generator, discriminator = build_networks(architecture, z_dim=z_dim, image_shape=shape, classes=classes)
     rng = torch.Generator().manual_seed(seed)
     means = torch.full(shape.chw, 0.13)
     architecture.initialise(generator, discriminator, rng=rng, pixel_means=means)
@@ -49,6 +50,7 @@ def make_tiny_model_folder(
             z_dim=z_dim,
             prior=prior,
             image_shape=shape,
+            classes=classes,
             dataset="none",
             recipe="tiny",
             seed=seed,

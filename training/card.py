@@ -1,6 +1,5 @@
 """The model card: what a person wants to know before using a model."""
 
-import platform
 import shlex
 
 import torch
@@ -10,6 +9,8 @@ from models.networks import build_networks
 from training.checkpoint import Progress
 from training.config import RunConfig
 from training.evaluate import SAMPLE_SEED
+from training.provenance import describe_machine
+from training.table import format_markdown, group_figures
 
 _TEMPLATE = """\
 # {name}
@@ -33,33 +34,34 @@ _TEMPLATE = """\
 
 ## Figures
 
-Of the first 10,000 images of seed {sample_seed}, and of D, on the held-out images. To make them again:
+Of the first 10,000 images of seed {sample_seed}, and of D, on the held-out images; beside each the same figure with
+real training images in the samples' place. To make them again, with the share of each digit, and a page of pictures:
 
-    python -m training evaluate {name} --data {data}
+    python -m training evaluate {name} --data {data} --html report.html
 
-| figure | this model | for comparison |
-|---|---|---|
-| Parzen log-likelihood (Goodfellow et al. 2014), nats | {parzen_ll:.1f} ± {parzen_ll_standard_error:.1f} | \
-real training images: {parzen_ll_real:.1f} ± {parzen_ll_standard_error_real:.1f}; the paper's: 225 ± 2 on MNIST |
-| V(G, D) | {value:.3f} | −log 4 = −1.386 at the optimum |
-| mean D(x), held-out images | {d_held_out:.3f} | 0.5 at the optimum |
-| mean D(G(z)) | {d_fake:.3f} | 0.5 at the optimum |
-| AUROC of D, real against G's images | {auroc:.3f} | 0.5 at the optimum |
+{figures}
 
 A Parzen log-likelihood says little: smooth samples score above real images. It is given because the paper gives it.
 
 ## Limits
 
 - It draws images like those it was trained on, and nothing else; nobody chooses which image a latent gives.
-- Some images are no digit that a person would read; no figure above counts them.
-- D learnt to tell real images from this G's. On anything else, such as letters, noise or a blank page, its score means
-  little: it may praise what it has never seen. Read it as "how real beside G's", not as "is this a digit".
+- Some images are none that a person would take for real; precision counts them, but as a classifier sees them.
+{scope_of_d}
 - Pixels are the same bits for the same latent on one machine; another processor may differ by a grey level.
 
 ## Licence
 
 {licence}.
 """
+
+_SCOPE_OF_D = """\
+- D learnt to tell real images from this G's. On anything else, such as letters, noise or a blank page, its score means
+  little: it may praise what it has never seen. Read it as "how real beside G's", not as "is this a digit"."""
+
+_SCOPE_OF_A_JUDGE = """\
+- D went on alone after the game, {steps:,} steps against this G and pictures that are no real images, such as letters,
+  noise and halves of images. The AUROCs above say how well it knows such pictures; of others nothing is known."""
 
 
 def write_card(name: str, config: RunConfig, progress: Progress, metadata: Metadata, *, dtype: torch.dtype) -> str:
@@ -90,14 +92,17 @@ def write_card(name: str, config: RunConfig, progress: Progress, metadata: Metad
         epochs=metadata.epochs,
         images_seen=metadata.images_seen,
         minutes=progress.seconds / 60,
-        machine=_machine(),
+        machine=describe_machine(),
         threads=config.threads,
         arithmetic=config.recipe.precision,
         torch_version=config.torch_version,
         git_commit=config.git_commit,
         sample_seed=SAMPLE_SEED,
         licence=metadata.licence,
-        **metadata.evaluation,
+        figures=format_markdown(group_figures(metadata.evaluation, details=False)),
+        scope_of_d=_SCOPE_OF_A_JUDGE.format(steps=config.recipe.judge_steps)
+        if config.recipe.judge_steps
+        else _SCOPE_OF_D,
     )
 
 
@@ -110,13 +115,3 @@ def _overrides(config: RunConfig) -> str:
 
 def _millions(weights: int) -> str:
     return f"{weights / 1e6:.2f} million weights"
-
-
-def _machine() -> str:
-    """The processor's name, where the system tells it."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:  # noqa: PTH123
-            names = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
-    except OSError:
-        names = []
-    return f"{names[0]} ({len(names)} cores)" if names else platform.processor() or platform.machine()

@@ -3,14 +3,20 @@
 import argparse
 import errno
 import json
+import shlex
 import sys
+import textwrap
+import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from models import bundled_models_dir
+from models.conditional import ask_for_class
 from models.device import resolve_device
 from models.errors import DeviceError, LatentError, ModelFolderError
 from models.files import write_atomically
@@ -25,6 +31,9 @@ from training.data.dataset import Dataset, load_dataset
 from training.errors import RunError, TrainingError
 from training.recipe import load_recipe, recipe_names
 from training.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from training.evaluate import Evaluation
 
 MAX_GRID_IMAGES = 4096
 
@@ -106,6 +115,8 @@ def evaluate_model(options: argparse.Namespace) -> None:
     from training.evaluate import evaluate  # noqa: PLC0415
 
     model = _load(options.model)
+    if options.html and not options.html.parent.is_dir():
+        raise RunError(f"--html {options.html}: there is no folder {options.html.parent}; make it first")
     if options.data is None and model.metadata.dataset != "mnist":
         raise RunError(f"{model.name} was trained on {model.metadata.dataset!r}: say where that is with --data")
     dataset = load_dataset(options.data or "mnist", side=model.metadata.image_shape.height)
@@ -113,12 +124,47 @@ def evaluate_model(options: argparse.Namespace) -> None:
         raise RunError(
             f"{model.name} makes {model.metadata.image_shape}, the images of {dataset.name} are {dataset.shape}"
         )
-    figures = evaluate(_sampler(model), _scorer(model), dataset, prior=model.metadata.prior).figures
+    started = time.monotonic()
+    evaluation = evaluate(_sampler(model), _scorer(model), dataset, prior=model.metadata.prior)
+    seconds = time.monotonic() - started
+    if options.html:
+        _write_report(options, model, dataset, evaluation, seconds)
     if options.json:
-        print(json.dumps({"model": model.reference, "dataset": dataset.name, **figures}, indent=2))
+        facts = {"model": model.reference, "dataset": dataset.name, "samples": len(evaluation.samples)}
+        print(json.dumps({**facts, "seconds": round(seconds, 3), **evaluation.figures}, indent=2))
     else:
-        print(model.reference, "on", dataset.name)
-        print("\n".join(f"  {name:32} {figure:10.4f}" for name, figure in figures.items()))
+        _print_table(model, dataset, evaluation, seconds)
+
+
+def _print_table(model: LoadedModel, dataset: Dataset, evaluation: "Evaluation", seconds: float) -> None:
+    from training.table import MAX_WIDTH, format_text, group_figures  # noqa: PLC0415
+
+    head = f"{model.reference} on {dataset.name}: {len(evaluation.samples):,} samples, {seconds:.0f} s"
+    legend = (
+        "Real images: the same figure with training images in the samples' place. At best: the best value, "
+        "or the theory's where the game is over."
+    )
+    for text in (head, legend):
+        print(textwrap.fill(text, MAX_WIDTH))
+    print(f"\n{format_text(group_figures(evaluation.figures))}")
+
+
+def _write_report(
+    options: argparse.Namespace, model: LoadedModel, dataset: Dataset, evaluation: "Evaluation", seconds: float
+) -> None:
+    from training.provenance import describe_machine, read_git_commit  # noqa: PLC0415
+    from training.report import Origin, write_report  # noqa: PLC0415
+
+    data = [] if options.data is None else ["--data", options.data]
+    origin = Origin(
+        command=shlex.join(["python", "-m", "training", "evaluate", options.model, *data, "--html", str(options.html)]),
+        commit=read_git_commit(),
+        made=datetime.now(UTC),
+        machine=describe_machine(),
+        seconds=seconds,
+    )
+    write_report(options.html, evaluation, dataset, model=model.reference, origin=origin)
+    print(f"wrote {options.html}", file=sys.stderr)
 
 
 def sample(options: argparse.Namespace) -> None:
@@ -131,9 +177,13 @@ def sample(options: argparse.Namespace) -> None:
     latents = draw_latents(
         options.seed, options.first, options.n, z_dim=model.metadata.z_dim, prior=model.metadata.prior
     )
+    if options.digit is not None:
+        latents = ask_for_class(latents, _checked_digit(model, options.digit), head_starts=model.head_starts)
     picture = assemble_grid(_sampler(model)(latents), padding=2)
     write_atomically(options.output, encode_png(picture))
-    print(f"wrote images {options.first} to {options.first + options.n - 1} of seed {options.seed} to {options.output}")
+    asked = "" if options.digit is None else f", asked for digit {options.digit},"
+    last = options.first + options.n - 1
+    print(f"wrote images {options.first} to {last} of seed {options.seed}{asked} to {options.output}")
 
 
 def classifier(options: argparse.Namespace) -> None:
@@ -158,6 +208,15 @@ def _load(name_or_path: str) -> LoadedModel:
     """A model by the path of its folder, or by the name of a bundled one."""
     path = Path(name_or_path)
     return load_model(path if path.is_dir() else bundled_models_dir() / name_or_path)
+
+
+def _checked_digit(model: LoadedModel, digit: int) -> int:
+    classes = model.metadata.classes
+    if not classes:
+        raise LatentError(f"{model.name} is not conditional: it draws whatever digit a latent gives; leave --digit out")
+    if not 0 <= digit < classes:
+        raise LatentError(f"--digit must be one of {model.name}'s classes, 0 to {classes - 1}, not {digit}")
+    return digit
 
 
 def _sampler(model: LoadedModel) -> Sampler:
@@ -233,7 +292,8 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(command=evaluate_model)
     command.add_argument("model", metavar="MODEL", help="a model folder, or the name of a bundled model")
     command.add_argument("--data", help="images to judge on (default: the model's own data set)")
-    command.add_argument("--json", action="store_true", help="print JSON")
+    command.add_argument("--json", action="store_true", help="print JSON: one flat object, every figure by name")
+    command.add_argument("--html", metavar="FILE", type=Path, help="write a page of pictures, charts and figures too")
 
     command = commands.add_parser("sample", help="draw a grid", description="Draw a grid of a model's images.")
     command.set_defaults(command=sample)
@@ -241,6 +301,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--n", type=int, default=64, help="images (default: 64)")
     command.add_argument("--seed", type=int, default=0, help="default: 0")
     command.add_argument("--first", type=int, default=0, help="index of the first image (default: 0)")
+    command.add_argument("--digit", type=int, help="the class to draw; conditional models only (default: any)")
     command.add_argument("-o", "--output", type=Path, required=True, help="the PNG to write")
 
     command = commands.add_parser("export", help="write a model folder", description="Write a run's model folder.")

@@ -1,7 +1,5 @@
 """The resolved configuration of a run: everything that decides its result, with nothing left to a default."""
 
-import subprocess
-from pathlib import Path
 from typing import Literal
 
 import torch
@@ -13,6 +11,7 @@ from models.images import ImageShape
 from models.latents import SEED_LIMIT
 from training.data.dataset import Dataset
 from training.errors import RecipeError
+from training.provenance import read_git_commit
 from training.recipe import Recipe
 
 
@@ -103,7 +102,7 @@ def resolve_config(
         device="cuda" if resolved_device.type == "cuda" else "cpu",
         threads=threads or torch.get_num_threads(),
         torch_version=torch.__version__,
-        git_commit=_git_commit(),
+        git_commit=read_git_commit(),
     )
 
 
@@ -125,12 +124,3 @@ def _is_bfloat16_quick(device: torch.device) -> bool:
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     capabilities = torch.cpu.get_capabilities()
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16"))
-
-
-def _git_commit() -> str:
-    """The commit of this code, "unknown" outside a checkout; a changed tree is marked."""
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()  # noqa: S603
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"

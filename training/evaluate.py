@@ -18,6 +18,7 @@ auroc_noise, auroc_letters, …          the same against pictures that are no r
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -29,18 +30,22 @@ from models.latents import Prior, draw_latents
 from models.sampler import Sampler
 from models.scorer import Scorer
 from training import losses
+from training.classifier import FEATURES
 from training.data.dataset import Dataset
 from training.examination import auroc, examine
 from training.features import Features, extract
 from training.metrics import (
+    NEAREST,
     divergence_from_uniform,
     frechet_distance,
     kernel_distance,
     modes,
+    nearest_distances,
     precision_recall_density_coverage,
     shares,
 )
 from training.neighbours import Nearest, find_nearest
+from training.parallel import run_in_parts
 from training.parzen import VALIDATION_IMAGES, estimate
 
 SAMPLES = 10_000
@@ -60,12 +65,15 @@ class Evaluation:
         calibration: of D's score.
         samples: [N, C, H, W] uint8, G's images that were judged.
         nearest: their nearest training images.
+        logits: D's, [·] float32, of the `samples`, of the `held_out` images, and of each kind of picture that is no
+            real image (`training.examination`).
     """
 
     figures: dict[str, float]
     calibration: Calibration
     samples: torch.Tensor
     nearest: Nearest
+    logits: dict[str, NDArray[np.float32]]
 
 
 def evaluate(sampler: Sampler, scorer: Scorer, dataset: Dataset, *, prior: Prior, samples: int = SAMPLES) -> Evaluation:
@@ -81,22 +89,22 @@ def evaluate(sampler: Sampler, scorer: Scorer, dataset: Dataset, *, prior: Prior
     Raises:
         DataError: the digit classifier's file is missing or damaged.
     """
-    fake = channels_first(sampler(draw_latents(SAMPLE_SEED, 0, samples, z_dim=sampler.z_dim, prior=prior)))
+    score = partial(run_in_parts, scorer)
+    fake = _draw(sampler, samples, prior)
     rows = _stand_in_rows(dataset, samples)
     real = dataset.images[rows]
     others = torch.ones(len(dataset.images), dtype=torch.bool)
     others[rows] = False
-    held_out_logits = scorer(channels_last(dataset.held_out))
-    fake_logits = scorer(channels_last(fake))
+    held_out_logits, fake_logits = score(channels_last(dataset.held_out)), score(channels_last(fake))
     nearest = find_nearest(fake, dataset.images)
-    held_out_features = extract(dataset.held_out, digits=dataset.digits)
+    held_out = _HeldOut.of(dataset)
     figures: dict[str, float] = {}
     for suffix, images, logits, neighbours in (
         ("", fake, fake_logits, nearest),
-        ("_real", real, scorer(channels_last(real)), find_nearest(real, dataset.images[others])),
+        ("_real", real, score(channels_last(real)), find_nearest(real, dataset.images[others])),
     ):
         seen = (
-            _likeness(held_out_features, extract(images, digits=dataset.digits))
+            _likeness(held_out, extract(images, digits=dataset.digits))
             | _parzen_figures(images, dataset)
             | _novelty(neighbours)
             | _opinions(held_out_logits, logits)
@@ -105,39 +113,59 @@ def evaluate(sampler: Sampler, scorer: Scorer, dataset: Dataset, *, prior: Prior
     if dataset.digits == 3:
         figures |= _stacked_modes(sampler, dataset, prior)
     figures["d_held_out"] = float(_probability(held_out_logits).mean())
-    figures |= examine(scorer, dataset.held_out, held_out_logits)
-    return Evaluation(figures, calibrate(held_out_logits, fake_logits), fake, nearest)
+    no_images = examine(score, dataset.held_out)
+    figures |= {f"auroc_{kind}": auroc(held_out_logits, logits) for kind, logits in no_images.items()}
+    logits_of = {"samples": fake_logits, "held_out": held_out_logits, **no_images}
+    return Evaluation(figures, calibrate(held_out_logits, fake_logits), fake, nearest, logits_of)
 
 
-def _likeness(held_out: Features, seen: Features) -> dict[str, float]:
-    kid, deviation = kernel_distance(held_out.values, seen.values)
+def _draw(sampler: Sampler, n: int, prior: Prior) -> torch.Tensor:
+    return channels_first(run_in_parts(sampler, draw_latents(SAMPLE_SEED, 0, n, z_dim=sampler.z_dim, prior=prior)))
+
+
+@dataclass(frozen=True)
+class _HeldOut:
+    """The held-out images as a judge sees them, and their distances to their nearest others: made once."""
+
+    features: Features
+    nearest: torch.Tensor
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> "_HeldOut":
+        features = extract(dataset.held_out, digits=dataset.digits)
+        values = features.values
+        return cls(features, nearest_distances(values, min(NEAREST, len(values) - 1)))
+
+
+def _likeness(held_out: _HeldOut, seen: Features) -> dict[str, float]:
+    real, fake = held_out.features.values, seen.values
+    kid, deviation = kernel_distance(real, fake)
     figures = {
-        "frechet": frechet_distance(held_out.values, seen.values),
+        "frechet": frechet_distance(real, fake),
         "kid": kid,
         "kid_deviation": deviation,
-        **precision_recall_density_coverage(held_out.values, seen.values),
+        **precision_recall_density_coverage(real, fake, real_nearest=held_out.nearest),
     }
-    if held_out.labels is None or seen.labels is None or held_out.values.shape[1] > 128:
-        return figures
-    seen_shares, held_out_shares = shares(seen.labels, classes=10), shares(held_out.labels, classes=10)
+    if held_out.features.labels is None or seen.labels is None or real.shape[1] > FEATURES:
+        return figures  # no digits, or stacked ones
+    return figures | _digit_figures(held_out.features.labels, seen.labels)
+
+
+def _digit_figures(held_out: torch.Tensor, seen: torch.Tensor) -> dict[str, float]:
+    seen_shares, held_out_shares = shares(seen, classes=10), shares(held_out, classes=10)
     ratios = [share / wanted for share, wanted in zip(seen_shares, held_out_shares, strict=True) if wanted]
-    return (
-        figures
-        | {f"share_{digit}": share for digit, share in enumerate(seen_shares)}
-        | {
-            "smallest_share": min(ratios),
-            "largest_share": max(ratios),
-            "modes": float(modes(seen.labels)),
-            "mode_kl": divergence_from_uniform(seen.labels, classes=10),
-        }
-    )
+    return {f"share_{digit}": share for digit, share in enumerate(seen_shares)} | {
+        "smallest_share": min(ratios),
+        "largest_share": max(ratios),
+        "modes": float(modes(seen)),
+        "mode_kl": divergence_from_uniform(seen, classes=10),
+    }
 
 
 def _stacked_modes(sampler: Sampler, dataset: Dataset, prior: Prior) -> dict[str, float]:
     """Modes and their divergence as PacGAN counts them: 26,000 samples, 1,000 classes, any hit counts."""
-    latents = draw_latents(SAMPLE_SEED, 0, MODE_SAMPLES, z_dim=sampler.z_dim, prior=prior)
     figures: dict[str, float] = {}
-    for suffix, images in (("", channels_first(sampler(latents))), ("_real", dataset.images[-MODE_SAMPLES:])):
+    for suffix, images in (("", _draw(sampler, MODE_SAMPLES, prior)), ("_real", dataset.images[-MODE_SAMPLES:])):
         labels = extract(images, digits=3).labels
         if labels is not None:
             figures[f"modes{suffix}"] = float(modes(labels))

@@ -11,7 +11,6 @@ import torch
 from numpy.typing import NDArray
 
 from models.images import channels_last
-from models.scorer import Scorer
 from training.glyphs import HELD_OUT_FONTS, LATIN, draw_glyphs
 
 PICTURES = 2000
@@ -87,20 +86,18 @@ QUESTIONS: dict[str, Callable[[torch.Tensor, torch.Generator], torch.Tensor]] = 
 }
 
 
-def examine(scorer: Scorer, held_out: torch.Tensor, logits: NDArray[np.float32]) -> dict[str, float]:
-    """`auroc_…` for each kind of picture: the chance that D prefers a held-out image to one of these.
+def examine(
+    scorer: Callable[[NDArray[np.uint8]], NDArray[np.float32]], held_out: torch.Tensor
+) -> dict[str, NDArray[np.float32]]:
+    """D's logits of each kind of picture, at most 2,000 of a kind.
 
     Args:
         scorer: D.
         held_out: [N, C, H, W] uint8 real images.
-        logits: [N] D's logits of them.
     """
     rng = torch.Generator().manual_seed(SEED)
     images = held_out[:PICTURES]
-    return {
-        f"auroc_{name}": auroc(logits, scorer(channels_last(make(images, rng).contiguous())))
-        for name, make in QUESTIONS.items()
-    }
+    return {name: scorer(channels_last(make(images, rng).contiguous())) for name, make in QUESTIONS.items()}
 
 
 def auroc(positive: NDArray[np.float32], negative: NDArray[np.float32]) -> float:

@@ -50,7 +50,9 @@ def kernel_distance(real: torch.Tensor, fake: torch.Tensor, *, seed: int = 0) ->
     return float(mean), float(deviation)
 
 
-def precision_recall_density_coverage(real: torch.Tensor, fake: torch.Tensor, *, k: int = NEAREST) -> dict[str, float]:
+def precision_recall_density_coverage(
+    real: torch.Tensor, fake: torch.Tensor, *, k: int = NEAREST, real_nearest: torch.Tensor | None = None
+) -> dict[str, float]:
     """Four shares of neighbourhoods.
 
     precision   samples that lie in some real picture's neighbourhood
@@ -58,10 +60,17 @@ def precision_recall_density_coverage(real: torch.Tensor, fake: torch.Tensor, *,
     density     real neighbourhoods that a sample lies in, over k: above 1 where samples crowd in dense places
     coverage    real pictures in whose neighbourhood some sample lies
 
+    Args:
+        real: [N, F].
+        fake: [M, F].
+        k: see NEAREST; fewer where there are no more.
+        real_nearest: `nearest_distances(real, k)`, where it is known already.
+
     Source: Kynkäänniemi et al. 2019 (arXiv 1904.06991); Naeem et al. 2020 (arXiv 2002.09797), equations 3 to 6.
     """
     k = max(1, min(k, len(real) - 1, len(fake) - 1))
-    real_radii, fake_radii = neighbourhood_radii(real, k), neighbourhood_radii(fake, k)
+    real_radii = neighbourhood_radii(real, k) if real_nearest is None else real_nearest[:, k - 1]
+    fake_radii = neighbourhood_radii(fake, k)
     inside = torch.zeros(len(fake))
     recalled = covered = 0
     for start in range(0, len(real), _ROWS):
@@ -80,8 +89,13 @@ def precision_recall_density_coverage(real: torch.Tensor, fake: torch.Tensor, *,
 
 def neighbourhood_radii(points: torch.Tensor, k: int) -> torch.Tensor:
     """Distance of each of [N, F] to its k-th nearest other: [N]."""
+    return nearest_distances(points, k)[:, -1]
+
+
+def nearest_distances(points: torch.Tensor, k: int) -> torch.Tensor:
+    """Distances of each of [N, F] to its k nearest others, the nearest first: [N, k], k < N."""
     blocks = [
-        torch.cdist(points[start : start + _ROWS], points).topk(k + 1, dim=1, largest=False).values[:, -1]
+        torch.cdist(points[start : start + _ROWS], points).topk(k + 1, dim=1, largest=False).values[:, 1:]
         for start in range(0, len(points), _ROWS)
     ]
     return torch.cat(blocks)

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import torch
 
+from training.distances import squared_distances
+
 _ROWS = 500  # [500, 60000] float32 distances are 120 MB
 
 
@@ -25,12 +27,10 @@ def find_nearest(images: torch.Tensor, training: torch.Tensor) -> Nearest:
 
     An image that is itself among the training images is its own nearest: leave it out of them first.
     """
-    points = training.flatten(1).float()
-    lengths = points.square().sum(dim=1)
+    pictures, points = images.flatten(1).float(), training.flatten(1).float()
+    blocks: tuple[torch.Tensor, ...] = torch.split(pictures, _ROWS)
     distances, rows = [], []
-    for start in range(0, len(images), _ROWS):
-        block = images[start : start + _ROWS].flatten(1).float()
-        squared = torch.addmm(lengths[None], block, points.T, alpha=-2)  # without ‖x‖², the same for a row
+    for block, squared in zip(blocks, squared_distances(pictures, points, rows=_ROWS), strict=True):
         nearest = squared.argmin(dim=1)
         # Once more from the difference: of sums as large as those, float32 does not keep the last digits.
         distances.append((block - points[nearest]).square().mean(dim=1).sqrt())

@@ -6,9 +6,12 @@ densities. σ is chosen on validation images. The estimate has a high variance a
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+
+from training.distances import squared_distances
 
 SIGMAS = torch.logspace(-1, 0, 10, dtype=torch.float64).tolist()
 """The widths tried: ten from 0.1 to 1, evenly spaced in their logarithm, as the paper's code has them."""
@@ -35,9 +38,9 @@ def estimate(samples: torch.Tensor, validation: torch.Tensor, test: torch.Tensor
         test: [M, C, H, W] uint8; the paper has the 10,000 test images.
     """
     centres = _pixels(samples)
-    by_sigma = {sigma: float(log_likelihoods(centres, _pixels(validation), sigma).mean()) for sigma in SIGMAS}
-    sigma = max(by_sigma, key=lambda candidate: by_sigma[candidate])
-    likelihoods = log_likelihoods(centres, _pixels(test), sigma)
+    by_sigma = log_likelihoods(centres, _pixels(validation), SIGMAS).mean(dim=1)
+    sigma = SIGMAS[int(by_sigma.argmax())]
+    (likelihoods,) = log_likelihoods(centres, _pixels(test), [sigma])
     return ParzenEstimate(
         mean=float(likelihoods.mean()),
         standard_error=float(likelihoods.std(correction=0)) / math.sqrt(len(likelihoods)),
@@ -45,24 +48,24 @@ def estimate(samples: torch.Tensor, validation: torch.Tensor, test: torch.Tensor
     )
 
 
-def log_likelihoods(centres: torch.Tensor, points: torch.Tensor, sigma: float) -> torch.Tensor:
-    """log p(x) = log mean_i exp(−‖x − μ_i‖² / 2σ²) − d·log(σ√(2π)) of each point.
+def log_likelihoods(centres: torch.Tensor, points: torch.Tensor, sigmas: Sequence[float]) -> torch.Tensor:
+    """log p(x) = log mean_i exp(−‖x − μ_i‖² / 2σ²) − d·log(σ√(2π)) of each point, for each width.
 
     Args:
         centres: [N, d] float32, the μ_i, pixels in [0, 1].
         points: [M, d] float32, the x.
-        sigma: width of each Gaussian.
+        sigmas: S widths of a Gaussian.
 
     Returns:
-        [M] float64, in nats.
+        [S, M] float64, in nats.
     """
-    dimensions = centres.shape[1]
-    constant = math.log(len(centres)) + dimensions * math.log(sigma * math.sqrt(2 * math.pi))
-    blocks = []
-    for start in range(0, len(points), _ROWS):
-        squared = torch.cdist(points[start : start + _ROWS], centres).square()
-        blocks.append(torch.logsumexp(-squared / (2 * sigma**2), dim=1).double())
-    return torch.cat(blocks) - constant
+    n, dimensions = centres.shape
+    widths = torch.tensor(sigmas, dtype=torch.float64)[:, None]
+    sums = [
+        torch.stack([torch.logsumexp(squared * (-0.5 / sigma**2), dim=1).double() for sigma in sigmas])
+        for squared in squared_distances(points, centres, rows=_ROWS)
+    ]
+    return torch.cat(sums, dim=1) - math.log(n) - dimensions * (widths * math.sqrt(2 * math.pi)).log()
 
 
 def _pixels(images: torch.Tensor) -> torch.Tensor:

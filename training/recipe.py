@@ -167,7 +167,7 @@ def validate_recipe(settings: object, *, source: str) -> Recipe:
 
 def _place(location: tuple[int | str, ...]) -> str:
     # A discriminated union adds the name of its member behind the section's; the person wrote none.
-    members = {"mlp", "goodfellow2014", "conv", "pair", "adam", "sgd"}
+    members = {"mlp", "goodfellow2014", "conv", "adam", "sgd"}
     return ".".join(str(part) for depth, part in enumerate(location) if depth != 1 or part not in members)
 
 

@@ -13,37 +13,29 @@ from numpy.typing import NDArray
 from app import permalinks
 from app.archives import Samples, stream_npz, stream_zip
 from app.catalog import ServedModel
-from app.formats import MEDIA_TYPES, Format, choose_format
-from app.png import encode_base64_png, encode_png_aside
+from app.digits import ask_for_digit, check_digit
+from app.formats import SAMPLES_FORMATS, SamplesFormat, choose_format, document_content
+from app.limits import check_pixels
+from app.listing import list_samples_aside
+from app.png import encode_png_aside
 from app.problems import Problem, documented
-from app.schemas import (
-    MAX_GRID_IMAGES,
-    MAX_GRID_PIXELS,
-    Sample,
-    SamplesAnswer,
-    SamplesBody,
-    SamplesQuery,
-)
+from app.schemas import MAX_GRID_IMAGES, SamplesAnswer, SamplesBody, SamplesQuery
 from app.state import SharedState, State
 from models.grids import assemble_grid, default_columns
 from models.latents import SEED_LIMIT, check_latents, draw_latents
 
 router = APIRouter(tags=["samples"])
 
-_CONTENT: dict[str, dict[str, object]] = {
-    "image/png": {"schema": {"type": "string", "format": "binary"}},
-    "application/json": {"schema": {"$ref": "#/components/schemas/SamplesAnswer"}},
-    "application/x-npz": {"schema": {"type": "string", "format": "binary"}},
-    "application/zip": {"schema": {"type": "string", "format": "binary"}},
-}
 _HEADERS = {
     "X-Seed": {"description": "The seed, drawn or given", "schema": {"type": "integer"}},
-    "X-Model": {"description": "name@hash", "schema": {"type": "string"}},
-    "ETag": {"description": "Of this very answer", "schema": {"type": "string"}},
-    "Content-Location": {"description": "The permanent URL of this very answer", "schema": {"type": "string"}},
+    **permalinks.DOCUMENTED_HEADERS,
 }
 _RESPONSES: dict[int | str, dict[str, object]] = {
-    200: {"description": "The samples, in the format asked for", "content": _CONTENT, "headers": _HEADERS},
+    200: {
+        "description": "The samples, in the format asked for",
+        "content": document_content(SAMPLES_FORMATS, json_schema="SamplesAnswer"),
+        "headers": _HEADERS,
+    },
     **documented(404, 406, 422, 429, 503),
 }
 
@@ -53,7 +45,7 @@ class _Job:
     """A checked request: a model, a format, and where the latents come from."""
 
     served: ServedModel
-    form: Format
+    form: SamplesFormat
     asked: SamplesQuery
     seed: int | None
     posted: NDArray[np.float32] | None = None
@@ -66,12 +58,21 @@ class _Job:
     def first(self) -> int:
         return self.asked.first if self.posted is None else 0
 
+    @property
+    def columns(self) -> int:
+        return min(self.asked.columns or default_columns(self.n), self.n)
+
+    @property
+    def padding(self) -> int:
+        """A lone image has no neighbours to be kept apart from, unless padding was asked for."""
+        return self.asked.padding if self.n > 1 or "padding" in self.asked.model_fields_set else 0
+
     def latents(self, start: int, count: int) -> NDArray[np.float32]:
-        """[count, z_dim] float32, from the `start`-th sample of the job on."""
+        """[count, z_dim] float32, from the `start`-th sample of the job on: those that G gets."""
         if self.posted is not None:
             return self.posted[start : start + count]
         metadata = self.served.model.metadata
-        return draw_latents(
+        latents = draw_latents(
             self.seed or 0,
             self.first + start,
             count,
@@ -79,6 +80,7 @@ class _Job:
             prior=metadata.prior,
             truncation=self.asked.truncation,
         )
+        return ask_for_digit(latents, self.served.model, self.asked.digit)
 
 
 @router.get(
@@ -127,33 +129,18 @@ async def post_samples(
 
 def _checked(state: State, asked: SamplesQuery, accept: str | None, *, posted: NDArray[np.float32] | None) -> _Job:
     served = state.catalog.find(asked.model)
-    if asked.digit is not None:
-        detail = f"{served.model.name} is not conditional: it draws whatever digit a latent gives; leave digit out"
-        raise Problem.of_parameter("digit", detail, asked.digit)
+    check_digit(served.model, asked.digit)
     seed = None
     if posted is None:
         seed = asked.seed if asked.seed is not None else secrets.randbelow(SEED_LIMIT)
-    job = _Job(served, choose_format(asked.format, accept), asked, seed, posted)
+    job = _Job(served, choose_format(asked.format, accept, SAMPLES_FORMATS), asked, seed, posted)
     if job.form in ("png", "json") and job.n > MAX_GRID_IMAGES:
         detail = f"{job.form} takes at most {MAX_GRID_IMAGES:,} images; format=npz and format=zip take more"
         raise Problem.of_parameter("n", detail, job.n)
     if job.form == "png":
-        _check_grid_size(job)
+        shape = served.model.metadata.image_shape
+        check_pixels(shape, job.n, columns=job.columns, padding=job.padding, scale=asked.scale, fewer="n")
     return job
-
-
-def _check_grid_size(job: _Job) -> None:
-    shape, asked = job.served.model.metadata.image_shape, job.asked
-    columns = min(asked.columns or default_columns(job.n), job.n)
-    rows = -(-job.n // columns)
-    cell = (shape.height + asked.padding) * (shape.width + asked.padding)
-    pixels = columns * rows * cell * asked.scale**2
-    if pixels > MAX_GRID_PIXELS:
-        raise Problem.of_parameter(
-            "scale",
-            f"the grid would have {pixels:,} pixels, at most {MAX_GRID_PIXELS:,} are drawn: lower scale or n",
-            asked.scale,
-        )
 
 
 def _headers(request: Request, job: _Job, *, public: bool) -> dict[str, str]:
@@ -164,10 +151,9 @@ def _headers(request: Request, job: _Job, *, public: bool) -> dict[str, str]:
         headers["Vary"] = "Accept"
     if job.posted is not None:
         return headers
-    parameters: dict[str, object] = {"seed": job.seed, "first": job.first, "n": job.n}
+    parameters: dict[str, object] = {"seed": job.seed, "first": job.first, "n": job.n, "digit": asked.digit}
     if job.form == "png":
-        columns = min(asked.columns or default_columns(job.n), job.n)
-        parameters |= {"columns": columns, "padding": _padding(job), "scale": asked.scale}
+        parameters |= {"columns": job.columns, "padding": job.padding, "scale": asked.scale}
     if asked.truncation != 1:
         parameters["truncation"] = asked.truncation
     query = permalinks.permanent_query(model, parameters, job.form)
@@ -183,16 +169,16 @@ def _headers(request: Request, job: _Job, *, public: bool) -> dict[str, str]:
 
 async def _respond(state: State, job: _Job, headers: dict[str, str]) -> Response:
     if job.form == "png":
-        return Response(await _grid(state, job), headers=headers, media_type=MEDIA_TYPES["png"])
+        return Response(await _grid(state, job), headers=headers, media_type=SAMPLES_FORMATS["png"])
     if job.form == "json":
         content = await _json(state, job)
-        return Response(content, headers=headers, media_type=MEDIA_TYPES["json"])
+        return Response(content, headers=headers, media_type=SAMPLES_FORMATS["json"])
     return await _archive(state, job, headers)
 
 
 async def _grid(state: State, job: _Job) -> bytes:
     images = await state.draw(job.served, job.latents(0, job.n))
-    picture = assemble_grid(images, columns=job.asked.columns, padding=_padding(job), scale=job.asked.scale)
+    picture = assemble_grid(images, columns=job.columns, padding=job.padding, scale=job.asked.scale)
     return await encode_png_aside(picture)
 
 
@@ -210,10 +196,7 @@ async def _json(state: State, job: _Job) -> bytes:
         width=shape.width,
         height=shape.height,
         channels=shape.channels,
-        samples=[
-            Sample(index=job.first + k, latent=latent.tolist(), png=encode_base64_png(image))
-            for k, (latent, image) in enumerate(zip(latents, images, strict=True))
-        ],
+        samples=await list_samples_aside(latents, images, first=job.first),
     )
     return answer.model_dump_json().encode()
 
@@ -229,11 +212,8 @@ async def _archive(state: State, job: _Job, headers: dict[str, str]) -> Response
 
     stream = stream_npz(samples, images()) if job.form == "npz" else stream_zip(samples, images())
     source = "latents" if job.seed is None else f"seed{job.seed}"
+    if job.asked.digit is not None:
+        source += f"-digit{job.asked.digit}"
     name = f"{job.served.model.name}-{source}-{job.first}-{job.n}.{job.form}"
     headers = headers | {"Content-Disposition": f'attachment; filename="{name}"'}
-    return StreamingResponse(stream, headers=headers, media_type=MEDIA_TYPES[job.form])
-
-
-def _padding(job: _Job) -> int:
-    """A lone image has no neighbours to be kept apart from, unless padding was asked for."""
-    return job.asked.padding if job.n > 1 or "padding" in job.asked.model_fields_set else 0
+    return StreamingResponse(stream, headers=headers, media_type=SAMPLES_FORMATS[job.form])

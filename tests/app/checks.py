@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageSequence
 
 
 def pixels(png: bytes) -> NDArray[np.uint8]:
@@ -15,6 +15,13 @@ def pixels(png: bytes) -> NDArray[np.uint8]:
     with Image.open(io.BytesIO(png)) as image:
         assert image.format == "PNG"
         return np.asarray(image).copy()
+
+
+def animation_frames(data: bytes, form: str) -> NDArray[np.uint8]:
+    """The frames of an animation, [n, H, W, 3], decoded by Pillow."""
+    with Image.open(io.BytesIO(data)) as image:
+        assert image.format == form.upper()
+        return np.stack([np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(image)])
 
 
 def json_images(answer: dict[str, Any]) -> NDArray[np.uint8]:

@@ -19,6 +19,8 @@ def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make_tiny_model_folder(folder / "rgb", prior="uniform", image_shape=ImageShape(channels=3, height=32, width=32))
     conv = Conv(generator_channels=(4, 4), discriminator_channels=(4, 4))
     make_tiny_model_folder(folder / "conv", architecture=conv)
+    make_tiny_model_folder(folder / "digits", z_dim=16, classes=10)
+    make_tiny_model_folder(folder / "three", architecture=conv, prior="uniform", classes=3)
     (folder / "empty").mkdir()
     broken = make_tiny_model_folder(folder / "truncated") / "model.safetensors"
     broken.write_bytes(broken.read_bytes()[:-100])

@@ -24,7 +24,7 @@ def test_ready_names_what_is_broken(client: httpx.Client) -> None:
     assert response.status_code == 200
     assert answer["ready"]
     assert answer["engine"] == "answering"
-    assert [model.partition("@")[0] for model in answer["models"]] == ["conv", "mnist-mlp", "rgb"]
+    assert [model.partition("@")[0] for model in answer["models"]] == ["conv", "digits", "mnist-mlp", "rgb", "three"]
     assert set(answer["broken"]) == {"empty", "truncated"}
     assert "model.safetensors is missing" in answer["broken"]["empty"]
 
@@ -94,15 +94,17 @@ def test_overload_is_told_with_a_time_to_return(tmp_path: Path) -> None:
     with running(tmp_path, models_dir=tmp_path / "models", max_queue_images=8) as service:
         statuses: list[int] = []
 
-        def ask() -> None:
+        def ask(path: str) -> None:
             with httpx.Client(base_url=service.url, timeout=60) as client:
-                response = client.get("/v1/samples?n=4096&padding=0")
+                response = client.get(path)
                 statuses.append(response.status_code)
                 if response.status_code == 429:
                     assert_problem(response, 429)
                     assert int(response.headers["retry-after"]) >= 1
 
-        threads = [threading.Thread(target=ask) for _ in range(24)]
+        seeds = ",".join(map(str, range(16)))
+        paths = ("/v1/samples?n=4096&padding=0", f"/v1/interpolations?seeds={seeds}&steps=256&loop=true")
+        threads = [threading.Thread(target=ask, args=(paths[k % 2],)) for k in range(24)]
         for thread in threads:
             thread.start()
         for thread in threads:

@@ -13,7 +13,7 @@ def test_list(client: httpx.Client, models_dir: Path) -> None:
     answer = client.get("/v1/models").json()
     assert answer["default"] == "mnist-mlp"
     by_name = {model["name"]: model for model in answer["models"]}
-    assert set(by_name) == {"conv", "empty", "mnist-mlp", "rgb", "truncated"}
+    assert set(by_name) == {"conv", "digits", "empty", "mnist-mlp", "rgb", "three", "truncated"}
     assert [name for name, model in by_name.items() if not model["ready"]] == ["empty", "truncated"]
     assert all(by_name[name]["error"] for name in ("empty", "truncated"))
     assert by_name["mnist-mlp"]["model"] == load_model(models_dir / "mnist-mlp").reference

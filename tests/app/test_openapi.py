@@ -52,18 +52,20 @@ def test_problems_are_documented(document: dict[str, Any]) -> None:
 
 
 def test_every_example_runs(client: httpx.Client, document: dict[str, Any]) -> None:
-    """Each parameter's example by itself, with the path's own examples."""
+    """Each parameter's example by itself, with the examples of the path and of what must be given."""
     for path, method, operation in operations(document):
         if method != "get":
             continue
         parameters = operation.get("parameters", [])
         in_path = {p["name"]: example(p) for p in parameters if p["in"] == "path"}
+        required = {p["name"]: example(p) for p in parameters if p["in"] == "query" and p["required"]}
         url = path.format(**in_path)
-        assert client.get(url).status_code == 200, url
+        assert client.get(url, params=required).status_code == 200, url
         for parameter in (p for p in parameters if p["in"] == "query"):
             value = example(parameter)
             if value is not None:
-                assert client.get(url, params={parameter["name"]: value}).status_code == 200, (url, parameter["name"])
+                given = required | {parameter["name"]: value}
+                assert client.get(url, params=given).status_code == 200, (url, parameter["name"])
 
 
 def test_body_example_runs(client: httpx.Client, document: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ PATHS = [
     "/",
     "/v1",
     "/v1/samples",
+    "/v1/interpolations",
     "/v1/score",
     "/v1/models",
     "/v1/models/mnist-mlp",
@@ -57,6 +58,8 @@ VALUES = [
     "true",
     "png",
     "json",
+    "gif",
+    "1,2",
     "*",
 ]
 NAMES = [
@@ -69,6 +72,11 @@ NAMES = [
     "scale",
     "truncation",
     "digit",
+    "seeds",
+    "steps",
+    "mode",
+    "loop",
+    "duration_ms",
     "format",
     "preprocess",
     "files",

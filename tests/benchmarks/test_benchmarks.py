@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.ablation import CHANGES
 from benchmarks.report import describe_machine, table
 from benchmarks.writeup_loop import BATCH_SIZE, K, MemoryLoader, ObjectDataset, WriteupLoop, object_loader
 from tests.tiny import make_tiny_model_folder
 from training.data.mnist import read_mnist
+from training.recipe import load_recipe
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -49,6 +51,32 @@ def test_training_quality() -> None:
     options = ["mlp", "--minutes", "0.02", "--every-s", "1", "--samples", "200", "--threads", "1"]
     assert "not reached" in run("training_quality", *options)
     assert "not reached" not in run("training_quality", *options, "--target", "-100000")
+
+
+def test_against_writeup() -> None:
+    printed = run("against_writeup", "--writeup-epochs", "0.01", "--samples", "200", "--threads", "1")
+    rows = [row for row in printed.splitlines() if row.startswith(("| the same", "| mlp", "| real"))]
+    assert len(rows) == 3
+    figures = [[float(cell) for cell in row.strip("| ").split("|")[-5:]] for row in rows]
+    assert figures[2][0] < figures[0][0], "real images are nearer to real images"
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_every_change_of_the_ablation_is_a_recipe_of_its_own(change: str) -> None:
+    recipe = load_recipe("mlp", list(CHANGES[change]))
+    assert (recipe == load_recipe("mlp")) == (change == "the recipe")
+
+
+def test_ablation_refuses_a_row_that_is_none() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.ablation", "no such row"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("no such row: 'no such row'; there are: the recipe; ")
 
 
 @pytest.mark.skipif(shutil.which("wrk") is None, reason="no wrk: apt-get install wrk")

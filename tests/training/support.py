@@ -36,6 +36,7 @@ BARE_GAME = (
     "r1_gamma=0",
     "r2_gamma=0",
     "gradient_penalty=0",
+    "penalty_interval=1",
     "spectral_norm=false",
     "packing=1",
     "augmentation=0",
@@ -53,17 +54,12 @@ TINY_2014 = (
     "architecture.maxout_pieces=3",
 )
 TINY_CONV = (*BARE_GAME, 'architecture={name="conv", generator_channels=[6, 4], discriminator_channels=[4, 6]}')
-TINY_PAIR = (
-    *BARE_GAME,
-    'architecture.generator_of={name="mlp", generator_widths=[8, 12]}',
-    'architecture.discriminator_of={name="conv", discriminator_channels=[4, 6]}',
-)
 TINY = {
     "mlp": TINY_MLP,
     "writeup": TINY_MLP,
     "goodfellow2014": TINY_2014,
     "conv": TINY_CONV,
-    "mlp-conv": TINY_PAIR,
+    "stacked-mnist": TINY_CONV,
 }
 
 

@@ -1,5 +1,6 @@
 """The figures of a pair, each against a computation of its own."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,15 +8,17 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from models.images import ImageShape
+from models.images import ImageShape, channels_first, channels_last
 from models.latents import draw_latents
 from models.sampler import Sampler
 from models.scorer import Scorer
 from tests.training.support import make_game, tiny_images, tiny_recipe
 from training import evaluate as module
 from training.data.dataset import Dataset
+from training.data.mnist import read_mnist, read_mnist_labels
 from training.evaluate import SAMPLE_SEED, SAMPLES, evaluate
 from training.examination import QUESTIONS, auroc
+from training.neighbours import find_nearest
 from training.parzen import ParzenEstimate
 
 
@@ -37,6 +40,57 @@ def test_auroc(values: int):
 )
 def test_auroc_at_its_ends(positive: list[float], negative: list[float], wanted: float):
     assert auroc(np.array(positive, np.float32), np.array(negative, np.float32)) == wanted
+
+
+def test_the_logits_are_those_of_the_judged_images_and_of_every_kind():
+    game = make_game(tiny_recipe("mlp"))
+    data = small_data()
+    scorer = Scorer(game.discriminator, image_shape=data.shape)
+    sampler = Sampler(game.generator, z_dim=4, image_shape=data.shape)
+    evaluation = evaluate(sampler, scorer, data, prior="normal", samples=30)
+    samples = sampler(draw_latents(SAMPLE_SEED, 0, 30, z_dim=4, prior="normal"))
+    np.testing.assert_array_equal(channels_last(evaluation.samples), samples)
+    np.testing.assert_array_equal(evaluation.logits["samples"], scorer(samples))
+    np.testing.assert_array_equal(evaluation.logits["held_out"], scorer(channels_last(data.held_out)))
+    assert set(evaluation.logits) == {"samples", "held_out", *QUESTIONS}
+    inverted = scorer(255 - channels_last(data.held_out))
+    np.testing.assert_array_equal(evaluation.logits["inverted"], inverted)
+    held_out = evaluation.logits["held_out"]
+    assert evaluation.figures["auroc_inverted"] == pytest.approx(brute_auroc(held_out, inverted), rel=1e-12)
+
+
+def test_digits_have_shares_and_other_images_have_none():
+    game = make_game(tiny_recipe("mlp"), side=28)
+    (train, _), (labels, _) = read_mnist(), read_mnist_labels()
+    images = channels_first(train[:300])
+    shape = ImageShape(height=28, width=28)
+    data = Dataset("digits", images[:240], images[240:], shape, digits=1)
+    sampler = Sampler(game.generator, z_dim=4, image_shape=shape)
+    scorer = Scorer(game.discriminator, image_shape=shape)
+    figures = evaluate(sampler, scorer, data, prior="normal", samples=100).figures
+    assert sum(figures[f"share_{digit}"] for digit in range(10)) == pytest.approx(1)
+    # The real ones are train[100:200]; the classifier may misread one of these digits, not more.
+    real = np.bincount(labels[100:200], minlength=10) / 100
+    assert [figures[f"share_{digit}_real"] for digit in range(10)] == pytest.approx(real.tolist(), abs=0.011)
+    held_out = np.bincount(labels[240:300], minlength=10) / 60
+    assert figures["smallest_share_real"] == pytest.approx((real / held_out).min(), abs=0.2)
+    assert figures["largest_share_real"] == pytest.approx((real / held_out).max(), abs=0.4)
+    assert figures["modes_real"] == 10
+    others = evaluate(sampler, scorer, replace(data, digits=0), prior="normal", samples=20).figures
+    assert {name for name in figures if name not in others} == {
+        f"{name}{suffix}"
+        for name in (*(f"share_{d}" for d in range(10)), "smallest_share", "largest_share", "modes", "mode_kl")
+        for suffix in ("", "_real")
+    }
+
+
+def test_a_copied_training_image_is_found_out():
+    images = torch.from_numpy(tiny_images(700))[:, None]
+    near = images[[650, 3, 599]].clone()
+    near[1, 0, 5, 5] += 16  # 16 grey levels in one of 256 pixels: their root mean square is 1
+    nearest = find_nearest(near, images)
+    assert nearest.rows.tolist() == [650, 3, 599]
+    assert nearest.distances.tolist() == pytest.approx([0, 1, 0], abs=1e-3)
 
 
 def small_data() -> Dataset:

@@ -12,6 +12,7 @@ from training.metrics import (
     frechet_distance,
     kernel_distance,
     modes,
+    nearest_distances,
     neighbourhood_radii,
     precision_recall_density_coverage,
     shares,
@@ -177,6 +178,17 @@ def test_the_neighbourhoods_reach_to_the_fifth_neighbour_unless_told():
     real, fake = tensor(normal(40, 3, seed=0)), tensor(normal(50, 3, seed=1) + 0.7)
     assert precision_recall_density_coverage(real, fake) == precision_recall_density_coverage(real, fake, k=5)
     assert precision_recall_density_coverage(real, fake) != precision_recall_density_coverage(real, fake, k=4)
+
+
+@pytest.mark.parametrize("m", [4, 40])  # where there are fewer samples, fewer neighbours count
+def test_known_distances_of_real_points_are_used_again(m: int):
+    real, fake = tensor(normal(30, 3, seed=0)), tensor(normal(m, 3, seed=1))
+    known = nearest_distances(real, 5)
+    assert known.shape == (30, 5)
+    assert torch.equal(known, known.sort(dim=1).values)
+    assert precision_recall_density_coverage(real, fake, real_nearest=known) == precision_recall_density_coverage(
+        real, fake
+    )
 
 
 @pytest.mark.parametrize(("n", "m", "k"), [(2, 2, 1), (2, 9, 1), (9, 2, 1), (4, 9, 3), (9, 5, 4), (6, 6, 5)])

@@ -40,20 +40,29 @@ def test_the_sigmas_of_the_papers_code():
 def test_log_likelihoods(sigma: float, points: int):
     centres = pixels(tiny_images(30, seed=1))
     tests = pixels(tiny_images(points, seed=2))
-    seen = log_likelihoods(torch.from_numpy(centres).float(), torch.from_numpy(tests).float(), sigma)
+    seen = log_likelihoods(torch.from_numpy(centres).float(), torch.from_numpy(tests).float(), [sigma])
     assert seen.dtype == torch.float64
-    np.testing.assert_allclose(seen.numpy(), brute_force(centres, tests, sigma), rtol=2e-5, atol=2e-2)
+    assert seen.shape == (1, points)
+    np.testing.assert_allclose(seen[0].numpy(), brute_force(centres, tests, sigma), rtol=2e-5, atol=2e-2)
+
+
+def test_several_widths_at_once_are_each_as_if_alone():
+    centres, tests = (torch.from_numpy(pixels(tiny_images(n, seed=n))).float() for n in (30, 503))
+    together = log_likelihoods(centres, tests, SIGMAS)
+    assert together.shape == (10, 503)
+    for seen, sigma in zip(together, SIGMAS, strict=True):
+        assert torch.equal(seen, log_likelihoods(centres, tests, [sigma])[0])
 
 
 def test_one_standard_normal_in_one_dimension_is_its_density():
-    seen = log_likelihoods(torch.zeros(1, 1), torch.tensor([[0.0], [1.0], [-2.0]]), 1.0)
-    np.testing.assert_allclose(seen.numpy(), [-0.9189385, -1.4189385, -2.9189385], rtol=1e-6)
+    seen = log_likelihoods(torch.zeros(1, 1), torch.tensor([[0.0], [1.0], [-2.0]]), [1.0])
+    np.testing.assert_allclose(seen[0].numpy(), [-0.9189385, -1.4189385, -2.9189385], rtol=1e-6)
 
 
 def test_an_image_at_a_centre_has_the_highest_density():
     centres = torch.from_numpy(pixels(tiny_images(30, seed=1))).float()
-    at = log_likelihoods(centres, centres, 0.1)
-    elsewhere = log_likelihoods(centres, centres + 0.05, 0.1)
+    at = log_likelihoods(centres, centres, [0.1])
+    elsewhere = log_likelihoods(centres, centres + 0.05, [0.1])
     assert (at > elsewhere).all()
 
 

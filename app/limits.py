@@ -1,0 +1,29 @@
+"""How large a picture may become."""
+
+from app.problems import Problem
+from models.images import ImageShape
+
+MAX_PICTURE_PIXELS = 64_000_000
+
+
+def check_pixels(
+    shape: ImageShape, n: int, *, columns: int | None = None, padding: int = 0, scale: int, fewer: str
+) -> None:
+    """Refuse a grid, or the frames of an animation, of too many pixels.
+
+    Args:
+        shape: of one image.
+        n: how many.
+        columns: of the grid, at most n; None for frames, which leave no place empty.
+        padding: around each image.
+        scale: of the picture.
+        fewer: the parameter that makes n smaller.
+
+    Raises:
+        Problem: 422, with what to lower.
+    """
+    places = -(-n // columns) * columns if columns else n
+    pixels = places * (shape.height + padding) * (shape.width + padding) * scale**2
+    if pixels > MAX_PICTURE_PIXELS:
+        detail = f"there would be {pixels:,} pixels, at most {MAX_PICTURE_PIXELS:,} are drawn: lower scale or {fewer}"
+        raise Problem.of_parameter("scale", detail, scale)

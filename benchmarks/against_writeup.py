@@ -1,0 +1,66 @@
+"""`python -m benchmarks.against_writeup`: a recipe in a twentieth of the time that the write-up's own settings take.
+
+First the write-up's loop, its images in memory (the quicker of its two forms), for its full 200 epochs, timed. Then the
+recipe for as many whole epochs as fit into a twentieth of that time, by its speed in the first seconds, with its
+learning rates falling over just these. Both judged alike: 10,000 samples against the test images.
+"""
+
+import argparse
+import time
+
+import torch
+
+from benchmarks.contestants import WRITEUP_MEMORY, contestant
+from benchmarks.report import describe_machine, table
+from benchmarks.trials import FIGURES, IMAGES_AN_EPOCH, judge, rounded, run
+from training.data.dataset import load_dataset
+
+WRITEUP_EPOCHS = 200
+WARM_UP_STEPS = 20
+MARGIN = 0.95
+"""Of the time; a rate measured over seconds is not the rate of minutes."""
+
+
+def main() -> None:
+    """Train both, judge both, print the table."""
+    options = _parser().parse_args()
+    dataset = load_dataset("mnist")
+    writeup = contestant(WRITEUP_MEMORY, threads=options.threads)
+    trials = [run(writeup, int(options.writeup_epochs * IMAGES_AN_EPOCH), dataset, samples=options.samples)]
+    budget = trials[0].seconds / options.times
+    rate = measure_rate(options.recipe, threads=options.threads)
+    epochs = max(1, int(MARGIN * budget * rate / IMAGES_AN_EPOCH))
+    ours = contestant(options.recipe, threads=options.threads, overrides=[f"epochs={epochs}"])
+    trials.append(run(ours, epochs * IMAGES_AN_EPOCH, dataset, samples=options.samples))
+    real = judge(dataset.images[40_000:50_000][: options.samples], dataset)
+    print(f"{describe_machine()}; {options.threads} threads; 1/{options.times:g} of the time is {budget:,.0f} s\n")
+    cells = [[trial.name, f"{trial.epochs:.0f}", f"{trial.seconds:,.0f}", *rounded(trial.figures)] for trial in trials]
+    cells.append(["real training images", "", "", *rounded(real)])
+    print(table(["", "epochs", "seconds", *FIGURES], cells))
+
+
+def measure_rate(recipe: str, *, threads: int) -> float:
+    """Images/s of a recipe over about ten seconds, its first steps not counted."""
+    steps = contestant(recipe, threads=threads).steps
+    for _ in range(WARM_UP_STEPS):
+        next(steps)
+    images, started = 0, time.perf_counter()
+    while (elapsed := time.perf_counter() - started) < 10:
+        images += next(steps)
+    return images / elapsed
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.against_writeup", description="A recipe in a part of the write-up's time."
+    )
+    parser.add_argument("recipe", nargs="?", default="mlp", help="default: mlp")
+    parser.add_argument("--writeup-epochs", type=float, default=WRITEUP_EPOCHS, help="default: its own 200")
+    parser.add_argument("--times", type=float, default=20, help="the recipe has a so-manieth of the time (default: 20)")
+    parser.add_argument("--samples", type=int, default=10_000, help="of each G to judge (default: 10,000)")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="default: one a core")
+    return parser
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""A trial: a contestant trained on so many images, timed, and judged."""
+
+import itertools
+import sys
+import time
+from dataclasses import dataclass
+
+import torch
+
+from benchmarks.contestants import Contestant
+from models.images import ImageShape, channels_first
+from models.latents import draw_latents
+from models.sampler import Sampler
+from training.data.dataset import Dataset
+from training.features import extract
+from training.metrics import frechet_distance, precision_recall_density_coverage, shares
+
+IMAGES_AN_EPOCH = 60_000
+SAMPLE_SEED = 1
+FIGURES = ("frechet", "precision", "recall", "coverage", "smallest_share")
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What came of it.
+
+    Attributes:
+        name: the contestant's.
+        epochs: passes over the data.
+        seconds: of training, by the clock; judging is not counted.
+        cpu_seconds: the same, of all threads, whatever else the machine does.
+        figures: of G's samples, by name.
+    """
+
+    name: str
+    epochs: float
+    seconds: float
+    cpu_seconds: float
+    figures: dict[str, float]
+
+
+def run(trainee: Contestant, images: int, dataset: Dataset, *, samples: int) -> Trial:
+    """Train on so many images, then judge that many samples."""
+    trained, started, cpu_started = 0, time.perf_counter(), time.process_time()
+    for step in itertools.count(1):
+        trained += next(trainee.steps)
+        seconds = time.perf_counter() - started
+        if step % 500 == 0:
+            print(f"{trainee.name}: {trained / IMAGES_AN_EPOCH:.1f} epochs, {seconds:.0f} s", file=sys.stderr)
+        if trained >= images:
+            break
+    cpu_seconds = time.process_time() - cpu_started
+    sampler = Sampler(trainee.generator(), z_dim=trainee.z_dim, image_shape=ImageShape())
+    latents = draw_latents(SAMPLE_SEED, 0, samples, z_dim=trainee.z_dim, prior=trainee.prior)
+    figures = judge(channels_first(sampler(latents)), dataset)
+    return Trial(trainee.name, trained / IMAGES_AN_EPOCH, seconds, cpu_seconds, figures)
+
+
+def judge(images: torch.Tensor, dataset: Dataset) -> dict[str, float]:
+    """The figures of [N, 1, 28, 28] uint8 against the test images; see `training.metrics`."""
+    seen, test = extract(images, digits=1), extract(dataset.held_out, digits=1)
+    figures = {"frechet": frechet_distance(test.values, seen.values)}
+    figures |= precision_recall_density_coverage(test.values, seen.values)
+    if seen.labels is not None and test.labels is not None:
+        pairs = zip(shares(seen.labels, classes=10), shares(test.labels, classes=10), strict=True)
+        figures["smallest_share"] = min(share / wanted for share, wanted in pairs)
+    return figures
+
+
+def rounded(figures: dict[str, float]) -> list[str]:
+    """A table's cells of `FIGURES`."""
+    return [f"{figures[name]:.2f}" for name in FIGURES]

@@ -1,0 +1,46 @@
+"""The model card: figures grouped, real ones beside them, and what D was taught."""
+
+from pathlib import Path
+
+import torch
+
+from models.folder import load_model
+from tests.tiny import make_tiny_model_folder
+from tests.training.support import make_config, tiny_recipe, write_npz
+from training.card import write_card
+from training.checkpoint import Progress
+from training.table import format_markdown, group_figures
+
+FIGURES = {
+    "frechet": 12.5,
+    "frechet_real": 1.25,
+    "share_0": 0.75,
+    "modes": 10.0,
+    "modes_real": 10.0,
+    "value": -1.5,
+    "value_real": -2.5,
+    "auroc_letters": 0.875,
+}
+
+
+def card(folder: Path, *overrides: str) -> str:
+    metadata = load_model(make_tiny_model_folder(folder / "tiny")).metadata.model_copy(update={"evaluation": FIGURES})
+    config = make_config(tiny_recipe("mlp", *overrides), write_npz(folder / "data.npz"))
+    return write_card("tiny", config, Progress(), metadata, dtype=torch.float32)
+
+
+def test_the_figures_are_grouped_beside_those_of_real_images(tmp_path: Path):
+    text = card(tmp_path)
+    assert format_markdown(group_figures(FIGURES, details=False)) in text
+    assert "| How near to real images? | this model | real images | at best |" in text
+    assert "| Fréchet distance, digit reader's features | 12.500 | 1.250 | 0 |" in text
+    assert "| V(G, D), the value of the game | −1.500 | −2.500 | −log 4 = −1.386 |" in text
+    assert "Share of the digit" not in text
+    assert f"    python -m training evaluate tiny --data {tmp_path / 'data.npz'} --html report.html\n" in text
+
+
+def test_what_is_said_of_d_depends_on_what_it_was_taught(tmp_path: Path):
+    assert "its score means\n  little" in card(tmp_path)
+    taught = card(tmp_path, "judge_steps=1500")
+    assert "D went on alone after the game, 1,500 steps" in taught
+    assert "means\n  little" not in taught

@@ -1,0 +1,167 @@
+"""The figures in words: nothing is lost, nothing is made up, and it fits a terminal."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.tiny import make_tiny_model_folder
+from tests.training.support import tiny_images, write_npz
+from training.cli import main
+from training.table import MAX_WIDTH, Group, format_markdown, format_text, group_figures
+
+LIKENESS = ("frechet", "kid", "kid_deviation", "precision", "recall", "density", "coverage")
+DIGITS = (*(f"share_{digit}" for digit in range(10)), "smallest_share", "largest_share")
+MODES = ("modes", "mode_kl")
+REST = (
+    *("parzen_ll", "parzen_ll_standard_error", "parzen_sigma", "value", "d_fake", "auroc"),
+    *("nearest_training", "nearest_training_first_percentile"),
+)
+WITHOUT_REAL = ("d_held_out", "auroc_noise", "auroc_inverted", "auroc_letters", "auroc_checkerboards")
+
+
+def figures_of(*names: str) -> dict[str, float]:
+    """A figure that is like no other for each name, and for its real counterpart."""
+    both = [*(f"{name}{suffix}" for suffix in ("", "_real") for name in names), *WITHOUT_REAL]
+    return {name: 100.125 + number for number, name in enumerate(both)}
+
+
+MNIST = figures_of(*LIKENESS, *DIGITS, *MODES, *REST)
+PHOTOS = figures_of(*LIKENESS, *REST)
+STACKED = figures_of(*LIKENESS, *MODES, *REST)
+
+
+def rows_of(groups: tuple[Group, ...]) -> dict[str, tuple[str, str, str]]:
+    return {row.name: (row.model, row.real, row.best) for group in groups for row in group.rows}
+
+
+@pytest.mark.parametrize("figures", [MNIST, PHOTOS, STACKED])
+def test_every_figure_stands_in_one_place(figures: dict[str, float]):
+    rows = rows_of(group_figures(figures))
+    told = [text for model, real, _ in rows.values() for cell in (model, real) for text in cell.split(" ± ")]
+    numbers = sorted(int(float(text)) for text in told if text != "–")
+    assert numbers == sorted(int(figure) for figure in figures.values())
+
+
+def test_the_questions():
+    assert [group.question for group in group_figures(MNIST)] == [
+        "How near to real images?",
+        "Are all digits there?",
+        "Does it copy?",
+        "What does D know?",
+        "History: Parzen windows of 2014",
+    ]
+    assert group_figures(PHOTOS)[1].question == "Is every kind there?"
+
+
+def test_rows_have_their_own_figures_and_the_best_ones():
+    figures = MNIST | {
+        "kid": 1.5,
+        "kid_deviation": 0.25,
+        "kid_real": -0.001,
+        "kid_deviation_real": 0.125,
+        "value": -1.5,
+        "value_real": -2.25,
+        "modes": 9,
+        "modes_real": 10,
+    }
+    rows = rows_of(group_figures(figures))
+    assert rows["Kernel distance, digit reader's features"] == ("1.500 ± 0.250", "−0.001 ± 0.125", "0")
+    assert rows["V(G, D), the value of the game"] == ("−1.500", "−2.250", "−log 4 = −1.386")
+    assert rows["Digits that occur"] == ("9", "10", "10")
+    assert rows["AUROC of D: held-out against inverted images"][1:] == ("–", "1")
+    assert rows["AUROC of D: held-out against samples"][2] == "0.5"
+
+
+def test_data_without_digits_says_nothing_of_digits():
+    text = format_text(group_figures(PHOTOS))
+    assert "igit" not in text
+    assert "pixels at 16 × 16" in text
+
+
+def test_stacked_digits_have_a_thousand_modes():
+    rows = rows_of(group_figures(STACKED))
+    assert rows["Triples of digits that occur"][2] == "1000"
+    assert not any(name.startswith("Share") for name in rows)
+
+
+def test_a_question_without_an_answer_is_not_asked():
+    assert [group.question for group in group_figures({"value": -1.4})] == ["What does D know?"]
+    assert group_figures({}) == ()
+
+
+def test_the_text_is_aligned_and_narrow():
+    lines = format_text(group_figures(MNIST)).splitlines()
+    assert max(map(len, lines)) <= MAX_WIDTH == 100
+    starts = [lines[0].index(head) for head in ("this model", "real images", "at best")]
+    rows = [line for line in lines if line.startswith("  ") and line.strip() and line != lines[0]]
+    assert len(rows) == len(rows_of(group_figures(MNIST)))
+    for line in rows:
+        for start in starts:
+            assert line[start] != " "
+            assert line[start - 2 : start] == "  "
+
+
+def test_large_figures_do_not_widen_it_past_the_terminal():
+    text = format_text(group_figures(dict.fromkeys(MNIST, -98_765.4321)))
+    assert max(map(len, text.splitlines())) <= MAX_WIDTH
+    assert "−98765 ± −98765" in text
+
+
+def test_markdown_has_four_cells_a_row_and_leaves_the_details_out():
+    text = format_markdown(group_figures(MNIST, details=False))
+    assert "Share of the digit" not in text
+    assert "Rarest digit" in text
+    rows = [line for line in text.splitlines() if line]
+    assert all(re.fullmatch(r"\|([^|]*\|){4}", line) for line in rows)
+    assert len([line for line in rows if line == "|---|---|---|---|"]) == 5
+
+
+# --- The command ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a tiny model, and 60 images of its shape."""
+    monkeypatch.chdir(tmp_path)
+    make_tiny_model_folder(tmp_path / "tiny")
+    write_npz(tmp_path / "data.npz", tiny_images(60, 28))
+    return tmp_path
+
+
+def test_json_is_flat_and_has_its_keys(here: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["evaluate", "tiny", "--data", "data.npz", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert list(told)[:4] == ["model", "dataset", "samples", "seconds"]
+    assert re.fullmatch("tiny@[0-9a-f]{12}", told["model"])
+    assert (told["dataset"], told["samples"]) == ("data", 10_000)
+    assert told["seconds"] > 0
+    figures = {name: told[name] for name in list(told)[4:]}
+    assert all(isinstance(figure, float) for figure in figures.values())
+    kinds = {name for name in figures if name.startswith("auroc_") and name != "auroc_real"}
+    assert set(figures) == {
+        *(f"{name}{suffix}" for name in (*LIKENESS, *REST) for suffix in ("", "_real")),
+        *kinds,
+        "d_held_out",
+    }
+    assert len(kinds) == 8
+
+
+def test_the_text_is_for_people(here: Path, capsys: pytest.CaptureFixture[str]):
+    write_npz(here / f"{'d' * 150}.npz", tiny_images(20, 28))
+    assert main(["evaluate", "tiny", "--data", f"{'d' * 150}.npz", "--html", "page.html"]) == 0
+    told = capsys.readouterr()
+    lines = told.out.splitlines()
+    assert max(map(len, lines)) <= MAX_WIDTH
+    assert re.match("tiny@[0-9a-f]{12} on d{20}", "".join(lines[:2]).replace("\n", ""))
+    assert "10,000 samples" in told.out
+    assert "How near to real images?" in lines
+    assert told.err == "wrote page.html\n"
+    page = (here / "page.html").read_text(encoding="utf-8")
+    assert f"python -m training evaluate tiny --data {'d' * 150}.npz --html page.html" in page
+
+
+def test_a_page_without_a_folder_is_refused_before_the_work(here: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["evaluate", "tiny", "--data", "data.npz", "--html", "no/such/page.html"]) == 1
+    assert capsys.readouterr().err == ("error: --html no/such/page.html: there is no folder no/such; make it first\n")

@@ -1,0 +1,94 @@
+"""Charts as inline SVG, 360 units wide; colours come from the page, by the classes `model`, `real` and `other`."""
+
+import math
+from collections.abc import Mapping, Sequence
+from html import escape
+
+import numpy as np
+from numpy.typing import NDArray
+
+WIDTH = 360
+BINS = 60
+
+_LEFT, _TOP, _HEIGHT = 34, 8, 130  # the bars' plot
+_LABELS, _ROW = 104, 30  # the histograms' labels, and a row of them
+
+
+def draw_shares(model: Sequence[float], real: Sequence[float], *, title: str) -> str:
+    """Two bars a class, G's share (0–1) beside that among real images."""
+    step = 0.05 if max(*model, *real) <= 0.4 else 0.2
+    top = math.ceil(max(*model, *real) / step) * step
+    bottom = _TOP + _HEIGHT
+    marks = []
+    for tick in range(round(top / step) + 1):
+        y = bottom - tick * step / top * _HEIGHT
+        marks.append(f'<line class="grid" x1="{_LEFT}" x2="{WIDTH}" y1="{y:.1f}" y2="{y:.1f}"/>')
+        marks.append(f'<text x="{_LEFT - 4}" y="{y + 4:.1f}" text-anchor="end">{tick * step:.0%}</text>')
+    slot = (WIDTH - _LEFT) / len(model)
+    for index, shares in enumerate(zip(model, real, strict=True)):
+        left = _LEFT + (index + 0.12) * slot
+        for side, (kind, whose) in enumerate((("model", "samples"), ("real", "real images"))):
+            height = shares[side] / top * _HEIGHT
+            marks.append(
+                f'<rect class="{kind}" x="{left + side * slot * 0.38:.1f}" y="{bottom - height:.1f}" '
+                f'width="{slot * 0.36:.1f}" height="{height:.1f}"><title>{index}: {shares[side]:.1%} of the {whose}'
+                "</title></rect>"
+            )
+        marks.append(f'<text x="{left + slot * 0.37:.1f}" y="{bottom + 14}" text-anchor="middle">{index}</text>')
+    return _svg(marks, height=bottom + 20, title=title)
+
+
+def draw_histograms(values: Mapping[str, NDArray[np.float32]], classes: Mapping[str, str], *, title: str) -> str:
+    """A histogram for each set of values, one above the other, over one axis.
+
+    Args:
+        values: [·] each, by what to call them. The first two say how wide the axis is: what lies beyond it is counted
+            at its ends.
+        classes: the class of a histogram's colour, by name; `other` where there is none.
+        title: what a reader hears who does not see it.
+    """
+    low, high = _range(list(values.values())[:2])
+
+    def place(value: float) -> float:
+        return _LABELS + (value - low) / (high - low) * (WIDTH - _LABELS)
+
+    bottom = len(values) * _ROW + 4
+    marks = []
+    for tick in _ticks(low, high):
+        x = place(tick)
+        kind = "zero" if tick == 0 else "grid"
+        anchor = "end" if x > WIDTH - 12 else "middle"
+        label = f"{tick:g}".replace("-", "−")
+        marks.append(f'<line class="{kind}" x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{bottom}"/>')
+        marks.append(f'<text x="{x:.1f}" y="{bottom + 14}" text-anchor="{anchor}">{label}</text>')
+    for row, (name, of_set) in enumerate(values.items()):
+        counts, edges = np.histogram(np.clip(of_set, low, high), bins=BINS, range=(low, high))
+        base = (row + 1) * _ROW
+        heights = base - counts / counts.max() * (_ROW - 5)
+        steps = "".join(f"V{y:.1f}H{place(edge):.1f}" for y, edge in zip(heights, edges[1:], strict=True))
+        marks.append(f'<text x="0" y="{base - 4}">{escape(name)}</text>')
+        marks.append(f'<path class="{classes.get(name, "other")}" d="M{_LABELS},{base}{steps}V{base}Z"/>')
+    return _svg(marks, height=bottom + 20, title=title)
+
+
+def _range(values: Sequence[NDArray[np.float32]]) -> tuple[float, float]:
+    """From the smallest to the largest of all, and half as much again on either side, for what is no real image."""
+    low = float(min(of_set.min() for of_set in values))
+    high = float(max(of_set.max() for of_set in values))
+    margin = max((high - low) / 2, 1e-3)
+    return low - margin, high + margin
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Round numbers between, three to six of them."""
+    rough = (high - low) / 6
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough)
+    return [round(index * step, 12) for index in range(math.ceil(low / step), math.floor(high / step) + 1)]
+
+
+def _svg(marks: Sequence[str], *, height: int, title: str) -> str:
+    return (
+        f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(title)}">'
+        f"<title>{escape(title)}</title>{''.join(marks)}</svg>"
+    )

@@ -1,0 +1,31 @@
+"""All cores for G and D, which run on one thread each so that their bits do not vary (`models.tiles`)."""
+
+import copy
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from models.tiles import one_thread
+
+_Value = TypeVar("_Value", bound=np.generic)
+_Input = TypeVar("_Input", bound=np.generic)
+
+
+def run_in_parts(network: Callable[[NDArray[_Input]], NDArray[_Value]], rows: NDArray[_Input]) -> NDArray[_Value]:
+    """`network(rows)`, computed in as many parts at once as PyTorch's operators have threads.
+
+    Args:
+        network: a Sampler or a Scorer, whose results for a row depend on that row alone; each part has its own copy.
+        rows: [n, …], n ≥ 1.
+    """
+    workers = min(torch.get_num_threads(), len(rows))
+    if workers == 1:
+        return network(rows)
+    parts = np.array_split(rows, workers)
+    copies = [copy.deepcopy(network) for _ in parts]
+    with one_thread(), ThreadPoolExecutor(workers) as pool:  # a new thread takes over the number of operators' threads
+        return np.concatenate(list(pool.map(lambda own, part: own(part), copies, parts)))

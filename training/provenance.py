@@ -1,0 +1,24 @@
+"""Where a figure comes from: the commit of this code, and the machine it runs on."""
+
+import platform
+import subprocess
+from pathlib import Path
+
+
+def read_git_commit() -> str:
+    """The commit of this code, "unknown" outside a checkout; a changed tree is marked."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()  # noqa: S603
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+
+
+def describe_machine() -> str:
+    """The processor's name and the number of its cores, where the system tells it."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:  # noqa: PTH123
+            names = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
+    except OSError:
+        names = []
+    return f"{names[0]} ({len(names)} cores)" if names else platform.processor() or platform.machine()
