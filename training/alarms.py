@@ -43,12 +43,13 @@ def find_alarms(records: list[EpochRecord], *, loss: LossName) -> Alarms:
 
 
 def new_alarms(records: list[EpochRecord], *, loss: LossName) -> Alarms:
-    """Alarms of the last record that the one before it, of its kind, did not raise already."""
-    earlier = find_alarms(records[:-1], loss=loss) if len(records) > 1 else {}
-    measured = [number for number, record in enumerate(records) if record.metrics]
-    if records[-1].metrics and len(measured) > 1:
-        earlier |= find_alarms(records[: measured[-2] + 1], loss=loss)
-    return {kind: text for kind, text in find_alarms(records, loss=loss).items() if kind not in earlier}
+    """Alarms of the last record that were not there before: for a collapse, when it was last measured."""
+    earlier = records[:-1]
+    known = set(find_alarms(earlier, loss=loss))
+    last_measured = max((n for n, record in enumerate(earlier, start=1) if record.metrics), default=0)
+    if _fallen(earlier[:last_measured]):
+        known.add("collapse")
+    return {kind: text for kind, text in find_alarms(records, loss=loss).items() if kind not in known}
 
 
 def best_record(records: list[EpochRecord]) -> EpochRecord | None:

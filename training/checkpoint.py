@@ -4,7 +4,6 @@ One safetensors file, no pickle: weights of G, D and G's average, the optimisers
 JSON in its metadata, where the run stands. The data's order is drawn from the seed and the epoch, so it needs no state.
 """
 
-import json
 from pathlib import Path
 
 import torch
@@ -87,17 +86,29 @@ def save_checkpoint(path: Path, game: Game, progress: Progress) -> None:
     write_atomically(path, save(contiguous, {"progress": progress.model_dump_json()}))
 
 
+def read_progress(path: Path) -> Progress:
+    """Where the state saved at `path` stands.
+
+    Raises:
+        RunError: the file is damaged.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            return Progress.model_validate_json((file.metadata() or {})["progress"])
+    except (SafetensorError, OSError, KeyError, ValidationError) as error:
+        raise RunError(f"{path} cannot be resumed from: {error}") from error
+
+
 def load_checkpoint(path: Path, game: Game) -> Progress:
     """Put a game back into the state saved at `path`, and say where it stands.
 
     Raises:
         RunError: the file is damaged, or of another game.
     """
+    progress = read_progress(path)
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
-        progress = Progress.model_validate(json.loads(metadata["progress"]))
         for prefix, module in _modules(game).items():
             module.load_state_dict(_under(prefix, tensors))
         for prefix, optimiser in _optimisers(game).items():
@@ -105,7 +116,7 @@ def load_checkpoint(path: Path, game: Game) -> Progress:
         if tensors[_RNG].dtype != torch.uint8:
             raise ValueError(f"{_RNG} is {tensors[_RNG].dtype}, not bytes")
         game.rng.set_state(tensors[_RNG])
-    except (SafetensorError, OSError, KeyError, ValueError, RuntimeError, ValidationError) as error:
+    except (SafetensorError, OSError, KeyError, ValueError, RuntimeError) as error:
         raise RunError(f"{path} cannot be resumed from: {error}") from error
     return progress
 

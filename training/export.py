@@ -8,12 +8,12 @@ import torch
 
 from models.encoder import Encoder
 from models.folder import write_model
-from models.history import History
+from models.history import History, TrainingEvent
 from models.metadata import Metadata
 from models.sampler import Sampler
 from models.scorer import Scorer
 from training.card import write_card
-from training.checkpoint import load_checkpoint
+from training.checkpoint import Progress, load_checkpoint, read_progress
 from training.config import RunConfig
 from training.data.dataset import Dataset
 from training.encoder import train_encoder
@@ -64,13 +64,13 @@ def export(
         raise RunError(f"{folder.path} has no saved state yet: `resume {folder.path}` trains it")
     torch.set_num_threads(config.threads)
     recipe = config.recipe
-    game = Game.of(config, dataset, device=torch.device("cpu"))
+    game = Game.of(config, dataset.first(recipe.train_images), device=torch.device("cpu"))
     progress = load_checkpoint(saved, game)
+    timeline = folder.timeline(last=len(progress.records))
     generator = game.average.network
     generator.to(dtype).float()
     discriminator = game.plain_discriminator()
     if recipe.judge_steps:
-        timeline = folder.timeline()
         discriminator = train_judge(
             discriminator, generator, dataset, recipe, timeline=timeline, seed=config.seed, say=say
         )
@@ -112,8 +112,14 @@ def export(
         generator=generator,
         discriminator=discriminator,
         encoder=encoder,
-        history=History(epochs=tuple(progress.records), events=tuple(progress.events)),
-        timeline=folder.timeline(),
+        history=History(epochs=tuple(progress.records), events=tuple(_events(folder, progress))),
+        timeline=timeline,
         card=write_card(to.name, config, progress, metadata, dtype=dtype),
         dtype=dtype,
     )
+
+
+def _events(folder: RunFolder, progress: Progress) -> list[TrainingEvent]:
+    """All that went wrong in the run, after the exported state too: it is why the run fell back to it, or did not."""
+    last = read_progress(folder.checkpoint_file) if folder.checkpoint_file.exists() else progress
+    return last.events

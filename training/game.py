@@ -3,18 +3,18 @@
 import copy
 import math
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
-from torch.nn.utils import parametrize
 from torch.nn.utils.parametrizations import spectral_norm
 
 from models.conditional import ConditionalDiscriminator, ballots_of, head_starts_for, labels_of
 from models.images import ImageShape
-from models.latents import SEED_LIMIT, Prior
+from models.latents import Prior
 from models.layers import Dropout
 from models.networks import build_networks
 from training.augmentation import augment
@@ -83,9 +83,8 @@ class Game:
         self.device = device
         self.classes = 0 if class_shares is None else len(class_shares)
         self.seed = seed
-        self.generator, self.discriminator = build_networks(
-            recipe.architecture, z_dim=recipe.z_dim, image_shape=shape, classes=self.classes, packing=recipe.packing
-        )
+        self.shape = shape
+        self.generator, self.discriminator = self._build_networks()
         # On the CPU, whatever the device: the same seed starts from the same weights everywhere.
         weights_rng = torch.Generator().manual_seed(seed)
         recipe.architecture.initialise(self.generator, self.discriminator, rng=weights_rng, pixel_means=pixel_means)
@@ -191,19 +190,30 @@ class Game:
 
     def reseed(self, rollbacks: int) -> None:
         """Other latents and masks than the last time from here: as many streams as falls back."""
-        self.rng.manual_seed(self.seed + 1 + rollbacks * SEED_LIMIT)
+        # Of a seed, PyTorch's generator for the CPU takes the last 32 bits alone: they must differ.
+        (mixed,) = np.random.SeedSequence([self.seed, rollbacks]).generate_state(1, np.uint64)
+        self.rng.manual_seed(int(mixed))
 
     def draw_latents(self, n: int) -> torch.Tensor:
         """The next n latents of the game: [n, z_dim] float32 of the recipe's prior."""
         return draw(self.recipe.prior, n, self.recipe.z_dim, rng=self.rng)
 
     def plain_discriminator(self) -> nn.Module:
-        """A copy of D as it travels: with the spectral normalisation of its weights done, not to be done."""
-        plain = copy.deepcopy(self.discriminator)
-        for layer in plain.modules():
-            if parametrize.is_parametrized(layer):
-                parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)
-        return plain
+        """A copy of D as it travels, in evaluation mode: spectral normalisation of its weights done, not to be done."""
+        normalised = copy.deepcopy(self.discriminator).eval()  # in training mode a look at a weight changes its norm
+        _, plain = self._build_networks()
+        plain.load_state_dict({name: attrgetter(name)(normalised).detach() for name in plain.state_dict()})
+        return plain.to(self.device).eval()
+
+    def _build_networks(self) -> tuple[nn.Module, nn.Module]:
+        recipe = self.recipe
+        return build_networks(
+            recipe.architecture,
+            z_dim=recipe.z_dim,
+            image_shape=self.shape,
+            classes=self.classes,
+            packing=recipe.packing,
+        )
 
     def _draw_fakes(self, n: int) -> tuple[torch.Tensor, torch.Tensor | None]:
         """G's images of n fresh latents, and the classes that those latents name."""

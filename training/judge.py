@@ -28,6 +28,7 @@ from models.layers import Dropout, GroupDeviation
 from models.packing import PackedDiscriminator
 from training.data.dataset import Dataset
 from training.ema import EMA
+from training.errors import NotFiniteError
 from training.game import draw
 from training.losses import discriminator_loss
 from training.negatives import FROM_IMAGES, LETTERS_WEIGHT, Kind, letters
@@ -74,6 +75,9 @@ def train_judge(
         timeline: grids of G's samples by epoch, PNG; those of the first half of the training are replayed.
         seed: of the batches and of what is drawn at random.
         say: told how it goes, every tenth of the way.
+
+    Raises:
+        NotFiniteError: the loss is NaN or infinite.
     """
     rng = torch.Generator().manual_seed(seed)
     average = EMA(discriminator, halflife_images=EMA_HALFLIFE_IMAGES)
@@ -94,6 +98,8 @@ def train_judge(
         with torch.autocast("cpu", dtype=precision, enabled=precision == torch.bfloat16):
             logits = judge(torch.cat([real, fake])).float()
         loss = discriminator_loss(*logits.chunk(2))
+        if not torch.isfinite(loss):
+            raise NotFiniteError(f"D after the game, step {step + 1}: its loss is {float(loss.detach())}")
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
@@ -102,7 +108,8 @@ def train_judge(
             say(f"D after the game: step {step + 1:,} of {recipe.judge_steps:,}, loss {float(loss.detach()):.3f}")
     judge = average.network.eval()
     real = _some(dataset.images, BALANCE_IMAGES, rng)
-    balance(judge, generator.eval(), real, draw(recipe.prior, BALANCE_IMAGES, recipe.z_dim, rng=rng))
+    still = copy.deepcopy(generator).eval()
+    balance(judge, still, real, draw(recipe.prior, BALANCE_IMAGES, recipe.z_dim, rng=rng))
     return judge
 
 

@@ -93,17 +93,21 @@ def close_epoch(run: Run) -> None:
     end_epoch(run.progress, last=recipe.epochs, metrics=measured(run))
     records = run.progress.records
     folder.write_stats(records)
-    if best_record(records) is records[-1]:
-        save_checkpoint(folder.best_file, run.game, run.progress)
-    if run.progress.finished or epoch <= recipe.grid_every_epochs or epoch % recipe.grid_every_epochs == 0:
+    is_best = best_record(records) is records[-1]
+    is_due = epoch <= recipe.grid_every_epochs or epoch % recipe.grid_every_epochs == 0
+    if is_best or is_due or run.progress.finished:
         folder.write_grid(epoch, draw_grid(run.game, run.config))
+    if is_best:
+        save_checkpoint(folder.best_file, run.game, run.progress)
+    if is_due or run.progress.finished:
         folder.write_curves(draw_curves(records, title=curves_title(run.config)))
     run.reporter.epoch(records[-1])
     if alarms := new_alarms(records, loss=recipe.loss):
         attend(run, alarms)
     if run.progress.finished:
         run.save()
-    run.save_if_due()
+    else:
+        run.save_if_due()
 
 
 def epoch_batches(config: RunConfig, epoch: int, *, start: int, rollbacks: int = 0) -> Iterator[list[torch.Tensor]]:

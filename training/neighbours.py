@@ -27,10 +27,12 @@ def find_nearest(images: torch.Tensor, training: torch.Tensor) -> Nearest:
 
     An image that is itself among the training images is its own nearest: leave it out of them first.
     """
-    points = training.flatten(1).float()
+    pictures, points = images.flatten(1).float(), training.flatten(1).float()
+    blocks: tuple[torch.Tensor, ...] = torch.split(pictures, _ROWS)
     distances, rows = [], []
-    for squared in squared_distances(images.flatten(1).float(), points, rows=_ROWS):
-        nearest = squared.min(dim=1)
-        distances.append((nearest.values / points.shape[1]).sqrt())
-        rows.append(nearest.indices)
+    for block, squared in zip(blocks, squared_distances(pictures, points, rows=_ROWS), strict=True):
+        nearest = squared.argmin(dim=1)
+        # Once more from the difference: of sums as large as those, float32 does not keep the last digits.
+        distances.append((block - points[nearest]).square().mean(dim=1).sqrt())
+        rows.append(nearest)
     return Nearest(torch.cat(distances), torch.cat(rows))

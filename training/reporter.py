@@ -51,6 +51,12 @@ class Reporter:
         verb = "resumed" if progress.step else "started"
         self.say(f"{verb} at epoch {progress.epoch}, step {progress.step:,} of {total_steps:,}: {self._folder.path}")
 
+    def went_back(self, progress: Progress) -> None:
+        """The run goes on from an earlier state: what was told of later epochs has not happened."""
+        if self._events is not None:
+            self._events.begin(purge_step=progress.epoch)
+        self._started = (progress.images, progress.seconds)
+
     def step(self, progress: Progress) -> None:
         """One step of G is done."""
         if self._bar is not None:

@@ -39,6 +39,7 @@ def fall_back(run: Run, alarms: Alarms) -> None:
     run.game.reseed(best.rollbacks)
     rate = ROLLBACK_RATE**best.rollbacks
     _record(run, alarms, epoch=epoch, action=f"back to epoch {len(best.records)}, learning rates times {rate:g}")
+    run.reporter.went_back(best)
     run.folder.rewrite(best)
     run.save()
 

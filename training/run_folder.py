@@ -8,7 +8,6 @@ curves.png               losses, D(x), D(G(z)) and V(G, D), with the theory's li
 tensorboard/             the same, for TensorBoard
 checkpoint.safetensors   the state to resume from
 best.safetensors         the state with the smallest Fréchet distance, where the recipe has it measured
-judge.safetensors        D after the game, where the recipe has one (see `training.judge`)
 events.jsonl             what went wrong, one event a line
 """
 
@@ -32,7 +31,6 @@ class RunFolder:
         self.config_file = path / "config.json"
         self.checkpoint_file = path / "checkpoint.safetensors"
         self.best_file = path / "best.safetensors"
-        self.judge_file = path / "judge.safetensors"
         self.stats_file = path / "stats.jsonl"
         self.events_file = path / "events.jsonl"
         self.curves_file = path / "curves.png"
@@ -84,9 +82,11 @@ class RunFolder:
 
     def write_events(self, events: list[TrainingEvent]) -> None:
         """Write all events so far; one line each, and no file where nothing happened."""
-        if events:
-            lines = "".join(event.model_dump_json() + "\n" for event in events)
-            write_atomically(self.events_file, lines.encode())
+        if not events:
+            self.events_file.unlink(missing_ok=True)
+            return
+        lines = "".join(event.model_dump_json() + "\n" for event in events)
+        write_atomically(self.events_file, lines.encode())
 
     def write_grid(self, epoch: int, png: bytes) -> None:
         """Keep the picture of the fixed latents after `epoch` epochs."""
@@ -102,9 +102,10 @@ class RunFolder:
             if int(path.stem) > epoch:
                 path.unlink()
 
-    def timeline(self) -> dict[int, bytes]:
-        """The pictures by epoch."""
-        return {int(path.stem): path.read_bytes() for path in sorted(self.grids.glob("*.png"))}
+    def timeline(self, *, last: int) -> dict[int, bytes]:
+        """The pictures by epoch, up to epoch `last`."""
+        epochs = {int(path.stem): path for path in sorted(self.grids.glob("*.png"))}
+        return {epoch: path.read_bytes() for epoch, path in epochs.items() if epoch <= last}
 
     def log(self, text: str) -> None:
         """Add a line to the log, with the time."""

@@ -11,17 +11,31 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
+from functools import partial
 from itertools import count
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 
 import training.loop
-from tests.training.support import exported_bytes, grid_bytes, make_config, play, tiny_recipe, write_npz
+from tests.training.support import (
+    CONSTANT_RATES,
+    exported_bytes,
+    falling,
+    grid_bytes,
+    make_config,
+    play,
+    report,
+    tiny_recipe,
+    write_npz,
+)
+from training.checkpoint import read_progress
 from training.config import RunConfig
 from training.run_folder import RunFolder
 
 DIED = 77
+EVERY_STEP = ("batch_size=18", "checkpoint_interval_s=0")
 GAMES = {
     "mlp float32": tiny_recipe("mlp", "epochs=8", "d_steps=2", "checkpoint_interval_s=0"),
     "mlp bfloat16": tiny_recipe("mlp", "epochs=8", "precision=bfloat16", "checkpoint_interval_s=0"),
@@ -35,15 +49,32 @@ def main() -> None:
     vars(training.loop)["draw_curves"] = lambda *_args, **_kwargs: b"curves"  # takes long, and is not the point
     vars(os)["fsync"] = lambda _descriptor: None  # a killed process loses nothing that it wrote; a machine would
     data = write_npz(root / "data.npz")
-    print(json.dumps(at_every_sync(root, data) if mode == "syncs" else at_random_moments(root, data)))
+    warm_up(root / "warm", make_config(tiny_recipe("mlp", "epochs=1"), data))
+    if mode == "moments":
+        result = at_random_moments(root, data)
+    elif mode == "syncs":
+        result = at_every_sync(root, make_config(tiny_recipe("mlp", "epochs=2", *EVERY_STEP), data))
+    else:
+        report(partial(falling, at=2))
+        recipe = tiny_recipe("mlp", "epochs=3", "metrics_every_epochs=1", *CONSTANT_RATES, *EVERY_STEP, "batch_size=36")
+        # From the end of the first epoch on, and only before a file gets its name: after it is before the next one.
+        result = at_every_sync(root, make_config(recipe, data, on_collapse="rollback"), first=20, step=2)
+    print(json.dumps(result))
 
 
-def at_every_sync(root: Path, data: Path) -> dict[str, object]:
+def warm_up(path: Path, config: RunConfig) -> None:
+    """What PyTorch does once, at its first step, is done before there are children: each would do it again."""
+    folder = RunFolder(path)
+    folder.create(config)
+    play(folder, config)
+    exported_bytes(folder, config, path / "model")
+
+
+def at_every_sync(root: Path, config: RunConfig, *, first: int = 1, step: int = 1) -> dict[str, object]:
     """Die before the n-th fsync, for every n: between any two files, and between a file and its new name."""
-    config = make_config(tiny_recipe("mlp", "epochs=2", "batch_size=18", "checkpoint_interval_s=0"), data)
     wanted = outcome(RunFolder(root / "whole"), config)
     differences: list[str] = []
-    for n in count(1):
+    for n in count(first, step):
         folder = RunFolder(root / f"sync-{n}")
 
         def begin(folder: RunFolder = folder, n: int = n) -> None:
@@ -52,7 +83,7 @@ def at_every_sync(root: Path, data: Path) -> dict[str, object]:
 
         code = wait(fork(begin))
         if code == 0:
-            return {"kills": n - 1, "differences": differences}
+            return {"kills": (n - first) // step, "differences": differences}
         if code != DIED:
             differences.append(f"sync {n}: exit code {code}")
         differences += compare(f"sync {n}", outcome(folder, config), wanted)
@@ -80,6 +111,9 @@ def at_random_moments(root: Path, data: Path) -> dict[str, object]:
             if code not in (0, -signal.SIGKILL):
                 differences.append(f"{name}: exit code {code}")
         differences += compare(name, outcome(folder, config), wanted)
+        models = [exported_bytes(of, config, of.path / "model") for of in (RunFolder(root / f"{name} whole"), folder)]
+        if models[0] != models[1]:
+            differences.append(f"{name}: models differ")
     return {"kills": kills, "differences": differences}
 
 
@@ -97,9 +131,17 @@ def outcome(folder: RunFolder, config: RunConfig) -> dict[str, object]:
         "exit code": code,
         "grids": grid_bytes(folder),
         "stats": [{**record, "seconds": None} for record in records],
-        "model": exported_bytes(folder, config, folder.path.parent / "exported" / "model"),
+        "events": folder.events_file.read_text() if folder.events_file.exists() else "",
+        "state": state(folder.checkpoint_file),
+        "best": state(folder.best_file) if folder.best_file.exists() else None,
         "temporary files": sorted(path.name for path in folder.path.rglob("*.tmp")),
     }
+
+
+def state(path: Path) -> tuple[dict[str, bytes], object]:
+    """The tensors of a saved state, and where it stands, but for the time that it took."""
+    progress = read_progress(path).model_dump(exclude={"seconds": True, "records": {"__all__": {"seconds"}}})
+    return {name: tensor.numpy().tobytes() for name, tensor in load_file(path).items()}, progress
 
 
 def compare(name: str, seen: dict[str, object], wanted: dict[str, object]) -> list[str]:

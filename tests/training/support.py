@@ -3,8 +3,9 @@
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from models.images import ImageShape
+from training import loop
 from training.config import RunConfig, resolve_config
 from training.data.dataset import Dataset, load_dataset
 from training.export import export
@@ -108,7 +110,14 @@ def tiny_dataset(n: int = 40) -> Dataset:
     return Dataset("tiny", images[:n], images[n:], ImageShape(height=16, width=16))
 
 
-def make_config(recipe: Recipe, data: Path, *, minutes: float | None = None, seed: int = 5) -> RunConfig:
+def make_config(
+    recipe: Recipe,
+    data: Path,
+    *,
+    minutes: float | None = None,
+    seed: int = 5,
+    on_collapse: Literal["warn", "rollback"] = "warn",
+) -> RunConfig:
     config = resolve_config(
         recipe,
         load_dataset(str(data)),
@@ -119,6 +128,7 @@ def make_config(recipe: Recipe, data: Path, *, minutes: float | None = None, see
         minutes=minutes,
         device="cpu",
         threads=1,
+        on_collapse=on_collapse,
     )
     return config.model_copy(update={"git_commit": "unknown"})  # the same whatever is committed meanwhile
 
@@ -139,6 +149,29 @@ def grid_bytes(folder: RunFolder) -> dict[str, bytes]:
 
 def _dataset(config: RunConfig) -> Dataset:
     return load_dataset(config.data).first(config.recipe.train_images)
+
+
+Script: TypeAlias = Callable[[int, int], dict[str, float]]
+"""The figures of an epoch (from 1), after so many falls back."""
+
+
+def report(script: Script, *, patch: Callable[[object, str, object], None] = setattr) -> None:
+    """From now on the loop's monitor says what a script does."""
+    patch(loop, "Monitor", lambda *_arguments: None)
+    patch(loop, "measured", lambda run: script(run.progress.epoch, run.progress.rollbacks))
+
+
+CONSTANT_RATE = 1e-3
+CONSTANT_RATES = tuple(
+    f'{player}_optimiser={{name="adam", learning_rate={CONSTANT_RATE}}}' for player in ("generator", "discriminator")
+)
+
+
+def falling(epoch: int, rollbacks: int, *, at: int) -> dict[str, float]:
+    """Figures that become better epoch by epoch, but for a collapse in epoch `at` before the first fall back."""
+    if epoch == at and not rollbacks:
+        return {"frechet": 90.0, "coverage": 0.1}
+    return {"frechet": 50.0 / epoch, "coverage": 0.8}
 
 
 def command_line(*arguments: str | Path) -> list[str]:

@@ -5,7 +5,7 @@ import re
 import shlex
 import shutil
 from collections.abc import Callable
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +32,8 @@ from tests.training.support import (
 )
 from training.cli import MAX_GRID_IMAGES, main
 from training.config import RunConfig
+from training.game import Game
+from training.monitor import Monitor
 from training.recipe import load_recipe
 from training.run_folder import RunFolder
 
@@ -79,7 +81,7 @@ def fails(capsys: pytest.CaptureFixture[str]) -> Fails:
         assert error, stderr
         assert "error: " not in message
         assert "Traceback" not in stderr
-        assert all(re.match(r"(started|resumed|epoch) ", line) for line in before.splitlines()), before
+        assert all(re.match(r"(started|resumed|epoch|alarm) ", line) for line in before.splitlines()), before
         return message.strip()
 
     return check
@@ -352,6 +354,43 @@ def test_mistakes_of_real_processes(here: Path):
     )
 
 
+def test_rollback_on_the_command_line(here: Path, fails: Fails, monkeypatch: pytest.MonkeyPatch):
+    """The real monitor, its samples few; what it says of the third epoch is made worse."""
+    monkeypatch.setattr("training.monitor.IMAGES", 50)
+    command = ["fit", "mlp", "--data", "data.npz", "--epochs", "4", "--on-collapse", "rollback", "--out", "r", *QUICK]
+    assert fails(*command) == (
+        "to fall back to the best state, the state must be measured: `--set metrics_every_epochs=1` with "
+        "`--on-collapse rollback`"
+    )
+    assert not (here / "r").exists()
+    measure, calls = Monitor.measure, count(1)
+
+    def collapsing(monitor: Monitor, game: Game) -> dict[str, float]:
+        figures = measure(monitor, game) | {"frechet": 9.0, "coverage": 0.5}
+        return figures | ({"frechet": 90.0, "coverage": 0.2} if next(calls) == 3 else {})
+
+    monkeypatch.setattr(Monitor, "measure", collapsing)
+    assert main([*command, "--set", "metrics_every_epochs=1"]) == 0
+    folder = RunFolder(here / "r")
+    assert folder.read_config().on_collapse == "rollback"
+    (event,) = (json.loads(line) for line in folder.events_file.read_text().splitlines())
+    assert event == {
+        "epoch": 3,
+        "kind": "collapse",
+        "detail": "coverage is 0.200, it was 0.500 in epoch 1",
+        "action": "back to epoch 1, learning rates times 0.5",
+    }
+    records = [json.loads(line) for line in folder.stats_file.read_text().splitlines()]
+    assert [record["epoch"] for record in records] == [1, 2, 3, 4]
+    assert all(set(record["metrics"]) >= {"frechet", "coverage", "precision"} for record in records)
+    assert next(calls) == 7  # epochs 1, 2, 3, and again 2, 3, 4
+    assert "alarm in epoch 3: collapse: coverage is 0.200" in folder.log_file.read_text()
+    assert main(["export", "r", "--to", "m"]) == 0
+    model = load_model(here / "m")
+    assert [dict(event) for event in model.history.events] == [event]
+    assert " --on-collapse rollback --set " in model.card
+
+
 @pytest.mark.parametrize("seed", ["-1", str(2**53), "x"])
 def test_a_seed_out_of_range_is_a_usage_error(here: Path, seed: str, capsys: pytest.CaptureFixture[str]):
     with pytest.raises(SystemExit) as stopped:
@@ -361,7 +400,8 @@ def test_a_seed_out_of_range_is_a_usage_error(here: Path, seed: str, capsys: pyt
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--threads", "0"], ["--minutes", "0"], ["--minutes", "inf"], ["--device", "tpu"]]
+    "arguments",
+    [["--threads", "0"], ["--on-collapse", "pray"], ["--minutes", "0"], ["--minutes", "inf"], ["--device", "tpu"]],
 )
 def test_other_usage_errors(arguments: list[str], capsys: pytest.CaptureFixture[str]):
     with pytest.raises(SystemExit) as stopped:

@@ -156,7 +156,7 @@ def test_the_events_of_steps_that_are_played_again_are_purged(tmp_path: Path):
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "save_checkpoint", stop)  # epoch 3 is over, and nothing saved
+        patch.setattr("training.run.save_checkpoint", stop)  # epoch 3 is over, and nothing saved
         with pytest.raises(KeyboardInterrupt):
             play(folder, config)
     play(folder, config)

@@ -1,0 +1,169 @@
+"""Alarms: each on both sides of its limit, what it says, and that it is said once."""
+
+import pytest
+
+from models.history import EpochRecord
+from training.alarms import Alarms, best_record, find_alarms, new_alarms
+from training.losses import LOSSES, LossName
+
+GOOD = {"frechet": 2.0, "coverage": 0.8, "smallest_share": 0.6}
+
+
+def record(
+    epoch: int, *, metrics: dict[str, float] | None = None, means: tuple[float, float] = (0.7, 0.3)
+) -> EpochRecord:
+    """`means` are D(x) and D(G(z))."""
+    return EpochRecord(
+        epoch=epoch,
+        images=100 * epoch,
+        seconds=float(epoch),
+        loss_d=0.6,
+        loss_g=0.9,
+        d_real=means[0],
+        d_fake=means[1],
+        value=-1.2,
+        metrics=metrics or {},
+    )
+
+
+def alarms(records: list[EpochRecord], loss: LossName = "non-saturating") -> Alarms:
+    return find_alarms(records, loss=loss)
+
+
+# --- Collapse -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("coverage", "fallen"), [(0.39, True), (0.4, False), (0.41, False)])
+def test_coverage_below_half_of_the_best_states(coverage: float, fallen: bool):
+    seen = alarms([record(1, metrics=GOOD), record(2, metrics=GOOD | {"frechet": 5.0, "coverage": coverage})])
+    assert set(seen) == ({"collapse"} if fallen else set())
+    if fallen:
+        assert seen["collapse"] == "coverage is 0.390, it was 0.800 in epoch 1"
+
+
+@pytest.mark.parametrize(("share", "fallen"), [(0.29, True), (0.3, False), (0.31, False)])
+def test_the_rarest_digit_below_half_of_the_best_states(share: float, fallen: bool):
+    seen = alarms([record(3, metrics=GOOD), record(4, metrics=GOOD | {"frechet": 5.0, "smallest_share": share})])
+    assert seen.get("collapse", "") == ("smallest_share is 0.290, it was 0.600 in epoch 3" if fallen else "")
+
+
+def test_both_figures_are_told():
+    fallen = {"frechet": 90.0, "coverage": 0.01, "smallest_share": 0.0}
+    seen = alarms([record(1, metrics=GOOD), record(2, metrics=fallen)])
+    assert seen["collapse"] == (
+        "coverage is 0.010, it was 0.800 in epoch 1; smallest_share is 0.000, it was 0.600 in epoch 1"
+    )
+
+
+def test_the_best_state_is_that_of_the_smallest_frechet_distance_wherever_it_was():
+    records = [
+        record(1, metrics=GOOD | {"frechet": 9.0, "coverage": 0.95}),
+        record(2, metrics=GOOD | {"frechet": 1.0, "coverage": 0.5}),
+        record(3),
+        record(4, metrics=GOOD | {"frechet": 4.0, "coverage": 0.3}),
+    ]
+    best = best_record(records)
+    assert best is not None
+    assert best.epoch == 2
+    assert alarms(records) == {}  # 0.3 is below half of 0.95, not of 0.5
+    records.append(record(5, metrics=GOOD | {"frechet": 8.0, "coverage": 0.24}))
+    assert alarms(records)["collapse"] == "coverage is 0.240, it was 0.500 in epoch 2"
+
+
+def test_nothing_measured_has_no_best_state_and_no_collapse():
+    assert best_record([]) is None
+    assert best_record([record(1), record(2)]) is None
+    assert alarms([record(1), record(2)]) == {}
+
+
+def test_the_first_of_equals_is_the_best():
+    best = best_record([record(1), record(2, metrics=GOOD), record(3, metrics=GOOD)])
+    assert best is not None
+    assert best.epoch == 2
+
+
+@pytest.mark.parametrize(("coverage", "fallen"), [(0.099, False), (0.1, True)])
+def test_a_beginning_is_not_worth_falling_from(coverage: float, fallen: bool):
+    start = {"frechet": 50.0, "coverage": coverage}
+    seen = alarms([record(1, metrics=start), record(2, metrics={"frechet": 60.0, "coverage": 0.0})])
+    assert set(seen) == ({"collapse"} if fallen else set())
+
+
+def test_pictures_without_digits_have_no_rarest_one():
+    plain = {"frechet": 1.0, "coverage": 0.5}
+    assert alarms([record(1, metrics=plain), record(2, metrics={"frechet": 2.0, "coverage": 0.3})]) == {}
+    assert "collapse" in alarms([record(1, metrics=plain), record(2, metrics={"frechet": 2.0, "coverage": 0.2})])
+
+
+def test_an_epoch_that_was_not_measured_has_not_collapsed():
+    fallen = GOOD | {"frechet": 90.0, "coverage": 0.0}
+    assert alarms([record(1, metrics=GOOD), record(2, metrics=fallen), record(3)]) == {}
+
+
+# --- D has won ------------------------------------------------------------------------------------
+
+WON = (0.981, 0.019)
+
+
+def test_d_that_tells_them_apart_for_three_epochs_has_won():
+    assert alarms([record(1, means=WON), record(2, means=WON)]) == {}
+    seen = alarms([record(1), *(record(epoch, means=WON) for epoch in (2, 3, 4))])
+    assert seen == {
+        "discriminator-won": "D(x) was above 0.98 and D(G(z)) below 0.02 for 3 epochs, now 0.9810 and 0.0190"
+    }
+
+
+@pytest.mark.parametrize("weak", [(0.98, 0.001), (0.999, 0.0201)])
+@pytest.mark.parametrize("epoch", [1, 2, 3])
+def test_one_epoch_at_the_limit_and_d_has_not_won(weak: tuple[float, float], epoch: int):
+    records = [record(k, means=weak if k == epoch else WON) for k in (1, 2, 3)]
+    assert alarms(records) == {}
+
+
+@pytest.mark.parametrize("loss", sorted(LOSSES))
+def test_only_where_ds_output_is_a_probability(loss: LossName):
+    seen = alarms([record(epoch, means=WON) for epoch in (1, 2, 3)], loss)
+    assert set(seen) == ({"discriminator-won"} if loss in {"non-saturating", "minimax"} else set())
+
+
+# --- Once ------------------------------------------------------------------------------------------
+
+
+def told(records: list[EpochRecord]) -> list[list[str]]:
+    """The kinds of alarm that are new after each epoch."""
+    return [sorted(new_alarms(records[: k + 1], loss="non-saturating")) for k in range(len(records))]
+
+
+def test_a_collapse_is_told_when_it_begins_and_again_after_a_recovery():
+    fallen = GOOD | {"frechet": 90.0, "coverage": 0.1}
+    states = [GOOD, None, fallen, None, fallen, GOOD, fallen]
+    records = [record(epoch, metrics=metrics) for epoch, metrics in enumerate(states, start=1)]
+    assert told(records) == [[], [], ["collapse"], [], [], [], ["collapse"]]
+
+
+def test_a_victory_of_d_is_told_when_it_begins_and_again_after_a_recovery():
+    wins = [True, True, True, True, False, True, True, True, True]
+    records = [record(epoch, means=WON if won else (0.7, 0.3)) for epoch, won in enumerate(wins, start=1)]
+    new = ["discriminator-won"]
+    assert told(records) == [[], [], new, [], [], [], [], new, []]
+
+
+def test_a_victory_is_told_again_although_the_last_measured_epoch_was_one():
+    """Which epochs are measured has no say in who has won."""
+    wins = [True, True, True, False, True, True, True]
+    records = [
+        record(epoch, metrics=GOOD if epoch in (1, 3, 7) else None, means=WON if won else (0.7, 0.3))
+        for epoch, won in enumerate(wins, start=1)
+    ]
+    new = ["discriminator-won"]
+    assert told(records) == [[], [], new, [], [], [], new]
+
+
+def test_two_kinds_at_once():
+    fallen = GOOD | {"frechet": 90.0, "coverage": 0.1}
+    records = [record(1, metrics=GOOD, means=WON), record(2, means=WON), record(3, metrics=fallen, means=WON)]
+    assert told(records) == [[], [], ["collapse", "discriminator-won"]]
+
+
+def test_the_first_epoch_alone():
+    assert new_alarms([record(1, metrics=GOOD)], loss="non-saturating") == {}

@@ -1,0 +1,309 @@
+"""D after the game: what it is shown, that nothing else changes, and that it learns to tell."""
+
+import copy
+import io
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from models.conditional import ConditionalDiscriminator
+from models.grids import assemble_grid
+from models.images import ImageShape
+from models.layers import Dropout
+from tests.training.support import make_game, tiny_images, tiny_recipe
+from training import judge as module
+from training import negatives
+from training.data.dataset import Dataset
+from training.errors import NotFiniteError
+from training.game import Game
+from training.judge import Opponents, draw_opponents, earlier_samples, train_judge
+from training.negatives import Kind
+from training.pictures import encode_png
+from training.recipe import Recipe
+
+SIDE = 16
+
+
+@pytest.fixture(autouse=True)
+def few_letters(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(negatives, "GLYPHS", 60)
+
+
+def dataset() -> Dataset:
+    images = torch.from_numpy(tiny_images(300))[:, None]
+    return Dataset("d", images[:280], images[280:], ImageShape(height=SIDE, width=SIDE))
+
+
+def grids(*greys: int) -> dict[int, bytes]:
+    """A timeline whose picture of epoch k is of the grey `greys[k]` alone."""
+    return {
+        epoch: encode_png(assemble_grid(np.full((64, SIDE, SIDE), grey, np.uint8), padding=2))
+        for epoch, grey in enumerate(greys)
+    }
+
+
+def judged(
+    game: Game, recipe: Recipe, *, seed: int = 4, timeline: dict[int, bytes] | None = None
+) -> tuple[nn.Module, list[str]]:
+    said: list[str] = []
+    judge = train_judge(
+        game.discriminator,
+        game.average.network,
+        dataset(),
+        recipe,
+        timeline=timeline or grids(90, 120, 150),
+        seed=seed,
+        say=said.append,
+    )
+    return judge, said
+
+
+def state(network: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: tensor.clone() for name, tensor in network.state_dict().items()}
+
+
+def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return all(torch.equal(tensor, b[name]) for name, tensor in a.items())
+
+
+RECIPE = tiny_recipe("mlp", "judge_steps=20")
+
+
+# --- What it leaves alone -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        (),
+        ("architecture.hidden_keep_probability=0.5",),
+        ("architecture.group_deviation=true", "batch_size=8"),
+        ("packing=2", "batch_size=8"),
+    ],
+)
+@pytest.mark.parametrize("training", [True, False])
+def test_both_arguments_stay_as_they_are(overrides: tuple[str, ...], training: bool):
+    recipe = tiny_recipe("mlp", "judge_steps=3", *overrides)
+    game = make_game(recipe)
+    for network in (game.discriminator, game.average.network):
+        network.train(training)
+    before = state(game.discriminator), state(game.average.network)
+    modes = [layer.training for part in (game.discriminator, game.average.network) for layer in part.modules()]
+    rng, rows = torch.get_rng_state(), game.rng.get_state()
+    judge, _ = judged(game, recipe)
+    assert same(before[0], state(game.discriminator))
+    assert same(before[1], state(game.average.network))
+    assert all(parameter.grad is None for parameter in game.discriminator.parameters())
+    assert [layer.training for p in (game.discriminator, game.average.network) for layer in p.modules()] == modes
+    assert all(layer.rng is game.rng for layer in game.discriminator.modules() if isinstance(layer, Dropout))
+    assert torch.equal(torch.get_rng_state(), rng)
+    assert torch.equal(game.rng.get_state(), rows)
+    assert judge is not game.discriminator
+    assert not any(layer.training for layer in judge.modules())
+    assert not same(before[0], state(judge))
+
+
+def test_the_same_seed_gives_the_same_judge():
+    game = make_game(RECIPE)
+    one, again, other = (judged(game, RECIPE, seed=seed)[0] for seed in (4, 4, 5))
+    assert same(state(one), state(again))
+    assert not same(state(one), state(other))
+
+
+def test_it_tells_every_tenth_of_the_way():
+    said = judged(make_game(RECIPE), RECIPE)[1]
+    assert len(said) == 10
+    assert said[0].startswith("D after the game: step 2 of 20, loss 0.")
+    assert said[-1].startswith("D after the game: step 20 of 20, loss ")
+
+
+def test_no_step_is_the_same_d_but_for_its_balance():
+    game = make_game(RECIPE)
+    judge, said = judged(game, tiny_recipe("mlp", "judge_steps=0"))
+    changed = {
+        name for name, tensor in state(judge).items() if not torch.equal(tensor, game.discriminator.state_dict()[name])
+    }
+    assert len(changed) == 1
+    assert changed.pop().endswith(".bias")
+    assert said == []
+
+
+def test_a_nan_stops_it_and_says_where():
+    game = make_game(RECIPE)
+    with torch.no_grad():
+        next(game.discriminator.parameters()).fill_(float("nan"))
+    with pytest.raises(NotFiniteError, match=r"^D after the game, step 1: its loss is nan"):
+        judged(game, RECIPE)
+
+
+# --- What it is shown -------------------------------------------------------------------------------
+
+
+def constant(grey: float) -> negatives.Negative:
+    return lambda real, _rng: torch.full_like(real, grey)
+
+
+@pytest.mark.parametrize(("n", "of_earlier"), [(128, 26), (10, 2), (1000, 200)])
+def test_a_fifth_of_gs_youth_and_the_rest_by_weight(n: int, of_earlier: int):
+    earlier = torch.full((5, 1, SIDE, SIDE), 51, dtype=torch.uint8)  # −0.6
+    kinds = (Kind(constant(0.2), 1.0), Kind(constant(0.4), 3.0), Kind(constant(0.9), 0.0))
+    opponents = Opponents(earlier, kinds)
+    counts: dict[float, int] = {}
+    real = torch.zeros(n, 1, SIDE, SIDE)
+    rng = torch.Generator().manual_seed(0)
+    for _ in range(40):
+        fakes = draw_opponents(opponents, real, rng)
+        assert fakes.shape == (n, 1, SIDE, SIDE)
+        for grey in fakes[:, 0, 3, 3].tolist():
+            counts[round(grey, 4)] = counts.get(round(grey, 4), 0) + 1
+    assert counts[-0.6] == 40 * of_earlier
+    assert set(counts) == {-0.6, 0.2, 0.4}
+    rest = 40 * (n - of_earlier)
+    assert counts[0.4] / rest == pytest.approx(0.75, abs=4 * (0.75 * 0.25 / rest) ** 0.5)
+
+
+def test_negatives_are_made_of_the_batchs_own_images_each_once():
+    seen: list[float] = []
+
+    def keep(real: torch.Tensor, _rng: torch.Generator) -> torch.Tensor:
+        seen.extend(real[:, 0, 0, 0].tolist())
+        return real
+
+    real = torch.arange(100.0)[:, None, None, None].expand(100, 1, SIDE, SIDE)
+    earlier = torch.zeros(1, 1, SIDE, SIDE, dtype=torch.uint8)
+    draw_opponents(Opponents(earlier, (Kind(keep, 1.0), Kind(keep, 1.0))), real, torch.Generator())
+    assert len(seen) == len(set(seen)) == 80
+    assert seen != sorted(seen)
+
+
+def test_earlier_samples_are_of_the_first_half_of_the_training():
+    seen = earlier_samples(grids(10, 60, 110, 160, 210), dataset())
+    assert seen.shape == (3 * 64, 1, SIDE, SIDE)
+    assert seen.dtype == torch.uint8
+    assert [int(grey) for grey in seen.flatten(1).unique(dim=0)[:, 0]] == [10, 60, 110]
+    assert len(earlier_samples(grids(10, 60), dataset())) == 64  # of one epoch: the untrained G's alone
+    assert len(earlier_samples(grids(10), dataset())) == 64
+
+
+def test_earlier_samples_of_colour():
+    images = np.random.default_rng(0).integers(0, 256, (64, SIDE, SIDE, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(assemble_grid(images, padding=2)).save(buffer, "PNG")
+    pixels = torch.zeros(1, 3, SIDE, SIDE, dtype=torch.uint8)
+    data = Dataset("d", pixels, pixels, ImageShape(channels=3, height=SIDE, width=SIDE))
+    seen = earlier_samples({0: buffer.getvalue()}, data)
+    assert (seen.numpy() == images.transpose(0, 3, 1, 2)).all()
+
+
+def test_its_real_images_are_training_images(monkeypatch: pytest.MonkeyPatch):
+    shown: list[torch.Tensor] = []
+    draw = module.draw_opponents
+
+    def watch(opponents: Opponents, real: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+        shown.append(real.clone())
+        return draw(opponents, real, rng)
+
+    monkeypatch.setattr(module, "draw_opponents", watch)
+    judged(make_game(RECIPE), RECIPE)
+    data = dataset()
+    training, held_out = (
+        {image.numpy().tobytes() for image in images.float() / 127.5 - 1} for images in (data.images, data.held_out)
+    )
+    seen = {image.numpy().tobytes() for batch in shown for image in batch}
+    assert len(shown) == 20
+    assert all(len(batch) == module.BATCH_SIZE for batch in shown)
+    assert seen <= training
+    assert not seen & held_out
+    assert len(seen) > 270  # of 280: they are drawn from all
+
+
+# --- Its balance -----------------------------------------------------------------------------------
+
+
+class Brightness(nn.Module):
+    """A D whose logit is the picture's first pixel, times a weight, and a bias."""
+
+    def __init__(self, bias: float) -> None:
+        super().__init__()
+        self.linear = nn.Linear(1, 1)
+        self.linear.weight.data.fill_(3.0)
+        self.linear.bias.data.fill_(bias)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.linear(images.flatten(1)[:, :1])[:, 0]
+        return logits
+
+
+@pytest.mark.parametrize("bias", [-40.0, 0.0, 7.0])
+def test_the_balance_is_where_v_is_largest(bias: float):
+    """Against a search over biases by brute force, in float64, of equation 1 written out."""
+    rng = np.random.default_rng(0)
+    real, z = rng.normal(0.4, 1, 700).astype(np.float32), rng.normal(-0.2, 1, 600).astype(np.float32)
+    d = Brightness(bias).eval()
+    module.balance(d, nn.Flatten(), torch.from_numpy(real)[:, None, None, None], torch.from_numpy(z)[:, None])
+    biases = np.linspace(-3, 3, 6001)[:, None]
+    values = -np.logaddexp(0, -(3.0 * real + biases)).mean(axis=1) - np.logaddexp(0, 3.0 * z + biases).mean(axis=1)
+    assert float(d.linear.bias.detach()) == pytest.approx(float(biases[values.argmax(), 0]), abs=0.002)
+    d_real, d_fake = (torch.sigmoid(3.0 * torch.from_numpy(x) + d.linear.bias.detach()).mean() for x in (real, z))
+    assert float(d_real) == pytest.approx(1 - float(d_fake), abs=1e-5)
+
+
+def test_a_judge_is_balanced_on_gs_own_samples():
+    game = make_game(RECIPE)
+    judge, _ = judged(game, RECIPE)
+    with torch.no_grad():
+        real = dataset().images.float() / 127.5 - 1
+        z = torch.randn(4000, RECIPE.z_dim, generator=torch.Generator().manual_seed(9))
+        d_real, d_fake = (torch.sigmoid(judge(x)).mean() for x in (real, game.average.network.eval()(z)))
+    assert float(d_real) == pytest.approx(1 - float(d_fake), abs=0.05)
+
+
+# --- What it learns ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_it_learns_that_noise_and_a_blank_page_are_not_real(precision: str):
+    recipe = tiny_recipe("mlp", "judge_steps=250", f"precision={precision}", "architecture.discriminator_widths=[64]")
+    game = make_game(recipe)
+    judge, _ = judged(game, recipe)
+    data = dataset()
+    real = data.held_out.float() / 127.5 - 1
+    rng = torch.Generator().manual_seed(8)
+    fakes = {
+        "noise": torch.rand(20, 1, SIDE, SIDE, generator=rng) * 2 - 1,
+        "blank": torch.full((20, 1, SIDE, SIDE), -1.0),
+        "inverted": -real,
+        "G's": game.average.network(torch.randn(20, 4, generator=rng)),
+    }
+
+    def preferred(network: nn.Module, images: torch.Tensor) -> float:
+        """Share of pairs in which a real image has the higher logit."""
+        with torch.no_grad():
+            a, b = network(real), network(images)
+        return float((a[:, None] > b[None]).double().mean())
+
+    assert min(preferred(judge, images) for images in fakes.values()) > 0.95
+    before = copy.deepcopy(game.discriminator).eval()
+    assert min(preferred(before, images) for images in fakes.values()) < 0.9
+
+
+def test_a_conditional_d_is_judged_by_the_logit_that_knows_no_class():
+    recipe = tiny_recipe("mlp", "judge_steps=200", "z_dim=6", "architecture.discriminator_widths=[32]")
+    game = Game(
+        recipe,
+        shape=ImageShape(height=SIDE, width=SIDE),
+        pixel_means=torch.full((1, SIDE, SIDE), 0.3),
+        class_shares=np.array([0.5, 0.3, 0.2]),
+        seed=1,
+        device=torch.device("cpu"),
+    )
+    judge, _ = judged(game, recipe)
+    assert isinstance(judge, ConditionalDiscriminator)
+    with torch.no_grad():
+        real = judge(dataset().held_out.float() / 127.5 - 1)
+        blank = judge(torch.full((1, 1, SIDE, SIDE), -1.0))
+    assert real.shape == (20,)
+    assert float((real > blank).double().mean()) > 0.9
