@@ -20,7 +20,7 @@ _TEMPLATE = """\
 ## How it was made
 
     python -m training fit {recipe} --data {data} --seed {seed} --threads {threads}{overrides}
-    python -m training export RUN --to {name}{half}
+    python -m training export RUN --to {name}{half}{afterwards}
 
 | | |
 |---|---|
@@ -28,7 +28,7 @@ _TEMPLATE = """\
 | latents | {z_dim} coordinates, {prior} prior, variance 1 |
 | images | {height} × {width}, {colours} |
 | trained on | {train_images:,} images; {held_out_images:,} held out |
-| trained for | {epochs} epochs, {images_seen:,} images, {minutes:.0f} minutes |
+| trained for | {epochs} epochs of the recipe's {recipe_epochs}, {images_seen:,} images, {minutes:.0f} minutes |
 | on | {machine}, {threads} thread(s), {arithmetic}, torch {torch_version} |
 | code | commit {git_commit} |
 
@@ -45,7 +45,7 @@ A Parzen log-likelihood says little: smooth samples score above real images. It 
 
 ## Limits
 
-- It draws images like those it was trained on, and nothing else; nobody chooses which image a latent gives.
+- It draws images like those it was trained on, and nothing else; {choice}.
 - Some images are none that a person would take for real; precision counts them, but as a classifier sees them.
 {scope_of_d}
 - Pixels are the same bits for the same latent on one machine; another processor may differ by a grey level.
@@ -60,12 +60,30 @@ _SCOPE_OF_D = """\
   little: it may praise what it has never seen. Read it as "how real beside G's", not as "is this a digit"."""
 
 _SCOPE_OF_A_JUDGE = """\
-- D went on alone after the game, {steps:,} steps against this G and pictures that are no real images, such as letters,
-  noise and halves of images. The AUROCs above say how well it knows such pictures; of others nothing is known."""
+- D went on alone after the game, {steps:,} steps against what G drew in earlier epochs and pictures that are no real
+  images, such as letters, noise and halves of images. The AUROCs above say how well it knows such pictures; of others
+  nothing is known."""
 
 
-def write_card(name: str, config: RunConfig, progress: Progress, metadata: Metadata, *, dtype: torch.dtype) -> str:
-    """The card as Markdown."""
+def write_card(
+    name: str,
+    config: RunConfig,
+    progress: Progress,
+    metadata: Metadata,
+    *,
+    dtype: torch.dtype,
+    afterwards: tuple[str, ...] = (),
+) -> str:
+    """The card as Markdown.
+
+    Args:
+        name: the model's.
+        config: of the run.
+        progress: of the exported state.
+        metadata: of the model.
+        dtype: of the weights in the file.
+        afterwards: settings of the export that were laid over the run's, as key=value.
+    """
     architecture, shape = metadata.architecture, metadata.image_shape
     generator, discriminator = build_networks(
         architecture, z_dim=metadata.z_dim, image_shape=shape, classes=metadata.classes, packing=metadata.packing
@@ -78,6 +96,11 @@ def write_card(name: str, config: RunConfig, progress: Progress, metadata: Metad
         data=shlex.quote(config.data),
         seed=config.seed,
         overrides=_overrides(config),
+        afterwards="".join(f" --set {shlex.quote(override)}" for override in afterwards),
+        choice="which digit is what can be asked for"
+        if metadata.classes
+        else "nobody chooses which image a latent gives",
+        recipe_epochs=config.recipe.epochs,
         half=" --half" if dtype == torch.float16 else "",
         architecture=architecture.name,
         generator_weights=_millions(sum(p.numel() for p in generator.parameters())),

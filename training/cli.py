@@ -29,7 +29,7 @@ from models.scorer import Scorer
 from training.config import RunConfig, resolve_config
 from training.data.dataset import Dataset, load_dataset
 from training.errors import RunError, TrainingError
-from training.recipe import load_recipe, recipe_names
+from training.recipe import AFTER_THE_GAME, change_after_the_game, load_recipe, recipe_names
 from training.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -106,7 +106,9 @@ def export_run(options: argparse.Namespace) -> None:
 
     folder = RunFolder(options.run)
     config = folder.read_config()
-    export(folder, config, _run_data(config), options.to, dtype=torch.float16 if options.half else torch.float32)
+    config = config.model_copy(update={"recipe": change_after_the_game(config.recipe, options.set)})
+    dtype = torch.float16 if options.half else torch.float32
+    export(folder, config, _run_data(config), options.to, dtype=dtype, afterwards=tuple(options.set))
     print(f"wrote {load_model(options.to).reference} to {options.to}")
 
 
@@ -309,6 +311,14 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("run", metavar="RUN", type=Path, help="the run folder")
     command.add_argument(
         "--to", metavar="DIR", type=Path, required=True, help="the model folder; its name is the model's"
+    )
+    command.add_argument(
+        "--set",
+        action="extend",
+        nargs="+",
+        default=[],
+        metavar="KEY=VALUE",
+        help=f"other settings of what comes after the game: {', '.join(AFTER_THE_GAME)}",
     )
     command.add_argument("--half", action="store_true", help="weights as float16: half the bytes")
 

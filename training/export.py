@@ -35,6 +35,7 @@ def export(
     samples: int = SAMPLES,
     dtype: torch.dtype = torch.float32,
     state: Literal["best", "last"] = "best",
+    afterwards: tuple[str, ...] = (),
     say: Callable[[str], None] = print,
 ) -> None:
     """Write the model folder `to` from a saved state of a run: G's average, D, and what is known of them.
@@ -52,6 +53,7 @@ def export(
         samples: how many of G's images to judge.
         dtype: of the weights in the file, float32 or float16. It is the rounded networks that are judged.
         state: the one with the smallest Fréchet distance, where the recipe had it measured; or the last one.
+        afterwards: what the command line laid over the run's settings, for the card.
         say: told how the judge's training and the encoder's go.
 
     Raises:
@@ -114,7 +116,7 @@ def export(
         encoder=encoder,
         history=History(epochs=tuple(progress.records), events=tuple(_events(folder, progress))),
         timeline=timeline,
-        card=write_card(to.name, config, progress, metadata, dtype=dtype),
+        card=write_card(to.name, config, progress, metadata, dtype=dtype, afterwards=afterwards),
         dtype=dtype,
     )
 

@@ -16,6 +16,10 @@ from training.losses import LossName
 FOLDER = Path(__file__).parent / "recipes"
 
 
+AFTER_THE_GAME = ("judge_steps", "encoder_steps")
+"""Settings of what `export` does with a run."""
+
+
 class _Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)  # JSON knows neither
 
@@ -153,6 +157,24 @@ def load_recipe(name: str, overrides: list[str] | None = None) -> Recipe:
     for override in overrides or []:
         _apply(settings, override)
     return validate_recipe(settings, source=name)
+
+
+def change_after_the_game(recipe: Recipe, overrides: list[str]) -> Recipe:
+    """A run's recipe with other settings of what comes after the game, which the run has not used yet.
+
+    Raises:
+        RecipeError: a setting is wrong, or one of the game itself.
+    """
+    settings = recipe.model_dump(mode="json")
+    for override in overrides:
+        key = override.partition("=")[0].strip()
+        if key not in AFTER_THE_GAME:
+            raise RecipeError(
+                f"export takes --set of {' and '.join(AFTER_THE_GAME)} alone, not of {key!r}: the rest has decided "
+                "the run already; `fit` takes it"
+            )
+        _apply(settings, override)
+    return validate_recipe(settings, source="of the run")
 
 
 def validate_recipe(settings: object, *, source: str) -> Recipe:
