@@ -1,7 +1,8 @@
 """The model folder: how a trained model travels from `training` to `app`, and to anyone else.
 
     <name>/
-      model.safetensors   `generator.*` and `discriminator.*`, float32 or float16, and the metadata
+      model.safetensors   `generator.*`, `discriminator.*` and, where the metadata says so, `encoder.*`, float32 or
+                          float16; and the metadata
       history.json        one record an epoch
       timeline/*.png      the same latents drawn at recorded epochs; the file's name is the epoch
       CARD.md             a person's view
@@ -86,6 +87,7 @@ class LoadedModel:
     metadata: Metadata
     generator: nn.Module
     discriminator: nn.Module
+    encoder: nn.Module | None
     history: History
     timeline: tuple[TimelineEntry, ...]
     card: str
@@ -120,14 +122,15 @@ def load_model(path: Path) -> LoadedModel:
         raise ModelNameError(f"the folder's name {name!r} cannot be a model's name; rename it to match {NAME_PATTERN}")
     weights = _read(path, WEIGHTS_FILE, MAX_WEIGHTS_BYTES)
     _check_header_length(weights)
-    metadata, generator, discriminator = _parse_weights(path / WEIGHTS_FILE)
+    metadata, networks = _parse_weights(path / WEIGHTS_FILE)
     return LoadedModel(
         name=name,
         path=path,
         sha256=hashlib.sha256(weights).hexdigest(),
         metadata=metadata,
-        generator=generator,
-        discriminator=discriminator,
+        generator=networks["generator"],
+        discriminator=networks["discriminator"],
+        encoder=networks.get("encoder"),
         history=_parse_history(_read(path, HISTORY_FILE, MAX_TEXT_BYTES)),
         timeline=_list_timeline(path),
         card=_read(path, CARD_FILE, MAX_TEXT_BYTES).decode("utf-8", errors="replace"),
@@ -143,6 +146,7 @@ def write_model(
     history: History,
     timeline: Mapping[int, bytes],
     card: str,
+    encoder: nn.Module | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> None:
     """Write a model folder, whole or not at all, in place of the one that may be there.
@@ -157,19 +161,22 @@ def write_model(
         history: one record an epoch.
         timeline: PNG bytes by epoch.
         card: Markdown.
+        encoder: E, of the sizes in the metadata; None where they say that there is none.
         dtype: of the weights in the file, float32 or float16 (half the bytes; they are float32 again once loaded).
 
     Raises:
         ModelNameError: the folder's name cannot be a model's name.
+        ValueError: the metadata and `encoder` disagree on whether there is one.
         OSError: the disk is full or cannot be written; what was there stays.
     """
     if not re.fullmatch(NAME_PATTERN, path.name):
         raise ModelNameError(f"{path.name!r} cannot be a model's name; choose one that matches {NAME_PATTERN}")
+    weights = serialise_weights(metadata, generator, discriminator, encoder, dtype=dtype)
     temporary = path.with_name(f".{path.name}{TEMPORARY_SUFFIX}")
     shutil.rmtree(temporary, ignore_errors=True)
     try:
         (temporary / TIMELINE_FOLDER).mkdir(parents=True)
-        write_atomically(temporary / WEIGHTS_FILE, serialise_weights(metadata, generator, discriminator, dtype=dtype))
+        write_atomically(temporary / WEIGHTS_FILE, weights)
         write_atomically(temporary / HISTORY_FILE, (history.model_dump_json(indent=1) + "\n").encode())
         write_atomically(temporary / CARD_FILE, card.encode())
         for epoch, picture in timeline.items():
@@ -182,12 +189,20 @@ def write_model(
 
 
 def serialise_weights(
-    metadata: Metadata, generator: nn.Module, discriminator: nn.Module, *, dtype: torch.dtype = torch.float32
+    metadata: Metadata,
+    generator: nn.Module,
+    discriminator: nn.Module,
+    encoder: nn.Module | None = None,
+    *,
+    dtype: torch.dtype = torch.float32,
 ) -> bytes:
     """The bytes of model.safetensors: the same for the same metadata and weights, in every process."""
+    if (encoder is None) != (metadata.encoder is None):
+        raise ValueError(f"the metadata say encoder={metadata.encoder}, the network handed in is {encoder}")
+    networks = {"generator": generator, "discriminator": discriminator} | ({"encoder": encoder} if encoder else {})
     tensors = {
         f"{side}.{name}": tensor.detach().to("cpu", dtype).contiguous()
-        for side, network in (("generator", generator), ("discriminator", discriminator))
+        for side, network in networks.items()
         for name, tensor in network.state_dict().items()
         if tensor.is_floating_point()  # BatchNorm's counter of batches has no use after training
     }
@@ -231,20 +246,12 @@ def _check_header_length(data: bytes) -> None:
         )
 
 
-def _parse_weights(path: Path) -> tuple[Metadata, nn.Module, nn.Module]:
+def _parse_weights(path: Path) -> tuple[Metadata, dict[str, nn.Module]]:
+    """The metadata, and the networks by the names that their tensors begin with."""
     try:
         with safe_open(path, framework="pt") as file:
             metadata = parse_metadata(file.metadata())
-            # Built without memory or random numbers; the checked tensors take the parameters' places.
-            with torch.device("meta"):
-                generator, discriminator = build_networks(
-                    metadata.architecture,
-                    z_dim=metadata.z_dim,
-                    image_shape=metadata.image_shape,
-                    classes=metadata.classes,
-                    packing=metadata.packing,
-                )
-            networks = {"generator": generator, "discriminator": discriminator}
+            networks = _build(metadata)
             wanted = {
                 f"{side}.{name}": tensor
                 for side, network in networks.items()
@@ -260,7 +267,23 @@ def _parse_weights(path: Path) -> tuple[Metadata, nn.Module, nn.Module]:
         state |= {n: torch.zeros((), dtype=t.dtype) for n, t in network.state_dict().items() if n not in state}
         network.load_state_dict(state, assign=True)
         network.eval().requires_grad_(requires_grad=False)
-    return metadata, networks["generator"], networks["discriminator"]
+    return metadata, networks
+
+
+def _build(metadata: Metadata) -> dict[str, nn.Module]:
+    """The networks, without memory or random numbers: the checked tensors take the parameters' places."""
+    with torch.device("meta"):
+        generator, discriminator = build_networks(
+            metadata.architecture,
+            z_dim=metadata.z_dim,
+            image_shape=metadata.image_shape,
+            classes=metadata.classes,
+            packing=metadata.packing,
+        )
+        networks = {"generator": generator, "discriminator": discriminator}
+        if metadata.encoder is not None:
+            networks["encoder"] = metadata.encoder.network(z_dim=metadata.z_dim, image_shape=metadata.image_shape)
+    return networks
 
 
 def _check_names(seen: set[str], wanted: set[str]) -> None:

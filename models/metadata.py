@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError,
 from models.architectures import Architecture
 from models.calibration import Calibration
 from models.conditional import MAX_CLASSES
+from models.encoder import Encoder
 from models.errors import FormatVersionError, ModelMetadataError
 from models.images import ImageShape
 from models.latents import SEED_LIMIT, Prior
@@ -32,6 +33,7 @@ class Metadata(BaseModel):
     image_shape: ImageShape
     classes: int = Field(default=0, ge=0, le=MAX_CLASSES, description="Classes that can be asked for; 0: unconditional")
     packing: int = Field(default=1, ge=1, le=8, description="Images that D judged at once in training")
+    encoder: Encoder | None = Field(default=None, description="Sizes of the encoder that projections start from")
     dataset: str = Field(max_length=200, description="What the model was trained on")
     recipe: str = Field(max_length=200, description="Name of the training recipe")
     seed: int = Field(ge=0, lt=SEED_LIMIT, description="Seed of the training run")
@@ -51,8 +53,11 @@ class Metadata(BaseModel):
         return self
 
     def to_strings(self) -> dict[str, str]:
-        """One string a field, as safetensors wants them: the inverse of `parse_metadata`."""
-        fields = self.model_dump(mode="json")
+        """One string a field, as safetensors wants them: the inverse of `parse_metadata`.
+
+        A model without an encoder says nothing of one, so that its bytes are those of the time before encoders.
+        """
+        fields = self.model_dump(mode="json", exclude={"encoder"} if self.encoder is None else None)
         return {
             name: value if isinstance(value, str) else json.dumps(value, separators=(",", ":"), allow_nan=False)
             for name, value in fields.items()

@@ -6,15 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from models.architectures import Architecture
 from models.calibration import calibrate
+from models.encoder import Encoder
 from models.folder import write_model
 from models.history import EpochRecord, History
 from models.images import ImageShape
 from models.latents import Prior, draw_latents
 from models.metadata import Metadata
-from models.mlp import MLP
+from models.mlp import MLP, initialise_like_pytorch
 from models.networks import build_networks
 from models.sampler import Sampler
 from models.scorer import Scorer
@@ -31,6 +33,7 @@ def make_tiny_model_folder(
     image_shape: ImageShape | None = None,
     architecture: Architecture = TINY_MLP,
     classes: int = 0,
+    encoder: Encoder | None = None,
 ) -> Path:
     """Write a valid model folder of a tiny untrained pair to `path` and return it."""
     shape = image_shape or ImageShape()
@@ -51,6 +54,7 @@ def make_tiny_model_folder(
             prior=prior,
             image_shape=shape,
             classes=classes,
+            encoder=encoder,
             dataset="none",
             recipe="tiny",
             seed=seed,
@@ -63,6 +67,7 @@ def make_tiny_model_folder(
         ),
         generator=generator,
         discriminator=discriminator,
+        encoder=_untrained(encoder, z_dim, shape, rng),
         history=History(epochs=tuple(_record(epoch) for epoch in (1, 2))),
         timeline={0: tiny_png(0), 1: tiny_png(90), 2: tiny_png(180)},
         card="# Tiny\n\nAn untrained model for tests.\n",
@@ -83,6 +88,14 @@ def tiny_png(grey: int, side: int = 8) -> bytes:
         for kind, data in [*chunks, (b"IEND", b"")]
     )
     return b"\x89PNG\r\n\x1a\n" + body
+
+
+def _untrained(sizes: Encoder | None, z_dim: int, shape: ImageShape, rng: torch.Generator) -> nn.Module | None:
+    if sizes is None:
+        return None
+    network = sizes.network(z_dim=z_dim, image_shape=shape)
+    initialise_like_pytorch(network, rng)
+    return network
 
 
 def _record(epoch: int) -> EpochRecord:

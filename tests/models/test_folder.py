@@ -21,6 +21,7 @@ import torch
 from safetensors.torch import save_file
 
 from models import errors, folder
+from models.encoder import Encoder
 from models.folder import load_model, sort_metadata, write_model
 from models.metadata import parse_metadata
 from tests.tiny import make_tiny_model_folder, tiny_png
@@ -595,3 +596,102 @@ def test_importing_models_does_no_work(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) == len(list(Path(folder.__file__).parent.glob("[a-z]*.py")))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def encoding(tmp_path: Path) -> Path:
+    """A model with an encoder."""
+    return make_tiny_model_folder(tmp_path / "encoding", encoder=Encoder(widths=(6,)))
+
+
+def test_an_encoder_that_is_written_is_read(encoding: Path, tmp_path: Path) -> None:
+    model = load_model(encoding)
+    assert model.metadata.encoder == Encoder(widths=(6,))
+    assert model.encoder is not None
+    assert model.encoder(torch.zeros(3, 1, 28, 28)).shape == (3, 8)
+    assert not model.encoder.training
+    assert not any(parameter.requires_grad for parameter in model.encoder.parameters())
+    write_model(
+        tmp_path / "again",
+        metadata=model.metadata,
+        generator=model.generator,
+        discriminator=model.discriminator,
+        encoder=model.encoder,
+        history=model.history,
+        timeline={},
+        card="",
+    )
+    assert (tmp_path / "again" / "model.safetensors").read_bytes() == (encoding / "model.safetensors").read_bytes()
+
+
+def test_a_model_without_an_encoder_says_nothing_of_one(good: Path) -> None:
+    """Its bytes are those of the time before encoders, which a reader of that time takes."""
+    header, _ = header_of((good / "model.safetensors").read_bytes())
+    assert "encoder" not in header["__metadata__"]
+    assert load_model(good).encoder is None
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "text"),
+    [
+        (lambda t: t.pop("encoder.1.weight"), errors.TensorNamesError, "missing .'encoder.1.weight'"),
+        (lambda t: t.update({"encoder.9.weight": torch.zeros(1)}), errors.TensorNamesError, "unexpected .'encoder.9.w"),
+        (lambda t: t.update({"encoder.3.bias": torch.zeros(9)}), errors.TensorShapeError, r"encoder.3.bias .* \[9\]"),
+        (lambda t: t["encoder.3.bias"].fill_(torch.nan), errors.TensorNotFiniteError, "encoder.3.bias holds NaN"),
+        (
+            lambda t: t.update({"encoder.3.bias": t["encoder.3.bias"].double()}),
+            errors.TensorDtypeError,
+            "encoder.3.bias is torch.float64",
+        ),
+    ],
+    ids=["missing", "extra", "shape", "NaN", "dtype"],
+)
+def test_an_encoder_is_checked(
+    encoding: Path, change: Callable[[dict[str, torch.Tensor]], object], error: type[Exception], text: str
+) -> None:
+    with_tensors(encoding / "model.safetensors", change)
+    with pytest.raises(error, match=text):
+        load_model(encoding)
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "told"),
+    [
+        ("null", errors.TensorNamesError, "unexpected .'encoder.1.bias'"),
+        ('{"widths":[7]}', errors.TensorShapeError, r"encoder.*must be \[7"),
+        ('{"widths":[99999]}', errors.ModelMetadataError, "encoder.widths"),
+        ('{"widths":[6],"depth":3}', errors.ModelMetadataError, "encoder.depth"),
+        ("{", errors.ModelMetadataError, "encoder is not JSON"),
+    ],
+)
+def test_sizes_of_an_encoder_are_checked(encoding: Path, text: str, error: type[Exception], told: str) -> None:
+    with_header(encoding / "model.safetensors", lambda header: header["__metadata__"].update({"encoder": text}))
+    with pytest.raises(error, match=told):
+        load_model(encoding)
+
+
+def test_an_encoder_that_is_promised_and_not_there(good: Path) -> None:
+    def promise(header: dict[str, Any]) -> None:
+        header["__metadata__"]["encoder"] = '{"widths":[6]}'
+
+    with_header(good / "model.safetensors", promise)
+    with pytest.raises(errors.TensorNamesError, match=r"missing .'encoder.1.bias'"):
+        load_model(good)
+
+
+def test_metadata_and_encoder_must_agree(good: Path, encoding: Path) -> None:
+    for one, other in ((good, encoding), (encoding, good)):
+        model, encoder = load_model(one), load_model(other).encoder
+        before = (one / "model.safetensors").read_bytes()
+        with pytest.raises(ValueError, match="the metadata say encoder="):
+            write_model(
+                one,
+                metadata=model.metadata,
+                generator=model.generator,
+                discriminator=model.discriminator,
+                encoder=encoder,
+                history=model.history,
+                timeline={},
+                card="",
+            )
+        assert (one / "model.safetensors").read_bytes() == before
