@@ -21,6 +21,9 @@ class Sampler:
         z_dim: width of a latent.
         image_shape: shape of G's images.
         device: where to run.
+
+    Attributes:
+        generator: G, folded, on the device; for whoever differentiates it.
     """
 
     def __init__(
@@ -29,7 +32,7 @@ class Sampler:
         self.z_dim = z_dim
         self.image_shape = image_shape
         self.device = torch.device(device)
-        self._generator = fold_batchnorm(generator).to(self.device)
+        self.generator = fold_batchnorm(generator).to(self.device)
 
     def __call__(self, latents: NDArray[np.float32]) -> NDArray[np.uint8]:
         """Latents [n, z_dim] float32, n ≥ 1 → images [n, H, W] (grey) or [n, H, W, 3] (RGB) uint8.
@@ -40,4 +43,4 @@ class Sampler:
         if latents.ndim != 2 or latents.shape[0] < 1 or latents.shape[1] != self.z_dim:
             raise LatentError(f"latents must have the shape [n, {self.z_dim}], n ≥ 1, not {list(latents.shape)}")
         z = torch.as_tensor(latents, dtype=torch.float32, device=self.device)
-        return to_uint8(run_in_tiles(self._generator, z))
+        return to_uint8(run_in_tiles(self.generator, z))

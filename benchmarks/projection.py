@@ -1,0 +1,86 @@
+"""`python -m benchmarks.projection [MODEL …]`: how near a projection comes to an image, and what it costs.
+
+Each model finds its own images again (of another seed than the search draws from), and MNIST's test images, which are
+not its own. With an encoder in the model folder it is measured with and without it. Distances are in grey levels
+(0–255), over all pixels. Seconds are the process's own, on one thread, so that whatever else runs does not count.
+"""
+
+import argparse
+import statistics
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from benchmarks.report import describe_machine, table
+from models import bundled_models_dir
+from models.folder import LoadedModel, load_model
+from models.latents import draw_latents
+from models.projection import Projector
+from models.sampler import Sampler
+from training.data.mnist import read_mnist
+
+OWN_SEED = 99
+HEADS = ["model", "encoder", "images", "mean abs.", "largest", "root mean sq.", "latent's r.m.s.", "CPU s", "longest"]
+
+
+def main() -> None:
+    """Measure and print the table."""
+    options = _parser().parse_args()
+    torch.set_num_threads(1)
+    rows = []
+    for name in options.models or sorted(path.name for path in bundled_models_dir().iterdir() if path.is_dir()):
+        model = load_model(Path(name) if Path(name).is_dir() else bundled_models_dir() / name)
+        for encoder in {"no": None} | ({} if model.encoder is None else {"yes": model.encoder}):
+            rows += measure(model, with_encoder=encoder == "yes", own=options.own, test=options.test)
+    print(f"{describe_machine()}; 1 thread\n")
+    print(table(HEADS, rows))
+
+
+def measure(model: LoadedModel, *, with_encoder: bool, own: int, test: int) -> list[list[str]]:
+    """Rows of the table: the model's own images, and test images where they have its shape."""
+    metadata = model.metadata
+    sampler = Sampler(model.generator, z_dim=metadata.z_dim, image_shape=metadata.image_shape)
+    projector = Projector(
+        sampler.generator,
+        z_dim=metadata.z_dim,
+        prior=metadata.prior,
+        image_shape=metadata.image_shape,
+        classes=metadata.classes,
+        encoder=model.encoder if with_encoder else None,
+    )
+    sets = {"its own": sampler(draw_latents(OWN_SEED, 0, own, z_dim=metadata.z_dim, prior=metadata.prior))}
+    digits = read_mnist()[1][:test]
+    if digits.shape[1:] == metadata.image_shape.array:
+        sets["MNIST test"] = digits
+    projector(sets["its own"][0])  # what PyTorch does once is not counted
+    head = [model.name, "yes" if with_encoder else "no"]
+    return [[*head, f"{len(images)} {name}", *_figures(projector, sampler, images)] for name, images in sets.items()]
+
+
+def _figures(projector: Projector, sampler: Sampler, images: NDArray[np.uint8]) -> list[str]:
+    distances, squares, lengths, seconds = [], [], [], []
+    for image in images:
+        started = time.process_time()
+        latent = projector(image).latent
+        seconds.append(time.process_time() - started)
+        difference = sampler(latent[None])[0].astype(np.float64) - image
+        distances.append(float(np.abs(difference).mean()))
+        squares.append(float((difference**2).mean()) ** 0.5)
+        lengths.append(float((latent.astype(np.float64) ** 2).mean()) ** 0.5)
+    means = [statistics.mean(distances), max(distances), statistics.mean(squares), statistics.mean(lengths)]
+    return [*[f"{mean:.2f}" for mean in means], f"{statistics.median(seconds):.2f}", f"{max(seconds):.2f}"]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.projection", description="Distance and time.")
+    parser.add_argument("models", nargs="*", help="model folders, or names of bundled ones (default: all bundled)")
+    parser.add_argument("--own", type=int, default=100, help="of a model's own images (default: 100)")
+    parser.add_argument("--test", type=int, default=200, help="MNIST test images (default: 200)")
+    return parser
+
+
+if __name__ == "__main__":
+    main()
