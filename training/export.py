@@ -6,6 +6,7 @@ from typing import Literal
 
 import torch
 
+from models.encoder import Encoder
 from models.folder import write_model
 from models.history import History
 from models.metadata import Metadata
@@ -15,6 +16,7 @@ from training.card import write_card
 from training.checkpoint import load_checkpoint
 from training.config import RunConfig
 from training.data.dataset import Dataset
+from training.encoder import train_encoder
 from training.errors import RunError
 from training.evaluate import SAMPLES, evaluate
 from training.game import Game
@@ -37,7 +39,8 @@ def export(
 ) -> None:
     """Write the model folder `to` from a saved state of a run: G's average, D, and what is known of them.
 
-    Where the recipe says so, D first becomes a judge (`training.judge`), which takes minutes.
+    Where the recipe says so, D first becomes a judge (`training.judge`), and an encoder is fitted to G
+    (`training.encoder`), which takes minutes each.
 
     model.safetensors depends on the run's seed, data and recipe alone, not on when or how often it was interrupted.
 
@@ -49,7 +52,7 @@ def export(
         samples: how many of G's images to judge.
         dtype: of the weights in the file, float32 or float16. It is the rounded networks that are judged.
         state: the one with the smallest Fréchet distance, where the recipe had it measured; or the last one.
-        say: told how the judge's training goes.
+        say: told how the judge's training and the encoder's go.
 
     Raises:
         RunError: nothing has been saved yet.
@@ -72,6 +75,12 @@ def export(
             discriminator, generator, dataset, recipe, timeline=timeline, seed=config.seed, say=say
         )
     discriminator.to(dtype).float()
+    encoder, encoder_sizes = None, None
+    if recipe.encoder_steps:
+        encoder_sizes = Encoder.for_images(config.image_shape)
+        encoder = train_encoder(
+            generator, recipe, sizes=encoder_sizes, image_shape=config.image_shape, seed=config.seed, say=say
+        )
     evaluation = evaluate(
         Sampler(generator, z_dim=recipe.z_dim, image_shape=config.image_shape),
         Scorer(discriminator, image_shape=config.image_shape),
@@ -86,6 +95,7 @@ def export(
         image_shape=config.image_shape,
         classes=config.classes,
         packing=recipe.packing,
+        encoder=encoder_sizes,
         dataset=config.dataset,
         recipe=config.recipe_name,
         seed=config.seed,
@@ -101,6 +111,7 @@ def export(
         metadata=metadata,
         generator=generator,
         discriminator=discriminator,
+        encoder=encoder,
         history=History(epochs=tuple(progress.records), events=tuple(progress.events)),
         timeline=folder.timeline(),
         card=write_card(to.name, config, progress, metadata, dtype=dtype),

@@ -104,6 +104,9 @@ class Recipe(_Settings):
         default="float32", description="Of the networks' products; auto: bfloat16 where the processor has it"
     )
     judge_steps: int = Field(default=0, ge=0, description="D's steps after the game, against all that is no real image")
+    encoder_steps: int = Field(
+        default=0, ge=0, description="Steps that fit an encoder to G at export, for projections; 0: no encoder"
+    )
     metrics_every_epochs: int = Field(default=0, ge=0, description="Figures of G's samples every so often; 0: never")
     grid_every_epochs: int = Field(
         default=1,
