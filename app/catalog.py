@@ -10,6 +10,7 @@ import torch
 from app.problems import Problem
 from models.errors import ModelFolderError
 from models.folder import LoadedModel, load_model
+from models.projection import Projector
 from models.sampler import Sampler
 from models.scorer import Scorer
 
@@ -25,6 +26,7 @@ class ServedModel:
     model: LoadedModel
     sampler: Sampler
     scorer: Scorer
+    projector: Projector
 
 
 @dataclass(frozen=True)
@@ -87,11 +89,18 @@ def load_catalog(folder: Path, *, default: str, device: torch.device) -> Catalog
 
 def _serve(model: LoadedModel, device: torch.device) -> ServedModel:
     metadata = model.metadata
-    return ServedModel(
-        model,
-        Sampler(model.generator, z_dim=metadata.z_dim, image_shape=metadata.image_shape, device=device),
-        Scorer(model.discriminator, image_shape=metadata.image_shape, device=device),
+    sampler = Sampler(model.generator, z_dim=metadata.z_dim, image_shape=metadata.image_shape, device=device)
+    scorer = Scorer(model.discriminator, image_shape=metadata.image_shape, device=device)
+    projector = Projector(
+        sampler.generator,
+        z_dim=metadata.z_dim,
+        prior=metadata.prior,
+        image_shape=metadata.image_shape,
+        classes=metadata.classes,
+        encoder=None if model.encoder is None else model.encoder.to(device),
+        device=device,
     )
+    return ServedModel(model, sampler, scorer, projector)
 
 
 def _unknown(parameter: str, detail: str, value: object) -> Problem:

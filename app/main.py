@@ -13,12 +13,14 @@ from app.catalog import load_catalog
 from app.engine import Engine
 from app.metrics import Metrics
 from app.middleware import AnswerHead, CountRequests, LimitBodies
-from app.routes import health, interpolations, models, pages, samples, score
+from app.projection_queue import ProjectionQueue
+from app.routes import health, interpolations, models, pages, projections, samples, score
 from app.schemas import InterpolationAnswer, SamplesAnswer
 from app.settings import Settings
 from app.state import State
 from models.device import resolve_device
 from models.latents import draw_latents
+from models.projection import prepare
 
 DESCRIPTION = """\
 Images from a generator that learnt by playing the minimax game of
@@ -32,6 +34,7 @@ Image *i* of a seed is the same image for ever: `Content-Location` is its perman
 TAGS = [
     {"name": "samples", "description": "Images drawn by G"},
     {"name": "score", "description": "D's opinion of images"},
+    {"name": "projections", "description": "Latents of images"},
     {"name": "models", "description": "The models, and how they were trained"},
     {"name": "health", "description": "For supervisors and dashboards"},
 ]
@@ -45,7 +48,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        # The engine's thread is the only one that computes, and its tiles want one thread each (models.tiles).
+        # The engine and the projections compute on a thread each, and the engine's tiles want no more (models.tiles).
         torch.set_num_threads(1)
         device = resolve_device(settings.device)
         catalog = await asyncio.to_thread(
@@ -53,12 +56,15 @@ def create_app(settings: Settings) -> FastAPI:
         )
         engine = Engine(max_queue_rows=settings.max_queue_images, metrics=metrics)
         engine.start()
-        state = State(settings, catalog, engine, metrics)
+        queue = ProjectionQueue(max_waiting=settings.max_queue_projections, metrics=metrics)
+        queue.prepare(prepare)  # it takes a second, for which nobody has to wait but a first projection
+        state = State(settings, catalog, engine, queue, metrics)
         await _warm(state)
         app.state.gan = state
         try:
             yield
         finally:
+            await asyncio.to_thread(queue.stop)
             await asyncio.to_thread(engine.stop)
 
     app = FastAPI(
@@ -72,7 +78,7 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
     )
     problems.install(app)
-    for module in (samples, interpolations, score, models, health):
+    for module in (samples, interpolations, score, projections, models, health):
         app.include_router(module.router)
     pages.install(app)
     _document_schemas(app)

@@ -32,6 +32,17 @@ class Metrics:
         self.waiting_rows = Gauge("gan_engine_waiting_rows", "Rows in the engine's queue", registry=self.registry)
         self.images = Counter("gan_images_generated", "Images generated", ["model"], registry=self.registry)
         self.scored = Counter("gan_images_scored", "Images scored", ["model"], registry=self.registry)
+        self.projections = Counter("gan_projections", "Projections made", ["model"], registry=self.registry)
+        self.projection_seconds = Histogram(
+            "gan_projection_seconds",
+            "Seconds of one projection, its wait not counted",
+            ["model"],
+            registry=self.registry,
+            buckets=(0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 30),
+        )
+        self.waiting_projections = Gauge(
+            "gan_waiting_projections", "Projections that wait for the one that runs", registry=self.registry
+        )
         self.shed = Counter("gan_requests_shed", "Requests refused because the queue was full", registry=self.registry)
         self.models = Gauge("gan_model_info", "1 for each usable model", ["model"], registry=self.registry)
 

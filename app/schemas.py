@@ -258,6 +258,42 @@ class ScoreAnswer(BaseModel):
     results: list[ScoreResult]
 
 
+class Score(BaseModel):
+    """D's opinion of a picture that the answer holds."""
+
+    logit: float = Field(description="D's output before the sigmoid; above 0 means rather real", examples=[0.42])
+    probability: float = Field(description="σ(logit), D(x)", examples=[0.603])
+    percentile: Percentiles
+
+
+class Distance(BaseModel):
+    """How far two images are from each other, over all pixels, in grey levels (0–255)."""
+
+    mean_absolute: float = Field(examples=[4.8])
+    root_mean_square: float = Field(examples=[15.2])
+
+
+class ProjectionScores(BaseModel):
+    """D's opinion of the upload, and of the image nearest to it."""
+
+    input: Score
+    projection: Score
+
+
+class ProjectionAnswer(BaseModel):
+    """The latent nearest to an upload."""
+
+    model: str = Field(description="name@hash", examples=[f"{EXAMPLE_MODEL}@0123456789ab"])
+    model_sha256: str
+    latent: list[float] = Field(description="z, exact float32 values: posted to /v1/samples, they give `png` again")
+    png: str = Field(description="G's image of the latent as PNG, base64")
+    input: str = Field(description="The upload in the shape of G's images, as PNG, base64")
+    distance: Distance = Field(description="Between the two")
+    score: ProjectionScores
+    steps: int = Field(description="From the start of the search to the latent", examples=[15])
+    restarts: int = Field(description="Latents that the search started from", examples=[8])
+
+
 class ModelSummary(BaseModel):
     """A model in the list."""
 

@@ -25,6 +25,7 @@ class Settings(BaseSettings):
     default_model: str = Field(default="mnist-mlp", description="Model of requests that name none")
     device: DeviceName = Field(default="auto", description="auto, cpu or cuda")
     max_queue_images: int = Field(default=16_384, ge=1, description="Images that may wait; beyond them, 429")
+    max_queue_projections: int = Field(default=8, ge=1, description="Projections that may wait; beyond them, 429")
     max_body_bytes: int = Field(default=32 * 2**20, ge=1024, description="Bytes of a request's body; beyond them, 413")
     max_file_pixels: int = Field(
         default=40_000_000, ge=784, description="Pixels of an uploaded image; beyond them, 413"

@@ -1,5 +1,6 @@
 """What the routes share: made once when the service starts, handed to each request."""
 
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Annotated, cast
 
@@ -9,18 +10,22 @@ from app.catalog import Catalog, ServedModel
 from app.engine import Engine, OverloadedError, Rows, StoppedError
 from app.metrics import Metrics
 from app.problems import Problem
+from app.projection_queue import ProjectionQueue, QueueFullError
 from app.settings import Settings
+from models.projection import Projection
 
 RETRY_AFTER_S = 1
+RETRY_PROJECTION_AFTER_S = 2
 
 
 @dataclass(frozen=True)
 class State:
-    """Settings, models, engine and metrics of one service."""
+    """Settings, models, engine, projections and metrics of one service."""
 
     settings: Settings
     catalog: Catalog
     engine: Engine
+    projections: ProjectionQueue
     metrics: Metrics
 
     async def draw(self, served: ServedModel, latents: Rows, *, may_wait: bool = False) -> Rows:
@@ -33,15 +38,39 @@ class State:
         self.metrics.images.labels(served.model.name).inc(len(images))
         return images
 
-    async def score(self, served: ServedModel, images: Rows) -> Rows:
+    async def score(self, served: ServedModel, images: Rows, *, may_wait: bool = False) -> Rows:
         """D's logits of images, through the engine.
 
         Raises:
             Problem: 429 when the queue is full, 503 when the engine has stopped.
         """
-        logits = await self._run(served.scorer, images, may_wait=False)
+        logits = await self._run(served.scorer, images, may_wait=may_wait)
         self.metrics.scored.labels(served.model.name).inc(len(images))
         return logits
+
+    async def project(self, served: ServedModel, image: Rows, *, gone: Coroutine[None, None, None]) -> Projection:
+        """The latent nearest to an image, through the projections' own queue.
+
+        Args:
+            served: the model whose G is searched.
+            image: [H, W] or [H, W, 3] uint8.
+            gone: ends when the client has gone.
+
+        Raises:
+            Problem: 429 when the queue is full.
+            GoneError: the client has gone.
+        """
+
+        def job() -> Projection:
+            with self.metrics.projection_seconds.labels(served.model.name).time():
+                return served.projector(image)
+
+        try:
+            found = await self.projections.run(job, gone=gone)
+        except QueueFullError as error:
+            raise self._refused("projections", RETRY_PROJECTION_AFTER_S) from error
+        self.metrics.projections.labels(served.model.name).inc()
+        return found
 
     def check_room(self) -> None:
         """Refuse what cannot be begun now.
@@ -61,9 +90,12 @@ class State:
             raise Problem(503, "the engine does not answer; /readyz says why") from error
 
     def _overloaded(self) -> Problem:
+        return self._refused("images", RETRY_AFTER_S)
+
+    def _refused(self, what: str, retry_after_s: int) -> Problem:
         self.metrics.shed.inc()
-        headers = {"Retry-After": str(RETRY_AFTER_S)}
-        return Problem(429, f"too many images wait; try again in {RETRY_AFTER_S} s", headers=headers)
+        headers = {"Retry-After": str(retry_after_s)}
+        return Problem(429, f"too many {what} wait; try again in {retry_after_s} s", headers=headers)
 
 
 async def _state(request: Request) -> State:  # not `def`: FastAPI would send that to a thread

@@ -24,7 +24,7 @@ FAINT_SHARE = 0.12  # of the strongest ink; what is fainter is the paper
 
 
 def read_upload(
-    data: bytes, *, filename: str, shape: ImageShape, preprocess: Preprocess, max_pixels: int
+    data: bytes, *, filename: str, shape: ImageShape, preprocess: Preprocess, max_pixels: int, field: str = "files"
 ) -> NDArray[np.uint8]:
     """An uploaded file as D's input: [H, W] or [H, W, 3] uint8.
 
@@ -34,13 +34,14 @@ def read_upload(
         shape: the shape that D takes.
         preprocess: see the head of this module. For RGB models "auto" cuts the middle square and resizes it.
         max_pixels: images with more are refused before they are decoded.
+        field: the form's field that it came in, for errors.
 
     Raises:
         Problem: 415 not an image we read, or damaged; 413 too many pixels; 422 the wrong size for "none".
     """
-    image = _decode(data, filename=filename, max_pixels=max_pixels)
+    image = _decode(data, filename=filename, max_pixels=max_pixels, field=field)
     if preprocess == "none":
-        return _as_is(image, filename=filename, shape=shape)
+        return _as_is(image, filename=filename, shape=shape, field=field)
     if shape.channels == 3:
         fitted = ImageOps.fit(_opaque(image).convert("RGB"), (shape.width, shape.height))
         return np.asarray(fitted, dtype=np.uint8)
@@ -68,13 +69,13 @@ def make_digit(brightness: NDArray[np.float32], *, side: int) -> NDArray[np.uint
     return (_centred(_fit_box(digit, box), side) * 255).round().astype(np.uint8)
 
 
-def _decode(data: bytes, *, filename: str, max_pixels: int) -> Image.Image:
+def _decode(data: bytes, *, filename: str, max_pixels: int, field: str) -> Image.Image:
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
         width, height = image.size
         if width * height > max_pixels:
             raise Problem.of_parameter(
-                "files",
+                field,
                 f"{filename!r} has {width} × {height} pixels; at most {max_pixels:,} are taken",
                 filename,
                 status=413,
@@ -82,22 +83,22 @@ def _decode(data: bytes, *, filename: str, max_pixels: int) -> Image.Image:
         image.load()  # the first frame of an animation
         return ImageOps.exif_transpose(image)
     except Image.DecompressionBombError as error:
-        raise Problem.of_parameter("files", f"{filename!r} has too many pixels", filename, status=413) from error
+        raise Problem.of_parameter(field, f"{filename!r} has too many pixels", filename, status=413) from error
     except Problem:
         raise
     except Exception as error:  # Pillow's decoders raise whatever a damaged file makes them trip over
         raise Problem.of_parameter(
-            "files",
+            field,
             f"{filename!r} is not an image that can be read, or is damaged; {', '.join(FORMATS)} are taken",
             filename,
             status=415,
         ) from error
 
 
-def _as_is(image: Image.Image, *, filename: str, shape: ImageShape) -> NDArray[np.uint8]:
+def _as_is(image: Image.Image, *, filename: str, shape: ImageShape, field: str) -> NDArray[np.uint8]:
     if image.size != (shape.width, shape.height):
         raise Problem.of_parameter(
-            "files",
+            field,
             f"{filename!r} has {image.width} × {image.height} pixels; preprocess=none takes {shape.width} × "
             f"{shape.height}, preprocess=auto any size",
             filename,

@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from models.conv import Conv
+from models.encoder import Encoder
 from models.images import ImageShape
 from tests.app.service import Service, running
 from tests.tiny import make_tiny_model_folder
@@ -19,7 +20,7 @@ def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make_tiny_model_folder(folder / "rgb", prior="uniform", image_shape=ImageShape(channels=3, height=32, width=32))
     conv = Conv(generator_channels=(4, 4), discriminator_channels=(4, 4))
     make_tiny_model_folder(folder / "conv", architecture=conv)
-    make_tiny_model_folder(folder / "digits", z_dim=16, classes=10)
+    make_tiny_model_folder(folder / "digits", z_dim=16, classes=10, encoder=Encoder(widths=(8,)))
     make_tiny_model_folder(folder / "three", architecture=conv, prior="uniform", classes=3)
     (folder / "empty").mkdir()
     broken = make_tiny_model_folder(folder / "truncated") / "model.safetensors"

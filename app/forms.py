@@ -1,0 +1,122 @@
+"""Forms with files: what the routes that take uploads share."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated, TypeAlias
+
+import numpy as np
+from fastapi import Query, Request
+from numpy.typing import NDArray
+from starlette.datastructures import FormData, UploadFile
+from starlette.exceptions import HTTPException
+
+from app.catalog import ServedModel
+from app.problems import Problem
+from app.state import State
+from app.uploads import Preprocess, read_upload
+
+MAX_FIELDS = 8
+MAX_NAME_CHARACTERS = 200
+
+_PREPROCESS: tuple[Preprocess, ...] = ("auto", "none")
+
+ModelParameter: TypeAlias = Annotated[
+    str | None, Query(max_length=100, description="`name` or `name@hash`", examples=["mnist-mlp"])
+]
+PreprocessParameter: TypeAlias = Annotated[
+    str | None,
+    Query(description="`auto` (default) makes an MNIST digit of a photo or drawing; `none` takes 28×28 as it is"),
+]
+
+
+@asynccontextmanager
+async def read_form(request: Request, *, field: str, max_files: int) -> AsyncIterator[FormData]:
+    """The form of a request, its files closed at the end.
+
+    Raises:
+        Problem: 422 for what the parser refuses, naming `field`.
+    """
+    try:
+        form = await request.form(max_files=max_files, max_fields=MAX_FIELDS)
+    except HTTPException as error:
+        if isinstance(error, Problem):
+            raise
+        raise Problem.of_parameter(field, f"{error.detail} {_wanted(field, max_files)}") from error
+    try:
+        yield form
+    finally:
+        await form.close()
+
+
+def files_of(form: FormData, *, field: str, max_files: int) -> list[UploadFile]:
+    """The files of one field, 1 to `max_files`.
+
+    Raises:
+        Problem: 422 when there is none, or something that is no file.
+    """
+    values = form.getlist(field)
+    files = [value for value in values if isinstance(value, UploadFile)]
+    if not files or len(files) != len(values):
+        raise Problem.of_parameter(field, _wanted(field, max_files))
+    return files
+
+
+def text_of(form: FormData, name: str) -> str | None:
+    """A field that is text; None where it is not there.
+
+    Raises:
+        Problem: 422 for a file.
+    """
+    value = form.get(name)
+    if isinstance(value, UploadFile):
+        raise Problem.of_parameter(name, "must be text, not a file")
+    return value
+
+
+def preprocess_of(form: FormData, parameter: str | None) -> Preprocess:
+    """What to do with the files: the parameter's word, else the form's, else "auto".
+
+    Raises:
+        Problem: 422 for another word.
+    """
+    text = parameter or text_of(form, "preprocess") or "auto"
+    for known in _PREPROCESS:
+        if text == known:
+            return known
+    raise Problem.of_parameter("preprocess", f"must be {' or '.join(_PREPROCESS)}, not {text[:80]!r}", text)
+
+
+def read_images(
+    state: State, served: ServedModel, preprocess: Preprocess, names: list[str], contents: list[bytes], *, field: str
+) -> NDArray[np.uint8]:
+    """Uploads as the model's networks see images: [n, H, W] or [n, H, W, 3] uint8.
+
+    Raises:
+        Problem: 413, 415 or 422, naming the first file that cannot be taken.
+    """
+    shape = served.model.metadata.image_shape
+    limit = state.settings.max_file_pixels
+    return np.stack(
+        [
+            read_upload(
+                content,
+                filename=name[:MAX_NAME_CHARACTERS],
+                shape=shape,
+                preprocess=preprocess,
+                max_pixels=limit,
+                field=field,
+            )
+            for name, content in zip(names, contents, strict=True)
+        ]
+    )
+
+
+def described_form(field: str, schema: dict[str, object]) -> dict[str, object]:
+    """The `openapi_extra` of a route that takes a form with files in one field."""
+    form = {"type": "object", "required": [field], "properties": {field: schema}}
+    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": form}}}}
+
+
+def _wanted(field: str, max_files: int) -> str:
+    files = "one image" if max_files == 1 else f"1 to {max_files} files"
+    return f"Send {files} as multipart/form-data, field `{field}`"

@@ -1,0 +1,82 @@
+"""Projections take a second each, so they have a thread of their own, beside the engine's, and a short queue.
+
+A call of the engine's never waits for one; they share the processor, not the queue.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from typing import TypeVar
+
+from app.metrics import Metrics
+
+Result = TypeVar("Result")
+
+
+class QueueFullError(Exception):
+    """As many projections wait as may."""
+
+
+class GoneError(Exception):
+    """The client went before its answer came."""
+
+
+class ProjectionQueue:
+    """Runs one job after the other on one thread.
+
+    Args:
+        max_waiting: jobs that may wait beside the one that runs; one more is refused.
+        metrics: where to count.
+    """
+
+    def __init__(self, *, max_waiting: int, metrics: Metrics) -> None:
+        self._max_waiting = max_waiting
+        self._jobs: list[Future[object]] = []
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="projections")
+        metrics.waiting_projections.set_function(lambda: max(0, self._unfinished - 1))
+
+    async def run(self, job: Callable[[], Result], *, gone: Coroutine[None, None, None]) -> Result:
+        """Run `job` on the thread and return its result.
+
+        Args:
+            job: the work; what it raises is raised here.
+            gone: ends when nobody wants the result any more; a job that has not begun by then never does.
+
+        Raises:
+            QueueFullError: the queue is full.
+            GoneError: `gone` ended first.
+        """
+        waiting = self._unfinished - 1
+        if waiting >= self._max_waiting:
+            gone.close()
+            raise QueueFullError(f"{waiting} projections wait, {self._max_waiting} may")
+        submitted: Future[Result] = self._executor.submit(job)
+        self._jobs.append(submitted)  # type: ignore[arg-type]
+        result = asyncio.wrap_future(submitted)
+        left = asyncio.create_task(gone)
+        try:
+            either: list[asyncio.Future[Result] | asyncio.Future[None]] = [result, left]
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if not result.done():
+                raise GoneError
+            return result.result()
+        finally:
+            result.cancel()  # and with it the job, unless it has begun
+            left.cancel()
+            with suppress(asyncio.CancelledError):
+                await left
+
+    def prepare(self, job: Callable[[], object]) -> None:
+        """Have the thread do something first of all; it counts as no projection."""
+        self._executor.submit(job)
+
+    def stop(self) -> None:
+        """Drop what waits, finish what runs, end the thread."""
+        self._executor.shutdown(wait=True, cancel_futures=True)
+
+    @property
+    def _unfinished(self) -> int:
+        """Jobs that wait or run."""
+        self._jobs = [job for job in self._jobs if not job.done()]
+        return len(self._jobs)

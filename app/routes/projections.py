@@ -1,0 +1,97 @@
+"""`/v1/projections`: the latent whose image is nearest to an upload."""
+
+import asyncio
+
+import numpy as np
+from fastapi import APIRouter, Request, Response
+from numpy.typing import NDArray
+
+from app.catalog import ServedModel
+from app.forms import (
+    ModelParameter,
+    PreprocessParameter,
+    described_form,
+    files_of,
+    preprocess_of,
+    read_form,
+    read_images,
+    text_of,
+)
+from app.png import encode_base64_png
+from app.problems import documented
+from app.projection_queue import GoneError
+from app.routes.score import probability_of
+from app.schemas import Distance, Percentiles, ProjectionAnswer, ProjectionScores, Score
+from app.state import SharedState
+
+CLIENT_CLOSED_REQUEST = 499  # nginx's; nobody sees it but the counters
+
+router = APIRouter(tags=["projections"])
+
+_BODY = described_form(
+    "file",
+    {
+        "type": "string",
+        "format": "binary",
+        "description": "PNG, JPEG, WebP, GIF or BMP, of any size and mode up to the limits",
+    },
+)
+
+
+@router.post(
+    "/v1/projections",
+    summary="The latent nearest to an uploaded image",
+    response_model=ProjectionAnswer,
+    responses=documented(404, 413, 415, 422, 429, 503),
+    openapi_extra=_BODY,
+)
+async def post_projection(
+    request: Request, state: SharedState, model: ModelParameter = None, preprocess: PreprocessParameter = None
+) -> ProjectionAnswer | Response:
+    """The latent whose image is nearest to the upload, that image, how far it is, and D's score of both.
+
+    It is searched for from several starting points, for about a second; the same upload gives the same latent. Posted
+    to `/v1/samples`, the latent gives the identical image. `preprocess` and `model` may be fields of the form as well.
+    """
+    async with read_form(request, field="file", max_files=1) as form:
+        served = state.catalog.find(model or text_of(form, "model"))
+        chosen = preprocess_of(form, preprocess)
+        (file,) = files_of(form, field="file", max_files=1)
+        name, content = file.filename or "file", await file.read()
+    (image,) = await asyncio.to_thread(read_images, state, served, chosen, [name], [content], field="file")
+    try:
+        found = await state.project(served, image, gone=_disconnection(request))
+    except GoneError:
+        return Response(status_code=CLIENT_CLOSED_REQUEST)
+    # The sampler's own tiles, so that the latent gives these very bits again.
+    (nearest,) = await state.draw(served, found.latent[None], may_wait=True)
+    logits = await state.score(served, np.stack([image, nearest]), may_wait=True)
+    return ProjectionAnswer(
+        model=served.model.reference,
+        model_sha256=served.model.sha256,
+        latent=found.latent.tolist(),
+        png=encode_base64_png(nearest),
+        input=encode_base64_png(image),
+        distance=_distance(image, nearest),
+        score=ProjectionScores(input=_score(served, float(logits[0])), projection=_score(served, float(logits[1]))),
+        steps=found.steps,
+        restarts=found.restarts,
+    )
+
+
+async def _disconnection(request: Request) -> None:
+    """Return once the client has gone."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _distance(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> Distance:
+    differences = one.astype(np.float64) - other
+    return Distance(
+        mean_absolute=float(np.abs(differences).mean()), root_mean_square=float(np.sqrt((differences**2).mean()))
+    )
+
+
+def _score(served: ServedModel, logit: float) -> Score:
+    percentile = Percentiles(**served.model.metadata.calibration.percentiles(logit))
+    return Score(logit=logit, probability=probability_of(logit), percentile=percentile)

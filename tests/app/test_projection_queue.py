@@ -1,0 +1,196 @@
+"""The projections' queue by itself: one after the other, refused, given up, ended."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from app.metrics import Metrics
+from app.projection_queue import GoneError, ProjectionQueue, QueueFullError
+
+
+class Jobs:
+    """Jobs that note that they began, and can be held."""
+
+    def __init__(self) -> None:
+        self.begun: list[str] = []
+        self.busy = threading.Event()
+        self.free = threading.Event()
+        self.threads: set[int] = set()
+
+    def job(self, name: str, *, held: bool = False) -> Callable[[], str]:
+        def work() -> str:
+            self.begun.append(name)
+            self.threads.add(threading.get_ident())
+            self.busy.set()
+            if held:
+                assert self.free.wait(10)
+            return name
+
+        return work
+
+
+async def never() -> None:
+    await asyncio.Event().wait()
+
+
+async def held(queue: ProjectionQueue, jobs: Jobs) -> "asyncio.Task[str]":
+    """Occupy the thread until `free` is set."""
+    task = asyncio.create_task(queue.run(jobs.job("held", held=True), gone=never()))
+    await asyncio.to_thread(jobs.busy.wait, 10)
+    return task
+
+
+async def submitted(queue: ProjectionQueue, jobs: Jobs, *names: str) -> "list[asyncio.Task[str]]":
+    tasks = [asyncio.create_task(queue.run(jobs.job(name), gone=never())) for name in names]
+    await asyncio.sleep(0)
+    return tasks
+
+
+def waiting(metrics: Metrics) -> float | None:
+    return metrics.registry.get_sample_value("gan_waiting_projections")
+
+
+def test_one_after_the_other_on_one_thread() -> None:
+    async def scenario() -> None:
+        queue, jobs = ProjectionQueue(max_waiting=8, metrics=Metrics()), Jobs()
+        tasks = await submitted(queue, jobs, *"abcde")
+        assert await asyncio.gather(*tasks) == list("abcde")
+        assert jobs.begun == list("abcde")
+        assert len(jobs.threads - {threading.get_ident()}) == 1
+        queue.stop()
+
+    asyncio.run(scenario())
+
+
+def test_as_many_wait_as_may_and_no_more() -> None:
+    async def scenario() -> None:
+        metrics = Metrics()
+        queue, jobs = ProjectionQueue(max_waiting=2, metrics=metrics), Jobs()
+        assert waiting(metrics) == 0
+        first = await held(queue, jobs)
+        assert waiting(metrics) == 0
+        tasks = await submitted(queue, jobs, "a", "b")
+        assert waiting(metrics) == 2
+        gone = never()
+        with pytest.raises(QueueFullError, match="2 projections wait, 2 may"):
+            await queue.run(jobs.job("c"), gone=gone)
+        jobs.free.set()
+        assert await asyncio.gather(first, *tasks) == ["held", "a", "b"]
+        assert await queue.run(jobs.job("d"), gone=never()) == "d"
+        assert jobs.begun == ["held", "a", "b", "d"]
+        assert waiting(metrics) == 0
+        queue.stop()
+
+    asyncio.run(scenario())
+
+
+def test_a_client_that_goes_before_its_turn() -> None:
+    """Its job never begins, and its place in the queue is free."""
+
+    async def scenario() -> None:
+        queue, jobs = ProjectionQueue(max_waiting=1, metrics=Metrics()), Jobs()
+        first = await held(queue, jobs)
+        left = asyncio.Event()
+        task = asyncio.create_task(queue.run(jobs.job("left"), gone=_ended(left)))
+        await asyncio.sleep(0)
+        left.set()
+        with pytest.raises(GoneError):
+            await task
+        (stayed,) = await submitted(queue, jobs, "stayed")
+        jobs.free.set()
+        assert await first == "held"
+        assert await stayed == "stayed"
+        assert jobs.begun == ["held", "stayed"]
+        queue.stop()
+
+    asyncio.run(scenario())
+
+
+def test_a_client_that_goes_in_its_turn() -> None:
+    """Its job ends by itself, and counts until then."""
+
+    async def scenario() -> None:
+        queue, jobs = ProjectionQueue(max_waiting=1, metrics=Metrics()), Jobs()
+        left = asyncio.Event()
+        task = asyncio.create_task(queue.run(jobs.job("held", held=True), gone=_ended(left)))
+        await asyncio.to_thread(jobs.busy.wait, 10)
+        left.set()
+        with pytest.raises(GoneError):
+            await task
+        (waits,) = await submitted(queue, jobs, "waits")
+        gone = never()
+        with pytest.raises(QueueFullError):
+            await queue.run(jobs.job("refused"), gone=gone)
+        jobs.free.set()
+        assert await waits == "waits"
+        queue.stop()
+
+    asyncio.run(scenario())
+
+
+def test_a_request_that_is_cancelled() -> None:
+    async def scenario() -> None:
+        queue, jobs = ProjectionQueue(max_waiting=4, metrics=Metrics()), Jobs()
+        first = await held(queue, jobs)
+        (task,) = await submitted(queue, jobs, "cancelled")
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        jobs.free.set()
+        assert await first == "held"
+        assert await queue.run(jobs.job("next"), gone=never()) == "next"
+        assert jobs.begun == ["held", "next"]
+        queue.stop()
+
+    asyncio.run(scenario())
+
+
+def test_a_failure_is_its_own_only() -> None:
+    def fail() -> str:
+        raise ArithmeticError("it went wrong")
+
+    async def scenario() -> None:
+        queue, jobs = ProjectionQueue(max_waiting=4, metrics=Metrics()), Jobs()
+        with pytest.raises(ArithmeticError, match="it went wrong"):
+            await queue.run(fail, gone=never())
+        assert await queue.run(jobs.job("next"), gone=never()) == "next"
+        queue.stop()
+
+    asyncio.run(scenario())
+
+
+def test_the_end_drops_what_waits_and_finishes_what_runs() -> None:
+    async def scenario() -> None:
+        queue, jobs = ProjectionQueue(max_waiting=4, metrics=Metrics()), Jobs()
+        first = await held(queue, jobs)
+        (task,) = await submitted(queue, jobs, "dropped")
+        stopped = asyncio.create_task(asyncio.to_thread(queue.stop))
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        jobs.free.set()
+        await stopped
+        assert await first == "held"
+        assert jobs.begun == ["held"]
+
+    asyncio.run(scenario())
+
+
+def test_what_is_prepared_is_no_projection() -> None:
+    async def scenario() -> None:
+        metrics = Metrics()
+        queue, jobs = ProjectionQueue(max_waiting=1, metrics=metrics), Jobs()
+        queue.prepare(jobs.job("held", held=True))
+        await asyncio.to_thread(jobs.busy.wait, 10)
+        tasks = await submitted(queue, jobs, "a", "b")
+        assert waiting(metrics) == 1
+        jobs.free.set()
+        assert await asyncio.gather(*tasks) == ["a", "b"]
+        queue.stop()
+
+    asyncio.run(scenario())
+
+
+async def _ended(event: asyncio.Event) -> None:
+    await event.wait()
