@@ -12,6 +12,7 @@ import torch
 from benchmarks.ablation import CHANGES
 from benchmarks.report import describe_machine, table
 from benchmarks.writeup_loop import BATCH_SIZE, K, MemoryLoader, ObjectDataset, WriteupLoop, object_loader
+from models.encoder import Encoder
 from tests.tiny import make_tiny_model_folder
 from training.data.mnist import read_mnist
 from training.recipe import load_recipe
@@ -77,6 +78,15 @@ def test_ablation_refuses_a_row_that_is_none() -> None:
     )
     assert done.returncode == 1
     assert done.stderr.startswith("no such row: 'no such row'; there are: the recipe; ")
+
+
+def test_projection(tmp_path: Path) -> None:
+    plain = make_tiny_model_folder(tmp_path / "plain")
+    encoding = make_tiny_model_folder(tmp_path / "encoding", encoder=Encoder(widths=(4,)))
+    printed = run("projection", str(plain), str(encoding), "--own", "1", "--test", "2")
+    rows = [[cell.strip() for cell in line.split("|")[1:4]] for line in printed.splitlines()[4:]]
+    of_each = [["plain", "no"], ["encoding", "no"], ["encoding", "yes"]]
+    assert rows == [[*head, images] for head in of_each for images in ("1 its own", "2 MNIST test")]
 
 
 @pytest.mark.skipif(shutil.which("wrk") is None, reason="no wrk: apt-get install wrk")
