@@ -21,7 +21,7 @@ MAX_NAME_CHARACTERS = 200
 _PREPROCESS: tuple[Preprocess, ...] = ("auto", "none")
 
 ModelParameter: TypeAlias = Annotated[
-    str | None, Query(max_length=100, description="`name` or `name@hash`", examples=["mnist-mlp"])
+    str | None, Query(max_length=100, description="`name` or `name@hash`", examples=["mnist-conv"])
 ]
 PreprocessParameter: TypeAlias = Annotated[
     str | None,

@@ -19,7 +19,7 @@ MAX_PATH_SEEDS = 16
 MAX_STEPS = 256  # 16 seeds, 256 steps each: a path has no more images than a grid
 MAX_ANIMATION_MS = 600_000  # a GIF's delay has 16 bits, 655,350 ms, and equal images share one
 
-EXAMPLE_MODEL = "mnist-mlp"
+EXAMPLE_MODEL = "mnist-conv"
 
 ModelName = Annotated[
     str | None,
@@ -320,7 +320,7 @@ class TimelinePicture(BaseModel):
     """One picture of the timeline."""
 
     epoch: int = Field(description="0 is the untrained G", examples=[0])
-    url: str = Field(examples=["/v1/models/mnist-mlp/timeline/0.png"])
+    url: str = Field(examples=["/v1/models/mnist-conv/timeline/0.png"])
 
 
 class ModelAnswer(BaseModel):

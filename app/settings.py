@@ -22,7 +22,7 @@ class Settings(BaseSettings):
         description="Prefix under which a proxy serves this, such as /gan",
     )
     models_dir: Path = Field(default_factory=bundled_models_dir, description="Folder of model folders")
-    default_model: str = Field(default="mnist-mlp", description="Model of requests that name none")
+    default_model: str = Field(default="mnist-conv", description="Model of requests that name none")
     device: DeviceName = Field(default="auto", description="auto, cpu or cuda")
     max_queue_images: int = Field(default=16_384, ge=1, description="Images that may wait; beyond them, 429")
     max_queue_projections: int = Field(default=8, ge=1, description="Projections that may wait; beyond them, 429")

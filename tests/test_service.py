@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from models import bundled_models_dir
@@ -16,10 +17,11 @@ from tests.app.checks import json_images, pixels, png_bytes
 from tests.app.service import Service, running
 from training.cli import main
 from training.data.mnist import read_mnist
-from training.examination import auroc
+from training.examination import QUESTIONS, auroc
+from training.features import extract
 
 MAX_RESIDENT_BYTES = 500 * 10**6
-MODELS = ["mnist-goodfellow2014", "mnist-mlp"]
+MODELS = ["mnist-conv", "mnist-goodfellow2014", "mnist-mlp"]
 
 
 @pytest.fixture(scope="module")
@@ -41,18 +43,54 @@ def digits() -> NDArray[np.uint8]:
 
 def test_bundled_models_are_there_and_whole(client: httpx.Client) -> None:
     answer = client.get("/v1/models").json()
-    assert answer["default"] == "mnist-mlp"
+    assert answer["default"] == "mnist-conv"
     assert [model["name"] for model in answer["models"] if model["ready"]] == MODELS
     assert all(model["ready"] for model in answer["models"])
     for name in MODELS:
         assert (bundled_models_dir() / name / "model.safetensors").stat().st_size < 10 * 10**6
         model = load_model(bundled_models_dir() / name)
-        assert model.metadata.evaluation["parzen_ll"] > 200
+        assert model.metadata.evaluation["parzen_ll"] > 225  # the paper's
         assert len(model.history.epochs) == model.metadata.epochs
         assert [entry.epoch for entry in model.timeline][0 :: len(model.timeline) - 1] == [0, model.metadata.epochs]
         assert "dirty" not in model.metadata.git_commit
         for part in ("python -m training fit", "minutes", "Limits", "Parzen"):
             assert part in model.card
+
+
+@pytest.mark.parametrize(("name", "times"), [("mnist-conv", 2), ("mnist-mlp", 5), ("mnist-goodfellow2014", 10)])
+def test_bundled_models_are_as_good_as_they_should_be(name: str, times: float) -> None:
+    """The figures that travel with the weights; `training evaluate` makes them again."""
+    model = load_model(bundled_models_dir() / name)
+    figures = model.metadata.evaluation
+    assert figures["frechet"] <= times * figures["frechet_real"]
+    assert figures["coverage"] >= 0.85
+    assert 0.8 <= figures["smallest_share"] <= figures["largest_share"] <= 1.2
+    assert min(figures[f"auroc_{kind}"] for kind in QUESTIONS) >= 0.97
+    assert abs(figures["auroc"] - 0.5) < 0.1  # D was not taught G by heart
+    if name == "mnist-conv":
+        assert figures["recall"] >= 0.85
+        assert figures["precision"] >= 0.9
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_digit_that_is_asked_for_is_drawn(client: httpx.Client, name: str) -> None:
+    for digit in range(10):
+        content = client.get(f"/v1/samples?digit={digit}&n=50&seed=1&format=npz&model={name}").content
+        images = torch.from_numpy(np.load(io.BytesIO(content))["images"])[:, None]
+        read = extract(images, digits=1).labels
+        assert read is not None
+        assert int((read == digit).sum()) >= 44, digit
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_own_images_and_test_digits_are_found_again(client: httpx.Client, digits: NDArray[np.uint8], name: str) -> None:
+    own = json_images(client.get(f"/v1/samples?n=3&seed=21&format=json&model={name}").json())
+    for picture, limit in [*((image, 4) for image in own), *((digit, 40) for digit in digits[:3])]:
+        files = {"file": ("digit.png", png_bytes(picture), "image/png")}
+        answer = client.post(f"/v1/projections?preprocess=none&model={name}", files=files).json()
+        assert answer["distance"]["mean_absolute"] < limit
+        again = client.post("/v1/samples", json={"latents": [answer["latent"]], "format": "json", "model": name}).json()
+        assert again["samples"][0]["png"] == answer["png"]
 
 
 def test_memory(service: Service) -> None:
@@ -110,7 +148,7 @@ def test_real_digits_are_scored(client: httpx.Client, digits: NDArray[np.uint8],
 
 def test_command_line_and_service_draw_the_same(client: httpx.Client, tmp_path: Path) -> None:
     assert (
-        main(["sample", "mnist-mlp", "--n", "9", "--seed", "7", "--first", "3", "-o", str(tmp_path / "grid.png")]) == 0
+        main(["sample", "mnist-conv", "--n", "9", "--seed", "7", "--first", "3", "-o", str(tmp_path / "grid.png")]) == 0
     )
     served = pixels(client.get("/v1/samples?n=9&seed=7&first=3").content)
     assert (pixels((tmp_path / "grid.png").read_bytes()) == served).all()
@@ -127,7 +165,20 @@ def test_trained_exported_served(tmp_path: Path, digits: NDArray[np.uint8]) -> N
     """Real MNIST trained into a model by the command line, served by another process, real digits scored."""
     run, models = tmp_path / "run", tmp_path / "models"
     models.mkdir()
-    fit = ["fit", "mlp", "--epochs", "1", "--set", "train_images=6000", "--threads", "1", "--out", str(run)]
+    fit = [
+        "fit",
+        "mlp",
+        "--epochs",
+        "1",
+        "--set",
+        "train_images=6000",
+        "judge_steps=20",
+        "metrics_every_epochs=0",
+        "--threads",
+        "1",
+        "--out",
+        str(run),
+    ]
     assert main(fit) == 0
     assert main(["export", str(run), "--to", str(models / "mine")]) == 0
     started = time.monotonic()

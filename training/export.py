@@ -19,6 +19,7 @@ from training.data.dataset import Dataset
 from training.encoder import train_encoder
 from training.errors import RunError
 from training.evaluate import SAMPLES, evaluate
+from training.fixed_grid import draw_grid
 from training.game import Game
 from training.judge import train_judge
 from training.run_folder import RunFolder
@@ -71,6 +72,7 @@ def export(
     timeline = folder.timeline(last=len(progress.records))
     generator = game.average.network
     generator.to(dtype).float()
+    timeline[len(progress.records)] = draw_grid(game, config)  # of this very G, whatever epochs were drawn
     discriminator = game.plain_discriminator()
     if recipe.judge_steps:
         discriminator = train_judge(

@@ -7,26 +7,20 @@ import numpy as np
 import torch
 
 from models.device import resolve_device
-from models.grids import assemble_grid
 from models.history import EpochRecord
-from models.latents import draw_latents
-from models.sampler import Sampler
 from training.alarms import best_record, new_alarms
 from training.checkpoint import EpochSums, Progress, load_checkpoint, save_checkpoint
 from training.config import RunConfig
 from training.curves import draw_curves
 from training.data.dataset import Dataset
 from training.errors import NotFiniteError, RunError
+from training.fixed_grid import draw_grid
 from training.game import Game, RealBatch
 from training.monitor import Monitor
-from training.pictures import encode_png
 from training.reporter import Reporter
 from training.rollback import ROLLBACK_RATE, attend, fall_back
 from training.run import Run
 from training.run_folder import RunFolder
-
-GRID_SEED = 0
-GRID_IMAGES = 64
 
 
 def train(config: RunConfig, dataset: Dataset, folder: RunFolder, reporter: Reporter) -> None:
@@ -185,15 +179,6 @@ def measured(run: Run) -> dict[str, float]:
         return {}
     is_due = epoch % recipe.metrics_every_epochs == 0 or run.progress.finished or epoch == recipe.epochs
     return run.monitor.measure(run.game) if is_due else {}
-
-
-def draw_grid(game: Game, config: RunConfig) -> bytes:
-    """PNG of G's average at 64 fixed latents: those of `/v1/samples?seed=0`."""
-    latents = draw_latents(GRID_SEED, 0, GRID_IMAGES, z_dim=config.recipe.z_dim, prior=config.recipe.prior)
-    sampler = Sampler(
-        game.average.network, z_dim=config.recipe.z_dim, image_shape=config.image_shape, device=game.device
-    )
-    return encode_png(assemble_grid(sampler(latents), padding=2))
 
 
 def curves_title(config: RunConfig) -> str:

@@ -16,7 +16,7 @@ from tests.tiny import make_tiny_model_folder
 @pytest.fixture(scope="session")
 def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models")
-    make_tiny_model_folder(folder / "mnist-mlp", z_dim=16)
+    make_tiny_model_folder(folder / "mnist-conv", z_dim=16)
     make_tiny_model_folder(folder / "rgb", prior="uniform", image_shape=ImageShape(channels=3, height=32, width=32))
     conv = Conv(generator_channels=(4, 4), discriminator_channels=(4, 4))
     make_tiny_model_folder(folder / "conv", architecture=conv)

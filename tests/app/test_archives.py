@@ -51,7 +51,7 @@ def test_same_bytes_each_time(client: httpx.Client) -> None:
 
 def test_file_name(client: httpx.Client) -> None:
     answer = client.get("/v1/samples?n=2&seed=7&format=npz")
-    assert answer.headers["content-disposition"] == 'attachment; filename="mnist-mlp-seed7-0-2.npz"'
+    assert answer.headers["content-disposition"] == 'attachment; filename="mnist-conv-seed7-0-2.npz"'
 
 
 def peak_rss_bytes(service: Service) -> int:

@@ -55,7 +55,7 @@ def test_drawn_seed_is_not_stored(client: httpx.Client) -> None:
 
 
 def test_plain_name_is_revalidated(client: httpx.Client) -> None:
-    assert client.get(f"/v1/samples?{SAME}&model=mnist-mlp").headers["cache-control"] == "no-cache"
+    assert client.get(f"/v1/samples?{SAME}&model=mnist-conv").headers["cache-control"] == "no-cache"
 
 
 def test_permanent_url_is_immutable(client: httpx.Client) -> None:
@@ -88,4 +88,4 @@ def test_prefix_is_in_the_permanent_url(models_dir: Path, tmp_path: Path) -> Non
         for answer in (stripped, kept):
             assert answer.headers["content-location"].startswith("/gan/v1/samples?")
         assert service.client.get(kept.headers["content-location"]).content == kept.content
-        assert service.client.get("/gan/v1/models/mnist-mlp/timeline").json()["pictures"][0]["url"].startswith("/gan/")
+        assert service.client.get("/gan/v1/models/mnist-conv/timeline").json()["pictures"][0]["url"].startswith("/gan/")

@@ -98,7 +98,7 @@ def test_digits_that_are_none(client: httpx.Client, path: str) -> None:
     assert client.get(f"{path}model=digits&digit=9").status_code == 200
     for digit in ("10", "-1", "x", "1.5", "", "9" * 5000):
         assert_problem(client.get(f"{path}model=digits&digit={digit}"), 422, parameter="digit")
-    assert_problem(client.get(f"{path}digit=0"), 422, parameter="digit", text="mnist-mlp is not conditional")
+    assert_problem(client.get(f"{path}digit=0"), 422, parameter="digit", text="mnist-conv is not conditional")
 
 
 def test_latents_stand_in_place_of_a_digit(client: httpx.Client) -> None:

@@ -24,7 +24,7 @@ def test_ready_names_what_is_broken(client: httpx.Client) -> None:
     assert response.status_code == 200
     assert answer["ready"]
     assert answer["engine"] == "answering"
-    assert [model.partition("@")[0] for model in answer["models"]] == ["conv", "digits", "mnist-mlp", "rgb", "three"]
+    assert [model.partition("@")[0] for model in answer["models"]] == ["conv", "digits", "mnist-conv", "rgb", "three"]
     assert set(answer["broken"]) == {"empty", "truncated"}
     assert "model.safetensors is missing" in answer["broken"]["empty"]
 
@@ -90,7 +90,7 @@ def test_another_default(tmp_path: Path) -> None:
 
 def test_overload_is_told_with_a_time_to_return(tmp_path: Path) -> None:
     """A queue of 8 images under 24 clients that each ask for 4,096: some are refused, none fails otherwise."""
-    make_tiny_model_folder(tmp_path / "models" / "mnist-mlp")
+    make_tiny_model_folder(tmp_path / "models" / "mnist-conv")
     with running(tmp_path, models_dir=tmp_path / "models", max_queue_images=8) as service:
         statuses: list[int] = []
 
@@ -116,7 +116,7 @@ def test_overload_is_told_with_a_time_to_return(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/v1/models/truncated", "/v1/models/nope", "/v1/models/mnist-mlp@000000000000/history"]
+    "path", ["/v1/models/truncated", "/v1/models/nope", "/v1/models/mnist-conv@000000000000/history"]
 )
 def test_unknown_model(client: httpx.Client, path: str) -> None:
     assert_problem(client.get(path), 404, parameter="name")

@@ -18,7 +18,7 @@ N = 40
 """Two full tiles and a part of a third."""
 
 
-@pytest.fixture(scope="module", params=["mnist-mlp", "conv", "rgb"])
+@pytest.fixture(scope="module", params=["mnist-conv", "conv", "rgb"])
 def model(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

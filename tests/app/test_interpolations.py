@@ -65,7 +65,7 @@ def test_json_holds_what_the_contract_says(client: httpx.Client) -> None:
     assert (answer["seeds"], answer["steps"], answer["mode"]) == ([1, 2, 3], 4, "slerp")
     assert (answer["prior"], answer["z_dim"]) == ("normal", 16)
     assert (answer["width"], answer["height"], answer["channels"]) == (28, 28, 1)
-    assert answer["model"] == f"mnist-mlp@{answer['model_sha256'][:12]}" == response.headers["x-model"]
+    assert answer["model"] == f"mnist-conv@{answer['model_sha256'][:12]}" == response.headers["x-model"]
     assert [sample["index"] for sample in answer["samples"]] == list(range(9))
     assert set(answer["samples"][0]) == {"index", "latent", "png"}
     assert json_images(answer).shape == (9, 28, 28)
@@ -87,7 +87,7 @@ def test_default_mode_is_the_priors(client: httpx.Client) -> None:
     assert get(client, f"{SAME}&format=json&model=conv").json()["mode"] == "slerp"
 
 
-@pytest.mark.parametrize("model", ["mnist-mlp", "conv", "rgb", "digits&digit=3", "three&digit=0"])
+@pytest.mark.parametrize("model", ["mnist-conv", "conv", "rgb", "digits&digit=3", "three&digit=0"])
 @pytest.mark.parametrize("mode", ["slerp", "linear"])
 def test_corners_are_the_very_images_of_the_seeds(client: httpx.Client, model: str, mode: str) -> None:
     answer = get(client, f"seeds=1,22,0,{LAST}&steps=5&mode={mode}&format=json&model={model}").json()
@@ -280,7 +280,7 @@ def test_what_a_problem_says(client: httpx.Client) -> None:
         assert_problem(client.get(f"/v1/interpolations?{query}"), 422, text=text)
 
 
-@pytest.mark.parametrize("model", ["nope", "mnist-mlp@000000000000", "truncated"])
+@pytest.mark.parametrize("model", ["nope", "mnist-conv@000000000000", "truncated"])
 def test_unknown_model(client: httpx.Client, model: str) -> None:
     assert_problem(client.get(f"/v1/interpolations?{SAME}&model={model}"), 404, parameter="model")
 
@@ -293,7 +293,7 @@ def test_seeded_nonsense_is_never_a_server_error(service: Service) -> None:
     rng = random.Random(1985)
     values = ["", "0", "1", "9", "16", "257", "-1", "nan", "x", "true", "slerp", "gif", "webp", "json", "ü", "1,2", "%"]
     names = ["steps", "mode", "loop", "model", "digit", "columns", "padding", "scale", "duration_ms", "format", "seeds"]
-    models = ["mnist-mlp", "rgb", "digits", "three", "conv"]
+    models = ["mnist-conv", "rgb", "digits", "three", "conv"]
     answered = 0
     for _ in range(300):
         query = [

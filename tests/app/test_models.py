@@ -11,45 +11,45 @@ from tests.app.checks import assert_problem
 
 def test_list(client: httpx.Client, models_dir: Path) -> None:
     answer = client.get("/v1/models").json()
-    assert answer["default"] == "mnist-mlp"
+    assert answer["default"] == "mnist-conv"
     by_name = {model["name"]: model for model in answer["models"]}
-    assert set(by_name) == {"conv", "digits", "empty", "mnist-mlp", "rgb", "three", "truncated"}
+    assert set(by_name) == {"conv", "digits", "empty", "mnist-conv", "rgb", "three", "truncated"}
     assert [name for name, model in by_name.items() if not model["ready"]] == ["empty", "truncated"]
     assert all(by_name[name]["error"] for name in ("empty", "truncated"))
-    assert by_name["mnist-mlp"]["model"] == load_model(models_dir / "mnist-mlp").reference
-    assert by_name["mnist-mlp"]["architecture"] == "mlp"
+    assert by_name["mnist-conv"]["model"] == load_model(models_dir / "mnist-conv").reference
+    assert by_name["mnist-conv"]["architecture"] == "mlp"
 
 
 def test_one(client: httpx.Client, models_dir: Path) -> None:
-    answer = client.get("/v1/models/mnist-mlp").json()
-    model = load_model(models_dir / "mnist-mlp")
+    answer = client.get("/v1/models/mnist-conv").json()
+    model = load_model(models_dir / "mnist-conv")
     assert answer["metadata"] == model.metadata.model_dump(mode="json")
     assert (answer["model"], answer["sha256"], answer["card"]) == (model.reference, model.sha256, model.card)
     assert client.get(f"/v1/models/{model.reference}").json() == answer
 
 
 def test_history(client: httpx.Client, models_dir: Path) -> None:
-    stored = json.loads((models_dir / "mnist-mlp" / "history.json").read_text())
-    assert client.get("/v1/models/mnist-mlp/history").json()["epochs"] == stored["epochs"]
+    stored = json.loads((models_dir / "mnist-conv" / "history.json").read_text())
+    assert client.get("/v1/models/mnist-conv/history").json()["epochs"] == stored["epochs"]
 
 
 def test_timeline(client: httpx.Client, models_dir: Path) -> None:
-    answer = client.get("/v1/models/mnist-mlp/timeline").json()
+    answer = client.get("/v1/models/mnist-conv/timeline").json()
     assert [picture["epoch"] for picture in answer["pictures"]] == [0, 1, 2]
     for picture in answer["pictures"]:
         response = client.get(picture["url"])
         assert response.headers["content-type"] == "image/png"
-        assert response.content == (models_dir / "mnist-mlp" / "timeline" / f"{picture['epoch']:05d}.png").read_bytes()
+        assert response.content == (models_dir / "mnist-conv" / "timeline" / f"{picture['epoch']:05d}.png").read_bytes()
         assert response.headers["cache-control"] == "public, max-age=31536000, immutable"
         again = client.get(picture["url"], headers={"If-None-Match": response.headers["etag"]})
         assert (again.status_code, again.content) == (304, b"")
 
 
 def test_timeline_under_a_plain_name_is_revalidated(client: httpx.Client) -> None:
-    assert client.get("/v1/models/mnist-mlp/timeline/0.png").headers["cache-control"] == "no-cache"
+    assert client.get("/v1/models/mnist-conv/timeline/0.png").headers["cache-control"] == "no-cache"
 
 
 def test_timeline_at_another_epoch(client: httpx.Client) -> None:
-    assert_problem(client.get("/v1/models/mnist-mlp/timeline/3.png"), 404, parameter="epoch", text="0, 1, 2")
-    assert_problem(client.get("/v1/models/mnist-mlp/timeline/x.png"), 422, parameter="epoch")
-    assert_problem(client.get("/v1/models/mnist-mlp/timeline/-1.png"), 422, parameter="epoch")
+    assert_problem(client.get("/v1/models/mnist-conv/timeline/3.png"), 404, parameter="epoch", text="0, 1, 2")
+    assert_problem(client.get("/v1/models/mnist-conv/timeline/x.png"), 422, parameter="epoch")
+    assert_problem(client.get("/v1/models/mnist-conv/timeline/-1.png"), 422, parameter="epoch")

@@ -82,7 +82,7 @@ def test_front_page(browser: Browser, prefixed: tuple[Service, str], width: int,
     visit.wait_for_grid()
     assert visit.page.evaluate("document.getElementById('grid').naturalWidth") == (8 * 30 + 2) * 3
     assert visit.page.evaluate("document.documentElement.scrollWidth") == width
-    assert "mnist-mlp@" in visit.page.locator("#status").inner_text()
+    assert "mnist-conv@" in visit.page.locator("#status").inner_text()
     assert visit.faults == []
     visit.page.context.close()
 

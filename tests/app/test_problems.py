@@ -16,12 +16,12 @@ PATHS = [
     "/v1/interpolations",
     "/v1/score",
     "/v1/models",
-    "/v1/models/mnist-mlp",
+    "/v1/models/mnist-conv",
     "/v1/models/nope",
-    "/v1/models/mnist-mlp/history",
-    "/v1/models/mnist-mlp/timeline",
-    "/v1/models/mnist-mlp/timeline/0.png",
-    "/v1/models/mnist-mlp/timeline/x.png",
+    "/v1/models/mnist-conv/history",
+    "/v1/models/mnist-conv/timeline",
+    "/v1/models/mnist-conv/timeline/0.png",
+    "/v1/models/mnist-conv/timeline/x.png",
     "/healthz",
     "/readyz",
     "/metrics",
@@ -110,7 +110,7 @@ TYPES = [
 
 
 @pytest.mark.parametrize(
-    "path", ["/nothing", "/v1", "/v1/samples/1", "/v1/models/mnist-mlp/nothing", "/static/nothing.js", "/docs/x"]
+    "path", ["/nothing", "/v1", "/v1/samples/1", "/v1/models/mnist-conv/nothing", "/static/nothing.js", "/docs/x"]
 )
 def test_unknown_path(client: httpx.Client, path: str) -> None:
     assert_problem(client.get(path), 404, text=path)

@@ -28,7 +28,7 @@ from tests.app.checks import assert_problem, json_images, pixels, png_bytes
 from tests.app.service import Service, running
 from training.data.mnist import read_mnist
 
-MODELS = ["mnist-mlp", "conv", "digits", "three", "rgb"]  # digits has an encoder
+MODELS = ["mnist-conv", "conv", "digits", "three", "rgb"]  # digits has an encoder
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ def test_posted_back_the_latent_gives_the_identical_image(
         assert max(map(abs, answer["latent"])) <= BOX
 
 
-@pytest.mark.parametrize("model", ["mnist-mlp", "three", "rgb"])
+@pytest.mark.parametrize("model", ["mnist-conv", "three", "rgb"])
 def test_what_the_answer_says(client: httpx.Client, digit: NDArray[np.uint8], models_dir: Path, model: str) -> None:
     sent = upload(model, digit)
     answer = project(client, sent, model=model).json()
@@ -167,7 +167,7 @@ def test_wrong_size_for_none(client: httpx.Client) -> None:
 def test_bad_parameters(client: httpx.Client, digit: NDArray[np.uint8]) -> None:
     assert_problem(project(client, digit, preprocess="both"), 422, parameter="preprocess")
     assert_problem(project(client, digit, model="nope"), 404, parameter="model")
-    assert_problem(project(client, digit, model="mnist-mlp@0123456789ab"), 404, parameter="model")
+    assert_problem(project(client, digit, model="mnist-conv@0123456789ab"), 404, parameter="model")
     assert_problem(client.get("/v1/projections"), 405)
 
 

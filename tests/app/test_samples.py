@@ -17,7 +17,7 @@ def test_default_is_a_png_grid_of_64(client: httpx.Client) -> None:
     assert response.headers["content-type"] == "image/png"
     assert pixels(response.content).shape == (8 * 30 + 2, 8 * 30 + 2)
     assert 0 <= int(response.headers["x-seed"]) <= LAST
-    assert response.headers["x-model"].startswith("mnist-mlp@")
+    assert response.headers["x-model"].startswith("mnist-conv@")
 
 
 def test_two_drawn_seeds_differ(client: httpx.Client) -> None:
@@ -47,7 +47,7 @@ def test_drawn_seed_gives_the_same_picture_again(client: httpx.Client) -> None:
         "scale=16",
         "truncation=0.001",
         "truncation=1",
-        "model=mnist-mlp",
+        "model=mnist-conv",
         "format=png",
         "format=json",
         "format=npz",
@@ -106,7 +106,7 @@ def test_end_of_the_range(client: httpx.Client) -> None:
     assert_problem(client.get(f"/v1/samples?first={LAST}&n=2"), 422, text="2**53")
 
 
-@pytest.mark.parametrize("model", ["nope", "mnist-mlp@000000000000", "mnist-mlp@", "truncated", "../etc", "%00"])
+@pytest.mark.parametrize("model", ["nope", "mnist-conv@000000000000", "mnist-conv@", "truncated", "../etc", "%00"])
 def test_unknown_model(client: httpx.Client, model: str) -> None:
     problem = assert_problem(client.get("/v1/samples", params={"model": model}), 404, parameter="model")
     assert problem["type"] == "urn:gan:problem:unknown-model"
@@ -171,7 +171,7 @@ def test_json_holds_what_the_contract_says(client: httpx.Client) -> None:
     }
     assert (answer["seed"], answer["first"], answer["prior"], answer["z_dim"]) == (7, 5, "normal", 16)
     assert (answer["width"], answer["height"], answer["channels"]) == (28, 28, 1)
-    assert answer["model"] == f"mnist-mlp@{answer['model_sha256'][:12]}"
+    assert answer["model"] == f"mnist-conv@{answer['model_sha256'][:12]}"
     assert [sample["index"] for sample in answer["samples"]] == [5, 6, 7]
     assert all(len(sample["latent"]) == 16 for sample in answer["samples"])
     assert json_images(answer).shape == (3, 28, 28)

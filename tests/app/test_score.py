@@ -25,7 +25,7 @@ def files(pictures: NDArray[np.uint8]) -> list[tuple[str, tuple[str, bytes, str]
 
 def test_scores_in_the_order_of_the_files(client: httpx.Client, digits: NDArray[np.uint8], models_dir) -> None:
     answer = client.post("/v1/score?preprocess=none", files=files(digits[:64])).json()
-    model = load_model(models_dir / "mnist-mlp")
+    model = load_model(models_dir / "mnist-conv")
     assert answer["model"] == model.reference
     logits = Scorer(model.discriminator, image_shape=model.metadata.image_shape)(digits[:64])
     assert [result["filename"] for result in answer["results"]] == [f"{k}.png" for k in range(64)]
