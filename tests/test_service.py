@@ -165,20 +165,8 @@ def test_trained_exported_served(tmp_path: Path, digits: NDArray[np.uint8]) -> N
     """Real MNIST trained into a model by the command line, served by another process, real digits scored."""
     run, models = tmp_path / "run", tmp_path / "models"
     models.mkdir()
-    fit = [
-        "fit",
-        "mlp",
-        "--epochs",
-        "1",
-        "--set",
-        "train_images=6000",
-        "judge_steps=20",
-        "metrics_every_epochs=0",
-        "--threads",
-        "1",
-        "--out",
-        str(run),
-    ]
+    settings = ["--set", "train_images=6000", "judge_steps=20", "metrics_every_epochs=0"]
+    fit = ["fit", "mlp", "--epochs", "1", *settings, "--threads", "1", "--out", str(run)]
     assert main(fit) == 0
     assert main(["export", str(run), "--to", str(models / "mine")]) == 0
     started = time.monotonic()

@@ -41,6 +41,7 @@ BARE_GAME = (
     "packing=1",
     "augmentation=0",
     "judge_steps=0",
+    "encoder_steps=0",
     "metrics_every_epochs=0",
     "grid_every_epochs=10",
     "precision=float32",

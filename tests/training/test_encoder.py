@@ -12,6 +12,7 @@ from models.folder import load_model
 from models.images import ImageShape
 from models.latents import draw_latents
 from tests.training.support import exported_bytes, make_config, play, tiny_recipe, write_npz
+from training.cli import main
 from training.encoder import IMAGE_WEIGHT, encoder_loss, train_encoder
 from training.errors import NotFiniteError
 from training.run_folder import RunFolder
@@ -87,6 +88,26 @@ def test_it_tells_how_it_goes() -> None:
     assert [text.split(", loss")[0] for text in told] == [f"encoder: step {step} of 20" for step in range(2, 21, 2)]
 
 
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("encoder_steps=-1", "encoder_steps: Input should be greater than or equal to 0"),
+        ("epochs=3", "export takes --set of judge_steps and encoder_steps alone, not of 'epochs'"),
+        ("encoder_steps", "--set takes key=value, not 'encoder_steps'"),
+    ],
+)
+def test_settings_that_an_export_refuses(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], setting: str, said: str
+) -> None:
+    recipe = tiny_recipe("mlp", "epochs=1")
+    folder, config = RunFolder(tmp_path / "run"), make_config(recipe, write_npz(tmp_path / "data.npz"))
+    folder.create(config)
+    play(folder, config)
+    assert main(["export", str(tmp_path / "run"), "--to", str(tmp_path / "model"), "--set", setting]) == 1
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "model").exists()
+
+
 def test_a_generator_without_numbers() -> None:
     generator = Affine()
     nn.init.constant_(generator.a, torch.nan)
@@ -110,7 +131,15 @@ def test_export_with_an_encoder(tmp_path: Path) -> None:
     assert model.metadata.encoder == Encoder.for_images(SHAPE)
     assert model.encoder is not None
     assert model.encoder(torch.zeros(1, 1, 16, 16)).shape == (1, 4)
+    later = tmp_path / "later"
+    assert main(["export", str(tmp_path / "run0"), "--to", str(later), "--set", "encoder_steps=4"]) == 0
+    added = load_model(later)
+    assert added.encoder is not None
+    for name, tensor in added.encoder.state_dict().items():
+        assert torch.equal(tensor, model.encoder.state_dict()[name])
+    assert "--to later --set encoder_steps=4\n" in added.card
     without = load_model(tmp_path / "model0")
+    assert " --set " not in without.card.split("export RUN")[1].split("\n")[0]
     assert (without.encoder, without.metadata.encoder) == (None, None)
     for name, tensor in without.generator.state_dict().items():
         assert torch.equal(tensor, model.generator.state_dict()[name])
