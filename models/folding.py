@@ -22,6 +22,8 @@ def fold_batchnorm(network: nn.Module) -> nn.Module:
         before = folded[-1] if folded else None
         if isinstance(layer, nn.BatchNorm1d) and isinstance(before, nn.Linear):
             folded[-1] = fuse_linear_bn_eval(before, layer)
+        elif isinstance(layer, nn.BatchNorm2d) and len(folded) > 1 and isinstance(folded[-2], nn.Linear):
+            folded[-2] = fuse_linear_bn_eval(folded[-2], _by_feature(layer, folded[-2].out_features))
         elif isinstance(layer, nn.BatchNorm2d) and isinstance(before, nn.ConvTranspose2d):
             folded[-1] = fuse_conv_bn_eval(before, layer, transpose=True)
         elif isinstance(layer, nn.BatchNorm2d) and isinstance(before, nn.Conv2d):
@@ -29,3 +31,11 @@ def fold_batchnorm(network: nn.Module) -> nn.Module:
         else:
             folded.append(layer)
     return nn.Sequential(*folded)
+
+
+def _by_feature(layer: nn.BatchNorm2d, features: int) -> nn.BatchNorm1d:
+    """The same map of maps [C, H, W] as one of their C·H·W features, before they are unflattened."""
+    flat = nn.BatchNorm1d(features, eps=layer.eps).eval()
+    pixels = features // layer.num_features
+    flat.load_state_dict({n: t.repeat_interleave(pixels) if t.dim() else t for n, t in layer.state_dict().items()})
+    return flat

@@ -197,8 +197,10 @@ def test_conv_by_hand(z: NDArray[np.float64], x: NDArray[np.float64]) -> None:
     architecture = Conv(generator_channels=(4, 3), discriminator_channels=(2, 3), leaky_slope=0.1)
     generator = architecture.generator(z_dim=6, image_shape=TINY_SHAPE)
     p = numbers(generator)
-    h = np.maximum(normalised(spread(z[:, :, None, None], p["1.weight"], stride=1, padding=0), p, 2), 0)
-    h = np.maximum(normalised(spread(h, p["4.weight"], stride=2, padding=1), p, 5), 0)
+    h = (z @ p["0.weight"].T + p["0.bias"]).reshape(-1, 4, 5, 5)  # a quarter of 18, rounded up
+    h = np.maximum(normalised(h, p, 2), 0)
+    h = spread(h, p["4.weight"], stride=2, padding=1) + p["4.bias"].reshape(-1, 1, 1)
+    h = np.maximum(normalised(h, p, 5), 0)
     h = spread(h, p["7.weight"], stride=2, padding=1) + p["7.bias"].reshape(-1, 1, 1)
     assert h.shape[2:] == (20, 20)  # the next multiple of 4
     close(generator, z, np.tanh(h[:, :, 1:19, 1:19]))

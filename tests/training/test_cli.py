@@ -609,7 +609,7 @@ def test_the_largest_grid(here: Path):
 
 
 def test_set_takes_several_settings_at_once(here: Path):
-    done = run("fit", "mlp", "--dry-run", "--set", "batch_size=7", "epochs=9", "--set", "z_dim=5", cwd=here)
+    done = run("fit", "mlp", "--dry-run", "--set", "batch_size=7", "epochs=9", "--set", "z_dim=15", cwd=here)
     assert done.returncode == 0, done.stderr
     recipe = json.loads(done.stdout[: done.stdout.rindex("}") + 1])["recipe"]
-    assert (recipe["batch_size"], recipe["epochs"], recipe["z_dim"]) == (7, 9, 5)
+    assert (recipe["batch_size"], recipe["epochs"], recipe["z_dim"]) == (7, 9, 15)
