@@ -200,8 +200,8 @@ def here(models_dir: Path) -> Iterator[FastAPI]:
 
 
 @asynccontextmanager
-async def occupied(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the application, whose projections' thread is busy until the end."""
+async def occupied(app: FastAPI) -> AsyncIterator[tuple[httpx.AsyncClient, threading.Event]]:
+    """A client of the application, and what frees its projections' thread, which is busy until then or the end."""
     free, busy = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -213,7 +213,7 @@ async def occupied(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
         await asyncio.to_thread(busy.wait, 60)
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here") as client:
             try:
-                yield client
+                yield client, free
             finally:
                 free.set()
 
@@ -229,7 +229,7 @@ def test_one_more_than_may_wait(here: FastAPI, digit: NDArray[np.uint8]) -> None
         return await client.post("/v1/projections", files={"file": ("it.png", png_bytes(digit), "image/png")})
 
     async def scenario() -> None:
-        async with occupied(here) as client:
+        async with occupied(here) as (client, free):
             waits = asyncio.create_task(post(client))
             while "gan_waiting_projections 1.0" not in (await client.get("/metrics")).text:
                 await asyncio.sleep(0)
@@ -241,7 +241,8 @@ def test_one_more_than_may_wait(here: FastAPI, digit: NDArray[np.uint8]) -> None
             assert (await client.post("/v1/score", files=files)).status_code == 200
             assert "gan_requests_shed_total 1.0" in (await client.get("/metrics")).text
             assert not waits.done()
-        assert (await waits).status_code == 200
+            free.set()  # before the application ends: it drops what waits then
+            assert (await waits).status_code == 200
 
     asyncio.run(scenario())
 
@@ -266,7 +267,7 @@ def test_a_client_that_goes_while_it_waits(here: FastAPI, digit: NDArray[np.uint
         sent.append(message)
 
     async def scenario() -> None:
-        async with occupied(here) as client:
+        async with occupied(here) as (client, _):
             await here(scope, receive, send)
             assert sent[0]["status"] == 499
             metrics = (await client.get("/metrics")).text
