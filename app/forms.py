@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 
 from app.catalog import ServedModel
 from app.problems import Problem
+from app.schemas import EXAMPLE_MODEL
 from app.state import State
 from app.uploads import Preprocess, read_upload
 
@@ -21,7 +22,7 @@ MAX_NAME_CHARACTERS = 200
 _PREPROCESS: tuple[Preprocess, ...] = ("auto", "none")
 
 ModelParameter: TypeAlias = Annotated[
-    str | None, Query(max_length=100, description="`name` or `name@hash`", examples=["mnist-conv"])
+    str | None, Query(max_length=100, description="`name` or `name@hash`", examples=[EXAMPLE_MODEL])
 ]
 PreprocessParameter: TypeAlias = Annotated[
     str | None,

@@ -6,17 +6,17 @@ learning rates falling over just these. Both judged alike: 10,000 samples agains
 """
 
 import argparse
-import time
 
 import torch
 
 from benchmarks.contestants import WRITEUP_MEMORY, contestant
 from benchmarks.report import describe_machine, table
+from benchmarks.training import measure
 from benchmarks.trials import FIGURES, IMAGES_AN_EPOCH, judge, rounded, run
 from training.data.dataset import load_dataset
 
 WRITEUP_EPOCHS = 200
-WARM_UP_STEPS = 20
+RATE_S = 10
 MARGIN = 0.95
 """Of the time; a rate measured over seconds is not the rate of minutes."""
 
@@ -28,7 +28,7 @@ def main() -> None:
     writeup = contestant(WRITEUP_MEMORY, threads=options.threads)
     trials = [run(writeup, int(options.writeup_epochs * IMAGES_AN_EPOCH), dataset, samples=options.samples)]
     budget = trials[0].seconds / options.times
-    rate = measure_rate(options.recipe, threads=options.threads)
+    rate = measure(options.recipe, seconds=RATE_S, threads=options.threads)
     epochs = max(1, int(MARGIN * budget * rate / IMAGES_AN_EPOCH))
     ours = contestant(options.recipe, threads=options.threads, overrides=[f"epochs={epochs}"])
     trials.append(run(ours, epochs * IMAGES_AN_EPOCH, dataset, samples=options.samples))
@@ -37,17 +37,6 @@ def main() -> None:
     cells = [[trial.name, f"{trial.epochs:.0f}", f"{trial.seconds:,.0f}", *rounded(trial.figures)] for trial in trials]
     cells.append(["real training images", "", "", *rounded(real)])
     print(table(["", "epochs", "seconds", *FIGURES], cells))
-
-
-def measure_rate(recipe: str, *, threads: int) -> float:
-    """Images/s of a recipe over about ten seconds, its first steps not counted."""
-    steps = contestant(recipe, threads=threads).steps
-    for _ in range(WARM_UP_STEPS):
-        next(steps)
-    images, started = 0, time.perf_counter()
-    while (elapsed := time.perf_counter() - started) < 10:
-        images += next(steps)
-    return images / elapsed
 
 
 def _parser() -> argparse.ArgumentParser:

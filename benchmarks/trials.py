@@ -13,7 +13,7 @@ from models.latents import draw_latents
 from models.sampler import Sampler
 from training.data.dataset import Dataset
 from training.features import extract
-from training.metrics import frechet_distance, precision_recall_density_coverage, shares
+from training.metrics import frechet_distance, precision_recall_density_coverage, share_ratios
 
 IMAGES_AN_EPOCH = 60_000
 SAMPLE_SEED = 1
@@ -62,8 +62,7 @@ def judge(images: torch.Tensor, dataset: Dataset) -> dict[str, float]:
     figures = {"frechet": frechet_distance(test.values, seen.values)}
     figures |= precision_recall_density_coverage(test.values, seen.values)
     if seen.labels is not None and test.labels is not None:
-        pairs = zip(shares(seen.labels, classes=10), shares(test.labels, classes=10), strict=True)
-        figures["smallest_share"] = min(share / wanted for share, wanted in pairs)
+        figures["smallest_share"] = min(share_ratios(test.labels, seen.labels, classes=10))
     return figures
 
 

@@ -42,6 +42,7 @@ from training.metrics import (
     modes,
     nearest_distances,
     precision_recall_density_coverage,
+    share_ratios,
     shares,
 )
 from training.neighbours import Nearest, find_nearest
@@ -152,9 +153,8 @@ def _likeness(held_out: _HeldOut, seen: Features) -> dict[str, float]:
 
 
 def _digit_figures(held_out: torch.Tensor, seen: torch.Tensor) -> dict[str, float]:
-    seen_shares, held_out_shares = shares(seen, classes=10), shares(held_out, classes=10)
-    ratios = [share / wanted for share, wanted in zip(seen_shares, held_out_shares, strict=True) if wanted]
-    return {f"share_{digit}": share for digit, share in enumerate(seen_shares)} | {
+    ratios = share_ratios(held_out, seen, classes=10)
+    return {f"share_{digit}": share for digit, share in enumerate(shares(seen, classes=10))} | {
         "smallest_share": min(ratios),
         "largest_share": max(ratios),
         "modes": float(modes(seen)),

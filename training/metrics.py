@@ -107,6 +107,12 @@ def shares(labels: torch.Tensor, *, classes: int) -> list[float]:
     return counts
 
 
+def share_ratios(real: torch.Tensor, fake: torch.Tensor, *, classes: int) -> list[float]:
+    """The share of each class among labels `fake` over its share among labels `real`, where it has one."""
+    pairs = zip(shares(fake, classes=classes), shares(real, classes=classes), strict=True)
+    return [of_fake / of_real for of_fake, of_real in pairs if of_real]
+
+
 def modes(labels: torch.Tensor) -> int:
     """How many classes are seen at all."""
     return len(set(labels.tolist()))

@@ -12,7 +12,7 @@ from training.data.dataset import Dataset
 from training.errors import NotFiniteError
 from training.features import extract
 from training.game import Game
-from training.metrics import frechet_distance, precision_recall_density_coverage, shares
+from training.metrics import frechet_distance, precision_recall_density_coverage, share_ratios
 
 IMAGES = 5000
 """Samples, and as many real training images: the last ones. Held-out images have no say in which state is kept."""
@@ -64,5 +64,4 @@ class Monitor:
 
 def smallest_share(real: torch.Tensor, fake: torch.Tensor, *, classes: int) -> float:
     """The share of the rarest class among `fake`, relative to its share among `real`; 1 where all are as frequent."""
-    pairs = zip(shares(fake, classes=classes), shares(real, classes=classes), strict=True)
-    return min(of_fake / of_real for of_fake, of_real in pairs if of_real)
+    return min(share_ratios(real, fake, classes=classes))
