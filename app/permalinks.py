@@ -7,10 +7,11 @@ import hashlib
 from collections.abc import Mapping
 from urllib.parse import urlencode
 
+from app.png import ENCODER
 from models.folder import LoadedModel
 
-RENDERING = 1
-"""Raised when the same parameters begin to give other bytes; it is a part of every ETag."""
+RENDERING = 2
+"""Raised when the same parameters begin to give other bytes; a part of every ETag, as is who writes the PNGs."""
 
 IMMUTABLE = "public, max-age=31536000, immutable"
 REVALIDATE = "no-cache"
@@ -32,7 +33,7 @@ def permanent_query(model: LoadedModel, parameters: Mapping[str, object], form: 
 
 def entity_tag(model: LoadedModel, query: str) -> str:
     """A strong ETag of the answer to a permanent query."""
-    digest = hashlib.sha256(f"{RENDERING}|{model.sha256}|{query}".encode()).hexdigest()
+    digest = hashlib.sha256(f"{RENDERING}|{ENCODER}|{model.sha256}|{query}".encode()).hexdigest()
     return f'"{digest[:32]}"'
 
 

@@ -1,22 +1,40 @@
-"""Pictures as PNG."""
+"""Pictures as PNG (W3C, third edition): unfiltered rows in one IDAT chunk, deflated by ISA-L.
+
+Where `isal` has no wheel, Pillow writes them: the same pixels in other bytes, several times as slowly.
+"""
 
 import asyncio
 import base64
 import io
+import struct
+from functools import lru_cache
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-COMPRESS_LEVEL = 1  # zlib's quickest: about half the time of the default, for a tenth more bytes
-INLINE_PIXELS = 64 * 64  # below this, handing the work to a thread costs more than the work
+try:
+    from isal import isal_zlib
+except ImportError:  # no wheel for this machine
+    isal_zlib = None  # type: ignore[assignment]
+
+Encoder: TypeAlias = Literal["isal", "pillow"]
+
+ENCODER: Encoder = "pillow" if isal_zlib is None else "isal"
+"""Who writes the PNGs of this process; a part of every ETag, since its bytes are its own."""
+
+COMPRESS_LEVEL = 1  # on a grid of digits ISA-L's 3 takes twice the time for 3 % more bytes; its 0 a fifth more bytes
+INLINE_PIXELS = 256 * 256  # below this, handing the work to a thread costs more than the work
+
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_GREY, _RGB = 0, 2  # colour types
+_IEND = b"\x00\x00\x00\x00IEND\xae\x42\x60\x82"
 
 
 def encode_png(picture: NDArray[np.uint8]) -> bytes:
     """A picture [H, W] or [H, W, 3] uint8 as PNG; the same bytes for the same pixels."""
-    buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, format="PNG", compress_level=COMPRESS_LEVEL)
-    return buffer.getvalue()
+    return _encode_with_pillow(picture) if isal_zlib is None else _encode_with_isal(picture)
 
 
 async def encode_png_aside(picture: NDArray[np.uint8]) -> bytes:
@@ -27,3 +45,27 @@ async def encode_png_aside(picture: NDArray[np.uint8]) -> bytes:
 def encode_base64_png(picture: NDArray[np.uint8]) -> str:
     """A picture as the base64 text of its PNG."""
     return base64.b64encode(encode_png(picture)).decode("ascii")
+
+
+def _encode_with_isal(picture: NDArray[np.uint8]) -> bytes:
+    height, width = picture.shape[:2]
+    rows = picture.reshape(height, -1)
+    scanlines = np.zeros((height, rows.shape[1] + 1), dtype=np.uint8)  # each begins with its filter: 0, none
+    scanlines[:, 1:] = rows
+    data = isal_zlib.compress(scanlines.data, COMPRESS_LEVEL)
+    checksum = isal_zlib.crc32(data, isal_zlib.crc32(b"IDAT"))
+    head = _head(width, height, _GREY if picture.ndim == 2 else _RGB)
+    return b"".join((head, len(data).to_bytes(4), b"IDAT", data, checksum.to_bytes(4), _IEND))
+
+
+@lru_cache(maxsize=64)
+def _head(width: int, height: int, colour: int) -> bytes:
+    """The signature and the IHDR chunk: 8 bits a sample, not interlaced."""
+    body = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, colour, 0, 0, 0)
+    return _SIGNATURE + struct.pack(">I", len(body) - 4) + body + isal_zlib.crc32(body).to_bytes(4)
+
+
+def _encode_with_pillow(picture: NDArray[np.uint8]) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, format="PNG", compress_level=COMPRESS_LEVEL)
+    return buffer.getvalue()

@@ -1,0 +1,114 @@
+"""PNGs by either encoder: every decoder at hand reads the pixels back."""
+
+import base64
+import io
+import shutil
+import struct
+import subprocess
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+from playwright.sync_api import sync_playwright
+
+from app import png
+from tests.app.test_pages import CHROMIUM, FLAGS
+
+SHAPES = [(1, 1), (28, 28), (7, 300), (226, 226), (1, 1, 3), (28, 28, 3), (33, 20, 3), (4096, 1), (1, 4096, 3)]
+
+PIXELS = """async (address) => {
+    const image = new Image();
+    image.src = address;
+    await image.decode();
+    const canvas = document.createElement("canvas");
+    [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
+    const context = canvas.getContext("2d");
+    context.drawImage(image, 0, 0);
+    return Array.from(context.getImageData(0, 0, canvas.width, canvas.height).data);
+}"""
+
+
+@pytest.fixture(params=["isal", "pillow"])
+def encoder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    if request.param == "pillow":
+        monkeypatch.setattr(png, "isal_zlib", None)
+    return str(request.param)
+
+
+def picture(shape: tuple[int, ...], *, kind: str = "noise") -> NDArray[np.uint8]:
+    rng = np.random.default_rng(sum(shape))
+    noise = rng.integers(0, 256, size=shape, dtype=np.uint8)
+    return {"noise": noise, "black": noise * 0, "sparse": noise * (noise > 200)}[kind].astype(np.uint8)
+
+
+def test_isal_is_at_hand() -> None:
+    """`make test` installs it; were it missing, the tests below would test Pillow twice."""
+    assert png.ENCODER == "isal"
+
+
+@pytest.mark.usefixtures("encoder")
+@pytest.mark.parametrize("kind", ["noise", "black", "sparse"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_pillow_reads_the_pixels(shape: tuple[int, ...], kind: str) -> None:
+    wanted = picture(shape, kind=kind)
+    encoded = png.encode_png(wanted)
+    with Image.open(io.BytesIO(encoded)) as image:
+        assert image.mode == ("L" if len(shape) == 2 else "RGB")
+        assert (np.asarray(image) == wanted).all()
+    assert encoded == png.encode_png(wanted.copy())
+
+
+@pytest.mark.usefixtures("encoder")
+def test_views_are_read_as_they_look() -> None:
+    whole = picture((56, 40))
+    for view in (whole[::2, ::-1], whole.T, whole[5:33, 3:31]):
+        with Image.open(io.BytesIO(png.encode_png(view))) as image:
+            assert (np.asarray(image) == view).all()
+
+
+def test_chunks_are_what_the_standard_says() -> None:
+    """Read by hand: lengths, order, checksums, and rows that begin with filter 0."""
+    wanted = picture((28, 20, 3))
+    encoded = png.encode_png(wanted)
+    assert encoded[:8] == b"\x89PNG\r\n\x1a\n"
+    at, chunks = 8, []
+    while at < len(encoded):
+        length, name = struct.unpack(">I4s", encoded[at : at + 8])
+        body = encoded[at + 8 : at + 8 + length]
+        (checksum,) = struct.unpack(">I", encoded[at + 8 + length : at + 12 + length])
+        assert checksum == zlib.crc32(name + body)
+        chunks.append((name, body))
+        at += 12 + length
+    assert [name for name, _ in chunks] == [b"IHDR", b"IDAT", b"IEND"]
+    assert chunks[0][1] == struct.pack(">IIBBBBB", 20, 28, 8, 2, 0, 0, 0)
+    rows = np.frombuffer(zlib.decompress(chunks[1][1]), dtype=np.uint8).reshape(28, 61)
+    assert (rows[:, 0] == 0).all()
+    assert (rows[:, 1:].reshape(28, 20, 3) == wanted).all()
+
+
+@pytest.mark.skipif(shutil.which("pngcheck") is None, reason="no pngcheck")
+@pytest.mark.parametrize("shape", SHAPES)
+def test_pngcheck_finds_nothing(shape: tuple[int, ...], tmp_path: Path) -> None:
+    file = tmp_path / "it.png"
+    file.write_bytes(png.encode_png(picture(shape)))
+    done = subprocess.run(["pngcheck", "-v", str(file)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert "No errors detected" in done.stdout
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: install it, or name it in CHROMIUM")
+def test_chromium_reads_the_pixels() -> None:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        page = browser.new_page()
+        for shape in SHAPES:
+            wanted = picture(shape)
+            address = "data:image/png;base64," + base64.b64encode(png.encode_png(wanted)).decode()
+            seen = np.array(page.evaluate(PIXELS, address)).reshape(*shape[:2], 4)
+            grey = wanted[..., None].repeat(3, axis=2) if wanted.ndim == 2 else wanted
+            assert (seen[..., :3] == grey).all(), shape
+            assert (seen[..., 3] == 255).all()
+        browser.close()
