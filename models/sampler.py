@@ -8,11 +8,11 @@ from torch import nn
 from models.errors import LatentError
 from models.folding import fold_batchnorm
 from models.images import ImageShape, to_uint8
-from models.tiles import run_in_tiles
+from models.tiles import Tiled
 
 
 class Sampler:
-    """G made ready for inference: batch normalisation folded, fixed tiles, on one device.
+    """G made ready for inference: batch normalisation folded, in tiles, on one device.
 
     One thread at a time may call it.
 
@@ -33,6 +33,7 @@ class Sampler:
         self.image_shape = image_shape
         self.device = torch.device(device)
         self.generator = fold_batchnorm(generator).to(self.device)
+        self._tiled = Tiled(self.generator, row_shape=(z_dim,), device=self.device)
 
     def __call__(self, latents: NDArray[np.float32]) -> NDArray[np.uint8]:
         """Latents [n, z_dim] float32, n ≥ 1 → images [n, H, W] (grey) or [n, H, W, 3] (RGB) uint8.
@@ -43,4 +44,4 @@ class Sampler:
         if latents.ndim != 2 or latents.shape[0] < 1 or latents.shape[1] != self.z_dim:
             raise LatentError(f"latents must have the shape [n, {self.z_dim}], n ≥ 1, not {list(latents.shape)}")
         z = torch.as_tensor(latents, dtype=torch.float32, device=self.device)
-        return to_uint8(run_in_tiles(self.generator, z))
+        return to_uint8(self._tiled(z))

@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 from torch import nn
 
 from models.images import ImageShape, from_uint8
-from models.tiles import run_in_tiles
+from models.tiles import Tiled
 
 
 class Scorer:
-    """D made ready for inference: evaluation mode (no dropout), fixed tiles, on one device.
+    """D made ready for inference: evaluation mode (no dropout), in tiles, on one device.
 
     One thread at a time may call it.
 
@@ -27,7 +27,8 @@ class Scorer:
     ) -> None:
         self.image_shape = image_shape
         self.device = torch.device(device)
-        self._discriminator = copy.deepcopy(discriminator).eval().requires_grad_(requires_grad=False).to(self.device)
+        network = copy.deepcopy(discriminator).eval().requires_grad_(requires_grad=False).to(self.device)
+        self._tiled = Tiled(network, row_shape=image_shape.chw, device=self.device)
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Images [n, H, W] (grey) or [n, H, W, 3] (RGB) uint8, n ≥ 1 → logits [n] float32; real is positive.
@@ -38,7 +39,5 @@ class Scorer:
         if images.dtype != np.uint8 or images.shape[1:] != self.image_shape.array or images.shape[0] < 1:
             wanted = ", ".join(map(str, self.image_shape.array))
             raise ValueError(f"images must be [n, {wanted}] uint8, n ≥ 1, not {list(images.shape)} {images.dtype}")
-        logits: NDArray[np.float32] = (
-            run_in_tiles(self._discriminator, from_uint8(images).to(self.device)).cpu().numpy()
-        )
+        logits: NDArray[np.float32] = self._tiled(from_uint8(images).to(self.device)).cpu().numpy()
         return logits

@@ -1,8 +1,9 @@
-"""Fixed tiles: every matrix product of inference has the same number of rows, so that its bits never vary.
+"""Tiles: every matrix product of inference has one of a few numbers of rows, so that its bits never vary.
 
 A BLAS picks its algorithm by the shape of the product, and with it the order in which a sum is rounded. A row's
 result therefore depends on how many rows are computed beside it, though not on which rows those are nor on its own
-place among them. So each call is cut into tiles of `TILE_ROWS` rows, the last one padded, on one thread.
+place among them. So each call is cut into tiles, the last one padded, on one thread. Tiles of 16 rows are always right;
+of the other sizes a network uses those that gave the same bits on this machine when it was made ready.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,20 +12,66 @@ from contextlib import contextmanager
 import torch
 
 TILE_ROWS = 16
-"""Rows of one tile. Fewer make one image quicker, more make a grid quicker; 16 costs a single image little."""
+"""Rows of the tile whose bits are the right ones."""
+
+OTHER_TILE_ROWS = (4, 8, 32, 64)
+"""Rows of the tiles that are tried: small ones make one image quicker, large ones a grid."""
+
+PROBE_ROWS = 64
 
 
-def run_in_tiles(network: Callable[[torch.Tensor], torch.Tensor], rows: torch.Tensor) -> torch.Tensor:
-    """Apply `network` to `rows`, [n, …] with n ≥ 1, tile by tile: the results, [n, …], in the same order.
+class Tiled:
+    """A network made to compute rows in tiles.
 
-    Row k of the result depends on row k of the input alone, bit for bit, for any n and any neighbours.
+    Args:
+        network: [n, …] float32 → [n, …], each row by itself.
+        row_shape: shape of one row of its input.
+        device: where it computes.
+
+    Attributes:
+        sizes: the rows of its tiles, ascending; `TILE_ROWS` is among them.
     """
-    n = rows.shape[0]
-    tiles = -(-n // TILE_ROWS)
-    padded = rows.new_zeros((tiles * TILE_ROWS, *rows.shape[1:]))
-    padded[:n] = rows
-    with torch.inference_mode(), one_thread():
-        return torch.cat([network(padded[at : at + TILE_ROWS]) for at in range(0, len(padded), TILE_ROWS)])[:n]
+
+    def __init__(
+        self,
+        network: Callable[[torch.Tensor], torch.Tensor],
+        *,
+        row_shape: tuple[int, ...],
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self._network = network
+        rng = torch.Generator().manual_seed(0)
+        probe = (torch.rand(PROBE_ROWS, *row_shape, generator=rng) * 2 - 1).to(device)
+        with torch.inference_mode(), one_thread():
+            right = self._in_tiles_of(TILE_ROWS, probe)
+            agreeing = [rows for rows in OTHER_TILE_ROWS if torch.equal(self._in_tiles_of(rows, probe), right)]
+        self.sizes = tuple(sorted([TILE_ROWS, *agreeing]))
+
+    def __call__(self, rows: torch.Tensor) -> torch.Tensor:
+        """The network's results for rows [n, …], n ≥ 1: [n, …], in the same order.
+
+        Row k of the result depends on row k of the input alone, bit for bit, for any n and any neighbours.
+        """
+        with torch.inference_mode(), one_thread():
+            results = [self._network(tile) for tile in self._cut(rows)]
+        return (results[0] if len(results) == 1 else torch.cat(results))[: len(rows)]
+
+    def _cut(self, rows: torch.Tensor) -> Iterator[torch.Tensor]:
+        """Tiles of the largest size, and one of the smallest that holds the rest, padded with zeros."""
+        largest = self.sizes[-1]
+        rest = len(rows) % largest
+        whole = len(rows) - rest
+        for at in range(0, whole, largest):
+            yield rows[at : at + largest]
+        if rest:
+            size = next(size for size in self.sizes if size >= rest)
+            tile = rows.new_zeros((size, *rows.shape[1:]))
+            tile[:rest] = rows[whole:]
+            yield tile
+
+    def _in_tiles_of(self, size: int, rows: torch.Tensor) -> torch.Tensor:
+        # Copies, so that each begins where memory is aligned: a BLAS may look at that too.
+        return torch.cat([self._network(rows[at : at + size].clone()) for at in range(0, len(rows), size)])
 
 
 @contextmanager
