@@ -1,24 +1,29 @@
 """The engine: one thread that runs the networks, one queue in front of it, batches made of whoever waits.
 
-No timer: whenever the thread is free, it takes what waits for the same network as one call. A row's bits do not depend
-on the rows beside it (`models.tiles`), so sharing a call is invisible but for its speed.
+No timer: whenever the thread is free, it takes what waits for the same network as one call, at most `MAX_BATCH_ROWS`
+rows. A large job takes turns with the others: it gets a part of each call, and who asks for one image waits for a call
+or two, not for the whole of it. A row's bits do not depend on the rows beside it (`models.tiles`), so all of this is
+invisible but for its speed.
 """
 
 import asyncio
 import logging
 import threading
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.metrics import Metrics
 
-MAX_BATCH_ROWS = 256
-"""Rows of one call at most, unless a single job has more."""
+MAX_BATCH_ROWS = 64
+"""Rows of one call at most: the largest tile. With more a call is no quicker, and the next one waits for longer."""
+
+TURN_ROWS = 32
+"""Rows that one job gets of a call while others wait for the same network."""
 
 Rows: TypeAlias = NDArray[Any]
 Network: TypeAlias = Callable[[Rows], Rows]
@@ -38,12 +43,33 @@ class StoppedError(EngineError):
     """The engine's thread has ended."""
 
 
-@dataclass
+@dataclass(eq=False)
 class _Job:
-    network: Network | None  # None asks for a sign of life
+    """Rows that want a network's results; `taken` of them have been in a call."""
+
     rows: Rows
     result: asyncio.Future[Rows]
     loop: asyncio.AbstractEventLoop
+    taken: int = 0
+    results: list[Rows] = field(default_factory=list)
+
+    @property
+    def left(self) -> int:
+        return len(self.rows) - self.taken
+
+
+class _Part(NamedTuple):
+    """Rows start … stop − 1 of a job, in one call."""
+
+    job: _Job
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class _Batch:
+    network: Network
+    parts: list[_Part]
 
 
 class Engine:
@@ -57,10 +83,13 @@ class Engine:
     def __init__(self, *, max_queue_rows: int, metrics: Metrics) -> None:
         self._max_queue_rows = max_queue_rows
         self._metrics = metrics
-        self._queue: deque[_Job] = deque()
+        self._queues: OrderedDict[Network, deque[_Job]] = OrderedDict()  # the network whose turn it is first
+        self._pings: list[_Job] = []
         self._waiting_rows = 0
         self._changed = threading.Condition()
+        self._idle = False
         self._stopping = False
+        self._loop_to_wake: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
 
     def start(self) -> None:
@@ -92,7 +121,15 @@ class Engine:
             OverloadedError: the queue is full.
             StoppedError: the engine's thread has ended.
         """
-        return await self._submit(network, rows, first=False, bounded=not may_wait)
+        job = self._job(rows)
+        with self._changed:
+            self._check_alive()
+            if not may_wait and self._waiting_rows and self._waiting_rows + len(rows) > self._max_queue_rows:
+                raise OverloadedError(f"{self._waiting_rows:,} images wait, {self._max_queue_rows:,} may")
+            self._queues.setdefault(network, deque()).append(job)
+            self._count_waiting(len(rows))
+        self._wake_soon(job.loop)
+        return await job.result
 
     async def ping(self, *, timeout_s: float) -> None:
         """Return once the thread has answered, ahead of the queue.
@@ -100,97 +137,152 @@ class Engine:
         Raises:
             StoppedError: the engine's thread has ended, or does not answer in time.
         """
+        job = self._job(np.empty(0))
+        with self._changed:
+            self._check_alive()
+            self._pings.append(job)
+        self._wake_soon(job.loop)
         try:
             async with asyncio.timeout(timeout_s):
-                await self._submit(None, np.empty(0), first=True, bounded=False)
+                await job.result
         except TimeoutError as error:
             raise StoppedError(f"the engine has not answered within {timeout_s:g} s") from error
 
-    async def _submit(self, network: Network | None, rows: Rows, *, first: bool, bounded: bool) -> Rows:
+    @staticmethod
+    def _job(rows: Rows) -> _Job:
         loop = asyncio.get_running_loop()
-        job = _Job(network, rows, loop.create_future(), loop)
+        return _Job(rows, loop.create_future(), loop)
+
+    def _check_alive(self) -> None:
+        if self._stopping or not self._thread.is_alive():
+            raise StoppedError("the engine has stopped")
+
+    def _wake_soon(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Wake the thread once the requests that are there have been read: they then share its first call."""
+        if self._loop_to_wake is not loop:
+            self._loop_to_wake = loop
+            loop.call_soon(self._wake)
+
+    def _wake(self) -> None:
+        self._loop_to_wake = None
         with self._changed:
-            if self._stopping or not self._thread.is_alive():
-                raise StoppedError("the engine has stopped")
-            if bounded and self._waiting_rows and self._waiting_rows + len(rows) > self._max_queue_rows:
-                raise OverloadedError(f"{self._waiting_rows:,} images wait, {self._max_queue_rows:,} may")
-            (self._queue.appendleft if first else self._queue.append)(job)
-            self._count_waiting(len(rows))
-            self._changed.notify()
-        return await job.result
+            if self._idle:
+                self._changed.notify()
+
+    # --- The thread -----------------------------------------------------------------------------
 
     def _run(self) -> None:
-        batch: list[_Job] | None = []
+        batch: _Batch | None = None
         try:
-            while batch is not None:
+            while (batch := self._next_batch()) is not None:
                 self._serve(batch)
-                batch = self._next_batch()
         except BaseException as error:
             _log.critical("the engine's thread died", exc_info=True)
-            self._fail(batch or [], error)
+            self._fail(batch, error)
             raise
 
-    def _next_batch(self) -> list[_Job] | None:
-        """What waits for the same network, oldest first; None when it is time to end."""
+    def _next_batch(self) -> _Batch | None:
+        """What waits for the network whose turn it is; None when it is time to end."""
         with self._changed:
-            while not self._queue:
+            while True:
+                pings, self._pings = self._pings, []
+                _settle([(ping, ping.rows) for ping in pings])
+                while self._queues:
+                    batch = self._take()
+                    if batch.parts:
+                        return batch
                 if self._stopping:
                     return None
+                self._idle = True
                 self._changed.wait()
-            batch = [self._queue.popleft()]
-            rows = len(batch[0].rows)
-            while self._queue and self._queue[0].network is batch[0].network:
-                rows += len(self._queue[0].rows)
-                if rows > MAX_BATCH_ROWS:
-                    break
-                batch.append(self._queue.popleft())
-            self._count_waiting(-sum(len(job.rows) for job in batch))
-        return [job for job in batch if not job.result.cancelled()]
+                self._idle = False
 
-    def _serve(self, batch: list[_Job]) -> None:
-        if not batch:
-            return
-        network = batch[0].network
+    def _take(self) -> _Batch:
+        """The next call: a turn for each job of the first network, oldest first; what room is left the oldest get."""
+        network, queue = self._queues.popitem(last=False)
+        taken: list[tuple[_Job, int]] = []
+        room = MAX_BATCH_ROWS
+        while queue and room:
+            job = queue.popleft()
+            if job.result.cancelled():
+                self._count_waiting(-job.left)
+                continue
+            rows = min(job.left, TURN_ROWS, room)
+            room -= rows
+            taken.append((job, rows))
+        parts = []
+        for job, turn in taken:
+            rows = min(job.left, turn + room)
+            room -= rows - turn
+            parts.append(_Part(job, job.taken, job.taken + rows))
+            job.taken += rows
+            self._count_waiting(-rows)
+            if job.left:
+                queue.append(job)
+        if queue:
+            self._queues[network] = queue  # behind the other networks
+        return _Batch(network, parts)
+
+    def _serve(self, batch: _Batch) -> None:
+        rows = [job.rows[start:stop] for job, start, stop in batch.parts]
         try:
-            rows = np.concatenate([job.rows for job in batch]) if len(batch) > 1 else batch[0].rows
-            results = rows if network is None else network(rows)
+            results = batch.network(np.concatenate(rows) if len(rows) > 1 else rows[0])
         except Exception as error:  # noqa: BLE001  (whatever a network raises is the answer of its jobs, and of no others)
-            for job in batch:
-                _answer(job, error)
+            self._drop(batch)
+            _settle([(job, error) for job, _, _ in batch.parts])
             return
-        if network is not None:
-            self._metrics.batch_rows.observe(len(rows))
-        start = 0
-        for job in batch:
-            _answer(job, results[start : start + len(job.rows)])
-            start += len(job.rows)
+        self._metrics.batch_rows.observe(len(results))
+        finished: list[tuple[_Job, Rows | Exception]] = []
+        at = 0
+        for job, start, stop in batch.parts:
+            job.results.append(results[at : at + stop - start])
+            at += stop - start
+            if stop == len(job.rows):
+                finished.append((job, job.results[0] if len(job.results) == 1 else np.concatenate(job.results)))
+        _settle(finished)
 
-    def _fail(self, batch: list[_Job], cause: BaseException) -> None:
+    def _drop(self, batch: _Batch) -> None:
+        """Take out of the queue what is left of a batch's jobs: they have failed."""
+        failed = {id(job) for job, _, _ in batch.parts}
+        with self._changed:
+            queue = self._queues.pop(batch.network, deque())
+            self._count_waiting(-sum(job.left for job in queue if id(job) in failed))
+            if others := deque(job for job in queue if id(job) not in failed):
+                self._queues[batch.network] = others
+
+    def _fail(self, batch: _Batch | None, cause: BaseException) -> None:
         """The thread's last act: nobody waits for an answer that cannot come."""
         with self._changed:
             self._stopping = True
-            waiting, self._queue = list(self._queue), deque()
+            waiting = [job for queue in self._queues.values() for job in queue] + self._pings
+            self._queues.clear()
+            self._pings = []
             self._count_waiting(-self._waiting_rows)
-        for job in batch + waiting:
-            _answer(job, StoppedError(f"the engine has stopped: {cause!r}"))
+        hit = [job for job, _, _ in batch.parts] if batch else []
+        _settle([(job, StoppedError(f"the engine has stopped: {cause!r}")) for job in hit + waiting])
 
     def _count_waiting(self, change: int) -> None:
         self._waiting_rows += change
         self._metrics.waiting_rows.set(self._waiting_rows)
 
 
-def _answer(job: _Job, answer: Rows | Exception) -> None:
-    """Hand the answer to the event loop that waits for it, unless it has been closed meanwhile."""
+def _settle(answers: list[tuple[_Job, Rows | Exception]]) -> None:
+    """Hand answers to the event loops that wait for them, one call for each loop."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Rows], Rows | Exception]]] = {}
+    for job, answer in answers:
+        by_loop.setdefault(job.loop, []).append((job.result, answer))
+    for loop, settled in by_loop.items():
+        try:
+            loop.call_soon_threadsafe(_resolve, settled)
+        except RuntimeError:
+            _log.debug("%d answers came after their event loop had closed", len(settled))
 
-    def settle() -> None:
-        if job.result.done():
-            return
+
+def _resolve(answers: list[tuple[asyncio.Future[Rows], Rows | Exception]]) -> None:
+    for future, answer in answers:
+        if future.done():  # cancelled
+            continue
         if isinstance(answer, Exception):
-            job.result.set_exception(answer)
+            future.set_exception(answer)
         else:
-            job.result.set_result(answer)
-
-    try:
-        job.loop.call_soon_threadsafe(settle)
-    except RuntimeError:
-        _log.debug("an answer came after its event loop had closed")
+            future.set_result(answer)

@@ -13,16 +13,19 @@ pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExc
 
 
 class Network:
-    """Doubles its rows, notes the size of each call, and can be held."""
+    """Doubles its rows, notes the size of each call, and can be held, also from its call number `held_from` on."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, held_from: int | None = None) -> None:
         self.calls: list[int] = []
+        self.held_from = held_from
         self.free = threading.Event()
         self.free.set()
         self.busy = threading.Event()
 
     def __call__(self, rows: Rows) -> Rows:
         self.calls.append(len(rows))
+        if len(self.calls) == self.held_from:
+            self.free.clear()
         self.busy.set()
         assert self.free.wait(10)
         if (rows < 0).any():
@@ -72,16 +75,104 @@ def test_who_waits_together_shares_a_call() -> None:
     asyncio.run(play())
 
 
-def test_a_call_has_a_size_and_a_large_job_stays_whole() -> None:
+def test_large_jobs_are_cut_into_calls_and_put_together_again() -> None:
     async def play() -> None:
         started, network = engine(10_000), Network()
         first = await network.held(started)
-        sizes = [200, 100, MAX_BATCH_ROWS + 1, 5]
-        tasks = await submitted(started, network, *[np.zeros((size, 1), dtype=np.float32) for size in sizes])
+        jobs = [
+            np.arange(size, dtype=np.float32)[:, None] for size in (200, 100, MAX_BATCH_ROWS + 1, MAX_BATCH_ROWS, 5)
+        ]
+        tasks = await submitted(started, network, *jobs)
         network.free.set()
-        assert [len(await task) for task in tasks] == sizes
+        for task, job in zip(tasks, jobs, strict=True):
+            assert (await task == job * 2).all()
         await first
-        assert network.calls == [1, 200, 100, MAX_BATCH_ROWS + 1, 5]
+        assert network.calls[0] == 1
+        assert sum(network.calls[1:]) == sum(map(len, jobs))
+        assert set(network.calls[1:-1]) == {MAX_BATCH_ROWS}  # all full but the last
+        started.stop()
+
+    asyncio.run(play())
+
+
+def test_a_lone_large_job_has_whole_calls() -> None:
+    async def play() -> None:
+        started, network = engine(), Network()
+        await started.run(network, np.zeros((2 * MAX_BATCH_ROWS + 3, 1), dtype=np.float32))
+        assert network.calls == [MAX_BATCH_ROWS, MAX_BATCH_ROWS, 3]
+        started.stop()
+
+    asyncio.run(play())
+
+
+def test_a_large_job_does_not_hold_up_small_ones() -> None:
+    async def play() -> None:
+        started, network = engine(10_000), Network(held_from=4)
+        first = await network.held(started)
+        large, *small = await submitted(
+            started, network, np.zeros((4096, 1), dtype=np.float32), *[rows(k) for k in range(40)]
+        )
+        network.free.set()
+        await asyncio.gather(first, *small)
+        # The first call had a turn of the large one and 32 of the small ones; the second had the rest of them.
+        assert network.calls[:3] == [1, MAX_BATCH_ROWS, MAX_BATCH_ROWS]
+        assert not large.done()
+        network.free.set()
+        assert len(await large) == 4096
+        started.stop()
+
+    asyncio.run(play())
+
+
+def test_networks_take_turns() -> None:
+    async def play() -> None:
+        started, one, other = engine(10_000), Network(held_from=3), Network()
+        first = await one.held(started)
+        (large,) = await submitted(started, one, np.zeros((4096, 1), dtype=np.float32))
+        (small,) = await submitted(started, other, rows(3))
+        one.free.set()
+        assert (await small).item() == 6
+        assert not large.done()
+        one.free.set()
+        await asyncio.gather(first, large)
+        started.stop()
+
+    asyncio.run(play())
+
+
+def test_a_large_job_cancelled_in_its_middle_goes_no_further() -> None:
+    async def play() -> None:
+        started, network = engine(10_000), Network(held_from=3)
+        first = await network.held(started)
+        (large,) = await submitted(started, network, np.zeros((4096, 1), dtype=np.float32))
+        network.free.set()
+        await first
+        large.cancel()
+        await asyncio.gather(large, return_exceptions=True)
+        network.free.set()
+        assert (await started.run(network, rows(4))).item() == 8
+        assert sum(network.calls) <= 1 + 2 * MAX_BATCH_ROWS + 1
+        assert started.has_room
+        started.stop()
+
+    asyncio.run(play())
+
+
+def test_a_large_job_that_fails_leaves_nothing_behind() -> None:
+    async def play() -> None:
+        started, network = engine(5000), Network()
+        first = await network.held(started)
+        bad = np.zeros((4096, 1), dtype=np.float32)
+        bad[MAX_BATCH_ROWS] = -1
+        (large,) = await submitted(started, network, bad)
+        network.free.set()
+        await first
+        with pytest.raises(ValueError, match="negative"):
+            await large
+        assert (await started.run(network, rows(4))).item() == 8
+        assert network.calls == [1, MAX_BATCH_ROWS, MAX_BATCH_ROWS, 1]
+        # Were its rows still counted, these would be too many.
+        assert len(await started.run(network, np.zeros((5000, 1), dtype=np.float32))) == 5000
         started.stop()
 
     asyncio.run(play())
