@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from app import problems
 from app.catalog import load_catalog
 from app.engine import Engine
+from app.express import Express
 from app.metrics import Metrics
 from app.middleware import AnswerHead, CountRequests, LimitBodies
 from app.projection_queue import ProjectionQueue
@@ -84,6 +85,7 @@ def create_app(settings: Settings) -> FastAPI:
     _document_schemas(app)
     # The last one added is the first to see a request.
     app.add_middleware(LimitBodies, max_bytes=settings.max_body_bytes)
+    app.add_middleware(Express)
     app.add_middleware(AnswerHead)
     app.add_middleware(CountRequests, metrics=metrics)
     return app

@@ -4,6 +4,7 @@ Plain ASGI: a message goes through a function call, nothing is buffered.
 """
 
 import time
+from functools import lru_cache
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -16,7 +17,8 @@ class CountRequests:
 
     def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
         self._app = app
-        self._metrics = metrics
+        self._count = lru_cache(maxsize=None)(metrics.requests.labels)
+        self._time = lru_cache(maxsize=None)(metrics.seconds.labels)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -37,8 +39,8 @@ class CountRequests:
             # Never the path itself: a client could make as many labels as it likes.
             route = getattr(scope.get("route"), "path", "other")
             method = scope["method"] if scope["method"] in ("GET", "HEAD", "POST") else "other"
-            self._metrics.requests.labels(route, method, str(status)).inc()
-            self._metrics.seconds.labels(route).observe(time.perf_counter() - started)
+            self._count(route, method, status).inc()
+            self._time(route).observe(time.perf_counter() - started)
 
 
 class LimitBodies:

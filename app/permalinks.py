@@ -5,7 +5,7 @@ Samples are a function of the model's bytes, the seed and the parameters, so the
 
 import hashlib
 from collections.abc import Mapping
-from urllib.parse import urlencode
+from urllib.parse import quote
 
 from app.png import ENCODER
 from models.folder import LoadedModel
@@ -27,8 +27,12 @@ DOCUMENTED_HEADERS = {
 
 def permanent_query(model: LoadedModel, parameters: Mapping[str, object], form: str) -> str:
     """The query string that gives this very answer again; parameters that are None are left out."""
-    resolved = {"model": model.reference, **parameters, "format": form}
-    return urlencode({name: value for name, value in resolved.items() if value is not None}, safe="@,")
+    # Names and numbers need no quoting; the text of what else there is may.
+    parts = [f"model={quote(model.reference, safe='@')}"]
+    for name, value in parameters.items():
+        if value is not None:
+            parts.append(f"{name}={quote(value, safe=',') if isinstance(value, str) else value}")
+    return "&".join([*parts, f"format={form}"])
 
 
 def entity_tag(model: LoadedModel, query: str) -> str:

@@ -101,8 +101,27 @@ async def get_samples(
     Image i of a seed is the same image whatever n, whoever else is asking. `Content-Location` is the URL that gives
     this very answer again, for ever.
     """
+    root_path = request.scope.get("root_path", "")
+    return await answer(state, query, root_path=root_path, accept=accept, if_none_match=if_none_match)
+
+
+async def answer(
+    state: State, query: SamplesQuery, *, root_path: str, accept: str | None, if_none_match: str | None
+) -> Response:
+    """The answer to a checked `GET /v1/samples`.
+
+    Args:
+        state: the service's.
+        query: what to draw.
+        root_path: the prefix of this service's URLs.
+        accept: the header, if any.
+        if_none_match: the header, if any.
+
+    Raises:
+        Problem: what is asked for cannot be had.
+    """
     job = _checked(state, query, accept, posted=None)
-    headers = _headers(request, job, public=True)
+    headers = _headers(root_path, job, public=True)
     if permalinks.matches(if_none_match, headers["ETag"]):
         return Response(status_code=304, headers=headers)
     return await _respond(state, job, headers)
@@ -124,7 +143,7 @@ async def post_samples(
     served = state.catalog.find(body.model)
     posted = None if body.latents is None else check_latents(body.latents, z_dim=served.model.metadata.z_dim)
     job = _checked(state, body, accept, posted=posted)
-    return await _respond(state, job, _headers(request, job, public=False))
+    return await _respond(state, job, _headers(request.scope.get("root_path", ""), job, public=False))
 
 
 def _checked(state: State, asked: SamplesQuery, accept: str | None, *, posted: NDArray[np.float32] | None) -> _Job:
@@ -143,7 +162,7 @@ def _checked(state: State, asked: SamplesQuery, accept: str | None, *, posted: N
     return job
 
 
-def _headers(request: Request, job: _Job, *, public: bool) -> dict[str, str]:
+def _headers(root_path: str, job: _Job, *, public: bool) -> dict[str, str]:
     """Headers of the answer, known before G runs."""
     model, asked = job.served.model, job.asked
     headers = {"X-Model": model.reference, "Cache-Control": permalinks.NO_STORE}
@@ -158,7 +177,7 @@ def _headers(request: Request, job: _Job, *, public: bool) -> dict[str, str]:
         parameters["truncation"] = asked.truncation
     query = permalinks.permanent_query(model, parameters, job.form)
     headers["X-Seed"] = str(job.seed)
-    headers["Content-Location"] = f"{request.scope.get('root_path', '')}/v1/samples?{query}"
+    headers["Content-Location"] = f"{root_path}/v1/samples?{query}"
     if public:
         headers["ETag"] = permalinks.entity_tag(model, query)
         headers["Cache-Control"] = permalinks.cache_control(

@@ -109,14 +109,10 @@ def test_seeds_and_indices_differ() -> None:
 
 
 def test_extreme_words_stay_finite(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Extremes:
-        def __init__(self, **_: object) -> None:
-            pass
+    def extremes(_key: int, _counter: int, size: int) -> object:
+        return np.resize(np.array([0, MASK, 1, MASK - 1], dtype=np.uint64), size)
 
-        def random_raw(self, size: int) -> object:
-            return np.resize(np.array([0, MASK, 1, MASK - 1], dtype=np.uint64), size)
-
-    monkeypatch.setattr(np.random, "Philox", Extremes)
+    monkeypatch.setattr("models.latents._random_words", extremes)
     ends = {"normal": -NormalDist().inv_cdf(2.0**-53), "uniform": 3**0.5 * (1 - 2.0**-52)}
     priors: tuple[Prior, ...] = ("normal", "uniform")
     for prior in priors:
