@@ -9,9 +9,11 @@ from types import SimpleNamespace
 from urllib.parse import parse_qsl
 
 from pydantic import ValidationError
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.problems import Problem
+from app.departures import GoneError, Watch
+from app.problems import CLIENT_CLOSED_REQUEST, Problem
 from app.routes import samples
 from app.schemas import SamplesQuery
 from app.state import State
@@ -41,15 +43,18 @@ async def _answer(query: SamplesQuery, headers: dict[bytes, str], scope: Scope, 
     scope["route"] = _ROUTE
     state: State = scope["app"].state.gan
     try:
-        response = await samples.answer(
-            state,
-            query,
-            root_path=scope.get("root_path", ""),
-            accept=headers.get(b"accept"),
-            if_none_match=headers.get(b"if-none-match"),
-        )
+        with Watch(receive):
+            response = await samples.answer(
+                state,
+                query,
+                root_path=scope.get("root_path", ""),
+                accept=headers.get(b"accept"),
+                if_none_match=headers.get(b"if-none-match"),
+            )
     except Problem as problem:
         response = problem.response()
+    except GoneError:
+        response = Response(status_code=CLIENT_CLOSED_REQUEST)
     await response(scope, receive, send)
 
 

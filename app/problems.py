@@ -23,8 +23,10 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field, JsonValue
 from starlette.exceptions import HTTPException
 
+from app.departures import GoneError
 from models.errors import LatentError
 
+CLIENT_CLOSED_REQUEST = 499  # nginx's; nobody sees it but the counters
 MEDIA_TYPE = "application/problem+json"
 MAX_SHOWN_CHARACTERS = 200
 
@@ -110,6 +112,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(LatentError, _latent_error)
+    app.add_exception_handler(GoneError, _gone)
     app.add_exception_handler(Exception, _internal_error)
 
 
@@ -146,6 +149,10 @@ async def _validation_error(_request: Request, error: Exception) -> Response:
 
 async def _latent_error(_request: Request, error: Exception) -> Response:
     return Problem.of_parameter("latents", str(error)).response()
+
+
+async def _gone(_request: Request, _error: Exception) -> Response:
+    return Response(status_code=CLIENT_CLOSED_REQUEST)
 
 
 async def _internal_error(request: Request, error: Exception) -> Response:

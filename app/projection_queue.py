@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import TypeVar
 
+from app.departures import GoneError
 from app.metrics import Metrics
 
 Result = TypeVar("Result")
@@ -16,10 +17,6 @@ Result = TypeVar("Result")
 
 class QueueFullError(Exception):
     """As many projections wait as may."""
-
-
-class GoneError(Exception):
-    """The client went before its answer came."""
 
 
 class ProjectionQueue:

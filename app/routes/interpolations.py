@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from app import permalinks
 from app.animations import encode_animation_aside
 from app.catalog import ServedModel
+from app.departures import Watch
 from app.digits import ask_for_digit, check_digit
 from app.formats import INTERPOLATION_FORMATS, InterpolationFormat, choose_format, document_content
 from app.limits import check_pixels
@@ -81,7 +82,8 @@ async def get_interpolation(
     headers = _headers(request, path)
     if permalinks.matches(if_none_match, headers["ETag"]):
         return Response(status_code=304, headers=headers)
-    content = await _draw(state, path)
+    with Watch(request.receive):
+        content = await _draw(state, path)
     return Response(content, headers=headers, media_type=INTERPOLATION_FORMATS[path.form])
 
 

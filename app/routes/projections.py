@@ -3,10 +3,11 @@
 import asyncio
 
 import numpy as np
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Request
 from numpy.typing import NDArray
 
 from app.catalog import ServedModel
+from app.departures import until_gone
 from app.forms import (
     ModelParameter,
     PreprocessParameter,
@@ -19,12 +20,9 @@ from app.forms import (
 )
 from app.png import encode_base64_png
 from app.problems import documented
-from app.projection_queue import GoneError
 from app.routes.score import probability_of
 from app.schemas import Distance, Percentiles, ProjectionAnswer, ProjectionScores, Score
 from app.state import SharedState
-
-CLIENT_CLOSED_REQUEST = 499  # nginx's; nobody sees it but the counters
 
 router = APIRouter(tags=["projections"])
 
@@ -47,7 +45,7 @@ _BODY = described_form(
 )
 async def post_projection(
     request: Request, state: SharedState, model: ModelParameter = None, preprocess: PreprocessParameter = None
-) -> ProjectionAnswer | Response:
+) -> ProjectionAnswer:
     """The latent whose image is nearest to the upload, that image, how far it is, and D's score of both.
 
     It is searched for from several starting points, for about a second; the same upload gives the same latent. Posted
@@ -59,10 +57,7 @@ async def post_projection(
         (file,) = files_of(form, field="file", max_files=1)
         name, content = file.filename or "file", await file.read()
     (image,) = await asyncio.to_thread(read_images, state, served, chosen, [name], [content], field="file")
-    try:
-        found = await state.project(served, image, gone=_disconnection(request))
-    except GoneError:
-        return Response(status_code=CLIENT_CLOSED_REQUEST)
+    found = await state.project(served, image, gone=until_gone(request.receive))
     # The sampler's own tiles, so that the latent gives these very bits again.
     (nearest,) = await state.draw(served, found.latent[None], may_wait=True)
     logits = await state.score(served, np.stack([image, nearest]), may_wait=True)
@@ -77,12 +72,6 @@ async def post_projection(
         steps=found.steps,
         restarts=found.restarts,
     )
-
-
-async def _disconnection(request: Request) -> None:
-    """Return once the client has gone."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
 
 
 def _distance(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> Distance:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from app import permalinks
 from app.archives import Samples, stream_npz, stream_zip
 from app.catalog import ServedModel
+from app.departures import Watch
 from app.digits import ask_for_digit, check_digit
 from app.formats import SAMPLES_FORMATS, SamplesFormat, choose_format, document_content
 from app.limits import check_pixels
@@ -102,7 +103,8 @@ async def get_samples(
     this very answer again, for ever.
     """
     root_path = request.scope.get("root_path", "")
-    return await answer(state, query, root_path=root_path, accept=accept, if_none_match=if_none_match)
+    with Watch(request.receive):
+        return await answer(state, query, root_path=root_path, accept=accept, if_none_match=if_none_match)
 
 
 async def answer(
@@ -143,7 +145,8 @@ async def post_samples(
     served = state.catalog.find(body.model)
     posted = None if body.latents is None else check_latents(body.latents, z_dim=served.model.metadata.z_dim)
     job = _checked(state, body, accept, posted=posted)
-    return await _respond(state, job, _headers(request.scope.get("root_path", ""), job, public=False))
+    with Watch(request.receive):
+        return await _respond(state, job, _headers(request.scope.get("root_path", ""), job, public=False))
 
 
 def _checked(state: State, asked: SamplesQuery, accept: str | None, *, posted: NDArray[np.float32] | None) -> _Job:

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request
 from numpy.typing import NDArray
 
 from app.catalog import ServedModel
+from app.departures import Watch
 from app.forms import (
     ModelParameter,
     PreprocessParameter,
@@ -58,7 +59,8 @@ async def post_score(
         names = [file.filename or f"file {place}" for place, file in enumerate(files, start=1)]
         contents = [await file.read() for file in files]
     images = await asyncio.to_thread(read_images, state, served, chosen, names, contents, field="files")
-    logits = await state.score(served, images)
+    with Watch(request.receive):
+        logits = await state.score(served, images)
     return ScoreAnswer(
         model=served.model.reference,
         results=[_result(served, *row) for row in zip(names, images, logits.tolist(), strict=True)],

@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
+from app.departures import GoneError
 from app.metrics import Metrics
-from app.projection_queue import GoneError, ProjectionQueue, QueueFullError
+from app.projection_queue import ProjectionQueue, QueueFullError
 
 
 class Jobs:

@@ -1,0 +1,120 @@
+"""Clients that go before their answer: what they waited for is dropped."""
+
+import asyncio
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import app.departures
+from app.departures import GoneError, Watch
+from app.main import create_app
+from app.settings import Settings
+
+
+async def never() -> dict[str, Any]:
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+async def goes() -> dict[str, Any]:
+    return {"type": "http.disconnect"}
+
+
+async def waits_for_ever(receive: Any) -> None:
+    with Watch(receive):
+        await asyncio.Event().wait()
+
+
+def test_who_goes_ends_the_block() -> None:
+    async def play() -> None:
+        with pytest.raises(GoneError):
+            await asyncio.wait_for(waits_for_ever(goes), 10)
+        task = asyncio.current_task()
+        assert task is not None
+        assert task.cancelling() == 0
+
+    asyncio.run(play())
+
+
+def test_a_rest_of_the_body_is_no_departure() -> None:
+    messages: list[dict[str, Any]] = [{"type": "http.request", "body": b""}, {"type": "http.disconnect"}]
+
+    async def receive() -> dict[str, Any]:
+        return messages.pop(0)
+
+    async def play() -> None:
+        with pytest.raises(GoneError):
+            await asyncio.wait_for(waits_for_ever(receive), 10)
+        assert not messages
+
+    asyncio.run(play())
+
+
+def test_whoever_cancels_the_task_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app.departures, "WATCH_AFTER_S", 0)
+
+    async def play() -> None:
+        task = asyncio.create_task(waits_for_ever(never))
+        for _ in range(3):
+            await asyncio.sleep(0)  # the watcher waits as well
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert [other for other in asyncio.all_tasks() if other is not asyncio.current_task()] == []
+
+    asyncio.run(play())
+
+
+def test_errors_and_quick_answers_pass() -> None:
+    async def play() -> None:
+        with Watch(goes):
+            pass
+        with pytest.raises(ValueError, match="inside"), Watch(goes):
+            raise ValueError("inside")
+        assert len(asyncio.all_tasks()) == 1
+
+    asyncio.run(play())
+
+
+@pytest.mark.parametrize("path", ["/v1/samples", "/v1/interpolations"])
+def test_what_they_waited_for_is_never_drawn(models_dir: Path, path: str) -> None:
+    """The engine is busy, a client asks and goes; the counters know it as 499, and G never ran for it."""
+    query = {"/v1/samples": b"n=4000&seed=7", "/v1/interpolations": b"seeds=1,2&steps=200"}[path]
+    free = threading.Event()
+
+    def held(rows: Any) -> Any:
+        assert free.wait(30)
+        return rows
+
+    messages: list[dict[str, Any]] = [{"type": "http.request", "body": b""}, {"type": "http.disconnect"}]
+
+    async def receive() -> dict[str, Any]:
+        return messages.pop(0)
+
+    sent: list[dict[str, Any]] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": path, "query_string": query, "headers": []}
+
+    async def play() -> None:
+        application = create_app(Settings(models_dir=models_dir))
+        async with application.router.lifespan_context(application):
+            state = application.state.gan
+            holding = asyncio.create_task(state.engine.run(held, np.zeros((1, 1), dtype=np.float32)))
+            await asyncio.sleep(0)
+            await asyncio.wait_for(application(scope, receive, send), 10)
+            assert sent[0]["status"] == 499
+            free.set()
+            await holding
+            await state.engine.ping(timeout_s=10)
+            text = state.metrics.text().decode()
+            assert f'route="{path}",status="499"}} 1.0' in text
+            assert "gan_engine_waiting_rows 0.0" in text
+            assert "gan_images_generated_total{" not in text
+
+    asyncio.run(play())
