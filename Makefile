@@ -34,6 +34,7 @@ format: $(VENV)/.test  ## put the code into its form
 bench: $(VENV)/.test $(RIVALS)/.rivals  ## speed of training and of serving, beside others' (a quarter of an hour; needs wrk)
 	$(BIN)/python -m benchmarks.training
 	$(BIN)/python -m benchmarks.serving --rivals $(RIVALS)/bin/python
+	$(BIN)/python -m benchmarks.latency
 
 openapi: $(VENV)/.test  ## write docs/openapi.json anew from the routes
 	$(BIN)/python -m app.openapi docs/openapi.json

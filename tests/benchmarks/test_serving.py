@@ -92,6 +92,13 @@ def pixels(png: bytes) -> NDArray[np.int16]:
     return np.asarray(Image.open(io.BytesIO(png)), dtype=np.int16)
 
 
+@needs_wrk
+def test_latency(options: list[str]) -> None:
+    rows = rows_of(run("latency", *options, "--seconds", "1", "--connections", "2"))
+    assert [row[0] for row in rows] == ["share", "-----", "10%", "50%", "90%"] * 2
+    assert {row[-1] for row in rows if row[0].endswith("%")} == {"0"}, "a request failed"
+
+
 def test_a_service_that_ends_at_once_is_said_so() -> None:
     nothing = Request("/")
     service = Contender("false", ["false"], "/", nothing, nothing)
