@@ -35,6 +35,8 @@ bench: $(VENV)/.test $(RIVALS)/.rivals  ## speed of training and of serving, bes
 	$(BIN)/python -m benchmarks.training
 	$(BIN)/python -m benchmarks.serving --rivals $(RIVALS)/bin/python
 	$(BIN)/python -m benchmarks.latency
+	$(BIN)/python -m benchmarks.revalidation
+	$(BIN)/python -m benchmarks.archives
 
 openapi: $(VENV)/.test  ## write docs/openapi.json anew from the routes
 	$(BIN)/python -m app.openapi docs/openapi.json

@@ -99,6 +99,18 @@ def test_latency(options: list[str]) -> None:
     assert {row[-1] for row in rows if row[0].endswith("%")} == {"0"}, "a request failed"
 
 
+@needs_wrk
+def test_revalidation(options: list[str]) -> None:
+    rows = rows_of(run("revalidation", *options, "--seconds", "1", "--connections", "2"))[2:]
+    assert [(row[0], row[-1]) for row in rows] == [("ours, 304", "0"), ("FastAPI's hello", "0")]
+
+
+def test_archives(options: list[str]) -> None:
+    rows = rows_of(run("archives", *options, "--images", "300"))[2:]
+    assert [row[0] for row in rows] == ["npz over HTTP", "G alone"]
+    assert rows[1][-1] == "1.00"
+
+
 def test_a_service_that_ends_at_once_is_said_so() -> None:
     nothing = Request("/")
     service = Contender("false", ["false"], "/", nothing, nothing)
