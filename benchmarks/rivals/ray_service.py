@@ -37,7 +37,14 @@ class Pictures:
 def main() -> None:
     """Serve until SIGTERM."""
     port, folder = int(sys.argv[1]), sys.argv[2]
-    ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level="ERROR", _temp_dir=folder)
+    ray.init(
+        num_cpus=1,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level="ERROR",
+        object_store_memory=100 * 2**20,
+        _temp_dir=folder,
+    )
     serve.start(
         http_options={"host": "127.0.0.1", "port": port},
         logging_config={"log_level": "ERROR", "enable_access_log": False},
