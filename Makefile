@@ -6,6 +6,7 @@ PORT ?= 8000
 
 VENV := .venv
 BIN := $(VENV)/bin
+RIVALS := .venv-rivals
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .PHONY: serve test check format bench openapi clean help
@@ -30,15 +31,18 @@ format: $(VENV)/.test  ## put the code into its form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.test  ## speed of training and of serving, each beside a plain one (about 5 minutes)
+bench: $(VENV)/.test $(RIVALS)/.rivals  ## speed of training and of serving, beside others' (a quarter of an hour; needs wrk)
 	$(BIN)/python -m benchmarks.training
-	$(BIN)/python -m benchmarks.serving
+	$(BIN)/python -m benchmarks.serving --rivals $(RIVALS)/bin/python
+	$(BIN)/python -m benchmarks.latency
+	$(BIN)/python -m benchmarks.revalidation
+	$(BIN)/python -m benchmarks.archives
 
 openapi: $(VENV)/.test  ## write docs/openapi.json anew from the routes
 	$(BIN)/python -m app.openapi docs/openapi.json
 
-clean:  ## remove the environment
-	rm -rf $(VENV) *.egg-info
+clean:  ## remove the environments
+	rm -rf $(VENV) $(RIVALS) *.egg-info
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -61,3 +65,11 @@ $(VENV)/.test: pyproject.toml constraints.txt $(VENV)/.torch
 	@echo "Installing the service, the training package and the tools of the tests …"
 	@$(PIP) --editable '.[app,training,test]'
 	@touch $(VENV)/.serve $@
+
+# Their pins clash with ours; our own packages they find by PYTHONPATH.
+$(RIVALS)/.rivals: benchmarks/rivals/requirements.txt | $(BIN)/python
+	@echo "Installing the rival model servers …"
+	@$(PYTHON) -m venv $(RIVALS)
+	@$(RIVALS)/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
+	@$(RIVALS)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@

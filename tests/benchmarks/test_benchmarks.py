@@ -1,6 +1,5 @@
 """The benchmarks run, print their tables, and measure what they say. No figure of theirs is judged."""
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,25 +12,10 @@ from benchmarks.ablation import CHANGES
 from benchmarks.report import describe_machine, table
 from benchmarks.writeup_loop import BATCH_SIZE, K, MemoryLoader, ObjectDataset, WriteupLoop, object_loader
 from models.encoder import Encoder
+from tests.benchmarks.commands import ROOT, run
 from tests.tiny import make_tiny_model_folder
 from training.data.mnist import read_mnist
 from training.recipe import load_recipe
-
-ROOT = Path(__file__).parent.parent.parent
-
-
-def run(module: str, *arguments: str) -> str:
-    """The standard output of a benchmark."""
-    done = subprocess.run(
-        [sys.executable, "-m", f"benchmarks.{module}", *arguments],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=200,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def test_table() -> None:
@@ -87,15 +71,6 @@ def test_projection(tmp_path: Path) -> None:
     rows = [[cell.strip() for cell in line.split("|")[1:4]] for line in printed.splitlines()[4:]]
     of_each = [["plain", "no"], ["encoding", "no"], ["encoding", "yes"]]
     assert rows == [[*head, images] for head in of_each for images in ("1 its own", "2 MNIST test")]
-
-
-@pytest.mark.skipif(shutil.which("wrk") is None, reason="no wrk: apt-get install wrk")
-def test_serving(tmp_path: Path) -> None:
-    make_tiny_model_folder(tmp_path / "mnist-mlp")
-    printed = run("serving", "--rounds", "1", "--seconds", "1", "--models-dir", str(tmp_path), "--connections", "2")
-    rows = [row for row in printed.splitlines() if row.startswith(("| ours", "| plain", "| FastAPI"))]
-    assert len(rows) == 9
-    assert all(row.rstrip(" |").endswith(" 0") for row in rows[:6]), "a request failed"
 
 
 def test_writeup_loaders_agree() -> None:

@@ -1,0 +1,32 @@
+"""`python -m benchmarks.bare_generator FOLDER N`: images/s of G alone, its sampler on the same 256 latents."""
+
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from models.folder import load_model
+from models.latents import draw_latents
+from models.sampler import Sampler
+
+BATCH = 256
+
+
+def main() -> None:
+    """Draw at least N images and print images/s."""
+    torch.set_num_threads(1)
+    model, images = load_model(Path(sys.argv[1])), int(sys.argv[2])
+    metadata = model.metadata
+    sampler = Sampler(model.generator, z_dim=metadata.z_dim, image_shape=metadata.image_shape)
+    latents = draw_latents(7, 0, BATCH, z_dim=metadata.z_dim, prior=metadata.prior)
+    sampler(latents)  # what PyTorch does once is not counted
+    calls = -(-images // BATCH)
+    began = time.perf_counter()
+    for _ in range(calls):
+        sampler(latents)
+    print(calls * BATCH / (time.perf_counter() - began))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,152 @@
+"""`python -m benchmarks.open_loop PORT TARGET --rate R --seconds S`: requests at a constant rate.
+
+Latency counts from the moment at which a request was due, not from when a connection was free to send it: a server
+that falls behind cannot hide it (no coordinated omission, as in Gil Tene's wrk2). The client waits busily, so that it
+is never late for want of a timer: give it a core of its own. It imports nothing but the standard library.
+"""
+
+import argparse
+import dataclasses
+import json
+import math
+import re
+import selectors
+import socket
+import time
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass
+
+DRAIN_S = 5
+"""Time for the last answers; those that are not there by then are errors."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one rate.
+
+    Attributes:
+        asked: requests/s, as asked for.
+        achieved: answers/s until the last answer; well below `asked`, the server or this client could not follow.
+        p50_ms: median latency of the answers.
+        p99_ms: their 99th percentile.
+        errors: answers that are not 200, and requests without an answer.
+    """
+
+    asked: float
+    achieved: float
+    p50_ms: float
+    p99_ms: float
+    errors: int
+
+
+def run(port: int, target: str, *, rate: float, seconds: float, connections: int) -> Outcome:
+    """Send rate · seconds requests, evenly spaced; SEED in the target becomes a number of its own in each."""
+    total = max(1, round(rate * seconds))
+    latencies_s: list[float] = []
+    errors = sent = 0
+    with selectors.DefaultSelector() as selector:
+        idle = deque(_Connection(port, selector) for _ in range(connections))
+        began = now = time.perf_counter()
+        while len(latencies_s) + errors < total and now < began + seconds + DRAIN_S:
+            now = time.perf_counter()
+            while sent < total and idle and (due := began + sent / rate) <= now:
+                sent += 1
+                idle.popleft().ask(target.replace("SEED", str(sent)), due)
+            for key, _ in selector.select(0):
+                connection: _Connection = key.data
+                status = connection.receive()
+                if status == 200:
+                    latencies_s.append(time.perf_counter() - connection.due)
+                elif status is not None:
+                    errors += 1
+                if status is not None:
+                    idle.append(connection)
+        for key in list(selector.get_map().values()):
+            key.data.close()
+    took, answered = time.perf_counter() - began, sorted(latencies_s)
+    return Outcome(
+        asked=rate,
+        achieved=len(answered) / max(took, seconds),
+        p50_ms=_percentile(answered, 0.5) * 1000,
+        p99_ms=_percentile(answered, 0.99) * 1000,
+        errors=total - len(answered),
+    )
+
+
+class _Connection:
+    """A kept-alive connection with one request under way at most; made anew when the server closes it."""
+
+    def __init__(self, port: int, selector: selectors.BaseSelector) -> None:
+        self.due = 0.0
+        self._port, self._selector, self._busy = port, selector, False
+        self._open()
+
+    def ask(self, target: str, due: float) -> None:
+        """Send a request that was due then."""
+        self.due, self._busy = due, True
+        self._received, self._length = b"", -1
+        with suppress(ConnectionError):  # `receive` will see it
+            self._socket.send(f"GET {target} HTTP/1.1\r\nHost: 127.0.0.1:{self._port}\r\n\r\n".encode())
+
+    def receive(self) -> int | None:
+        """Take what has come: the status once the answer is whole, 0 when the server broke off, None before."""
+        try:
+            data = self._socket.recv(2**18)
+        except ConnectionError:
+            data = b""
+        if not data:
+            broken_off = self._busy
+            self.close()
+            self._open()
+            return 0 if broken_off else None
+        self._received += data
+        if self._length < 0:
+            self._read_head()
+        if self._length < 0 or len(self._received) < self._length:
+            return None
+        self._busy = False
+        return int(self._received[9:12])
+
+    def close(self) -> None:
+        self._selector.unregister(self._socket)
+        self._socket.close()
+
+    def _open(self) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", self._port), timeout=DRAIN_S)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._socket.setblocking(False)
+        self._busy, self._received, self._length = False, b"", -1
+        self._selector.register(self._socket, selectors.EVENT_READ, self)
+
+    def _read_head(self) -> None:
+        """The length of the whole answer, from its head, once that is there."""
+        end = self._received.find(b"\r\n\r\n")
+        if end < 0:
+            return
+        found = re.search(rb"\r\ncontent-length: *(\d+)", self._received[:end], re.IGNORECASE)
+        if found is None:
+            raise RuntimeError(f"an answer without Content-Length: {self._received[:end]!r}")
+        self._length = end + 4 + int(found[1])
+
+
+def _percentile(ordered: list[float], share: float) -> float:
+    """The smallest value that so large a share of the values does not exceed; NaN of none."""
+    return ordered[math.ceil(share * len(ordered)) - 1] if ordered else float("nan")
+
+
+def main() -> None:
+    """Send, and print the outcome as JSON."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.open_loop", description="A constant rate of requests.")
+    parser.add_argument("port", type=int)
+    parser.add_argument("target", help="path and query; SEED in it becomes another number in each request")
+    parser.add_argument("--rate", type=float, required=True, help="requests/s")
+    parser.add_argument("--seconds", type=float, default=3, help="default: 3")
+    parser.add_argument("--connections", type=int, default=64, help="at most so many under way (default: 64)")
+    asked = parser.parse_args()
+    outcome = run(asked.port, asked.target, rate=asked.rate, seconds=asked.seconds, connections=asked.connections)
+    print(json.dumps(dataclasses.asdict(outcome)))
+
+
+if __name__ == "__main__":
+    main()

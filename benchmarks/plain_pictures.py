@@ -1,0 +1,48 @@
+"""Pictures as a person draws them in ten minutes: PyTorch's noise, G eager and as it was trained, Pillow's PNG.
+
+The plain service and the rivals answer with these, so that they differ in nothing but the server.
+"""
+
+import io
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from models.folder import load_model
+from models.grids import default_columns
+
+
+class PlainPictures:
+    """Draws PNG grids with the G of the model folder that the environment variable PLAIN_MODEL names."""
+
+    def __init__(self) -> None:
+        self._model = load_model(Path(os.environ["PLAIN_MODEL"]))
+
+    def __call__(self, asked: Sequence[tuple[int, int]]) -> list[bytes]:
+        """A PNG for each (n, seed), n ≥ 1: a grid of n images of that seed. One call of G for all of them."""
+        latents = [self._noise(n, seed) for n, seed in asked]
+        with torch.no_grad():
+            images = self._model.generator(torch.cat(latents))
+        pixels = ((images + 1) * 127.5).round().to(torch.uint8)[:, 0]
+        return [_png(part.numpy()) for part in pixels.split([n for n, _ in asked])]
+
+    def _noise(self, n: int, seed: int) -> torch.Tensor:
+        return torch.randn(n, self._model.metadata.z_dim, generator=torch.Generator().manual_seed(seed))
+
+
+def _png(pixels: NDArray[np.uint8]) -> bytes:
+    """[n, H, W] uint8 side by side, as a PNG."""
+    n, height, width = pixels.shape
+    columns = default_columns(n)
+    grid = np.zeros((-(-n // columns) * height, columns * width), dtype=np.uint8)
+    for k, picture in enumerate(pixels):
+        top, left = k // columns * height, k % columns * width
+        grid[top : top + height, left : left + width] = picture
+    buffer = io.BytesIO()
+    Image.fromarray(grid).save(buffer, format="PNG")
+    return buffer.getvalue()

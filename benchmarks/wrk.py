@@ -1,0 +1,79 @@
+"""wrk: as many requests as a service answers, each connection asking anew once it has its answer."""
+
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from benchmarks.contenders import Request
+from benchmarks.cores import CLIENT_CORE, pinned
+
+LUA = """
+-- Each request has a number of its own where SEED stands.
+local target, body, seed = os.getenv("BENCH_TARGET"), os.getenv("BENCH_BODY"), 0
+wrk.method = os.getenv("BENCH_METHOD")
+if body == "" then body = nil else wrk.headers["Content-Type"] = "application/json" end
+request = function()
+    seed = seed + 1
+    return wrk.format(nil, (target:gsub("SEED", seed)), nil, body and (body:gsub("SEED", seed)))
+end
+done = function(summary, latency)
+    io.write(string.format("RESULT %f %f %f %d\\n", summary.requests / summary.duration * 1e6,
+        latency:percentile(50), latency:percentile(99), summary.errors.status + summary.errors.connect
+        + summary.errors.read + summary.errors.timeout))
+end
+"""
+
+
+@dataclass(frozen=True)
+class Load:
+    """What came of a load: requests/s, median and 99th percentile of the latency, and failed requests."""
+
+    rate: float
+    p50_ms: float
+    p99_ms: float
+    errors: int
+
+
+def need_wrk() -> None:
+    """End the program where wrk is missing."""
+    if shutil.which("wrk") is None:
+        sys.exit("error: wrk is missing: apt-get install wrk")
+
+
+def load(
+    port: int, request: Request, *, connections: int, seconds: int, headers: Mapping[str, str] | None = None
+) -> Load:
+    """Put load on a service for so many seconds; wrk knows whole ones only."""
+    with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
+        script.write(LUA)
+        script.flush()
+        command = [*pinned(CLIENT_CORE), "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", script.name]
+        command += [f"-H{name}: {value}" for name, value in (headers or {}).items()]
+        asked = {"BENCH_TARGET": request.target, "BENCH_METHOD": request.method, "BENCH_BODY": request.body}
+        done = subprocess.run(
+            [*command, f"http://127.0.0.1:{port}"],
+            env=os.environ | asked,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    found = re.search(r"RESULT (\S+) (\S+) (\S+) (\S+)", done.stdout)
+    if found is None:
+        raise RuntimeError(f"wrk printed no figures: {done.stdout} {done.stderr}")
+    return Load(float(found[1]), float(found[2]) / 1000, float(found[3]) / 1000, int(found[4]))
+
+
+def middle(loads: Sequence[Load]) -> Load:
+    """The median of each figure, and all errors."""
+    return Load(
+        statistics.median(load.rate for load in loads),
+        statistics.median(load.p50_ms for load in loads),
+        statistics.median(load.p99_ms for load in loads),
+        sum(load.errors for load in loads),
+    )

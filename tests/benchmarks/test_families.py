@@ -1,0 +1,69 @@
+"""Families of processes, on small ones of the test's own."""
+
+import math
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from benchmarks import families
+from benchmarks.families import check_core, family, resident_mb, see_off
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="no /proc")
+
+
+@pytest.fixture
+def shell() -> Iterator["subprocess.Popen[bytes]"]:
+    """A process with one child, which is there."""
+    process = subprocess.Popen(["sh", "-c", "tail -f /dev/null & echo there; wait"], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.readline()
+    yield process
+    members = family(process.pid)
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    see_off(members)
+
+
+def test_a_family_is_a_process_and_its_descendants(shell: "subprocess.Popen[bytes]") -> None:
+    members = family(shell.pid)
+    assert members[0].pid == shell.pid
+    assert len(members) == 2
+    assert set(members) < set(family(os.getpid()))
+
+
+def test_memory_is_that_of_all_members(shell: "subprocess.Popen[bytes]") -> None:
+    members = family(shell.pid)
+    assert resident_mb(shell.pid) > max(resident_mb(members[1].pid), 0.1)
+    assert math.isnan(resident_mb(2**22 + 1)), "no process has such a number"
+
+
+def test_a_member_on_another_core_is_told(shell: "subprocess.Popen[bytes]") -> None:
+    core = min(os.sched_getaffinity(0))
+    os.sched_setaffinity(shell.pid, {core})
+    child = family(shell.pid)[1].pid
+    os.sched_setaffinity(child, {core})
+    check_core(shell.pid, core)
+    with pytest.raises(RuntimeError, match=f"process {shell.pid} may run on the cores \\[{core}\\], not on 999 alone"):
+        check_core(shell.pid, 999)
+
+
+def test_whoever_is_left_behind_is_ended(
+    shell: "subprocess.Popen[bytes]", monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    members = family(shell.pid)
+    shell.kill()
+    shell.wait()
+    assert family(members[1].pid) == members[1:], "an orphan"
+    monkeypatch.setattr(families, "END_TIMEOUT_S", 0)
+    see_off(members)
+    assert family(members[1].pid) == []
+    assert "killing 1 processes that a service left behind" in capsys.readouterr().err
+
+
+def test_a_later_process_with_the_same_number_is_left_alone() -> None:
+    mine = family(os.getpid())[0]
+    see_off([families.Member(mine.pid, mine.start + 1)])

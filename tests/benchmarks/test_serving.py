@@ -1,0 +1,118 @@
+"""The measurements of services run, print their tables, and ask for what they say. No figure of theirs is judged."""
+
+import base64
+import io
+import shutil
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from benchmarks import contenders
+from benchmarks.contenders import Contender, Request
+from benchmarks.families import family
+from benchmarks.plain_pictures import PlainPictures
+from benchmarks.serving import NO_RIVALS
+from tests.benchmarks.commands import ROOT, run
+from tests.tiny import make_tiny_model_folder
+
+RIVALS = ROOT / ".venv-rivals/bin/python"
+
+needs_wrk = pytest.mark.skipif(shutil.which("wrk") is None, reason="no wrk: apt-get install wrk")
+needs_rivals = pytest.mark.skipif(not RIVALS.exists(), reason="no environment of the rivals: make bench makes it")
+
+
+@pytest.fixture
+def options(tmp_path: Path) -> list[str]:
+    """A tiny model and one quick round."""
+    make_tiny_model_folder(tmp_path / "mnist-mlp")
+    return ["--models-dir", str(tmp_path), "--rounds", "1"]
+
+
+def rows_of(printed: str) -> list[list[str]]:
+    """The cells of all tables, heads and rules too."""
+    return [[cell.strip() for cell in line.strip("| ").split("|")] for line in printed.splitlines() if line[:1] == "|"]
+
+
+@needs_wrk
+def test_serving(options: list[str]) -> None:
+    printed = run("serving", *options, "--seconds", "1", "--connections", "2")
+    rows = [row for row in rows_of(printed) if row[0].startswith(("ours", "plain", "FastAPI"))]
+    assert [row[0] for row in rows] == ["ours", "plain FastAPI, eager G, Pillow", "FastAPI's hello"] * 3
+    assert [row[-1] for row in rows[:6]] == ["0"] * 6, "a request failed"
+    assert NO_RIVALS in printed
+
+
+@needs_wrk
+@needs_rivals
+def test_serving_beside_rivals(options: list[str]) -> None:
+    printed = run("serving", *options, "--seconds", "1", "--connections", "2", "--rivals", str(RIVALS))
+    rows = [row for row in rows_of(printed) if row[0].startswith(("LitServe", "BentoML", "Ray"))]
+    assert len(rows) == 9
+    assert [row[-1] for row in rows[:6]] == ["0"] * 6, "a request failed"
+    assert [row[0] for row in rows_of(printed) if len(row) == 5] == ["requests/s", "-" * 10, "one image", "64 grid"]
+    assert NO_RIVALS not in printed
+
+
+@needs_rivals
+@pytest.mark.parametrize("name", ["LitServe", "BentoML", "Ray Serve"])
+def test_a_rival_draws_the_plain_pictures_and_leaves_nobody_behind(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    make_tiny_model_folder(tmp_path / "tiny")
+    monkeypatch.setenv("PLAIN_MODEL", str(tmp_path / "tiny"))
+    (rival,) = [rival for rival in contenders.rivals(RIVALS, tmp_path, "tiny") if rival.name.startswith(name)]
+    wanted = PlainPictures()([(1, 5), (64, 5)])
+    with contenders.started(rival) as running:
+        drawn = [picture_of(running.port, request) for request in (rival.one, rival.grid)]
+        members = family(running.pid)
+    for picture, png in zip(drawn, wanted, strict=True):
+        np.testing.assert_allclose(picture, pixels(png), atol=1)
+    assert not any(member in family(member.pid) for member in members)
+    assert "left behind" not in capfd.readouterr().err
+
+
+def picture_of(port: int, request: Request) -> NDArray[np.int16]:
+    """The pixels of an answer to seed 5: a PNG, or a list of one in base64."""
+    answer = httpx.request(
+        request.method,
+        f"http://127.0.0.1:{port}{request.target.replace('SEED', '5')}",
+        content=request.body.replace("SEED", "5"),
+        headers={"Content-Type": "application/json"},
+        timeout=60,
+    ).raise_for_status()
+    png = base64.b64decode(answer.json()[0]) if answer.headers["Content-Type"] == "application/json" else answer.content
+    return pixels(png)
+
+
+def pixels(png: bytes) -> NDArray[np.int16]:
+    return np.asarray(Image.open(io.BytesIO(png)), dtype=np.int16)
+
+
+@needs_wrk
+def test_latency(options: list[str]) -> None:
+    rows = rows_of(run("latency", *options, "--seconds", "1", "--connections", "2"))
+    assert [row[0] for row in rows] == ["share", "-----", "10%", "50%", "90%"] * 2
+    assert {row[-1] for row in rows if row[0].endswith("%")} == {"0"}, "a request failed"
+
+
+@needs_wrk
+def test_revalidation(options: list[str]) -> None:
+    rows = rows_of(run("revalidation", *options, "--seconds", "1", "--connections", "2"))[2:]
+    assert [(row[0], row[-1]) for row in rows] == [("ours, 304", "0"), ("FastAPI's hello", "0")]
+
+
+def test_archives(options: list[str]) -> None:
+    rows = rows_of(run("archives", *options, "--images", "300"))[2:]
+    assert [row[0] for row in rows] == ["npz over HTTP", "G alone"]
+    assert rows[1][-1] == "1.00"
+
+
+def test_a_service_that_ends_at_once_is_said_so() -> None:
+    nothing = Request("/")
+    service = Contender("false", ["false"], "/", nothing, nothing)
+    with pytest.raises(RuntimeError, match="ended with code 1 before it was ready"), contenders.started(service):
+        pass
