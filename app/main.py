@@ -43,9 +43,14 @@ TAGS = [
 _log = logging.getLogger(__name__)
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """The service with these settings; models are loaded when it starts, not before."""
-    metrics = Metrics()
+def create_app(settings: Settings, metrics: Metrics | None = None) -> FastAPI:
+    """The service with these settings; models are loaded when it starts, not before.
+
+    Args:
+        settings: of the service.
+        metrics: where to count; None takes new ones.
+    """
+    metrics = metrics or Metrics()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -4,6 +4,7 @@ A call of the engine's never waits for one; they share the processor, not the qu
 """
 
 import asyncio
+import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -29,9 +30,10 @@ class ProjectionQueue:
 
     def __init__(self, *, max_waiting: int, metrics: Metrics) -> None:
         self._max_waiting = max_waiting
-        self._jobs: list[Future[object]] = []
+        self._unfinished = 0  # jobs that wait or run
+        self._lock = threading.Lock()
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="projections")
-        metrics.waiting_projections.set_function(lambda: max(0, self._unfinished - 1))
+        self._waiting = metrics.waiting_projections
 
     async def run(self, job: Callable[[], Result], *, gone: Coroutine[None, None, None]) -> Result:
         """Run `job` on the thread and return its result.
@@ -49,7 +51,8 @@ class ProjectionQueue:
             gone.close()
             raise QueueFullError(f"{waiting} projections wait, {self._max_waiting} may")
         submitted: Future[Result] = self._executor.submit(job)
-        self._jobs.append(submitted)  # type: ignore[arg-type]
+        self._count(+1)
+        submitted.add_done_callback(lambda _: self._count(-1))
         result = asyncio.wrap_future(submitted)
         left = asyncio.create_task(gone)
         try:
@@ -72,8 +75,7 @@ class ProjectionQueue:
         """Drop what waits, finish what runs, end the thread."""
         self._executor.shutdown(wait=True, cancel_futures=True)
 
-    @property
-    def _unfinished(self) -> int:
-        """Jobs that wait or run."""
-        self._jobs = [job for job in self._jobs if not job.done()]
-        return len(self._jobs)
+    def _count(self, change: int) -> None:
+        with self._lock:
+            self._unfinished += change
+            self._waiting.set(max(0, self._unfinished - 1))

@@ -1,8 +1,9 @@
 """Settings of the service: `GAN_*` environment variables, or the same names in a `.env` file."""
 
+import sys
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from models import bundled_models_dir
@@ -16,6 +17,12 @@ class Settings(BaseSettings):
 
     host: str = Field(default="127.0.0.1", description="Address to listen on; 0.0.0.0 for every interface")
     port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one")
+    workers: int = Field(
+        default=1,
+        ge=1,
+        le=64,
+        description="Processes that serve, each with models, queues and limits of its own; more than 1 on Linux only",
+    )
     root_path: str = Field(
         default="",
         pattern=r"^(/[A-Za-z0-9._~-]+)*$",
@@ -31,3 +38,10 @@ class Settings(BaseSettings):
         default=40_000_000, ge=784, description="Pixels of an uploaded image; beyond them, 413"
     )
     log_level: str = Field(default="info", pattern="^(critical|error|warning|info|debug)$", description="Of the log")
+
+    @field_validator("workers")
+    @classmethod
+    def _check_system(cls, workers: int) -> int:
+        if workers > 1 and not sys.platform.startswith("linux"):
+            raise ValueError("more than one worker needs Linux, which spreads connections over them")
+        return workers

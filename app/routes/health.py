@@ -1,5 +1,7 @@
 """`/healthz`, `/readyz` and `/metrics`: for supervisors, not for people."""
 
+import asyncio
+
 from fastapi import APIRouter, Response
 
 from app.engine import StoppedError
@@ -43,4 +45,5 @@ async def get_readiness(state: SharedState, response: Response) -> Readiness:
 )
 async def get_metrics(state: SharedState) -> Response:
     """Requests, latencies, batch sizes, the queue, images made and scored."""
-    return Response(state.metrics.text(), media_type=CONTENT_TYPE)
+    text = await asyncio.to_thread(state.metrics.text)  # those of many workers are read from as many files
+    return Response(text, media_type=CONTENT_TYPE)

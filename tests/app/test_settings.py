@@ -20,7 +20,7 @@ def start_and_fail(folder: Path, **settings: object) -> subprocess.CompletedProc
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
 

@@ -1,0 +1,79 @@
+"""One process that serves: uvicorn on a socket."""
+
+import logging
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+
+import uvicorn
+
+from app.main import create_app
+from app.metrics import Metrics
+from app.settings import Settings
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket with this address, for itself alone; port 0 takes a free one. It does not listen yet.
+
+    Raises:
+        OSError: the address is taken or not this machine's.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return _bind(family, (host, port), socket.SO_REUSEADDR)
+
+
+def listen_beside(reserved: socket.socket) -> socket.socket:
+    """One more socket with the address of `reserved`; of those that listen, the kernel picks one for a connection."""
+    return _bind(reserved.family, reserved.getsockname(), socket.SO_REUSEADDR, socket.SO_REUSEPORT)
+
+
+def url(listener: socket.socket) -> str:
+    """Where a socket is reached, without a slash at the end."""
+    host, port = listener.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def serve(settings: Settings, listener: socket.socket, *, metrics: Metrics, ready: Callable[[], None]) -> None:
+    """Serve on a bound socket until told to stop by SIGTERM or SIGINT; requests under way get 30 s to end.
+
+    Args:
+        settings: of the service.
+        listener: a socket; closed at the end.
+        metrics: where to count.
+        ready: called once requests are answered.
+    """
+    logging.basicConfig(level=settings.log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
+    config = uvicorn.Config(
+        create_app(settings, metrics),
+        log_level=settings.log_level,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=30,
+    )
+    with suppress(KeyboardInterrupt):  # uvicorn raises it once more after it has ended in order
+        _Server(config, ready).run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, saying that it serves once it does."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if not self.should_exit:
+            self._ready()
+
+
+def _bind(family: int, address: tuple[str, int], *options: int) -> socket.socket:
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        for option in options:
+            listener.setsockopt(socket.SOL_SOCKET, option, 1)
+        listener.bind(address)
+    except OSError:
+        listener.close()
+        raise
+    return listener

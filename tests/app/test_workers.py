@@ -1,0 +1,277 @@
+"""Several worker processes behind one port: the same answers, sums that are exact, and no process left behind."""
+
+import io
+import os
+import shutil
+import signal
+import socket
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from app.settings import Settings
+from app.shared_folder import PREFIX, shared_folder
+from app.workers import MAX_FAILED_STARTS
+from tests.app.service import Service, running
+from tests.app.test_settings import start_and_fail
+from tests.tiny import make_tiny_model_folder
+
+DEADLINE_S = 240  # for a machine that is busy with other things
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="workers are observed through /proc")
+
+
+def children(process: int) -> set[int]:
+    """The processes that another one has started and that have not ended."""
+    found = set()
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, parent = path.read_text().rpartition(")")[2].split()[:2]
+        except OSError:  # it ended meanwhile
+            continue
+        if int(parent) == process and state != "Z":
+            found.add(int(path.parent.name))
+    return found
+
+
+def is_gone(process: int) -> bool:
+    """Whether a process has ended; one that nobody has waited for yet has, too."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+def wait_until(true: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while not true():
+        assert time.monotonic() < deadline, f"not within {DEADLINE_S} s: {what}"
+        time.sleep(0.02)
+
+
+def connections(process: int, port: int) -> int:
+    """Established connections of a process at a port of its own."""
+    inodes = set()
+    for line in Path(f"/proc/{process}/net/tcp").read_text().splitlines()[1:]:
+        local, state, inode = (line.split()[k] for k in (1, 3, 9))
+        if int(local.split(":")[1], 16) == port and state == "01":
+            inodes.add(f"socket:[{inode}]")
+    found = 0
+    for path in Path(f"/proc/{process}/fd").iterdir():
+        try:
+            found += str(path.readlink()) in inodes
+        except OSError:  # closed meanwhile
+            continue
+    return found
+
+
+def port_of(service: Service) -> int:
+    port = httpx.URL(service.url).port
+    assert port is not None
+    return port
+
+
+def connect_to_each(service: Service, workers: set[int]) -> dict[int, httpx.Client]:
+    """A client for each worker, whose only connection is to that worker."""
+    clients: dict[int, httpx.Client] = {}
+    for _ in range(200):  # the kernel picks a worker for each: all are met, but for one time in 2¹⁹⁹
+        before = {worker: connections(worker, port_of(service)) for worker in workers}
+        client = httpx.Client(base_url=service.url, timeout=60, limits=httpx.Limits(max_connections=1))
+        client.get("/healthz")
+        (worker,) = [worker for worker in workers if connections(worker, port_of(service)) > before[worker]]
+        if worker in clients:
+            client.close()
+            wait_until(lambda: connections(worker, port_of(service)) == before[worker], "a connection is closed")  # noqa: B023
+        else:
+            clients[worker] = client
+        if len(clients) == len(workers):
+            return clients
+    raise AssertionError(f"of {len(workers)} workers only {len(clients)} were met")
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models")
+    make_tiny_model_folder(folder / "mnist-conv")
+    return folder
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder that the services of a test take for temporary files."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    return folder
+
+
+@pytest.fixture
+def service(tmp_path: Path, tiny: Path, temporary: Path) -> Iterator[Service]:
+    with running(tmp_path, models_dir=tiny, workers=2) as started:
+        yield started
+
+
+def test_the_same_from_each_worker_and_one_sum(service: Service, temporary: Path) -> None:
+    workers = children(service.process.pid)
+    assert len(workers) == 2
+    clients = connect_to_each(service, workers)
+    assert len({client.get("/v1/samples?seed=7&n=20").content for client in clients.values()}) == 1
+    for worker, client in clients.items():
+        assert client.get("/readyz").json()["ready"], worker
+
+    for n in range(1, 21):  # a connection each
+        httpx.get(f"{service.url}/v1/samples?n={n}", timeout=60)
+    drawn = 2 * 20 + sum(range(1, 21))
+
+    def told() -> list[dict[str, float]]:
+        return [sums(client.get("/metrics").text) for client in clients.values()]
+
+    wait_until(lambda: all(one["gan_images_generated_total"] == drawn for one in told()), "all images are counted")
+    wait_until(
+        lambda: all(
+            one['gan_http_requests_total{method="GET",route="/v1/samples",status="200"}'] == 22 for one in told()
+        ),
+        "all requests are counted",
+    )
+    for one in told():
+        assert one['gan_http_request_seconds_count{route="/v1/samples"}'] == 22
+        assert one['gan_http_request_seconds_bucket{le="+Inf",route="/v1/samples"}'] == 22
+        assert one["gan_engine_waiting_rows"] == 0
+        assert one["gan_waiting_projections"] == 0
+        assert [value for name, value in one.items() if name.startswith("gan_model_info")] == [1]
+    for client in clients.values():
+        client.close()
+    (folder,) = temporary.glob(f"{PREFIX}*")
+    assert folder.stat().st_mode & 0o077 == 0
+
+
+def sums(text: str) -> dict[str, float]:
+    """Metrics by name and labels; those of images by name alone."""
+    found = {}
+    for line in text.splitlines():
+        if not line.startswith("#"):
+            name, _, value = line.rpartition(" ")
+            found[name.split("{")[0] if name.startswith("gan_images") else name] = float(value)
+    return found
+
+
+def test_a_worker_that_is_killed_is_replaced(service: Service) -> None:
+    """The others go on, what it counted stays counted, and another takes its place."""
+    workers = children(service.process.pid)
+    clients = connect_to_each(service, workers)
+    for client in clients.values():
+        client.get("/v1/samples?n=5")
+    wait_until(lambda: service.metric("gan_images_generated_total") == 10, "both have counted")
+    killed, survivor = workers
+    os.kill(killed, signal.SIGKILL)
+    wait_until(lambda: is_gone(killed), "it is dead")
+    for _ in range(20):
+        assert httpx.get(f"{service.url}/v1/samples?n=1", timeout=60).status_code == 200
+    assert clients[survivor].get("/v1/samples?n=1").status_code == 200
+    for client in clients.values():
+        client.close()
+
+    wait_until(lambda: len(children(service.process.pid)) == 2, "another is started")
+    (new,) = children(service.process.pid) - workers
+    wait_until(lambda: is_listening(new, port_of(service)), "the other is ready")
+    clients = connect_to_each(service, {survivor, new})
+    clients[new].get("/v1/samples?n=3")
+    for client in clients.values():
+        wait_until(lambda: sums(client.get("/metrics").text)["gan_images_generated_total"] == 34, "all are counted")  # noqa: B023
+        client.close()
+    assert "ended by signal 9; another takes its place" in service.log.read_text()
+
+
+def is_listening(process: int, port: int) -> bool:
+    inodes = {
+        f"socket:[{line.split()[9]}]"
+        for line in Path(f"/proc/{process}/net/tcp").read_text().splitlines()[1:]
+        if line.split()[3] == "0A" and int(line.split()[1].split(":")[1], 16) == port
+    }
+    return any(str(path.readlink()) in inodes for path in Path(f"/proc/{process}/fd").iterdir() if path.is_symlink())
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_all_end_when_told_to(service: Service, temporary: Path, number: signal.Signals) -> None:
+    """In order: an answer that has begun is given whole."""
+    workers = children(service.process.pid)
+    with httpx.stream("GET", f"{service.url}/v1/samples?n=20000&format=npz", timeout=DEADLINE_S) as response:
+        service.process.send_signal(number)
+        content = response.read()
+    assert len(np.load(io.BytesIO(content))["images"]) == 20_000
+    assert service.process.wait(timeout=DEADLINE_S) == 0
+    assert all(is_gone(worker) for worker in workers)
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{service.url}/healthz")
+    assert "Traceback" not in service.log.read_text()
+    assert service.process.stdout is not None
+    assert service.process.stdout.read() == ""  # the address was told once
+    assert not list(temporary.iterdir())
+
+
+def test_workers_end_with_their_parent(service: Service, temporary: Path) -> None:
+    workers = children(service.process.pid)
+    service.process.kill()
+    wait_until(lambda: all(is_gone(worker) for worker in workers), "the workers have ended")
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{service.url}/healthz")
+    assert not list(temporary.iterdir())
+
+
+def test_workers_that_cannot_start_end_the_service(tmp_path: Path, tiny: Path, temporary: Path) -> None:
+    (tmp_path / "uvloop.py").write_text("raise SystemExit(9)\n")  # a worker imports it, the parent does not
+    ended = start_and_fail(tmp_path, port=0, workers=2, models_dir=tiny)
+    assert ended.returncode == 1
+    assert f"ended {MAX_FAILED_STARTS} times before it was ready, the last time with exit code 9" in ended.stderr
+    assert ended.stdout == ""
+    assert not list(temporary.iterdir())
+
+
+def test_a_port_that_is_taken(tmp_path: Path, service: Service) -> None:
+    """By a service of the same person, and by something else."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        for port in (port_of(service), taken.getsockname()[1]):
+            ended = start_and_fail(tmp_path, port=port, workers=2)
+            assert ended.returncode == 1
+            assert ended.stderr.startswith("error: cannot listen on 127.0.0.1:")
+
+
+def test_one_worker_is_one_process(tmp_path: Path, tiny: Path, temporary: Path) -> None:
+    with running(tmp_path, models_dir=tiny, workers=1) as service:
+        assert children(service.process.pid) == set()
+        assert not list(temporary.iterdir())
+
+
+@pytest.mark.parametrize(("workers", "system"), [(0, "linux"), (65, "linux"), (2, "darwin"), (2, "win32")])
+def test_numbers_of_workers_that_are_refused(workers: int, system: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.platform", system)
+    with pytest.raises(ValidationError, match="workers"):
+        Settings(workers=workers)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 64])
+def test_numbers_of_workers_that_are_taken(workers: int) -> None:
+    assert Settings(workers=workers).workers == workers
+
+
+def test_folders_of_dead_services_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with shared_folder() as first:
+        (first / "counter_0.db").touch()
+        dead = Path(shutil.copytree(first, tmp_path / f"{PREFIX}dead"))
+        other = Path(shutil.copytree(first, tmp_path / "others"))
+        with shared_folder() as second:
+            assert first != second
+            assert (first / "counter_0.db").exists()
+            assert other.exists()
+            assert not dead.exists()
+        assert not second.exists()
+    assert not first.exists()
