@@ -1,6 +1,7 @@
 """The architectures there are, each a set of sizes that builds its own pair of networks.
 
-Every architecture offers `generator(z_dim=…, image_shape=…)`, `discriminator(image_shape=…)` and `initialise(…)`.
+Every architecture offers `generator(z_dim=…, image_shape=…)`, `discriminator(image_shape=…)` and `initialise(…)`, and
+says whether its G is `quantisable`: whether all of its products are linear layers' (`models.quantised`).
 Add one: write its file beside these, and name it here.
 """
 

@@ -7,7 +7,7 @@ its middle.
 """
 
 from itertools import pairwise
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -24,6 +24,8 @@ class Conv(BaseModel):
     """Sizes of the convolutional networks."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    quantisable: ClassVar[bool] = False
 
     name: Literal["conv"] = "conv"
     generator_widths: tuple[Width, ...] = Field(default=(), max_length=8, description="Of layers before the first map")

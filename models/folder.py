@@ -48,6 +48,7 @@ from models.files import TEMPORARY_SUFFIX, replace_folder, sync_folder, write_at
 from models.history import History
 from models.metadata import Metadata, parse_metadata
 from models.networks import build_networks
+from models.quantised import check_quantised
 
 WEIGHTS_FILE = "model.safetensors"
 HISTORY_FILE = "history.json"
@@ -267,6 +268,10 @@ def _parse_weights(path: Path) -> tuple[Metadata, dict[str, nn.Module]]:
         state |= {n: torch.zeros((), dtype=t.dtype) for n, t in network.state_dict().items() if n not in state}
         network.load_state_dict(state, assign=True)
         network.eval().requires_grad_(requires_grad=False)
+    try:
+        check_quantised(networks["generator"])
+    except ValueError as error:
+        raise TensorRangeError(f"G cannot be what its metadata say, quantised: {error}") from error
     return metadata, networks
 
 
@@ -279,6 +284,7 @@ def _build(metadata: Metadata) -> dict[str, nn.Module]:
             image_shape=metadata.image_shape,
             classes=metadata.classes,
             packing=metadata.packing,
+            quantised=metadata.quantised,
         )
         networks = {"generator": generator, "discriminator": discriminator}
         if metadata.encoder is not None:

@@ -6,7 +6,7 @@ project's [−1, 1] is their first and last layer.
 """
 
 from itertools import pairwise
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -24,6 +24,8 @@ class Goodfellow2014(BaseModel):
     """Sizes of the paper's networks; the defaults are the paper's for MNIST."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    quantisable: ClassVar[bool] = True
 
     name: Literal["goodfellow2014"] = "goodfellow2014"
     generator_widths: tuple[Width, ...] = Field(default=(1200, 1200), min_length=1, max_length=8)

@@ -48,7 +48,13 @@ class ImageShape(BaseModel):
 
 def to_uint8(images: torch.Tensor) -> NDArray[np.uint8]:
     """[N, C, H, W] float in [−1, 1] → [N, H, W] or [N, H, W, 3] uint8: −1 is 0, 1 is 255, rounded to nearest."""
-    return channels_last(images.float().add(1).mul(127.5).round_().clamp_(0, 255).to(torch.uint8))
+    pixels = images.detach().float().cpu().numpy().clip(-1, 1)  # NumPy takes a third of PyTorch's time for this
+    pixels += 1
+    pixels *= 127.5
+    np.rint(pixels, out=pixels)
+    with np.errstate(invalid="ignore"):  # a NaN becomes some pixel
+        whole = pixels.astype(np.uint8)
+    return channels_last(torch.from_numpy(whole))
 
 
 def from_uint8(images: NDArray[np.uint8]) -> torch.Tensor:

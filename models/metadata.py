@@ -33,6 +33,7 @@ class Metadata(BaseModel):
     image_shape: ImageShape
     classes: int = Field(default=0, ge=0, le=MAX_CLASSES, description="Classes that can be asked for; 0: unconditional")
     packing: int = Field(default=1, ge=1, le=8, description="Images that D judged at once in training")
+    quantised: bool = Field(default=False, description="G's weights and activations are whole numbers of 8 bits")
     encoder: Encoder | None = Field(default=None, description="Sizes of the encoder that projections start from")
     dataset: str = Field(max_length=200, description="What the model was trained on")
     recipe: str = Field(max_length=200, description="Name of the training recipe")
@@ -45,19 +46,23 @@ class Metadata(BaseModel):
     licence: str = Field(max_length=200, description="Licence of the weights")
 
     @model_validator(mode="after")
-    def _has_ballots(self) -> "Metadata":
+    def _fits_together(self) -> "Metadata":
         if self.classes and not 2 <= self.classes < self.z_dim:
             raise ValueError(f"{self.classes} classes do not fit into latents of {self.z_dim} coordinates")
         if self.classes and self.packing > 1:
             raise ValueError("a D of packs has no classes")
+        if self.quantised and not self.architecture.quantisable:
+            raise ValueError(f"a G of the architecture {self.architecture.name} cannot be quantised")
         return self
 
     def to_strings(self) -> dict[str, str]:
         """One string a field, as safetensors wants them: the inverse of `parse_metadata`.
 
-        A model without an encoder says nothing of one, so that its bytes are those of the time before encoders.
+        A model says nothing of the encoder or the quantisation that it has not, so that its bytes are those of the time
+        before there were any.
         """
-        fields = self.model_dump(mode="json", exclude={"encoder"} if self.encoder is None else None)
+        absent = {name for name in ("encoder", "quantised") if not getattr(self, name)}
+        fields = self.model_dump(mode="json", exclude=absent)
         return {
             name: value if isinstance(value, str) else json.dumps(value, separators=(",", ":"), allow_nan=False)
             for name, value in fields.items()

@@ -5,7 +5,7 @@ D: image → 512 → 256 → 1 logit, leaky ReLU between.
 """
 
 from itertools import pairwise
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -21,6 +21,8 @@ class MLP(BaseModel):
     """Sizes of the write-up's networks; the defaults are the write-up's own."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    quantisable: ClassVar[bool] = True
 
     name: Literal["mlp"] = "mlp"
     generator_widths: tuple[Width, ...] = Field(default=(256, 512, 1024), min_length=1, max_length=8)

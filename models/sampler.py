@@ -8,11 +8,12 @@ from torch import nn
 from models.errors import LatentError
 from models.folding import fold_batchnorm
 from models.images import ImageShape, to_uint8
+from models.integers import in_integers
 from models.tiles import Tiled
 
 
 class Sampler:
-    """G made ready for inference: batch normalisation folded, in tiles, on one device.
+    """G made ready for inference: batch normalisation folded, in integers where it is quantised, in tiles.
 
     One thread at a time may call it.
 
@@ -33,7 +34,8 @@ class Sampler:
         self.image_shape = image_shape
         self.device = torch.device(device)
         self.generator = fold_batchnorm(generator).to(self.device)
-        self._tiled = Tiled(self.generator, row_shape=(z_dim,), device=self.device)
+        quickest = in_integers(self.generator, z_dim=z_dim) if self.device.type == "cpu" else None
+        self._tiled = Tiled(quickest or self.generator, row_shape=(z_dim,), device=self.device)
 
     def __call__(self, latents: NDArray[np.float32]) -> NDArray[np.uint8]:
         """Latents [n, z_dim] float32, n ≥ 1 → images [n, H, W] (grey) or [n, H, W, 3] (RGB) uint8.

@@ -18,6 +18,7 @@ from models.latents import Prior, draw_latents
 from models.metadata import Metadata
 from models.mlp import MLP, initialise_like_pytorch
 from models.networks import build_networks
+from models.quantised import quantise
 from models.sampler import Sampler
 from models.scorer import Scorer
 
@@ -34,6 +35,7 @@ def make_tiny_model_folder(
     architecture: Architecture = TINY_MLP,
     classes: int = 0,
     encoder: Encoder | None = None,
+    quantised: bool = False,
 ) -> Path:
     """Write a valid model folder of a tiny untrained pair to `path` and return it."""
     shape = image_shape or ImageShape()
@@ -44,6 +46,8 @@ def make_tiny_model_folder(
     with torch.no_grad():
         for parameter in generator.parameters():  # bolder than the initial weights, so that pictures differ
             parameter.mul_(3)
+    if quantised:
+        generator = quantise(generator, torch.from_numpy(draw_latents(2, 0, 256, z_dim=z_dim, prior=prior)))
     samples = Sampler(generator, z_dim=z_dim, image_shape=shape)(draw_latents(1, 0, 64, z_dim=z_dim, prior=prior))
     logits = Scorer(discriminator, image_shape=shape)(samples)
     write_model(
@@ -54,6 +58,7 @@ def make_tiny_model_folder(
             prior=prior,
             image_shape=shape,
             classes=classes,
+            quantised=quantised,
             encoder=encoder,
             dataset="none",
             recipe="tiny",

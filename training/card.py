@@ -24,7 +24,7 @@ _TEMPLATE = """\
 
 | | |
 |---|---|
-| networks | {architecture}: G {generator_weights}, D {discriminator_weights} |
+| networks | {architecture}: G {generator_weights}{width_of_weights}, D {discriminator_weights} |
 | latents | {z_dim} coordinates, {prior} prior, variance 1 |
 | images | {height} × {width}, {colours} |
 | trained on | {train_images:,} images; {held_out_images:,} held out |
@@ -104,6 +104,7 @@ def write_card(
         half=" --half" if dtype == torch.float16 else "",
         architecture=architecture.name,
         generator_weights=_millions(sum(p.numel() for p in generator.parameters())),
+        width_of_weights=" of 8 bits" if metadata.quantised else "",
         discriminator_weights=_millions(sum(p.numel() for p in discriminator.parameters())),
         z_dim=metadata.z_dim,
         prior=metadata.prior,

@@ -5,11 +5,14 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+from torch import nn
 
 from models.encoder import Encoder
 from models.folder import write_model
 from models.history import History, TrainingEvent
+from models.latents import draw_latents
 from models.metadata import Metadata
+from models.quantised import quantise
 from models.sampler import Sampler
 from models.scorer import Scorer
 from training.card import write_card
@@ -22,7 +25,11 @@ from training.evaluate import SAMPLES, evaluate
 from training.fixed_grid import draw_grid
 from training.game import Game
 from training.judge import train_judge
+from training.recipe import Recipe
 from training.run_folder import RunFolder
+
+QUANTISING_SEED, QUANTISING_LATENTS = 1, 4096
+"""The latents that show how far G's activations reach."""
 
 MNIST_LICENCE = "MIT (weights); MNIST: CC BY-SA 3.0, Yann LeCun and Corinna Cortes"
 
@@ -41,8 +48,8 @@ def export(
 ) -> None:
     """Write the model folder `to` from a saved state of a run: G's average, D, and what is known of them.
 
-    Where the recipe says so, D first becomes a judge (`training.judge`), and an encoder is fitted to G
-    (`training.encoder`), which takes minutes each.
+    Where the recipe says so, G first gets whole numbers for weights (`models.quantised`), D becomes a judge
+    (`training.judge`), and an encoder is fitted to G (`training.encoder`); the last two take minutes each.
 
     model.safetensors depends on the run's seed, data and recipe alone, not on when or how often it was interrupted.
 
@@ -70,9 +77,9 @@ def export(
     game = Game.of(config, dataset.first(recipe.train_images), device=torch.device("cpu"))
     progress = load_checkpoint(saved, game)
     timeline = folder.timeline(last=len(progress.records))
-    generator = game.average.network
+    generator = _finished(game.average.network, recipe)
     generator.to(dtype).float()
-    timeline[len(progress.records)] = draw_grid(game, config)  # of this very G, whatever epochs were drawn
+    timeline[len(progress.records)] = draw_grid(generator, config)  # of this very G, whatever epochs were drawn
     discriminator = game.plain_discriminator()
     if recipe.judge_steps:
         discriminator = train_judge(
@@ -99,6 +106,7 @@ def export(
         image_shape=config.image_shape,
         classes=config.classes,
         packing=recipe.packing,
+        quantised=recipe.quantise,
         encoder=encoder_sizes,
         dataset=config.dataset,
         recipe=config.recipe_name,
@@ -121,6 +129,14 @@ def export(
         card=write_card(to.name, config, progress, metadata, dtype=dtype, afterwards=afterwards),
         dtype=dtype,
     )
+
+
+def _finished(generator: nn.Module, recipe: Recipe) -> nn.Module:
+    """G as it is written: in whole numbers, if the recipe says so."""
+    if not recipe.quantise:
+        return generator
+    latents = draw_latents(QUANTISING_SEED, 0, QUANTISING_LATENTS, z_dim=recipe.z_dim, prior=recipe.prior)
+    return quantise(generator, torch.from_numpy(latents))
 
 
 def _events(folder: RunFolder, progress: Progress) -> list[TrainingEvent]:

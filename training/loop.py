@@ -45,7 +45,7 @@ def train(config: RunConfig, dataset: Dataset, folder: RunFolder, reporter: Repo
         progress = load_checkpoint(folder.checkpoint_file, game)
     else:
         progress = Progress()
-        folder.write_grid(0, draw_grid(game, config))
+        folder.write_grid(0, draw_grid(game.average.network, config, device=game.device))
     folder.rewrite(progress)
     monitor = Monitor(config, dataset) if recipe.metrics_every_epochs and not progress.finished else None
     run = Run(config, folder, reporter, game, monitor, progress)
@@ -90,7 +90,7 @@ def close_epoch(run: Run) -> None:
     is_best = best_record(records) is records[-1]
     is_due = epoch <= recipe.grid_every_epochs or epoch % recipe.grid_every_epochs == 0
     if is_best or is_due or run.progress.finished:
-        folder.write_grid(epoch, draw_grid(run.game, run.config))
+        folder.write_grid(epoch, draw_grid(run.game.average.network, run.config, device=run.game.device))
     if is_best:
         save_checkpoint(folder.best_file, run.game, run.progress)
     if is_due or run.progress.finished:

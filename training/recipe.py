@@ -16,7 +16,7 @@ from training.losses import LossName
 FOLDER = Path(__file__).parent / "recipes"
 
 
-AFTER_THE_GAME = ("judge_steps", "encoder_steps")
+AFTER_THE_GAME = ("judge_steps", "encoder_steps", "quantise")
 """Settings of what `export` does with a run."""
 
 
@@ -111,6 +111,7 @@ class Recipe(_Settings):
     encoder_steps: int = Field(
         default=0, ge=0, description="Steps that fit an encoder to G at export, for projections; 0: no encoder"
     )
+    quantise: bool = Field(default=False, description="At export, G's weights and activations become 8 bits wide")
     metrics_every_epochs: int = Field(default=0, ge=0, description="Figures of G's samples every so often; 0: never")
     grid_every_epochs: int = Field(
         default=1,
@@ -128,6 +129,8 @@ class Recipe(_Settings):
             raise ValueError(f"batch_size must be a multiple of {images_a_group}, the images that D sees together")
         if self.conditional and self.packing > 1:
             raise ValueError("packing is for an unconditional game: the images of a pack would have several classes")
+        if self.quantise and not self.architecture.quantisable:
+            raise ValueError(f"the G of {self.architecture.name} cannot be quantised: set quantise=false")
         return self
 
 

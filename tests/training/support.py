@@ -42,6 +42,7 @@ BARE_GAME = (
     "augmentation=0",
     "judge_steps=0",
     "encoder_steps=0",
+    "quantise=false",
     "metrics_every_epochs=0",
     "grid_every_epochs=10",
     "precision=float32",

@@ -164,7 +164,7 @@ def test_the_last_of_two_overrides_holds():
 
 
 def test_a_section_that_is_not_in_the_file_can_be_set():
-    recipe = load_recipe("mlp", ['architecture={name="conv"}', "architecture.leaky_slope=0.1"])
+    recipe = load_recipe("mlp", ['architecture={name="conv"}', "architecture.leaky_slope=0.1", "quantise=false"])
     assert recipe.architecture.model_dump()["name"] == "conv"
     assert recipe.architecture.model_dump()["leaky_slope"] == 0.1
 

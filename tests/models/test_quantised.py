@@ -1,0 +1,236 @@
+"""G in whole numbers, in float32 and in integers."""
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from models.conditional import Ballots
+from models.conv import Conv
+from models.errors import ModelMetadataError, TensorRangeError
+from models.folder import load_model, write_model
+from models.goodfellow2014 import Goodfellow2014
+from models.images import ImageShape, to_uint8
+from models.integers import in_integers
+from models.latents import draw_latents
+from models.metadata import parse_metadata
+from models.mlp import MLP
+from models.networks import build_networks
+from models.quantised import QuantisedLinear, check_quantised, quantise, quantised_like
+from models.sampler import Sampler
+from tests.tiny import make_tiny_model_folder
+
+SHAPE = ImageShape(height=16, width=16)
+Z_DIM = 20
+HAS_INTEGER_PRODUCTS = torch.cpu._is_vnni_supported()
+
+
+def latents(n: int, *, seed: int = 0) -> torch.Tensor:
+    return torch.from_numpy(draw_latents(seed, 0, n, z_dim=Z_DIM, prior="normal"))
+
+
+def trained_like(architecture: MLP | Goodfellow2014, *, classes: int = 0) -> nn.Module:
+    """A G whose batch normalisation has seen data, and whose weights are not all alike in size."""
+    torch.manual_seed(0)
+    generator = architecture.generator(z_dim=Z_DIM, image_shape=SHAPE, classes=classes)
+    generator.train()
+    for seed in range(5):
+        generator(latents(256, seed=seed))
+    return generator.eval()
+
+
+@pytest.fixture(params=["mlp", "conditional mlp", "goodfellow2014"])
+def generator(request: pytest.FixtureRequest) -> nn.Module:
+    if request.param == "goodfellow2014":
+        return trained_like(Goodfellow2014(generator_widths=(96, 128)))
+    return trained_like(MLP(generator_widths=(64, 128)), classes=4 if "conditional" in request.param else 0)
+
+
+@pytest.fixture
+def quantised(generator: nn.Module) -> nn.Sequential:
+    return quantise(generator, latents(2048, seed=9))
+
+
+def test_its_pictures_are_those_of_the_float_one(generator: nn.Module, quantised: nn.Sequential) -> None:
+    before = copy.deepcopy(generator.state_dict())
+    with torch.no_grad():
+        difference = (quantised(latents(200)) - generator(latents(200))).abs()
+    assert difference.mean() < 0.01
+    assert 0 < difference.max() < 0.2
+    assert all(torch.equal(before[name], tensor) for name, tensor in generator.state_dict().items())
+    assert not any(isinstance(layer, nn.BatchNorm1d | nn.Linear) for layer in quantised.modules())
+
+
+def test_its_sums_are_exact_in_any_order(quantised: nn.Sequential) -> None:
+    """A row alone, in a batch, on two threads and in float64 give the same bits."""
+    rows = latents(37)
+    layer = next(layer for layer in quantised if isinstance(layer, QuantisedLinear))
+    steps = (rows * (1 / layer.input_scale) + layer.zero_point).clamp(0, 255).round() - layer.zero_point
+    exact = steps.double() @ layer.weight.double().T
+    assert torch.equal(exact.float().double(), exact)
+    assert torch.equal(exact, exact.round())
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        two = layer(rows)
+    finally:
+        torch.set_num_threads(threads)
+    assert torch.equal(two, layer(rows))
+    assert torch.equal(torch.cat([layer(row[None]) for row in rows]), two)
+
+
+def test_the_gradient_passes_through_the_rounding(generator: nn.Module, quantised: nn.Sequential) -> None:
+    def gradient(network: nn.Module) -> torch.Tensor:
+        z = latents(16).requires_grad_()
+        network(z).square().sum().backward()
+        assert z.grad is not None
+        return z.grad.flatten()
+
+    assert torch.cosine_similarity(gradient(generator), gradient(quantised), dim=0) > 0.98
+
+
+def test_beyond_the_range_it_was_shown_an_input_is_clamped() -> None:
+    layer = nn.Linear(1, 1)
+    quantised = QuantisedLinear.of(layer, torch.tensor([[-1.0], [3.0]]))
+    assert float(quantised.zero_point) == 64
+    reach = quantised(torch.tensor([[-9.0], [-1.0], [3.0], [9.0]]))
+    assert torch.equal(reach[:2], reach[[1, 1]])
+    assert torch.equal(reach[2:], reach[[2, 2]])
+    assert torch.equal(quantised(torch.zeros(1, 1))[0], layer.bias)
+
+
+def test_the_skeleton_takes_what_quantise_gives(generator: nn.Module, quantised: nn.Sequential) -> None:
+    skeleton = quantised_like(generator)
+    skeleton.load_state_dict(quantised.state_dict())
+    assert torch.equal(skeleton.eval()(latents(5)), quantised(latents(5)))
+
+
+def test_networks_are_built_quantised() -> None:
+    architecture = MLP(generator_widths=(8,), discriminator_widths=(8,))
+    generator, _ = build_networks(architecture, z_dim=Z_DIM, image_shape=SHAPE, classes=3, quantised=True)
+    assert [type(layer) for layer in generator.children()][:3] == [Ballots, QuantisedLinear, nn.LeakyReLU]
+
+
+def test_the_convolutional_one_is_not_quantisable() -> None:
+    assert (MLP.quantisable, Goodfellow2014.quantisable, Conv.quantisable) == (True, True, False)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("input_scale", 0.0, "a scale is 0 or less"),
+        ("weight_scale", -1.0, "a scale is 0 or less"),
+        ("zero_point", 0.5, "the zero point 0.5 is no whole number 0 … 255"),
+        ("zero_point", 256.0, "the zero point 256 is no whole number 0 … 255"),
+        ("weight", 0.25, "a weight is no whole number within ±127"),
+        ("weight", -128.0, "a weight is no whole number within ±127"),
+    ],
+)
+def test_tensors_that_cannot_be(name: str, value: float, message: str) -> None:
+    network = nn.Sequential(QuantisedLinear(3, 2))
+    network[0].get_buffer(name).fill_(value)
+    with pytest.raises(ValueError, match=f"layer 0: {message}"):
+        check_quantised(network)
+
+
+def test_a_layer_too_wide_to_be_exact() -> None:
+    layer = QuantisedLinear(519, 2)
+    layer.weight.fill_(127)
+    with pytest.raises(
+        ValueError, match=r"a sum of its products could reach 16,807,815; float32 is exact below 16,777,216"
+    ):
+        layer.check()
+
+
+# --- In integers --------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not HAS_INTEGER_PRODUCTS, reason="this processor has no integer products of its own")
+def test_integers_give_the_same_pictures(quantised: nn.Sequential) -> None:
+    network = in_integers(quantised, z_dim=Z_DIM)
+    assert network is not None
+    rows = latents(500) * 2
+    with torch.inference_mode():
+        right, seen = to_uint8(quantised(rows)).astype(int), to_uint8(network(rows)).astype(int)
+    assert np.abs(right - seen).max() <= 1
+    assert (right == seen).mean() > 0.9999
+
+
+@pytest.mark.skipif(not HAS_INTEGER_PRODUCTS, reason="this processor has no integer products of its own")
+def test_the_sampler_computes_in_integers(quantised: nn.Sequential, monkeypatch: pytest.MonkeyPatch) -> None:
+    """… and every row has the same bits whoever is beside it, as in float32."""
+    rows = latents(90).numpy()
+    together = Sampler(quantised, z_dim=Z_DIM, image_shape=SHAPE)(rows)
+    sampler = Sampler(quantised, z_dim=Z_DIM, image_shape=SHAPE)
+    monkeypatch.setattr(QuantisedLinear, "forward", lambda *_: pytest.fail("computed in float32"))
+    for n in (1, 3, 5, 16, 17, 64, 65):
+        assert np.array_equal(sampler(rows[:n]), together[:n])
+    assert np.array_equal(sampler(rows[7:9]), together[7:9])
+
+
+def test_wrong_integer_products_are_not_used(quantised: nn.Sequential, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A processor whose products saturate gives other pictures: G stays in float32."""
+    right = Sampler(quantised, z_dim=Z_DIM, image_shape=SHAPE)(latents(8).numpy())
+    monkeypatch.setattr("models.integers._Product.__call__", lambda self, x: self._saturated(x), raising=False)
+    monkeypatch.setattr(
+        "models.integers._Product._saturated",
+        lambda self, x: torch.zeros(len(x), len(self._weights[2]), dtype=self._after[2]),
+        raising=False,
+    )
+    assert in_integers(quantised, z_dim=Z_DIM) is None
+    seen = Sampler(quantised, z_dim=Z_DIM, image_shape=SHAPE)(latents(8).numpy())
+    assert np.abs(seen.astype(int) - right).max() <= 1
+
+
+def test_a_float_network_stays_one(generator: nn.Module) -> None:
+    assert in_integers(generator, z_dim=Z_DIM) is None
+
+
+def test_an_activation_that_has_no_product_stays_in_float32() -> None:
+    network = nn.Sequential(
+        QuantisedLinear(Z_DIM, 8), nn.Softplus(), QuantisedLinear(8, 256), nn.Unflatten(1, SHAPE.chw)
+    )
+    assert in_integers(network, z_dim=Z_DIM) is None
+
+
+# --- In a model folder --------------------------------------------------------------------------
+
+
+def test_a_quantised_model_is_read_as_it_was_written(tmp_path: Path) -> None:
+    model = load_model(make_tiny_model_folder(tmp_path / "tiny", quantised=True))
+    assert model.metadata.quantised
+    assert any(isinstance(layer, QuantisedLinear) for layer in model.generator.modules())
+    write_model(
+        tmp_path / "again",
+        metadata=model.metadata,
+        generator=model.generator,
+        discriminator=model.discriminator,
+        history=model.history,
+        timeline={},
+        card="",
+    )
+    assert (tmp_path / "again" / "model.safetensors").read_bytes() == (model.path / "model.safetensors").read_bytes()
+    assert b"quantised" not in (make_tiny_model_folder(tmp_path / "float") / "model.safetensors").read_bytes()
+
+
+def test_a_file_whose_weights_are_not_whole_is_refused(tmp_path: Path) -> None:
+    path = make_tiny_model_folder(tmp_path / "tiny", quantised=True) / "model.safetensors"
+    with safe_open(path, framework="pt") as file:
+        tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
+        metadata = file.metadata()
+    tensors["generator.0.weight"][3, 2] += 0.5
+    save_file(tensors, path, metadata)
+    with pytest.raises(TensorRangeError, match="layer 0: a weight is no whole number within ±127"):
+        load_model(path.parent)
+
+
+def test_metadata_of_a_convolutional_g_cannot_say_that_it_is_quantised(tmp_path: Path) -> None:
+    architecture = Conv(generator_channels=(4, 4), discriminator_channels=(4, 4))
+    metadata = load_model(make_tiny_model_folder(tmp_path / "conv", architecture=architecture)).metadata
+    with pytest.raises(ModelMetadataError, match="a G of the architecture conv cannot be quantised"):
+        parse_metadata(metadata.to_strings() | {"quantised": "true"})
