@@ -173,7 +173,7 @@ def change_after_the_game(recipe: Recipe, overrides: list[str]) -> Recipe:
         key = override.partition("=")[0].strip()
         if key not in AFTER_THE_GAME:
             raise RecipeError(
-                f"export takes --set of {' and '.join(AFTER_THE_GAME)} alone, not of {key!r}: the rest has decided "
+                f"export takes --set of {', '.join(AFTER_THE_GAME)} alone, not of {key!r}: the rest has decided "
                 "the run already; `fit` takes it"
             )
         _apply(settings, override)
