@@ -103,6 +103,17 @@ def hello() -> Contender:
     )
 
 
+def bare() -> Contender:
+    """`benchmarks.bare_service`: its answers are as long as asked for."""
+    return Contender(
+        "bare ASGI",
+        [*_uvicorn(), "benchmarks.bare_service:app"],
+        "/1",
+        Request("/300?seed=SEED"),
+        Request("/15000?seed=SEED"),
+    )
+
+
 def rivals(python: Path, models_dir: Path, model: str) -> list[Contender]:
     """`benchmarks.rivals`: other model servers, run by the python of their environment."""
     run = [str(python), "-m"]

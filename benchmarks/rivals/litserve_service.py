@@ -47,8 +47,8 @@ class Pictures(litserve.LitAPI):
 
 
 def main() -> None:
-    """Serve until SIGTERM; left alone, that would end LitServe's first process and leave the others behind."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    """Serve until SIGTERM, taken as Ctrl-C: otherwise it ends LitServe's first process and leaves the others behind."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     # With a timeout of 0 the worker spins while it waits, and takes the core from the web server. Within 1 ms it takes
     # but a few requests from LitServe's queue, each a call to another process.
     pictures = Pictures(max_batch_size=16, batch_timeout=0.005, api_path="/samples")

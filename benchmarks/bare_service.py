@@ -1,0 +1,14 @@
+"""The least that uvicorn can serve: a bare ASGI callable that answers with as many bytes as the path names."""
+
+from starlette.types import Receive, Scope, Send
+
+
+async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    """`/N`: N bytes."""
+    del receive
+    if scope["type"] != "http":
+        return
+    body = bytes(int(scope["path"].strip("/") or 0))
+    headers = [(b"content-type", b"image/png"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
