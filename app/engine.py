@@ -43,7 +43,7 @@ class StoppedError(EngineError):
     """The engine's thread has ended."""
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class _Job:
     """Rows that want a network's results; `taken` of them have been in a call."""
 
@@ -88,18 +88,19 @@ class Engine:
         self._waiting_rows = 0
         self._changed = threading.Condition()
         self._idle = False
-        self._stopping = False
+        self._runs = False
         self._loop_to_wake: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
 
     def start(self) -> None:
         """Start the thread."""
+        self._runs = True
         self._thread.start()
 
     def stop(self) -> None:
         """Finish what waits, then end the thread."""
         with self._changed:
-            self._stopping = True
+            self._runs = False
             self._changed.notify()
         if self._thread.is_alive():
             self._thread.join()
@@ -127,7 +128,7 @@ class Engine:
             if not may_wait and self._waiting_rows and self._waiting_rows + len(rows) > self._max_queue_rows:
                 raise OverloadedError(f"{self._waiting_rows:,} images wait, {self._max_queue_rows:,} may")
             self._queues.setdefault(network, deque()).append(job)
-            self._count_waiting(len(rows))
+            self._waiting_rows += len(rows)
         self._wake_soon(job.loop)
         return await job.result
 
@@ -154,7 +155,7 @@ class Engine:
         return _Job(rows, loop.create_future(), loop)
 
     def _check_alive(self) -> None:
-        if self._stopping or not self._thread.is_alive():
+        if not self._runs:
             raise StoppedError("the engine has stopped")
 
     def _wake_soon(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -166,6 +167,7 @@ class Engine:
     def _wake(self) -> None:
         self._loop_to_wake = None
         with self._changed:
+            self._tell_waiting()
             if self._idle:
                 self._changed.notify()
 
@@ -189,9 +191,10 @@ class Engine:
                 _settle([(ping, ping.rows) for ping in pings])
                 while self._queues:
                     batch = self._take()
+                    self._tell_waiting()
                     if batch.parts:
                         return batch
-                if self._stopping:
+                if not self._runs:
                     return None
                 self._idle = True
                 self._changed.wait()
@@ -205,7 +208,7 @@ class Engine:
         while queue and room:
             job = queue.popleft()
             if job.result.cancelled():
-                self._count_waiting(-job.left)
+                self._waiting_rows -= job.left
                 continue
             rows = min(job.left, TURN_ROWS, room)
             room -= rows
@@ -216,7 +219,7 @@ class Engine:
             room -= rows - turn
             parts.append(_Part(job, job.taken, job.taken + rows))
             job.taken += rows
-            self._count_waiting(-rows)
+            self._waiting_rows -= rows
             if job.left:
                 queue.append(job)
         if queue:
@@ -246,23 +249,25 @@ class Engine:
         failed = {id(job) for job, _, _ in batch.parts}
         with self._changed:
             queue = self._queues.pop(batch.network, deque())
-            self._count_waiting(-sum(job.left for job in queue if id(job) in failed))
+            self._waiting_rows -= sum(job.left for job in queue if id(job) in failed)
+            self._tell_waiting()
             if others := deque(job for job in queue if id(job) not in failed):
                 self._queues[batch.network] = others
 
     def _fail(self, batch: _Batch | None, cause: BaseException) -> None:
         """The thread's last act: nobody waits for an answer that cannot come."""
         with self._changed:
-            self._stopping = True
+            self._runs = False
             waiting = [job for queue in self._queues.values() for job in queue] + self._pings
             self._queues.clear()
             self._pings = []
-            self._count_waiting(-self._waiting_rows)
+            self._waiting_rows = 0
+            self._tell_waiting()
         hit = [job for job, _, _ in batch.parts] if batch else []
         _settle([(job, StoppedError(f"the engine has stopped: {cause!r}")) for job in hit + waiting])
 
-    def _count_waiting(self, change: int) -> None:
-        self._waiting_rows += change
+    def _tell_waiting(self) -> None:
+        """Once for all jobs that came or were taken together: a gauge takes a lock of its own."""
         self._metrics.waiting_rows.set(self._waiting_rows)
 
 
