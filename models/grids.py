@@ -23,9 +23,13 @@ def assemble_grid(
         scale: each pixel becomes scale × scale pixels.
 
     Returns:
-        [rows·(H + padding) + padding, columns·(W + padding) + padding] · scale, uint8; RGB has a last axis of 3.
+        [rows·(H + padding) + padding, columns·(W + padding) + padding] · scale, uint8; RGB has a last axis of 3. One
+        image to which nothing happens is returned as it is, not copied.
     """
     n, height, width = images.shape[:3]
+    if n == 1 and padding == 0 and scale == 1:
+        whole: NDArray[np.uint8] = images[0]
+        return whole
     columns = min(columns or default_columns(n), n)
     rows = -(-n // columns)
     channels = images.shape[3:]
