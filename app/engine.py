@@ -1,7 +1,7 @@
 """The engine: one thread that runs the networks, one queue in front of it, batches made of whoever waits.
 
-No timer: whenever the thread is free, it takes what waits for the same network as one call, at most `MAX_BATCH_ROWS`
-rows. A large job takes turns with the others: it gets a part of each call, and who asks for one image waits for a call
+No timer: whenever the thread is free and the event loop has read what there was to read, it takes what waits for the
+same network as one call, at most `MAX_BATCH_ROWS` rows. A large job takes turns with the others: it gets a part of each call, and who asks for one image waits for a call
 or two, not for the whole of it. A row's bits do not depend on the rows beside it (`models.tiles`), so all of this is
 invisible but for its speed.
 """
@@ -89,6 +89,8 @@ class Engine:
         self._changed = threading.Condition()
         self._idle = False
         self._runs = False
+        self._gathered = False
+        self._came = self._came_before = 0  # jobs, since the start and up to the pass before
         self._loop_to_wake: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
 
@@ -129,6 +131,7 @@ class Engine:
                 raise OverloadedError(f"{self._waiting_rows:,} images wait, {self._max_queue_rows:,} may")
             self._queues.setdefault(network, deque()).append(job)
             self._waiting_rows += len(rows)
+            self._came += 1
         self._wake_soon(job.loop)
         return await job.result
 
@@ -159,14 +162,20 @@ class Engine:
             raise StoppedError("the engine has stopped")
 
     def _wake_soon(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Wake the thread once the requests that are there have been read: they then share its first call."""
+        """Wake the thread once the requests that are there have been read: they then share its next call."""
         if self._loop_to_wake is not loop:
             self._loop_to_wake = loop
-            loop.call_soon(self._wake)
+            loop.call_soon(self._wake, loop)
 
-    def _wake(self) -> None:
+    def _wake(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Where loop and thread share a core, a call too early costs two switches of it, and the next call is small."""
+        if self._came != self._came_before and self._waiting_rows < MAX_BATCH_ROWS:
+            self._came_before = self._came
+            loop.call_soon(self._wake, loop)  # once more: the next pass may bring others
+            return
         self._loop_to_wake = None
         with self._changed:
+            self._gathered = True
             self._tell_waiting()
             if self._idle:
                 self._changed.notify()
@@ -189,8 +198,9 @@ class Engine:
             while True:
                 pings, self._pings = self._pings, []
                 _settle([(ping, ping.rows) for ping in pings])
-                while self._queues:
+                while self._queues and (self._gathered or not self._runs):
                     batch = self._take()
+                    self._gathered = bool(self._queues)
                     self._tell_waiting()
                     if batch.parts:
                         return batch

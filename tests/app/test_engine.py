@@ -24,14 +24,14 @@ class Network:
 
     def __call__(self, rows: Rows) -> Rows:
         self.calls.append(len(rows))
-        if len(self.calls) == self.held_from:
-            self.free.clear()
         self.busy.set()
         assert self.free.wait(10)
         if (rows < 0).any():
             raise ValueError("negative")
         if (rows == 666).any():
             raise SystemExit("the thread dies")
+        if len(self.calls) + 1 == self.held_from:
+            self.free.clear()  # before anyone hears of this call's results
         return rows * 2
 
     async def held(self, engine: Engine) -> "asyncio.Task[Rows]":
