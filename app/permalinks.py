@@ -11,7 +11,7 @@ from urllib.parse import quote
 from app.png import ENCODER
 from models.folder import LoadedModel
 
-RENDERING = 2
+RENDERING = 3
 """Raised when the same parameters begin to give other bytes; a part of every ETag, as is who writes the PNGs."""
 
 IMMUTABLE = "public, max-age=31536000, immutable"
