@@ -1,9 +1,9 @@
 """The engine: one thread that runs the networks, one queue in front of it, batches made of whoever waits.
 
 No timer: whenever the thread is free and the event loop has read what there was to read, it takes what waits for the
-same network as one call, at most `MAX_BATCH_ROWS` rows. A large job takes turns with the others: it gets a part of each call, and who asks for one image waits for a call
-or two, not for the whole of it. A row's bits do not depend on the rows beside it (`models.tiles`), so all of this is
-invisible but for its speed.
+same network as one call, at most `MAX_BATCH_ROWS` rows. A large job takes turns with the others: it gets a part of each
+call, and who asks for one image waits for a call or two, not for the whole of it. A row's bits do not depend on the
+rows beside it (`models.tiles`), so all of this is invisible but for its speed.
 """
 
 import asyncio
