@@ -290,7 +290,7 @@ def _let_others_finish() -> None:
 
     Where both share a core it would only find the interpreter's lock taken: two switches for nothing.
     """
-    if hasattr(os, "sched_setscheduler"):  # Linux
+    if hasattr(os, "SCHED_BATCH"):  # Linux
         with suppress(OSError):  # a sandbox may not let us; then it is a little slower
             os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
