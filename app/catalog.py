@@ -1,15 +1,18 @@
 """The models that the service found: those it can use, and those it cannot, with the reason."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from app.problems import Problem
 from models.errors import ModelFolderError
 from models.folder import LoadedModel, load_model
+from models.latents import latents_of_words
 from models.projection import Projector
 from models.sampler import Sampler
 from models.scorer import Scorer
@@ -21,10 +24,19 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ServedModel:
-    """A model with its networks made ready."""
+    """A model with its networks made ready.
+
+    Attributes:
+        model: as it was read.
+        sampler: G.
+        drawer: G of the latents that random words [n, z_dim] stand for; those of a whole batch are made at once.
+        scorer: D.
+        projector: the way back from an image to a latent.
+    """
 
     model: LoadedModel
     sampler: Sampler
+    drawer: Callable[[NDArray[np.uint64]], NDArray[np.uint8]]
     scorer: Scorer
     projector: Projector
 
@@ -100,7 +112,11 @@ def _serve(model: LoadedModel, device: torch.device) -> ServedModel:
         encoder=None if model.encoder is None else model.encoder.to(device),
         device=device,
     )
-    return ServedModel(model, sampler, scorer, projector)
+
+    def drawer(words: NDArray[np.uint64]) -> NDArray[np.uint8]:
+        return sampler(latents_of_words(words, prior=metadata.prior))
+
+    return ServedModel(model, sampler, drawer, scorer, projector)
 
 
 def _unknown(parameter: str, detail: str, value: object) -> Problem:

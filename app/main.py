@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 import torch
 from fastapi import FastAPI
+from starlette.types import Lifespan, Receive, Scope, Send
 
 from app import problems
 from app.catalog import load_catalog
@@ -20,7 +21,7 @@ from app.schemas import InterpolationAnswer, SamplesAnswer
 from app.settings import Settings
 from app.state import State
 from models.device import resolve_device
-from models.latents import draw_latents
+from models.latents import draw_latents, draw_words
 from models.projection import prepare
 
 DESCRIPTION = """\
@@ -41,6 +42,30 @@ TAGS = [
 ]
 
 _log = logging.getLogger(__name__)
+
+
+class _Application(FastAPI):
+    """FastAPI's application, with the short way in front of all of it."""
+
+    def __init__(self, *, lifespan: Lifespan["_Application"], root_path: str) -> None:
+        super().__init__(
+            title="GAN service",
+            version="1.0",
+            description=DESCRIPTION,
+            openapi_tags=TAGS,
+            lifespan=lifespan,
+            root_path=root_path,
+            docs_url=None,
+            redoc_url=None,
+        )
+        self._short_way = Express(super().__call__)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request: ASGI."""
+        scope["app"] = self
+        if self.root_path:
+            scope["root_path"] = self.root_path
+        await self._short_way(scope, receive, send)
 
 
 def create_app(settings: Settings, metrics: Metrics | None = None) -> FastAPI:
@@ -73,16 +98,7 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> FastAPI:
             await asyncio.to_thread(queue.stop)
             await asyncio.to_thread(engine.stop)
 
-    app = FastAPI(
-        title="GAN service",
-        version="1.0",
-        description=DESCRIPTION,
-        openapi_tags=TAGS,
-        lifespan=lifespan,
-        root_path=settings.root_path,
-        docs_url=None,
-        redoc_url=None,
-    )
+    app = _Application(lifespan=lifespan, root_path=settings.root_path)
     problems.install(app)
     for module in (samples, interpolations, score, projections, models, health):
         app.include_router(module.router)
@@ -90,7 +106,6 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> FastAPI:
     _document_schemas(app)
     # The last one added is the first to see a request.
     app.add_middleware(LimitBodies, max_bytes=settings.max_body_bytes)
-    app.add_middleware(Express)
     app.add_middleware(AnswerHead)
     app.add_middleware(CountRequests, metrics=metrics)
     return app
@@ -102,6 +117,7 @@ async def _warm(state: State) -> None:
         metadata = served.model.metadata
         latents = draw_latents(0, 0, 1, z_dim=metadata.z_dim, prior=metadata.prior)
         await state.engine.run(served.scorer, await state.engine.run(served.sampler, latents))
+        await state.engine.run(served.drawer, draw_words(0, 0, 1, z_dim=metadata.z_dim))
         state.metrics.models.labels(served.model.reference).set(1)
 
 

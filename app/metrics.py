@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 
 from prometheus_client import (
@@ -99,6 +100,23 @@ class Metrics:
             registry=self.registry,
             multiprocess_mode="livemax",
         )
+
+        # `labels` looks a child up under a lock, after a check of its arguments: several times as slowly as this.
+        self.images_of = lru_cache(maxsize=None)(self.images.labels)
+        self._requests_of = lru_cache(maxsize=None)(self.requests.labels)
+        self._seconds_of = lru_cache(maxsize=None)(self.seconds.labels)
+
+    def count_request(self, route: str, method: str, status: int, *, seconds: float) -> None:
+        """Count and time one request.
+
+        Args:
+            route: the pattern of its route, or "other"; never a path, of which a client can make as many as it likes.
+            method: GET, HEAD, POST or "other".
+            status: of the answer.
+            seconds: from the request's head to the end of its answer.
+        """
+        self._requests_of(route, method, status).inc()
+        self._seconds_of(route).observe(seconds)
 
     def text(self) -> bytes:
         """All of it, in Prometheus' text format."""

@@ -4,7 +4,6 @@ Plain ASGI: a message goes through a function call, nothing is buffered.
 """
 
 import time
-from functools import lru_cache
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -17,8 +16,7 @@ class CountRequests:
 
     def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
         self._app = app
-        self._count = lru_cache(maxsize=None)(metrics.requests.labels)
-        self._time = lru_cache(maxsize=None)(metrics.seconds.labels)
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -36,11 +34,9 @@ class CountRequests:
         try:
             await self._app(scope, receive, count)
         finally:
-            # Never the path itself: a client could make as many labels as it likes.
             route = getattr(scope.get("route"), "path", "other")
             method = scope["method"] if scope["method"] in ("GET", "HEAD", "POST") else "other"
-            self._count(route, method, status).inc()
-            self._time(route).observe(time.perf_counter() - started)
+            self._metrics.count_request(route, method, status, seconds=time.perf_counter() - started)
 
 
 class LimitBodies:

@@ -5,12 +5,13 @@ Samples are a function of the model's bytes, the seed and the parameters, so the
 
 import hashlib
 from collections.abc import Mapping
+from functools import lru_cache
 from urllib.parse import quote
 
 from app.png import ENCODER
 from models.folder import LoadedModel
 
-RENDERING = 2
+RENDERING = 3
 """Raised when the same parameters begin to give other bytes; a part of every ETag, as is who writes the PNGs."""
 
 IMMUTABLE = "public, max-age=31536000, immutable"
@@ -28,7 +29,7 @@ DOCUMENTED_HEADERS = {
 def permanent_query(model: LoadedModel, parameters: Mapping[str, object], form: str) -> str:
     """The query string that gives this very answer again; parameters that are None are left out."""
     # Names and numbers need no quoting; the text of what else there is may.
-    parts = [f"model={quote(model.reference, safe='@')}"]
+    parts = [_model_parameter(model.reference)]
     for name, value in parameters.items():
         if value is not None:
             parts.append(f"{name}={quote(value, safe=',') if isinstance(value, str) else value}")
@@ -39,6 +40,11 @@ def entity_tag(model: LoadedModel, query: str) -> str:
     """A strong ETag of the answer to a permanent query."""
     digest = hashlib.sha256(f"{RENDERING}|{ENCODER}|{model.sha256}|{query}".encode()).hexdigest()
     return f'"{digest[:32]}"'
+
+
+@lru_cache(maxsize=64)
+def _model_parameter(reference: str) -> str:
+    return f"model={quote(reference, safe='@')}"
 
 
 def cache_control(*, seed_given: bool, version_given: bool) -> str:

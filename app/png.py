@@ -24,6 +24,9 @@ Encoder: TypeAlias = Literal["isal", "pillow"]
 ENCODER: Encoder = "pillow" if isal_zlib is None else "isal"
 """Who writes the PNGs of this process; a part of every ETag, since its bytes are its own."""
 
+FIXED_CODES_BYTES = 4096
+"""Scanlines of no more bytes take deflate's fixed Huffman codes: on a digit a fifth of the time for 2 % more bytes."""
+
 COMPRESS_LEVEL = 1  # on a grid of digits ISA-L's 3 takes twice the time for 3 % more bytes; its 0 a fifth more bytes
 INLINE_PIXELS = 256 * 256  # below this, handing the work to a thread costs more than the work
 
@@ -52,10 +55,20 @@ def _encode_with_isal(picture: NDArray[np.uint8]) -> bytes:
     rows = picture.reshape(height, -1)
     scanlines = np.zeros((height, rows.shape[1] + 1), dtype=np.uint8)  # each begins with its filter: 0, none
     scanlines[:, 1:] = rows
-    data = isal_zlib.compress(scanlines.data, COMPRESS_LEVEL)
+    data = _deflate(scanlines)
     checksum = isal_zlib.crc32(data, isal_zlib.crc32(b"IDAT"))
     head = _head(width, height, _GREY if picture.ndim == 2 else _RGB)
     return b"".join((head, len(data).to_bytes(4), b"IDAT", data, checksum.to_bytes(4), _IEND))
+
+
+def _deflate(scanlines: NDArray[np.uint8]) -> bytes:
+    if scanlines.nbytes > FIXED_CODES_BYTES:  # codes of their own are worth their table
+        return isal_zlib.compress(scanlines.data, COMPRESS_LEVEL)
+    # ISA-L has the fixed codes at level 0.
+    deflater = isal_zlib.compressobj(
+        0, isal_zlib.DEFLATED, isal_zlib.MAX_WBITS, isal_zlib.DEF_MEM_LEVEL, isal_zlib.Z_FIXED
+    )
+    return deflater.compress(scanlines.data) + deflater.flush()
 
 
 @lru_cache(maxsize=64)

@@ -113,13 +113,19 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(LatentError, _latent_error)
     app.add_exception_handler(GoneError, _gone)
-    app.add_exception_handler(Exception, _internal_error)
+    app.add_exception_handler(Exception, internal_error)
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, object]]:
     """The `responses` of a route for OpenAPI: these statuses, each a problem document."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}}
     return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
+
+
+async def internal_error(request: Request, error: Exception) -> Response:
+    """The answer to a request that met a fault of ours, whose text goes to the log."""
+    _log.error("unexpected error at %s %s", request.method, request.url.path, exc_info=error)
+    return Problem(500, "the service met an error of its own; it is in its log").response()
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
@@ -153,11 +159,6 @@ async def _latent_error(_request: Request, error: Exception) -> Response:
 
 async def _gone(_request: Request, _error: Exception) -> Response:
     return Response(status_code=CLIENT_CLOSED_REQUEST)
-
-
-async def _internal_error(request: Request, error: Exception) -> Response:
-    _log.error("unexpected error at %s %s", request.method, request.url.path, exc_info=error)
-    return Problem(500, "the service met an error of its own; it is in its log").response()
 
 
 def _say(kind: str, message: str) -> str:

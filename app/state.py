@@ -35,7 +35,17 @@ class State:
             Problem: 429 when the queue is full, 503 when the engine has stopped.
         """
         images = await self._run(served.sampler, latents, may_wait=may_wait)
-        self.metrics.images.labels(served.model.name).inc(len(images))
+        self.metrics.images_of(served.model.name).inc(len(images))
+        return images
+
+    async def draw_words(self, served: ServedModel, words: Rows) -> Rows:
+        """G of the latents that random words stand for, through the engine, which makes the latents as well.
+
+        Raises:
+            Problem: 429 when the queue is full, 503 when the engine has stopped.
+        """
+        images = await self._run(served.drawer, words, may_wait=False)
+        self.metrics.images_of(served.model.name).inc(len(images))
         return images
 
     async def score(self, served: ServedModel, images: Rows, *, may_wait: bool = False) -> Rows:

@@ -23,21 +23,24 @@ def assemble_grid(
         scale: each pixel becomes scale × scale pixels.
 
     Returns:
-        [rows·(H + padding) + padding, columns·(W + padding) + padding] · scale, uint8; RGB has a last axis of 3.
+        [rows·(H + padding) + padding, columns·(W + padding) + padding] · scale, uint8; RGB has a last axis of 3. One
+        image to which nothing happens is returned as it is, not copied.
     """
     n, height, width = images.shape[:3]
+    if n == 1 and padding == 0 and scale == 1:
+        lone: NDArray[np.uint8] = images[0]
+        return lone
     columns = min(columns or default_columns(n), n)
-    rows = -(-n // columns)
-    channels = images.shape[3:]
-    cells = np.zeros((rows * columns, height + padding, width + padding, *channels), dtype=np.uint8)
-    cells[:n, padding:, padding:] = images
-    joined = (
-        cells.reshape(rows, columns, height + padding, width + padding, *channels)
-        .swapaxes(1, 2)
-        .reshape(rows * (height + padding), columns * (width + padding), *channels)
-    )
-    grid = np.zeros((joined.shape[0] + padding, joined.shape[1] + padding, *channels), dtype=np.uint8)
-    grid[: joined.shape[0], : joined.shape[1]] = joined
+    rows, channels = -(-n // columns), images.shape[3:]
+    cell = (height + padding, width + padding)
+    grid = np.zeros((rows * cell[0] + padding, columns * cell[1] + padding, *channels), dtype=np.uint8)
+    # Where each image goes, [rows, columns, height, width] of the grid's own memory.
+    places = grid[: rows * cell[0], : columns * cell[1]].reshape(rows, cell[0], columns, cell[1], *channels)
+    places = places.swapaxes(1, 2)[:, :, padding:, padding:]
+    whole = n // columns
+    places[:whole] = images[: whole * columns].reshape(whole, columns, *images.shape[1:])
+    if n > whole * columns:
+        places[whole, : n - whole * columns] = images[whole * columns :]
     return grid if scale == 1 else grid.repeat(scale, axis=0).repeat(scale, axis=1)
 
 

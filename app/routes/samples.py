@@ -2,8 +2,7 @@
 
 import secrets
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import numpy as np
 from fastapi import APIRouter, Header, Query, Request, Response
@@ -20,10 +19,11 @@ from app.limits import check_pixels
 from app.listing import list_samples_aside
 from app.png import encode_png_aside
 from app.problems import Problem, documented
+from app.responses import WholeResponse
 from app.schemas import MAX_GRID_IMAGES, SamplesAnswer, SamplesBody, SamplesQuery
 from app.state import SharedState, State
 from models.grids import assemble_grid, default_columns
-from models.latents import SEED_LIMIT, check_latents, draw_latents
+from models.latents import SEED_LIMIT, check_latents, draw_latents, draw_words
 
 router = APIRouter(tags=["samples"])
 
@@ -41,32 +41,18 @@ _RESPONSES: dict[int | str, dict[str, object]] = {
 }
 
 
-@dataclass(frozen=True)
-class _Job:
-    """A checked request: a model, a format, and where the latents come from."""
+class _Job(NamedTuple):
+    """A checked request: a model, a format, where the latents come from, and the grid."""
 
     served: ServedModel
     form: SamplesFormat
     asked: SamplesQuery
     seed: int | None
-    posted: NDArray[np.float32] | None = None
-
-    @property
-    def n(self) -> int:
-        return self.asked.n if self.posted is None else len(self.posted)
-
-    @property
-    def first(self) -> int:
-        return self.asked.first if self.posted is None else 0
-
-    @property
-    def columns(self) -> int:
-        return min(self.asked.columns or default_columns(self.n), self.n)
-
-    @property
-    def padding(self) -> int:
-        """A lone image has no neighbours to be kept apart from, unless padding was asked for."""
-        return self.asked.padding if self.n > 1 or "padding" in self.asked.model_fields_set else 0
+    posted: NDArray[np.float32] | None
+    first: int
+    n: int
+    columns: int
+    padding: int
 
     def latents(self, start: int, count: int) -> NDArray[np.float32]:
         """[count, z_dim] float32, from the `start`-th sample of the job on: those that G gets."""
@@ -82,6 +68,14 @@ class _Job:
             truncation=self.asked.truncation,
         )
         return ask_for_digit(latents, self.served.model, self.asked.digit)
+
+    async def images(self, state: State) -> NDArray[np.uint8]:
+        """All images of the job, [n, H, W] or [n, H, W, 3]."""
+        if self.seed is None or self.asked.truncation != 1 or self.asked.digit is not None:
+            return await state.draw(self.served, self.latents(0, self.n))
+        # Nothing happens to these latents on their way to G: the engine makes those of a whole batch at once.
+        words = draw_words(self.seed, self.first, self.n, z_dim=self.served.model.metadata.z_dim)
+        return await state.draw_words(self.served, words)
 
 
 @router.get(
@@ -125,7 +119,7 @@ async def answer(
     job = _checked(state, query, accept, posted=None)
     headers = _headers(root_path, job, public=True)
     if permalinks.matches(if_none_match, headers["ETag"]):
-        return Response(status_code=304, headers=headers)
+        return WholeResponse(b"", headers, status_code=304)
     return await _respond(state, job, headers)
 
 
@@ -152,17 +146,22 @@ async def post_samples(
 def _checked(state: State, asked: SamplesQuery, accept: str | None, *, posted: NDArray[np.float32] | None) -> _Job:
     served = state.catalog.find(asked.model)
     check_digit(served.model, asked.digit)
-    seed = None
+    form = choose_format(asked.format, accept, SAMPLES_FORMATS)
     if posted is None:
         seed = asked.seed if asked.seed is not None else secrets.randbelow(SEED_LIMIT)
-    job = _Job(served, choose_format(asked.format, accept, SAMPLES_FORMATS), asked, seed, posted)
-    if job.form in ("png", "json") and job.n > MAX_GRID_IMAGES:
-        detail = f"{job.form} takes at most {MAX_GRID_IMAGES:,} images; format=npz and format=zip take more"
-        raise Problem.of_parameter("n", detail, job.n)
-    if job.form == "png":
+        first, n = asked.first, asked.n
+    else:
+        seed, first, n = None, 0, len(posted)
+    if form in ("png", "json") and n > MAX_GRID_IMAGES:
+        detail = f"{form} takes at most {MAX_GRID_IMAGES:,} images; format=npz and format=zip take more"
+        raise Problem.of_parameter("n", detail, n)
+    columns = min(asked.columns or default_columns(n), n)
+    # A lone image has no neighbours to be kept apart from, unless padding was asked for.
+    padding = asked.padding if n > 1 or "padding" in asked.model_fields_set else 0
+    if form == "png":
         shape = served.model.metadata.image_shape
-        check_pixels(shape, job.n, columns=job.columns, padding=job.padding, scale=asked.scale, fewer="n")
-    return job
+        check_pixels(shape, n, columns=columns, padding=padding, scale=asked.scale, fewer="n")
+    return _Job(served, form, asked, seed, posted, first, n, columns, padding)
 
 
 def _headers(root_path: str, job: _Job, *, public: bool) -> dict[str, str]:
@@ -191,15 +190,14 @@ def _headers(root_path: str, job: _Job, *, public: bool) -> dict[str, str]:
 
 async def _respond(state: State, job: _Job, headers: dict[str, str]) -> Response:
     if job.form == "png":
-        return Response(await _grid(state, job), headers=headers, media_type=SAMPLES_FORMATS["png"])
+        return WholeResponse(await _grid(state, job), headers, media_type=SAMPLES_FORMATS["png"])
     if job.form == "json":
-        content = await _json(state, job)
-        return Response(content, headers=headers, media_type=SAMPLES_FORMATS["json"])
+        return WholeResponse(await _json(state, job), headers, media_type=SAMPLES_FORMATS["json"])
     return await _archive(state, job, headers)
 
 
 async def _grid(state: State, job: _Job) -> bytes:
-    images = await state.draw(job.served, job.latents(0, job.n))
+    images = await job.images(state)
     picture = assemble_grid(images, columns=job.columns, padding=job.padding, scale=job.asked.scale)
     return await encode_png_aside(picture)
 

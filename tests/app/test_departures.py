@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import app.departures
-from app.departures import GoneError, Watch
+from app.departures import WATCH_AFTER_S, GoneError, Watch, _Waiting
 from app.main import create_app
 from app.settings import Settings
 
@@ -77,6 +77,70 @@ def test_errors_and_quick_answers_pass() -> None:
         assert len(asyncio.all_tasks()) == 1
 
     asyncio.run(play())
+
+
+def test_all_that_wait_are_watched() -> None:
+    """Those that wait together, those that come once nobody waits, and those of another event loop."""
+
+    async def play() -> None:
+        for _ in range(2):
+            ends = asyncio.gather(*[waits_for_ever(goes) for _ in range(3)], return_exceptions=True)
+            assert [type(end) for end in await asyncio.wait_for(ends, 10)] == [GoneError] * 3
+
+    for _ in range(2):
+        asyncio.run(play())
+
+
+class Clock:
+    """An event loop's time and timers, moved by hand."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.timers: list[tuple[float, Any]] = []
+
+    def time(self) -> float:
+        return self.now
+
+    def call_at(self, when: float, callback: Any) -> None:
+        self.timers.append((when, callback))
+
+    def call_later(self, delay: float, callback: Any) -> None:
+        self.call_at(self.now + delay, callback)
+
+    def go_to(self, now: float) -> None:
+        self.now = now
+        due = [callback for when, callback in self.timers if when <= now]
+        self.timers = [timer for timer in self.timers if timer[0] > now]
+        for callback in due:
+            callback()
+
+
+class Begun:
+    """A watch that only says whether it has begun."""
+
+    def __init__(self) -> None:
+        self.begun = False
+
+    def begin(self) -> None:
+        self.begun = True
+
+
+def test_each_waits_its_own_time_for_one_timer() -> None:
+    clock: Any = Clock()
+    waiting = _Waiting(clock)
+    watches: Any = [Begun() for _ in range(4)]
+    start = clock.now
+    for k, watch in enumerate(watches):
+        clock.go_to(start + k * WATCH_AFTER_S / 5)
+        waiting.add(watch)
+        assert len(clock.timers) == 1
+    waiting.remove(watches[1])
+    for k in range(4):
+        clock.go_to(start + k * WATCH_AFTER_S / 5 + WATCH_AFTER_S)
+        assert [watch.begun for watch in watches] == [True, False, k >= 2, k >= 3]
+    assert clock.timers == []
+    waiting.add(watches[1])
+    assert len(clock.timers) == 1
 
 
 @pytest.mark.parametrize("path", ["/v1/samples", "/v1/interpolations"])

@@ -6,7 +6,7 @@ import threading
 import numpy as np
 import pytest
 
-from app.engine import MAX_BATCH_ROWS, Engine, OverloadedError, Rows, StoppedError
+from app.engine import MAX_BATCH_ROWS, TURN_ROWS, Engine, OverloadedError, Rows, StoppedError
 from app.metrics import Metrics
 
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -24,14 +24,14 @@ class Network:
 
     def __call__(self, rows: Rows) -> Rows:
         self.calls.append(len(rows))
-        if len(self.calls) == self.held_from:
-            self.free.clear()
         self.busy.set()
         assert self.free.wait(10)
         if (rows < 0).any():
             raise ValueError("negative")
         if (rows == 666).any():
             raise SystemExit("the thread dies")
+        if len(self.calls) + 1 == self.held_from:
+            self.free.clear()  # before anyone hears of this call's results
         return rows * 2
 
     async def held(self, engine: Engine) -> "asyncio.Task[Rows]":
@@ -70,6 +70,57 @@ def test_who_waits_together_shares_a_call() -> None:
         await first
         assert [result.ravel().tolist() for result in results] == [[2, 4], [6], [8, 10, 12]]
         assert network.calls == [1, 6]
+        started.stop()
+
+    asyncio.run(play())
+
+
+def test_who_comes_a_pass_of_the_loop_later_shares_the_call() -> None:
+    async def play() -> None:
+        started, network = engine(), Network()
+
+        async def ask(value: int) -> Rows:
+            for _ in range(value):
+                await asyncio.sleep(0)
+            return await started.run(network, rows(value))
+
+        results = await asyncio.gather(*[ask(value) for value in range(5)])
+        assert [result.item() for result in results] == [0, 2, 4, 6, 8]
+        assert network.calls == [5]
+        started.stop()
+
+    asyncio.run(play())
+
+
+def test_the_thread_starts_before_the_last_has_come() -> None:
+    """However many come, one each pass: with a turn's rows it does not wait for more."""
+
+    async def play() -> None:
+        started, network = engine(10_000_000), Network()
+        tasks = []
+        while not network.calls:
+            tasks.append(asyncio.create_task(started.run(network, rows(1))))
+            await asyncio.sleep(0)
+        assert len(tasks) >= TURN_ROWS
+        await asyncio.gather(*tasks)
+        started.stop()
+
+    asyncio.run(asyncio.wait_for(play(), 30))
+
+
+def test_waiting_rows_are_told() -> None:
+    async def play() -> None:
+        metrics, network = Metrics(), Network()
+        started = Engine(max_queue_rows=1000, metrics=metrics)
+        started.start()
+        first = await network.held(started)
+        tasks = await submitted(started, network, rows(1, 2), rows(3))
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert b"gan_engine_waiting_rows 3.0" in metrics.text()
+        network.free.set()
+        await asyncio.gather(first, *tasks)
+        assert b"gan_engine_waiting_rows 0.0" in metrics.text()
         started.stop()
 
     asyncio.run(play())

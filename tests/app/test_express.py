@@ -127,3 +127,59 @@ def test_other_requests_are_not_touched(models_dir: Path, monkeypatch: pytest.Mo
     short, long, _ = asyncio.run(both(models_dir, monkeypatch, cases))
     for case, one, other in zip(cases, short, long, strict=True):
         assert one == other, case
+
+
+async def counts(models_dir: Path) -> list[str]:
+    """What the service has counted after right and wrong requests."""
+    queries = ["n=1&seed=1", "n=1&seed=2", "n=0", "model=nothing", "n=5000", "n=2&seed=1&format=json"]
+    async with served(models_dir) as client:
+        for query in queries:
+            await client.get(f"/gan/v1/samples?{query}")
+        for headers in ({"Accept": "text/html"}, {"If-None-Match": "*"}):
+            await client.get("/gan/v1/samples?seed=1", headers=headers)
+        await client.head("/gan/v1/samples?seed=1")
+        lines = (await client.get("/gan/metrics")).text.splitlines()
+    return [line for line in lines if line.startswith(("gan_http_requests_total", "gan_http_request_seconds_count"))]
+
+
+def test_the_same_counts(models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    short = asyncio.run(counts(models_dir))
+    monkeypatch.setattr("app.main.Express", lambda inner: inner)
+    assert short == asyncio.run(counts(models_dir))
+    assert 'gan_http_requests_total{method="GET",route="/v1/samples",status="200"} 3.0' in short
+    assert 'gan_http_requests_total{method="GET",route="/v1/samples",status="304"} 1.0' in short
+    assert 'gan_http_request_seconds_count{route="/v1/samples"} 8.0' in short
+
+
+async def faulty(models_dir: Path) -> tuple[int, Any, bytes, list[str]]:
+    """The answer to a request that meets a fault, and what was counted; the fault itself is raised once more."""
+    application = create_app(Settings(models_dir=models_dir))
+    async with application.router.lifespan_context(application):
+        transport = httpx.ASGITransport(application, raise_app_exceptions=True)
+        async with httpx.AsyncClient(transport=transport, base_url="http://gan") as client:
+            with pytest.raises(RuntimeError, match="a secret"):
+                await client.get("/v1/samples?n=1&seed=7")
+        transport = httpx.ASGITransport(application, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://gan") as client:
+            answer = await asked(client, "/v1/samples?n=1&seed=7", {})
+            lines = (await client.get("/metrics")).text.splitlines()
+    return *answer, [line for line in lines if line.startswith("gan_http_requests_total")]
+
+
+def test_the_same_faults(models_dir: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    async def fails(*arguments: Any, **more: Any) -> None:
+        raise RuntimeError("a secret")
+
+    monkeypatch.setattr("app.routes.samples.answer", fails)
+    short = asyncio.run(faulty(models_dir))
+    messages = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert "unexpected error at GET /v1/samples" in messages
+    caplog.clear()
+    monkeypatch.setattr("app.main.Express", lambda inner: inner)
+    assert short == asyncio.run(faulty(models_dir))
+    assert messages == [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    status, _, body, lines = short
+    assert status == 500
+    assert b"urn:gan:problem:internal" in body
+    assert b"secret" not in body
+    assert 'gan_http_requests_total{method="GET",route="/v1/samples",status="500"} 2.0' in lines

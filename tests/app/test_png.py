@@ -17,7 +17,19 @@ from playwright.sync_api import sync_playwright
 from app import png
 from tests.app.test_pages import CHROMIUM, FLAGS
 
-SHAPES = [(1, 1), (28, 28), (7, 300), (226, 226), (1, 1, 3), (28, 28, 3), (33, 20, 3), (4096, 1), (1, 4096, 3)]
+SHAPES = [
+    (1, 1),
+    (28, 28),
+    (7, 300),
+    (226, 226),
+    (1, 1, 3),
+    (28, 28, 3),
+    (33, 20, 3),
+    (4096, 1),
+    (1, 4096, 3),
+    (64, 63),
+    (64, 64),
+]
 
 PIXELS = """async (address) => {
     const image = new Image();
@@ -87,6 +99,14 @@ def test_chunks_are_what_the_standard_says() -> None:
     rows = np.frombuffer(zlib.decompress(chunks[1][1]), dtype=np.uint8).reshape(28, 61)
     assert (rows[:, 0] == 0).all()
     assert (rows[:, 1:].reshape(28, 20, 3) == wanted).all()
+
+
+@pytest.mark.parametrize(("shape", "codes"), [((64, 63), "fixed"), ((64, 64), "own"), ((33, 42, 3), "own")])
+def test_small_pictures_take_the_fixed_codes(shape: tuple[int, ...], codes: str) -> None:
+    """RFC 1951, 3.2.3: two bits after the first say how a block is coded."""
+    encoded = png.encode_png(picture(shape, kind="sparse"))
+    block = encoded[encoded.index(b"IDAT") + 6] >> 1 & 3  # after zlib's two bytes
+    assert block == {"fixed": 1, "own": 2}[codes]
 
 
 @pytest.mark.skipif(shutil.which("pngcheck") is None, reason="no pngcheck")

@@ -8,7 +8,16 @@ import pytest
 import torch
 
 from models.errors import LatentError
-from models.latents import INDEX_LIMIT, MAX_LATENT, SEED_LIMIT, Prior, check_latents, draw_latents
+from models.latents import (
+    INDEX_LIMIT,
+    MAX_LATENT,
+    SEED_LIMIT,
+    Prior,
+    check_latents,
+    draw_latents,
+    draw_words,
+    latents_of_words,
+)
 
 MASK = 2**64 - 1
 
@@ -90,6 +99,17 @@ def test_every_window_is_a_part_of_the_whole(z_dim: int, prior: Prior) -> None:
         for n in range(1, 25 - first):
             window = draw_latents(11, first, n, z_dim=z_dim, prior=prior, truncation=0.9)
             assert (window == whole[first : first + n]).all(), (first, n)
+
+
+@pytest.mark.parametrize("prior", ["normal", "uniform"])
+def test_words_share_a_batch_unseen(prior: Prior) -> None:
+    """Bit for bit, for any number of them and any place in memory: whoever asks at once has latents made together."""
+    words = np.concatenate([draw_words(seed, 5, 1, z_dim=99) for seed in range(80)])
+    alone = np.concatenate([draw_latents(seed, 5, 1, z_dim=99, prior=prior) for seed in range(80)])
+    for n in range(1, 67):
+        for start in (0, 1, 7, 80 - n):
+            together = latents_of_words(words[start : start + n], prior=prior)
+            assert together.tobytes() == alone[start : start + n].tobytes()
 
 
 @pytest.mark.parametrize(("prior", "fourth_moment", "bound"), [("normal", 3.0, 6.0), ("uniform", 1.8, 3**0.5)])
