@@ -1,6 +1,7 @@
 """One process that serves: uvicorn on a socket."""
 
 import logging
+import os
 import socket
 from collections.abc import Callable
 from contextlib import suppress
@@ -48,6 +49,7 @@ def serve(settings: Settings, listener: socket.socket, *, metrics: Metrics, read
         log_level=settings.log_level,
         access_log=False,
         server_header=False,
+        proxy_headers="FORWARDED_ALLOW_IPS" in os.environ,  # uvicorn's own variable; to look costs each request 3 µs
         timeout_graceful_shutdown=30,
     )
     with suppress(KeyboardInterrupt):  # uvicorn raises it once more after it has ended in order

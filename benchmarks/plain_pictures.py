@@ -12,11 +12,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import nn
 
 from models.folder import load_model
 from models.grids import default_columns
-from models.quantised import QuantisedLinear
+from models.quantised import without_rounding
 
 
 class PlainPictures:
@@ -24,7 +23,7 @@ class PlainPictures:
 
     def __init__(self) -> None:
         self._model = load_model(Path(os.environ["PLAIN_MODEL"]))
-        self._generator = _in_floats(self._model.generator)
+        self._generator = without_rounding(self._model.generator)
 
     def __call__(self, asked: Sequence[tuple[int, int]]) -> list[bytes]:
         """A PNG for each (n, seed), n ≥ 1: a grid of n images of that seed. One call of G for all of them."""
@@ -36,20 +35,6 @@ class PlainPictures:
 
     def _noise(self, n: int, seed: int) -> torch.Tensor:
         return torch.randn(n, self._model.metadata.z_dim, generator=torch.Generator().manual_seed(seed))
-
-
-def _in_floats(generator: nn.Module) -> nn.Module:
-    """A quantised G as eager float32 is quickest: its linear layers without rounding. Any other as it is."""
-    if not isinstance(generator, nn.Sequential):
-        return generator
-    return nn.Sequential(*(_linear(layer) if isinstance(layer, QuantisedLinear) else layer for layer in generator))
-
-
-def _linear(layer: QuantisedLinear) -> nn.Linear:
-    units, fan_in = layer.weight.shape
-    linear = nn.Linear(fan_in, units)
-    linear.load_state_dict({"weight": layer.weight * layer.weight_scale[:, None], "bias": layer.bias})
-    return linear
 
 
 def _png(pixels: NDArray[np.uint8]) -> bytes:

@@ -23,6 +23,7 @@ from torch.func import jvp, vmap
 from models.conditional import ballots_of, labels_of
 from models.images import ImageShape, from_uint8
 from models.latents import Prior, draw_latents
+from models.quantised import without_rounding
 from models.tiles import one_thread
 
 DRAWS = 1024
@@ -103,7 +104,7 @@ class Projector:
         self.image_shape = image_shape
         self.classes = classes
         self.device = torch.device(device)
-        self._generator = generator
+        self._generator = without_rounding(generator)  # between its steps a quantised one leads nowhere
         self._encoder = encoder
 
     @torch.no_grad()

@@ -69,6 +69,13 @@ class QuantisedLinear(nn.Module):
         whole = steps + (steps.round() - steps).detach() - self.zero_point
         return nn.functional.linear(whole, self.weight) * self.input_scale * self.weight_scale + self.bias
 
+    def without_rounding(self) -> nn.Linear:
+        """The float layer that this one stands for."""
+        units, fan_in = self.weight.shape
+        layer = nn.Linear(fan_in, units, device=self.weight.device)
+        layer.load_state_dict({"weight": self.weight * self.weight_scale[:, None], "bias": self.bias})
+        return layer.requires_grad_(requires_grad=False)
+
     def check(self) -> None:
         """See whether the tensors are what the class says, once they are there.
 
@@ -118,6 +125,14 @@ def quantised_like(generator: nn.Module) -> nn.Sequential:
             if not isinstance(layer, nn.BatchNorm1d)
         )
     )
+
+
+def without_rounding(generator: nn.Module) -> nn.Module:
+    """A quantised G as a smooth float32 one: its layers with the weights that theirs stand for. Any other as it is."""
+    if not isinstance(generator, nn.Sequential):
+        return generator
+    layers = (layer.without_rounding() if isinstance(layer, QuantisedLinear) else layer for layer in generator)
+    return nn.Sequential(*layers).eval()
 
 
 def check_quantised(network: nn.Module) -> None:

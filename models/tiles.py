@@ -65,6 +65,9 @@ class Tiled:
             yield rows[at : at + largest]
         if rest:
             size = next(size for size in self.sizes if size >= rest)
+            if size == rest:
+                yield rows[whole:]
+                return
             tile = rows.new_zeros((size, *rows.shape[1:]))
             tile[:rest] = rows[whole:]
             yield tile

@@ -274,3 +274,12 @@ def test_bundled_models_find_their_own_images(name: str) -> None:
 def distance(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
     """Mean absolute difference in grey levels."""
     return float(np.abs(one.astype(float) - other).mean())
+
+
+def test_own_images_of_a_quantised_g_are_found_again(tmp_path: Path) -> None:
+    """The search goes over the smooth G that the quantised one stands for."""
+    model = load_model(make_tiny_model_folder(tmp_path / "tiny", quantised=True))
+    sampler = Sampler(model.generator, z_dim=8, image_shape=ImageShape())
+    found = Projector(sampler.generator, z_dim=8, prior="normal", image_shape=ImageShape())
+    for image in sampler(draw_latents(5, 0, 4, z_dim=8, prior="normal")):
+        assert distance(sampler(found(image).latent[None])[0], image) < 2
