@@ -31,7 +31,7 @@ DRAWS = 1024
 
 DRAWS_SEED = 1609
 
-ROUNDS = ((8, 2), (4, 3), (1, 10))
+ROUNDS = ((10, 3), (4, 4), (1, 10))
 """How many latents go on in each round, the best ones; and for how many steps."""
 
 DAMPING = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
