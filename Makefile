@@ -37,6 +37,7 @@ bench: $(VENV)/.test $(RIVALS)/.rivals  ## speed of training and of serving, bes
 	$(BIN)/python -m benchmarks.latency
 	$(BIN)/python -m benchmarks.revalidation
 	$(BIN)/python -m benchmarks.archives
+	$(BIN)/python -m benchmarks.anatomy --svg docs/images/anatomy.svg
 
 openapi: $(VENV)/.test  ## write docs/openapi.json anew from the routes
 	$(BIN)/python -m app.openapi docs/openapi.json

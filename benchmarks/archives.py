@@ -49,6 +49,8 @@ def fetch(service: Contender, images: int) -> float:
     """Images/s of an npz, from the request to its last byte."""
     with started(service) as running, pinned_to(CLIENT_CORE):
         url = f"http://127.0.0.1:{running.port}/v1/samples?n={images}&seed=7&format=npz"
+        with urllib.request.urlopen(url.replace("seed=7", "seed=8")) as answer:
+            answer.read()  # what is done once is not counted, there as in G alone
         began = time.perf_counter()
         with urllib.request.urlopen(url) as answer:
             data = answer.read()

@@ -105,6 +105,19 @@ def test_revalidation(options: list[str]) -> None:
     assert [(row[0], row[-1]) for row in rows] == [("ours, 304", "0"), ("FastAPI's hello", "0")]
 
 
+@needs_wrk
+def test_anatomy(options: list[str], tmp_path: Path) -> None:
+    picture = tmp_path / "anatomy.svg"
+    printed = run("anatomy", *options, "--seconds", "1", "--connections", "2", "--svg", str(picture))
+    rows = rows_of(printed)[2:]
+    assert [row[0] for row in rows] == ["one image", "64 grid"]
+    for row in rows:
+        *parts, together = (int(figure) for figure in row[1:8])
+        assert all(part > 0 for part in parts[:5])
+        assert sum(parts) == pytest.approx(together, abs=4) or parts[5] == 0
+    assert picture.read_text(encoding="utf-8").rstrip().endswith("</svg>")
+
+
 def test_archives(options: list[str]) -> None:
     rows = rows_of(run("archives", *options, "--images", "300"))[2:]
     assert [row[0] for row in rows] == ["npz over HTTP", "G alone"]
