@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -26,21 +27,34 @@ def test_machine_is_named() -> None:
     assert f"torch {torch.__version__}" in describe_machine()
 
 
-def test_training() -> None:
-    printed = run("training", "mlp", "--rounds", "1", "--seconds", "0.2", "--threads", "1")
-    assert "| the write-up's loop " in printed
-    assert "| mlp " in printed
+QUALITY = ("training_quality", "mlp", "--minutes", "0.02", "--every-s", "1", "--samples", "200", "--threads", "1")
+COMMANDS = {
+    "against_writeup": ("against_writeup", "--writeup-epochs", "0.01", "--samples", "200", "--threads", "1"),
+    "training": ("training", "mlp", "--rounds", "1", "--seconds", "0.2", "--threads", "1"),
+    "training_quality": QUALITY,
+    "training_quality, reached": (*QUALITY, "--target", "-100000"),
+}
 
 
-def test_training_quality() -> None:
-    options = ["mlp", "--minutes", "0.02", "--every-s", "1", "--samples", "200", "--threads", "1"]
-    assert "not reached" in run("training_quality", *options)
-    assert "not reached" not in run("training_quality", *options, "--target", "-100000")
+@pytest.fixture(scope="module")
+def printed() -> dict[str, str]:
+    """What the commands print; two at a time, for they compute on one thread each."""
+    with ThreadPoolExecutor(2) as pool:
+        return dict(zip(COMMANDS, pool.map(lambda command: run(*command), COMMANDS.values()), strict=True))
 
 
-def test_against_writeup() -> None:
-    printed = run("against_writeup", "--writeup-epochs", "0.01", "--samples", "200", "--threads", "1")
-    rows = [row for row in printed.splitlines() if row.startswith(("| the same", "| mlp", "| real"))]
+def test_training(printed: dict[str, str]) -> None:
+    assert "| the write-up's loop " in printed["training"]
+    assert "| mlp " in printed["training"]
+
+
+def test_training_quality(printed: dict[str, str]) -> None:
+    assert "not reached" in printed["training_quality"]
+    assert "not reached" not in printed["training_quality, reached"]
+
+
+def test_against_writeup(printed: dict[str, str]) -> None:
+    rows = [row for row in printed["against_writeup"].splitlines() if row.startswith(("| the same", "| mlp", "| real"))]
     assert len(rows) == 3
     figures = [[float(cell) for cell in row.strip("| ").split("|")[-5:]] for row in rows]
     assert figures[2][0] < figures[0][0], "real images are nearer to real images"
