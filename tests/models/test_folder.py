@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
 
 from models import errors, folder
 from models.encoder import Encoder
-from models.folder import load_model, sort_metadata, write_model
+from models.folder import load_model, sort_metadata
 from models.metadata import parse_metadata
+from tests.models.support import with_tensors, write_again
 from tests.tiny import make_tiny_model_folder, tiny_png
 
 
@@ -46,17 +46,6 @@ def with_header(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
     path.write_bytes(struct.pack("<Q", len(text)) + text + body)
 
 
-def with_tensors(path: Path, change: Callable[[dict[str, torch.Tensor]], object]) -> None:
-    """Change the tensors of a safetensors file, and leave its metadata."""
-    from safetensors import safe_open
-
-    with safe_open(path, framework="pt") as file:
-        metadata = file.metadata()
-        tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
-    change(tensors)
-    save_file(tensors, path, metadata)
-
-
 def test_what_is_written_is_read(good: Path) -> None:
     model = load_model(good)
     assert model.name == "tiny"
@@ -72,15 +61,7 @@ def test_what_is_written_is_read(good: Path) -> None:
 
 def test_weights_are_those_that_were_written(good: Path, tmp_path: Path) -> None:
     model = load_model(good)
-    write_model(
-        tmp_path / "again",
-        metadata=model.metadata,
-        generator=model.generator,
-        discriminator=model.discriminator,
-        history=model.history,
-        timeline={},
-        card="",
-    )
+    write_again(model, tmp_path / "again")
     assert (tmp_path / "again" / "model.safetensors").read_bytes() == (good / "model.safetensors").read_bytes()
 
 
@@ -361,15 +342,7 @@ def test_names_that_cannot_stand_in_a_url(good: Path, name: str) -> None:
     with pytest.raises(errors.ModelNameError, match="cannot be a model's name"):
         load_model(good.rename(good.with_name(name)))
     with pytest.raises(errors.ModelNameError, match="cannot be a model's name"):
-        write_model(
-            good.with_name(name),
-            metadata=model.metadata,
-            generator=model.generator,
-            discriminator=model.discriminator,
-            history=model.history,
-            timeline={},
-            card="",
-        )
+        write_again(model, good.with_name(name))
 
 
 @pytest.mark.parametrize(
@@ -489,16 +462,7 @@ def test_the_headers_length_at_its_limit_and_one_past(good: Path, monkeypatch: p
 
 def rewrite(path: Path) -> None:
     """Write a model folder anew, with another card."""
-    model = load_model(path)
-    write_model(
-        path,
-        metadata=model.metadata,
-        generator=model.generator,
-        discriminator=model.discriminator,
-        history=model.history,
-        timeline={0: tiny_png(7)},
-        card="new",
-    )
+    write_again(load_model(path), path, timeline={0: tiny_png(7)}, card="new")
 
 
 def snapshot(path: Path) -> dict[str, bytes]:
@@ -611,16 +575,7 @@ def test_an_encoder_that_is_written_is_read(encoding: Path, tmp_path: Path) -> N
     assert model.encoder(torch.zeros(3, 1, 28, 28)).shape == (3, 8)
     assert not model.encoder.training
     assert not any(parameter.requires_grad for parameter in model.encoder.parameters())
-    write_model(
-        tmp_path / "again",
-        metadata=model.metadata,
-        generator=model.generator,
-        discriminator=model.discriminator,
-        encoder=model.encoder,
-        history=model.history,
-        timeline={},
-        card="",
-    )
+    write_again(model, tmp_path / "again")
     assert (tmp_path / "again" / "model.safetensors").read_bytes() == (encoding / "model.safetensors").read_bytes()
 
 
@@ -684,14 +639,5 @@ def test_metadata_and_encoder_must_agree(good: Path, encoding: Path) -> None:
         model, encoder = load_model(one), load_model(other).encoder
         before = (one / "model.safetensors").read_bytes()
         with pytest.raises(ValueError, match="the metadata say encoder="):
-            write_model(
-                one,
-                metadata=model.metadata,
-                generator=model.generator,
-                discriminator=model.discriminator,
-                encoder=encoder,
-                history=model.history,
-                timeline={},
-                card="",
-            )
+            write_again(model, one, encoder=encoder)
         assert (one / "model.safetensors").read_bytes() == before

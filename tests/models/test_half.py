@@ -4,22 +4,14 @@ from pathlib import Path
 
 import torch
 
-from models.folder import load_model, write_model
+from models.folder import load_model
+from tests.models.support import write_again
 from tests.tiny import make_tiny_model_folder
 
 
 def test_float16_in_the_file_is_float32_in_memory(tmp_path: Path) -> None:
     model = load_model(make_tiny_model_folder(tmp_path / "full"))
-    write_model(
-        tmp_path / "half",
-        metadata=model.metadata,
-        generator=model.generator,
-        discriminator=model.discriminator,
-        history=model.history,
-        timeline={},
-        card="",
-        dtype=torch.float16,
-    )
+    write_again(model, tmp_path / "half", dtype=torch.float16)
     half = load_model(tmp_path / "half")
     for name, tensor in model.generator.state_dict().items():
         stored = half.generator.state_dict()[name]

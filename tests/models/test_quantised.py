@@ -6,14 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import nn
 
 from models.conditional import Ballots
 from models.conv import Conv
 from models.errors import ModelMetadataError, TensorRangeError
-from models.folder import load_model, write_model
+from models.folder import load_model
 from models.goodfellow2014 import Goodfellow2014
 from models.images import ImageShape, to_uint8
 from models.integers import in_integers
@@ -23,6 +21,7 @@ from models.mlp import MLP
 from models.networks import build_networks
 from models.quantised import QuantisedLinear, check_quantised, quantise, quantised_like
 from models.sampler import Sampler
+from tests.models.support import with_tensors, write_again
 from tests.tiny import make_tiny_model_folder
 
 SHAPE = ImageShape(height=16, width=16)
@@ -205,26 +204,14 @@ def test_a_quantised_model_is_read_as_it_was_written(tmp_path: Path) -> None:
     model = load_model(make_tiny_model_folder(tmp_path / "tiny", quantised=True))
     assert model.metadata.quantised
     assert any(isinstance(layer, QuantisedLinear) for layer in model.generator.modules())
-    write_model(
-        tmp_path / "again",
-        metadata=model.metadata,
-        generator=model.generator,
-        discriminator=model.discriminator,
-        history=model.history,
-        timeline={},
-        card="",
-    )
+    write_again(model, tmp_path / "again")
     assert (tmp_path / "again" / "model.safetensors").read_bytes() == (model.path / "model.safetensors").read_bytes()
     assert b"quantised" not in (make_tiny_model_folder(tmp_path / "float") / "model.safetensors").read_bytes()
 
 
 def test_a_file_whose_weights_are_not_whole_is_refused(tmp_path: Path) -> None:
     path = make_tiny_model_folder(tmp_path / "tiny", quantised=True) / "model.safetensors"
-    with safe_open(path, framework="pt") as file:
-        tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
-        metadata = file.metadata()
-    tensors["generator.0.weight"][3, 2] += 0.5
-    save_file(tensors, path, metadata)
+    with_tensors(path, lambda tensors: tensors["generator.0.weight"].view(-1)[7].add_(0.5))
     with pytest.raises(TensorRangeError, match="layer 0: a weight is no whole number within ±127"):
         load_model(path.parent)
 
