@@ -13,23 +13,27 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from starlette.types import Message, Scope
 
 from app.main import create_app
 from app.png import encode_png
 from app.settings import Settings
-from benchmarks.contenders import Request, add_load_options, bare, hello, ours, plain, started
+from benchmarks.contenders import Contender, add_load_options, bare, hello, ours, plain, started
 from benchmarks.cores import SERVER_CORE, pinned_to
 from benchmarks.report import describe_machine, table
 from benchmarks.wrk import load, need_wrk
 from models.folder import load_model
 from models.grids import assemble_grid, default_columns
 from models.latents import draw_words, latents_of_words
+from models.metadata import Metadata
 from models.sampler import Sampler
 
 IMAGES = {"one image": 1, "64 grid": 64}
@@ -38,26 +42,53 @@ COLOURS = ("#6b7280", "#2563a8", "#5b9bd5", "#c2571a", "#e0a458", "#d1d5db")
 REPETITIONS = 300
 
 
+@dataclass(frozen=True)
+class _Drawer:
+    """What the service draws with, in this process.
+
+    Attributes:
+        metadata: of the model.
+        sampler: G.
+    """
+
+    metadata: Metadata
+    sampler: Sampler
+
+    @classmethod
+    def of(cls, folder: Path) -> "_Drawer":
+        model = load_model(folder)
+        metadata = model.metadata
+        return cls(metadata, Sampler(model.generator, z_dim=metadata.z_dim, image_shape=metadata.image_shape))
+
+    def words(self, n: int) -> NDArray[np.uint64]:
+        return draw_words(7, 0, n, z_dim=self.metadata.z_dim)
+
+    def latents(self, words: NDArray[np.uint64]) -> NDArray[np.float32]:
+        return latents_of_words(words, prior=self.metadata.prior)
+
+    def png(self, images: NDArray[np.uint8]) -> bytes:
+        return encode_png(assemble_grid(images, columns=default_columns(len(images)), padding=0))
+
+
 def main() -> None:
     """Measure, print the table, and draw it."""
     options = _parser().parse_args()
     need_wrk()
-    wholes, https, others = _under_load(options)
-    with pinned_to(SERVER_CORE):
-        alone = {kind: _alone(options.models_dir, options.model, n, options.connections) for kind, n in IMAGES.items()}
-    parts = {}
-    for kind in IMAGES:
-        known = {"HTTP": https[kind], **alone[kind]}
-        parts[kind] = known | {"waiting": max(0.0, wholes[kind] - sum(known.values()))}
-    rows = [
-        [
-            kind,
-            *(f"{parts[kind][part]:.0f}" for part in PARTS),
-            f"{wholes[kind]:.0f}",
-            *(f"{x:.0f}" for x in others[kind]),
-        ]
-        for kind in IMAGES
-    ]
+    torch.set_num_threads(1)
+    drawer = _Drawer.of(options.models_dir / options.model)
+    lengths = [len(drawer.png(drawer.sampler(drawer.latents(drawer.words(n))))) for n in IMAGES.values()]
+    mine, http = ours(options.models_dir, options.model), bare(one=lengths[0], grid=lengths[1])
+    others = [hello(), plain(options.models_dir, options.model)]
+    whole = _under_load([mine, http, *others], options)
+    parts, rows = {}, []
+    for kind, n in IMAGES.items():
+        with pinned_to(SERVER_CORE):
+            headers = _unmodified(options.models_dir, options.model, n)
+            known = {"HTTP": whole[http.name, kind], "parameters, headers": headers}
+            known |= _alone(drawer, n, options.connections)
+        parts[kind] = known | {"waiting": max(0.0, whole[mine.name, kind] - sum(known.values()))}
+        totals = [whole[service.name, kind] for service in (mine, *others)]
+        rows.append([kind, *(f"{us:.0f}" for us in [*parts[kind].values(), *totals])])
     machine = f"{describe_machine()}; {options.connections} clients, {options.rounds} rounds of {options.seconds} s"
     print(f"{machine}; µs a request\n")
     print(table(["", *PARTS, "together", "FastAPI's hello", "plain service"], rows))
@@ -65,46 +96,29 @@ def main() -> None:
         _draw(parts, options.svg)
 
 
-def _under_load(
-    options: argparse.Namespace,
-) -> tuple[dict[str, float], dict[str, float], dict[str, tuple[float, float]]]:
-    """µs a request: ours, bare HTTP with answers as long, and (hello, plain), each by kind of request."""
-    mine, theirs = ours(options.models_dir, options.model), plain(options.models_dir, options.model)
+def _under_load(services: list[Contender], options: argparse.Namespace) -> dict[tuple[str, str], float]:
+    """µs a request, by the service's name and the kind of request."""
     measured: dict[tuple[str, str], list[float]] = defaultdict(list)
-    lengths = {kind: len(_picture(options.models_dir, options.model, n)) for kind, n in IMAGES.items()}
     for turn in range(options.rounds):
         print(f"round {turn + 1} of {options.rounds} …", file=sys.stderr)
-        for service in (mine, bare(), hello(), theirs):
+        for service in services:
             with started(service) as running:
                 for kind, request in zip(IMAGES, (service.one, service.grid), strict=True):
-                    asked = Request(f"/{lengths[kind]}?seed=SEED") if service.name == bare().name else request
-                    done = load(running.port, asked, connections=options.connections, seconds=options.seconds)
+                    done = load(running.port, request, connections=options.connections, seconds=options.seconds)
                     measured[service.name, kind].append(1e6 / done.rate)
-    middle = {key: statistics.median(values) for key, values in measured.items()}
-    return (
-        {kind: middle[mine.name, kind] for kind in IMAGES},
-        {kind: middle[bare().name, kind] for kind in IMAGES},
-        {kind: (middle[hello().name, kind], middle[theirs.name, kind]) for kind in IMAGES},
-    )
+    return {key: statistics.median(values) for key, values in measured.items()}
 
 
-def _alone(models_dir: Path, model: str, n: int, clients: int) -> dict[str, float]:
-    """µs a request of what the service does, each part by itself, in batches as `clients` make them."""
-    torch.set_num_threads(1)
-    loaded = load_model(models_dir / model)
-    metadata = loaded.metadata
-    sampler = Sampler(loaded.generator, z_dim=metadata.z_dim, image_shape=metadata.image_shape)
+def _alone(drawer: _Drawer, n: int, clients: int) -> dict[str, float]:
+    """µs a request of what is done for the picture, each part by itself, in batches as `clients` make them."""
     together = min(clients, max(1, 64 // n))  # requests in a batch
-    words = draw_words(7, 0, n * together, z_dim=metadata.z_dim)
-    latents = latents_of_words(words, prior=metadata.prior)
-    images = sampler(latents[:n])
-    columns = default_columns(n)
+    words = drawer.words(n * together)
+    latents = drawer.latents(words)
+    images = drawer.sampler(latents[:n])
     return {
-        "parameters, headers": _unmodified(models_dir, model, n),
-        "latents": _microseconds(lambda: draw_words(7, 0, n, z_dim=metadata.z_dim))
-        + _microseconds(lambda: latents_of_words(words, prior=metadata.prior)) / together,
-        "G": _microseconds(lambda: sampler(latents)) / together,
-        "PNG": _microseconds(lambda: encode_png(assemble_grid(images, columns=columns, padding=0))),
+        "latents": _microseconds(lambda: drawer.words(n)) + _microseconds(lambda: drawer.latents(words)) / together,
+        "G": _microseconds(lambda: drawer.sampler(latents)) / together,
+        "PNG": _microseconds(lambda: drawer.png(images)),
     }
 
 
@@ -141,14 +155,6 @@ def _unmodified(models_dir: Path, model: str, n: int) -> float:
     return asyncio.run(measure())
 
 
-def _picture(models_dir: Path, model: str, n: int) -> bytes:
-    loaded = load_model(models_dir / model)
-    metadata = loaded.metadata
-    sampler = Sampler(loaded.generator, z_dim=metadata.z_dim, image_shape=metadata.image_shape)
-    images = sampler(latents_of_words(draw_words(7, 0, n, z_dim=metadata.z_dim), prior=metadata.prior))
-    return encode_png(assemble_grid(images, columns=default_columns(n), padding=0))
-
-
 def _microseconds(call: Callable[[], object]) -> float:
     """The median of many."""
     times = []
@@ -168,15 +174,8 @@ def _draw(parts: dict[str, dict[str, float]], file: Path) -> None:
         for part, colour in zip(PARTS, COLOURS, strict=True):
             axes.barh(0, known[part], left=left, color=colour, edgecolor="white", label=part)
             if known[part] > 0.04 * sum(known.values()):
-                dark = part == "waiting"
-                axes.text(
-                    left + known[part] / 2,
-                    0,
-                    f"{known[part]:.0f}",
-                    ha="center",
-                    va="center",
-                    color="black" if dark else "white",
-                )
+                ink = "black" if part == "waiting" else "white"
+                axes.text(left + known[part] / 2, 0, f"{known[part]:.0f}", ha="center", va="center", color=ink)
             left += known[part]
         axes.set_yticks([])
         axes.set_title(f"{kind}: {left:,.0f} µs", loc="left", fontsize=11)

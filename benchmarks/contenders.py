@@ -103,14 +103,14 @@ def hello() -> Contender:
     )
 
 
-def bare() -> Contender:
-    """`benchmarks.bare_service`: its answers are as long as asked for."""
+def bare(*, one: int, grid: int) -> Contender:
+    """`benchmarks.bare_service`, answering with so many bytes."""
     return Contender(
         "bare ASGI",
         [*_uvicorn(), "benchmarks.bare_service:app"],
         "/1",
-        Request("/300?seed=SEED"),
-        Request("/15000?seed=SEED"),
+        Request(f"/{one}?seed=SEED"),
+        Request(f"/{grid}?seed=SEED"),
     )
 
 

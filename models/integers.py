@@ -2,7 +2,7 @@
 
 The sums are exact here as in `models.quantised`, and every step after them is rounded in the same order: a row's bits
 depend neither on the rows beside it nor on the number of threads. What is left between the two is the last bit of tanh,
-a grey level in ten thousand.
+of one pixel in millions a grey level.
 """
 
 from collections.abc import Callable, Sequence

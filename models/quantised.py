@@ -72,8 +72,9 @@ class QuantisedLinear(nn.Module):
     def without_rounding(self) -> nn.Linear:
         """The float layer that this one stands for."""
         units, fan_in = self.weight.shape
-        layer = nn.Linear(fan_in, units, device=self.weight.device)
-        layer.load_state_dict({"weight": self.weight * self.weight_scale[:, None], "bias": self.bias})
+        layer = nn.Linear(fan_in, units, device="meta")  # no random weights, which would be drawn for nothing
+        state = {"weight": self.weight * self.weight_scale[:, None], "bias": self.bias}
+        layer.load_state_dict(state, assign=True)
         return layer.requires_grad_(requires_grad=False)
 
     def check(self) -> None:
