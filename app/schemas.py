@@ -290,8 +290,8 @@ class ProjectionAnswer(BaseModel):
     input: str = Field(description="The upload in the shape of G's images, as PNG, base64")
     distance: Distance = Field(description="Between the two")
     score: ProjectionScores
-    steps: int = Field(description="From the start of the search to the latent", examples=[15])
-    restarts: int = Field(description="Latents that the search started from", examples=[8])
+    steps: int = Field(description="From the start of the search to the latent", examples=[17])
+    restarts: int = Field(description="Latents that the search started from", examples=[10])
 
 
 class ModelSummary(BaseModel):
