@@ -31,12 +31,12 @@ COMPRESS_LEVEL = 1  # on a grid of digits ISA-L's 3 takes twice the time for 3 %
 INLINE_PIXELS = 256 * 256  # below this, handing the work to a thread costs more than the work
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_GREY, _RGB = 0, 2  # colour types
+_COLOUR_TYPES = {1: 0, 3: 2, 4: 6}  # by samples a pixel: grey, RGB, RGBA
 _IEND = b"\x00\x00\x00\x00IEND\xae\x42\x60\x82"
 
 
 def encode_png(picture: NDArray[np.uint8]) -> bytes:
-    """A picture [H, W] or [H, W, 3] uint8 as PNG; the same bytes for the same pixels."""
+    """A picture [H, W], [H, W, 3] or [H, W, 4] (RGBA) uint8 as PNG; the same bytes for the same pixels."""
     return _encode_with_pillow(picture) if isal_zlib is None else _encode_with_isal(picture)
 
 
@@ -57,7 +57,7 @@ def _encode_with_isal(picture: NDArray[np.uint8]) -> bytes:
     scanlines[:, 1:] = rows
     data = _deflate(scanlines)
     checksum = isal_zlib.crc32(data, isal_zlib.crc32(b"IDAT"))
-    head = _head(width, height, _GREY if picture.ndim == 2 else _RGB)
+    head = _head(width, height, _COLOUR_TYPES[rows.shape[1] // width])
     return b"".join((head, len(data).to_bytes(4), b"IDAT", data, checksum.to_bytes(4), _IEND))
 
 
