@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from app.problems import Problem
 from models.errors import ModelFolderError
+from models.explanation import Explainer
 from models.folder import LoadedModel, load_model
 from models.latents import latents_of_words
 from models.projection import Projector
@@ -31,6 +32,7 @@ class ServedModel:
         sampler: G.
         drawer: G of the latents that random words [n, z_dim] stand for; those of a whole batch are made at once.
         scorer: D.
+        explainer: D as well, differentiated; the two share it.
         projector: the way back from an image to a latent.
     """
 
@@ -38,6 +40,7 @@ class ServedModel:
     sampler: Sampler
     drawer: Callable[[NDArray[np.uint64]], NDArray[np.uint8]]
     scorer: Scorer
+    explainer: Explainer
     projector: Projector
 
 
@@ -103,6 +106,7 @@ def _serve(model: LoadedModel, device: torch.device) -> ServedModel:
     metadata = model.metadata
     sampler = Sampler(model.generator, z_dim=metadata.z_dim, image_shape=metadata.image_shape, device=device)
     scorer = Scorer(model.discriminator, image_shape=metadata.image_shape, device=device)
+    explainer = Explainer(scorer.discriminator, image_shape=metadata.image_shape, device=device)
     projector = Projector(
         sampler.generator,
         z_dim=metadata.z_dim,
@@ -116,7 +120,7 @@ def _serve(model: LoadedModel, device: torch.device) -> ServedModel:
     def drawer(words: NDArray[np.uint64]) -> NDArray[np.uint8]:
         return sampler(latents_of_words(words, prior=metadata.prior))
 
-    return ServedModel(model, sampler, drawer, scorer, projector)
+    return ServedModel(model, sampler, drawer, scorer, explainer, projector)
 
 
 def _unknown(parameter: str, detail: str, value: object) -> Problem:

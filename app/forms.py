@@ -20,6 +20,7 @@ MAX_FIELDS = 8
 MAX_NAME_CHARACTERS = 200
 
 _PREPROCESS: tuple[Preprocess, ...] = ("auto", "none")
+_SWITCH = {"true": True, "1": True, "false": False, "0": False}
 
 ModelParameter: TypeAlias = Annotated[
     str | None, Query(max_length=100, description="`name` or `name@hash`", examples=[EXAMPLE_MODEL])
@@ -27,6 +28,14 @@ ModelParameter: TypeAlias = Annotated[
 PreprocessParameter: TypeAlias = Annotated[
     str | None,
     Query(description="`auto` (default) makes an MNIST digit of a photo or drawing; `none` takes 28×28 as it is"),
+]
+
+ExplainParameter: TypeAlias = Annotated[
+    str | None,
+    Query(
+        description="`true` adds to each result where D looks, its `explanation`; `false` (default) leaves it null",
+        examples=["true"],
+    ),
 ]
 
 
@@ -85,6 +94,20 @@ def preprocess_of(form: FormData, parameter: str | None) -> Preprocess:
         if text == known:
             return known
     raise Problem.of_parameter("preprocess", f"must be {' or '.join(_PREPROCESS)}, not {text[:80]!r}", text)
+
+
+def explain_of(form: FormData, parameter: str | None) -> bool:
+    """Whether to explain: the parameter's word, else the form's, else no.
+
+    Raises:
+        Problem: 422 for another word.
+    """
+    text = text_of(form, "explain") if parameter is None else parameter
+    if text is None:
+        return False
+    if text not in _SWITCH:
+        raise Problem.of_parameter("explain", f"must be true or false, not {text[:80]!r}", text)
+    return _SWITCH[text]
 
 
 def read_images(

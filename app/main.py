@@ -116,7 +116,9 @@ async def _warm(state: State) -> None:
     for served in state.catalog.models.values():
         metadata = served.model.metadata
         latents = draw_latents(0, 0, 1, z_dim=metadata.z_dim, prior=metadata.prior)
-        await state.engine.run(served.scorer, await state.engine.run(served.sampler, latents))
+        images = await state.engine.run(served.sampler, latents)
+        await state.engine.run(served.scorer, images)
+        await state.engine.run(served.explainer, images)
         await state.engine.run(served.drawer, draw_words(0, 0, 1, z_dim=metadata.z_dim))
         state.metrics.models.labels(served.model.reference).set(1)
 

@@ -249,6 +249,11 @@ class ScoreResult(BaseModel):
     probability: float = Field(description="σ(logit), D(x)", examples=[0.603])
     percentile: Percentiles
     input: str = Field(description="What D saw, as PNG, base64")
+    explanation: str | None = Field(
+        description="Where D looks: the gradient of the logit by the pixels of `input`, as an RGBA PNG of its size, "
+        "base64, to lay over it. Orange where a brighter pixel raises the logit, blue where it lowers it; alpha is "
+        "the gradient's magnitude, 255 at the image's largest. null without `explain=true`"
+    )
 
 
 class ScoreAnswer(BaseModel):

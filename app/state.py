@@ -58,6 +58,16 @@ class State:
         self.metrics.scored.labels(served.model.name).inc(len(images))
         return logits
 
+    async def explain(self, served: ServedModel, images: Rows) -> Rows:
+        """The gradients of D's logits by the pixels of images, through the engine, even when its queue is full.
+
+        For images that have been scored: an answer that has begun is not refused half-way.
+
+        Raises:
+            Problem: 503 when the engine has stopped.
+        """
+        return await self._run(served.explainer, images, may_wait=True)
+
     async def project(self, served: ServedModel, image: Rows, *, gone: Coroutine[None, None, None]) -> Projection:
         """The latent nearest to an image, through the projections' own queue.
 

@@ -62,6 +62,17 @@ def from_uint8(images: NDArray[np.uint8]) -> torch.Tensor:
     return channels_first(images).to(torch.float32).div_(127.5).sub_(1)
 
 
+def check_images(images: NDArray[np.uint8], shape: ImageShape) -> None:
+    """Refuse what is not [n, H, W] (grey) or [n, H, W, 3] (RGB) uint8 of this shape, n ≥ 1.
+
+    Raises:
+        ValueError: the images have another shape or dtype.
+    """
+    if images.dtype != np.uint8 or images.shape[1:] != shape.array or images.shape[0] < 1:
+        wanted = ", ".join(map(str, shape.array))
+        raise ValueError(f"images must be [n, {wanted}] uint8, n ≥ 1, not {list(images.shape)} {images.dtype}")
+
+
 def channels_last(images: torch.Tensor) -> NDArray[np.uint8]:
     """[N, C, H, W] uint8 → [N, H, W] or [N, H, W, 3] uint8, contiguous, on the CPU."""
     array: NDArray[np.uint8] = (images[:, 0] if images.shape[1] == 1 else images.permute(0, 2, 3, 1)).cpu().numpy()

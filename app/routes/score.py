@@ -9,15 +9,18 @@ from numpy.typing import NDArray
 from app.catalog import ServedModel
 from app.departures import Watch
 from app.forms import (
+    ExplainParameter,
     ModelParameter,
     PreprocessParameter,
     described_form,
+    explain_of,
     files_of,
     preprocess_of,
     read_form,
     read_images,
     text_of,
 )
+from app.overlays import overlay_of
 from app.png import encode_base64_png
 from app.problems import documented
 from app.schemas import Percentiles, ScoreAnswer, ScoreResult
@@ -46,34 +49,49 @@ _BODY = described_form(
     openapi_extra=_BODY,
 )
 async def post_score(
-    request: Request, state: SharedState, model: ModelParameter = None, preprocess: PreprocessParameter = None
+    request: Request,
+    state: SharedState,
+    model: ModelParameter = None,
+    preprocess: PreprocessParameter = None,
+    explain: ExplainParameter = None,
 ) -> ScoreAnswer:
     """D's logit of 1 to 64 images, its probability, and where it lies among real images and among G's own.
 
-    `preprocess` and `model` may be fields of the form as well. `input` shows the picture that D saw.
+    `preprocess`, `model` and `explain` may be fields of the form as well. `input` shows the picture that D saw;
+    `explanation`, laid over it, where D looks (saliency: Simonyan et al. 2013,
+    [arXiv 1312.6034](https://arxiv.org/abs/1312.6034)).
     """
     async with read_form(request, field="files", max_files=MAX_FILES) as form:
         served = state.catalog.find(model or text_of(form, "model"))
         chosen = preprocess_of(form, preprocess)
+        explained = explain_of(form, explain)
         files = files_of(form, field="files", max_files=MAX_FILES)
         names = [file.filename or f"file {place}" for place, file in enumerate(files, start=1)]
         contents = [await file.read() for file in files]
     images = await asyncio.to_thread(read_images, state, served, chosen, names, contents, field="files")
     with Watch(request.receive):
         logits = await state.score(served, images)
+        gradients = await state.explain(served, images) if explained else [None] * len(images)
     return ScoreAnswer(
         model=served.model.reference,
-        results=[_result(served, *row) for row in zip(names, images, logits.tolist(), strict=True)],
+        results=[_result(served, *row) for row in zip(names, images, logits.tolist(), gradients, strict=True)],
     )
 
 
-def _result(served: ServedModel, filename: str, image: NDArray[np.uint8], logit: float) -> ScoreResult:
+def _result(
+    served: ServedModel,
+    filename: str,
+    image: NDArray[np.uint8],
+    logit: float,
+    gradient: NDArray[np.float32] | None,
+) -> ScoreResult:
     return ScoreResult(
         filename=filename,
         logit=logit,
         probability=probability_of(logit),
         percentile=Percentiles(**served.model.metadata.calibration.percentiles(logit)),
         input=encode_base64_png(image),
+        explanation=None if gradient is None else encode_base64_png(overlay_of(gradient)),
     )
 
 

@@ -79,6 +79,7 @@ NAMES = [
     "duration_ms",
     "format",
     "preprocess",
+    "explain",
     "files",
     "zz",
 ]

@@ -1,13 +1,18 @@
 """`/v1/score`: D's opinion over a real socket."""
 
 import base64
+import io
 import math
+from typing import Any
 
 import httpx
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
+from app.overlays import overlay_of
+from models.explanation import Explainer
 from models.folder import load_model
 from models.scorer import Scorer
 from tests.app.checks import assert_problem, pixels, png_bytes
@@ -56,6 +61,78 @@ def test_rgb_model(client: httpx.Client) -> None:
     photo = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
     answer = client.post("/v1/score?model=rgb", files=files(photo[None])).json()
     assert pixels(base64.b64decode(answer["results"][0]["input"])).shape == (32, 32, 3)
+
+
+def explanation_of(result: dict[str, Any]) -> NDArray[np.uint8]:
+    """The pixels of a result's explanation, [H, W, 4]."""
+    with Image.open(io.BytesIO(base64.b64decode(result["explanation"], validate=True))) as image:
+        assert image.format == "PNG"
+        assert image.mode == "RGBA"
+        return np.asarray(image).copy()
+
+
+@pytest.mark.parametrize(
+    ("name", "side"), [("mnist-conv", 28), ("conv", 28), ("rgb", 32), ("digits", 28), ("three", 28)]
+)
+def test_explanations_are_the_gradients_of_what_d_saw(
+    client: httpx.Client, digits: NDArray[np.uint8], models_dir, name: str, side: int
+) -> None:
+    answer = client.post(f"/v1/score?explain=true&model={name}", files=files(digits[:3])).json()
+    model = load_model(models_dir / name)
+    seen = np.stack([pixels(base64.b64decode(result["input"])) for result in answer["results"]])
+    gradients = Explainer(model.discriminator.eval(), image_shape=model.metadata.image_shape)(seen)
+    for result, gradient in zip(answer["results"], gradients, strict=True):
+        explanation = explanation_of(result)
+        assert explanation.shape == (side, side, 4)
+        assert explanation[..., 3].max() == 255
+        assert (explanation == overlay_of(gradient)).all()
+
+
+def test_an_explanation_does_not_depend_on_the_neighbours(client: httpx.Client, digits: NDArray[np.uint8]) -> None:
+    together = client.post("/v1/score?explain=true&model=conv", files=files(digits[:64])).json()["results"]
+    for k in (0, 37, 63):
+        alone = client.post("/v1/score?explain=true&model=conv", files=files(digits[k : k + 1])).json()["results"][0]
+        assert alone["explanation"] == together[k]["explanation"]
+
+
+def test_nothing_else_of_an_answer_changes(client: httpx.Client, digits: NDArray[np.uint8]) -> None:
+    plain = client.post("/v1/score", files=files(digits[:5]))
+    fields = ["filename", "logit", "probability", "percentile", "input", "explanation"]
+    assert [list(result) for result in plain.json()["results"]] == [fields] * 5
+    assert [result["explanation"] for result in plain.json()["results"]] == [None] * 5
+    for no in ("false", "0"):
+        assert client.post("/v1/score", params={"explain": no}, files=files(digits[:5])).content == plain.content
+        assert client.post("/v1/score", data={"explain": no}, files=files(digits[:5])).content == plain.content
+    explained = client.post("/v1/score?explain=1", files=files(digits[:5]))
+    text = explained.text
+    for result in explained.json()["results"]:
+        text = text.replace(f'"{result["explanation"]}"', "null")
+    assert text == plain.text
+
+
+@pytest.mark.parametrize("yes", ["true", "1"])
+@pytest.mark.parametrize("place", ["query", "form"])
+def test_explain_as_query_or_field(client: httpx.Client, digits: NDArray[np.uint8], place: str, yes: str) -> None:
+    where = {"params": {"explain": yes}} if place == "query" else {"data": {"explain": yes}}
+    (result,) = client.post("/v1/score", files=files(digits[:1]), **where).json()["results"]  # type: ignore[arg-type]
+    assert explanation_of(result).shape == (28, 28, 4)
+
+
+def test_the_query_goes_before_the_form(client: httpx.Client, digits: NDArray[np.uint8]) -> None:
+    answer = client.post("/v1/score?explain=false", files=files(digits[:1]), data={"explain": "true"}).json()
+    assert answer["results"][0]["explanation"] is None
+
+
+@pytest.mark.parametrize("bad", ["yes", "True", "2", "", " true"])
+@pytest.mark.parametrize("place", ["params", "data"])
+def test_bad_explain(client: httpx.Client, digits: NDArray[np.uint8], place: str, bad: str) -> None:
+    response = client.post("/v1/score", files=files(digits[:1]), **{place: {"explain": bad}})  # type: ignore[arg-type]
+    assert_problem(response, 422, parameter="explain", text="must be true or false")
+
+
+def test_explain_is_no_file(client: httpx.Client, digits: NDArray[np.uint8]) -> None:
+    sent = [*files(digits[:1]), ("explain", ("true", b"true", "text/plain"))]
+    assert_problem(client.post("/v1/score", files=sent), 422, parameter="explain", text="must be text")
 
 
 @pytest.mark.parametrize("count", [0, 65, 70])

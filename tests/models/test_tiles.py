@@ -164,6 +164,13 @@ def test_sizes_whose_bits_differ_are_not_used(odd: tuple[int, ...]) -> None:
         assert torch.equal(tiled(rows), rows * 2 + 4), n
 
 
+def test_no_other_sizes_where_none_are_tried() -> None:
+    def refuse(rows: torch.Tensor) -> torch.Tensor:
+        raise AssertionError("there is nothing to try")
+
+    assert Tiled(refuse, row_shape=(3,), tried=()).sizes == (TILE_ROWS,)
+
+
 def test_threads_do_not_matter(sampler: Sampler, scorer: Scorer) -> None:
     answers = []
     for count in (1, 2):
