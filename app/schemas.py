@@ -5,7 +5,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, field_validator, model_validator
 
 from app.formats import InterpolationFormat, SamplesFormat
-from models.history import EpochRecord
+from models.history import EpochRecord, TrainingEvent
 from models.interpolation import Mode, path_length
 from models.latents import INDEX_LIMIT, SEED_LIMIT
 from models.metadata import Metadata
@@ -343,6 +343,7 @@ class HistoryAnswer(BaseModel):
 
     model: str
     epochs: list[EpochRecord]
+    events: list[TrainingEvent] = Field(description="What went wrong, and what was done about it")
 
 
 class TimelineAnswer(BaseModel):

@@ -42,9 +42,9 @@ async def get_model(state: SharedState, name: Name) -> ModelAnswer:
 
 @router.get("/v1/models/{name}/history", summary="Its training, epoch by epoch", responses=documented(404, 503))
 async def get_history(state: SharedState, name: Name) -> HistoryAnswer:
-    """Losses, mean D(x) and D(G(z)), and V(G, D) of each epoch."""
+    """Losses, mean D(x) and D(G(z)), and V(G, D) of each epoch; and what went wrong, if anything did."""
     model = state.catalog.find(name, parameter="name").model
-    return HistoryAnswer(model=model.reference, epochs=list(model.history.epochs))
+    return HistoryAnswer(model=model.reference, epochs=list(model.history.epochs), events=list(model.history.events))
 
 
 @router.get("/v1/models/{name}/timeline", summary="What it drew as it learnt", responses=documented(404, 503))

@@ -6,10 +6,15 @@ from fastapi import APIRouter, FastAPI
 from fastapi.responses import FileResponse
 from starlette.staticfiles import StaticFiles
 
+from models import viewer_dir
+
 STATIC = Path(__file__).parent.parent / "static"
 
+_PAGE_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data: blob:; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
 # Swagger UI and Redoc set styles from scripts, and Redoc searches in a worker made of a blob.
-_PAGE_POLICY = "default-src 'self'; img-src 'self' blob:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
 _DOCS_POLICY = (
     "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; worker-src 'self' blob:; "
     "object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
@@ -20,7 +25,7 @@ router = APIRouter(include_in_schema=False)
 
 @router.get("/")
 async def get_page() -> FileResponse:
-    """A grid of samples, and where to go from there."""
+    """The playground."""
     return _page("index.html", _PAGE_POLICY)
 
 
@@ -39,6 +44,7 @@ async def get_redoc() -> FileResponse:
 def install(app: FastAPI) -> None:
     """Add the pages and their assets."""
     app.include_router(router)
+    app.mount("/static/viewer", StaticFiles(directory=viewer_dir()), name="viewer")
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
 
 

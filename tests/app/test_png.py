@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Browser
 
 from app import png
-from tests.app.test_pages import CHROMIUM, FLAGS
+from tests.browser import needs_chromium
 
 SHAPES = [
     (1, 1),
@@ -124,11 +124,10 @@ def test_pngcheck_finds_nothing(shape: tuple[int, ...], tmp_path: Path) -> None:
     assert "No errors detected" in done.stdout
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: install it, or name it in CHROMIUM")
-def test_chromium_reads_the_pixels() -> None:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        page = browser.new_page()
+@needs_chromium
+def test_chromium_reads_the_pixels(browser: Browser) -> None:
+    with browser.new_context() as context:
+        page = context.new_page()
         for shape in (shape for shape in SHAPES if shape[2:] != (4,)):  # a canvas multiplies by alpha, and rounds
             wanted = picture(shape)
             address = "data:image/png;base64," + base64.b64encode(png.encode_png(wanted)).decode()
@@ -136,4 +135,3 @@ def test_chromium_reads_the_pixels() -> None:
             grey = wanted[..., None].repeat(3, axis=2) if wanted.ndim == 2 else wanted
             assert (seen[..., :3] == grey).all(), shape
             assert (seen[..., 3] == 255).all()
-        browser.close()

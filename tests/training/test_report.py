@@ -3,7 +3,6 @@
 import base64
 import io
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from html.parser import HTMLParser
@@ -13,14 +12,14 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 from models.grids import split_grid
 from models.images import ImageShape, channels_last
 from models.sampler import Sampler
 from models.scorer import Scorer
 from models.tiles import one_thread
-from tests.app.test_pages import CHROMIUM, FLAGS
+from tests.browser import LOOKS, Scheme, needs_chromium
 from tests.training.support import make_game, tiny_images, tiny_recipe
 from training.charts import draw_histograms, draw_shares
 from training.data.dataset import Dataset
@@ -239,23 +238,11 @@ def test_histograms_of_one_value_are_drawn():
 # --- In a browser --------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("no Chromium: install it, or name it in CHROMIUM")
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield started
-        started.close()
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [360, 1440])
-def test_in_chromium(browser: Browser, tmp_path: Path, page: str, width: int, scheme: str):
+@needs_chromium
+@pytest.mark.parametrize(("width", "scheme"), LOOKS)
+def test_in_chromium(browser: Browser, tmp_path: Path, page: str, width: int, scheme: Scheme):
     (tmp_path / "page.html").write_text(page, encoding="utf-8")
-    context = browser.new_context(
-        viewport={"width": width, "height": 900}, color_scheme="dark" if scheme == "dark" else "light"
-    )
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
     visit = context.new_page()
     faults: list[str] = []
     visit.on("console", lambda message: faults.append(message.text))

@@ -1,0 +1,35 @@
+// A line to copy: a command, or an address.
+
+import { el } from "../viewer/elements.js";
+
+const COPIED_MS = 1500;
+
+/** A labelled line with a button that copies it. */
+export class Copyable {
+  constructor(label) {
+    this._line = el("input", { readOnly: true, spellcheck: false, class: "code" });
+    this._button = el("button", { type: "button", onclick: () => this._copy() }, "Copy");
+    const caption = el("span", { class: "label" }, label);
+    this.element = el("div", { class: "copyable" }, el("label", {}, caption, this._line), this._button);
+  }
+
+  set text(text) {
+    this._line.value = text;
+  }
+
+  async _copy() {
+    this._line.select();
+    try {
+      await navigator.clipboard.writeText(this._line.value);
+      this._button.textContent = "Copied";
+    } catch {
+      this._button.textContent = "Press Ctrl+C"; // no clipboard outside a secure context; the text is selected
+    }
+    setTimeout(() => (this._button.textContent = "Copy"), COPIED_MS);
+  }
+}
+
+/** A command line that gets an address; quotes are safe, since an address holds none. */
+export function curl(file, url) {
+  return `curl -o ${file} '${url}'`;
+}

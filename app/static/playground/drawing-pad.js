@@ -1,0 +1,89 @@
+// A pad to draw on with mouse, pen or finger: white on black, as in MNIST.
+
+const PEN = 20 / 280; // width of a stroke, of the pad's side: as broad as MNIST's are
+
+export class DrawingPad {
+  /**
+   * @param {HTMLCanvasElement} canvas
+   * @param {() => void} onChange called while it is drawn on, and when a stroke is taken back
+   */
+  constructor(canvas, onChange) {
+    this._canvas = canvas;
+    this._onChange = onChange;
+    this._strokes = [];
+    canvas.addEventListener("pointerdown", (event) => this._press(event));
+    canvas.addEventListener("pointermove", (event) => this._move(event));
+    for (const name of ["pointerup", "pointercancel"]) canvas.addEventListener(name, () => this._lift());
+    this._paint();
+  }
+
+  get isEmpty() {
+    return this._strokes.length === 0;
+  }
+
+  clear() {
+    this._strokes = [];
+    this._changed();
+  }
+
+  undo() {
+    this._strokes.pop();
+    this._changed();
+  }
+
+  /** The drawing as a PNG file. */
+  async file() {
+    const blob = await new Promise((resolve) => this._canvas.toBlob(resolve, "image/png"));
+    return new File([blob], "drawing.png", { type: "image/png" });
+  }
+
+  _press(event) {
+    event.preventDefault();
+    this._canvas.setPointerCapture(event.pointerId);
+    this._drawing = true;
+    this._strokes.push([this._place(event)]);
+    this._changed();
+  }
+
+  _move(event) {
+    if (!this._drawing) return;
+    const events = event.getCoalescedEvents?.() ?? [];
+    for (const part of events.length ? events : [event]) this._strokes.at(-1).push(this._place(part));
+    this._changed();
+  }
+
+  _lift() {
+    this._drawing = false;
+  }
+
+  _place({ clientX, clientY }) {
+    const { left, top, width, height } = this._canvas.getBoundingClientRect();
+    return [((clientX - left) / width) * this._canvas.width, ((clientY - top) / height) * this._canvas.height];
+  }
+
+  _changed() {
+    this._paint();
+    this._onChange();
+  }
+
+  _paint() {
+    const { width, height } = this._canvas;
+    const context = this._canvas.getContext("2d");
+    context.fillStyle = "#000";
+    context.fillRect(0, 0, width, height);
+    if (this.isEmpty) {
+      context.fillStyle = "#9aa1a9";
+      context.font = "20px system-ui, sans-serif";
+      context.textAlign = "center";
+      context.fillText("Draw a digit here", width / 2, height / 2);
+      return;
+    }
+    Object.assign(context, { strokeStyle: "#fff", lineWidth: PEN * width, lineCap: "round", lineJoin: "round" });
+    for (const stroke of this._strokes) {
+      context.beginPath();
+      for (const [x, y] of stroke) context.lineTo(x, y);
+      if (stroke.length === 1) context.lineTo(...stroke[0]); // a dot
+      context.stroke();
+    }
+  }
+}

@@ -1,0 +1,135 @@
+// One image: its latent to change, drawn again as it changes, what D thinks of it, and how to have it elsewhere.
+
+import { el } from "../viewer/elements.js";
+import { Copyable, curl } from "./copyable.js";
+import { Latest } from "./latest.js";
+import { LatentBars } from "./latent-bars.js";
+import { opinion } from "./opinion.js";
+
+const DOWNLOAD_SCALE = 8;
+const SHAKE = 0.25; // standard deviation of what shaking adds
+
+export class Inspector {
+  /**
+   * @param {HTMLElement} element
+   * @param {object} app
+   * @param {(latent: Float32Array | null) => void} onChange called with a latent that a person made; null: the original again
+   */
+  constructor(element, app, onChange) {
+    this._app = app;
+    this._onChange = onChange;
+    this._draw = new Latest((latent) => app.attempt(() => this._drawNow(latent)));
+    this._judge = new Latest((blob) => app.attempt(() => this._judgeNow(blob)));
+    this._canvas = el("canvas", { class: "pixels", role: "img" });
+    this._caption = el("figcaption", {});
+    this._hint = el("p", { class: "hint" });
+    this._bars = new LatentBars((latent) => this._change(latent));
+    this._opinion = el("div", {});
+    this._reset = el("button", { type: "button", onclick: () => this._change(null) }, "Back");
+    this._shake = el("button", { type: "button", onclick: () => this._shakeIt() }, "Shake");
+    this._png = el("a", { class: "button", download: "digit.png" }, "PNG");
+    this._json = el("a", { class: "button", download: "digit.json" }, "JSON");
+    this._curl = new Copyable("The same picture from a terminal");
+    this._close = el("button", { type: "button", class: "close", "aria-label": "Close" }, "×");
+    element.append(
+      this._close,
+      el(
+        "div",
+        { class: "inspector-head" },
+        el("figure", {}, this._canvas, this._caption),
+        el("div", { class: "inspector-buttons" }, this._shake, this._reset, this._png, this._json),
+      ),
+      el("h3", {}, "Its latent"),
+      this._hint,
+      this._bars.element,
+      el("h3", {}, "What D thinks"),
+      this._opinion,
+      this._curl.element,
+    );
+  }
+
+  /** Called when the person closes it. */
+  set onClose(listener) {
+    this._close.onclick = listener;
+  }
+
+  /**
+   * Show an image.
+   *
+   * @param {object} image
+   * @param {string} image.model name@hash
+   * @param {object} image.metadata of the model
+   * @param {string} image.name what it is called
+   * @param {Float32Array} image.original its latent as it came
+   * @param {Float32Array | null} image.changed what a person made of that
+   * @param {string | null} image.url an address that gives the original; null where only its latent does
+   */
+  show(image) {
+    this._image = image;
+    const { height, width } = image.metadata.image_shape;
+    if (this._canvas.width !== width) Object.assign(this._canvas, { width, height });
+    const ballots = image.metadata.classes ? " The blue ones vote for the digit: the tallest wins." : "";
+    this._hint.textContent = `These numbers are all that G is given. Drag one, and see what it does.${ballots}`;
+    this._showLatent(image.changed ?? image.original);
+  }
+
+  _change(latent) {
+    this._image.changed = latent;
+    this._showLatent(latent ?? this._image.original);
+    this._onChange(latent);
+  }
+
+  _shakeIt() {
+    const latent = Float32Array.from(this._image.changed ?? this._image.original, (value) => Number((value + SHAKE * normal()).toFixed(2)));
+    this._change(latent);
+  }
+
+  _showLatent(latent) {
+    const { name, changed } = this._image;
+    this._caption.textContent = changed ? `${name}, changed` : name;
+    this._canvas.setAttribute("aria-label", this._caption.textContent);
+    this._reset.disabled = !changed;
+    this._bars.show(latent, this._image.metadata);
+    this._curl.text = this._command(latent);
+    this._draw.run(latent);
+  }
+
+  async _drawNow(latent) {
+    const started = performance.now();
+    const { model } = this._image;
+    const blob = await this._app.service.drawLatent(model, latent);
+    const picture = await createImageBitmap(blob);
+    const context = this._canvas.getContext("2d");
+    context.drawImage(picture, 0, 0);
+    performance.measure("latent-drawn", { start: started }); // for benchmarks/playground.py, and for a profiler
+    this._offer(blob, model, latent);
+    this._judge.run(blob);
+  }
+
+  async _judgeNow(blob) {
+    const { model, metadata } = this._image;
+    const { results } = await this._app.service.score(model, [blob], { preprocess: "none" });
+    this._opinion.replaceChildren(opinion(results[0], metadata.calibration));
+  }
+
+  _offer(blob, model, latent) {
+    URL.revokeObjectURL(this._png.href);
+    URL.revokeObjectURL(this._json.href);
+    const text = JSON.stringify({ model, latents: [Array.from(latent)] });
+    this._png.href = URL.createObjectURL(blob);
+    this._json.href = URL.createObjectURL(new Blob([text], { type: "application/json" }));
+  }
+
+  _command(latent) {
+    const { model, url, changed } = this._image;
+    if (url && !changed) return curl("digit.png", url);
+    const body = JSON.stringify({ model, latents: [Array.from(latent)], scale: DOWNLOAD_SCALE });
+    const address = this._app.service.url("v1/samples");
+    return `curl -o digit.png -H 'Content-Type: application/json' -d '${body}' '${address}'`;
+  }
+}
+
+/** A standard normal number (Box and Muller 1958). */
+function normal() {
+  return Math.sqrt(-2 * Math.log(1 - Math.random())) * Math.cos(2 * Math.PI * Math.random());
+}

@@ -1,0 +1,117 @@
+// A latent as bars to drag: up is positive, down is negative. Arrow keys go from bar to bar and change the value.
+
+import { el } from "../viewer/elements.js";
+
+const STEP = 0.1;
+const LEAP = 0.5;
+
+export class LatentBars {
+  /** @param {(latent: Float32Array) => void} onChange called with the latent that a person made */
+  constructor(onChange) {
+    this._onChange = onChange;
+    this._reading = el("output", { class: "hint" });
+    this._bars = el("div", { class: "bars", role: "group", "aria-label": "The latent: drag a bar, or use the arrow keys" });
+    this.element = el("div", {}, this._bars, this._reading);
+    this._bars.addEventListener("pointerdown", (event) => this._press(event));
+    this._bars.addEventListener("pointermove", (event) => this._drag(event));
+    this._bars.addEventListener("pointerup", () => (this._dragged = null));
+    this._bars.addEventListener("pointercancel", () => (this._dragged = null));
+    this._bars.addEventListener("keydown", (event) => this._key(event));
+  }
+
+  /**
+   * Show a latent.
+   *
+   * @param {Float32Array} latent
+   * @param {{prior: string, classes: number}} metadata of its model: the last `classes` coordinates are ballots
+   */
+  show(latent, { prior, classes }) {
+    this._latent = Float32Array.from(latent);
+    this._limit = prior === "uniform" ? Math.sqrt(3) : 3;
+    if (this._bars.children.length !== latent.length || this._classes !== classes) {
+      this._classes = classes;
+      this._bars.replaceChildren(...Array.from(latent, (_, index) => this._barOf(index)));
+      this._reading.textContent = "";
+    }
+    this._latent.forEach((_, index) => this._paint(index));
+  }
+
+  _barOf(index) {
+    const digit = index - (this._latent.length - this._classes);
+    const name = digit < 0 ? `z ${index}` : `z ${index}, the ballot for class ${digit}`;
+    const label = digit < 0 ? null : el("span", { "aria-hidden": "true" }, String(digit));
+    return el(
+      "div",
+      {
+        class: digit < 0 ? "bar-of-z" : "bar-of-z ballot",
+        role: "slider",
+        tabIndex: index === 0 ? 0 : -1,
+        "aria-label": name,
+        "aria-orientation": "vertical",
+        "aria-valuemin": -this._limit.toFixed(2),
+        "aria-valuemax": this._limit.toFixed(2),
+        "data-at": index,
+      },
+      el("i", {}),
+      label,
+    );
+  }
+
+  _paint(index) {
+    const bar = this._bars.children[index];
+    const value = this._latent[index];
+    const share = Math.max(-1, Math.min(1, value / this._limit));
+    bar.firstChild.style.transform = `scaleY(${-share})`;
+    bar.setAttribute("aria-valuenow", value.toFixed(2));
+  }
+
+  _set(index, value) {
+    const limited = Math.max(-this._limit, Math.min(this._limit, value));
+    this._latent[index] = Number(limited.toFixed(2));
+    this._paint(index);
+    this._reading.textContent = `${this._bars.children[index].getAttribute("aria-label")} = ${limited.toFixed(2).replace("-", "−")}`;
+    this._onChange(Float32Array.from(this._latent));
+  }
+
+  _press(event) {
+    const bar = event.target.closest("[data-at]");
+    if (!bar) return;
+    event.preventDefault();
+    this._bars.setPointerCapture(event.pointerId);
+    this._dragged = Number(bar.dataset.at);
+    this._focus(this._dragged);
+    this._drag(event);
+  }
+
+  _drag(event) {
+    if (this._dragged === null || this._dragged === undefined) return;
+    const { top, height } = this._bars.children[this._dragged].getBoundingClientRect();
+    this._set(this._dragged, (1 - (2 * (event.clientY - top)) / height) * this._limit);
+  }
+
+  _key(event) {
+    const bar = event.target.closest("[data-at]");
+    if (!bar) return;
+    const at = Number(bar.dataset.at);
+    const value = this._latent[at];
+    const keys = {
+      ArrowLeft: () => this._focus(Math.max(0, at - 1)),
+      ArrowRight: () => this._focus(Math.min(this._latent.length - 1, at + 1)),
+      ArrowUp: () => this._set(at, value + STEP),
+      ArrowDown: () => this._set(at, value - STEP),
+      PageUp: () => this._set(at, value + LEAP),
+      PageDown: () => this._set(at, value - LEAP),
+      Home: () => this._set(at, -this._limit),
+      End: () => this._set(at, this._limit),
+    };
+    if (!(event.key in keys)) return;
+    event.preventDefault();
+    keys[event.key]();
+  }
+
+  _focus(index) {
+    for (const bar of this._bars.querySelectorAll("[tabindex='0']")) bar.tabIndex = -1;
+    this._bars.children[index].tabIndex = 0;
+    this._bars.children[index].focus({ preventScroll: true });
+  }
+}

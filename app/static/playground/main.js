@@ -1,0 +1,108 @@
+// The page: which view is open, which model is asked, and what is said when something goes wrong.
+
+import { el } from "../viewer/elements.js";
+import { Address } from "./address.js";
+import { Service } from "./service.js";
+
+const VIEWS = {
+  draw: async (app) => new (await import("./views/draw.js")).Draw(app),
+  walk: async (app) => new (await import("./views/walk.js")).Walk(app),
+  judge: async (app) => new (await import("./views/judge.js")).Judge(app),
+  learn: async (app) => new (await import("./views/learn.js")).Learn(app),
+  models: async (app) => new (await import("./views/models.js")).Models(app),
+};
+
+const TITLES = { draw: "Draw", walk: "Walk", judge: "Judge", learn: "Watch it learn", models: "Models" };
+
+/** What every view is given. */
+class App {
+  constructor() {
+    this.address = new Address();
+    this.service = new Service(new URL(".", document.baseURI).href, (text) => this.say(text));
+    this.models = [];
+    this._views = {};
+    this._status = document.getElementById("status");
+    this._model = document.getElementById("model");
+  }
+
+  /** The chosen model as the list tells of it. */
+  get model() {
+    return this.models.find(({ name }) => name === this._model.value);
+  }
+
+  async start() {
+    this._model.addEventListener("change", () => {
+      this.address.set({ model: this._model.value });
+      this.show();
+    });
+    for (const link of document.querySelectorAll("[data-view]")) {
+      link.addEventListener("click", (event) => {
+        if (event.ctrlKey || event.metaKey || event.shiftKey) return; // into another tab
+        event.preventDefault();
+        this.open(link.dataset.view);
+      });
+    }
+    addEventListener("popstate", () => this.show());
+    const answer = await this.service.json("v1/models");
+    this._default = answer.default;
+    this.models = answer.models;
+    for (const { name, ready } of this.models) {
+      const option = el("option", { value: name, disabled: !ready }, ready ? name : `${name} (cannot be used)`);
+      this._model.append(option);
+    }
+    if (this._default === null) throw new Error("no model can be used; the service’s log and /readyz say why");
+    await this.show();
+  }
+
+  /** Go to a view, and to a place in it. */
+  async open(view, parameters) {
+    this.address.go(view, parameters);
+    await this.show();
+    document.getElementById("main").focus({ preventScroll: true });
+    scrollTo({ top: 0 });
+  }
+
+  /** Show what the address says. */
+  async show() {
+    const view = this.address.view in VIEWS ? this.address.view : "draw";
+    const wanted = this.address.get("model");
+    const known = this.models.some(({ name, ready }) => ready && name === wanted);
+    this._model.value = known ? wanted : this._default;
+    this.say(wanted && !known ? `There is no model ${wanted} to be used here; this is ${this._default}.` : "");
+    document.title = `${TITLES[view]} – GAN playground`;
+    for (const link of document.querySelectorAll("[data-view]")) {
+      if (link.dataset.view === view) link.setAttribute("aria-current", "page");
+      else link.removeAttribute("aria-current");
+    }
+    for (const name of Object.keys(VIEWS)) document.getElementById(name).hidden = name !== view;
+    if (this._open !== view) this._views[this._open]?.leave?.();
+    this._open = view;
+    await this.attempt(async () => {
+      this._views[view] ??= await VIEWS[view](this);
+      if (this._open === view) await this._views[view].show();
+    });
+  }
+
+  /** Do something, and say what goes wrong. */
+  async attempt(work) {
+    try {
+      await work();
+    } catch (error) {
+      if (error.name !== "AbortError") this.say(`That did not work: ${error.message}`, true);
+    }
+  }
+
+  /** Tell the person something; "" takes back what was told. */
+  say(text, isError = false) {
+    this._status.textContent = text;
+    this._status.classList.toggle("error", isError);
+  }
+
+  /** Tell those who hear the page, not those who see it. */
+  announce(text) {
+    document.getElementById("announcer").textContent = text;
+  }
+}
+
+const app = new App();
+app.attempt(() => app.start());

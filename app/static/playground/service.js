@@ -1,0 +1,95 @@
+// The calls of the API. A busy service is asked again; what goes wrong is told in the service's own words.
+
+const RETRIES = 8;
+
+export class Service {
+  /**
+   * @param {string} base address of the service, with its prefix and a slash at the end
+   * @param {(text: string) => void} onBusy told when the service is busy, and with "" when it no longer is
+   */
+  constructor(base, onBusy) {
+    this._base = base;
+    this._onBusy = onBusy;
+    this._details = new Map();
+  }
+
+  /** The address of a call; parameters that are undefined, null or "" are left out. */
+  url(path, parameters = {}) {
+    const given = Object.entries(parameters).filter(([, value]) => value !== undefined && value !== null && value !== "");
+    const url = new URL(path, this._base);
+    url.search = new URLSearchParams(given);
+    return url.href;
+  }
+
+  /**
+   * A call, asked again while the service is busy (429) or not ready (503).
+   *
+   * @throws {Error} with the problem's detail; an AbortError when `options.signal` is
+   */
+  async call(url, options = {}) {
+    for (let attempt = 1; ; attempt += 1) {
+      const response = await fetch(url, options).catch((error) => {
+        throw error.name === "AbortError" ? error : new Error("the service does not answer; is it running?");
+      });
+      const busy = response.status === 429 || response.status === 503;
+      if (!busy || attempt === RETRIES) {
+        if (attempt > 1) this._onBusy("");
+        if (response.ok) return response;
+        const problem = await response.json().catch(() => ({}));
+        throw new Error(problem.detail || `the service answered ${response.status}`);
+      }
+      this._onBusy("The service is busy, trying again …");
+      await pause(1000 * (Number(response.headers.get("Retry-After")) || 1), options.signal);
+    }
+  }
+
+  async json(path, parameters, options) {
+    return (await this.call(this.url(path, parameters), options)).json();
+  }
+
+  async blob(path, parameters, options) {
+    return (await this.call(this.url(path, parameters), options)).blob();
+  }
+
+  /** Everything that a model says of itself; asked for once. */
+  details(reference) {
+    if (!this._details.has(reference)) {
+      const answer = this.json(`v1/models/${reference}`);
+      answer.catch(() => this._details.delete(reference));
+      this._details.set(reference, answer);
+    }
+    return this._details.get(reference);
+  }
+
+  /** The PNG of a latent, one image. */
+  async drawLatent(model, latent, options = {}) {
+    const body = JSON.stringify({ model, latents: [Array.from(latent)], format: "png", padding: 0 });
+    const headers = { "Content-Type": "application/json" };
+    return (await this.call(this.url("v1/samples"), { method: "POST", headers, body, ...options })).blob();
+  }
+
+  /** D's score of files. */
+  async score(model, files, { preprocess = "auto", explain = false, signal } = {}) {
+    const body = new FormData();
+    for (const file of files) body.append("files", file, file.name ?? "drawing.png");
+    const url = this.url("v1/score", { model, preprocess, explain: explain ? "true" : undefined });
+    return (await this.call(url, { method: "POST", body, signal })).json();
+  }
+
+  /** The latent whose image is nearest to a file. */
+  async project(model, file, { preprocess = "auto", signal } = {}) {
+    const body = new FormData();
+    body.append("file", file, file.name ?? "drawing.png");
+    return (await this.call(this.url("v1/projections", { model, preprocess }), { method: "POST", body, signal })).json();
+  }
+}
+
+function pause(milliseconds, signal) {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(resolve, milliseconds);
+    signal?.addEventListener("abort", () => {
+      clearTimeout(timer);
+      reject(signal.reason);
+    });
+  });
+}

@@ -1,0 +1,157 @@
+// Draw: an endless grid of a seed's images, and one of them to look into.
+
+import { el } from "../../viewer/elements.js";
+import { packLatent, unpackLatent } from "../address.js";
+import { Copyable, curl } from "../copyable.js";
+import { EndlessGrid } from "../endless-grid.js";
+import { Inspector } from "../inspector.js";
+
+const SEED = "7";
+const SEEDS_DRAWN = 2 ** 31; // short enough to read aloud; the service takes seeds below 2^53
+const MAX_GRID = 4096;
+const IMAGE_SCALE = 8;
+
+export class Draw {
+  constructor(app) {
+    this._app = app;
+    this._seed = document.getElementById("seed");
+    this._truncation = document.getElementById("truncation");
+    this._truncationValue = document.getElementById("truncation-value");
+    this._digit = document.getElementById("digit");
+    this._panel = document.getElementById("inspector");
+    this._inspector = new Inspector(this._panel, app, (latent) => this._keep(latent));
+    this._inspector.onClose = () => this._closeInspector();
+    this._grid = new EndlessGrid(document.getElementById("grid"), document.getElementById("grid-end"), {
+      fetchPage: (first, n) => this._fetchPage(first, n),
+      onChoose: (index) => this._choose(index),
+    });
+    this._downloads = el("div", { class: "row downloads" });
+    this._curl = new Copyable("These images from a terminal");
+    document.getElementById("draw-form").after(el("div", { class: "take" }, this._curl.element, this._downloads));
+    document.getElementById("draw-form").addEventListener("submit", (event) => {
+      event.preventDefault();
+      this._ask({ seed: this._seed.value });
+    });
+    this._seed.addEventListener("change", () => this._ask({ seed: this._seed.value }));
+    document.getElementById("another").addEventListener("click", () => this._ask({ seed: String(Math.floor(Math.random() * SEEDS_DRAWN)) }));
+    this._truncation.addEventListener("input", () => this._sayTruncation());
+    this._truncation.addEventListener("change", () => this._ask({ truncation: this._truncation.value === "1" ? null : this._truncation.value }));
+  }
+
+  async show() {
+    const { address, service, model } = this._app;
+    const asked = {
+      model: model.model,
+      seed: address.get("seed") ?? SEED,
+      digit: address.get("digit") ?? "",
+      truncation: address.get("truncation") ?? "",
+    };
+    this._seed.value = asked.seed;
+    this._truncation.value = asked.truncation || 1;
+    this._sayTruncation();
+    const same = JSON.stringify(asked) === JSON.stringify(this._asked);
+    this._asked = asked;
+    const details = service.details(model.model).then(({ metadata }) => {
+      this._metadata = metadata;
+      this._offerDigits(metadata.classes);
+    });
+    if (!same) await this._grid.restart();
+    await details;
+    await this._showChosen();
+    this._offer();
+  }
+
+  /** Another seed, digit or truncation: other images, of which none is chosen. */
+  _ask(changes) {
+    this._app.address.set({ ...changes, image: null, latent: null });
+    this._app.show();
+  }
+
+  async _fetchPage(first, n) {
+    const url = this._app.service.url("v1/samples", { ...this._asked, first, n, columns: 8, padding: 0, format: "png" });
+    const response = await this._app.service.call(url);
+    const picture = URL.createObjectURL(await response.blob());
+    if (first > 0) this._offer(first + n);
+    return picture;
+  }
+
+  _choose(index) {
+    this._app.address.set({ image: index, latent: null });
+    this._app.attempt(() => this._showChosen());
+  }
+
+  _keep(latent) {
+    this._app.address.set({ latent: latent && packLatent(latent) });
+  }
+
+  _closeInspector() {
+    this._app.address.set({ image: null, latent: null });
+    this._panel.hidden = true;
+    this._grid.mark(null);
+    document.querySelector("#grid [tabindex='0']")?.focus();
+  }
+
+  /** The image that the address names; on a wide screen without one, the first. */
+  async _showChosen() {
+    const { address, service } = this._app;
+    const text = address.get("latent");
+    const latent = text === null ? null : unpackLatent(text, this._metadata.z_dim);
+    if (text !== null && latent === null) this._app.say("The latent in the address is not one of this model: it is left out.", true);
+    const wide = matchMedia("(min-width: 64rem)").matches;
+    const index = address.whole("image", wide && !latent ? 0 : null);
+    this._panel.hidden = index === null && latent === null;
+    this._grid.mark(index);
+    if (this._panel.hidden) return;
+    const image = { model: this._asked.model, metadata: this._metadata, changed: null, url: null };
+    if (index === null) {
+      this._inspector.show({ ...image, name: "An image of a latent", original: latent });
+      return;
+    }
+    const turn = (this._turn = (this._turn ?? 0) + 1);
+    const asked = { ...this._asked, first: index, n: 1 };
+    const { samples } = await service.json("v1/samples", { ...asked, format: "json" });
+    if (turn !== this._turn) return;
+    const url = service.url("v1/samples", { ...asked, scale: IMAGE_SCALE });
+    const original = Float32Array.from(samples[0].latent);
+    const name = `Image ${index} of seed ${asked.seed}`;
+    this._inspector.show({ ...image, name, original, changed: latent, url });
+  }
+
+  _offerDigits(classes) {
+    const choices = this._digit.querySelector(".choices");
+    this._digit.hidden = classes === 0;
+    if (choices.children.length !== classes + 1) {
+      const options = ["", ...Array.from({ length: classes }, (_, digit) => String(digit)).slice(0, 10)];
+      choices.replaceChildren(
+        ...options.map((digit) =>
+          el(
+            "label",
+            {},
+            el("input", { type: "radio", name: "digit", value: digit, onchange: () => this._ask({ digit }) }),
+            el("span", {}, digit || "any"),
+          ),
+        ),
+      );
+    }
+    const chosen = this._digit.querySelector(`[value="${CSS.escape(this._asked.digit)}"]`);
+    if (chosen) chosen.checked = true;
+  }
+
+  _offer(n = this._grid.n) {
+    const { service } = this._app;
+    const grid = { ...this._asked, n: Math.min(n, MAX_GRID) };
+    const picture = { ...grid, columns: this._grid.columns, scale: 2 };
+    this._curl.text = curl("digits.png", service.url("v1/samples", picture));
+    const link = (name, parameters, ending) => el("a", { class: "button", href: service.url("v1/samples", parameters), download: `digits-${grid.seed}.${ending}` }, name);
+    this._downloads.replaceChildren(
+      el("span", { class: "hint" }, `${grid.n.toLocaleString("en")} images:`),
+      link("PNG", picture, "png"),
+      link("JSON", { ...grid, format: "json" }, "json"),
+      link("npz", { ...grid, format: "npz" }, "npz"),
+    );
+  }
+
+  _sayTruncation() {
+    this._truncationValue.textContent = this._truncation.valueAsNumber === 1 ? "full" : `ψ = ${this._truncation.value}`;
+  }
+}

@@ -1,0 +1,179 @@
+// Judge: D's opinion of a drawing or of files, where it looks, and what G would make of them.
+
+import { el, format } from "../../viewer/elements.js";
+import { packLatent } from "../address.js";
+import { DrawingPad } from "../drawing-pad.js";
+import { Latest } from "../latest.js";
+import { opinion } from "../opinion.js";
+
+const MAX_FILES = 64;
+
+export class Judge {
+  constructor(app) {
+    this._app = app;
+    this._score = new Latest((request) => app.attempt(() => this._scoreNow(request)));
+    this._pad = new DrawingPad(document.getElementById("pad"), () => this._drawn());
+    this._verdict = document.getElementById("verdict");
+    this._found = document.getElementById("found");
+    this._list = document.getElementById("judged-list");
+    this._asIs = document.getElementById("as-is");
+    this._files = document.getElementById("files");
+    this._looks = true;
+    document.getElementById("pad-undo").addEventListener("click", () => this._pad.undo());
+    document.getElementById("pad-clear").addEventListener("click", () => this._pad.clear());
+    document.getElementById("pad-example").addEventListener("click", () => app.attempt(() => this._takeExample()));
+    this._files.addEventListener("change", () => this._take([...this._files.files], this._preprocess()));
+    this._asIs.addEventListener("change", () => this._files.files.length && this._take([...this._files.files], this._preprocess()));
+    this._takeDrops(document.getElementById("judge"), document.getElementById("drop"));
+  }
+
+  async show() {
+    this._metadata = (await this._app.service.details(this._app.model.model)).metadata;
+    if (this._request) this._score.run(this._request);
+    else this._clear();
+  }
+
+  _preprocess() {
+    return this._asIs.checked ? "none" : "auto";
+  }
+
+  async _drawn() {
+    if (this._pad.isEmpty) {
+      this._request = null;
+      this._clear();
+      return;
+    }
+    const file = await this._pad.file();
+    this._take([file], "auto");
+  }
+
+  /** Have files judged; `preprocess` as in the API. */
+  _take(files, preprocess) {
+    if (files.length > MAX_FILES) {
+      this._app.say(`${files.length} files are too many: D takes ${MAX_FILES} at once.`, true);
+      return;
+    }
+    this._app.say("");
+    this._request = { files, preprocess };
+    this._score.run(this._request);
+  }
+
+  async _takeExample() {
+    const { service, model } = this._app;
+    const seed = Math.floor(Math.random() * 2 ** 31);
+    const blob = await service.blob("v1/samples", { model: model.model, seed, n: 1, format: "png" });
+    this._take([new File([blob], `image 0 of seed ${seed}`, { type: "image/png" })], "none");
+  }
+
+  _takeDrops(area, mark) {
+    for (const name of ["dragenter", "dragover", "dragleave", "drop"]) {
+      area.addEventListener(name, (event) => {
+        event.preventDefault();
+        mark.classList.toggle("over", name === "dragenter" || name === "dragover");
+        if (name === "drop" && event.dataTransfer.files.length) this._take([...event.dataTransfer.files], this._preprocess());
+      });
+    }
+  }
+
+  async _scoreNow(request) {
+    const { service, model } = this._app;
+    const { results } = await service.score(model.model, request.files, { preprocess: request.preprocess, explain: true });
+    if (request !== this._request) return;
+    this._list.replaceChildren(...(results.length > 1 ? results.map((result, index) => this._thumbnail(result, index)) : []));
+    this._showResult(results[0], request.files[0]);
+    this._results = results;
+  }
+
+  _thumbnail(result, index) {
+    const words = `${result.filename}: D(x) = ${format(result.probability)}`;
+    const image = el("img", { class: "pixels", src: png(result.input), alt: "", width: 56, height: 56 });
+    const choose = () => this._showResult(this._results[index], this._request.files[index]);
+    return el("button", { type: "button", class: "thumbnail", "aria-label": words, title: words, onclick: choose }, image, format(result.probability));
+  }
+
+  _showResult(result, file) {
+    this._found.replaceChildren();
+    const overlay = el("img", { class: "pixels overlay", src: png(result.explanation), alt: "", hidden: !this._looks });
+    const look = el("input", {
+      type: "checkbox",
+      checked: this._looks,
+      onchange: () => {
+        this._looks = look.checked;
+        overlay.hidden = !this._looks;
+      },
+    });
+    const find = el("button", { type: "button", class: "primary", onclick: () => this._app.attempt(() => this._find(file, find)) }, "Find it in G");
+    const words = opinion(result, this._metadata.calibration);
+    this._verdict.replaceChildren(
+      el(
+        "div",
+        { class: "seen" },
+        el(
+          "figure",
+          {},
+          el("div", { class: "layers" }, el("img", { class: "pixels", src: png(result.input), alt: "What D sees" }), overlay),
+          el("figcaption", {}, "What D sees"),
+        ),
+        el(
+          "div",
+          {},
+          el("label", { class: "check" }, look, " Where D looks"),
+          el(
+            "p",
+            { class: "hint" },
+            "Brighter at ",
+            el("i", { class: "key raises" }),
+            "orange places, or darker at ",
+            el("i", { class: "key lowers" }),
+            "blue ones, and D would find it more real. Faint places are all the same to D.",
+          ),
+          find,
+          el("p", { class: "hint" }, "G’s image that is nearest to yours, and its latent."),
+        ),
+      ),
+      words,
+    );
+    this._app.announce(words.querySelector(".verdict-words").textContent);
+  }
+
+  async _find(file, button) {
+    const { service, model } = this._app;
+    const request = this._request;
+    button.disabled = true;
+    this._found.replaceChildren(el("p", { class: "hint" }, "Searching for about a second …"));
+    try {
+      const answer = await service.project(model.model, file, { preprocess: request.preprocess });
+      if (request !== this._request) return;
+      this._showFound(answer);
+    } catch (error) {
+      this._found.replaceChildren();
+      throw error;
+    } finally {
+      button.disabled = false;
+    }
+  }
+
+  _showFound({ latent, png: nearest, distance, score }) {
+    const off = distance.mean_absolute;
+    const near = off < 4 ? "G knows this one well" : off < 12 ? "G comes near it" : "G has nothing like it";
+    const look = () => this._app.open("draw", { latent: packLatent(latent), image: null });
+    this._found.replaceChildren(
+      el("h3", {}, "Found in G"),
+      el("figure", {}, el("img", { class: "pixels", src: png(nearest), alt: "G’s nearest image" })),
+      el("p", {}, el("strong", {}, `${near}: `), `a pixel is ${format(off)} of 255 grey levels off in the mean.`),
+      el("p", {}, `D’s logit of this image is ${format(score.projection.logit)}, of yours ${format(score.input.logit)}.`),
+      el("button", { type: "button", onclick: look }, "Change its latent"),
+    );
+    this._app.announce(`${near}.`);
+  }
+
+  _clear() {
+    this._list.replaceChildren();
+    this._found.replaceChildren();
+    this._verdict.replaceChildren(el("p", { class: "hint empty" }, "Nothing to judge yet. D’s opinion will stand here, and change as you draw."));
+  }
+}
+
+function png(base64) {
+  return `data:image/png;base64,${base64}`;
+}

@@ -1,0 +1,55 @@
+// Watch it learn: the training of the models that are loaded, and of one that collapsed.
+
+import { el } from "../../viewer/elements.js";
+import { Learning } from "../../viewer/learning.js";
+
+const COLLAPSE = "collapse";
+const COLLAPSE_TEXT =
+  "A real run that went wrong: G found a few shapes that pass, and gave up all others. D’s and G’s curves alone hardly " +
+  "show it; coverage and the rarest digit do, and so do your eyes.";
+
+export class Learn {
+  constructor(app) {
+    this._app = app;
+    this._run = document.getElementById("run");
+    this._text = document.getElementById("run-text");
+    this._learning = new Learning((epoch) => app.address.set({ epoch }));
+    document.getElementById("learning").append(this._learning.element);
+    this._run.append(
+      el("option", { value: "" }, "the model above"),
+      el("option", { value: COLLAPSE }, "a run that collapsed"),
+    );
+    this._run.addEventListener("change", () => {
+      app.address.set({ run: this._run.value, epoch: null });
+      app.show();
+    });
+  }
+
+  async show() {
+    const { address } = this._app;
+    this._run.value = address.get("run") === COLLAPSE ? COLLAPSE : "";
+    const { text, history, pictures } = this._run.value ? await this._collapse() : await this._ofModel();
+    this._text.textContent = text;
+    this._learning.stop();
+    this._learning.show(history, pictures, address.whole("epoch", Infinity));
+  }
+
+  leave() {
+    this._learning.stop();
+  }
+
+  async _ofModel() {
+    const { service, model } = this._app;
+    const path = `v1/models/${model.model}`;
+    const [history, { pictures }] = await Promise.all([service.json(`${path}/history`), service.json(`${path}/timeline`)]);
+    const text = `${model.name}: recipe ${model.recipe} on ${model.dataset}, ${model.images_seen.toLocaleString("en")} images seen.`;
+    return { text, history, pictures };
+  }
+
+  async _collapse() {
+    const folder = "static/exhibits/collapse/";
+    const [history, { pictures }] = await Promise.all(["history.json", "timeline.json"].map((name) => this._app.service.json(folder + name)));
+    const absolute = pictures.map(({ epoch, url }) => ({ epoch, url: this._app.service.url(folder + url) }));
+    return { text: COLLAPSE_TEXT, history, pictures: absolute };
+  }
+}

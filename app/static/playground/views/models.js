@@ -1,0 +1,81 @@
+// Models: cards side by side, each with its figures beside those of real images.
+
+import { el, format } from "../../viewer/elements.js";
+
+const FIGURES = [
+  { name: "Fréchet distance", key: "frechet", best: "small" },
+  { name: "Precision", key: "precision", best: "large" },
+  { name: "Recall", key: "recall", best: "large" },
+  { name: "Coverage", key: "coverage", best: "large" },
+  { name: "Rarest digit, over its real share", key: "smallest_share", best: "large" },
+  { name: "Parzen log-likelihood, nats", key: "parzen_ll" },
+  { name: "AUROC of D: real against G’s", key: "auroc" },
+  { name: "AUROC of D: real against two in one", key: "auroc_overlaid", best: "large" },
+];
+
+export class Models {
+  constructor(app) {
+    this._app = app;
+    this._cards = document.getElementById("cards");
+  }
+
+  async show() {
+    const { service, models } = this._app;
+    const usable = models.filter(({ ready }) => ready);
+    const details = await Promise.all(usable.map(({ model }) => service.details(model)));
+    const broken = models.filter(({ ready }) => !ready);
+    this._cards.replaceChildren(...details.map((model) => this._card(model, details)), ...broken.map(cardOfBroken));
+  }
+
+  _card({ name, model, metadata, card }, all) {
+    const { service } = this._app;
+    const picture = service.url("v1/samples", { model, seed: 7, n: 48, columns: 8, padding: 0, scale: 2, format: "png" });
+    const { image_shape: shape } = metadata;
+    const facts = {
+      version: model.split("@")[1],
+      networks: metadata.architecture.name + (metadata.quantised ? ", G in 8 bits" : ""),
+      latent: `${metadata.z_dim} numbers, ${metadata.prior}` + (metadata.classes ? `, ${metadata.classes} classes` : ""),
+      images: `${shape.height} × ${shape.width}, ${shape.channels === 1 ? "grey" : "RGB"}`,
+      "trained on": `${metadata.dataset}, ${metadata.images_seen.toLocaleString("en")} images seen in ${metadata.epochs} epochs`,
+      recipe: metadata.recipe,
+      licence: metadata.licence,
+    };
+    return el(
+      "article",
+      { class: "card", "aria-label": name },
+      el("h3", {}, name),
+      el("img", { class: "pixels", src: picture, alt: `48 images drawn by ${name}`, loading: "lazy", width: 448, height: 336 }),
+      el("dl", {}, ...Object.entries(facts).flatMap(([term, text]) => [el("dt", {}, term), el("dd", {}, text)])),
+      figuresOf(metadata.evaluation, all),
+      el("div", { class: "row" }, ...["draw", "learn"].map((view) => this._link(view, name))),
+      el("details", {}, el("summary", {}, "The model’s card"), el("pre", { tabIndex: 0 }, card)),
+    );
+  }
+
+  _link(view, name) {
+    const text = { draw: "Draw with it", learn: "Watch it learn" }[view];
+    const open = () => this._app.open(view, { model: name });
+    return el("button", { type: "button", onclick: open }, text);
+  }
+}
+
+function figuresOf(evaluation, all) {
+  const rows = FIGURES.filter(({ key }) => key in evaluation).map(({ name, key, best }) => {
+    const values = all.map(({ metadata }) => metadata.evaluation[key]).filter((value) => value !== undefined);
+    const winner = best && values.length > 1 && evaluation[key] === (best === "small" ? Math.min(...values) : Math.max(...values));
+    return el(
+      "tr",
+      {},
+      el("th", { scope: "row" }, name),
+      el("td", { class: winner ? "winner" : "" }, format(evaluation[key]), winner ? el("span", { class: "visually-hidden" }, " (the best here)") : null),
+      el("td", {}, format(evaluation[`${key}_real`])),
+    );
+  });
+  if (rows.length === 0) return el("p", { class: "hint" }, "It says no figures of itself.");
+  const head = el("tr", {}, ...["figure", "model", "real"].map((text) => el("th", { scope: "col" }, text)));
+  return el("table", {}, el("thead", {}, head), el("tbody", {}, ...rows));
+}
+
+function cardOfBroken({ name, error }) {
+  return el("article", { class: "card broken", "aria-label": name }, el("h3", {}, name), el("p", {}, "This folder cannot be used:"), el("p", { class: "hint" }, error));
+}

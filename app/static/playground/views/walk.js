@@ -1,0 +1,227 @@
+// Walk: the images on the way from one latent to another.
+
+import { el } from "../../viewer/elements.js";
+import { Copyable, curl } from "../copyable.js";
+import { Latest } from "../latest.js";
+
+const SEEDS = [1, 2, 3];
+const STEPS = 16;
+const MAX_SEEDS = 16;
+const FRAME_MS = 60;
+const CORNER_MS = 500; // what was picked stays for a while
+
+export class Walk {
+  constructor(app) {
+    this._app = app;
+    this._draw = new Latest(() => app.attempt(() => this._drawNow()));
+    this._canvas = document.getElementById("walk-canvas");
+    this._strip = document.getElementById("walk-strip");
+    this._scrubber = document.getElementById("walk-scrubber");
+    this._play = document.getElementById("walk-play");
+    this._picker = document.getElementById("walk-picker");
+    this._picked = document.getElementById("walk-picked");
+    this._steps = document.getElementById("walk-steps");
+    this._mode = document.getElementById("walk-mode");
+    this._loop = document.getElementById("walk-loop");
+    this._downloads = document.getElementById("walk-downloads");
+    this._curl = new Copyable("This walk from a terminal");
+    document.getElementById("walk-curl").append(this._curl.element);
+    this._thumbnails = new Map();
+    this._rows = 0;
+    this._play.addEventListener("click", () => (this._timer ? this._stop() : this._start()));
+    this._scrubber.addEventListener("input", () => this._go(this._scrubber.valueAsNumber));
+    this._strip.addEventListener("click", (event) => this._go(Math.floor((event.offsetX / this._strip.clientWidth) * this._n)));
+    this._steps.addEventListener("input", () => this._set({ steps: this._steps.value }));
+    this._mode.addEventListener("change", () => this._set({ mode: this._mode.value }));
+    this._loop.addEventListener("change", () => this._set({ loop: this._loop.checked ? "true" : null }));
+    document.getElementById("walk-form").addEventListener("submit", (event) => event.preventDefault());
+    document.getElementById("walk-more").addEventListener("click", () => app.attempt(() => this._offerMore()));
+  }
+
+  async show() {
+    const { address, model } = this._app;
+    if (this._model !== model.model) {
+      this._model = model.model;
+      this._thumbnails.clear();
+      this._picker.replaceChildren();
+      this._rows = 0;
+    }
+    this._seeds = readSeeds(address.get("seeds"));
+    this._steps.value = address.whole("steps", STEPS);
+    this._mode.value = address.get("mode") ?? "";
+    this._loop.checked = address.get("loop") === "true";
+    this._at = address.whole("at", 0);
+    if (this._rows === 0) await this._offerMore();
+    await this._showPicked();
+    this._draw.run();
+  }
+
+  leave() {
+    this._stop();
+  }
+
+  _set(changes) {
+    this._app.address.set({ ...changes, at: null });
+    document.getElementById("walk-steps-value").textContent = this._steps.value;
+    this._draw.run();
+  }
+
+  /** Another sixteen images to pick: image 0 of each seed. */
+  async _offerMore() {
+    const from = this._rows * MAX_SEEDS;
+    const seeds = Array.from({ length: MAX_SEEDS }, (_, index) => from + index);
+    await this._load(seeds);
+    this._rows += 1;
+    this._picker.append(...seeds.map((seed) => this._pickable(seed)));
+    this._markPicked();
+  }
+
+  /** Have the pictures of seeds; one call draws image 0 of up to sixteen. */
+  async _load(seeds) {
+    const wanted = seeds.filter((seed) => !this._thumbnails.has(seed));
+    if (wanted.length === 0) return;
+    const pair = wanted.length === 1 ? [wanted[0], wanted[0]] : wanted; // a path has two ends
+    const answer = await this._app.service.json("v1/interpolations", { model: this._model, seeds: pair.join(), steps: 1, format: "json" });
+    answer.seeds.forEach((seed, index) => this._thumbnails.set(seed, `data:image/png;base64,${answer.samples[index].png}`));
+  }
+
+  _pickable(seed) {
+    const image = el("img", { class: "pixels", src: this._thumbnails.get(seed), alt: "" });
+    return el("button", { type: "button", class: "thumbnail", "data-seed": seed, "aria-label": `Image of seed ${seed}`, onclick: () => this._toggle(seed) }, image);
+  }
+
+  _toggle(seed) {
+    const picked = this._seeds.includes(seed);
+    if (!picked && this._seeds.length === MAX_SEEDS) {
+      this._app.say(`A walk goes through at most ${MAX_SEEDS} images: take one out first.`);
+      return;
+    }
+    this._app.say("");
+    this._seeds = picked ? this._seeds.filter((other) => other !== seed) : [...this._seeds, seed];
+    this._app.attempt(() => this._showPicked());
+    this._set({ seeds: this._seeds.join() || "none" });
+  }
+
+  async _showPicked() {
+    await this._load(this._seeds);
+    const items = this._seeds.map((seed) => {
+      const image = el("img", { class: "pixels", src: this._thumbnails.get(seed), alt: "", width: 56, height: 56 });
+      const remove = () => this._toggle(seed);
+      return el("button", { type: "button", class: "thumbnail", "aria-label": `Take seed ${seed} out of the walk`, title: "Take it out", onclick: remove }, image);
+    });
+    const few = this._seeds.length < 2 ? [el("p", { class: "hint" }, "Pick at least two images below.")] : [];
+    this._picked.replaceChildren(...items, ...few);
+    document.getElementById("walk-steps-value").textContent = this._steps.value;
+    this._markPicked();
+  }
+
+  _markPicked() {
+    for (const button of this._picker.children) {
+      button.setAttribute("aria-pressed", String(this._seeds.includes(Number(button.dataset.seed))));
+    }
+  }
+
+  _query() {
+    return {
+      model: this._model,
+      seeds: this._seeds.join(),
+      steps: this._steps.value,
+      mode: this._mode.value,
+      loop: this._loop.checked ? "true" : undefined,
+    };
+  }
+
+  async _drawNow() {
+    const enough = this._seeds.length >= 2;
+    for (const part of [this._play, this._scrubber]) part.disabled = !enough;
+    this._downloads.hidden = !enough;
+    if (!enough) {
+      this._stop();
+      return;
+    }
+    const query = this._query();
+    const columns = Number(query.steps); // a row of the sheet begins with each seed
+    const blob = await this._app.service.blob("v1/interpolations", { ...query, columns, padding: 0, format: "png" });
+    const sheet = await createImageBitmap(blob);
+    const { image_shape: shape } = (await this._app.service.details(this._model)).metadata;
+    const corners = this._seeds.length - (query.loop ? 0 : 1);
+    this._sheet = { sheet, columns, side: shape.width };
+    this._n = corners * columns + (query.loop ? 0 : 1);
+    this._scrubber.max = this._n - 1;
+    this._offer(query);
+    this._drawStrip();
+    this._show(Math.min(this._at, this._n - 1));
+    const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    if (!this._begun && !calm) this._start();
+    this._begun = true;
+  }
+
+  _start() {
+    this._play.textContent = "Pause";
+    const step = () => {
+      this._show((this._at + 1) % this._n);
+      const corner = this._at % this._sheet.columns === 0;
+      this._timer = setTimeout(step, corner ? CORNER_MS : FRAME_MS);
+    };
+    this._timer = setTimeout(step, FRAME_MS);
+  }
+
+  _stop() {
+    clearTimeout(this._timer);
+    this._timer = null;
+    this._play.textContent = "Play";
+  }
+
+  _go(index) {
+    this._stop();
+    this._show(index);
+    this._app.address.set({ at: index });
+  }
+
+  _show(index) {
+    const { sheet, side } = this._sheet;
+    this._at = index;
+    if (this._canvas.width !== side) Object.assign(this._canvas, { width: side, height: side });
+    this._canvas.getContext("2d").drawImage(sheet, ...this._frame(index), side, side, 0, 0, side, side);
+    this._scrubber.value = index;
+    this._scrubber.setAttribute("aria-valuetext", `image ${index + 1} of ${this._n}`);
+  }
+
+  /** Where an image is on the sheet. */
+  _frame(index) {
+    const { columns, side } = this._sheet;
+    return [(index % columns) * side, Math.floor(index / columns) * side];
+  }
+
+  /** About a dozen images of the way, side by side. */
+  _drawStrip() {
+    const { sheet, side } = this._sheet;
+    const shown = Math.min(12, this._n);
+    Object.assign(this._strip, { width: shown * side, height: side });
+    const context = this._strip.getContext("2d");
+    for (let place = 0; place < shown; place += 1) {
+      const index = Math.round((place * (this._n - 1)) / Math.max(1, shown - 1));
+      context.drawImage(sheet, ...this._frame(index), side, side, place * side, 0, side, side);
+    }
+  }
+
+  _offer(query) {
+    const { service } = this._app;
+    const moving = { ...query, scale: 8, duration_ms: FRAME_MS };
+    const link = (name, parameters) =>
+      el("a", { class: "button", href: service.url("v1/interpolations", parameters), download: `walk.${parameters.format}` }, name);
+    this._downloads.replaceChildren(
+      link("GIF", { ...moving, format: "gif" }),
+      link("WebP", { ...moving, format: "webp" }),
+      link("PNG strip", { ...query, scale: 2, format: "png" }),
+      link("JSON", { ...query, format: "json" }),
+    );
+    this._curl.text = curl("walk.gif", service.url("v1/interpolations", { ...moving, format: "gif" }));
+  }
+}
+
+/** Seeds of an address; the first ones where it names none, and none for "none". */
+function readSeeds(text) {
+  if (text === null) return SEEDS;
+  return text.split(",").filter((part) => /^[0-9]{1,16}$/.test(part)).map(Number).slice(0, MAX_SEEDS);
+}

@@ -1,0 +1,248 @@
+// The curves of a training run, one chart a question, all at the same epoch, with the lines that the theory draws.
+//
+// uPlot draws lines and axes; what is read out is text beside them.
+
+import { el, format } from "./elements.js";
+
+// uPlot's small build is a classic script, which leaves `uPlot` behind it.
+await loaded(el("script", { src: beside("uplot/uPlot.iife.min.js") }));
+await loaded(el("link", { rel: "stylesheet", href: beside("uplot/uPlot.min.css") }));
+
+const HEIGHT = 150;
+const EPOCHS_BETWEEN_TICKS = [1, 10, 100, 1000, 10_000].flatMap((power) => [power, 2 * power, 5 * power]);
+
+const CHARTS = [
+  {
+    title: "Losses",
+    text: "Low is good for whoever’s loss it is, and what one wins the other loses. At the optimum D’s is log 2.",
+    series: [
+      { name: "D’s loss", tone: "real", of: (record) => record.loss_d },
+      { name: "G’s loss", tone: "model", of: (record) => record.loss_g },
+    ],
+    theory: { level: Math.log(2), name: "log 2" },
+  },
+  {
+    title: "What D says",
+    text: "D’s output for real images, D(x), and for G’s, D(G(z)). Where it cannot tell them apart, both are ½.",
+    series: [
+      { name: "D(x)", tone: "real", of: (record) => record.d_real },
+      { name: "D(G(z))", tone: "model", of: (record) => record.d_fake },
+    ],
+    theory: { level: 0.5, name: "½" },
+    range: [0, 1],
+  },
+  {
+    title: "The value of the game, V(G, D)",
+    text: "What D wants large and G wants small (equation 1 of the 2014 paper). At the optimum: −log 4.",
+    series: [{ name: "V(G, D)", tone: "ink", of: (record) => record.value }],
+    theory: { level: -Math.log(4), name: "−log 4" },
+  },
+  {
+    title: "Fréchet distance",
+    text: "How far G’s images are from real ones, as a digit classifier sees them. Small is good; identical sets have 0.",
+    series: [{ name: "Fréchet distance", tone: "model", of: (record) => record.metrics?.frechet }],
+    theory: { level: 0, name: "0", word: "at best" },
+    logarithmic: true,
+  },
+  {
+    title: "Coverage",
+    text: "The share of real images that have one of G’s near them. When G collapses to a few shapes, this falls.",
+    series: [
+      { name: "coverage", tone: "model", of: (record) => record.metrics?.coverage },
+      { name: "rarest digit, over its real share", tone: "real", of: (record) => record.metrics?.smallest_share },
+    ],
+    theory: { level: 1, name: "1", word: "at best" },
+    range: [0, 1.1],
+  },
+];
+
+/** The charts of a history, in an element of their own. */
+export class Charts {
+  /**
+   * @param {(epoch: number) => void} onEpoch called with the epoch that is clicked
+   */
+  constructor(onEpoch) {
+    this.element = el("div", { class: "charts" });
+    this._onEpoch = onEpoch;
+    this._records = [];
+    this._epoch = 0;
+    this._charts = [];
+    const redraw = () => this._charts.forEach((chart) => chart.recolour());
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+  }
+
+  /** Show the records of the epochs so far: those of a model's history, or of a run's stats.jsonl. */
+  show(records) {
+    this._records = records;
+    const wanted = CHARTS.filter(({ series }) => series.some(({ of }) => records.some((record) => known(of(record)))));
+    const titles = wanted.map(({ title }) => title).join();
+    if (titles !== this._titles) {
+      this._charts.forEach((chart) => chart.destroy());
+      this._charts = wanted.map((description) => new Chart(description, this._onEpoch));
+      this.element.replaceChildren(...this._charts.map((chart) => chart.element));
+      this._titles = titles;
+    }
+    this._charts.forEach((chart) => chart.show(records));
+    this.setEpoch(this._epoch);
+  }
+
+  /** Mark an epoch in every chart, and tell its figures. */
+  setEpoch(epoch) {
+    this._epoch = epoch;
+    const record = this._records.findLast((earlier) => earlier.epoch <= epoch);
+    this._charts.forEach((chart) => chart.mark(epoch, record, this._records));
+  }
+}
+
+class Chart {
+  constructor(description, onEpoch) {
+    this._description = description;
+    this._epoch = 0;
+    this._onEpoch = onEpoch;
+    this._canvas = el("div", { class: "chart-canvas", "aria-hidden": "true" });
+    this._readings = el("p", { class: "chart-readings" });
+    this.element = el(
+      "section",
+      { class: "chart" },
+      el("h3", {}, description.title),
+      this._readings,
+      this._canvas,
+      el("p", { class: "hint" }, description.text),
+    );
+    this._observer = new ResizeObserver(() => this._resize());
+    this._observer.observe(this._canvas);
+  }
+
+  show(records) {
+    const series = this._description.series.map(({ of }) => records.map((record) => of(record) ?? null));
+    this._data = [records.map((record) => record.epoch), ...series];
+    if (this._plot) this._plot.setData(this._data);
+    else this._resize();
+  }
+
+  mark(epoch, record, records) {
+    this._epoch = epoch;
+    this._plot?.redraw(false);
+    const readings = this._description.series.map(({ name, tone, of }) => {
+      const value = record && (of(record) ?? latest(records, record.epoch, of));
+      return el("span", {}, el("i", { class: `key ${tone}` }), `${name} `, el("b", {}, record ? format(value) : "–"));
+    });
+    const { name, word = "theory" } = this._description.theory;
+    readings.push(el("span", {}, el("i", { class: "key theory" }), `${word} ${name}`));
+    this._readings.replaceChildren(...readings);
+  }
+
+  recolour() {
+    this._plot?.destroy();
+    this._plot = null;
+    this._resize();
+  }
+
+  destroy() {
+    this._observer.disconnect();
+    this._plot?.destroy();
+  }
+
+  _resize() {
+    const width = this._canvas.clientWidth;
+    if (!width || !this._data) return;
+    if (this._plot) this._plot.setSize({ width, height: HEIGHT });
+    else this._plot = new uPlot(this._options(width), this._data, this._canvas);
+  }
+
+  _options(width) {
+    const { series, range, logarithmic } = this._description;
+    const few = this._data[0].length < 30; // a line through one point is not to be seen
+    const axis = { stroke: colour("quiet"), grid: { stroke: colour("line"), width: 1 }, ticks: { show: false }, font: "11px system-ui" };
+    return {
+      width,
+      height: HEIGHT,
+      padding: [8, 8, 0, 0],
+      legend: { show: false },
+      cursor: { y: false, drag: { x: false, y: false }, points: { show: false }, bind: { click: (plot) => () => this._click(plot) } },
+      scales: { x: { time: false }, y: { distr: logarithmic ? 3 : 1, range: range ?? (logarithmic ? aroundLog : this._range.bind(this)) } },
+      axes: [
+        { ...axis, size: 26, gap: 4, incrs: EPOCHS_BETWEEN_TICKS },
+        { ...axis, size: 48, gap: 4, values: (_, ticks, __, ___, step) => ticks.map((tick) => label(tick, logarithmic ? null : step)) },
+      ],
+      series: [{}, ...series.map(({ tone }) => ({ stroke: colour(tone), width: 2, spanGaps: true, points: { show: few, size: 5 } }))],
+      hooks: { draw: [(plot) => this._drawTheory(plot), (plot) => this._drawEpoch(plot)] },
+    };
+  }
+
+  /** The data and the theory's level, and a little room. */
+  _range(_, low, high) {
+    const { level } = this._description.theory;
+    const [bottom, top] = [Math.min(low ?? level, level), Math.max(high ?? level, level)];
+    const room = (top - bottom || 1) * 0.08;
+    return [bottom - room, top + room];
+  }
+
+  _click(plot) {
+    const index = plot.cursor.idx;
+    if (index !== null && index !== undefined) this._onEpoch(this._data[0][index]);
+  }
+
+  _drawTheory(plot) {
+    if (this._description.logarithmic) return; // 0 is nowhere on such an axis
+    const y = plot.valToPos(this._description.theory.level, "y", true);
+    const { left, width } = plot.bbox;
+    stroke(plot, colour("quiet"), [6, 5], [left, y, left + width, y]);
+  }
+
+  _drawEpoch(plot) {
+    const x = plot.valToPos(this._epoch, "x", true);
+    const { left, top, width, height } = plot.bbox;
+    if (x >= left && x <= left + width) stroke(plot, colour("ink"), [], [x, top, x, top + height]);
+  }
+}
+
+function stroke({ ctx }, style, dash, [fromX, fromY, toX, toY]) {
+  ctx.save();
+  ctx.strokeStyle = style;
+  ctx.lineWidth = devicePixelRatio;
+  ctx.setLineDash(dash.map((length) => length * devicePixelRatio));
+  ctx.beginPath();
+  ctx.moveTo(fromX, fromY);
+  ctx.lineTo(toX, toY);
+  ctx.stroke();
+  ctx.restore();
+}
+
+/** The range of a logarithmic axis: the data, and a little room. */
+function aroundLog(_, low, high) {
+  return [(low ?? 1) / 1.3, (high ?? 10) * 1.3];
+}
+
+/** The last figure that was measured, up to an epoch: some are not measured in each. */
+function latest(records, epoch, of) {
+  const measured = records.findLast((record) => record.epoch <= epoch && known(of(record)));
+  return measured && of(measured);
+}
+
+/** A tick as text: as many decimals as its distance from the next one asks for; null where there is no one distance. */
+function label(tick, step) {
+  if (tick === null) return "";
+  if (step === null) return format(tick);
+  return tick.toFixed(Math.max(0, Math.ceil(-Math.log10(step) - 1e-9))).replace("-", "−");
+}
+
+function known(value) {
+  return value !== undefined && value !== null;
+}
+
+function colour(tone) {
+  return getComputedStyle(document.documentElement).getPropertyValue(`--${tone}`).trim();
+}
+
+function beside(name) {
+  return new URL(name, import.meta.url).href;
+}
+
+function loaded(element) {
+  return new Promise((resolve, reject) => {
+    element.onload = resolve;
+    element.onerror = () => reject(new Error(`${element.src ?? element.href} cannot be loaded`));
+    document.head.append(element);
+  });
+}

@@ -1,0 +1,35 @@
+// Elements of a page, made in one call: no string is ever parsed as HTML.
+
+/**
+ * An element.
+ *
+ * Names with a dash, `role`, `for` and `class` are attributes, `on…` functions are listeners, the rest are properties;
+ * what is undefined or null is left out. Children are nodes or text.
+ */
+export function el(tag, properties = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (value === undefined || value === null) continue;
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (name.includes("-") || ["role", "class", "for"].includes(name)) element.setAttribute(name, value);
+    else element[name] = value;
+  }
+  element.append(...children.filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+/** The same for SVG, where everything is an attribute. */
+export function svg(tag, attributes = {}, ...children) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  element.append(...children);
+  return element;
+}
+
+/** A number for people: so many significant digits, a true minus sign, no exponent for what has a usual size. */
+export function format(value, digits = 3) {
+  if (value === null || value === undefined || Number.isNaN(value)) return "–";
+  const size = Math.abs(value);
+  const text = size !== 0 && (size < 1e-4 || size >= 1e7) ? value.toExponential(1) : Number(value.toPrecision(digits)).toLocaleString("en", { maximumSignificantDigits: digits });
+  return text.replace("-", "−");
+}

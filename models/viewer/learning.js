@@ -1,0 +1,117 @@
+// How a model learnt: the same latents from noise to digits, in step with the curves. For the page of the service, and
+// for a run that is being trained.
+
+import { Charts } from "./charts.js";
+import { el } from "./elements.js";
+
+const PICTURE_MS = 350; // of each picture, when it plays
+
+/** A timeline and its charts, in an element of their own. */
+export class Learning {
+  /**
+   * @param {(epoch: number) => void} onEpoch called when a person goes to another picture
+   */
+  constructor(onEpoch = () => {}) {
+    this._onEpoch = onEpoch;
+    this._pictures = [];
+    this._at = -1;
+    this._picture = el("img", { class: "pixels", width: 242, height: 242, alt: "" });
+    this._caption = el("figcaption", {});
+    this._play = el("button", { type: "button", class: "play", onclick: () => this._toggle() }, "Play");
+    this._scrubber = el("input", { type: "range", min: 0, step: 1, "aria-label": "Epoch", oninput: () => this._go(this._scrubber.valueAsNumber) });
+    this._events = el("ul", { class: "events" });
+    this._charts = new Charts((epoch) => this._go(this._nearest(epoch)));
+    this.element = el(
+      "div",
+      { class: "learning" },
+      el(
+        "div",
+        { class: "learning-pictures" },
+        el("figure", {}, this._picture, this._caption),
+        el("div", { class: "row" }, this._play, this._scrubber),
+        this._events,
+      ),
+      this._charts.element,
+    );
+  }
+
+  /**
+   * Show a history and its pictures; a viewer who stands at the newest picture is taken on to a newer one.
+   *
+   * @param {{epochs: object[], events: object[]}} history as of a model folder
+   * @param {{epoch: number, url: string}[]} pictures in the order of their epochs
+   * @param {number} epoch to begin at; without it the newest
+   */
+  show(history, pictures, epoch) {
+    const last = this._pictures.length - 1;
+    const follows = this._at === last;
+    const before = this._pictures[this._at]?.epoch;
+    this._pictures = pictures;
+    this._preload();
+    this._scrubber.max = Math.max(0, pictures.length - 1);
+    this._showEvents(history.events ?? []);
+    this._charts.show(history.epochs);
+    const wanted = epoch ?? (follows || before === undefined ? Infinity : before);
+    if (pictures.length) this._turnTo(this._nearest(wanted));
+    else this._caption.textContent = "No picture yet.";
+  }
+
+  /** Stop what moves: the view is left. */
+  stop() {
+    clearInterval(this._timer);
+    this._timer = null;
+    this._play.textContent = "Play";
+  }
+
+  _toggle() {
+    if (this._timer) {
+      this.stop();
+      return;
+    }
+    if (this._at === this._pictures.length - 1) this._turnTo(0);
+    this._play.textContent = "Pause";
+    this._timer = setInterval(() => {
+      this._turnTo(this._at + 1);
+      if (this._at >= this._pictures.length - 1) {
+        this.stop();
+        this._onEpoch(this._pictures[this._at].epoch);
+      }
+    }, PICTURE_MS);
+  }
+
+  _go(index) {
+    this.stop();
+    this._turnTo(index);
+    this._onEpoch(this._pictures[this._at].epoch);
+  }
+
+  _turnTo(index) {
+    this._at = Math.min(index, this._pictures.length - 1);
+    const { epoch, url } = this._pictures[this._at];
+    const words = epoch === 0 ? "Before training: noise" : `After epoch ${epoch} of ${this._pictures.at(-1).epoch}`;
+    if (this._picture.getAttribute("src") !== url) this._picture.src = url;
+    this._picture.alt = `64 images of the same latents. ${words}`;
+    this._caption.textContent = words;
+    this._scrubber.value = this._at;
+    this._scrubber.setAttribute("aria-valuetext", words);
+    this._charts.setEpoch(epoch);
+  }
+
+  /** The index of the last picture that is not after an epoch. */
+  _nearest(epoch) {
+    return Math.max(0, this._pictures.findLastIndex((picture) => picture.epoch <= epoch));
+  }
+
+  _preload() {
+    const known = this._loaded ?? new Map();
+    this._loaded = new Map(
+      this._pictures.map(({ url }) => [url, known.get(url) ?? Object.assign(new Image(), { src: url })]),
+    );
+  }
+
+  _showEvents(events) {
+    const items = events.map(({ epoch, kind, detail }) => el("li", {}, el("b", {}, `Epoch ${epoch}, ${kind}: `), detail));
+    this._events.replaceChildren(...items);
+    this._events.hidden = events.length === 0;
+  }
+}

@@ -1,0 +1,89 @@
+"""A real Chromium: pages opened in it, what they complained of, and what a blind person would complain of."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal, Self, TypeAlias
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, sync_playwright
+
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: install it, or name it in CHROMIUM")
+
+Scheme: TypeAlias = Literal["light", "dark"]
+
+LOOKS: list[tuple[int, Scheme]] = [(360, "light"), (360, "dark"), (1440, "light"), (1440, "dark")]
+"""Widths in pixels and colour schemes at which every page must be right."""
+
+
+@contextmanager
+def launched() -> Iterator[Browser]:
+    """A Chromium without a window."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+class Visit:
+    """A page, and what it complained of or asked for elsewhere. To be used with `with`.
+
+    Attributes:
+        page: Playwright's page.
+        faults: messages of its console, errors of its scripts, requests that failed or left `origin`.
+    """
+
+    def __init__(
+        self, browser: Browser, origin: str, *, width: int = 1440, scheme: Scheme = "light", calm: bool = True
+    ) -> None:
+        self.faults: list[str] = []
+        self._origin = origin
+        self._context = browser.new_context(
+            viewport={"width": width, "height": 900},
+            color_scheme=scheme,
+            reduced_motion="reduce" if calm else "no-preference",
+            has_touch=width < 600,
+        )
+        self.page: Page = self._context.new_page()
+        self.page.set_default_timeout(20_000)
+        self.page.on("console", lambda m: self.faults.append(m.text) if m.type in ("error", "warning") else None)
+        self.page.on("pageerror", lambda error: self.faults.append(str(error)))
+        self.page.on("requestfailed", lambda request: self.faults.append(f"failed: {request.url}"))
+        self.page.on("request", lambda request: self._check_origin(request.url))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._context.close()
+
+    def overflow(self) -> int:
+        """Pixels by which the page is wider than the window."""
+        return int(self.page.evaluate("document.documentElement.scrollWidth - innerWidth"))
+
+    def serious_findings(self) -> list[str]:
+        """What axe-core finds serious or critical: rule and element."""
+        violations = Axe().run(self.page).response["violations"]
+        return [
+            f"{violation['id']}: {node['html']} {node.get('failureSummary', '')}"
+            for violation in violations
+            if violation["impact"] in ("serious", "critical")
+            for node in violation["nodes"]
+        ]
+
+    def _check_origin(self, url: str) -> None:
+        if not url.startswith((self._origin, "blob:", "data:")):
+            self.faults.append(f"left the origin: {url}")
