@@ -1,4 +1,4 @@
-"""The command line: `python -m training fit | resume | evaluate | sample | export`."""
+"""The command line: `python -m training fit | resume | watch | evaluate | sample | export`."""
 
 import argparse
 import errno
@@ -98,6 +98,22 @@ def resume(options: argparse.Namespace) -> None:
     dataset = _run_data(config).first(config.recipe.train_images)
     with Reporter(config, folder) as reporter:
         train(config, dataset, folder, reporter)
+
+
+def watch(options: argparse.Namespace) -> None:
+    """Show a run on a page that follows it, until interrupted."""
+    from training.watch import make_server  # noqa: PLC0415
+
+    folder = RunFolder(options.run)
+    with make_server(folder, host=options.host, port=options.port) as server:
+        print(
+            f"Watching {folder.path} on http://{options.host}:{server.server_port} (Ctrl-C ends it; the run goes on)",
+            flush=True,
+        )
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            print()
 
 
 def export_run(options: argparse.Namespace) -> None:
@@ -290,6 +306,16 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(command=resume)
     command.add_argument("run", metavar="RUN", type=Path, help="the run folder")
 
+    command = commands.add_parser(
+        "watch",
+        help="look at a run",
+        description="Show a run on a page that follows it as it is trained; it only reads.",
+    )
+    command.set_defaults(command=watch)
+    command.add_argument("run", metavar="RUN", type=Path, help="the run folder")
+    command.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
+    command.add_argument("--port", type=_port, default=8001, help="port to listen on; 0: a free one (default: 8001)")
+
     command = commands.add_parser("evaluate", help="judge a model", description="Judge a model on held-out images.")
     command.set_defaults(command=evaluate_model)
     command.add_argument("model", metavar="MODEL", help="a model folder, or the name of a bundled model")
@@ -337,6 +363,13 @@ def _at_least_1(text: str) -> int:
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, not {text}")
+    return number
+
+
+def _port(text: str) -> int:
+    number = int(text)
+    if not 0 <= number < 65_536:
+        raise argparse.ArgumentTypeError(f"must be 0 to 65535, not {text}")
     return number
 
 

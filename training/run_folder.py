@@ -17,7 +17,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from models.files import TEMPORARY_SUFFIX, sync_folder, write_atomically
-from models.history import EpochRecord, TrainingEvent
+from models.history import EpochRecord, History, TrainingEvent
 from training.checkpoint import Progress
 from training.config import RunConfig
 from training.errors import RunError
@@ -102,12 +102,33 @@ class RunFolder:
             if int(path.stem) > epoch:
                 path.unlink()
 
+    def grid_files(self) -> dict[int, Path]:
+        """The pictures' files by epoch, in their order."""
+        return {int(path.stem): path for path in sorted(self.grids.glob("*.png"))}
+
     def timeline(self, *, last: int) -> dict[int, bytes]:
         """The pictures by epoch, up to epoch `last`."""
-        epochs = {int(path.stem): path for path in sorted(self.grids.glob("*.png"))}
-        return {epoch: path.read_bytes() for epoch, path in epochs.items() if epoch <= last}
+        return {epoch: path.read_bytes() for epoch, path in self.grid_files().items() if epoch <= last}
+
+    def read_history(self) -> History:
+        """What `write_stats` and `write_events` wrote last; empty before the first epoch has ended.
+
+        Raises:
+            RunError: a file is damaged.
+        """
+        try:
+            return History(
+                epochs=tuple(EpochRecord.model_validate_json(line) for line in _lines(self.stats_file)),
+                events=tuple(TrainingEvent.model_validate_json(line) for line in _lines(self.events_file)),
+            )
+        except ValidationError as error:
+            raise RunError(f"the records of {self.path} are damaged: {error}") from error
 
     def log(self, text: str) -> None:
         """Add a line to the log, with the time."""
         with self.log_file.open("a", encoding="utf-8") as file:
             file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8").splitlines() if path.exists() else []

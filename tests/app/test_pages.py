@@ -61,8 +61,12 @@ def test_views_behind_a_prefix(browser: Browser, prefixed: tuple[Service, str]) 
 def test_page_weight(browser: Browser, service: Service) -> None:
     """All that every view together loads, without images and without what the API answers."""
     responses: list[Response] = []
+
+    def keep(response: Response) -> None:
+        responses.append(response)
+
     with Visit(browser, service.url) as visit:
-        visit.page.on("response", lambda response: responses.append(response))
+        visit.page.on("response", keep)
         visit.page.goto(f"{service.url}/")
         for view, there in VIEWS.items():
             visit.page.locator(f"[data-view={view}]").click()

@@ -1,0 +1,220 @@
+"""`training watch`: what the page tells of a run is what the run folder holds, and nothing of it is changed."""
+
+import http.client
+import json
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import ThreadingHTTPServer
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, expect
+
+from models import viewer_dir
+from models.history import EpochRecord, TrainingEvent
+from tests.browser import Scheme, Visit, needs_chromium
+from tests.tiny import tiny_png
+from tests.training.support import command_line, environment, make_config, tiny_recipe, write_npz
+from training.errors import RunError
+from training.run_folder import RunFolder
+from training.watch import make_server
+
+EVENT = TrainingEvent(epoch=2, kind="collapse", detail="coverage is <b>0.1</b>", action="went on")
+
+
+def record(epoch: int) -> EpochRecord:
+    return EpochRecord(
+        epoch=epoch,
+        images=100 * epoch,
+        seconds=epoch,
+        loss_d=0.6 + epoch / 100,
+        loss_g=0.8,
+        d_real=0.6,
+        d_fake=0.4,
+        value=-1.3,
+        metrics={"frechet": 50 / epoch, "coverage": 0.5},
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> RunFolder:
+    """A run of 10 epochs that has come to its third."""
+    run = RunFolder(tmp_path / "my-run")
+    run.create(make_config(tiny_recipe("mlp", "epochs=10"), write_npz(tmp_path / "images.npz")))
+    run.write_stats([record(epoch) for epoch in (1, 2, 3)])
+    run.write_events([EVENT])
+    for epoch in range(4):
+        run.write_grid(epoch, tiny_png(60 * epoch))
+    return run
+
+
+@contextmanager
+def watched(folder: RunFolder) -> Iterator[ThreadingHTTPServer]:
+    with make_server(folder, host="127.0.0.1", port=0) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.fixture
+def url(folder: RunFolder) -> Iterator[str]:
+    with watched(folder) as server:
+        yield f"http://127.0.0.1:{server.server_port}"
+
+
+def test_tells_what_the_folder_holds(folder: RunFolder, url: str) -> None:
+    run = httpx.get(f"{url}/run.json").json()
+    assert (run["name"], run["recipe"], run["epochs"]) == ("my-run", "tiny", 10)
+    assert [EpochRecord.model_validate(of) for of in run["history"]["epochs"]] == [record(epoch) for epoch in (1, 2, 3)]
+    assert [TrainingEvent.model_validate(of) for of in run["history"]["events"]] == [EVENT]
+    assert [picture["epoch"] for picture in run["pictures"]] == [0, 1, 2, 3]
+    assert 0 <= run["written_s_ago"] < 600
+    for picture in run["pictures"]:
+        answer = httpx.get(f"{url}/{picture['url']}")
+        assert answer.headers["content-type"] == "image/png"
+        assert answer.content == tiny_png(60 * picture["epoch"])
+
+
+def test_a_run_that_has_not_ended_its_first_epoch(folder: RunFolder, url: str) -> None:
+    folder.stats_file.unlink()
+    folder.write_events([])
+    assert httpx.get(f"{url}/run.json").json()["history"] == {"epochs": [], "events": []}
+
+
+def test_a_picture_drawn_again_has_another_address(folder: RunFolder, url: str) -> None:
+    before = httpx.get(f"{url}/run.json").json()["pictures"]
+    folder.write_grid(3, tiny_png(7))
+    after = httpx.get(f"{url}/run.json").json()["pictures"]
+    assert after[:3] == before[:3]
+    assert after[3]["url"] != before[3]["url"]
+    assert httpx.get(f"{url}/{after[3]['url']}").content == tiny_png(7)
+
+
+def test_head(url: str) -> None:
+    got, head = httpx.get(f"{url}/"), httpx.head(f"{url}/")
+    assert head.content == b""
+    assert head.headers["content-length"] == str(len(got.content))
+    assert "default-src 'none'" in head.headers["content-security-policy"]
+
+
+def test_nothing_changes(folder: RunFolder, url: str) -> None:
+    before = contents(folder.path)
+    for method in ("POST", "PUT", "DELETE", "PATCH"):
+        assert httpx.request(method, f"{url}/run.json", content=b"{}").status_code == 501
+    httpx.get(f"{url}/run.json")
+    assert contents(folder.path) == before
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/nothing",
+        "/config.json",
+        "/checkpoint.safetensors",
+        "/grids/4.png",
+        "/grids/-1.png",
+        "/grids/../config.json",
+        "/viewer/../watch.py",
+        "/viewer/%2e%2e/__init__.py",
+        "//etc/passwd",
+        "/viewer//etc/passwd",
+        "/../../../../../../etc/passwd",
+    ],
+)
+def test_no_other_file_is_told(url: str, path: str) -> None:
+    connection = http.client.HTTPConnection(url.removeprefix("http://"))  # it sends a path as it is
+    connection.request("GET", path)
+    answer = connection.getresponse()
+    assert answer.status == 404
+    assert json.loads(answer.read())["detail"] == "there is no such page here"
+    connection.close()
+
+
+def test_every_file_of_the_viewer_is_served(url: str) -> None:
+    for file in viewer_dir().rglob("*.*"):
+        answer = httpx.get(f"{url}/viewer/{file.relative_to(viewer_dir())}")
+        assert answer.content == file.read_bytes()
+        assert file.suffix != ".js" or answer.headers["content-type"].startswith("text/javascript")
+
+
+def test_a_damaged_file_is_told(folder: RunFolder, url: str) -> None:
+    folder.stats_file.write_text('{"epoch": 1}\n')
+    answer = httpx.get(f"{url}/run.json")
+    assert answer.status_code == 500
+    assert "records of" in answer.json()["detail"]
+
+
+def test_not_a_run(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"no config\.json"):
+        make_server(RunFolder(tmp_path), host="127.0.0.1", port=0)
+
+
+def test_command(folder: RunFolder) -> None:
+    command = command_line("watch", folder.path, "--port", "0")
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, env=environment(), stdout=pipe, stderr=pipe, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        line = process.stdout.readline()
+        address = next(word for word in line.split() if word.startswith("http://"))
+        assert httpx.get(f"{address}/run.json").json()["name"] == "my-run"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == 0
+        assert process.stderr.read() == ""
+
+
+@needs_chromium
+def test_the_page_follows_the_run(browser: Browser, folder: RunFolder, url: str) -> None:
+    with Visit(browser, url) as visit:
+        page = visit.page
+        page.goto(url)
+        expect(page.locator("#status")).to_contain_text("Recipe tiny on")
+        expect(page.locator("#status")).to_contain_text("3 of 10 epochs")
+        expect(page.locator("figcaption")).to_have_text("After epoch 3 of 3")
+        expect(page.locator(".chart h3")).to_have_count(5)
+        expect(page.locator(".events")).to_contain_text("coverage is <b>0.1</b>")
+        expect(page.locator(".chart-readings").first).to_contain_text("0.63")
+        folder.write_stats([record(epoch) for epoch in (1, 2, 3, 4)])
+        folder.write_grid(4, tiny_png(250))
+        expect(page.locator("figcaption")).to_have_text("After epoch 4 of 4")  # who looks at the newest is taken along
+        expect(page.locator(".chart-readings").first).to_contain_text("0.64")
+        page.get_by_label("Epoch").fill("1")
+        folder.write_stats([record(epoch) for epoch in (1, 2, 3, 4, 5)])
+        folder.write_grid(5, tiny_png(200))
+        expect(page.locator("#status")).to_contain_text("5 of 10 epochs")
+        expect(page.locator("figcaption")).to_have_text("After epoch 1 of 5")  # who looks back is left there
+        assert visit.faults == []
+
+
+@needs_chromium
+@pytest.mark.parametrize(("width", "scheme"), [(360, "dark"), (1440, "light")])
+def test_the_page_is_for_everyone(browser: Browser, url: str, width: int, scheme: Scheme) -> None:
+    with Visit(browser, url, width=width, scheme=scheme) as visit:
+        visit.page.goto(url)
+        expect(visit.page.locator(".chart h3")).to_have_count(5)
+        assert visit.overflow() == 0
+        assert visit.serious_findings() == []
+        assert visit.faults == []
+
+
+@needs_chromium
+def test_a_watcher_that_is_gone(browser: Browser, folder: RunFolder) -> None:
+    with watched(folder) as server, Visit(browser, "http://127.0.0.1") as visit:
+        visit.page.goto(f"http://127.0.0.1:{server.server_port}")
+        expect(visit.page.locator("#status")).to_contain_text("3 of 10 epochs")
+        visit.page.route("**/run.json", lambda route: route.abort())
+        expect(visit.page.locator("#status.error")).to_have_text("The watcher does not answer. Is it still running?")
+        visit.page.unroute("**/run.json")
+        expect(visit.page.locator("#status")).to_contain_text("3 of 10 epochs")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}

@@ -1,0 +1,52 @@
+// A run that is being trained: asked every two seconds how far it is.
+
+import { Learning } from "./viewer/learning.js";
+
+const EVERY_MS = 2000;
+const QUIET_S = 600; // longer than the longest epoch of a bundled recipe
+
+const status = document.getElementById("status");
+const learning = new Learning();
+document.getElementById("learning").append(learning.element);
+
+let shown = "";
+
+async function look() {
+  try {
+    const response = await fetch("run.json");
+    const run = await response.json();
+    if (!response.ok) throw new Error(run.detail);
+    show(run);
+  } catch (error) {
+    const away = error instanceof TypeError;
+    say(away ? "The watcher does not answer. Is it still running?" : error.message, true);
+  }
+  setTimeout(look, EVERY_MS);
+}
+
+function show(run) {
+  const { name, recipe, data, epochs, written_s_ago: ago, history, pictures } = run;
+  const done = history.epochs.at(-1)?.epoch ?? 0;
+  document.title = `${name}: ${done} of ${epochs} epochs`;
+  document.getElementById("name").textContent = name;
+  const quiet = done < epochs && ago > QUIET_S ? "; is it still running?" : "";
+  const pace = done === epochs ? "ended" : `last written ${duration(ago)} ago${quiet}`;
+  say(`Recipe ${recipe} on ${data}: ${done} of ${epochs} epochs, ${pace}.`);
+  const news = JSON.stringify([history, pictures]);
+  if (news === shown) return;
+  shown = news;
+  learning.show(history, pictures);
+}
+
+function say(text, isError = false) {
+  if (status.textContent !== text) status.textContent = text;
+  status.classList.toggle("error", isError);
+}
+
+function duration(seconds) {
+  if (seconds < 90) return `${Math.round(seconds)} s`;
+  if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
+  return `${Math.round(seconds / 3600)} h`;
+}
+
+look();
