@@ -31,13 +31,14 @@ format: $(VENV)/.test  ## put the code into its form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.test $(RIVALS)/.rivals  ## speed of training and of serving, beside others' (a quarter of an hour; needs wrk)
+bench: $(VENV)/.test $(RIVALS)/.rivals  ## speed of training and of serving, beside others' (a quarter of an hour; needs wrk, Chromium)
 	$(BIN)/python -m benchmarks.training
 	$(BIN)/python -m benchmarks.serving --rivals $(RIVALS)/bin/python
 	$(BIN)/python -m benchmarks.latency
 	$(BIN)/python -m benchmarks.revalidation
 	$(BIN)/python -m benchmarks.archives
 	$(BIN)/python -m benchmarks.anatomy --svg docs/images/anatomy.svg
+	$(BIN)/python -m benchmarks.playground
 
 openapi: $(VENV)/.test  ## write docs/openapi.json anew from the routes
 	$(BIN)/python -m app.openapi docs/openapi.json

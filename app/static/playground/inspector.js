@@ -16,10 +16,11 @@ export class Inspector {
    * @param {(latent: Float32Array | null) => void} onChange called with a latent that a person made; null: the original again
    */
   constructor(element, app, onChange) {
+    this._element = element;
     this._app = app;
     this._onChange = onChange;
     this._draw = new Latest((latent) => app.attempt(() => this._drawNow(latent)));
-    this._judge = new Latest((blob) => app.attempt(() => this._judgeNow(blob)));
+    this._judge = new Latest((drawn) => app.attempt(() => this._judgeNow(drawn)));
     this._canvas = el("canvas", { class: "pixels", role: "img" });
     this._caption = el("figcaption", {});
     this._hint = el("p", { class: "hint" });
@@ -51,6 +52,7 @@ export class Inspector {
   /** Called when the person closes it. */
   set onClose(listener) {
     this._close.onclick = listener;
+    this._element.onkeydown = (event) => event.key === "Escape" && this._close.offsetParent && listener();
   }
 
   /**
@@ -95,19 +97,15 @@ export class Inspector {
   }
 
   async _drawNow(latent) {
-    const started = performance.now();
-    const { model } = this._image;
+    const { model, metadata } = this._image;
     const blob = await this._app.service.drawLatent(model, latent);
     const picture = await createImageBitmap(blob);
-    const context = this._canvas.getContext("2d");
-    context.drawImage(picture, 0, 0);
-    performance.measure("latent-drawn", { start: started }); // for benchmarks/playground.py, and for a profiler
+    this._canvas.getContext("2d").drawImage(picture, 0, 0);
     this._offer(blob, model, latent);
-    this._judge.run(blob);
+    this._judge.run({ blob, model, metadata });
   }
 
-  async _judgeNow(blob) {
-    const { model, metadata } = this._image;
+  async _judgeNow({ blob, model, metadata }) {
     const { results } = await this._app.service.score(model, [blob], { preprocess: "none" });
     this._opinion.replaceChildren(opinion(results[0], metadata.calibration));
   }

@@ -75,11 +75,12 @@ class App {
       else link.removeAttribute("aria-current");
     }
     for (const name of Object.keys(VIEWS)) document.getElementById(name).hidden = name !== view;
-    if (this._open !== view) this._views[this._open]?.leave?.();
-    this._open = view;
     await this.attempt(async () => {
-      this._views[view] ??= await VIEWS[view](this);
-      if (this._open === view) await this._views[view].show();
+      if (this._open && this._open !== view) (await this._views[this._open]).leave?.();
+      this._open = view;
+      this._views[view] ??= VIEWS[view](this);
+      const opened = await this._views[view];
+      if (this._open === view) await opened.show();
     });
   }
 

@@ -51,12 +51,12 @@ export class Draw {
     this._sayTruncation();
     const same = JSON.stringify(asked) === JSON.stringify(this._asked);
     this._asked = asked;
-    const details = service.details(model.model).then(({ metadata }) => {
-      this._metadata = metadata;
-      this._offerDigits(metadata.classes);
-    });
+    const details = service.details(asked.model);
     if (!same) await this._grid.restart();
-    await details;
+    const { metadata } = await details;
+    if (asked !== this._asked) return; // another was asked for meanwhile
+    this._metadata = metadata;
+    this._offerDigits(metadata.classes);
     await this._showChosen();
     this._offer();
   }

@@ -28,7 +28,6 @@ export class Judge {
   }
 
   async show() {
-    this._metadata = (await this._app.service.details(this._app.model.model)).metadata;
     if (this._request) this._score.run(this._request);
     else this._clear();
   }
@@ -37,14 +36,15 @@ export class Judge {
     return this._asIs.checked ? "none" : "auto";
   }
 
-  async _drawn() {
+  _drawn() {
     if (this._pad.isEmpty) {
       this._request = null;
       this._clear();
       return;
     }
-    const file = await this._pad.file();
-    this._take([file], "auto");
+    this._app.say("");
+    this._request = { preprocess: "auto" }; // of the drawing as it is when its turn comes
+    this._score.run(this._request);
   }
 
   /** Have files judged; `preprocess` as in the API. */
@@ -75,23 +75,30 @@ export class Judge {
     }
   }
 
-  async _scoreNow(request) {
+  async _scoreNow({ files, preprocess }) {
     const { service, model } = this._app;
-    const { results } = await service.score(model.model, request.files, { preprocess: request.preprocess, explain: true });
-    if (request !== this._request) return;
-    this._list.replaceChildren(...(results.length > 1 ? results.map((result, index) => this._thumbnail(result, index)) : []));
-    this._showResult(results[0], request.files[0]);
-    this._results = results;
+    const judged = files ?? [await this._pad.file()];
+    const [{ metadata }, { results }] = await Promise.all([
+      service.details(model.model),
+      service.score(model.model, judged, { preprocess, explain: true }),
+    ]);
+    if (this._request === null) return; // cleared meanwhile
+    const opinions = results.map((result, index) => ({ result, file: judged[index], preprocess, calibration: metadata.calibration }));
+    this._list.replaceChildren(...(opinions.length > 1 ? opinions.map((one) => this._thumbnail(one)) : []));
+    this._show(opinions[0]);
   }
 
-  _thumbnail(result, index) {
+  _thumbnail(one) {
+    const { result } = one;
     const words = `${result.filename}: D(x) = ${format(result.probability)}`;
     const image = el("img", { class: "pixels", src: png(result.input), alt: "", width: 56, height: 56 });
-    const choose = () => this._showResult(this._results[index], this._request.files[index]);
+    const choose = () => this._show(one);
     return el("button", { type: "button", class: "thumbnail", "aria-label": words, title: words, onclick: choose }, image, format(result.probability));
   }
 
-  _showResult(result, file) {
+  _show(one) {
+    const { result, calibration } = one;
+    this._shown = one;
     this._found.replaceChildren();
     const overlay = el("img", { class: "pixels overlay", src: png(result.explanation), alt: "", hidden: !this._looks });
     const look = el("input", {
@@ -102,8 +109,8 @@ export class Judge {
         overlay.hidden = !this._looks;
       },
     });
-    const find = el("button", { type: "button", class: "primary", onclick: () => this._app.attempt(() => this._find(file, find)) }, "Find it in G");
-    const words = opinion(result, this._metadata.calibration);
+    const find = el("button", { type: "button", class: "primary", onclick: () => this._app.attempt(() => this._find(one, find)) }, "Find it in G");
+    const words = opinion(result, calibration);
     this._verdict.replaceChildren(
       el(
         "div",
@@ -136,17 +143,15 @@ export class Judge {
     this._app.announce(words.querySelector(".verdict-words").textContent);
   }
 
-  async _find(file, button) {
+  async _find(one, button) {
     const { service, model } = this._app;
-    const request = this._request;
     button.disabled = true;
     this._found.replaceChildren(el("p", { class: "hint" }, "Searching for about a second …"));
     try {
-      const answer = await service.project(model.model, file, { preprocess: request.preprocess });
-      if (request !== this._request) return;
-      this._showFound(answer);
+      const answer = await service.project(model.model, one.file, { preprocess: one.preprocess });
+      if (one === this._shown) this._showFound(answer);
     } catch (error) {
-      this._found.replaceChildren();
+      if (one === this._shown) this._found.replaceChildren();
       throw error;
     } finally {
       button.disabled = false;
@@ -168,6 +173,7 @@ export class Judge {
   }
 
   _clear() {
+    this._shown = null;
     this._list.replaceChildren();
     this._found.replaceChildren();
     this._verdict.replaceChildren(el("p", { class: "hint empty" }, "Nothing to judge yet. D’s opinion will stand here, and change as you draw."));
