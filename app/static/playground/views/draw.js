@@ -27,7 +27,8 @@ export class Draw {
     });
     this._downloads = el("div", { class: "row downloads" });
     this._curl = new Copyable("These images from a terminal");
-    document.getElementById("draw-form").after(el("div", { class: "take" }, this._curl.element, this._downloads));
+    const take = el("details", { class: "take", open: isWide() }, el("summary", {}, "Take them along"), el("div", {}, this._curl.element, this._downloads));
+    document.getElementById("draw-form").after(take);
     document.getElementById("draw-form").addEventListener("submit", (event) => {
       event.preventDefault();
       this._ask({ seed: this._seed.value });
@@ -97,8 +98,7 @@ export class Draw {
     const text = address.get("latent");
     const latent = text === null ? null : unpackLatent(text, this._metadata.z_dim);
     if (text !== null && latent === null) this._app.say("The latent in the address is not one of this model: it is left out.", true);
-    const wide = matchMedia("(min-width: 64rem)").matches;
-    const index = address.whole("image", wide && !latent ? 0 : null);
+    const index = address.whole("image", isWide() && !latent ? 0 : null);
     this._panel.hidden = index === null && latent === null;
     this._grid.mark(index);
     if (this._panel.hidden) return;
@@ -154,4 +154,9 @@ export class Draw {
   _sayTruncation() {
     this._truncationValue.textContent = this._truncation.valueAsNumber === 1 ? "full" : `ψ = ${this._truncation.value}`;
   }
+}
+
+/** Whether the inspector stands beside the grid, and not before it: as in playground.css. */
+function isWide() {
+  return matchMedia("(min-width: 64rem)").matches;
 }
