@@ -163,7 +163,7 @@ class Chart {
       scales: { x: { time: false }, y: { distr: logarithmic ? 3 : 1, range: range ?? (logarithmic ? aroundLog : this._range.bind(this)) } },
       axes: [
         { ...axis, size: 26, gap: 4, incrs: EPOCHS_BETWEEN_TICKS },
-        { ...axis, size: 48, gap: 4, values: (_, ticks, __, ___, step) => ticks.map((tick) => label(tick, logarithmic ? null : step)) },
+        { ...axis, size: 48, gap: 4, splits: logarithmic ? roundSplits : undefined, values: (_, ticks, __, ___, step) => ticks.map((tick) => label(tick, logarithmic ? null : step)) },
       ],
       series: [{}, ...series.map(({ tone }) => ({ stroke: colour(tone), width: 2, spanGaps: true, points: { show: few, size: 5 } }))],
       hooks: { draw: [(plot) => this._drawTheory(plot), (plot) => this._drawEpoch(plot)] },
@@ -207,6 +207,13 @@ function stroke({ ctx }, style, dash, [fromX, fromY, toX, toY]) {
   ctx.lineTo(toX, toY);
   ctx.stroke();
   ctx.restore();
+}
+
+/** 1, 2 and 5 times the powers of ten between two numbers, for a logarithmic axis. */
+function roundSplits(_, __, low, high) {
+  const first = Math.floor(Math.log10(low));
+  const powers = Array.from({ length: Math.ceil(Math.log10(high)) - first + 1 }, (___, index) => 10 ** (first + index));
+  return powers.flatMap((power) => [power, 2 * power, 5 * power]).filter((tick) => tick >= low && tick <= high);
 }
 
 /** The range of a logarithmic axis: the data, and a little room. */

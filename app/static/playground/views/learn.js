@@ -6,8 +6,8 @@ import { Learning } from "../../viewer/learning.js";
 const COLLAPSE = "collapse";
 const COLLAPSE_TEXT =
   "A real run that learnt digits and then lost them: D’s learning rate fell to 0 while G’s rose, and G found the few shapes " +
-  "that a D at a standstill lets pass (the 2014 paper’s “Helvetica scenario”). The losses, D(x) and D(G(z)) say nothing of " +
-  "it; Fréchet distance, coverage and the rarest digit do, from epoch 21 on, and so do your eyes.";
+  "that a D at a standstill lets pass (the 2014 paper’s “Helvetica scenario”). The losses, D(x) and D(G(z)) say next to " +
+  "nothing of it; Fréchet distance, coverage and the rarest digit do, from epoch 21 on, and so do your eyes.";
 
 export class Learn {
   constructor(app) {
