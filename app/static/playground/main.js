@@ -32,7 +32,7 @@ class App {
 
   async start() {
     this._model.addEventListener("change", () => {
-      this.address.set({ model: this._model.value });
+      this.address.setModel(this._model.value);
       this.show();
     });
     for (const link of document.querySelectorAll("[data-view]")) {
