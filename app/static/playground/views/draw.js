@@ -49,16 +49,28 @@ export class Draw {
     this._seed.value = asked.seed;
     this._truncation.value = asked.truncation || 1;
     this._sayTruncation();
-    const same = JSON.stringify(asked) === JSON.stringify(this._asked);
     this._asked = asked;
     const details = service.details(model.model).then(({ metadata }) => {
       this._metadata = metadata;
       this._offerDigits(metadata.classes);
     });
-    if (!same) await this._grid.restart();
+    await this._drawGrid(asked);
     await details;
     await this._showChosen();
     this._offer();
+  }
+
+  /** Draw what is asked for, unless it is drawn or being drawn; what failed is tried anew. */
+  _drawGrid(asked) {
+    const wanted = JSON.stringify(asked);
+    if (wanted !== this._wanted) {
+      this._wanted = wanted;
+      this._drawing = this._grid.restart();
+      this._drawing.catch(() => {
+        if (this._wanted === wanted) this._wanted = null;
+      });
+    }
+    return this._drawing;
   }
 
   /** Another seed, digit or truncation: other images, of which none is chosen. */
