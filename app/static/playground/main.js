@@ -75,12 +75,23 @@ class App {
       else link.removeAttribute("aria-current");
     }
     for (const name of Object.keys(VIEWS)) document.getElementById(name).hidden = name !== view;
-    if (this._open !== view) this._views[this._open]?.leave?.();
+    if (this._open !== view) this._shown?.leave?.();
     this._open = view;
     await this.attempt(async () => {
-      this._views[view] ??= await VIEWS[view](this);
-      if (this._open === view) await this._views[view].show();
+      const made = await this._make(view);
+      if (this._open !== view) return;
+      this._shown = made;
+      await made.show();
     });
+  }
+
+  /** A view, made once; what could not be loaded is loaded anew. */
+  _make(view) {
+    this._views[view] ??= VIEWS[view](this).catch((error) => {
+      delete this._views[view];
+      throw error;
+    });
+    return this._views[view];
   }
 
   /** Do something, and say what goes wrong. */
