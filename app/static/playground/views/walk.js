@@ -30,7 +30,7 @@ export class Walk {
     this._rows = 0;
     this._play.addEventListener("click", () => (this._timer ? this._stop() : this._start()));
     this._scrubber.addEventListener("input", () => this._go(this._scrubber.valueAsNumber));
-    this._strip.addEventListener("click", (event) => this._go(Math.floor((event.offsetX / this._strip.clientWidth) * this._n)));
+    this._strip.addEventListener("click", (event) => this._point(event.offsetX / this._strip.clientWidth));
     this._steps.addEventListener("input", () => this._set({ steps: this._steps.value }));
     this._mode.addEventListener("change", () => this._set({ mode: this._mode.value }));
     this._loop.addEventListener("change", () => this._set({ loop: this._loop.checked ? "true" : null }));
@@ -146,11 +146,9 @@ export class Walk {
   }
 
   async _drawNow() {
-    const enough = this._seeds.length >= 2;
-    for (const part of [this._play, this._scrubber]) part.disabled = !enough;
-    this._downloads.hidden = !enough;
-    if (!enough) {
+    if (this._seeds.length < 2) {
       this._stop();
+      this._setPlayable(false);
       return;
     }
     const query = this._query();
@@ -162,12 +160,18 @@ export class Walk {
     this._sheet = { sheet, columns, side: shape.width };
     this._n = corners * columns + (query.loop ? 0 : 1);
     this._scrubber.max = this._n - 1;
+    this._setPlayable(true);
     this._offer(query);
     this._drawStrip();
     this._show(Math.min(this._at, this._n - 1));
     const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
     if (!this._begun && !calm) this._start();
     this._begun = true;
+  }
+
+  _setPlayable(playable) {
+    for (const part of [this._play, this._scrubber]) part.disabled = !playable;
+    this._downloads.hidden = !playable;
   }
 
   _start() {
@@ -190,6 +194,11 @@ export class Walk {
     this._stop();
     this._show(index);
     this._app.address.set({ at: index });
+  }
+
+  /** Go to where a share of the strip is. */
+  _point(share) {
+    if (!this._scrubber.disabled) this._go(Math.min(this._n - 1, Math.floor(share * this._n)));
   }
 
   _show(index) {
