@@ -92,8 +92,10 @@ export class Draw {
     this._app.attempt(() => this._showChosen());
   }
 
+  /** Keep a latent that a person made; null: the one that was there before it. */
   _keep(latent) {
-    this._app.address.set({ latent: latent && packLatent(latent) });
+    const kept = latent ?? this._withoutImage;
+    this._app.address.set({ latent: kept && packLatent(kept) });
   }
 
   _closeInspector() {
@@ -113,6 +115,7 @@ export class Draw {
     const index = address.whole("image", wide && !latent ? 0 : null);
     this._panel.hidden = index === null && latent === null;
     this._grid.mark(index);
+    this._withoutImage = index === null ? latent : null;
     if (this._panel.hidden) return;
     const image = { model: this._asked.model, metadata: this._metadata, changed: null, url: null };
     if (index === null) {
