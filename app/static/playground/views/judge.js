@@ -22,8 +22,10 @@ export class Judge {
     document.getElementById("pad-undo").addEventListener("click", () => this._pad.undo());
     document.getElementById("pad-clear").addEventListener("click", () => this._pad.clear());
     document.getElementById("pad-example").addEventListener("click", () => app.attempt(() => this._takeExample()));
-    this._files.addEventListener("change", () => this._take([...this._files.files], this._preprocess()));
-    this._asIs.addEventListener("change", () => this._files.files.length && this._take([...this._files.files], this._preprocess()));
+    this._files.addEventListener("change", () => this._takeFiles([...this._files.files]));
+    this._asIs.addEventListener("change", () => {
+      if (this._given && this._request?.files === this._given) this._takeFiles(this._given);
+    });
     this._takeDrops(document.getElementById("judge"), document.getElementById("drop"));
   }
 
@@ -33,8 +35,10 @@ export class Judge {
     else this._clear();
   }
 
-  _preprocess() {
-    return this._asIs.checked ? "none" : "auto";
+  /** Have a person's files judged. */
+  _takeFiles(files) {
+    this._given = files;
+    this._take(files, this._asIs.checked ? "none" : "auto");
   }
 
   async _drawn() {
@@ -44,7 +48,7 @@ export class Judge {
       return;
     }
     const file = await this._pad.file();
-    this._take([file], "auto");
+    if (!this._pad.isEmpty) this._take([file], "auto");
   }
 
   /** Have files judged; `preprocess` as in the API. */
@@ -70,14 +74,20 @@ export class Judge {
       area.addEventListener(name, (event) => {
         event.preventDefault();
         mark.classList.toggle("over", name === "dragenter" || name === "dragover");
-        if (name === "drop" && event.dataTransfer.files.length) this._take([...event.dataTransfer.files], this._preprocess());
+        if (name === "drop" && event.dataTransfer.files.length) this._takeFiles([...event.dataTransfer.files]);
       });
     }
   }
 
   async _scoreNow(request) {
     const { service, model } = this._app;
-    const { results } = await service.score(model.model, request.files, { preprocess: request.preprocess, explain: true });
+    let results;
+    try {
+      ({ results } = await service.score(model.model, request.files, { preprocess: request.preprocess, explain: true }));
+    } catch (error) {
+      if (request === this._request) this._clear(); // what stands there is of other files
+      throw error;
+    }
     if (request !== this._request) return;
     this._list.replaceChildren(...(results.length > 1 ? results.map((result, index) => this._thumbnail(result, index)) : []));
     this._showResult(results[0], request.files[0]);
@@ -138,14 +148,13 @@ export class Judge {
 
   async _find(file, button) {
     const { service, model } = this._app;
-    const request = this._request;
     button.disabled = true;
     this._found.replaceChildren(el("p", { class: "hint" }, "Searching for about a second …"));
     try {
-      const answer = await service.project(model.model, file, { preprocess: request.preprocess });
-      if (request !== this._request) return;
-      this._showFound(answer);
+      const answer = await service.project(model.model, file, { preprocess: this._request.preprocess });
+      if (button.isConnected) this._showFound(answer); // else another image is shown by now
     } catch (error) {
+      if (!button.isConnected) return;
       this._found.replaceChildren();
       throw error;
     } finally {
