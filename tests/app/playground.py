@@ -13,7 +13,7 @@ import httpx
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from playwright.sync_api import Locator, Page, Request, expect
+from playwright.sync_api import Locator, Page, Request, Route, expect
 
 from tests.app.checks import json_images, pixels
 from tests.browser import Visit
@@ -24,13 +24,31 @@ PATIENCE_S = 20
 def open_page(visit: Visit, url: str, **parameters: object) -> Page:
     """Open the playground at a place, and wait until nothing is asked for any more."""
     visit.page.goto(f"{url}/?{urlencode(parameters)}")
-    settle(visit.page)
+    settle(visit)
     return visit.page
 
 
-def settle(page: Page) -> None:
-    """Wait until a page that has just been opened asks for nothing any more."""
-    page.wait_for_load_state("networkidle")
+def settle(visit: Visit) -> None:
+    """Wait until a page has asked for nothing in a few frames."""
+    calm = 0
+
+    def is_calm() -> bool:
+        nonlocal calm
+        calm = 0 if visit.pending else calm + 1
+        return calm > 4
+
+    until(visit.page, is_calm, f"all is answered but {[request.url for request in visit.pending]}")
+
+
+def hold(page: Page, pattern: str) -> list[Route]:
+    """Hold requests back, in a list that grows, until the test lets them go."""
+    held: list[Route] = []
+
+    def keep(route: Route) -> None:
+        held.append(route)
+
+    page.route(pattern, keep)
+    return held
 
 
 def until(page: Page, holds: Callable[[], bool], what: str) -> None:
@@ -85,7 +103,8 @@ def image_pixels(image: Locator) -> NDArray[np.uint8]:
     data = image.evaluate(
         """async image => {
             await image.decode();
-            const canvas = Object.assign(document.createElement("canvas"), { width: image.naturalWidth, height: image.naturalHeight });
+            const [width, height] = [image.naturalWidth, image.naturalHeight];
+            const canvas = Object.assign(document.createElement("canvas"), { width, height });
             canvas.getContext("2d").drawImage(image, 0, 0);
             return canvas.toDataURL();
         }"""

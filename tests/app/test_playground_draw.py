@@ -110,7 +110,7 @@ def test_another_seed_typed_or_drawn(browser, service: Service) -> None:
         expect_in_address(page, "seed", drawn)
         expect_canvas(page, sample(service.client, seed=drawn))
         expect_tile(page, 2, sample(service.client, seed=drawn, first=2))
-        settle(page)
+        settle(visit)
         assert visit.faults == []
 
 
@@ -123,7 +123,7 @@ def test_a_seed_that_is_none_is_told_in_words_until_it_is_mended(browser, servic
         page.locator("#seed").fill("-1")
         for _ in range(2):  # insisting does not help
             page.locator("#seed").press("Enter")
-            page.wait_for_load_state("networkidle")
+            settle(visit)
             expect(status).to_contain_text(words)
         page.locator("[data-view=models]").click()
         expect(page.locator("#status")).to_have_text("")
@@ -133,7 +133,7 @@ def test_a_seed_that_is_none_is_told_in_words_until_it_is_mended(browser, servic
         page.locator("#seed").press("Enter")
         expect(page.locator("#status")).to_have_text("")
         expect_tile(page, 1, sample(service.client, seed=12, first=1))
-        settle(page)
+        settle(visit)
         assert all("422" in fault for fault in visit.faults), visit.faults
 
 
@@ -159,7 +159,7 @@ def test_a_digit_of_a_conditional_model_and_of_none_other(browser, service: Serv
         expect(page.locator("#digit")).to_be_hidden()
         expect_canvas(page, sample(service.client, seed=7))
         expect(page.locator("#status")).to_have_text("")
-        settle(page)
+        settle(visit)
         assert visit.faults == []
 
 
@@ -181,7 +181,7 @@ def test_less_variety(browser, service: Service) -> None:
         ):
             page.keyboard.press("End")
         expect_in_address(page, "truncation", None)
-        settle(page)
+        settle(visit)
         assert visit.faults == []
 
 
@@ -226,7 +226,7 @@ def test_a_tile_opens_its_latent_and_a_dragged_bar_draws_another(browser, servic
         expect_bars(page, latent)
         expect(page.get_by_role("button", name="Back")).to_be_disabled()
         expect_in_address(page, "latent", None)
-        settle(page)
+        settle(visit)
         assert visit.faults == []
 
 
@@ -260,7 +260,7 @@ def test_by_keyboard_alone(browser, service: Service) -> None:
         wanted[1] = -3
         expect_canvas(page, image_of(service.client, wanted))
         expect_bars(page, wanted)
-        settle(page)
+        settle(visit)
         assert visit.faults == []
 
 
@@ -279,7 +279,7 @@ def test_shaken_a_latent_is_near_what_it_was(browser, service: Service) -> None:
         twice = latent_of(parameters(page.url)["latent"])
         assert not np.array_equal(twice, shaken)
         expect_canvas(page, image_of(service.client, twice))
-        settle(page)
+        settle(visit)
         assert visit.faults == []
 
 
@@ -322,7 +322,7 @@ def test_what_can_be_taken_away_is_what_is_shown(browser, service: Service) -> N
         assert posted.status_code == 200
         by_curl = pixels(run(client, inspector.locator("input.code").input_value()))
         assert np.array_equal(by_curl, image.repeat(8, axis=0).repeat(8, axis=1))
-        settle(page)
+        settle(visit)
         assert visit.faults == []
 
 
@@ -343,11 +343,12 @@ def test_the_address_is_all_that_it_takes(browser, service: Service) -> None:
         changed = latent_of(parameters(page.url)["latent"])
         assert np.flatnonzero(changed != latent).tolist() == [2]
         assert parameters(page.url).items() >= {"model": "digits", "seed": "21", "digit": "4", "image": "13"}.items()
-        settle(page)
+        settle(visit)
         page.reload()
         other.page.goto(page.url)
-        for again in (page, other.page):
-            settle(again)
+        for visitor in (visit, other):
+            settle(visitor)
+            again = visitor.page
             expect(again.locator("#model")).to_have_value("digits")
             expect(again.locator("#seed")).to_have_value("21")
             expect(again.locator("#digit input:checked")).to_have_value("4")
@@ -357,7 +358,7 @@ def test_the_address_is_all_that_it_takes(browser, service: Service) -> None:
             expect_bars(again, changed)
             again.get_by_role("button", name="Back").click()
             expect_canvas(again, original)
-            settle(again)
+            settle(visitor)
         assert visit.faults == other.faults == []
 
 
@@ -383,10 +384,10 @@ def test_back_and_forth_between_views(browser, service: Service) -> None:
         page.locator("[data-view=walk]").click()
         expect(page.locator("#walk")).to_be_visible()
         expect(page.locator("#draw")).to_be_hidden()
-        settle(page)
+        settle(visit)
         page.locator("[data-view=models]").click()
         expect(page.locator("#models")).to_be_visible()
-        settle(page)
+        settle(visit)
         for _ in range(2):
             page.go_back()
         expect(page.locator("#draw")).to_be_visible()
@@ -398,7 +399,7 @@ def test_back_and_forth_between_views(browser, service: Service) -> None:
         page.locator("[data-view=draw]").click()  # not back: it is as it was left
         expect(page.locator("#draw")).to_be_visible()
         expect(page.locator("#inspector figcaption")).to_have_text("Image 6 of seed 5")
-        settle(page)
+        settle(visit)
         assert visit.faults == []
 
 
@@ -413,7 +414,7 @@ def test_switching_models_keeps_what_both_have(browser, service: Service) -> Non
         expect(page.locator("#status")).to_have_text("")
         expect_in_address(page, "latent", None)
         expect_in_address(page, "model", "rgb")
-        settle(page)
+        settle(visit)
         assert visit.faults == []
 
 
@@ -435,5 +436,5 @@ def test_on_a_small_screen_the_inspector_is_a_sheet(browser, service: Service) -
         expect(sheet).to_be_hidden()
         expect_in_address(page, "image", None)
         expect(page.locator("#grid [aria-selected=true]")).to_have_count(0)
-        settle(page)
+        settle(visit)
         assert visit.faults == []

@@ -13,6 +13,7 @@ from tests.app.playground import (
     download,
     expect_in_address,
     frames,
+    hold,
     image_pixels,
     ok,
     open_page,
@@ -97,7 +98,7 @@ def test_what_is_on_the_way(browser: Browser, service: Service, model: str) -> N
         pickable(page, 4).click()
         expect_walk(page, path(service, model=model, seeds="1,4"))
         expect(page.get_by_role("button", name="Play")).to_be_enabled()
-        settle(page)
+        settle(visit)
         assert visit.faults == []
 
 
@@ -114,7 +115,7 @@ def test_more_images_to_pick_and_no_more_than_sixteen_on_the_way(browser: Browse
         pickable(page, 20).click()
         expect(page.locator("#status")).to_contain_text("at most 16 images")
         expect(picked(page)).to_have_count(16)
-        settle(page)
+        settle(visit)
         assert visit.faults == []
 
 
@@ -153,7 +154,7 @@ def test_it_plays_stops_and_goes_where_one_points(browser: Browser, service: Ser
         scrubber(page).click(position={"x": box["width"] * 0.25, "y": box["height"] / 2})
         assert at(page) == pytest.approx(len(images) / 4, abs=1)
         expect_walk(page, images)
-        settle(page)
+        settle(visit)
         assert visit.faults == []
 
 
@@ -167,7 +168,7 @@ def test_it_begins_by_itself_for_those_who_do_not_mind_motion(browser: Browser, 
         left = at(page)
         frames(page, 12)
         assert at(page) == left
-        settle(page)
+        settle(visit)
         assert visit.faults == []
 
 
@@ -203,9 +204,9 @@ def test_steps_way_and_return(browser: Browser, service: Service) -> None:
         expect_in_address(page, "at", 10)
         for name, value in {"seeds": "1,2", "steps": 20, "mode": "slerp", "loop": "true"}.items():
             expect_in_address(page, name, value)
-        settle(page)
+        settle(visit)
         page.reload()
-        settle(page)
+        settle(visit)
         assert at(page) == 10
         expect_walk(page, round_)
         expect(page.locator("#walk-steps-value")).to_have_text("20")
@@ -218,7 +219,7 @@ def test_steps_way_and_return(browser: Browser, service: Service) -> None:
         assert np.array_equal(
             image_pixels(pickable(page, 3).locator("img")), rgb(sample(service.client, model="three", seed=3))
         )
-        settle(page)
+        settle(visit)
         assert visit.faults == []
 
 
@@ -239,7 +240,7 @@ def test_what_can_be_taken_away(browser: Browser, service: Service) -> None:
         assert strip.shape[1] >= 24 * 56
         listed = json.loads(download(page, moving.get_by_role("link", name="JSON")))
         assert np.array_equal(json_images(listed), images)
-        settle(page)
+        settle(visit)
         assert visit.faults == []
 
 
@@ -254,7 +255,7 @@ def test_nothing_on_the_way(browser: Browser, service: Service) -> None:
         for seed in (3, 1):
             pickable(page, seed).click()
         expect_walk(page, path(service, seeds="3,1"))
-        settle(page)
+        settle(visit)
         assert visit.faults == []
 
 
@@ -263,7 +264,7 @@ def test_two_clicks_open_one_view(browser: Browser, service: Service) -> None:
         page = open_page(visit, service.url)
         page.locator("[data-view=walk]").dblclick()
         expect_walk(page, path(service, seeds="1,2,3"))
-        settle(page)
+        settle(visit)
         expect(page.locator("#walk-picker button")).to_have_count(16)
         expect(page.locator("#walk-curl input")).to_have_count(1)
         page.get_by_role("button", name="Play").click()
@@ -273,8 +274,8 @@ def test_two_clicks_open_one_view(browser: Browser, service: Service) -> None:
 
 def test_before_the_first_walk_is_drawn_there_is_nothing_to_play(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
-        page, held = visit.page, []
-        page.route("**/v1/interpolations?*format=png", lambda route: held.append(route))
+        page = visit.page
+        held = hold(page, "**/v1/interpolations?*format=png")
         page.goto(f"{service.url}/?view=walk")
         until(page, lambda: len(held) > 0, "the walk is asked for")
         expect(page.get_by_role("button", name="Play")).to_be_disabled()
