@@ -8,7 +8,7 @@ from typing import Literal, Self, TypeAlias
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, Request, sync_playwright
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 FLAGS = [
@@ -44,12 +44,14 @@ class Visit:
     Attributes:
         page: Playwright's page.
         faults: messages of its console, errors of its scripts, requests that failed or left `origin`.
+        pending: requests that are not answered yet.
     """
 
     def __init__(
         self, browser: Browser, origin: str, *, width: int = 1440, scheme: Scheme = "light", calm: bool = True
     ) -> None:
         self.faults: list[str] = []
+        self.pending: set[Request] = set()
         self._origin = origin
         self._context = browser.new_context(
             viewport={"width": width, "height": 900},
@@ -63,6 +65,9 @@ class Visit:
         self.page.on("pageerror", lambda error: self.faults.append(str(error)))
         self.page.on("requestfailed", lambda request: self.faults.append(f"failed: {request.url}"))
         self.page.on("request", lambda request: self._check_origin(request.url))
+        self.page.on("request", lambda request: self.pending.add(request))
+        self.page.on("requestfinished", lambda request: self.pending.discard(request))
+        self.page.on("requestfailed", lambda request: self.pending.discard(request))
 
     def __enter__(self) -> Self:
         return self

@@ -159,14 +159,14 @@ class Chart {
       height: HEIGHT,
       padding: [8, 8, 0, 0],
       legend: { show: false },
-      cursor: { y: false, drag: { x: false, y: false }, points: { show: false }, bind: { click: (plot) => () => this._click(plot) } },
+      cursor: { y: false, drag: { x: false, y: false }, points: { show: false } },
       scales: { x: { time: false }, y: { distr: logarithmic ? 3 : 1, range: range ?? (logarithmic ? aroundLog : this._range.bind(this)) } },
       axes: [
         { ...axis, size: 26, gap: 4, incrs: EPOCHS_BETWEEN_TICKS },
         { ...axis, size: 48, gap: 4, splits: logarithmic ? roundSplits : undefined, values: (_, ticks, __, ___, step) => ticks.map((tick) => label(tick, logarithmic ? null : step)) },
       ],
       series: [{}, ...series.map(({ tone }) => ({ stroke: colour(tone), width: 2, spanGaps: true, points: { show: few, size: 5 } }))],
-      hooks: { draw: [(plot) => this._drawTheory(plot), (plot) => this._drawEpoch(plot)] },
+      hooks: { ready: [(plot) => this._listen(plot)], draw: [(plot) => this._drawTheory(plot), (plot) => this._drawEpoch(plot)] },
     };
   }
 
@@ -178,9 +178,12 @@ class Chart {
     return [bottom - room, top + room];
   }
 
-  _click(plot) {
-    const index = plot.cursor.idx;
-    if (index !== null && index !== undefined) this._onEpoch(this._data[0][index]);
+  /** Go to the epoch that is clicked; uPlot itself listens to no click. */
+  _listen(plot) {
+    plot.over.addEventListener("click", ({ offsetX }) => {
+      const epoch = this._data[0][plot.posToIdx(offsetX)];
+      if (epoch !== undefined) this._onEpoch(epoch);
+    });
   }
 
   _drawTheory(plot) {

@@ -52,8 +52,16 @@ export class Learning {
     this._showEvents(history.events ?? []);
     this._charts.show(history.epochs);
     const wanted = epoch ?? (follows || before === undefined ? Infinity : before);
-    if (pictures.length) this._turnTo(this._nearest(wanted));
-    else this._caption.textContent = "No picture yet.";
+    const none = pictures.length === 0;
+    this._picture.hidden = this._play.disabled = this._scrubber.disabled = none;
+    if (none) this._showNone(wanted);
+    else this._turnTo(this._nearest(wanted));
+  }
+
+  _showNone(epoch) {
+    this._at = -1;
+    this._caption.textContent = "No picture yet.";
+    this._charts.setEpoch(epoch);
   }
 
   /** Stop what moves: the view is left. */
@@ -65,7 +73,7 @@ export class Learning {
 
   _toggle() {
     if (this._timer) {
-      this.stop();
+      this._go(this._at);
       return;
     }
     if (this._at === this._pictures.length - 1) this._turnTo(0);
@@ -80,6 +88,7 @@ export class Learning {
   }
 
   _go(index) {
+    if (this._pictures.length === 0) return;
     this.stop();
     this._turnTo(index);
     this._onEpoch(this._pictures[this._at].epoch);

@@ -1,6 +1,7 @@
 // What is on screen, in the address: it can be shared, and going back works.
 
 const SETTLE_MS = 200; // browsers refuse a page that changes its address too often
+const OF_ONE_MODEL = { digit: null, latent: null, epoch: null }; // to another they mean something else, or nothing
 
 export class Address {
   constructor() {
@@ -33,14 +34,20 @@ export class Address {
     this._timer = setTimeout(() => history.replaceState(null, "", this._href()), SETTLE_MS);
   }
 
+  /** Ask another model: what was said of the old one alone is forgotten. */
+  setModel(model) {
+    this.set({ ...OF_ONE_MODEL, model });
+  }
+
   /** Go to a view: as it was left, but for the model and for what is given. */
   go(view, parameters = {}) {
     clearTimeout(this._timer);
     history.replaceState(null, "", this._href());
-    const model = this.get("model");
+    const model = parameters.model ?? this.get("model");
     this._left.set(this.view, this._parameters);
     this._parameters = new URLSearchParams(this._left.get(view) ?? {});
-    for (const [name, value] of Object.entries({ view, model, ...parameters })) {
+    const forgotten = this.get("model") === model ? {} : OF_ONE_MODEL;
+    for (const [name, value] of Object.entries({ ...forgotten, ...parameters, view, model })) {
       if (value) this._parameters.set(name, value);
       else this._parameters.delete(name);
     }

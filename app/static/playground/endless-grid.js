@@ -44,6 +44,7 @@ export class EndlessGrid {
     this._loading = false;
     const turn = this._turn;
     this._element.setAttribute("aria-busy", "true");
+    this._end.replaceChildren(el("p", { class: "hint" }, "Drawing …"));
     try {
       await this._load(0, turn, () => {
         this._pages.forEach((url) => URL.revokeObjectURL(url));
@@ -51,7 +52,10 @@ export class EndlessGrid {
         this._element.replaceChildren();
       });
     } finally {
-      if (turn === this._turn) this._element.removeAttribute("aria-busy");
+      if (turn === this._turn) {
+        this._element.removeAttribute("aria-busy");
+        this._end.replaceChildren();
+      }
     }
     if (turn === this._turn && this._nearEnd) this._more();
   }

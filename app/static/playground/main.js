@@ -30,9 +30,9 @@ class App {
     return this.models.find(({ name }) => name === this._model.value);
   }
 
-  async start() {
+  start() {
     this._model.addEventListener("change", () => {
-      this.address.set({ model: this._model.value });
+      this.address.setModel(this._model.value);
       this.show();
     });
     for (const link of document.querySelectorAll("[data-view]")) {
@@ -43,15 +43,7 @@ class App {
       });
     }
     addEventListener("popstate", () => this.show());
-    const answer = await this.service.json("v1/models");
-    this._default = answer.default;
-    this.models = answer.models;
-    for (const { name, ready } of this.models) {
-      const option = el("option", { value: name, disabled: !ready }, ready ? name : `${name} (cannot be used)`);
-      this._model.append(option);
-    }
-    if (this._default === null) throw new Error("no model can be used; the service’s log and /readyz say why");
-    await this.show();
+    this.show();
   }
 
   /** Go to a view, and to a place in it. */
@@ -65,23 +57,61 @@ class App {
   /** Show what the address says. */
   async show() {
     const view = this.address.view in VIEWS ? this.address.view : "draw";
-    const wanted = this.address.get("model");
-    const known = this.models.some(({ name, ready }) => ready && name === wanted);
-    this._model.value = known ? wanted : this._default;
-    this.say(wanted && !known ? `There is no model ${wanted} to be used here; this is ${this._default}.` : "");
     document.title = `${TITLES[view]} – GAN playground`;
     for (const link of document.querySelectorAll("[data-view]")) {
       if (link.dataset.view === view) link.setAttribute("aria-current", "page");
       else link.removeAttribute("aria-current");
     }
-    for (const name of Object.keys(VIEWS)) document.getElementById(name).hidden = name !== view;
+    if (this._open !== view) this._shown?.leave?.();
+    this._open = view;
+    this.say("");
     await this.attempt(async () => {
-      if (this._open && this._open !== view) (await this._views[this._open]).leave?.();
-      this._open = view;
-      this._views[view] ??= VIEWS[view](this);
-      const opened = await this._views[view];
-      if (this._open === view) await opened.show();
+      await this._list();
+      if (this._open !== view) return;
+      this._chooseModel();
+      const usable = this._default !== null || view === "models";
+      for (const name of Object.keys(VIEWS)) document.getElementById(name).hidden = name !== view || !usable;
+      if (!usable) throw new Error("no model can be used; “Models”, the service’s log and /readyz say why");
+      const made = await this._make(view);
+      if (this._open !== view) return;
+      this._shown = made;
+      await made.show();
     });
+  }
+
+  /** Have the list of the models, once; where that fails, the next view asks for it again. */
+  _list() {
+    this._listed ??= this.service.json("v1/models").then(
+      (answer) => {
+        this._default = answer.default;
+        this.models = answer.models;
+        for (const { name, ready } of this.models) {
+          this._model.append(el("option", { value: name, disabled: !ready }, ready ? name : `${name} (cannot be used)`));
+        }
+      },
+      (error) => {
+        this._listed = null;
+        throw error;
+      },
+    );
+    return this._listed;
+  }
+
+  /** Choose the model that the address names, or the service's own. */
+  _chooseModel() {
+    const wanted = this.address.get("model");
+    const known = this.models.some(({ name, ready }) => ready && name === wanted);
+    this._model.value = known ? wanted : this._default;
+    if (wanted && !known && this._default !== null) this.say(`There is no model ${wanted} to be used here; this is ${this._default}.`);
+  }
+
+  /** A view, made once; what could not be loaded is loaded anew. */
+  _make(view) {
+    this._views[view] ??= VIEWS[view](this).catch((error) => {
+      delete this._views[view];
+      throw error;
+    });
+    return this._views[view];
   }
 
   /** Do something, and say what goes wrong. */
@@ -105,5 +135,4 @@ class App {
   }
 }
 
-const app = new App();
-app.attempt(() => app.start());
+new App().start();

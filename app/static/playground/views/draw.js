@@ -50,16 +50,28 @@ export class Draw {
     this._seed.value = asked.seed;
     this._truncation.value = asked.truncation || 1;
     this._sayTruncation();
-    const same = JSON.stringify(asked) === JSON.stringify(this._asked);
     this._asked = asked;
     const details = service.details(asked.model);
-    if (!same) await this._grid.restart();
+    await this._drawGrid(asked);
     const { metadata } = await details;
     if (asked !== this._asked) return; // another was asked for meanwhile
     this._metadata = metadata;
     this._offerDigits(metadata.classes);
     await this._showChosen();
     this._offer();
+  }
+
+  /** Draw what is asked for, unless it is drawn or being drawn; what failed is tried anew. */
+  _drawGrid(asked) {
+    const wanted = JSON.stringify(asked);
+    if (wanted !== this._wanted) {
+      this._wanted = wanted;
+      this._drawing = this._grid.restart();
+      this._drawing.catch(() => {
+        if (this._wanted === wanted) this._wanted = null;
+      });
+    }
+    return this._drawing;
   }
 
   /** Another seed, digit or truncation: other images, of which none is chosen. */
@@ -81,8 +93,10 @@ export class Draw {
     this._app.attempt(() => this._showChosen());
   }
 
+  /** Keep a latent that a person made; null: the one that was there before it. */
   _keep(latent) {
-    this._app.address.set({ latent: latent && packLatent(latent) });
+    const kept = latent ?? this._withoutImage;
+    this._app.address.set({ latent: kept && packLatent(kept) });
   }
 
   _closeInspector() {
@@ -101,6 +115,7 @@ export class Draw {
     const index = address.whole("image", isWide() && !latent ? 0 : null);
     this._panel.hidden = index === null && latent === null;
     this._grid.mark(index);
+    this._withoutImage = index === null ? latent : null;
     if (this._panel.hidden) return;
     const image = { model: this._asked.model, metadata: this._metadata, changed: null, url: null };
     if (index === null) {

@@ -22,8 +22,10 @@ export class Judge {
     document.getElementById("pad-undo").addEventListener("click", () => this._pad.undo());
     document.getElementById("pad-clear").addEventListener("click", () => this._pad.clear());
     document.getElementById("pad-example").addEventListener("click", () => app.attempt(() => this._takeExample()));
-    this._files.addEventListener("change", () => this._take([...this._files.files], this._preprocess()));
-    this._asIs.addEventListener("change", () => this._files.files.length && this._take([...this._files.files], this._preprocess()));
+    this._files.addEventListener("change", () => this._takeFiles([...this._files.files]));
+    this._asIs.addEventListener("change", () => {
+      if (this._given && this._request?.files === this._given) this._takeFiles(this._given);
+    });
     this._takeDrops(document.getElementById("judge"), document.getElementById("drop"));
   }
 
@@ -32,8 +34,10 @@ export class Judge {
     else this._clear();
   }
 
-  _preprocess() {
-    return this._asIs.checked ? "none" : "auto";
+  /** Have a person's files judged. */
+  _takeFiles(files) {
+    this._given = files;
+    this._take(files, this._asIs.checked ? "none" : "auto");
   }
 
   _drawn() {
@@ -70,7 +74,7 @@ export class Judge {
       area.addEventListener(name, (event) => {
         event.preventDefault();
         mark.classList.toggle("over", name === "dragenter" || name === "dragover");
-        if (name === "drop" && event.dataTransfer.files.length) this._take([...event.dataTransfer.files], this._preprocess());
+        if (name === "drop" && event.dataTransfer.files.length) this._takeFiles([...event.dataTransfer.files]);
       });
     }
   }
@@ -78,11 +82,17 @@ export class Judge {
   async _scoreNow({ files, preprocess }) {
     const { service, model } = this._app;
     const judged = files ?? [await this._pad.file()];
-    const [{ metadata }, { results }] = await Promise.all([
-      service.details(model.model),
-      service.score(model.model, judged, { preprocess, explain: true }),
-    ]);
-    if (this._request === null) return; // cleared meanwhile
+    let metadata, results;
+    try {
+      [{ metadata }, { results }] = await Promise.all([
+        service.details(model.model),
+        service.score(model.model, judged, { preprocess, explain: true }),
+      ]);
+    } catch (error) {
+      if (this._request?.files === files) this._clear(); // what stands there is of other files
+      throw error;
+    }
+    if (this._request === null || this._request.files !== files) return; // cleared, or given others
     const opinions = results.map((result, index) => ({ result, file: judged[index], preprocess, calibration: metadata.calibration }));
     this._list.replaceChildren(...(opinions.length > 1 ? opinions.map((one) => this._thumbnail(one)) : []));
     this._show(opinions[0]);
@@ -151,7 +161,8 @@ export class Judge {
       const answer = await service.project(model.model, one.file, { preprocess: one.preprocess });
       if (one === this._shown) this._showFound(answer);
     } catch (error) {
-      if (one === this._shown) this._found.replaceChildren();
+      if (one !== this._shown) return; // another image is shown by now
+      this._found.replaceChildren();
       throw error;
     } finally {
       button.disabled = false;

@@ -30,19 +30,20 @@ export class Walk {
     this._rows = 0;
     this._play.addEventListener("click", () => (this._timer ? this._stop() : this._start()));
     this._scrubber.addEventListener("input", () => this._go(this._scrubber.valueAsNumber));
-    this._strip.addEventListener("click", (event) => this._go(Math.floor((event.offsetX / this._strip.clientWidth) * this._n)));
+    this._strip.addEventListener("click", (event) => this._point(event.offsetX / this._strip.clientWidth));
     this._steps.addEventListener("input", () => this._set({ steps: this._steps.value }));
     this._mode.addEventListener("change", () => this._set({ mode: this._mode.value }));
     this._loop.addEventListener("change", () => this._set({ loop: this._loop.checked ? "true" : null }));
     document.getElementById("walk-form").addEventListener("submit", (event) => event.preventDefault());
-    document.getElementById("walk-more").addEventListener("click", () => app.attempt(() => this._offerMore()));
+    this._more = document.getElementById("walk-more");
+    this._more.addEventListener("click", () => app.attempt(() => this._offerMore()));
   }
 
   async show() {
     const { address, model } = this._app;
     if (this._model !== model.model) {
       this._model = model.model;
-      this._thumbnails.clear();
+      this._thumbnails = new Map();
       this._picker.replaceChildren();
       this._rows = 0;
     }
@@ -70,19 +71,30 @@ export class Walk {
   async _offerMore() {
     const from = this._rows * MAX_SEEDS;
     const seeds = Array.from({ length: MAX_SEEDS }, (_, index) => from + index);
-    await this._load(seeds);
+    const thumbnails = this._thumbnails;
     this._rows += 1;
-    this._picker.append(...seeds.map((seed) => this._pickable(seed)));
-    this._markPicked();
+    this._more.disabled = true;
+    try {
+      await this._load(seeds);
+      if (thumbnails !== this._thumbnails) return; // another model's are wanted by now
+      this._picker.append(...seeds.map((seed) => this._pickable(seed)));
+      this._markPicked();
+    } catch (error) {
+      if (thumbnails === this._thumbnails) this._rows -= 1;
+      throw error;
+    } finally {
+      this._more.disabled = false;
+    }
   }
 
   /** Have the pictures of seeds; one call draws image 0 of up to sixteen. */
   async _load(seeds) {
-    const wanted = seeds.filter((seed) => !this._thumbnails.has(seed));
+    const thumbnails = this._thumbnails;
+    const wanted = seeds.filter((seed) => !thumbnails.has(seed));
     if (wanted.length === 0) return;
     const pair = wanted.length === 1 ? [wanted[0], wanted[0]] : wanted; // a path has two ends
     const answer = await this._app.service.json("v1/interpolations", { model: this._model, seeds: pair.join(), steps: 1, format: "json" });
-    answer.seeds.forEach((seed, index) => this._thumbnails.set(seed, `data:image/png;base64,${answer.samples[index].png}`));
+    answer.seeds.forEach((seed, index) => thumbnails.set(seed, `data:image/png;base64,${answer.samples[index].png}`));
   }
 
   _pickable(seed) {
@@ -103,13 +115,15 @@ export class Walk {
   }
 
   async _showPicked() {
-    await this._load(this._seeds);
-    const items = this._seeds.map((seed) => {
+    const seeds = this._seeds;
+    await this._load(seeds);
+    if (seeds !== this._seeds) return;
+    const items = seeds.map((seed) => {
       const image = el("img", { class: "pixels", src: this._thumbnails.get(seed), alt: "", width: 56, height: 56 });
       const remove = () => this._toggle(seed);
       return el("button", { type: "button", class: "thumbnail", "aria-label": `Take seed ${seed} out of the walk`, title: "Take it out", onclick: remove }, image);
     });
-    const few = this._seeds.length < 2 ? [el("p", { class: "hint" }, "Pick at least two images below.")] : [];
+    const few = seeds.length < 2 ? [el("p", { class: "hint" }, "Pick at least two images below.")] : [];
     this._picked.replaceChildren(...items, ...few);
     document.getElementById("walk-steps-value").textContent = this._steps.value;
     this._markPicked();
@@ -132,11 +146,9 @@ export class Walk {
   }
 
   async _drawNow() {
-    const enough = this._seeds.length >= 2;
-    for (const part of [this._play, this._scrubber]) part.disabled = !enough;
-    for (const part of [this._downloads, this._curl.element]) part.hidden = !enough;
-    if (!enough) {
+    if (this._seeds.length < 2) {
       this._stop();
+      this._setPlayable(false);
       return;
     }
     const query = this._query();
@@ -148,12 +160,18 @@ export class Walk {
     this._sheet = { sheet, columns, side: shape.width };
     this._n = corners * columns + (query.loop ? 0 : 1);
     this._scrubber.max = this._n - 1;
+    this._setPlayable(true);
     this._offer(query);
     this._drawStrip();
     this._show(Math.min(this._at, this._n - 1));
     const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
     if (!this._begun && !calm) this._start();
     this._begun = true;
+  }
+
+  _setPlayable(playable) {
+    for (const part of [this._play, this._scrubber]) part.disabled = !playable;
+    for (const part of [this._downloads, this._curl.element]) part.hidden = !playable;
   }
 
   _start() {
@@ -176,6 +194,11 @@ export class Walk {
     this._stop();
     this._show(index);
     this._app.address.set({ at: index });
+  }
+
+  /** Go to where a share of the strip is. */
+  _point(share) {
+    if (!this._scrubber.disabled) this._go(Math.min(this._n - 1, Math.floor(share * this._n)));
   }
 
   _show(index) {

@@ -1,0 +1,180 @@
+"""The playground when there is nothing to show, not yet, or not now: it says so, and goes on when it can."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from playwright.sync_api import Browser, Page, Route, expect
+
+from tests.app.playground import (
+    canvas_pixels,
+    hold,
+    open_page,
+    rgb,
+    sample,
+    settle,
+    until,
+)
+from tests.app.service import Service, running
+from tests.browser import Visit, needs_chromium
+from tests.tiny import make_tiny_model_folder
+
+pytestmark = needs_chromium
+
+BUSY = "The service is busy, trying again …"
+OVERLOADED = {
+    "type": "urn:gan:problem:overloaded",
+    "title": "Too Many Requests",
+    "status": 429,
+    "detail": "16,384 images wait already",
+}
+GONE = "That did not work: the service does not answer; is it running?"
+
+
+def refuse(page: Page, pattern: str, times: int) -> Callable[[], int]:
+    """Answer the first calls with 429; how often it was called."""
+    calls = 0
+
+    def answer(route: Route) -> None:
+        nonlocal calls
+        calls += 1
+        if calls > times:
+            route.continue_()
+            return
+        headers = {"Content-Type": "application/problem+json", "Retry-After": "1"}
+        route.fulfill(status=429, headers=headers, body=json.dumps(OVERLOADED))
+
+    page.route(pattern, answer)
+    return lambda: calls
+
+
+def expect_image(page: Page, service: Service, **query: object) -> None:
+    wanted = rgb(sample(service.client, **query))
+    canvas = page.locator("#inspector canvas")
+    until(page, lambda: np.array_equal(canvas_pixels(canvas), wanted), f"the image of {query}")
+
+
+def test_a_busy_service_is_asked_again(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        page = visit.page
+        calls = refuse(page, "**/v1/samples?*n=64*", 1)
+        page.goto(service.url)
+        expect(page.locator("#status")).to_have_text(BUSY)
+        expect(page.locator("#grid [role=option]").nth(63)).to_be_attached()
+        expect(page.locator("#status")).to_have_text("")
+        expect_image(page, service, seed=7)
+        settle(visit)
+        assert calls() >= 2
+        assert len(visit.faults) == 1
+        assert "429" in visit.faults[0]
+
+
+def test_a_busy_judge_is_asked_again(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, view="judge")
+        calls = refuse(page, "**/v1/score?*", 1)
+        page.get_by_role("button", name="A digit of G’s").click()
+        expect(page.locator("#status")).to_have_text(BUSY)
+        expect(page.locator("#verdict .verdict-words")).to_be_visible()
+        expect(page.locator("#status")).to_have_text("")
+        settle(visit)
+        assert calls() == 2
+        assert all("429" in fault for fault in visit.faults)
+
+
+def test_while_images_are_drawn(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        page = visit.page
+        held = hold(page, "**/v1/samples?*n=64*")
+        page.goto(service.url)
+        until(page, lambda: len(held) == 1, "the first images are asked for")
+        grid = page.locator("#grid")
+        expect(grid).to_have_attribute("aria-busy", "true")
+        expect(page.locator("#grid-end")).to_have_text("Drawing …")
+        held[0].continue_()
+        expect(page.locator("#grid [role=option]").nth(63)).to_be_visible()
+        expect(grid).not_to_have_attribute("aria-busy", "true")
+        until(page, lambda: len(held) == 2, "more is asked for")
+        expect(page.locator("#grid-end")).to_have_text("Drawing more …")
+        page.unroute_all()  # lets go what is held
+        expect(page.locator("#grid-end")).to_have_text("")
+        held = hold(page, "**/v1/samples?*n=64*")
+        page.get_by_role("button", name="Others").click()
+        expect(grid).to_have_attribute("aria-busy", "true")
+        expect(page.locator("#grid [role=option]").nth(63)).to_be_visible()  # the old ones, until there are new ones
+        until(page, lambda: len(held) == 1, "the others are asked for")
+        page.unroute_all()
+        expect(grid).not_to_have_attribute("aria-busy", "true")
+        expect_image(page, service, seed=page.locator("#seed").input_value())
+        settle(visit)
+        assert visit.faults == []
+
+
+def test_a_service_that_is_gone_and_comes_back(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url)
+        page.context.set_offline(True)
+        page.locator("#seed").fill("31")
+        page.locator("#seed").press("Enter")
+        expect(page.locator("#status.error")).to_have_text(GONE)
+        page.context.set_offline(False)
+        page.locator("#seed").press("Enter")
+        expect_image(page, service, seed=31)
+        expect(page.locator("#status")).to_have_text("")
+        tile = page.locator("#grid [data-index='0']")
+        expect(tile).to_have_attribute("aria-selected", "true")
+        settle(visit)
+        assert visit.faults
+        assert all("failed" in fault or "ERR_INTERNET_DISCONNECTED" in fault for fault in visit.faults), visit.faults
+
+
+def test_a_service_that_is_not_there_from_the_start(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        page = visit.page
+        page.route("**/v1/models", lambda route: route.abort())
+        page.goto(service.url)
+        expect(page.locator("#status.error")).to_have_text(GONE)
+        page.locator("[data-view=walk]").click()
+        expect(page.locator("#status.error")).to_have_text(GONE)
+        page.unroute_all()
+        page.locator("[data-view=draw]").click()
+        expect(page.locator("#status")).to_have_text("")
+        expect_image(page, service, seed=7)
+        expect(page.locator("#model option[value=rgb]")).to_have_count(1)
+        settle(visit)
+
+
+def test_more_images_that_cannot_be_had(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        page = visit.page
+        page.route("**/v1/samples?*first=64&*", lambda route: route.abort())
+        page.goto(service.url)
+        end = page.locator("#grid-end")
+        expect(end).to_contain_text("No more images: the service does not answer")
+        page.unroute_all()
+        end.get_by_role("button", name="Try again").click()
+        expect(page.locator("#grid [role=option]").nth(127)).to_be_attached()
+        expect(end).to_have_text("")
+        settle(visit)
+
+
+def test_no_model_can_be_used(browser: Browser, tmp_path: Path) -> None:
+    broken = make_tiny_model_folder(tmp_path / "models" / "mnist-conv") / "model.safetensors"
+    broken.write_bytes(broken.read_bytes()[:-100])
+    with running(tmp_path, models_dir=tmp_path / "models") as service, Visit(browser, service.url) as visit:
+        page = visit.page
+        page.goto(service.url)
+        words = "no model can be used"
+        expect(page.locator("#status.error")).to_contain_text(words)
+        for view in ("walk", "judge", "learn", "draw"):
+            page.locator(f"[data-view={view}]").click()
+            expect(page.locator(f"[data-view={view}]")).to_have_attribute("aria-current", "page")
+            expect(page.locator("#status.error")).to_contain_text(words)
+            expect(page.locator("main section:visible")).to_have_count(0)
+        page.locator("[data-view=models]").click()  # here it says why
+        expect(page.locator("#cards article")).to_have_count(1)
+        reason = service.client.get("/v1/models").json()["models"][0]["error"]
+        expect(page.locator("#cards article")).to_contain_text(reason)
+        settle(visit)
+        assert visit.faults == []

@@ -1,0 +1,440 @@
+"""Draw, clicked through in a real Chromium: the grid, the inspector, what there is to take away, and the address."""
+
+import io
+import json
+
+import numpy as np
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.app.checks import json_images, pixels
+from tests.app.playground import (
+    asks,
+    canvas_pixels,
+    download,
+    expect_in_address,
+    expect_opinion,
+    image_of,
+    latent_and_image,
+    latent_of,
+    most_like,
+    open_page,
+    parameters,
+    png_of,
+    rgb,
+    run,
+    sample,
+    score_of,
+    settle,
+    tile_pixels,
+    until,
+)
+from tests.app.service import Service
+from tests.browser import Visit, needs_chromium
+
+pytestmark = needs_chromium
+
+PAGE = 64
+
+
+def tile(page: Page, index: int) -> Locator:
+    return page.locator(f"#grid [data-index='{index}']")
+
+
+def bar(page: Page, index: int) -> Locator:
+    return page.locator(f"#inspector [data-at='{index}']")
+
+
+def expect_canvas(page: Page, image) -> None:
+    canvas = page.locator("#inspector canvas")
+    until(page, lambda: np.array_equal(canvas_pixels(canvas), rgb(image)), "the inspector's picture is that of the API")
+
+
+def expect_tile(page: Page, index: int, image) -> None:
+    wanted = rgb(image)
+    until(
+        page, lambda: np.array_equal(tile_pixels(tile(page, index), len(wanted)), wanted), f"tile {index} is the API's"
+    )
+
+
+def expect_bars(page: Page, latent) -> None:
+    """The bars tell the latent, and stand as high or hang as low as they tell."""
+    bars = page.locator("#inspector [role=slider]")
+    expect(bars).to_have_count(len(latent))
+    values = [f"{value:.2f}" for value in latent.tolist()]
+    told = bars.evaluate_all("bars => bars.map(bar => bar.getAttribute('aria-valuenow'))")
+    np.testing.assert_allclose([float(value) for value in told], latent, atol=0.0051, err_msg=str(values))
+    for index in (0, 1, len(latent) - 1):
+        rod, room = bar(page, index).locator("i").bounding_box(), bar(page, index).bounding_box()
+        assert rod is not None
+        assert room is not None
+        middle, limit = room["y"] + room["height"] / 2, float(bar(page, index).get_attribute("aria-valuemax") or 0)
+        far = rod["y"] if latent[index] > 0 else rod["y"] + rod["height"]
+        share = np.clip(latent[index] / limit, -1, 1)
+        assert (middle - far) / (room["height"] / 2) == pytest.approx(share, abs=0.03)
+
+
+@pytest.mark.parametrize(("model", "side"), [("mnist-conv", 28), ("rgb", 32)])
+def test_tiles_are_the_images_of_the_seed_without_end(browser, service: Service, model: str, side: int) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, model=model)
+        expect(page.locator("#grid [role=option]").nth(PAGE - 1)).to_be_visible()
+        count = page.locator("#grid [role=option]").count()
+        assert count % PAGE == 0
+        query = {"model": model, "seed": 7, "n": count + PAGE, "format": "json"}
+        images = json_images(service.client.get("/v1/samples", params=query).json())
+        for index in (0, 7, 30, 63):
+            assert np.array_equal(tile_pixels(tile(page, index), side), rgb(images[index]))
+        assert most_like(tile(page, 30), images[:PAGE]) == 30
+        page.mouse.move(300, 600)
+        page.mouse.wheel(0, 5000)
+        expect(tile(page, count + PAGE - 1)).to_be_attached()
+        assert np.array_equal(tile_pixels(tile(page, count + 5), side), rgb(images[count + 5]))
+        assert most_like(tile(page, count + 5), images[count:]) == 5
+        assert visit.faults == []
+
+
+def test_another_seed_typed_or_drawn(browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url)
+        page.locator("#seed").fill("11")
+        page.locator("#seed").press("Enter")
+        expect_in_address(page, "seed", 11)
+        expect(page.locator("#inspector figcaption")).to_have_text("Image 0 of seed 11")
+        expect_canvas(page, sample(service.client, seed=11))
+        expect_tile(page, 2, sample(service.client, seed=11, first=2))
+
+        page.get_by_role("button", name="Others").click()
+        expect(page.locator("#seed")).not_to_have_value("11")
+        drawn = page.locator("#seed").input_value()
+        expect_in_address(page, "seed", drawn)
+        expect_canvas(page, sample(service.client, seed=drawn))
+        expect_tile(page, 2, sample(service.client, seed=drawn, first=2))
+        settle(visit)
+        assert visit.faults == []
+
+
+@pytest.mark.parametrize("width", [360, 1440])
+def test_a_seed_that_is_none_is_told_in_words_until_it_is_mended(browser, service: Service, width: int) -> None:
+    words = service.client.get("/v1/samples?seed=-1&n=64").json()["detail"]
+    with Visit(browser, service.url, width=width) as visit:
+        page = open_page(visit, service.url)
+        status = page.locator("#status.error")
+        page.locator("#seed").fill("-1")
+        for _ in range(2):  # insisting does not help
+            page.locator("#seed").press("Enter")
+            settle(visit)
+            expect(status).to_contain_text(words)
+        page.locator("[data-view=models]").click()
+        expect(page.locator("#status")).to_have_text("")
+        page.locator("[data-view=draw]").click()
+        expect(status).to_contain_text(words)
+        page.locator("#seed").fill("12")
+        page.locator("#seed").press("Enter")
+        expect(page.locator("#status")).to_have_text("")
+        expect_tile(page, 1, sample(service.client, seed=12, first=1))
+        settle(visit)
+        assert all("422" in fault for fault in visit.faults), visit.faults
+
+
+def test_a_digit_of_a_conditional_model_and_of_none_other(browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url)
+        expect(page.locator("#digit")).to_be_hidden()
+        page.locator("#model").select_option("digits")
+        expect(page.locator("#digit")).to_be_visible()
+        expect(page.locator("#digit label")).to_have_text(["any", *map(str, range(10))])
+        page.locator("#digit label").filter(has_text="3").click()
+        expect_in_address(page, "digit", 3)
+        latent, image = latent_and_image(service.client, model="digits", seed=7, digit=3)
+        expect_canvas(page, image)
+        expect_bars(page, latent)
+        expect(page.locator("#inspector .bar-of-z.ballot")).to_have_text(list(map(str, range(10))))
+        assert int(np.argmax(latent[-10:])) == 3
+        expect_tile(page, 5, sample(service.client, model="digits", seed=7, first=5, digit=3))
+
+        page.locator("#model").select_option("three")
+        expect(page.locator("#digit label")).to_have_text(["any", "0", "1", "2"])
+        page.locator("#model").select_option("mnist-conv")
+        expect(page.locator("#digit")).to_be_hidden()
+        expect_canvas(page, sample(service.client, seed=7))
+        expect(page.locator("#status")).to_have_text("")
+        settle(visit)
+        assert visit.faults == []
+
+
+def test_less_variety(browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url)
+        expect(page.locator("#truncation-value")).to_have_text("full")
+        page.locator("#truncation").focus()
+        with page.expect_request(asks("/v1/samples", seed=7, n=PAGE, truncation="0.9")):
+            page.keyboard.press("ArrowLeft")
+            page.keyboard.press("ArrowLeft")
+        expect(page.locator("#truncation-value")).to_have_text("ψ = 0.9")
+        expect_in_address(page, "truncation", "0.9")
+        latent, image = latent_and_image(service.client, seed=7, truncation=0.9)
+        expect_canvas(page, image)
+        expect_bars(page, latent)
+        with page.expect_request(
+            lambda request: asks("/v1/samples", n=PAGE)(request) and "truncation" not in request.url
+        ):
+            page.keyboard.press("End")
+        expect_in_address(page, "truncation", None)
+        settle(visit)
+        assert visit.faults == []
+
+
+@pytest.mark.parametrize("model", ["mnist-conv", "rgb", "digits"])
+def test_a_tile_opens_its_latent_and_a_dragged_bar_draws_another(browser, service: Service, model: str) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, model=model)
+        tile(page, 21).click()
+        expect(tile(page, 21)).to_have_attribute("aria-selected", "true")
+        expect(page.locator("#grid [aria-selected=true]")).to_have_count(1)
+        expect(page.locator("#inspector figcaption")).to_have_text("Image 21 of seed 7")
+        latent, image = latent_and_image(service.client, model=model, seed=7, first=21)
+        expect_canvas(page, image)
+        expect_bars(page, latent)
+        opinion = page.locator("#inspector .opinion")
+        expect_opinion(
+            opinion, score_of(service.client, png_of(service.client, latent, model), model=model, preprocess="none")
+        )
+
+        box = bar(page, 4).bounding_box()
+        assert box is not None
+        x = box["x"] + box["width"] / 2
+        page.mouse.move(x, box["y"] + box["height"] / 2)
+        page.mouse.down()
+        page.mouse.move(x, box["y"] + box["height"] * 0.2, steps=4)
+        page.mouse.up()
+        limit = float(bar(page, 4).get_attribute("aria-valuemax") or 0)
+        changed = latent.copy()
+        changed[4] = float(bar(page, 4).get_attribute("aria-valuenow") or 0)
+        assert changed[4] == pytest.approx(0.6 * limit, abs=0.1)
+        redrawn = image_of(service.client, changed, model)
+        assert not np.array_equal(redrawn, image)
+        expect_canvas(page, redrawn)
+        expect_bars(page, changed)
+        expect(page.locator("#inspector figcaption")).to_have_text("Image 21 of seed 7, changed")
+        expect_opinion(
+            opinion, score_of(service.client, png_of(service.client, changed, model), model=model, preprocess="none")
+        )
+
+        page.get_by_role("button", name="Back").click()
+        expect_canvas(page, image)
+        expect_bars(page, latent)
+        expect(page.get_by_role("button", name="Back")).to_be_disabled()
+        expect_in_address(page, "latent", None)
+        settle(visit)
+        assert visit.faults == []
+
+
+def test_by_keyboard_alone(browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url)
+        top = "tile => [...tile.parentElement.children].filter(other => other.offsetTop === tile.offsetTop).length"
+        columns = int(tile(page, 0).evaluate(top))
+        tile(page, 0).focus()
+        for key, index in [("ArrowRight", 1), ("ArrowDown", 1 + columns), ("ArrowLeft", columns), ("ArrowUp", 0)]:
+            page.keyboard.press(key)
+            expect(tile(page, index)).to_be_focused()
+            expect(page.locator("#inspector figcaption")).to_have_text(f"Image {index} of seed 7")
+        page.keyboard.press("ArrowUp")  # there is nothing above the first row
+        expect(tile(page, 0)).to_be_focused()
+
+        latent, _ = latent_and_image(service.client, seed=7)
+        bar(page, 0).focus()
+        page.keyboard.press("ArrowRight")
+        expect(bar(page, 1)).to_be_focused()
+        page.keyboard.press("ArrowUp")
+        page.keyboard.press("PageDown")
+        wanted = latent.copy()
+        wanted[1] = round(round(float(latent[1]) + 0.1, 2) - 0.5, 2)
+        expect(page.locator("#inspector output")).to_have_text(f"z 1 = {wanted[1]:.2f}".replace("-", "−"))
+        expect_canvas(page, image_of(service.client, wanted))
+        page.keyboard.press("End")
+        wanted[1] = 3
+        expect_canvas(page, image_of(service.client, wanted))
+        page.keyboard.press("Home")
+        wanted[1] = -3
+        expect_canvas(page, image_of(service.client, wanted))
+        expect_bars(page, wanted)
+        settle(visit)
+        assert visit.faults == []
+
+
+def test_shaken_a_latent_is_near_what_it_was(browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, image=3)
+        latent, _ = latent_and_image(service.client, seed=7, first=3)
+        page.get_by_role("button", name="Shake").click()
+        expect(page.locator("#inspector figcaption")).to_contain_text("changed")
+        expect_in_address(page, "latent")
+        shaken = latent_of(parameters(page.url)["latent"])
+        assert 0.05 < np.sqrt(np.square(shaken - latent).mean()) < 0.6
+        expect_canvas(page, image_of(service.client, shaken))
+        page.get_by_role("button", name="Shake").click()
+        expect(page).not_to_have_url(page.url)
+        twice = latent_of(parameters(page.url)["latent"])
+        assert not np.array_equal(twice, shaken)
+        expect_canvas(page, image_of(service.client, twice))
+        settle(visit)
+        assert visit.faults == []
+
+
+def test_what_can_be_taken_away_is_what_is_shown(browser, service: Service) -> None:
+    client = service.client
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, image=5, seed=9, truncation=0.7)
+        asked = {"seed": 9, "truncation": 0.7}
+        count = page.locator("#grid [role=option]").count()
+        top = "tile => [...tile.parentElement.children].filter(other => other.offsetTop === tile.offsetTop).length"
+        columns = int(tile(page, 0).evaluate(top))
+        grid = pixels(client.get("/v1/samples", params={**asked, "n": count, "columns": columns, "scale": 2}).content)
+        take = page.locator("#draw .take")
+        expect(take.locator(".hint")).to_have_text(f"{count} images:")
+        assert np.array_equal(pixels(download(page, take.get_by_role("link", name="PNG"))), grid)
+        assert np.array_equal(pixels(run(client, take.locator("input.code").input_value())), grid)
+        listed = json.loads(download(page, take.get_by_role("link", name="JSON")))
+        latent, image = latent_and_image(client, **asked, first=5)
+        assert len(listed["samples"]) == count
+        assert listed["samples"][5]["latent"] == latent.tolist()
+        with np.load(io.BytesIO(download(page, take.get_by_role("link", name="npz")))) as archive:
+            assert sorted(archive.files) == ["images", "latents"]
+            assert len(archive["images"]) == count
+            assert np.array_equal(archive["images"][5], image)
+
+        inspector = page.locator("#inspector")
+        assert np.array_equal(pixels(download(page, inspector.get_by_role("link", name="PNG"))), image)
+        large = image.repeat(8, axis=0).repeat(8, axis=1)
+        by_curl = pixels(run(client, inspector.locator("input.code").input_value()))
+        assert np.array_equal(by_curl, large)
+        page.get_by_role("button", name="Shake").click()
+        expect_in_address(page, "latent")
+        shaken = latent_of(parameters(page.url)["latent"])
+        image = image_of(client, shaken)
+        expect_canvas(page, image)
+        assert np.array_equal(pixels(download(page, inspector.get_by_role("link", name="PNG"))), image)
+        body = download(page, inspector.get_by_role("link", name="JSON"))
+        assert np.array_equal(np.array(json.loads(body)["latents"][0], dtype=np.float32), shaken)
+        posted = client.post("/v1/samples", content=body, headers={"Content-Type": "application/json"}, params={})
+        assert posted.status_code == 200
+        by_curl = pixels(run(client, inspector.locator("input.code").input_value()))
+        assert np.array_equal(by_curl, image.repeat(8, axis=0).repeat(8, axis=1))
+        settle(visit)
+        assert visit.faults == []
+
+
+def test_the_address_is_all_that_it_takes(browser, service: Service) -> None:
+    client = service.client
+    with Visit(browser, service.url) as visit, Visit(browser, service.url) as other:
+        page = open_page(visit, service.url, model="digits", seed=21)
+        page.locator("#digit label").filter(has_text="4").click()
+        page.locator("#truncation").focus()
+        page.keyboard.press("ArrowLeft")
+        expect_in_address(page, "truncation", "0.95")
+        tile(page, 13).click()
+        expect(page.locator("#inspector figcaption")).to_have_text("Image 13 of seed 21")
+        bar(page, 2).focus()
+        page.keyboard.press("PageUp")
+        expect_in_address(page, "latent")
+        latent, original = latent_and_image(client, model="digits", seed=21, first=13, digit=4, truncation=0.95)
+        changed = latent_of(parameters(page.url)["latent"])
+        assert np.flatnonzero(changed != latent).tolist() == [2]
+        assert parameters(page.url).items() >= {"model": "digits", "seed": "21", "digit": "4", "image": "13"}.items()
+        settle(visit)
+        page.reload()
+        other.page.goto(page.url)
+        for visitor in (visit, other):
+            settle(visitor)
+            again = visitor.page
+            expect(again.locator("#model")).to_have_value("digits")
+            expect(again.locator("#seed")).to_have_value("21")
+            expect(again.locator("#digit input:checked")).to_have_value("4")
+            expect(again.locator("#truncation-value")).to_have_text("ψ = 0.95")
+            expect(tile(again, 13)).to_have_attribute("aria-selected", "true")
+            expect_canvas(again, image_of(client, changed, "digits"))
+            expect_bars(again, changed)
+            again.get_by_role("button", name="Back").click()
+            expect_canvas(again, original)
+            settle(visitor)
+        assert visit.faults == other.faults == []
+
+
+@pytest.mark.parametrize(
+    "latent", ["AAAA", "!!!", "AACAfwAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"]
+)
+def test_a_latent_that_is_none_is_left_out_and_that_is_told(browser, service: Service, latent: str) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, latent=latent, image=2)
+        expect(page.locator("#status.error")).to_have_text(
+            "The latent in the address is not one of this model: it is left out."
+        )
+        expect_canvas(page, sample(service.client, seed=7, first=2))
+        expect(page.locator("#inspector figcaption")).to_have_text("Image 2 of seed 7")
+        assert visit.faults == []
+
+
+def test_back_and_forth_between_views(browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, seed=5)
+        tile(page, 6).click()
+        expect_in_address(page, "image", 6)
+        page.locator("[data-view=walk]").click()
+        expect(page.locator("#walk")).to_be_visible()
+        expect(page.locator("#draw")).to_be_hidden()
+        settle(visit)
+        page.locator("[data-view=models]").click()
+        expect(page.locator("#models")).to_be_visible()
+        settle(visit)
+        for _ in range(2):
+            page.go_back()
+        expect(page.locator("#draw")).to_be_visible()
+        assert parameters(page.url).items() >= {"seed": "5", "image": "6"}.items()
+        expect_canvas(page, sample(service.client, seed=5, first=6))
+        expect(page.locator("[data-view=draw]")).to_have_attribute("aria-current", "page")
+        page.go_forward()
+        expect(page.locator("#walk")).to_be_visible()
+        page.locator("[data-view=draw]").click()  # not back: it is as it was left
+        expect(page.locator("#draw")).to_be_visible()
+        expect(page.locator("#inspector figcaption")).to_have_text("Image 6 of seed 5")
+        settle(visit)
+        assert visit.faults == []
+
+
+def test_switching_models_keeps_what_both_have(browser, service: Service) -> None:
+    """A changed latent is one model's own; the seed and the place are any model's."""
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, seed=5, image=9)
+        page.get_by_role("button", name="Shake").click()
+        expect_in_address(page, "latent")
+        page.locator("#model").select_option("rgb")
+        expect_canvas(page, sample(service.client, model="rgb", seed=5, first=9))
+        expect(page.locator("#status")).to_have_text("")
+        expect_in_address(page, "latent", None)
+        expect_in_address(page, "model", "rgb")
+        settle(visit)
+        assert visit.faults == []
+
+
+def test_on_a_small_screen_the_inspector_is_a_sheet(browser, service: Service) -> None:
+    with Visit(browser, service.url, width=360) as visit:
+        page = open_page(visit, service.url)
+        sheet = page.locator("#inspector")
+        expect(sheet).to_be_hidden()
+        tile(page, 3).tap()
+        expect(sheet).to_be_visible()
+        expect(page.locator("#inspector figcaption")).to_have_text("Image 3 of seed 7")
+        expect_canvas(page, sample(service.client, seed=7, first=3))
+        box = sheet.bounding_box()
+        assert box is not None
+        assert box["y"] + box["height"] == pytest.approx(900, abs=1)
+        assert box["width"] == pytest.approx(360, abs=1)
+        assert visit.overflow() == 0
+        sheet.get_by_role("button", name="Close").tap()
+        expect(sheet).to_be_hidden()
+        expect_in_address(page, "image", None)
+        expect(page.locator("#grid [aria-selected=true]")).to_have_count(0)
+        settle(visit)
+        assert visit.faults == []

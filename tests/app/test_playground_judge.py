@@ -1,0 +1,345 @@
+"""Judge, clicked through in a real Chromium: drawings and files, D's verdict, and what G would make of them."""
+
+import base64
+import io
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+from playwright.sync_api import Browser, FilePayload, Locator, Page, expect
+
+from tests.app.checks import pixels, png_bytes
+from tests.app.playground import (
+    asks,
+    canvas_pixels,
+    expect_in_address,
+    expect_opinion,
+    hold,
+    image_of,
+    image_pixels,
+    latent_of,
+    mark_by_ticks,
+    ok,
+    open_page,
+    parameters,
+    rgb,
+    run,
+    score_of,
+    settle,
+    told,
+    until,
+)
+from tests.app.service import Service
+from tests.browser import Visit, needs_chromium
+
+pytestmark = needs_chromium
+
+SEVEN = [(0.25, 0.25), (0.75, 0.25), (0.45, 0.8)]
+
+
+def draw(page: Page, corners: list[tuple[float, float]]) -> None:
+    """Draw a line on the pad with the mouse, through corners in shares of its sides."""
+    box = page.locator("#pad").bounding_box()
+    assert box is not None
+    places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in corners]
+    page.mouse.move(*places[0])
+    page.mouse.down()
+    for place in places[1:]:
+        page.mouse.move(*place, steps=4)
+    page.mouse.up()
+
+
+def pad_png(page: Page) -> bytes:
+    data = page.locator("#pad").evaluate("canvas => canvas.toDataURL()")
+    return base64.b64decode(data.partition(",")[2])
+
+
+def picture(seed: int, shape: tuple[int, ...] = (28, 28)) -> NDArray[np.uint8]:
+    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+
+
+def payload(name: str, content: bytes) -> FilePayload:
+    return {"name": name, "mimeType": "image/png", "buffer": content}
+
+
+def seen(page: Page) -> Locator:
+    return page.get_by_alt_text("What D sees")
+
+
+def drop(page: Page, name: str, content: bytes) -> None:
+    """Drop a file on the view, as from a folder."""
+    transfer = page.evaluate_handle(
+        """([name, data]) => {
+            const transfer = new DataTransfer();
+            const bytes = Uint8Array.from(atob(data), letter => letter.charCodeAt(0));
+            transfer.items.add(new File([bytes], name, { type: "image/png" }));
+            return transfer;
+        }""",
+        [name, base64.b64encode(content).decode()],
+    )
+    page.locator("#drop").dispatch_event("dragover", {"dataTransfer": transfer})
+    expect(page.locator("#drop")).to_have_class("drop over")
+    page.locator("#drop").dispatch_event("drop", {"dataTransfer": transfer})
+    expect(page.locator("#drop")).to_have_class("drop")
+
+
+@pytest.mark.parametrize("model", ["mnist-conv", "rgb"])
+def test_a_drawing_is_judged_as_it_is_drawn(browser: Browser, service: Service, model: str) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, view="judge", model=model)
+        verdict = page.locator("#verdict")
+        expect(verdict).to_contain_text("Nothing to judge yet.")
+        empty = pad_png(page)
+        draw(page, SEVEN)
+        first = pad_png(page)
+        strokes = pixels(first)[..., 0] > 128
+        assert strokes[70, 140]  # where the pen went
+        assert not strokes[200, 240]
+        score = score_of(service.client, first, model=model)
+        expect_opinion(verdict, score)
+        expect(verdict.locator(".verdict-words strong")).to_have_text(
+            [
+                "D does not believe it.",
+                "D has its doubts.",
+                "D can believe it.",
+                "D takes it for a real one.",
+                "D finds it more real than most real ones.",
+            ][int(np.digitize(score["among real"], [0.5, 5, 25, 90]))]
+        )
+        mark = mark_by_ticks(verdict.locator(".histogram"))
+        arrow = verdict.locator(".mark-text").text_content() or ""
+        if "◂" not in arrow and "▸" not in arrow:
+            assert mark == pytest.approx(score["logit"], abs=0.05)
+
+        draw(page, [(0.3, 0.5), (0.7, 0.5)])
+        both = pad_png(page)
+        assert both != first
+        expect_opinion(verdict, score_of(service.client, both, model=model))
+        page.get_by_role("button", name="Undo").click()
+        assert pad_png(page) == first
+        expect_opinion(verdict, score)
+        page.get_by_role("button", name="Clear").click()
+        assert pad_png(page) == empty
+        expect(verdict).to_contain_text("Nothing to judge yet.")
+        settle(visit)
+        assert visit.faults == []
+
+
+def test_another_model_judges_the_same_drawing(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, view="judge")
+        draw(page, SEVEN)
+        drawn = pad_png(page)
+        expect_opinion(page.locator("#verdict"), score_of(service.client, drawn))
+        page.locator("#model").select_option("conv")
+        expect_opinion(page.locator("#verdict"), score_of(service.client, drawn, model="conv"))
+        page.locator("[data-view=models]").click()
+        expect(page.locator("#models")).to_be_visible()
+        settle(visit)
+        page.go_back()
+        expect_opinion(page.locator("#verdict"), score_of(service.client, drawn, model="conv"))
+        assert pad_png(page) == drawn
+        settle(visit)
+        assert visit.faults == []
+
+
+def test_where_d_looks(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, view="judge")
+        draw(page, SEVEN)
+        files = [("files", ("drawing.png", pad_png(page), "image/png"))]
+        (result,) = ok(service.client.post("/v1/score?explain=true", files=files)).json()["results"]
+        expect_opinion(page.locator("#verdict"), score_of(service.client, pad_png(page)))
+        assert np.array_equal(image_pixels(seen(page)), rgb(pixels(base64.b64decode(result["input"]))))
+        overlay = page.locator("#verdict img.overlay")
+        assert overlay.get_attribute("src") == f"data:image/png;base64,{result['explanation']}"
+        with Image.open(io.BytesIO(seen(page).screenshot())) as image:
+            coloured = np.asarray(image.convert("RGB")).astype(int)
+        assert np.ptp(coloured, axis=2).max() > 30  # orange or blue on grey
+        assert overlay.bounding_box() == seen(page).bounding_box()
+        page.get_by_label("Where D looks").uncheck()
+        expect(overlay).to_be_hidden()
+        with Image.open(io.BytesIO(seen(page).screenshot())) as image:
+            plain = np.asarray(image.convert("RGB")).astype(int)
+        assert np.ptp(plain[8:-8, 8:-8], axis=2).max() == 0
+        draw(page, [(0.3, 0.5), (0.7, 0.5)])  # it stays off
+        expect_opinion(page.locator("#verdict"), score_of(service.client, pad_png(page)))
+        expect(overlay).to_be_hidden()
+        page.get_by_label("Where D looks").check()
+        expect(overlay).to_be_visible()
+        settle(visit)
+        assert visit.faults == []
+
+
+def test_several_files(browser: Browser, service: Service) -> None:
+    contents = [png_bytes(picture(seed)) for seed in range(3)]
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, view="judge")
+        page.locator("#files").set_input_files([payload(f"{k}.png", content) for k, content in enumerate(contents)])
+        thumbnails = page.locator("#judged-list button")
+        expect(thumbnails).to_have_count(3)
+        scores = [score_of(service.client, content) for content in contents]
+        expect(thumbnails).to_have_text([told(score["D(x)"]) for score in scores])
+        expect_opinion(page.locator("#verdict"), scores[0])
+        for k in (2, 1):
+            thumbnails.nth(k).click()
+            expect_opinion(page.locator("#verdict"), scores[k])
+            assert np.array_equal(image_pixels(seen(page)), image_pixels(thumbnails.nth(k).locator("img")))
+        assert not np.array_equal(image_pixels(seen(page)), rgb(picture(1)))  # made like MNIST's
+        page.get_by_label("they have the model’s size already").check()
+        as_they_are = [score_of(service.client, content, preprocess="none") for content in contents]
+        expect(thumbnails).to_have_text([told(score["D(x)"]) for score in as_they_are])
+        thumbnails.nth(1).click()
+        expect_opinion(page.locator("#verdict"), as_they_are[1])
+        assert np.array_equal(image_pixels(seen(page)), rgb(picture(1)))
+
+        draw(page, SEVEN)  # a drawing takes their place, and is never of the model's size
+        expect_opinion(page.locator("#verdict"), score_of(service.client, pad_png(page)))
+        expect(thumbnails).to_have_count(0)
+        settle(visit)
+        assert visit.faults == []
+
+
+def test_a_file_is_dropped(browser: Browser, service: Service) -> None:
+    content = png_bytes(picture(5))
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, view="judge")
+        drop(page, "dropped.png", content)
+        expect_opinion(page.locator("#verdict"), score_of(service.client, content))
+        page.get_by_label("they have the model’s size already").check()
+        expect_opinion(page.locator("#verdict"), score_of(service.client, content, preprocess="none"))
+        page.get_by_label("they have the model’s size already").uncheck()
+        expect_opinion(page.locator("#verdict"), score_of(service.client, content))
+        settle(visit)
+        assert visit.faults == []
+
+
+def test_what_is_no_image_is_told_in_the_services_words(browser: Browser, service: Service) -> None:
+    files = [("files", ("notes.txt", b"seven", "text/plain"))]
+    words = service.client.post("/v1/score", files=files).json()["detail"]
+    assert "notes.txt" in words
+    good = [payload(f"{k}.png", png_bytes(picture(k))) for k in range(2)]
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, view="judge")
+        page.locator("#files").set_input_files(good)
+        expect(page.locator("#judged-list button")).to_have_count(2)
+        page.locator("#files").set_input_files([{"name": "notes.txt", "mimeType": "text/plain", "buffer": b"seven"}])
+        expect(page.locator("#status.error")).to_contain_text(words)
+        expect(page.locator("#verdict")).to_contain_text("Nothing to judge yet.")  # and not what was judged before
+        expect(page.locator("#judged-list button")).to_have_count(0)
+        page.locator("#files").set_input_files([payload("one.png", png_bytes(picture(1)))] * 65)
+        expect(page.locator("#status.error")).to_have_text("65 files are too many: D takes 64 at once.")
+        page.locator("#files").set_input_files(good)
+        expect(page.locator("#judged-list button")).to_have_count(2)
+        expect(page.locator("#status")).to_have_text("")
+        settle(visit)
+        assert all("415" in fault for fault in visit.faults), visit.faults
+
+
+def test_found_in_g_and_taken_to_draw(browser: Browser, service: Service) -> None:
+    client = service.client
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, view="judge")
+        draw(page, SEVEN)
+        drawn = pad_png(page)
+        expect_opinion(page.locator("#verdict"), score_of(client, drawn))
+        page.get_by_role("button", name="Find it in G").click()
+        nearest = page.get_by_alt_text("G’s nearest image")
+        expect(nearest).to_be_visible()
+        answer = ok(client.post("/v1/projections", files={"file": ("drawing.png", drawn, "image/png")})).json()
+        found = rgb(pixels(base64.b64decode(answer["png"])))
+        assert np.array_equal(image_pixels(nearest), found)
+        expect(page.locator("#found")).to_contain_text(
+            f"{told(answer['distance']['mean_absolute'])} of 255 grey levels"
+        )
+        logits = [told(answer["score"][name]["logit"]) for name in ("projection", "input")]
+        expect(page.locator("#found")).to_contain_text(f"this image is {logits[0]}, of yours {logits[1]}.")
+
+        page.get_by_role("button", name="Change its latent").click()
+        expect(page.locator("#draw")).to_be_visible()
+        canvas = page.locator("#inspector canvas")
+        until(page, lambda: np.array_equal(canvas_pixels(canvas), found), "Draw shows what was found")
+        expect(page.locator("#inspector figcaption")).to_have_text("An image of a latent")
+        latent = np.array(answer["latent"], dtype=np.float32)
+        assert np.array_equal(latent_of(parameters(page.url)["latent"]), latent)
+        page.locator("#inspector [data-at='0']").focus()
+        page.keyboard.press("End")
+        changed = latent.copy()
+        changed[0] = 3
+        until(
+            page, lambda: not np.array_equal(latent_of(parameters(page.url)["latent"]), latent), "the address follows"
+        )
+        until(page, lambda: np.array_equal(canvas_pixels(canvas), rgb(image_of(client, changed))), "it is changed")
+        by_curl = run(client, page.locator("#inspector input.code").input_value())
+        assert np.array_equal(pixels(by_curl)[::8, ::8], image_of(client, changed))
+        page.get_by_role("button", name="Back").click()
+        until(page, lambda: np.array_equal(canvas_pixels(canvas), found), "it is as it was found")
+        until(
+            page,
+            lambda: np.array_equal(latent_of(parameters(page.url).get("latent", "")), latent),
+            "the address holds what is shown",
+        )
+        settle(visit)
+        page.reload()
+        until(page, lambda: np.array_equal(canvas_pixels(canvas), found), "and gives it again")
+        settle(visit)
+        assert visit.faults == []
+
+
+def test_what_is_found_for_another_file_is_not_shown(browser: Browser, service: Service) -> None:
+    """A search goes on while another file is chosen: what it finds would stand beside a picture that it is not of."""
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, view="judge")
+        held = hold(page, "**/v1/projections?*")
+        page.locator("#files").set_input_files([payload(f"{k}.png", png_bytes(picture(k))) for k in range(2)])
+        page.get_by_role("button", name="Find it in G").click()
+        expect(page.locator("#found")).to_contain_text("Searching")
+        until(page, lambda: len(held) == 1, "it is searched for")
+        page.locator("#judged-list button").nth(1).click()
+        with page.expect_response(lambda response: asks("/v1/projections")(response.request)):
+            held[0].continue_()
+        settle(visit)
+        expect(page.locator("#found")).to_be_empty()
+        page.get_by_role("button", name="Find it in G").click()
+        until(page, lambda: len(held) == 2, "the other is searched for")
+        held[1].continue_()
+        expect(page.get_by_alt_text("G’s nearest image")).to_be_visible()
+        assert visit.faults == []
+
+
+def test_a_digit_of_gs(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, view="judge")
+        with page.expect_request(asks("/v1/samples", n=1)) as info:
+            page.get_by_role("button", name="A digit of G’s").click()
+        content = ok(service.client.get(info.value.url)).content
+        expect_opinion(page.locator("#verdict"), score_of(service.client, content, preprocess="none"))
+        assert np.array_equal(image_pixels(seen(page)), rgb(pixels(content)))
+        expect_in_address(page, "view", "judge")
+        settle(visit)
+        assert visit.faults == []
+
+
+def test_drawn_with_a_finger(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url, width=360) as visit:
+        page = open_page(visit, service.url, view="judge")
+        empty = pad_png(page)
+        page.locator("#pad").scroll_into_view_if_needed()
+        box = page.locator("#pad").bounding_box()
+        assert box is not None
+        touch = page.context.new_cdp_session(page)
+        scrolled = page.evaluate("scrollY")
+        places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in SEVEN]
+        for kind, points in [("touchStart", places[:1]), ("touchMove", places[1:2]), ("touchMove", places[2:])]:
+            touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y} for x, y in points]})
+        touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+        until(page, lambda: pad_png(page) != empty, "there is a stroke")
+        assert page.evaluate("scrollY") == scrolled  # the finger draws, and does not scroll
+        strokes = pixels(pad_png(page))[..., 0] > 128
+        for x, y in [(0.25, 0.25), (0.5, 0.25), (0.75, 0.25), (0.45, 0.8)]:
+            assert strokes[int(y * 280), int(x * 280)], (x, y)
+        expect_opinion(page.locator("#verdict"), score_of(service.client, pad_png(page)))
+        assert visit.overflow() == 0
+        settle(visit)
+        assert visit.faults == []

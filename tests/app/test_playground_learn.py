@@ -1,0 +1,191 @@
+"""Watch it learn, clicked through in a real Chromium: pictures, curves and readings at one epoch."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from models import bundled_models_dir
+from tests.app.checks import pixels
+from tests.app.playground import expect_in_address, image_pixels, ok, open_page, rgb, settle, told, until
+from tests.app.service import Service, running
+from tests.browser import Visit, needs_chromium
+from tests.tiny import make_tiny_model_folder
+
+pytestmark = needs_chromium
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service with a model that was trained, and one that has nothing to tell of its training."""
+    folder = tmp_path_factory.mktemp("trained")
+    (folder / "models").mkdir()
+    (folder / "models" / "mnist-mlp").symlink_to(bundled_models_dir() / "mnist-mlp")
+    silent = make_tiny_model_folder(folder / "models" / "silent")
+    for picture in (silent / "timeline").iterdir():
+        picture.unlink()
+    with running(folder, models_dir=folder / "models", default_model="mnist-mlp") as service:
+        yield service
+
+
+def scrubber(page: Page) -> Locator:
+    return page.get_by_label("Epoch", exact=True)
+
+
+def chart(page: Page, title: str) -> Locator:
+    return page.locator("section.chart").filter(has=page.get_by_role("heading", name=title, exact=True))
+
+
+def caption(page: Page) -> Locator:
+    return page.locator("#learning figcaption")
+
+
+class Told:
+    """What the API tells of a model's training."""
+
+    def __init__(self, service: Service, model: str = "mnist-mlp") -> None:
+        self._service = service
+        self.records: list[dict[str, Any]] = ok(service.client.get(f"/v1/models/{model}/history")).json()["epochs"]
+        self.pictures: list[dict[str, Any]] = ok(service.client.get(f"/v1/models/{model}/timeline")).json()["pictures"]
+
+    def at(self, epoch: int) -> dict[str, Any]:
+        return next(record for record in self.records if record["epoch"] == epoch)
+
+    def metric(self, name: str, epoch: int) -> float:
+        """The last that was measured up to an epoch."""
+        measured = [record for record in self.records if record["epoch"] <= epoch and name in record["metrics"]]
+        return float(measured[-1]["metrics"][name])
+
+    def expect_at(self, page: Page, index: int) -> None:
+        """Wait until the page stands at a picture: the picture, its words, and the readings of all charts."""
+        epoch, last = self.pictures[index]["epoch"], self.pictures[-1]["epoch"]
+        expect(caption(page)).to_have_text(f"After epoch {epoch} of {last}" if epoch else "Before training: noise")
+        wanted = rgb(pixels(ok(self._service.client.get(self.pictures[index]["url"])).content))
+        picture = page.locator("#learning img")
+        until(page, lambda: np.array_equal(image_pixels(picture), wanted), f"the picture is that of epoch {epoch}")
+        expect(scrubber(page)).to_have_value(str(index))
+        record = self.at(epoch) if epoch else None
+        for title, names in {
+            "Losses": {"D’s loss": "loss_d", "G’s loss": "loss_g"},
+            "What D says": {"D(x)": "d_real", "D(G(z))": "d_fake"},
+            "The value of the game, V(G, D)": {"V(G, D)": "value"},
+        }.items():
+            readings = chart(page, title).locator(".chart-readings span").filter(has=page.locator("b"))
+            expect(readings).to_have_text(
+                [f"{name} {told(record[key]) if record else '–'}" for name, key in names.items()]
+            )
+
+
+def test_pictures_and_readings_keep_step(browser: Browser, trained: Service) -> None:
+    told_by = Told(trained)
+    last = len(told_by.pictures) - 1
+    assert last > 10
+    with Visit(browser, trained.url) as visit:
+        page = open_page(visit, trained.url, view="learn")
+        expect(page.locator("#run-text")).to_contain_text("mnist-mlp: recipe")
+        assert scrubber(page).get_attribute("max") == str(last)
+        told_by.expect_at(page, last)
+        scrubber(page).focus()
+        page.keyboard.press("ArrowLeft")
+        told_by.expect_at(page, last - 1)
+        expect_in_address(page, "epoch", told_by.pictures[last - 1]["epoch"])
+        page.keyboard.press("Home")
+        told_by.expect_at(page, 0)
+        expect_in_address(page, "epoch", 0)
+        for index in (1, 6):
+            scrubber(page).fill(str(index))
+            told_by.expect_at(page, index)
+        epoch = told_by.pictures[6]["epoch"]
+        fid = chart(page, "Fréchet distance").locator("b")
+        expect(fid).to_have_text(told(told_by.metric("frechet", epoch)))
+        shares = chart(page, "Coverage").locator("b")
+        expect(shares).to_have_text([told(told_by.metric(name, epoch)) for name in ("coverage", "smallest_share")])
+        expect_in_address(page, "epoch", epoch)
+        settle(visit)
+        page.reload()
+        settle(visit)
+        told_by.expect_at(page, 6)
+        settle(visit)
+        assert visit.faults == []
+
+
+def test_played_to_the_end(browser: Browser, trained: Service) -> None:
+    told_by = Told(trained)
+    last = len(told_by.pictures) - 1
+    with Visit(browser, trained.url) as visit:
+        page = open_page(visit, trained.url, view="learn", epoch=told_by.pictures[last - 2]["epoch"])
+        told_by.expect_at(page, last - 2)
+        page.get_by_role("button", name="Play").click()
+        expect(page.get_by_role("button", name="Pause")).to_be_visible()
+        expect(page.get_by_role("button", name="Play")).to_be_visible()  # it stops by itself
+        told_by.expect_at(page, last)
+        expect_in_address(page, "epoch", told_by.pictures[last]["epoch"])
+        page.get_by_role("button", name="Play").click()  # from the end: all over again
+        expect(caption(page)).to_have_text("Before training: noise")
+        until(page, lambda: int(scrubber(page).input_value()) > 0, "it goes on")
+        page.get_by_role("button", name="Pause").click()
+        stopped = int(scrubber(page).input_value())
+        told_by.expect_at(page, stopped)
+        expect_in_address(page, "epoch", told_by.pictures[stopped]["epoch"])
+        settle(visit)
+        assert visit.faults == []
+
+
+@pytest.mark.parametrize("title", ["Losses", "Fréchet distance"])
+def test_a_click_on_a_chart_goes_to_its_epoch(browser: Browser, trained: Service, title: str) -> None:
+    told_by = Told(trained)
+    first, last = told_by.records[0]["epoch"], told_by.records[-1]["epoch"]
+    with Visit(browser, trained.url) as visit:
+        page = open_page(visit, trained.url, view="learn")
+        plot = chart(page, title).locator(".u-over")
+        plot.scroll_into_view_if_needed()
+        box = plot.bounding_box()
+        assert box is not None
+        for share in (0.5, 0.2):
+            page.mouse.click(box["x"] + share * box["width"], box["y"] + box["height"] / 2)
+            clicked = first + share * (last - first)
+            index = max(k for k, picture in enumerate(told_by.pictures) if picture["epoch"] <= clicked + 0.5)
+            told_by.expect_at(page, index)
+            expect_in_address(page, "epoch", told_by.pictures[index]["epoch"])
+        settle(visit)
+        assert visit.faults == []
+
+
+def test_another_model_is_watched_from_its_own_end(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, view="learn")
+        told_by = Told(service, "mnist-conv")
+        told_by.expect_at(page, 2)
+        expect(page.locator("#learning h3")).to_have_text(["Losses", "What D says", "The value of the game, V(G, D)"])
+        scrubber(page).focus()
+        page.keyboard.press("Home")
+        told_by.expect_at(page, 0)
+        page.locator("#model").select_option("rgb")
+        expect(page.locator("#run-text")).to_contain_text("rgb: recipe tiny on none, 128 images seen.")
+        Told(service, "rgb").expect_at(page, 2)
+        settle(visit)
+        assert visit.faults == []
+
+
+def test_a_model_without_pictures(browser: Browser, trained: Service) -> None:
+    with Visit(browser, trained.url) as visit:
+        page = open_page(visit, trained.url, view="learn")
+        Told(trained).expect_at(page, len(Told(trained).pictures) - 1)
+        page.locator("#model").select_option("silent")
+        expect(caption(page)).to_have_text("No picture yet.")
+        expect(page.locator("#learning img")).to_be_hidden()  # that of the other model, it would be
+        expect(page.get_by_role("button", name="Play")).to_be_disabled()
+        expect(scrubber(page)).to_be_disabled()
+        record = Told(trained, "silent").at(2)
+        expect(chart(page, "Losses").locator("b")).to_have_text([told(record["loss_d"]), told(record["loss_g"])])
+        box = chart(page, "Losses").locator(".u-over").bounding_box()
+        assert box is not None
+        page.mouse.click(box["x"] + 3, box["y"] + 50)
+        expect(page.locator("#status")).to_have_text("")
+        page.locator("#model").select_option("mnist-mlp")
+        Told(trained).expect_at(page, len(Told(trained).pictures) - 1)
+        expect(page.get_by_role("button", name="Play")).to_be_enabled()
+        settle(visit)
+        assert visit.faults == []

@@ -1,0 +1,134 @@
+"""Models, clicked through in a real Chromium: a card for each, its figures, and what leads on from it."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from models import bundled_models_dir
+from tests.app.checks import pixels
+from tests.app.playground import (
+    canvas_pixels,
+    expect_in_address,
+    image_pixels,
+    ok,
+    open_page,
+    rgb,
+    sample,
+    settle,
+    told,
+    until,
+)
+from tests.app.service import Service, running
+from tests.browser import Visit, needs_chromium
+
+pytestmark = needs_chromium
+
+
+@pytest.fixture(scope="module")
+def bundled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with running(tmp_path_factory.mktemp("bundled"), models_dir=bundled_models_dir()) as service:
+        yield service
+
+
+def card(page: Page, name: str) -> Locator:
+    return page.locator(f"article[aria-label='{name}']")
+
+
+def test_a_card_for_each_model_and_each_broken_folder(browser: Browser, service: Service) -> None:
+    models = ok(service.client.get("/v1/models")).json()["models"]
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, view="models")
+        expect(page.locator("#cards article h3")).to_have_text([model["name"] for model in models])
+        for model in models:
+            here = card(page, model["name"])
+            if not model["ready"]:
+                expect(here).to_contain_text("This folder cannot be used:")
+                expect(here).to_contain_text(model["error"])
+                expect(here.locator("img, button")).to_have_count(0)
+                option = page.locator(f"#model option[value='{model['name']}']")
+                expect(option).to_have_text(f"{model['name']} (cannot be used)")
+                expect(option).to_be_disabled()
+                continue
+            details = ok(service.client.get(f"/v1/models/{model['name']}")).json()
+            metadata = details["metadata"]
+            expect(here).to_contain_text(model["sha256"][:12])
+            expect(here).to_contain_text(f"{metadata['z_dim']} numbers, {metadata['prior']}")
+            if metadata["classes"]:
+                expect(here).to_contain_text(f"{metadata['classes']} classes")
+            shape = metadata["image_shape"]
+            kind = {1: "grey", 3: "RGB"}[shape["channels"]]
+            expect(here).to_contain_text(f"{shape['height']} × {shape['width']}, {kind}")
+            expect(here).to_contain_text("It says no figures of itself.")
+            here.scroll_into_view_if_needed()
+            query = {"model": model["name"], "seed": 7, "n": 48, "columns": 8, "padding": 0, "scale": 2}
+            wanted = pixels(ok(service.client.get("/v1/samples", params=query)).content)
+            assert np.array_equal(image_pixels(here.locator("img")), rgb(wanted))
+        expect(card(page, "conv").locator("pre")).to_be_hidden()
+        card(page, "conv").get_by_text("The model’s card").click()
+        expect(card(page, "conv").locator("pre")).to_contain_text("An untrained model for tests.")
+        settle(visit)
+        assert visit.faults == []
+
+
+def test_figures_beside_those_of_real_images(browser: Browser, bundled: Service) -> None:
+    models = {model["name"]: model["evaluation"] for model in ok(bundled.client.get("/v1/models")).json()["models"]}
+    keys = {
+        "Fréchet distance": ("frechet", min),
+        "Precision": ("precision", max),
+        "Recall": ("recall", max),
+        "Coverage": ("coverage", max),
+        "AUROC of D: real against G’s": ("auroc", None),
+    }
+    assert len(models) > 1
+    with Visit(browser, bundled.url) as visit:
+        page = open_page(visit, bundled.url, view="models")
+        expect(page.locator("#cards article")).to_have_count(len(models))
+        for label, (key, best_of) in keys.items():
+            values = {name: figures[key] for name, figures in models.items() if key in figures}
+            assert values, key
+            for name, value in values.items():
+                row = card(page, name).locator("tr").filter(has=page.get_by_role("rowheader", name=label, exact=True))
+                is_best = best_of is not None and len(values) > 1 and value == best_of(values.values())
+                cells = row.locator("td")
+                expect(cells.nth(0)).to_have_text(told(value) + (" (the best here)" if is_best else ""))
+                expect(cells.nth(1)).to_have_text(
+                    told(models[name][f"{key}_real"]) if f"{key}_real" in models[name] else "–"
+                )
+        settle(visit)
+        assert visit.faults == []
+
+
+def test_from_a_card_to_drawing_and_watching(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, view="draw", model="digits", seed=3, digit=2)
+        page.locator("[data-view=models]").click()
+        card(page, "rgb").get_by_role("button", name="Draw with it").click()
+        expect(page.locator("#draw")).to_be_visible()
+        expect(page.locator("#model")).to_have_value("rgb")
+        expect_in_address(page, "model", "rgb")
+        expect_in_address(page, "view", "draw")
+        wanted = rgb(sample(service.client, model="rgb", seed=3))
+        canvas = page.locator("#inspector canvas")
+        until(page, lambda: np.array_equal(canvas_pixels(canvas), wanted), "Draw shows the model's image")
+        expect(page.locator("#status")).to_have_text("")
+        settle(visit)
+        page.go_back()
+        expect(page.locator("#models")).to_be_visible()
+        expect(page.locator("#model")).to_have_value("digits")
+        card(page, "three").get_by_role("button", name="Watch it learn").click()
+        expect(page.locator("#run-text")).to_contain_text("three: recipe")
+        expect(page.locator("#model")).to_have_value("three")
+        expect_in_address(page, "view", "learn")
+        settle(visit)
+        assert visit.faults == []
+
+
+def test_a_model_that_is_not_there(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, model="truncated")
+        expect(page.locator("#status")).to_have_text("There is no model truncated to be used here; this is mnist-conv.")
+        expect(page.locator("#model")).to_have_value("mnist-conv")
+        expect(page.locator("#inspector figcaption")).to_have_text("Image 0 of seed 7")
+        assert visit.faults == []
