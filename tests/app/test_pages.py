@@ -3,12 +3,11 @@
 import os
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.app.service import Service, running
+from tests.app.service import Service
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 FLAGS = [
@@ -67,11 +66,9 @@ class Visit:
 
 
 @pytest.fixture(scope="module", params=["", "/gan"])
-def prefixed(
-    request: pytest.FixtureRequest, models_dir: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Service, str]]:
-    with running(tmp_path_factory.mktemp("pages"), models_dir=models_dir, root_path=request.param) as service:
-        yield service, service.url + request.param
+def prefixed(request: pytest.FixtureRequest) -> tuple[Service, str]:
+    service: Service = request.getfixturevalue("prefixed_service" if request.param else "service")
+    return service, service.url + request.param
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(360, "dark"), (360, "light"), (1440, "light"), (1440, "dark")])

@@ -27,9 +27,10 @@ def test_machine_is_named() -> None:
     assert f"torch {torch.__version__}" in describe_machine()
 
 
-QUALITY = ("training_quality", "mlp", "--minutes", "0.02", "--every-s", "1", "--samples", "200", "--threads", "1")
+FEW = ("--samples", "200", "--threads", "1")
+QUALITY = ("training_quality", "mlp", "--minutes", "0.001", "--every-s", "0.1", *FEW)
 COMMANDS = {
-    "against_writeup": ("against_writeup", "--writeup-epochs", "0.01", "--samples", "200", "--threads", "1"),
+    "against_writeup": ("against_writeup", "--writeup-epochs", "0.01", "--rate-s", "0.2", *FEW),
     "training": ("training", "mlp", "--rounds", "1", "--seconds", "0.2", "--threads", "1"),
     "training_quality": QUALITY,
     "training_quality, reached": (*QUALITY, "--target", "-100000"),
