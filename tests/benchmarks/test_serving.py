@@ -3,7 +3,6 @@
 import base64
 import io
 import shutil
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -38,7 +37,7 @@ LOAD = ("--seconds", "1", "--connections", "2")
 
 @pytest.fixture(scope="module")
 def printed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """What the commands print on a tiny model; two at a time, which is no way to measure but quick."""
+    """What the commands print on a tiny model; one at a time, for other tests run beside these."""
     folder = tmp_path_factory.mktemp("models")
     make_tiny_model_folder(folder / "mnist-mlp")
     commands = {
@@ -49,9 +48,7 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "archives": ("--images", "300"),
     }
     shared = ("--models-dir", str(folder), "--rounds", "1")
-    with ThreadPoolExecutor(2) as pool:
-        done = pool.map(lambda name: run(name, *shared, *commands[name]), commands)
-        texts = dict(zip(commands, done, strict=True))
+    texts = {name: run(name, *shared, *options) for name, options in commands.items()}
     return texts | {"anatomy.svg": (folder / "anatomy.svg").read_text(encoding="utf-8")}
 
 
