@@ -18,8 +18,9 @@ help:  ## this text
 serve: $(VENV)/.serve  ## the service on the bundled models: make serve [HOST=127.0.0.1] [PORT=8000]
 	@GAN_HOST=$(HOST) GAN_PORT=$(PORT) exec $(BIN)/python -m app
 
-test: $(VENV)/.test  ## all tests
-	$(BIN)/python -m pytest
+# A file is one process's, so that its services and its runs are made once; in their order, which has short ones last.
+test: $(VENV)/.test  ## all tests, by two processes
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/.test  ## style, types and the direction of imports
 	$(BIN)/ruff check .

@@ -16,7 +16,6 @@ from benchmarks.trials import FIGURES, IMAGES_AN_EPOCH, judge, rounded, run
 from training.data.dataset import load_dataset
 
 WRITEUP_EPOCHS = 200
-RATE_S = 10
 MARGIN = 0.95
 """Of the time; a rate measured over seconds is not the rate of minutes."""
 
@@ -28,7 +27,7 @@ def main() -> None:
     writeup = contestant(WRITEUP_MEMORY, threads=options.threads)
     trials = [run(writeup, int(options.writeup_epochs * IMAGES_AN_EPOCH), dataset, samples=options.samples)]
     budget = trials[0].seconds / options.times
-    rate = measure(options.recipe, seconds=RATE_S, threads=options.threads)
+    rate = measure(options.recipe, seconds=options.rate_s, threads=options.threads)
     epochs = max(1, int(MARGIN * budget * rate / IMAGES_AN_EPOCH))
     ours = contestant(options.recipe, threads=options.threads, overrides=[f"epochs={epochs}"])
     trials.append(run(ours, epochs * IMAGES_AN_EPOCH, dataset, samples=options.samples))
@@ -46,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("recipe", nargs="?", default="mlp", help="default: mlp")
     parser.add_argument("--writeup-epochs", type=float, default=WRITEUP_EPOCHS, help="default: its own 200")
     parser.add_argument("--times", type=float, default=20, help="the recipe has a so-manieth of the time (default: 20)")
+    parser.add_argument("--rate-s", type=float, default=10, help="of measuring the recipe's speed, s (default: 10)")
     parser.add_argument("--samples", type=int, default=10_000, help="of each G to judge (default: 10,000)")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="default: one a core")
     return parser

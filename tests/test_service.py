@@ -3,6 +3,7 @@
 import io
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -18,6 +19,7 @@ from tests.app.service import Service, running
 from training.cli import main
 from training.data.mnist import read_mnist
 from training.examination import QUESTIONS, auroc
+from training.export import export
 from training.features import extract
 
 MAX_RESIDENT_BYTES = 500 * 10**6
@@ -162,8 +164,9 @@ def test_posted_latents_of_a_real_model(client: httpx.Client) -> None:
     assert (json_images(again)[0] == json_images(answer)[7]).all()
 
 
-def test_trained_exported_served(tmp_path: Path, digits: NDArray[np.uint8]) -> None:
+def test_trained_exported_served(tmp_path: Path, digits: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch) -> None:
     """Real MNIST trained into a model by the command line, served by another process, real digits scored."""
+    monkeypatch.setattr("training.export.export", partial(export, samples=1000))  # 10,000 would be judged for a minute
     run, models = tmp_path / "run", tmp_path / "models"
     models.mkdir()
     settings = ["--set", "train_images=6000", "judge_steps=20", "metrics_every_epochs=0"]

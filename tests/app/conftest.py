@@ -1,5 +1,7 @@
-"""One service for most tests of the room: tiny models of each kind, and two broken folders."""
+"""The services that tests of the room share: with tiny models of each kind, behind a prefix, without a usable model."""
 
+import json
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,3 +39,27 @@ def service(models_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
 @pytest.fixture(scope="session")
 def client(service: Service) -> httpx.Client:
     return service.client
+
+
+@pytest.fixture(scope="session")
+def prefixed_service(models_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """The same models behind /gan."""
+    with running(tmp_path_factory.mktemp("prefixed"), models_dir=models_dir, root_path="/gan") as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def modelless_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """Its two folders are broken: one is empty, the other made to fill the answers with what it says."""
+    folder = tmp_path_factory.mktemp("modelless")
+    models = folder / "models"
+    (models / "bad").mkdir(parents=True)
+    weights = make_tiny_model_folder(models / "talkative") / "model.safetensors"
+    data = weights.read_bytes()
+    (length,) = struct.unpack_from("<Q", data)
+    header = json.loads(data[8 : 8 + length])
+    header["__metadata__"]["x" * 100_000] = "1"
+    text = json.dumps(header).encode()
+    weights.write_bytes(struct.pack("<Q", len(text)) + text + data[8 + length :])
+    with running(folder, models_dir=models) as started:
+        yield started

@@ -1,11 +1,9 @@
 """ETags, permanent URLs, and how long an answer may be kept."""
 
-from pathlib import Path
-
 import httpx
 import pytest
 
-from tests.app.service import Service, running
+from tests.app.service import Service
 
 SAME = "seed=7&n=4"
 VARIANTS = [
@@ -80,12 +78,12 @@ def test_other_etag_gives_the_picture(client: httpx.Client, value: str) -> None:
     assert client.get(f"/v1/samples?{SAME}", headers={"If-None-Match": value}).status_code == 200
 
 
-def test_prefix_is_in_the_permanent_url(models_dir: Path, tmp_path: Path) -> None:
-    with running(tmp_path, models_dir=models_dir, root_path="/gan") as service:
-        stripped = service.client.get(f"/v1/samples?{SAME}")  # a proxy that takes the prefix off
-        kept = service.client.get(f"/gan/v1/samples?{SAME}")  # one that leaves it on
-        assert stripped.content == kept.content
-        for answer in (stripped, kept):
-            assert answer.headers["content-location"].startswith("/gan/v1/samples?")
-        assert service.client.get(kept.headers["content-location"]).content == kept.content
-        assert service.client.get("/gan/v1/models/mnist-conv/timeline").json()["pictures"][0]["url"].startswith("/gan/")
+def test_prefix_is_in_the_permanent_url(prefixed_service: Service) -> None:
+    client = prefixed_service.client
+    stripped = client.get(f"/v1/samples?{SAME}")  # a proxy that takes the prefix off
+    kept = client.get(f"/gan/v1/samples?{SAME}")  # one that leaves it on
+    assert stripped.content == kept.content
+    for answer in (stripped, kept):
+        assert answer.headers["content-location"].startswith("/gan/v1/samples?")
+    assert client.get(kept.headers["content-location"]).content == kept.content
+    assert client.get("/gan/v1/models/mnist-conv/timeline").json()["pictures"][0]["url"].startswith("/gan/")

@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -21,6 +22,13 @@ N = 40
 @pytest.fixture(scope="module", params=["mnist-conv", "conv", "rgb"])
 def model(request: pytest.FixtureRequest) -> str:
     return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def other(models_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """Another process with the same models."""
+    with running(tmp_path_factory.mktemp("other"), models_dir=models_dir) as started:
+        yield started
 
 
 @pytest.fixture(scope="module")
@@ -75,9 +83,6 @@ def test_in_shared_batches(service: Service, model: str, images: NDArray[np.uint
         assert all(pool.map(ask, range(96)))
 
 
-def test_after_a_restart(
-    service: Service, models_dir: Path, tmp_path: Path, images: NDArray[np.uint8], model: str
-) -> None:
-    with running(tmp_path, models_dir=models_dir) as other:
-        assert other.url != service.url
-        assert (image(other.client, model, 0, N) == images).all()
+def test_after_a_restart(service: Service, other: Service, images: NDArray[np.uint8], model: str) -> None:
+    assert other.url != service.url
+    assert (image(other.client, model, 0, N) == images).all()

@@ -1,7 +1,6 @@
 """`/v1/interpolations`: the path against the latents' own formula, every format and limit, how long it is kept."""
 
 import random
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from models.interpolation import interpolate
 from models.latents import draw_latents
 from tests.app.checks import animation_frames, assert_problem, json_images, pixels
-from tests.app.service import Service, running
+from tests.app.service import Service
 
 SAME = "seeds=1,2,3&steps=4"
 VARIANTS = [
@@ -357,8 +356,7 @@ def test_head_is_get_without_the_body(client: httpx.Client) -> None:
         assert head.headers[name] == got.headers[name]
 
 
-def test_prefix_is_in_the_permanent_url(models_dir: Path, tmp_path: Path) -> None:
-    with running(tmp_path, models_dir=models_dir, root_path="/gan") as service:
-        answer = get(service.client, SAME)
-        assert answer.headers["content-location"].startswith("/gan/v1/interpolations?")
-        assert service.client.get(answer.headers["content-location"]).content == answer.content
+def test_prefix_is_in_the_permanent_url(prefixed_service: Service) -> None:
+    answer = get(prefixed_service.client, SAME)
+    assert answer.headers["content-location"].startswith("/gan/v1/interpolations?")
+    assert prefixed_service.client.get(answer.headers["content-location"]).content == answer.content

@@ -1,13 +1,10 @@
 """The pages in a real Chromium: each loads, stays on its origin, works behind a prefix, and is for everyone."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import httpx
 import pytest
 from playwright.sync_api import Browser, Response
 
-from tests.app.service import Service, running
+from tests.app.service import Service
 from tests.browser import Scheme, Visit, needs_chromium
 
 VIEWS = {
@@ -26,11 +23,9 @@ MAX_PAGE_BYTES = 300_000
 
 
 @pytest.fixture(scope="module", params=["", "/gan"])
-def prefixed(
-    request: pytest.FixtureRequest, models_dir: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Service, str]]:
-    with running(tmp_path_factory.mktemp("pages"), models_dir=models_dir, root_path=request.param) as service:
-        yield service, service.url + request.param
+def prefixed(request: pytest.FixtureRequest) -> tuple[Service, str]:
+    service: Service = request.getfixturevalue("prefixed_service" if request.param else "service")
+    return service, service.url + request.param
 
 
 @needs_chromium

@@ -185,10 +185,8 @@ def test_projections_are_counted(service: Service, digit: NDArray[np.uint8]) -> 
     assert service.metric("gan_waiting_projections") == 0
 
 
-def test_no_usable_model(tmp_path: Path, digit: NDArray[np.uint8]) -> None:
-    (tmp_path / "none").mkdir()
-    with running(tmp_path, models_dir=tmp_path / "none") as service:
-        assert_problem(project(service.client, digit), 503)
+def test_no_usable_model(modelless_service: Service, digit: NDArray[np.uint8]) -> None:
+    assert_problem(project(modelless_service.client, digit), 503)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Settings, and the process around the service: how it starts, and how it ends."""
 
+import os
 import signal
 import socket
 import subprocess
@@ -13,10 +14,10 @@ from tests.app.service import ROOT, environment, running
 
 
 def start_and_fail(folder: Path, **settings: object) -> subprocess.CompletedProcess[str]:
-    """Start a service that cannot start, and wait for its end."""
+    """Start a service that cannot start, and wait for its end; modules in the folder are found before the others."""
     return subprocess.run(
         [sys.executable, "-m", "app"],
-        env=environment(**settings) | {"PYTHONPATH": str(ROOT)},
+        env=environment(**settings) | {"PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)])},
         cwd=folder,
         capture_output=True,
         text=True,

@@ -111,13 +111,24 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def unharmed(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, Path]]:
+    """A service that no test ends, and its folder for temporary files; whoever asks first finds nothing counted."""
+    temporary = tmp_path_factory.mktemp("temporary")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", str(temporary))
+        with running(tmp_path_factory.mktemp("unharmed"), models_dir=tiny, workers=2) as started:
+            yield started, temporary
+
+
 @pytest.fixture
 def service(tmp_path: Path, tiny: Path, temporary: Path) -> Iterator[Service]:
     with running(tmp_path, models_dir=tiny, workers=2) as started:
         yield started
 
 
-def test_the_same_from_each_worker_and_one_sum(service: Service, temporary: Path) -> None:
+def test_the_same_from_each_worker_and_one_sum(unharmed: tuple[Service, Path]) -> None:
+    service, temporary = unharmed
     workers = children(service.process.pid)
     assert len(workers) == 2
     clients = connect_to_each(service, workers)
@@ -225,7 +236,8 @@ def test_workers_end_with_their_parent(service: Service, temporary: Path) -> Non
 
 
 def test_workers_that_cannot_start_end_the_service(tmp_path: Path, tiny: Path, temporary: Path) -> None:
-    (tmp_path / "uvloop.py").write_text("raise SystemExit(9)\n")  # a worker imports it, the parent does not
+    ends = "import os, sys\nif 'app.worker' in sys.orig_argv:\n    os._exit(9)\n"  # before it has imported what is slow
+    (tmp_path / "sitecustomize.py").write_text(ends)
     ended = start_and_fail(tmp_path, port=0, workers=2, models_dir=tiny)
     assert ended.returncode == 1
     assert f"ended {MAX_FAILED_STARTS} times before it was ready, the last time with exit code 9" in ended.stderr
@@ -233,8 +245,9 @@ def test_workers_that_cannot_start_end_the_service(tmp_path: Path, tiny: Path, t
     assert not list(temporary.iterdir())
 
 
-def test_a_port_that_is_taken(tmp_path: Path, service: Service) -> None:
+def test_a_port_that_is_taken(tmp_path: Path, unharmed: tuple[Service, Path]) -> None:
     """By a service of the same person, and by something else."""
+    service, _ = unharmed
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -27,34 +26,24 @@ def test_machine_is_named() -> None:
     assert f"torch {torch.__version__}" in describe_machine()
 
 
-QUALITY = ("training_quality", "mlp", "--minutes", "0.02", "--every-s", "1", "--samples", "200", "--threads", "1")
-COMMANDS = {
-    "against_writeup": ("against_writeup", "--writeup-epochs", "0.01", "--samples", "200", "--threads", "1"),
-    "training": ("training", "mlp", "--rounds", "1", "--seconds", "0.2", "--threads", "1"),
-    "training_quality": QUALITY,
-    "training_quality, reached": (*QUALITY, "--target", "-100000"),
-}
+FEW = ("--samples", "200", "--threads", "1")
+QUALITY = ("training_quality", "mlp", "--minutes", "0.001", "--every-s", "0.1", *FEW)
 
 
-@pytest.fixture(scope="module")
-def printed() -> dict[str, str]:
-    """What the commands print; two at a time, for they compute on one thread each."""
-    with ThreadPoolExecutor(2) as pool:
-        return dict(zip(COMMANDS, pool.map(lambda command: run(*command), COMMANDS.values()), strict=True))
+def test_training() -> None:
+    printed = run("training", "mlp", "--rounds", "1", "--seconds", "0.2", "--threads", "1")
+    assert "| the write-up's loop " in printed
+    assert "| mlp " in printed
 
 
-def test_training(printed: dict[str, str]) -> None:
-    assert "| the write-up's loop " in printed["training"]
-    assert "| mlp " in printed["training"]
+def test_training_quality() -> None:
+    assert "not reached" in run(*QUALITY)
+    assert "not reached" not in run(*QUALITY, "--target", "-100000")
 
 
-def test_training_quality(printed: dict[str, str]) -> None:
-    assert "not reached" in printed["training_quality"]
-    assert "not reached" not in printed["training_quality, reached"]
-
-
-def test_against_writeup(printed: dict[str, str]) -> None:
-    rows = [row for row in printed["against_writeup"].splitlines() if row.startswith(("| the same", "| mlp", "| real"))]
+def test_against_writeup() -> None:
+    printed = run("against_writeup", "--writeup-epochs", "0.01", "--rate-s", "0.2", *FEW)
+    rows = [row for row in printed.splitlines() if row.startswith(("| the same", "| mlp", "| real"))]
     assert len(rows) == 3
     figures = [[float(cell) for cell in row.strip("| ").split("|")[-5:]] for row in rows]
     assert figures[2][0] < figures[0][0], "real images are nearer to real images"

@@ -3,7 +3,6 @@
 import base64
 import io
 import shutil
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -36,42 +35,24 @@ def options(tmp_path: Path) -> list[str]:
 LOAD = ("--seconds", "1", "--connections", "2")
 
 
-@pytest.fixture(scope="module")
-def printed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """What the commands print on a tiny model; two at a time, which is no way to measure but quick."""
-    folder = tmp_path_factory.mktemp("models")
-    make_tiny_model_folder(folder / "mnist-mlp")
-    commands = {
-        "serving": LOAD,
-        "anatomy": (*LOAD, "--svg", str(folder / "anatomy.svg")),
-        "latency": LOAD,
-        "revalidation": LOAD,
-        "archives": ("--images", "300"),
-    }
-    shared = ("--models-dir", str(folder), "--rounds", "1")
-    with ThreadPoolExecutor(2) as pool:
-        done = pool.map(lambda name: run(name, *shared, *commands[name]), commands)
-        texts = dict(zip(commands, done, strict=True))
-    return texts | {"anatomy.svg": (folder / "anatomy.svg").read_text(encoding="utf-8")}
-
-
 def rows_of(printed: str) -> list[list[str]]:
     """The cells of all tables, heads and rules too."""
     return [[cell.strip() for cell in line.strip("| ").split("|")] for line in printed.splitlines() if line[:1] == "|"]
 
 
 @needs_wrk
-def test_serving(printed: dict[str, str]) -> None:
-    rows = [row for row in rows_of(printed["serving"]) if row[0].startswith(("ours", "plain", "FastAPI"))]
+def test_serving(options: list[str]) -> None:
+    printed = run("serving", *options, *LOAD)
+    rows = [row for row in rows_of(printed) if row[0].startswith(("ours", "plain", "FastAPI"))]
     assert [row[0] for row in rows] == ["ours", "plain FastAPI, eager G, Pillow", "FastAPI's hello"] * 3
     assert [row[-1] for row in rows[:6]] == ["0"] * 6, "a request failed"
-    assert NO_RIVALS in printed["serving"]
+    assert NO_RIVALS in printed
 
 
 @needs_wrk
 @needs_rivals
 def test_serving_beside_rivals(options: list[str]) -> None:
-    printed = run("serving", *options, "--seconds", "1", "--connections", "2", "--rivals", str(RIVALS))
+    printed = run("serving", *options, *LOAD, "--rivals", str(RIVALS))
     rows = [row for row in rows_of(printed) if row[0].startswith(("LitServe", "BentoML", "Ray"))]
     assert len(rows) == 9
     assert [row[-1] for row in rows[:6]] == ["0"] * 6, "a request failed"
@@ -115,32 +96,36 @@ def pixels(png: bytes) -> NDArray[np.int16]:
 
 
 @needs_wrk
-def test_latency(printed: dict[str, str]) -> None:
-    rows = rows_of(printed["latency"])
+def test_latency(options: list[str]) -> None:
+    printed = run("latency", *options, *LOAD)
+    rows = rows_of(printed)
     assert [row[0] for row in rows] == ["share", "-----", "10%", "50%", "90%"] * 2
     assert {row[-1] for row in rows if row[0].endswith("%")} == {"0"}, "a request failed"
 
 
 @needs_wrk
-def test_revalidation(printed: dict[str, str]) -> None:
-    rows = rows_of(printed["revalidation"])[2:]
+def test_revalidation(options: list[str]) -> None:
+    printed = run("revalidation", *options, *LOAD)
+    rows = rows_of(printed)[2:]
     assert [(row[0], row[-1]) for row in rows] == [("ours, 304", "0"), ("FastAPI's hello", "0")]
 
 
 @needs_wrk
-def test_anatomy(printed: dict[str, str]) -> None:
-    rows = rows_of(printed["anatomy"])[2:]
+def test_anatomy(options: list[str], tmp_path: Path) -> None:
+    svg = tmp_path / "anatomy.svg"
+    rows = rows_of(run("anatomy", *options, *LOAD, "--svg", str(svg)))[2:]
     assert [row[0] for row in rows] == ["one image", "64 grid"]
     for row in rows:
         *parts, together = (int(figure) for figure in row[1:8])
         assert all(part > 0 for part in parts[:5])
         assert sum(parts) == pytest.approx(together, abs=4) or parts[5] == 0
-    assert printed["anatomy.svg"].rstrip().endswith("</svg>")
+    assert svg.read_text(encoding="utf-8").rstrip().endswith("</svg>")
 
 
 @needs_wrk
-def test_archives(printed: dict[str, str]) -> None:
-    rows = rows_of(printed["archives"])[2:]
+def test_archives(options: list[str]) -> None:
+    printed = run("archives", *options, "--images", "300")
+    rows = rows_of(printed)[2:]
     assert [row[0] for row in rows] == ["npz over HTTP", "G alone"]
     assert rows[1][-1] == "1.00"
 
