@@ -1,7 +1,7 @@
 """The models that the service found: those it can use, and those it cannot, with the reason."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,20 +65,28 @@ class Catalog:
             Problem: 404 when there is no such model or version, 503 when there is no usable model at all.
         """
         if self.default is None:
-            raise Problem(503, "no model is usable; /readyz says why")
+            raise no_usable_model()
         name, _, version = (reference or self.default).partition("@")
         if name in self.broken:
             raise _unknown(parameter, f"{name!r} cannot be used: {self.broken[name]}", reference)
         found = self.models.get(name)
         if found is None:
-            raise _unknown(
-                parameter, f"there is no model {name[:80]!r}; there are: {', '.join(self.models)}", reference
-            )
+            raise no_such_model(parameter, name, self.models, reference)
         if reference is not None and "@" in reference and version != found.model.hash12:
             raise _unknown(
                 parameter, f"version {version[:80]!r} of {name} is not loaded; {found.model.reference} is", reference
             )
         return found
+
+
+def no_usable_model() -> Problem:
+    """The problem of a service without any model."""
+    return Problem(503, "no model is usable; /readyz says why")
+
+
+def no_such_model(parameter: str, name: str, known: Iterable[str], value: object) -> Problem:
+    """The problem of a parameter that asks for a model that is not there."""
+    return _unknown(parameter, f"there is no model {name[:80]!r}; there are: {', '.join(known)}", value)
 
 
 def load_catalog(folder: Path, *, default: str, device: torch.device) -> Catalog:

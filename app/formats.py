@@ -49,16 +49,25 @@ def choose_format(asked: Format | None, accept: str | None, offered: Mapping[For
     ]
     quality, _, _, best = max(ranked)
     if quality <= 0:
-        offers = ", ".join(offered.values())
-        raise Problem(406, f"Accept: {accept[:200]!r} takes none of {offers}; `format={standard}` chooses without it")
+        raise not_acceptable(accept, offered)
     return best
 
 
-def document_content(offered: Mapping[Format, str], *, json_schema: str) -> dict[str, dict[str, object]]:
+def not_acceptable(accept: str, offered: Mapping[Format, str]) -> Problem:
+    """The problem of an Accept header that takes none of the media types."""
+    offers, standard = ", ".join(offered.values()), next(iter(offered))
+    return Problem(406, f"Accept: {accept[:200]!r} takes none of {offers}; `format={standard}` chooses without it")
+
+
+def document_content(offered: Mapping[Format, str], *, json_schema: str = "") -> dict[str, dict[str, object]]:
     """The `content` of an answer for OpenAPI: bytes, but for JSON the schema of that name."""
-    binary: dict[str, object] = {"type": "string", "format": "binary"}
-    json: dict[str, object] = {"$ref": f"#/components/schemas/{json_schema}"}
-    return {media_type: {"schema": json if form == "json" else binary} for form, media_type in offered.items()}
+    json: dict[str, object] = {"schema": {"$ref": f"#/components/schemas/{json_schema}"}}
+    return {media_type: json if form == "json" else _bytes(form) for form, media_type in offered.items()}
+
+
+def _bytes(form: str) -> dict[str, object]:
+    # No page shows a picture where it shows the example of an answer: the descriptions of the routes have pictures.
+    return {"schema": {"type": "string", "format": "binary"}, "example": f"(the bytes of a {form} file)"}
 
 
 def _quality(media_type: str, form: str, accept: str) -> tuple[float, int]:

@@ -7,12 +7,13 @@ from typing import Annotated, TypeAlias
 import numpy as np
 from fastapi import Query, Request
 from numpy.typing import NDArray
+from pydantic import WithJsonSchema
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 
+from app import examples
 from app.catalog import ServedModel
 from app.problems import Problem
-from app.schemas import EXAMPLE_MODEL
 from app.state import State
 from app.uploads import Preprocess, read_upload
 
@@ -23,19 +24,20 @@ _PREPROCESS: tuple[Preprocess, ...] = ("auto", "none")
 _SWITCH = {"true": True, "1": True, "false": False, "0": False}
 
 ModelParameter: TypeAlias = Annotated[
-    str | None, Query(max_length=100, description="`name` or `name@hash`", examples=[EXAMPLE_MODEL])
+    str | None,
+    Query(
+        max_length=100, description="`name` or `name@hash`; without one, the default", examples=[None, examples.MODEL]
+    ),
 ]
 PreprocessParameter: TypeAlias = Annotated[
     str | None,
+    WithJsonSchema({"type": "string", "enum": list(_PREPROCESS), "examples": ["auto"]}),
     Query(description="`auto` (default) makes an MNIST digit of a photo or drawing; `none` takes 28×28 as it is"),
 ]
-
 ExplainParameter: TypeAlias = Annotated[
     str | None,
-    Query(
-        description="`true` adds to each result where D looks, its `explanation`; `false` (default) leaves it null",
-        examples=["true"],
-    ),
+    WithJsonSchema({"type": "boolean", "examples": [True]}),
+    Query(description="`true` adds to each result where D looks, its `explanation`; `false` (default) leaves it null"),
 ]
 
 
@@ -67,8 +69,13 @@ def files_of(form: FormData, *, field: str, max_files: int) -> list[UploadFile]:
     values = form.getlist(field)
     files = [value for value in values if isinstance(value, UploadFile)]
     if not files or len(files) != len(values):
-        raise Problem.of_parameter(field, _wanted(field, max_files))
+        raise no_file(field, max_files)
     return files
+
+
+def no_file(field: str, max_files: int) -> Problem:
+    """The problem of a form whose field holds no file, or not only files."""
+    return Problem.of_parameter(field, _wanted(field, max_files))
 
 
 def text_of(form: FormData, name: str) -> str | None:

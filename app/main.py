@@ -9,7 +9,7 @@ import torch
 from fastapi import FastAPI
 from starlette.types import Lifespan, Receive, Scope, Send
 
-from app import problems
+from app import documentation, problems
 from app.catalog import load_catalog
 from app.engine import Engine
 from app.express import Express
@@ -17,7 +17,6 @@ from app.metrics import Metrics
 from app.middleware import AnswerHead, CountRequests, LimitBodies
 from app.projection_queue import ProjectionQueue
 from app.routes import health, interpolations, models, pages, projections, samples, score
-from app.schemas import InterpolationAnswer, SamplesAnswer
 from app.settings import Settings
 from app.state import State
 from models.device import resolve_device
@@ -103,7 +102,7 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> FastAPI:
     for module in (samples, interpolations, score, projections, models, health):
         app.include_router(module.router)
     pages.install(app)
-    _document_schemas(app)
+    documentation.install(app)
     # The last one added is the first to see a request.
     app.add_middleware(LimitBodies, max_bytes=settings.max_body_bytes)
     app.add_middleware(AnswerHead)
@@ -121,32 +120,3 @@ async def _warm(state: State) -> None:
         await state.engine.run(served.explainer, images)
         await state.engine.run(served.drawer, draw_words(0, 0, 1, z_dim=metadata.z_dim))
         state.metrics.models.labels(served.model.reference).set(1)
-
-
-def _document_schemas(app: FastAPI) -> None:
-    """Add the schemas that no route returns by type: samples come in several formats, problems with any status."""
-    generate = app.openapi
-
-    def openapi() -> dict[str, object]:
-        if app.openapi_schema is None:
-            document = generate()
-            schemas = document["components"]["schemas"]
-            for schema in (SamplesAnswer, InterpolationAnswer, problems.ProblemDocument):
-                definition = schema.model_json_schema(ref_template="#/components/schemas/{model}")
-                schemas |= definition.pop("$defs", {})
-                schemas[schema.__name__] = definition
-            # FastAPI's own shape of validation errors is never sent.
-            schemas.pop("HTTPValidationError", None)
-            schemas.pop("ValidationError", None)
-            _replace_validation_errors(document)
-        return generate()
-
-    app.openapi = openapi  # type: ignore[method-assign]
-
-
-def _replace_validation_errors(document: dict[str, dict[str, dict[str, dict[str, dict[str, object]]]]]) -> None:
-    for path in document["paths"].values():
-        for operation in path.values():
-            responses = operation.get("responses", {})
-            if "422" in responses:
-                responses |= {str(status): text for status, text in problems.documented(422).items()}

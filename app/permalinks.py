@@ -6,8 +6,12 @@ Samples are a function of the model's bytes, the seed and the parameters, so the
 import hashlib
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import Annotated, TypeAlias
 from urllib.parse import quote
 
+from fastapi import Header
+
+from app import examples
 from app.png import ENCODER
 from models.folder import LoadedModel
 
@@ -18,12 +22,26 @@ IMMUTABLE = "public, max-age=31536000, immutable"
 REVALIDATE = "no-cache"
 NO_STORE = "no-store"
 
-DOCUMENTED_HEADERS = {
-    "X-Model": {"description": "name@hash", "schema": {"type": "string"}},
-    "ETag": {"description": "Of this very answer", "schema": {"type": "string"}},
-    "Content-Location": {"description": "The permanent URL of this very answer", "schema": {"type": "string"}},
-}
-"""What an answer with a permanent URL says of itself, for OpenAPI."""
+_NOBODYS_TAG = '"0123456789abcdef0123456789abcdef"'
+
+IfNoneMatch: TypeAlias = Annotated[
+    str | None,
+    Header(
+        max_length=4096,
+        description="An ETag from before: 304 when it is still this answer's. That of the example is no answer's",
+        examples=[None, _NOBODYS_TAG],
+    ),
+]
+
+
+def documented_headers(*, etag: str | None = None, content_location: str | None = None) -> dict[str, dict[str, object]]:
+    """What an answer says of itself, for OpenAPI, with an example each where Swagger UI finds it: in the schema."""
+    headers = {"X-Model": _documented("name@hash", examples.REFERENCE)}
+    if etag is not None:
+        headers["ETag"] = _documented("Of this very answer", etag)
+    if content_location is not None:
+        headers["Content-Location"] = _documented("The permanent URL of this very answer", content_location)
+    return headers
 
 
 def permanent_query(model: LoadedModel, parameters: Mapping[str, object], form: str) -> str:
@@ -40,6 +58,10 @@ def entity_tag(model: LoadedModel, query: str) -> str:
     """A strong ETag of the answer to a permanent query."""
     digest = hashlib.sha256(f"{RENDERING}|{ENCODER}|{model.sha256}|{query}".encode()).hexdigest()
     return f'"{digest[:32]}"'
+
+
+def _documented(description: str, example: str) -> dict[str, object]:
+    return {"description": description, "schema": {"type": "string", "example": example}}
 
 
 @lru_cache(maxsize=64)

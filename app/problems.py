@@ -43,14 +43,16 @@ _NAMES = {
     500: "internal",
     503: "not-ready",
 }
+_TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
+"""RFC 9110's words, where those of `http` were others before Python 3.13."""
 
 
 class ParameterError(BaseModel):
     """One bad parameter."""
 
     parameter: str = Field(examples=["n"])
-    detail: str = Field(examples=["Input should be less than or equal to 4096"])
-    value: JsonValue = Field(default=None, examples=["5000"])
+    detail: str = Field(examples=["Input should be greater than or equal to 1"])
+    value: JsonValue = Field(default=None, examples=["0"])
 
 
 class ProblemDocument(BaseModel):
@@ -59,7 +61,7 @@ class ProblemDocument(BaseModel):
     type: str = Field(examples=["urn:gan:problem:invalid-parameter"])
     title: str = Field(examples=["Unprocessable Content"])
     status: int = Field(examples=[422])
-    detail: str = Field(examples=["n: Input should be less than or equal to 4096"])
+    detail: str = Field(examples=["n: Input should be greater than or equal to 1"])
     errors: list[ParameterError] = Field(default_factory=list)
 
 
@@ -93,18 +95,21 @@ class Problem(HTTPException):
         error = ParameterError(parameter=parameter, detail=detail, value=_shown(value))
         return cls(status, f"{parameter}: {detail}", errors=[error])
 
-    def response(self) -> Response:
-        """The answer to send."""
+    def document(self) -> dict[str, JsonValue]:
+        """The problem document."""
         document = ProblemDocument(
             type=f"urn:gan:problem:{self.name}",
-            title=HTTPStatus(self.status_code).phrase,
+            title=_title(self.status_code),
             status=self.status_code,
             detail=self.detail,
             errors=self.errors,
         )
-        content = document.model_dump(mode="json", exclude={"errors"} if not self.errors else None)
+        return document.model_dump(mode="json", exclude={"errors"} if not self.errors else None)
+
+    def response(self) -> Response:
+        """The answer to send."""
         headers = {"Cache-Control": "no-store"} | dict(self.headers or {})
-        return JSONResponse(content, self.status_code, headers=headers, media_type=MEDIA_TYPE)
+        return JSONResponse(self.document(), self.status_code, headers=headers, media_type=MEDIA_TYPE)
 
 
 def install(app: FastAPI) -> None:
@@ -116,10 +121,9 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, internal_error)
 
 
-def documented(*statuses: int) -> dict[int | str, dict[str, object]]:
-    """The `responses` of a route for OpenAPI: these statuses, each a problem document."""
-    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}}
-    return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
+def documented(*problems: Problem) -> dict[int | str, dict[str, object]]:
+    """The `responses` of a route for OpenAPI: for each status a problem that is sent with it."""
+    return {problem.status_code: _documented(problem) for problem in problems}
 
 
 async def internal_error(request: Request, error: Exception) -> Response:
@@ -137,7 +141,7 @@ async def _http_error(request: Request, error: Exception) -> Response:
         return Problem.of_parameter("body", "the body cannot be read; send what the Content-Type says").response()
     path = request.url.path[:MAX_SHOWN_CHARACTERS]
     details = {404: f"there is nothing at {path}", 405: f"{path} does not take {request.method}"}
-    return Problem(status, details.get(status, HTTPStatus(status).phrase), headers=headers).response()
+    return Problem(status, details.get(status, _title(status)), headers=headers).response()
 
 
 async def _validation_error(_request: Request, error: Exception) -> Response:
@@ -159,6 +163,24 @@ async def _latent_error(_request: Request, error: Exception) -> Response:
 
 async def _gone(_request: Request, _error: Exception) -> Response:
     return Response(status_code=CLIENT_CLOSED_REQUEST)
+
+
+def _documented(problem: Problem) -> dict[str, object]:
+    schema = {"$ref": "#/components/schemas/ProblemDocument"}
+    response: dict[str, object] = {
+        "description": _title(problem.status_code),
+        "content": {MEDIA_TYPE: {"schema": schema, "example": problem.document()}},
+    }
+    if problem.headers:
+        response["headers"] = {
+            name: {"description": "Seconds to wait", "schema": {"type": "integer", "example": int(value)}}
+            for name, value in problem.headers.items()
+        }
+    return response
+
+
+def _title(status: int) -> str:
+    return _TITLES.get(status) or HTTPStatus(status).phrase
 
 
 def _say(kind: str, message: str) -> str:

@@ -4,6 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, field_validator, model_validator
 
+from app import examples
 from app.formats import InterpolationFormat, SamplesFormat
 from models.history import EpochRecord, TrainingEvent
 from models.interpolation import Mode, path_length
@@ -19,11 +20,11 @@ MAX_PATH_SEEDS = 16
 MAX_STEPS = 256  # 16 seeds, 256 steps each: a path has no more images than a grid
 MAX_ANIMATION_MS = 600_000  # a GIF's delay has 16 bits, 655,350 ms, and equal images share one
 
-EXAMPLE_MODEL = "mnist-conv"
-
 ModelName = Annotated[
     str | None,
-    Field(max_length=100, description="`name` or `name@hash`; without one, the default", examples=[EXAMPLE_MODEL]),
+    Field(
+        max_length=100, description="`name` or `name@hash`; without one, the default", examples=[None, examples.MODEL]
+    ),
 ]
 Digit = Annotated[
     int | None,
@@ -31,8 +32,11 @@ Digit = Annotated[
         ge=0,
         le=9,
         description="The digit to draw; conditional models only, below the `classes` that `/v1/models/{name}` tells",
+        examples=[None, 3],
     ),
 ]
+Sha256 = Annotated[str, Field(description="Of the model's weights", examples=[examples.SHA256])]
+Reference = Annotated[str, Field(description="name@hash", examples=[examples.REFERENCE])]
 
 
 class SamplesQuery(BaseModel):
@@ -68,11 +72,11 @@ class SamplesQuery(BaseModel):
         gt=0,
         le=1,
         description="ψ: latents are scaled towards 0; less variety, fewer oddities",
-        examples=[0.8],
+        examples=[1.0, 0.8],
     )
     digit: Digit = None
     format: SamplesFormat | None = Field(
-        default=None, description="Without it the Accept header decides; else png", examples=["png"]
+        default=None, description="Without it the Accept header decides; else png", examples=[None, "png"]
     )
 
     @model_validator(mode="after")
@@ -89,7 +93,7 @@ class SamplesBody(SamplesQuery):
     """The same as JSON; or `latents` in place of seed, first, n, truncation and digit."""
 
     model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"n": 16, "seed": 7, "model": EXAMPLE_MODEL, "format": "png"}]}
+        extra="forbid", json_schema_extra={"examples": [{"n": 16, "seed": 7, "model": examples.MODEL, "format": "png"}]}
     )
 
     latents: list[Latent] | None = Field(
@@ -114,23 +118,27 @@ class Sample(BaseModel):
     index: int = Field(
         description="Its index within the seed, among the posted latents, or along the path", examples=[0]
     )
-    latent: list[float] = Field(description="z, exact float32 values: posted back, they give the identical image")
-    png: str = Field(description="The image as PNG, base64")
+    latent: list[float] = Field(
+        description="z, exact float32 values: posted back, they give the identical image. The example has the first "
+        "three of `z_dim`",
+        examples=[[1.1362472772598267, -0.5377773642539978, -0.20164360105991364]],
+    )
+    png: str = Field(description="The image as PNG, base64", examples=[examples.SAMPLE_PNG])
 
 
 class SamplesAnswer(BaseModel):
     """Samples as JSON."""
 
-    model: str = Field(description="name@hash", examples=[f"{EXAMPLE_MODEL}@0123456789ab"])
-    model_sha256: str
+    model: Reference
+    model_sha256: Sha256
     seed: int | None = Field(description="null for posted latents", examples=[7])
-    first: int
+    first: int = Field(examples=[0])
     prior: str = Field(examples=["normal"])
-    z_dim: int = Field(examples=[100])
+    z_dim: int = Field(examples=[64])
     width: int = Field(examples=[28])
     height: int = Field(examples=[28])
     channels: int = Field(examples=[1])
-    samples: list[Sample]
+    samples: list[Sample] = Field(description="The example has the first")
 
 
 class InterpolationQuery(BaseModel):
@@ -141,7 +149,7 @@ class InterpolationQuery(BaseModel):
     seeds: str = Field(
         description=f"2 to {MAX_PATH_SEEDS} seeds, 0 ≤ seed < 2⁵³, with commas between: the path goes through image 0 "
         "of each. One may come more than once",
-        examples=["1,2,3"],
+        examples=["7,8,9"],
         json_schema_extra={"pattern": rf"^\d{{1,16}}(,\d{{1,16}}){{1,{MAX_PATH_SEEDS - 1}}}$"},
     )
     steps: int = Field(
@@ -192,7 +200,7 @@ class InterpolationQuery(BaseModel):
         default=None,
         description="`gif` and `webp` move (webp lossless; gif has 256 colours, enough for grey), `png` is a strip. "
         "Without it the Accept header decides; else png",
-        examples=["png"],
+        examples=[None, "gif"],
     )
 
     @field_validator("seeds")
@@ -221,78 +229,87 @@ class InterpolationQuery(BaseModel):
 class InterpolationAnswer(BaseModel):
     """A path as JSON."""
 
-    model: str = Field(description="name@hash", examples=[f"{EXAMPLE_MODEL}@0123456789ab"])
-    model_sha256: str
-    seeds: list[int] = Field(description="Those of the path's corners", examples=[[1, 2, 3]])
+    model: Reference
+    model_sha256: Sha256
+    seeds: list[int] = Field(description="Those of the path's corners", examples=[[7, 8, 9]])
     steps: int = Field(description="Images from one seed to the next", examples=[16])
-    mode: Mode
+    mode: Mode = Field(examples=["slerp"])
     prior: str = Field(examples=["normal"])
-    z_dim: int = Field(examples=[100])
+    z_dim: int = Field(examples=[64])
     width: int = Field(examples=[28])
     height: int = Field(examples=[28])
     channels: int = Field(examples=[1])
-    samples: list[Sample]
+    samples: list[Sample] = Field(description="Along the path; the example has the first")
 
 
 class Percentiles(BaseModel):
     """Where a logit lies, in per cent."""
 
-    real: float = Field(description="Share of held-out real images that D took for less real", examples=[41.3])
-    generated: float = Field(description="Share of G's images that D took for less real", examples=[72.8])
+    real: float = Field(description="Share of held-out real images that D took for less real", examples=[19.92])
+    generated: float = Field(description="Share of G's images that D took for less real", examples=[20.07])
 
 
 class ScoreResult(BaseModel):
     """D's opinion of one image."""
 
     filename: str = Field(examples=["seven.png"])
-    logit: float = Field(description="D's output before the sigmoid; above 0 means rather real", examples=[0.42])
-    probability: float = Field(description="σ(logit), D(x)", examples=[0.603])
+    logit: float = Field(description="D's output before the sigmoid; above 0 means rather real", examples=[-2.547])
+    probability: float = Field(description="σ(logit), D(x)", examples=[0.07263])
     percentile: Percentiles
-    input: str = Field(description="What D saw, as PNG, base64")
+    input: str = Field(description="What D saw, as PNG, base64", examples=[examples.UPLOAD_PNG])
     explanation: str | None = Field(
         description="Where D looks: the gradient of the logit by the pixels of `input`, as an RGBA PNG of its size, "
         "base64, to lay over it. Orange where a brighter pixel raises the logit, blue where it lowers it; alpha is "
-        "the gradient's magnitude, 255 at the image's largest. null without `explain=true`"
+        "the gradient's magnitude, 255 at the image's largest. null without `explain=true`, as in the example",
+        examples=[None],
     )
 
 
 class ScoreAnswer(BaseModel):
     """D's opinions, in the order of the files."""
 
-    model: str = Field(examples=[f"{EXAMPLE_MODEL}@0123456789ab"])
+    model: Reference
     results: list[ScoreResult]
 
 
 class Score(BaseModel):
     """D's opinion of a picture that the answer holds."""
 
-    logit: float = Field(description="D's output before the sigmoid; above 0 means rather real", examples=[0.42])
-    probability: float = Field(description="σ(logit), D(x)", examples=[0.603])
+    logit: float = Field(description="D's output before the sigmoid; above 0 means rather real", examples=[-2.547])
+    probability: float = Field(description="σ(logit), D(x)", examples=[0.07263])
     percentile: Percentiles
 
 
 class Distance(BaseModel):
     """How far two images are from each other, over all pixels, in grey levels (0–255)."""
 
-    mean_absolute: float = Field(examples=[4.8])
-    root_mean_square: float = Field(examples=[15.2])
+    mean_absolute: float = Field(examples=[2.966])
+    root_mean_square: float = Field(examples=[9.973])
 
 
 class ProjectionScores(BaseModel):
     """D's opinion of the upload, and of the image nearest to it."""
 
     input: Score
-    projection: Score
+    projection: Score = Field(
+        examples=[{"logit": -4.11, "probability": 0.01615, "percentile": {"real": 7.475, "generated": 8.547}}]
+    )
 
 
 class ProjectionAnswer(BaseModel):
     """The latent nearest to an upload."""
 
-    model: str = Field(description="name@hash", examples=[f"{EXAMPLE_MODEL}@0123456789ab"])
-    model_sha256: str
-    latent: list[float] = Field(description="z, exact float32 values: posted to /v1/samples, they give `png` again")
-    png: str = Field(description="G's image of the latent as PNG, base64")
-    input: str = Field(description="The upload in the shape of G's images, as PNG, base64")
+    model: Reference
+    model_sha256: Sha256
+    latent: list[float] = Field(
+        description="z, exact float32 values: posted to /v1/samples, they give `png` again. The example has the first "
+        "three",
+        examples=[[-0.2667545676231384, 1.3304002285003662, -0.2796686887741089]],
+    )
+    png: str = Field(description="G's image of the latent as PNG, base64", examples=[examples.PROJECTION_PNG])
+    input: str = Field(
+        description="The upload in the shape of G's images, as PNG, base64", examples=[examples.UPLOAD_PNG]
+    )
     distance: Distance = Field(description="Between the two")
     score: ProjectionScores
     steps: int = Field(description="From the start of the search to the latent", examples=[17])
@@ -302,55 +319,63 @@ class ProjectionAnswer(BaseModel):
 class ModelSummary(BaseModel):
     """A model in the list."""
 
-    name: str = Field(examples=[EXAMPLE_MODEL])
-    ready: bool = Field(description="False for a folder that cannot be used; `error` says why")
-    model: str | None = Field(default=None, description="name@hash", examples=[f"{EXAMPLE_MODEL}@0123456789ab"])
-    sha256: str | None = None
-    architecture: str | None = Field(default=None, examples=["mlp"])
+    name: str = Field(examples=[examples.MODEL])
+    ready: bool = Field(description="False for a folder that cannot be used; `error` says why", examples=[True])
+    model: str | None = Field(default=None, description="name@hash", examples=[examples.REFERENCE])
+    sha256: str | None = Field(default=None, description="Of the model's weights", examples=[examples.SHA256])
+    architecture: str | None = Field(default=None, examples=["conv"])
     dataset: str | None = Field(default=None, examples=["mnist"])
-    recipe: str | None = Field(default=None, examples=["mlp"])
-    images_seen: int | None = None
-    evaluation: dict[str, float] | None = None
-    error: str | None = None
+    recipe: str | None = Field(default=None, examples=["conv"])
+    images_seen: int | None = Field(default=None, examples=[1918976])
+    evaluation: dict[str, float] | None = Field(
+        default=None,
+        description="Figures of `training evaluate`; the example has some of them",
+        examples=[examples.EVALUATION],
+    )
+    error: str | None = Field(default=None, examples=[None])
 
 
 class ModelsAnswer(BaseModel):
     """All model folders that were found."""
 
-    default: str | None = Field(description="Name of the model of requests that name none", examples=[EXAMPLE_MODEL])
-    models: list[ModelSummary]
+    default: str | None = Field(description="Name of the model of requests that name none", examples=[examples.MODEL])
+    models: list[ModelSummary] = Field(description="The example has the first")
 
 
 class TimelinePicture(BaseModel):
     """One picture of the timeline."""
 
     epoch: int = Field(description="0 is the untrained G", examples=[0])
-    url: str = Field(examples=["/v1/models/mnist-conv/timeline/0.png"])
+    url: str = Field(examples=[f"/v1/models/{examples.REFERENCE}/timeline/0.png"])
 
 
 class ModelAnswer(BaseModel):
     """Everything a model says of itself."""
 
-    name: str
-    model: str = Field(description="name@hash")
-    sha256: str
-    metadata: Metadata
-    card: str = Field(description="The model card, Markdown")
+    name: str = Field(examples=[examples.MODEL])
+    model: Reference
+    sha256: Sha256
+    metadata: Metadata = Field(
+        description="The example has some figures of `evaluation`, and of each list of quantiles both ends and the "
+        "middle",
+        examples=[examples.METADATA],
+    )
+    card: str = Field(description="The model card, Markdown; the example has its title", examples=["# mnist-conv\n"])
 
 
 class HistoryAnswer(BaseModel):
     """How a model was trained."""
 
-    model: str
-    epochs: list[EpochRecord]
-    events: list[TrainingEvent] = Field(description="What went wrong, and what was done about it")
+    model: Reference
+    epochs: list[EpochRecord] = Field(description="The example has the second", examples=[[examples.EPOCH]])
+    events: list[TrainingEvent] = Field(description="What went wrong, and what was done about it", examples=[[]])
 
 
 class TimelineAnswer(BaseModel):
     """The same latents, drawn as training went on."""
 
-    model: str
-    pictures: list[TimelinePicture]
+    model: Reference
+    pictures: list[TimelinePicture] = Field(description="The example has the first")
 
 
 class Health(BaseModel):
@@ -362,7 +387,7 @@ class Health(BaseModel):
 class Readiness(BaseModel):
     """Whether requests can be answered, and what stands in the way."""
 
-    ready: bool
+    ready: bool = Field(examples=[True])
     engine: str = Field(description="answering, or what is wrong", examples=["answering"])
-    models: list[str] = Field(description="Usable models", examples=[[f"{EXAMPLE_MODEL}@0123456789ab"]])
-    broken: dict[str, str] = Field(description="Model folders that cannot be used, and why")
+    models: list[str] = Field(description="Usable models; the example has one", examples=[[examples.REFERENCE]])
+    broken: dict[str, str] = Field(description="Model folders that cannot be used, and why", examples=[{}])

@@ -114,8 +114,13 @@ class State:
 
     def _refused(self, what: str, retry_after_s: int) -> Problem:
         self.metrics.shed.inc()
-        headers = {"Retry-After": str(retry_after_s)}
-        return Problem(429, f"too many {what} wait; try again in {retry_after_s} s", headers=headers)
+        return overloaded(what, retry_after_s)
+
+
+def overloaded(what: str, retry_after_s: int) -> Problem:
+    """The problem of a service in which as many as may wait already."""
+    headers = {"Retry-After": str(retry_after_s)}
+    return Problem(429, f"too many {what} wait; try again in {retry_after_s} s", headers=headers)
 
 
 async def _state(request: Request) -> State:  # not `def`: FastAPI would send that to a thread

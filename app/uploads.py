@@ -69,17 +69,25 @@ def make_digit(brightness: NDArray[np.float32], *, side: int) -> NDArray[np.uint
     return (_centred(_fit_box(digit, box), side) * 255).round().astype(np.uint8)
 
 
+def too_many_pixels(field: str, filename: str, size: tuple[int, int], *, max_pixels: int) -> Problem:
+    """The problem of an image beyond the limit."""
+    width, height = size
+    detail = f"{filename!r} has {width} × {height} pixels; at most {max_pixels:,} are taken"
+    return Problem.of_parameter(field, detail, filename, status=413)
+
+
+def not_an_image(field: str, filename: str) -> Problem:
+    """The problem of a file that cannot be decoded."""
+    detail = f"{filename!r} is not an image that can be read, or is damaged; {', '.join(FORMATS)} are taken"
+    return Problem.of_parameter(field, detail, filename, status=415)
+
+
 def _decode(data: bytes, *, filename: str, max_pixels: int, field: str) -> Image.Image:
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
         width, height = image.size
         if width * height > max_pixels:
-            raise Problem.of_parameter(
-                field,
-                f"{filename!r} has {width} × {height} pixels; at most {max_pixels:,} are taken",
-                filename,
-                status=413,
-            )
+            raise too_many_pixels(field, filename, image.size, max_pixels=max_pixels)
         image.load()  # the first frame of an animation
         return ImageOps.exif_transpose(image)
     except Image.DecompressionBombError as error:
@@ -87,12 +95,7 @@ def _decode(data: bytes, *, filename: str, max_pixels: int, field: str) -> Image
     except Problem:
         raise
     except Exception as error:  # Pillow's decoders raise whatever a damaged file makes them trip over
-        raise Problem.of_parameter(
-            field,
-            f"{filename!r} is not an image that can be read, or is damaged; {', '.join(FORMATS)} are taken",
-            filename,
-            status=415,
-        ) from error
+        raise not_an_image(field, filename) from error
 
 
 def _as_is(image: Image.Image, *, filename: str, shape: ImageShape, field: str) -> NDArray[np.uint8]:

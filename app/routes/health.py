@@ -11,6 +11,20 @@ from app.state import SharedState
 
 PING_TIMEOUT_S = 2.0
 
+_NOT_READY = Readiness(
+    ready=False,
+    engine="answering",
+    models=[],
+    broken={
+        "mine": "mine/model.safetensors is missing; a model folder needs it (`python -m training export` writes it)"
+    },
+).model_dump()
+_METRICS = """\
+# HELP gan_http_requests_total Requests by route, method and status
+# TYPE gan_http_requests_total counter
+gan_http_requests_total{method="GET",route="/v1/samples",status="200"} 19.0
+"""
+
 router = APIRouter(tags=["health"])
 
 
@@ -21,7 +35,15 @@ async def get_health() -> Health:
 
 
 @router.get(
-    "/readyz", summary="Can it answer requests?", responses={503: {"model": Readiness, "description": "Not ready"}}
+    "/readyz",
+    summary="Can it answer requests?",
+    responses={
+        503: {
+            "model": Readiness,
+            "description": "Not ready",
+            "content": {"application/json": {"example": _NOT_READY}},
+        }
+    },
 )
 async def get_readiness(state: SharedState, response: Response) -> Readiness:
     """200 when a model is loaded and warm and the engine answers; else 503. Names folders that cannot be used."""
@@ -41,7 +63,12 @@ async def get_readiness(state: SharedState, response: Response) -> Readiness:
     "/metrics",
     summary="Counters for Prometheus",
     response_class=Response,
-    responses={200: {"description": "Prometheus text", "content": {"text/plain": {"schema": {"type": "string"}}}}},
+    responses={
+        200: {
+            "description": "Prometheus text; the example has one counter",
+            "content": {"text/plain": {"schema": {"type": "string"}, "example": _METRICS}},
+        }
+    },
 )
 async def get_metrics(state: SharedState) -> Response:
     """Requests, latencies, batch sizes, the queue, images made and scored."""

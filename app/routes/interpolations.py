@@ -7,7 +7,7 @@ import numpy as np
 from fastapi import APIRouter, Header, Query, Request, Response
 from numpy.typing import NDArray
 
-from app import permalinks
+from app import examples, permalinks, problem_examples
 from app.animations import encode_animation_aside
 from app.catalog import ServedModel
 from app.departures import Watch
@@ -16,7 +16,7 @@ from app.formats import INTERPOLATION_FORMATS, InterpolationFormat, choose_forma
 from app.limits import check_pixels
 from app.listing import list_samples_aside
 from app.png import encode_png_aside
-from app.problems import Problem, documented
+from app.problems import Problem
 from app.schemas import MAX_ANIMATION_MS, InterpolationAnswer, InterpolationQuery
 from app.state import SharedState, State
 from models.grids import assemble_grid
@@ -59,10 +59,14 @@ class _Path:
         200: {
             "description": "The path, in the format asked for",
             "content": document_content(INTERPOLATION_FORMATS, json_schema="InterpolationAnswer"),
-            "headers": permalinks.DOCUMENTED_HEADERS,
+            "headers": permalinks.documented_headers(
+                etag='"7dc8f9e37a7735db322832cc9ccf683e"',
+                content_location=f"/v1/interpolations?model={examples.REFERENCE}&seeds=7,8,9&steps=16&mode=slerp"
+                "&columns=33&padding=2&scale=1&format=png",
+            ),
         },
         304: {"description": "Not modified: If-None-Match holds the ETag"},
-        **documented(404, 406, 422, 429, 503),
+        **problem_examples.of_drawing(INTERPOLATION_FORMATS, "steps", "0"),
     },
 )
 async def get_interpolation(
@@ -70,13 +74,16 @@ async def get_interpolation(
     state: SharedState,
     query: Annotated[InterpolationQuery, Query()],
     accept: Annotated[str | None, Header(include_in_schema=False)] = None,
-    if_none_match: Annotated[str | None, Header(description="An ETag from before", max_length=4096)] = None,
+    if_none_match: permalinks.IfNoneMatch = None,
 ) -> Response:
     """A PNG strip of the images on the way from seed to seed; or an animation of them, or JSON with their latents.
 
     Image j · steps of the path is image 0 of seed j, the same picture as `/v1/samples` gives. With `digit` each seed's
     latent is asked for that digit, and the path keeps to it; without, a conditional model's digit changes on the way.
     `Content-Location` is the URL that gives this very answer again, for ever.
+
+    ![From seed 7 to seed 8 in 16 steps: v1/interpolations?seeds=7,8&steps=16&format=png of a running
+    service](v1/interpolations?seeds=7,8&steps=16&format=png)
     """
     path = _checked(state, query, accept)
     headers = _headers(request, path)

@@ -2,13 +2,13 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Path, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 
-from app import permalinks
+from app import examples, permalinks, problem_examples
 from app.catalog import ServedModel
-from app.problems import Problem, documented
+from app.formats import document_content
+from app.problems import Problem
 from app.schemas import (
-    EXAMPLE_MODEL,
     HistoryAnswer,
     ModelAnswer,
     ModelsAnswer,
@@ -20,7 +20,7 @@ from app.state import SharedState
 
 router = APIRouter(tags=["models"])
 
-Name = Annotated[str, Path(max_length=100, description="`name` or `name@hash`", examples=[EXAMPLE_MODEL])]
+Name = Annotated[str, Path(max_length=100, description="`name` or `name@hash`", examples=[examples.MODEL])]
 
 
 @router.get("/v1/models", summary="All models")
@@ -31,7 +31,7 @@ async def list_models(state: SharedState) -> ModelsAnswer:
     return ModelsAnswer(default=state.catalog.default, models=usable + broken)
 
 
-@router.get("/v1/models/{name}", summary="One model", responses=documented(404, 503))
+@router.get("/v1/models/{name}", summary="One model", responses=problem_examples.of_model())
 async def get_model(state: SharedState, name: Name) -> ModelAnswer:
     """Everything that the model's metadata says, and its card."""
     model = state.catalog.find(name, parameter="name").model
@@ -40,14 +40,14 @@ async def get_model(state: SharedState, name: Name) -> ModelAnswer:
     )
 
 
-@router.get("/v1/models/{name}/history", summary="Its training, epoch by epoch", responses=documented(404, 503))
+@router.get("/v1/models/{name}/history", summary="Its training, epoch by epoch", responses=problem_examples.of_model())
 async def get_history(state: SharedState, name: Name) -> HistoryAnswer:
     """Losses, mean D(x) and D(G(z)), and V(G, D) of each epoch; and what went wrong, if anything did."""
     model = state.catalog.find(name, parameter="name").model
     return HistoryAnswer(model=model.reference, epochs=list(model.history.epochs), events=list(model.history.events))
 
 
-@router.get("/v1/models/{name}/timeline", summary="What it drew as it learnt", responses=documented(404, 503))
+@router.get("/v1/models/{name}/timeline", summary="What it drew as it learnt", responses=problem_examples.of_model())
 async def get_timeline(request: Request, state: SharedState, name: Name) -> TimelineAnswer:
     """The pictures of the same latents after recorded epochs; 0 is the untrained G."""
     model = state.catalog.find(name, parameter="name").model
@@ -63,19 +63,23 @@ async def get_timeline(request: Request, state: SharedState, name: Name) -> Time
     responses={
         200: {
             "description": "8 × 8 images",
-            "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}},
+            "content": document_content({"png": "image/png"}),
+            "headers": permalinks.documented_headers(etag='"49f0630394b29c8541fb691b2928b889"'),
         },
         304: {"description": "Not modified: If-None-Match holds the ETag"},
-        **documented(404, 422, 503),
+        **problem_examples.of_model(),
     },
 )
 def get_timeline_picture(
     state: SharedState,
     name: Name,
     epoch: Annotated[int, Path(ge=0, lt=10**9, description="An epoch of the timeline", examples=[0])],
-    if_none_match: Annotated[str | None, Header(description="An ETag from before", max_length=4096)] = None,
+    if_none_match: permalinks.IfNoneMatch = None,
 ) -> Response:
-    """A PNG of the fixed latents, drawn by G's average after that epoch."""
+    """A PNG of the fixed latents, drawn by G's average after that epoch.
+
+    ![Before training](v1/models/mnist-conv/timeline/0.png) ![After two epochs](v1/models/mnist-conv/timeline/2.png)
+    """
     model = state.catalog.find(name, parameter="name").model
     entry = next((entry for entry in model.timeline if entry.epoch == epoch), None)
     if entry is None:

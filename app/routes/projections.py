@@ -6,6 +6,7 @@ import numpy as np
 from fastapi import APIRouter, Request
 from numpy.typing import NDArray
 
+from app import problem_examples
 from app.catalog import ServedModel
 from app.departures import until_gone
 from app.forms import (
@@ -19,10 +20,9 @@ from app.forms import (
     text_of,
 )
 from app.png import encode_base64_png
-from app.problems import documented
 from app.routes.score import probability_of
 from app.schemas import Distance, Percentiles, ProjectionAnswer, ProjectionScores, Score
-from app.state import SharedState
+from app.state import RETRY_PROJECTION_AFTER_S, SharedState
 
 router = APIRouter(tags=["projections"])
 
@@ -40,7 +40,7 @@ _BODY = described_form(
     "/v1/projections",
     summary="The latent nearest to an uploaded image",
     response_model=ProjectionAnswer,
-    responses=documented(404, 413, 415, 422, 429, 503),
+    responses=problem_examples.of_upload("file", 1, "projections", RETRY_PROJECTION_AFTER_S),
     openapi_extra=_BODY,
 )
 async def post_projection(

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from numpy.typing import NDArray
 
-from app import permalinks
+from app import examples, permalinks, problem_examples
 from app.archives import Samples, stream_npz, stream_zip
 from app.catalog import ServedModel
 from app.departures import Watch
@@ -18,7 +18,7 @@ from app.formats import SAMPLES_FORMATS, SamplesFormat, choose_format, document_
 from app.limits import check_pixels
 from app.listing import list_samples_aside
 from app.png import encode_png_aside
-from app.problems import Problem, documented
+from app.problems import Problem
 from app.responses import WholeResponse
 from app.schemas import MAX_GRID_IMAGES, SamplesAnswer, SamplesBody, SamplesQuery
 from app.state import SharedState, State
@@ -27,17 +27,18 @@ from models.latents import SEED_LIMIT, check_latents, draw_latents, draw_words
 
 router = APIRouter(tags=["samples"])
 
-_HEADERS = {
-    "X-Seed": {"description": "The seed, drawn or given", "schema": {"type": "integer"}},
-    **permalinks.DOCUMENTED_HEADERS,
-}
-_RESPONSES: dict[int | str, dict[str, object]] = {
-    200: {
-        "description": "The samples, in the format asked for",
-        "content": document_content(SAMPLES_FORMATS, json_schema="SamplesAnswer"),
-        "headers": _HEADERS,
-    },
-    **documented(404, 406, 422, 429, 503),
+
+def _documented_headers(grid: str, *, etag: str | None = None) -> dict[str, dict[str, object]]:
+    location = f"/v1/samples?model={examples.REFERENCE}&seed=7&first=0&{grid}&padding=2&scale=1&format=png"
+    return {
+        "X-Seed": {"description": "The seed, drawn or given", "schema": {"type": "integer", "example": 7}},
+        **permalinks.documented_headers(etag=etag, content_location=location),
+    }
+
+
+_SENT: dict[str, object] = {
+    "description": "The samples, in the format asked for",
+    "content": document_content(SAMPLES_FORMATS, json_schema="SamplesAnswer"),
 }
 
 
@@ -82,19 +83,28 @@ class _Job(NamedTuple):
     "/v1/samples",
     summary="Images of a seed",
     response_class=Response,
-    responses={**_RESPONSES, 304: {"description": "Not modified: If-None-Match holds the ETag"}},
+    responses={
+        200: {
+            **_SENT,
+            "headers": _documented_headers("n=64&columns=8", etag='"66234f1bfe8c97dd42ac0e2b91d8e766"'),
+        },
+        304: {"description": "Not modified: If-None-Match holds the ETag"},
+        **problem_examples.of_drawing(SAMPLES_FORMATS, "n", "0"),
+    },
 )
 async def get_samples(
     request: Request,
     state: SharedState,
     query: Annotated[SamplesQuery, Query()],
     accept: Annotated[str | None, Header(include_in_schema=False)] = None,
-    if_none_match: Annotated[str | None, Header(description="An ETag from before", max_length=4096)] = None,
+    if_none_match: permalinks.IfNoneMatch = None,
 ) -> Response:
     """A PNG grid of images `first … first + n − 1` of a seed; or JSON with their latents, an npz, or a ZIP of PNGs.
 
     Image i of a seed is the same image whatever n, whoever else is asking. `Content-Location` is the URL that gives
     this very answer again, for ever.
+
+    ![Images 0 to 15 of seed 7: v1/samples?n=16&seed=7&columns=8 of a running service](v1/samples?n=16&seed=7&columns=8)
     """
     root_path = request.scope.get("root_path", "")
     with Watch(request.receive):
@@ -124,7 +134,13 @@ async def answer(
 
 
 @router.post(
-    "/v1/samples", summary="Images of posted latents, or of a seed", response_class=Response, responses=_RESPONSES
+    "/v1/samples",
+    summary="Images of posted latents, or of a seed",
+    response_class=Response,
+    responses={
+        200: {**_SENT, "headers": _documented_headers("n=16&columns=4")},
+        **problem_examples.of_drawing(SAMPLES_FORMATS, "n", 0),
+    },
 )
 async def post_samples(
     request: Request,

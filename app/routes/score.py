@@ -6,6 +6,7 @@ import numpy as np
 from fastapi import APIRouter, Request
 from numpy.typing import NDArray
 
+from app import problem_examples
 from app.catalog import ServedModel
 from app.departures import Watch
 from app.forms import (
@@ -22,9 +23,8 @@ from app.forms import (
 )
 from app.overlays import overlay_of
 from app.png import encode_base64_png
-from app.problems import documented
 from app.schemas import Percentiles, ScoreAnswer, ScoreResult
-from app.state import SharedState
+from app.state import RETRY_AFTER_S, SharedState
 
 MAX_FILES = 64
 
@@ -45,7 +45,7 @@ _BODY = described_form(
 @router.post(
     "/v1/score",
     summary="D's score of uploaded images",
-    responses=documented(404, 413, 415, 422, 429, 503),
+    responses=problem_examples.of_upload("files", MAX_FILES, "images", RETRY_AFTER_S),
     openapi_extra=_BODY,
 )
 async def post_score(

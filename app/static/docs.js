@@ -1,3 +1,10 @@
+// Swagger UI asks for this component before it shows a list of files, warns that it has none, and does without.
+const fileComponent = (system) => ({
+  components: {
+    JsonSchema_string_binary: (props) => system.React.createElement(props.getComponent("JsonSchema_string"), props),
+  },
+});
+
 // Relative addresses: right behind any path prefix.
 SwaggerUIBundle({
   url: "openapi.json",
@@ -6,4 +13,5 @@ SwaggerUIBundle({
   defaultModelsExpandDepth: 0,
   tryItOutEnabled: true,
   validatorUrl: null,
+  plugins: [fileComponent],
 });

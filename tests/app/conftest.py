@@ -14,6 +14,9 @@ from models.images import ImageShape
 from tests.app.service import Service, running
 from tests.tiny import make_tiny_model_folder
 
+PREFIX = "/gan"
+"""Of the service on the bundled models."""
+
 
 @pytest.fixture(scope="session")
 def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -33,6 +36,13 @@ def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def service(models_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     with running(tmp_path_factory.mktemp("service"), models_dir=models_dir) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def bundled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service on the bundled models, behind a path prefix."""
+    with running(tmp_path_factory.mktemp("bundled"), root_path=PREFIX) as started:
         yield started
 
 

@@ -25,6 +25,9 @@ def test_ready_names_what_is_broken(client: httpx.Client) -> None:
     assert [model.partition("@")[0] for model in answer["models"]] == ["conv", "digits", "mnist-conv", "rgb", "three"]
     assert set(answer["broken"]) == {"empty", "truncated"}
     assert "model.safetensors is missing" in answer["broken"]["empty"]
+    example = client.get("/openapi.json").json()["paths"]["/readyz"]["get"]["responses"]["503"]["content"]
+    documented = example["application/json"]["example"]["broken"]["mine"]
+    assert documented.replace("mine", "empty") == answer["broken"]["empty"]
 
 
 def test_broken_folders_are_logged(service: Service) -> None:
