@@ -63,11 +63,9 @@ class Visit:
         self.page.set_default_timeout(20_000)
         self.page.on("console", lambda m: self.faults.append(m.text) if m.type in ("error", "warning") else None)
         self.page.on("pageerror", lambda error: self.faults.append(str(error)))
-        self.page.on("requestfailed", lambda request: self.faults.append(f"failed: {request.url}"))
-        self.page.on("request", lambda request: self._check_origin(request.url))
-        self.page.on("request", lambda request: self.pending.add(request))
-        self.page.on("requestfinished", lambda request: self.pending.discard(request))
-        self.page.on("requestfailed", lambda request: self.pending.discard(request))
+        self.page.on("request", self._note_request)
+        self.page.on("requestfinished", self._note_answer)
+        self.page.on("requestfailed", self._note_failure)
 
     def __enter__(self) -> Self:
         return self
@@ -89,6 +87,14 @@ class Visit:
             for node in violation["nodes"]
         ]
 
-    def _check_origin(self, url: str) -> None:
-        if not url.startswith((self._origin, "blob:", "data:")):
-            self.faults.append(f"left the origin: {url}")
+    def _note_request(self, request: Request) -> None:
+        self.pending.add(request)
+        if not request.url.startswith((self._origin, "blob:", "data:")):
+            self.faults.append(f"left the origin: {request.url}")
+
+    def _note_answer(self, request: Request) -> None:
+        self.pending.discard(request)
+
+    def _note_failure(self, request: Request) -> None:
+        self.pending.discard(request)
+        self.faults.append(f"failed: {request.url}")

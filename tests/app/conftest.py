@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from models import bundled_models_dir
 from models.conv import Conv
 from models.encoder import Encoder
 from models.images import ImageShape
@@ -43,6 +44,20 @@ def service(models_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
 def bundled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service on the bundled models, behind a path prefix."""
     with running(tmp_path_factory.mktemp("bundled"), root_path=PREFIX) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service of two bundled models, with their training and figures, and of one that tells nothing of its own."""
+    folder = tmp_path_factory.mktemp("trained")
+    (folder / "models").mkdir()
+    for name in ("mnist-mlp", "mnist-goodfellow2014"):
+        (folder / "models" / name).symlink_to(bundled_models_dir() / name)
+    silent = make_tiny_model_folder(folder / "models" / "silent")
+    for picture in (silent / "timeline").iterdir():
+        picture.unlink()
+    with running(folder, models_dir=folder / "models", default_model="mnist-mlp") as started:
         yield started
 
 

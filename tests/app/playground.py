@@ -4,7 +4,7 @@ import base64
 import io
 import re
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from decimal import Decimal
 from time import monotonic
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -19,6 +19,7 @@ from tests.app.checks import json_images, pixels
 from tests.browser import Visit
 
 PATIENCE_S = 20
+expect.set_options(timeout=1000 * PATIENCE_S)  # its own 5 s are few where other work takes the cores
 
 
 def open_page(visit: Visit, url: str, **parameters: object) -> Page:
@@ -57,6 +58,15 @@ def until(page: Page, holds: Callable[[], bool], what: str) -> None:
     while not holds():
         assert monotonic() < deadline, f"never: {what}"
         frames(page, 1)
+
+
+def columns_of(grid: Locator) -> int:
+    """Tiles in a row of a grid on screen."""
+    return int(
+        grid.evaluate(
+            "({ children: [first, ...others] }) => 1 + others.filter(tile => tile.offsetTop === first.offsetTop).length"
+        )
+    )
 
 
 def frames(page: Page, n: int) -> None:
@@ -136,9 +146,9 @@ def tile_pixels(tile: Locator, side: int) -> NDArray[np.uint8]:
     return _decode(data)
 
 
-def most_like(tile: Locator, images: Sequence[NDArray[np.uint8]]) -> int:
+def most_like(tile: Locator, images: NDArray[np.uint8]) -> int:
     """The place of that image among others which a tile on screen looks most like."""
-    side = images[0].shape[0]
+    side = images.shape[1]
     with Image.open(io.BytesIO(tile.screenshot())) as screen:
         seen = np.asarray(screen.convert("RGB").resize((side, side), Image.Resampling.BOX)).astype(float)
     off = [float(np.abs(seen - rgb(image)).mean()) for image in images]

@@ -70,19 +70,6 @@ def test_a_busy_service_is_asked_again(browser: Browser, service: Service) -> No
         assert "429" in visit.faults[0]
 
 
-def test_a_busy_judge_is_asked_again(browser: Browser, service: Service) -> None:
-    with Visit(browser, service.url) as visit:
-        page = open_page(visit, service.url, view="judge")
-        calls = refuse(page, "**/v1/score?*", 1)
-        page.get_by_role("button", name="A digit of G’s").click()
-        expect(page.locator("#status")).to_have_text(BUSY)
-        expect(page.locator("#verdict .verdict-words")).to_be_visible()
-        expect(page.locator("#status")).to_have_text("")
-        settle(visit)
-        assert calls() == 2
-        assert all("429" in fault for fault in visit.faults)
-
-
 def test_while_images_are_drawn(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         page = visit.page

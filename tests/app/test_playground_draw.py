@@ -1,16 +1,19 @@
 """Draw, clicked through in a real Chromium: the grid, the inspector, what there is to take away, and the address."""
 
+import base64
 import io
 import json
 
 import numpy as np
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from numpy.typing import NDArray
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.app.checks import json_images, pixels
 from tests.app.playground import (
     asks,
     canvas_pixels,
+    columns_of,
     download,
     expect_in_address,
     expect_opinion,
@@ -45,25 +48,22 @@ def bar(page: Page, index: int) -> Locator:
     return page.locator(f"#inspector [data-at='{index}']")
 
 
-def expect_canvas(page: Page, image) -> None:
+def expect_canvas(page: Page, image: NDArray[np.uint8]) -> None:
     canvas = page.locator("#inspector canvas")
     until(page, lambda: np.array_equal(canvas_pixels(canvas), rgb(image)), "the inspector's picture is that of the API")
 
 
-def expect_tile(page: Page, index: int, image) -> None:
-    wanted = rgb(image)
-    until(
-        page, lambda: np.array_equal(tile_pixels(tile(page, index), len(wanted)), wanted), f"tile {index} is the API's"
-    )
+def expect_tile(page: Page, index: int, image: NDArray[np.uint8]) -> None:
+    expect(page.locator("#grid")).not_to_have_attribute("aria-busy", "true")
+    assert np.array_equal(tile_pixels(tile(page, index), len(image)), rgb(image))
 
 
-def expect_bars(page: Page, latent) -> None:
+def expect_bars(page: Page, latent: NDArray[np.float32]) -> None:
     """The bars tell the latent, and stand as high or hang as low as they tell."""
     bars = page.locator("#inspector [role=slider]")
     expect(bars).to_have_count(len(latent))
-    values = [f"{value:.2f}" for value in latent.tolist()]
     told = bars.evaluate_all("bars => bars.map(bar => bar.getAttribute('aria-valuenow'))")
-    np.testing.assert_allclose([float(value) for value in told], latent, atol=0.0051, err_msg=str(values))
+    np.testing.assert_allclose([float(value) for value in told], latent, atol=0.0051)
     for index in (0, 1, len(latent) - 1):
         rod, room = bar(page, index).locator("i").bounding_box(), bar(page, index).bounding_box()
         assert rod is not None
@@ -75,14 +75,16 @@ def expect_bars(page: Page, latent) -> None:
 
 
 @pytest.mark.parametrize(("model", "side"), [("mnist-conv", 28), ("rgb", 32)])
-def test_tiles_are_the_images_of_the_seed_without_end(browser, service: Service, model: str, side: int) -> None:
+def test_tiles_are_the_images_of_the_seed_without_end(
+    browser: Browser, service: Service, model: str, side: int
+) -> None:
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, model=model)
         expect(page.locator("#grid [role=option]").nth(PAGE - 1)).to_be_visible()
         count = page.locator("#grid [role=option]").count()
         assert count % PAGE == 0
-        query = {"model": model, "seed": 7, "n": count + PAGE, "format": "json"}
-        images = json_images(service.client.get("/v1/samples", params=query).json())
+        url = f"/v1/samples?model={model}&seed=7&n={count + PAGE}&format=json"
+        images = json_images(service.client.get(url).json())
         for index in (0, 7, 30, 63):
             assert np.array_equal(tile_pixels(tile(page, index), side), rgb(images[index]))
         assert most_like(tile(page, 30), images[:PAGE]) == 30
@@ -94,7 +96,7 @@ def test_tiles_are_the_images_of_the_seed_without_end(browser, service: Service,
         assert visit.faults == []
 
 
-def test_another_seed_typed_or_drawn(browser, service: Service) -> None:
+def test_another_seed_typed_or_drawn(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url)
         page.locator("#seed").fill("11")
@@ -115,7 +117,9 @@ def test_another_seed_typed_or_drawn(browser, service: Service) -> None:
 
 
 @pytest.mark.parametrize("width", [360, 1440])
-def test_a_seed_that_is_none_is_told_in_words_until_it_is_mended(browser, service: Service, width: int) -> None:
+def test_a_seed_that_is_none_is_told_in_words_until_it_is_mended(
+    browser: Browser, service: Service, width: int
+) -> None:
     words = service.client.get("/v1/samples?seed=-1&n=64").json()["detail"]
     with Visit(browser, service.url, width=width) as visit:
         page = open_page(visit, service.url)
@@ -137,7 +141,7 @@ def test_a_seed_that_is_none_is_told_in_words_until_it_is_mended(browser, servic
         assert all("422" in fault for fault in visit.faults), visit.faults
 
 
-def test_a_digit_of_a_conditional_model_and_of_none_other(browser, service: Service) -> None:
+def test_a_digit_of_a_conditional_model_and_of_none_other(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url)
         expect(page.locator("#digit")).to_be_hidden()
@@ -163,7 +167,7 @@ def test_a_digit_of_a_conditional_model_and_of_none_other(browser, service: Serv
         assert visit.faults == []
 
 
-def test_less_variety(browser, service: Service) -> None:
+def test_less_variety(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url)
         expect(page.locator("#truncation-value")).to_have_text("full")
@@ -185,8 +189,10 @@ def test_less_variety(browser, service: Service) -> None:
         assert visit.faults == []
 
 
-@pytest.mark.parametrize("model", ["mnist-conv", "rgb", "digits"])
-def test_a_tile_opens_its_latent_and_a_dragged_bar_draws_another(browser, service: Service, model: str) -> None:
+@pytest.mark.parametrize("model", ["rgb", "digits"])
+def test_a_tile_opens_its_latent_and_a_dragged_bar_draws_another(
+    browser: Browser, service: Service, model: str
+) -> None:
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, model=model)
         tile(page, 21).click()
@@ -230,11 +236,10 @@ def test_a_tile_opens_its_latent_and_a_dragged_bar_draws_another(browser, servic
         assert visit.faults == []
 
 
-def test_by_keyboard_alone(browser, service: Service) -> None:
+def test_by_keyboard_alone(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url)
-        top = "tile => [...tile.parentElement.children].filter(other => other.offsetTop === tile.offsetTop).length"
-        columns = int(tile(page, 0).evaluate(top))
+        columns = columns_of(page.locator("#grid"))
         tile(page, 0).focus()
         for key, index in [("ArrowRight", 1), ("ArrowDown", 1 + columns), ("ArrowLeft", columns), ("ArrowUp", 0)]:
             page.keyboard.press(key)
@@ -264,7 +269,7 @@ def test_by_keyboard_alone(browser, service: Service) -> None:
         assert visit.faults == []
 
 
-def test_shaken_a_latent_is_near_what_it_was(browser, service: Service) -> None:
+def test_shaken_a_latent_is_near_what_it_was(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, image=3)
         latent, _ = latent_and_image(service.client, seed=7, first=3)
@@ -283,14 +288,13 @@ def test_shaken_a_latent_is_near_what_it_was(browser, service: Service) -> None:
         assert visit.faults == []
 
 
-def test_what_can_be_taken_away_is_what_is_shown(browser, service: Service) -> None:
+def test_what_can_be_taken_away_is_what_is_shown(browser: Browser, service: Service) -> None:
     client = service.client
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, image=5, seed=9, truncation=0.7)
         asked = {"seed": 9, "truncation": 0.7}
         count = page.locator("#grid [role=option]").count()
-        top = "tile => [...tile.parentElement.children].filter(other => other.offsetTop === tile.offsetTop).length"
-        columns = int(tile(page, 0).evaluate(top))
+        columns = columns_of(page.locator("#grid"))
         grid = pixels(client.get("/v1/samples", params={**asked, "n": count, "columns": columns, "scale": 2}).content)
         take = page.locator("#draw .take")
         expect(take.locator(".hint")).to_have_text(f"{count} images:")
@@ -318,7 +322,7 @@ def test_what_can_be_taken_away_is_what_is_shown(browser, service: Service) -> N
         assert np.array_equal(pixels(download(page, inspector.get_by_role("link", name="PNG"))), image)
         body = download(page, inspector.get_by_role("link", name="JSON"))
         assert np.array_equal(np.array(json.loads(body)["latents"][0], dtype=np.float32), shaken)
-        posted = client.post("/v1/samples", content=body, headers={"Content-Type": "application/json"}, params={})
+        posted = client.post("/v1/samples", content=body, headers={"Content-Type": "application/json"})
         assert posted.status_code == 200
         by_curl = pixels(run(client, inspector.locator("input.code").input_value()))
         assert np.array_equal(by_curl, image.repeat(8, axis=0).repeat(8, axis=1))
@@ -326,7 +330,7 @@ def test_what_can_be_taken_away_is_what_is_shown(browser, service: Service) -> N
         assert visit.faults == []
 
 
-def test_the_address_is_all_that_it_takes(browser, service: Service) -> None:
+def test_the_address_is_all_that_it_takes(browser: Browser, service: Service) -> None:
     client = service.client
     with Visit(browser, service.url) as visit, Visit(browser, service.url) as other:
         page = open_page(visit, service.url, model="digits", seed=21)
@@ -362,21 +366,21 @@ def test_the_address_is_all_that_it_takes(browser, service: Service) -> None:
         assert visit.faults == other.faults == []
 
 
-@pytest.mark.parametrize(
-    "latent", ["AAAA", "!!!", "AACAfwAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"]
-)
-def test_a_latent_that_is_none_is_left_out_and_that_is_told(browser, service: Service, latent: str) -> None:
+def test_a_latent_that_is_none_is_left_out_and_that_is_told(browser: Browser, service: Service) -> None:
+    numbers = np.zeros(16, dtype="<f4")
+    numbers[3] = np.nan
     with Visit(browser, service.url) as visit:
-        page = open_page(visit, service.url, latent=latent, image=2)
-        expect(page.locator("#status.error")).to_have_text(
-            "The latent in the address is not one of this model: it is left out."
-        )
-        expect_canvas(page, sample(service.client, seed=7, first=2))
-        expect(page.locator("#inspector figcaption")).to_have_text("Image 2 of seed 7")
+        for latent in ("AAAA", "!!!", base64.urlsafe_b64encode(numbers.tobytes()).decode()):
+            page = open_page(visit, service.url, latent=latent, image=2)
+            words = "The latent in the address is not one of this model: it is left out."
+            expect(page.locator("#status.error")).to_have_text(words)
+            expect_canvas(page, sample(service.client, seed=7, first=2))
+            expect(page.locator("#inspector figcaption")).to_have_text("Image 2 of seed 7")
+        settle(visit)
         assert visit.faults == []
 
 
-def test_back_and_forth_between_views(browser, service: Service) -> None:
+def test_back_and_forth_between_views(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, seed=5)
         tile(page, 6).click()
@@ -403,7 +407,7 @@ def test_back_and_forth_between_views(browser, service: Service) -> None:
         assert visit.faults == []
 
 
-def test_switching_models_keeps_what_both_have(browser, service: Service) -> None:
+def test_switching_models_keeps_what_both_have(browser: Browser, service: Service) -> None:
     """A changed latent is one model's own; the seed and the place are any model's."""
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, seed=5, image=9)
@@ -418,7 +422,7 @@ def test_switching_models_keeps_what_both_have(browser, service: Service) -> Non
         assert visit.faults == []
 
 
-def test_on_a_small_screen_the_inspector_is_a_sheet(browser, service: Service) -> None:
+def test_on_a_small_screen_the_inspector_is_a_sheet(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url, width=360) as visit:
         page = open_page(visit, service.url)
         sheet = page.locator("#inspector")

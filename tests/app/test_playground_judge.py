@@ -84,10 +84,9 @@ def drop(page: Page, name: str, content: bytes) -> None:
     expect(page.locator("#drop")).to_have_class("drop")
 
 
-@pytest.mark.parametrize("model", ["mnist-conv", "rgb"])
-def test_a_drawing_is_judged_as_it_is_drawn(browser: Browser, service: Service, model: str) -> None:
+def test_a_drawing_is_judged_as_it_is_drawn(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
-        page = open_page(visit, service.url, view="judge", model=model)
+        page = open_page(visit, service.url, view="judge")
         verdict = page.locator("#verdict")
         expect(verdict).to_contain_text("Nothing to judge yet.")
         empty = pad_png(page)
@@ -96,7 +95,7 @@ def test_a_drawing_is_judged_as_it_is_drawn(browser: Browser, service: Service, 
         strokes = pixels(first)[..., 0] > 128
         assert strokes[70, 140]  # where the pen went
         assert not strokes[200, 240]
-        score = score_of(service.client, first, model=model)
+        score = score_of(service.client, first)
         expect_opinion(verdict, score)
         expect(verdict.locator(".verdict-words strong")).to_have_text(
             [
@@ -115,7 +114,7 @@ def test_a_drawing_is_judged_as_it_is_drawn(browser: Browser, service: Service, 
         draw(page, [(0.3, 0.5), (0.7, 0.5)])
         both = pad_png(page)
         assert both != first
-        expect_opinion(verdict, score_of(service.client, both, model=model))
+        expect_opinion(verdict, score_of(service.client, both))
         page.get_by_role("button", name="Undo").click()
         assert pad_png(page) == first
         expect_opinion(verdict, score)
@@ -224,7 +223,7 @@ def test_what_is_no_image_is_told_in_the_services_words(browser: Browser, servic
         page = open_page(visit, service.url, view="judge")
         page.locator("#files").set_input_files(good)
         expect(page.locator("#judged-list button")).to_have_count(2)
-        page.locator("#files").set_input_files([{"name": "notes.txt", "mimeType": "text/plain", "buffer": b"seven"}])
+        page.locator("#files").set_input_files(payload("notes.txt", b"seven"))
         expect(page.locator("#status.error")).to_contain_text(words)
         expect(page.locator("#verdict")).to_contain_text("Nothing to judge yet.")  # and not what was judged before
         expect(page.locator("#judged-list button")).to_have_count(0)

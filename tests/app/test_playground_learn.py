@@ -1,33 +1,17 @@
 """Watch it learn, clicked through in a real Chromium: pictures, curves and readings at one epoch."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from models import bundled_models_dir
 from tests.app.checks import pixels
 from tests.app.playground import expect_in_address, image_pixels, ok, open_page, rgb, settle, told, until
-from tests.app.service import Service, running
+from tests.app.service import Service
 from tests.browser import Visit, needs_chromium
-from tests.tiny import make_tiny_model_folder
 
 pytestmark = needs_chromium
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service with a model that was trained, and one that has nothing to tell of its training."""
-    folder = tmp_path_factory.mktemp("trained")
-    (folder / "models").mkdir()
-    (folder / "models" / "mnist-mlp").symlink_to(bundled_models_dir() / "mnist-mlp")
-    silent = make_tiny_model_folder(folder / "models" / "silent")
-    for picture in (silent / "timeline").iterdir():
-        picture.unlink()
-    with running(folder, models_dir=folder / "models", default_model="mnist-mlp") as service:
-        yield service
 
 
 def scrubber(page: Page) -> Locator:

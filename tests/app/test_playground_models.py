@@ -1,12 +1,8 @@
 """Models, clicked through in a real Chromium: a card for each, its figures, and what leads on from it."""
 
-from collections.abc import Iterator
-
 import numpy as np
-import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from models import bundled_models_dir
 from tests.app.checks import pixels
 from tests.app.playground import (
     canvas_pixels,
@@ -20,16 +16,10 @@ from tests.app.playground import (
     told,
     until,
 )
-from tests.app.service import Service, running
+from tests.app.service import Service
 from tests.browser import Visit, needs_chromium
 
 pytestmark = needs_chromium
-
-
-@pytest.fixture(scope="module")
-def bundled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with running(tmp_path_factory.mktemp("bundled"), models_dir=bundled_models_dir()) as service:
-        yield service
 
 
 def card(page: Page, name: str) -> Locator:
@@ -72,8 +62,8 @@ def test_a_card_for_each_model_and_each_broken_folder(browser: Browser, service:
         assert visit.faults == []
 
 
-def test_figures_beside_those_of_real_images(browser: Browser, bundled: Service) -> None:
-    models = {model["name"]: model["evaluation"] for model in ok(bundled.client.get("/v1/models")).json()["models"]}
+def test_figures_beside_those_of_real_images(browser: Browser, trained: Service) -> None:
+    models = {model["name"]: model["evaluation"] for model in ok(trained.client.get("/v1/models")).json()["models"]}
     keys = {
         "Fréchet distance": ("frechet", min),
         "Precision": ("precision", max),
@@ -82,8 +72,8 @@ def test_figures_beside_those_of_real_images(browser: Browser, bundled: Service)
         "AUROC of D: real against G’s": ("auroc", None),
     }
     assert len(models) > 1
-    with Visit(browser, bundled.url) as visit:
-        page = open_page(visit, bundled.url, view="models")
+    with Visit(browser, trained.url) as visit:
+        page = open_page(visit, trained.url, view="models")
         expect(page.locator("#cards article")).to_have_count(len(models))
         for label, (key, best_of) in keys.items():
             values = {name: figures[key] for name, figures in models.items() if key in figures}

@@ -64,8 +64,8 @@ def expect_walk(page: Page, images: NDArray[np.uint8]) -> None:
     until(page, shown, f"the walk has {len(images)} images, and the one shown is the API's")
 
 
-@pytest.mark.parametrize("model", ["mnist-conv", "rgb"])
-def test_what_is_on_the_way(browser: Browser, service: Service, model: str) -> None:
+def test_what_is_on_the_way(browser: Browser, service: Service) -> None:
+    model = "rgb"
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, view="walk", model=model, seeds="1,2,3")
         expect_walk(page, path(service, model=model, seeds="1,2,3"))

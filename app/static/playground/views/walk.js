@@ -165,7 +165,7 @@ export class Walk {
     this._drawStrip();
     this._show(Math.min(this._at, this._n - 1));
     const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
-    if (!this._begun && !calm) this._start();
+    if (!this._begun && !calm && this._app.address.view === "walk") this._start();
     this._begun = true;
   }
 
