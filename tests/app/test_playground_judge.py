@@ -31,7 +31,7 @@ from tests.app.playground import (
     until,
 )
 from tests.app.service import Service
-from tests.browser import Visit, needs_chromium
+from tests.browser import Scheme, Visit, needs_chromium
 
 pytestmark = needs_chromium
 
@@ -282,6 +282,24 @@ def test_found_in_g_and_taken_to_draw(browser: Browser, service: Service) -> Non
         settle(visit)
         page.reload()
         until(page, lambda: np.array_equal(canvas_pixels(canvas), found), "and gives it again")
+        settle(visit)
+        assert visit.faults == []
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(360, "dark"), (1440, "light")])
+def test_all_that_judge_shows_is_for_everyone(browser: Browser, service: Service, width: int, scheme: Scheme) -> None:
+    files = [payload(f"{k}.png", png_bytes(picture(k))) for k in range(2)]
+    with Visit(browser, service.url, width=width, scheme=scheme) as visit:
+        page = open_page(visit, service.url, view="judge")
+        page.locator("#files").set_input_files(files)
+        page.get_by_role("button", name="Find it in G").click()
+        expect(page.get_by_role("button", name="Change its latent")).to_be_visible()
+        assert visit.overflow() == 0
+        assert visit.serious_findings() == []
+        page.get_by_role("button", name="Change its latent").click()
+        expect(page.locator("#inspector .opinion")).to_be_visible()  # on the narrow one, a sheet
+        assert visit.overflow() == 0
+        assert visit.serious_findings() == []
         settle(visit)
         assert visit.faults == []
 

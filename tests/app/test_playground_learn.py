@@ -173,3 +173,30 @@ def test_a_model_without_pictures(browser: Browser, trained: Service) -> None:
         expect(page.get_by_role("button", name="Play")).to_be_enabled()
         settle(visit)
         assert visit.faults == []
+
+
+def test_a_run_that_collapsed(browser: Browser, service: Service) -> None:
+    exhibit = "/static/exhibits/collapse"
+    history = ok(service.client.get(f"{exhibit}/history.json")).json()
+    pictures = ok(service.client.get(f"{exhibit}/timeline.json")).json()["pictures"]
+    (collapse,) = history["events"]
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, view="learn")
+        page.get_by_label("Training of").select_option("collapse")
+        last = pictures[-1]["epoch"]
+        expect(caption(page)).to_have_text(f"After epoch {last} of {last}")
+        expect_in_address(page, "run", "collapse")
+        expect(page.locator("#run-text")).to_contain_text("Helvetica scenario")
+        expect(page.locator(".events")).to_contain_text(f"Epoch {collapse['epoch']}, collapse: {collapse['detail']}")
+        wanted = rgb(pixels(ok(service.client.get(f"{exhibit}/{pictures[-1]['url']}")).content))
+        picture = page.locator("#learning img")
+        until(page, lambda: np.array_equal(image_pixels(picture), wanted), "the last picture is there")
+        coverage = history["epochs"][-1]["metrics"]["coverage"]
+        expect(chart(page, "Coverage").locator(".chart-readings")).to_contain_text(f"coverage {told(coverage)}")
+        page.reload()
+        expect(page.get_by_label("Training of")).to_have_value("collapse")
+        page.get_by_label("Training of").select_option("")
+        expect(page.locator("#run-text")).to_contain_text("mnist-conv: recipe")
+        expect(page.locator(".events")).to_be_hidden()
+        settle(visit)
+        assert visit.faults == []
