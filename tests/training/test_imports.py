@@ -54,7 +54,7 @@ def test_every_option_of_every_command_says_what_it_does():
 
     parser = _parser()
     (commands,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
-    assert set(commands.choices) == {"fit", "resume", "evaluate", "sample", "export", "classifier"}
+    assert set(commands.choices) == {"fit", "resume", "watch", "evaluate", "sample", "export", "classifier"}
     helps = {action.dest: action.help for action in commands._choices_actions}
     assert all(helps[name] for name in commands.choices)
     for name, command in commands.choices.items():
