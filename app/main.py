@@ -20,6 +20,7 @@ from app.routes import health, interpolations, models, pages, projections, sampl
 from app.schemas import InterpolationAnswer, SamplesAnswer
 from app.settings import Settings
 from app.state import State
+from app.watchdog import watch
 from models.device import resolve_device
 from models.latents import draw_latents, draw_words
 from models.projection import prepare
@@ -92,9 +93,11 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> FastAPI:
         state = State(settings, catalog, engine, queue, metrics)
         await _warm(state)
         app.state.gan = state
+        watching = asyncio.create_task(watch(engine, limit_s=settings.engine_timeout_s))
         try:
             yield
         finally:
+            watching.cancel()
             await asyncio.to_thread(queue.stop)
             await asyncio.to_thread(engine.stop)
 

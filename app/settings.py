@@ -37,6 +37,12 @@ class Settings(BaseSettings):
     max_file_pixels: int = Field(
         default=40_000_000, ge=784, description="Pixels of an uploaded image; beyond them, 413"
     )
+    engine_timeout_s: float = Field(
+        default=30,
+        gt=0,
+        le=3600,
+        description="Seconds that one call of a network may take; beyond them the process ends, to be started again",
+    )
     log_level: str = Field(default="info", pattern="^(critical|error|warning|info|debug)$", description="Of the log")
 
     @field_validator("workers")
