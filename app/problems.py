@@ -2,6 +2,7 @@
 
 Problem                       anything below, ready to be sent
 422 invalid-parameter         a parameter or a body that does not hold together; `errors` names each
+401 key-needed                a key that is missing or not known
 404 not-found                 no such path
 404 unknown-model             no such model, version, or picture of a timeline
 405 method-not-allowed        a path that is there, asked in another way
@@ -33,6 +34,7 @@ MAX_SHOWN_CHARACTERS = 200
 _log = logging.getLogger(__name__)
 
 _NAMES = {
+    401: "key-needed",
     404: "not-found",
     405: "method-not-allowed",
     406: "not-acceptable",

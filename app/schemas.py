@@ -303,7 +303,9 @@ class ModelSummary(BaseModel):
     """A model in the list."""
 
     name: str = Field(examples=[EXAMPLE_MODEL])
-    ready: bool = Field(description="False for a folder that cannot be used; `error` says why")
+    ready: bool = Field(
+        description="False for a folder that cannot be used; `error` says why. With both, an earlier version is served"
+    )
     model: str | None = Field(default=None, description="name@hash", examples=[f"{EXAMPLE_MODEL}@0123456789ab"])
     sha256: str | None = None
     architecture: str | None = Field(default=None, examples=["mlp"])
@@ -351,6 +353,19 @@ class TimelineAnswer(BaseModel):
 
     model: str
     pictures: list[TimelinePicture]
+
+
+class ReloadAnswer(BaseModel):
+    """What reading the models folder again has changed."""
+
+    default: str | None = Field(description="Name of the model of requests that name none", examples=[EXAMPLE_MODEL])
+    added: list[str] = Field(description="Models that are new, as name@hash")
+    changed: list[str] = Field(description="Models of which there is another version now")
+    removed: list[str] = Field(description="Models whose folders are gone")
+    kept: list[str] = Field(description="Models that are what they were", examples=[[f"{EXAMPLE_MODEL}@0123456789ab"]])
+    broken: dict[str, str] = Field(
+        description="Folders that cannot be used, and why; a version that was loaded before stays in its place"
+    )
 
 
 class Health(BaseModel):
