@@ -23,6 +23,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field, JsonValue
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from app.departures import GoneError
 from models.errors import LatentError
@@ -115,6 +116,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(LatentError, _latent_error)
     app.add_exception_handler(GoneError, _gone)
+    app.add_exception_handler(ClientDisconnect, _gone)
     app.add_exception_handler(Exception, internal_error)
 
 
