@@ -1,7 +1,7 @@
 """Connections that cost too much or go nowhere: limits that uvicorn does not have.
 
-The head of a request may have `MAX_HEAD_BYTES`. Now and then a sweep looks at all connections, and ends those on which a
-head, a body or the reading of an answer takes too long; requests themselves pay nothing for it.
+The head of a request may have `MAX_HEAD_BYTES`. Now and then a sweep looks at all connections, and ends those on which
+a head, a body or the reading of an answer takes too long; requests themselves pay nothing for it.
 """
 
 import asyncio
