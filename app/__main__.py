@@ -19,7 +19,8 @@ def main() -> int:
     except ValidationError as error:
         for mistake in error.errors():
             name = "GAN_" + "_".join(str(part) for part in mistake["loc"]).upper()
-            print(f"error: {name}: {mistake['msg']}, not {mistake['input']!r}", file=sys.stderr)
+            seen = "" if name.endswith(("_KEY", "_KEYS")) else f", not {mistake['input']!r}"  # keys are secret
+            print(f"error: {name}: {mistake['msg']}{seen}", file=sys.stderr)
         return 2
     except DeviceError as error:
         print(f"error: GAN_DEVICE: {error}", file=sys.stderr)

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +50,7 @@ class Catalog:
 
     Attributes:
         models: usable ones by name.
-        broken: reasons by the name of the folder.
+        broken: reasons by the name of the folder; a model of that name is an earlier version, loaded before.
         default: name of the model of requests that name none; None when there is no usable one.
     """
 
@@ -67,9 +67,9 @@ class Catalog:
         if self.default is None:
             raise no_usable_model()
         name, _, version = (reference or self.default).partition("@")
-        if name in self.broken:
-            raise _unknown(parameter, f"{name!r} cannot be used: {self.broken[name]}", reference)
         found = self.models.get(name)
+        if found is None and name in self.broken:
+            raise _unknown(parameter, f"{name!r} cannot be used: {self.broken[name]}", reference)
         if found is None:
             raise no_such_model(parameter, name, self.models, reference)
         if reference is not None and "@" in reference and version != found.model.hash12:
@@ -89,8 +89,17 @@ def no_such_model(parameter: str, name: str, known: Iterable[str], value: object
     return _unknown(parameter, f"there is no model {name[:80]!r}; there are: {', '.join(known)}", value)
 
 
-def load_catalog(folder: Path, *, default: str, device: torch.device) -> Catalog:
-    """Load every model folder below `folder`; one that is broken is logged and left out."""
+def load_catalog(folder: Path, *, default: str, device: torch.device, before: Catalog | None = None) -> Catalog:
+    """Load every model folder below `folder`; one that is broken is logged and left out.
+
+    Args:
+        folder: of model folders.
+        default: name of the model of requests that name none.
+        device: where the networks run.
+        before: what was loaded earlier: a model that has not changed keeps its networks, and one whose folder has
+            become bad stays.
+    """
+    earlier = {} if before is None else before.models
     models: dict[str, ServedModel] = {}
     broken: dict[str, str] = {}
     if not folder.is_dir():
@@ -102,6 +111,13 @@ def load_catalog(folder: Path, *, default: str, device: torch.device) -> Catalog
         except (ModelFolderError, OSError) as error:
             broken[path.name] = _without_path(str(error), folder)
             _log.error("model folder %s is left out: %s", path.name, error)
+            if path.name in earlier:
+                models[path.name] = earlier[path.name]
+                _log.warning("model %s stays in its place", earlier[path.name].model.reference)
+            continue
+        known = earlier.get(model.name)
+        if known is not None and known.model.sha256 == model.sha256:
+            models[model.name] = replace(known, model=model)  # its card or history may be new
             continue
         models[model.name] = _serve(model, device)
         _log.info("model %s is loaded", model.reference)

@@ -4,6 +4,10 @@ No timer: whenever the thread is free and the event loop has read what there was
 same network as one call, at most `MAX_BATCH_ROWS` rows. A large job takes turns with the others: it gets a part of each
 call, and who asks for one image waits for a call or two, not for the whole of it. A row's bits do not depend on the
 rows beside it (`models.tiles`), so all of this is invisible but for its speed.
+
+What a network raises is the answer of the jobs in its call, and of no others; where memory was short, the jobs are
+tried once more, each by itself. A fault of the engine's own ends every job that waits, and the engine begins anew.
+A call that never ends is `app.watchdog`'s affair.
 """
 
 import asyncio
@@ -11,7 +15,7 @@ import logging
 import os
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
@@ -20,12 +24,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.metrics import Metrics
+from models.device import is_out_of_memory, release_memory
 
 MAX_BATCH_ROWS = 64
 """Rows of one call at most: the largest tile. With more a call is no quicker, and the next one waits for longer."""
 
 TURN_ROWS = 32
 """Rows that one job gets of a call while others wait for the same network."""
+
+MAX_FAULTS = 5
+"""Faults of its own after which the engine does not begin anew."""
+
+STOP_TIMEOUT_S = 20.0
+"""Seconds that `stop` waits for the call that runs."""
 
 Rows: TypeAlias = NDArray[Any]
 Network: TypeAlias = Callable[[Rows], Rows]
@@ -42,7 +53,11 @@ class OverloadedError(EngineError):
 
 
 class StoppedError(EngineError):
-    """The engine's thread has ended."""
+    """The engine's thread has ended, or met a fault."""
+
+
+class ExhaustedError(EngineError):
+    """There is not the memory for a job."""
 
 
 @dataclass(eq=False, slots=True)
@@ -91,6 +106,9 @@ class Engine:
         self._changed = threading.Condition()
         self._idle = False
         self._runs = False
+        self._call: _Batch | None = None  # what the thread computes now
+        self._calls = self._faults = 0
+        self._given_up = False
         self._gathered = False
         self._came = self._came_before = 0  # jobs, since the start and up to the pass before
         self._loop_to_wake: asyncio.AbstractEventLoop | None = None
@@ -102,12 +120,31 @@ class Engine:
         self._thread.start()
 
     def stop(self) -> None:
-        """Finish what waits, then end the thread."""
+        """Finish what waits, then end the thread; one that hangs is left behind."""
         with self._changed:
             self._runs = False
             self._changed.notify()
-        if self._thread.is_alive():
-            self._thread.join()
+        if self._thread.is_alive() and not self._given_up:
+            self._thread.join(STOP_TIMEOUT_S)
+
+    def give_up(self, reason: str) -> None:
+        """Fail all that waits, the call that runs too, and take no more: that call is never going to end."""
+        _log.critical("the engine is given up: %s", reason)
+        with self._changed:
+            self._runs = False
+            self._given_up = True
+            hanging = self._call
+        self._fail(hanging, StoppedError(reason))
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether jobs are taken: false before the start, at the end, and after faults that it does not get over."""
+        return self._runs
+
+    @property
+    def running_call(self) -> int | None:
+        """The number of the call that runs; None between calls."""
+        return None if self._call is None else self._calls
 
     @property
     def has_room(self) -> bool:
@@ -124,7 +161,8 @@ class Engine:
 
         Raises:
             OverloadedError: the queue is full.
-            StoppedError: the engine's thread has ended.
+            StoppedError: the engine's thread has ended, or met a fault.
+            ExhaustedError: there is not the memory for the job.
         """
         job = self._job(rows)
         with self._changed:
@@ -186,14 +224,18 @@ class Engine:
 
     def _run(self) -> None:
         _let_others_finish()
-        batch: _Batch | None = None
-        try:
-            while (batch := self._next_batch()) is not None:
-                self._serve(batch)
-        except BaseException as error:
-            _log.critical("the engine's thread died", exc_info=True)
-            self._fail(batch, error)
-            raise
+        while self._runs or self._queues:
+            try:
+                while (batch := self._next_batch()) is not None:
+                    self._serve(batch)
+            except BaseException as error:  # noqa: BLE001  (whatever it is: nobody may wait for ever)
+                self._faults += 1
+                last = self._faults == MAX_FAULTS
+                _log.critical("the engine met fault %d of %d", self._faults, MAX_FAULTS, exc_info=True)
+                with self._changed:
+                    self._runs = self._runs and not last
+                    call, self._call = self._call, None
+                self._fail(call, error)
 
     def _next_batch(self) -> _Batch | None:
         """What waits for the network whose turn it is; None when it is time to end."""
@@ -241,37 +283,60 @@ class Engine:
         return _Batch(network, parts)
 
     def _serve(self, batch: _Batch) -> None:
-        rows = [job.rows[start:stop] for job, start, stop in batch.parts]
-        try:
-            results = batch.network(np.concatenate(rows) if len(rows) > 1 else rows[0])
-        except Exception as error:  # noqa: BLE001  (whatever a network raises is the answer of its jobs, and of no others)
-            self._drop(batch)
-            _settle([(job, error) for job, _, _ in batch.parts])
-            return
-        self._metrics.batch_rows.observe(len(results))
         finished: list[tuple[_Job, Rows | Exception]] = []
-        at = 0
-        for job, start, stop in batch.parts:
-            job.results.append(results[at : at + stop - start])
-            at += stop - start
+        failed: list[tuple[_Job, Rows | Exception]] = []
+        for (job, _, stop), result in zip(batch.parts, self._compute(batch), strict=True):
+            if isinstance(result, Exception):
+                failed.append((job, result))
+                continue
+            job.results.append(result)
             if stop == len(job.rows):
                 finished.append((job, job.results[0] if len(job.results) == 1 else np.concatenate(job.results)))
-        _settle(finished)
+        if failed:
+            self._drop(batch.network, [job for job, _ in failed])
+        _settle(finished + failed)
 
-    def _drop(self, batch: _Batch) -> None:
-        """Take out of the queue what is left of a batch's jobs: they have failed."""
-        failed = {id(job) for job, _, _ in batch.parts}
+    def _compute(self, batch: _Batch) -> list[Rows | Exception]:
+        """The results of each part, or why there are none; a BaseException leaves `_call` behind."""
+        rows = [job.rows[start:stop] for job, start, stop in batch.parts]
+        self._calls += 1
+        self._call = batch
+        try:
+            results = batch.network(np.concatenate(rows) if len(rows) > 1 else rows[0])
+            parts: list[Rows | Exception] = list(_split(results, batch.parts))
+            self._metrics.batch_rows.observe(len(results))
+            self._faults = 0
+        except Exception as error:  # noqa: BLE001  (whatever a network raises is the answer of its jobs, and of no others)
+            parts = self._compute_alone(batch.network, rows) if is_out_of_memory(error) else [error] * len(rows)
+        self._call = None
+        return parts
+
+    @staticmethod
+    def _compute_alone(network: Network, parts: list[Rows]) -> list[Rows | Exception]:
+        """The results of each part by itself, where there was no memory for all together."""
+        results: list[Rows | Exception] = []
+        for rows in parts:
+            release_memory()
+            try:
+                results.append(network(rows))
+            except Exception as error:  # noqa: BLE001  (as above)
+                short = is_out_of_memory(error)
+                results.append(ExhaustedError(f"no memory for {len(rows)} images") if short else error)
+        return results
+
+    def _drop(self, network: Network, jobs: list[_Job]) -> None:
+        """Take out of the queue what is left of jobs that have failed."""
+        failed = {id(job) for job in jobs}
         with self._changed:
-            queue = self._queues.pop(batch.network, deque())
+            queue = self._queues.pop(network, deque())
             self._waiting_rows -= sum(job.left for job in queue if id(job) in failed)
             self._tell_waiting()
             if others := deque(job for job in queue if id(job) not in failed):
-                self._queues[batch.network] = others
+                self._queues[network] = others
 
     def _fail(self, batch: _Batch | None, cause: BaseException) -> None:
-        """The thread's last act: nobody waits for an answer that cannot come."""
+        """Nobody waits for an answer that cannot come."""
         with self._changed:
-            self._runs = False
             waiting = [job for queue in self._queues.values() for job in queue] + self._pings
             self._queues.clear()
             self._pings = []
@@ -283,6 +348,14 @@ class Engine:
     def _tell_waiting(self) -> None:
         """Once for all jobs that came or were taken together: a gauge takes a lock of its own."""
         self._metrics.waiting_rows.set(self._waiting_rows)
+
+
+def _split(results: Rows, parts: list[_Part]) -> Iterator[Rows]:
+    """The results of each part of a call."""
+    at = 0
+    for _, start, stop in parts:
+        yield results[at : at + stop - start]
+        at += stop - start
 
 
 def _let_others_finish() -> None:

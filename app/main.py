@@ -7,18 +7,22 @@ from contextlib import asynccontextmanager
 
 import torch
 from fastapi import FastAPI
-from starlette.types import Lifespan, Receive, Scope, Send
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
 from app import documentation, problems
+from app.access import RequireKey
 from app.catalog import load_catalog
 from app.engine import Engine
 from app.express import Express
 from app.metrics import Metrics
 from app.middleware import AnswerHead, CountRequests, LimitBodies
 from app.projection_queue import ProjectionQueue
-from app.routes import health, interpolations, models, pages, projections, samples, score
+from app.reload import Reloader
+from app.routes import admin, health, interpolations, models, pages, projections, samples, score
 from app.settings import Settings
 from app.state import State
+from app.watchdog import watch
 from models.device import resolve_device
 from models.latents import draw_latents, draw_words
 from models.projection import prepare
@@ -46,25 +50,40 @@ _log = logging.getLogger(__name__)
 class _Application(FastAPI):
     """FastAPI's application, with the short way in front of all of it."""
 
-    def __init__(self, *, lifespan: Lifespan["_Application"], root_path: str) -> None:
+    def __init__(self, settings: Settings, *, lifespan: Lifespan["_Application"]) -> None:
         super().__init__(
             title="GAN service",
             version="1.0",
             description=DESCRIPTION,
             openapi_tags=TAGS,
             lifespan=lifespan,
-            root_path=root_path,
+            root_path=settings.root_path,
             docs_url=None,
             redoc_url=None,
         )
-        self._short_way = Express(super().__call__)
+        self._entrance = _entrance(Express(super().__call__), settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request: ASGI."""
         scope["app"] = self
         if self.root_path:
             scope["root_path"] = self.root_path
-        await self._short_way(scope, receive, send)
+        await self._entrance(scope, receive, send)
+
+
+def _entrance(service: ASGIApp, settings: Settings) -> ASGIApp:
+    """What stands before all of the service, where it is asked for."""
+    if settings.api_keys:
+        service = RequireKey(service, hashes=settings.api_keys, root_path=settings.root_path)
+    if settings.cors_origins:  # before the keys: a browser asks whether it may without sending one
+        service = CORSMiddleware(
+            service,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type", "If-None-Match"],
+            expose_headers=["Content-Location", "ETag", "Retry-After", "X-Model", "X-Seed"],
+        )
+    return service
 
 
 def create_app(settings: Settings, metrics: Metrics | None = None) -> FastAPI:
@@ -91,15 +110,19 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> FastAPI:
         state = State(settings, catalog, engine, queue, metrics)
         await _warm(state)
         app.state.gan = state
+        app.state.reloader = Reloader(app, device=device, warm=_warm)
+        app.state.reloader.on_signal()
+        watching = asyncio.create_task(watch(engine, limit_s=settings.engine_timeout_s))
         try:
             yield
         finally:
+            watching.cancel()
             await asyncio.to_thread(queue.stop)
             await asyncio.to_thread(engine.stop)
 
-    app = _Application(lifespan=lifespan, root_path=settings.root_path)
+    app = _Application(settings, lifespan=lifespan)
     problems.install(app)
-    for module in (samples, interpolations, score, projections, models, health):
+    for module in (samples, interpolations, score, projections, models, health, admin):
         app.include_router(module.router)
     pages.install(app)
     documentation.install(app)

@@ -2,6 +2,7 @@
 
 Problem                       anything below, ready to be sent
 422 invalid-parameter         a parameter or a body that does not hold together; `errors` names each
+401 key-needed                a key that is missing or not known
 404 not-found                 no such path
 404 unknown-model             no such model, version, or picture of a timeline
 405 method-not-allowed        a path that is there, asked in another way
@@ -22,6 +23,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field, JsonValue
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from app.departures import GoneError
 from models.errors import LatentError
@@ -33,6 +35,7 @@ MAX_SHOWN_CHARACTERS = 200
 _log = logging.getLogger(__name__)
 
 _NAMES = {
+    401: "key-needed",
     404: "not-found",
     405: "method-not-allowed",
     406: "not-acceptable",
@@ -118,6 +121,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(LatentError, _latent_error)
     app.add_exception_handler(GoneError, _gone)
+    app.add_exception_handler(ClientDisconnect, _gone)
     app.add_exception_handler(Exception, internal_error)
 
 

@@ -320,7 +320,10 @@ class ModelSummary(BaseModel):
     """A model in the list."""
 
     name: str = Field(examples=[examples.MODEL])
-    ready: bool = Field(description="False for a folder that cannot be used; `error` says why", examples=[True])
+    ready: bool = Field(
+        description="False for a folder that cannot be used; `error` says why. With both, an earlier version is served",
+        examples=[True],
+    )
     model: str | None = Field(default=None, description="name@hash", examples=[examples.REFERENCE])
     sha256: str | None = Field(default=None, description="Of the model's weights", examples=[examples.SHA256])
     architecture: str | None = Field(default=None, examples=["conv"])
@@ -376,6 +379,19 @@ class TimelineAnswer(BaseModel):
 
     model: Reference
     pictures: list[TimelinePicture] = Field(description="The example has the first")
+
+
+class ReloadAnswer(BaseModel):
+    """What reading the models folder again has changed."""
+
+    default: str | None = Field(description="Name of the model of requests that name none")
+    added: list[str] = Field(description="Models that are new, as name@hash")
+    changed: list[str] = Field(description="Models of which there is another version now")
+    removed: list[str] = Field(description="Models whose folders are gone")
+    kept: list[str] = Field(description="Models that are what they were")
+    broken: dict[str, str] = Field(
+        description="Folders that cannot be used, and why; a version that was loaded before stays in its place"
+    )
 
 
 class Health(BaseModel):

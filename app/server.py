@@ -1,5 +1,6 @@
 """One process that serves: uvicorn on a socket."""
 
+import asyncio
 import logging
 import os
 import socket
@@ -8,6 +9,7 @@ from contextlib import suppress
 
 import uvicorn
 
+from app.connections import GuardedProtocol, Sweeper
 from app.main import create_app
 from app.metrics import Metrics
 from app.settings import Settings
@@ -51,22 +53,31 @@ def serve(settings: Settings, listener: socket.socket, *, metrics: Metrics, read
         server_header=False,
         proxy_headers="FORWARDED_ALLOW_IPS" in os.environ,  # uvicorn's own variable; to look costs each request 3 µs
         timeout_graceful_shutdown=30,
+        http=GuardedProtocol,
+        ws="none",
     )
     with suppress(KeyboardInterrupt):  # uvicorn raises it once more after it has ended in order
         _Server(config, ready).run(sockets=[listener])
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, saying that it serves once it does."""
+    """uvicorn, saying that it serves once it does, and sweeping its connections."""
 
     def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
         super().__init__(config)
         self._ready = ready
+        self._sweeping: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if not self.should_exit:
+            self._sweeping = asyncio.create_task(Sweeper(self.server_state.connections).run())
             self._ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        if self._sweeping is not None:
+            self._sweeping.cancel()
 
 
 def _bind(family: int, address: tuple[str, int], *options: int) -> socket.socket:

@@ -2,10 +2,12 @@
 
 import sys
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from app.access import hash_key
 from models import bundled_models_dir
 from models.device import DeviceName
 
@@ -37,7 +39,37 @@ class Settings(BaseSettings):
     max_file_pixels: int = Field(
         default=40_000_000, ge=784, description="Pixels of an uploaded image; beyond them, 413"
     )
+    engine_timeout_s: float = Field(
+        default=30,
+        gt=0,
+        le=3600,
+        description="Seconds that one call of a network may take; beyond them the process ends, to be started again",
+    )
+    api_keys: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Keys with commas between; with any, a request needs one, as `Authorization: Bearer KEY`. A key "
+        "may be given as `sha256:` and its hash",
+    )
+    admin_key: str | None = Field(default=None, description="Key of POST /admin/reload; without one there is none")
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="Origins with commas between whose pages may call this service from a browser, or *"
+    )
     log_level: str = Field(default="info", pattern="^(critical|error|warning|info|debug)$", description="Of the log")
+
+    @field_validator("api_keys", "cors_origins", mode="before")
+    @classmethod
+    def _split(cls, text: object) -> object:
+        return tuple(part.strip() for part in text.split(",") if part.strip()) if isinstance(text, str) else text
+
+    @field_validator("api_keys")
+    @classmethod
+    def _hash_all(cls, keys: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(hash_key(key) for key in keys)
+
+    @field_validator("admin_key")
+    @classmethod
+    def _hash_one(cls, key: str | None) -> str | None:
+        return hash_key(key) if key else None
 
     @field_validator("workers")
     @classmethod

@@ -7,7 +7,7 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 
 from app.catalog import Catalog, ServedModel
-from app.engine import Engine, OverloadedError, Rows, StoppedError
+from app.engine import Engine, ExhaustedError, OverloadedError, Rows, StoppedError
 from app.metrics import Metrics
 from app.problems import Problem
 from app.projection_queue import ProjectionQueue, QueueFullError
@@ -106,8 +106,10 @@ class State:
             return await self.engine.run(network, rows, may_wait=may_wait)  # type: ignore[arg-type]
         except OverloadedError as error:
             raise self._overloaded() from error
+        except ExhaustedError as error:
+            raise Problem(503, f"{error}; ask for fewer, or try again", headers=_soon()) from error
         except StoppedError as error:
-            raise Problem(503, "the engine does not answer; /readyz says why") from error
+            raise Problem(503, "the engine does not answer; /readyz says why", headers=_soon()) from error
 
     def _overloaded(self) -> Problem:
         return self._refused("images", RETRY_AFTER_S)
@@ -121,6 +123,10 @@ def overloaded(what: str, retry_after_s: int) -> Problem:
     """The problem of a service in which as many as may wait already."""
     headers = {"Retry-After": str(retry_after_s)}
     return Problem(429, f"too many {what} wait; try again in {retry_after_s} s", headers=headers)
+
+
+def _soon() -> dict[str, str]:
+    return {"Retry-After": str(RETRY_AFTER_S)}
 
 
 async def _state(request: Request) -> State:  # not `def`: FastAPI would send that to a thread

@@ -27,8 +27,15 @@ def command(worker: int, listener: int, metrics_dir: Path) -> list[str]:
 
 def environment(settings: Settings) -> dict[str, str]:
     """A worker's environment: the parent's settings, whatever a .env file says by now, and no pools of threads."""
-    named = {f"GAN_{name.upper()}": str(value) for name, value in settings.model_dump().items()}
+    named = {f"GAN_{name.upper()}": _text(value) for name, value in settings.model_dump().items()}
     return dict(os.environ) | named | dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+
+
+def _text(value: object) -> str:
+    """A setting as its variable has it."""
+    if value is None:
+        return ""
+    return ",".join(value) if isinstance(value, tuple) else str(value)
 
 
 def main() -> None:

@@ -60,6 +60,7 @@ class _Workers:
         self._say_ready: Callable[[], None] | None = ready
         self._processes: dict[int, Process] = {}
         self._ready: set[int] = set()
+        self._reloads = 0
         self._stopping = asyncio.Event()
         self._failure: str | None = None
 
@@ -72,6 +73,7 @@ class _Workers:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop, number)
+        loop.add_signal_handler(signal.SIGHUP, self._reload)
         await asyncio.gather(*(self._keep(worker) for worker in range(self._settings.workers)))
         if self._failure is not None:
             raise WorkersError(self._failure)
@@ -92,6 +94,7 @@ class _Workers:
 
     async def _run_one(self, worker: int) -> tuple[bool, str]:
         """Start a worker and wait for its end: whether it was ready meanwhile, and how it ended."""
+        reloads = self._reloads
         try:
             process = await self._start(worker)
         except OSError as error:
@@ -102,7 +105,7 @@ class _Workers:
         assert process.stdout is not None  # noqa: S101  (a pipe was asked for)
         was_ready = await process.stdout.readline() == READY
         if was_ready:
-            self._count_ready(worker)
+            self._count_ready(worker, reloads=reloads)
         code = await process.wait()
         self._ready.discard(worker)
         forget_gauges(self._metrics_dir, worker=worker)
@@ -120,8 +123,16 @@ class _Workers:
                 process_group=0,  # Ctrl-C in a terminal is for the parent, which tells the workers
             )
 
-    def _count_ready(self, worker: int) -> None:
+    def _reload(self) -> None:
+        """Have every worker read the models folder again."""
+        self._reloads += 1
+        for worker in self._ready:
+            _send(self._processes[worker], signal.SIGHUP)
+
+    def _count_ready(self, worker: int, *, reloads: int) -> None:
         self._ready.add(worker)
+        if reloads != self._reloads:  # it may have read the folder before that
+            _send(self._processes[worker], signal.SIGHUP)
         if len(self._ready) == self._settings.workers and self._say_ready is not None and not self._stopping.is_set():
             self._say_ready()
             self._say_ready = None

@@ -22,3 +22,16 @@ def resolve_device(name: DeviceName) -> torch.device:
             f"device 'cuda' was asked for, but torch {torch.__version__} finds no CUDA device; use 'cpu' or 'auto'"
         )
     return torch.device(name)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that no memory was left: Python's, CUDA's, or that of PyTorch's allocator on a CPU."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+
+
+def release_memory() -> None:
+    """Give back what PyTorch keeps for later on CUDA; on a CPU it keeps nothing."""
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

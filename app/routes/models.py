@@ -26,8 +26,13 @@ Name = Annotated[str, Path(max_length=100, description="`name` or `name@hash`", 
 @router.get("/v1/models", summary="All models")
 async def list_models(state: SharedState) -> ModelsAnswer:
     """Usable models, and model folders that cannot be used with the reason."""
-    usable = [_summary(served) for served in state.catalog.models.values()]
-    broken = [ModelSummary(name=name, ready=False, error=error) for name, error in state.catalog.broken.items()]
+    catalog = state.catalog
+    usable = [_summary(served, catalog.broken.get(name)) for name, served in catalog.models.items()]
+    broken = [
+        ModelSummary(name=name, ready=False, error=error)
+        for name, error in catalog.broken.items()
+        if name not in catalog.models
+    ]
     return ModelsAnswer(default=state.catalog.default, models=usable + broken)
 
 
@@ -92,10 +97,15 @@ def get_timeline_picture(
     }
     if permalinks.matches(if_none_match, headers["ETag"]):
         return Response(status_code=304, headers=headers)
-    return Response(entry.path.read_bytes(), headers=headers, media_type="image/png")
+    try:
+        picture = entry.path.read_bytes()
+    except OSError as error:
+        detail = f"the picture of epoch {epoch} is no longer in the model's folder"
+        raise Problem.of_parameter("epoch", detail, epoch, status=404) from error
+    return Response(picture, headers=headers, media_type="image/png")
 
 
-def _summary(served: ServedModel) -> ModelSummary:
+def _summary(served: ServedModel, error: str | None) -> ModelSummary:
     model, metadata = served.model, served.model.metadata
     return ModelSummary(
         name=model.name,
@@ -107,4 +117,5 @@ def _summary(served: ServedModel) -> ModelSummary:
         recipe=metadata.recipe,
         images_seen=metadata.images_seen,
         evaluation=dict(metadata.evaluation),
+        error=error,
     )

@@ -43,18 +43,20 @@ def environment(**settings: object) -> dict[str, str]:
 
 
 @contextmanager
-def running(folder: Path, **settings: object) -> Iterator[Service]:
+def running(folder: Path, *, python_path: Path | None = None, **settings: object) -> Iterator[Service]:
     """Start `python -m app` on a free port, wait for its address, and end it by SIGTERM.
 
     Args:
         folder: where it runs and logs.
+        python_path: a folder of modules that go before all others.
         settings: GAN_* settings, in lower case.
     """
     log = folder / "service.log"
+    paths = [str(path) for path in (python_path, ROOT) if path is not None]
     with log.open("w") as errors:
         process = subprocess.Popen(
             [sys.executable, "-m", "app"],
-            env=environment(port=0, **settings) | {"PYTHONPATH": str(ROOT)},
+            env=environment(port=0, **settings) | {"PYTHONPATH": os.pathsep.join(paths)},
             cwd=folder,
             stdout=subprocess.PIPE,
             stderr=errors,

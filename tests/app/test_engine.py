@@ -5,11 +5,21 @@ import threading
 
 import numpy as np
 import pytest
+import torch
 
-from app.engine import MAX_BATCH_ROWS, TURN_ROWS, Engine, OverloadedError, Rows, StoppedError
+from app import watchdog
+from app.engine import (
+    MAX_BATCH_ROWS,
+    MAX_FAULTS,
+    TURN_ROWS,
+    Engine,
+    ExhaustedError,
+    OverloadedError,
+    Rows,
+    StoppedError,
+)
 from app.metrics import Metrics
-
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+from app.watchdog import watch
 
 
 class Network:
@@ -302,22 +312,116 @@ def test_ping_goes_ahead_of_the_queue_but_not_of_a_stuck_call() -> None:
     asyncio.run(play())
 
 
-def test_a_dead_thread_fails_who_waits_and_refuses_who_comes() -> None:
+def test_a_fault_of_the_thread_fails_who_waits_and_it_begins_anew() -> None:
     async def play() -> None:
         started, network = engine(), Network()
-        first = await network.held(started)
-        doomed = await submitted(started, network, rows(666))
-        await asyncio.sleep(0)
-        other = await submitted(started, Network(), rows(1))
-        network.free.set()
-        await first
-        for task in (*doomed, *other):
+        for _ in range(MAX_FAULTS + 1):  # what is answered in between forgives the faults before
+            first = await network.held(started)
+            doomed = await submitted(started, network, rows(666))
+            other = await submitted(started, Network(), rows(1))
+            network.free.set()
+            await first
+            for task in (*doomed, *other):
+                with pytest.raises(StoppedError, match="the thread dies"):
+                    await asyncio.wait_for(task, 5)
+            await started.ping(timeout_s=5)
+            assert (await started.run(network, rows(4))).tolist() == [[8]]
+        assert started._waiting_rows == 0
+        started.stop()
+
+    asyncio.run(play())
+
+
+def test_fault_after_fault_ends_it() -> None:
+    async def play() -> None:
+        started, network = engine(), Network()
+        for _ in range(MAX_FAULTS):
+            assert started.is_alive
             with pytest.raises(StoppedError):
-                await asyncio.wait_for(task, 5)
+                await asyncio.wait_for(started.run(network, rows(666)), 5)
+        assert not started.is_alive
         with pytest.raises(StoppedError):
             await started.run(network, rows(1))
         with pytest.raises(StoppedError):
             await started.ping(timeout_s=1)
+        started.stop()
+
+    asyncio.run(play())
+
+
+class Short:
+    """A network that has memory for so many rows."""
+
+    def __init__(self, error: Exception, *, room: int) -> None:
+        self.error = error
+        self.room = room
+
+    def __call__(self, rows: Rows) -> Rows:
+        if len(rows) > self.room:
+            raise self.error
+        return rows * 2
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+    ],
+)
+def test_without_memory_each_is_tried_by_itself(error: Exception) -> None:
+    async def play() -> None:
+        started, held, short = engine(), Network(), Short(error, room=2)
+        first = await held.held(started)
+        tasks = [asyncio.create_task(started.run(short, job)) for job in (rows(1, 2), rows(3, 4, 5), rows(6))]
+        await asyncio.sleep(0)
+        held.free.set()
+        await first
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [r.ravel().tolist() for r in results if isinstance(r, np.ndarray)] == [[2, 4], [12]]
+        assert isinstance(results[1], ExhaustedError)
+        assert "3 images" in str(results[1])
+        with pytest.raises(ExhaustedError):  # a job of several calls, of which none can be made
+            await asyncio.wait_for(started.run(short, np.ones((3 * MAX_BATCH_ROWS, 1))), 5)
+        assert started._waiting_rows == 0
+        started.stop()
+
+    asyncio.run(play())
+
+
+def test_a_call_that_hangs_is_given_up() -> None:
+    async def play() -> None:
+        started, network = engine(), Network()
+        hanging = await network.held(started)
+        waiting = await submitted(started, Network(), rows(1))
+        ended: list[bool] = []
+        await asyncio.wait_for(watch(started, limit_s=0.1, end=lambda: ended.append(True)), 10)
+        assert ended == [True]
+        for task in (hanging, *waiting):
+            with pytest.raises(StoppedError, match=r"has not ended within 0\.1 s"):
+                await asyncio.wait_for(task, 5)
+        with pytest.raises(StoppedError):
+            await started.ping(timeout_s=1)
+        network.free.set()
+        started.stop()
+
+    asyncio.run(play())
+
+
+def test_calls_that_end_are_not_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watchdog, "TICK_S", 0.01)
+
+    async def play() -> None:
+        started, network = engine(), Network()
+        ended: list[bool] = []
+        watching = asyncio.create_task(watch(started, limit_s=10, end=lambda: ended.append(True)))
+        for value in range(50):
+            await started.run(network, rows(value))
+            await asyncio.sleep(0.01)
+        assert not watching.done()
+        started.stop()
+        await asyncio.wait_for(watching, 5)  # one that was stopped is of no use either
 
     asyncio.run(play())
 

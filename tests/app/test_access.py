@@ -1,0 +1,127 @@
+"""Keys and origins: who may come in."""
+
+import base64
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.access import hash_key, is_known
+from tests.app.checks import assert_problem
+from tests.app.service import Service, environment, running
+from tests.app.test_settings import start_and_fail
+
+HASHED = "sha256:" + hashlib.sha256(b"a-hashed-key").hexdigest()
+
+
+@pytest.fixture(scope="module")
+def guarded(models_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    keys = f"first-key, third,{HASHED}"
+    with running(
+        tmp_path_factory.mktemp("guarded"),
+        models_dir=models_dir,
+        api_keys=keys,
+        root_path="/gan",
+        cors_origins="https://a.example",
+    ) as started:
+        yield started
+
+
+def basic(key: str) -> str:
+    return "Basic " + base64.b64encode(f"anyone:{key}".encode()).decode()
+
+
+@pytest.mark.parametrize("key", ["first-key", "third", "a-hashed-key"])
+@pytest.mark.parametrize("path", ["/v1/samples?n=1", "/gan/v1/samples?n=1", "/v1/models", "/", "/docs", "/metrics"])
+def test_a_key_opens(guarded: Service, key: str, path: str) -> None:
+    for authorization in (f"Bearer {key}", f"bearer  {key}", basic(key)):
+        assert guarded.client.get(path, headers={"Authorization": authorization}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [
+        None,
+        "",
+        "Bearer",
+        "Bearer first-ke",
+        "Bearer first-key2",
+        "Bearer FIRST-KEY",
+        f"Bearer {HASHED}",
+        "Basic first-key",
+        "Basic !!!",
+        "Basic /////w==",
+        "Digest first-key",
+        "first-key",
+    ],
+)
+@pytest.mark.parametrize("path", ["/v1/samples?n=1", "/v1/models", "/", "/docs", "/static/icon.svg", "/nothing"])
+def test_nothing_else_opens(guarded: Service, authorization: str | None, path: str) -> None:
+    headers = {} if authorization is None else {"Authorization": authorization}
+    refused = guarded.client.get(path, headers=headers)
+    assert_problem(refused, 401, text="a key is needed")
+    assert 'Basic realm="gan"' in refused.headers["www-authenticate"]
+
+
+def test_two_authorizations_are_none(guarded: Service) -> None:
+    headers = [("Authorization", "Bearer first-key"), ("Authorization", "Bearer first-key")]
+    assert_problem(guarded.client.get("/v1/models", headers=headers), 401)
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/gan/healthz", "/gan/readyz"])
+def test_health_is_open(guarded: Service, path: str) -> None:
+    assert guarded.client.get(path).status_code == 200
+
+
+def test_paths_that_look_like_health_are_not_open(guarded: Service) -> None:
+    for path in ("/healthz/", "/v1/samples?n=1&/healthz", "/healthz/../v1/models", "//healthz"):
+        assert guarded.client.get(path).status_code == 401, path
+
+
+def test_an_origin_that_may(guarded: Service) -> None:
+    headers = {"Origin": "https://a.example", "Authorization": "Bearer first-key"}
+    answer = guarded.client.get("/v1/samples?n=1&seed=1", headers=headers)
+    assert answer.headers["access-control-allow-origin"] == "https://a.example"
+    assert "X-Seed" in answer.headers["access-control-expose-headers"]
+    asks = {"Origin": "https://a.example", "Access-Control-Request-Method": "POST"}
+    assert guarded.client.options("/v1/score", headers=asks).status_code == 200
+
+
+def test_an_origin_that_may_not(guarded: Service) -> None:
+    headers = {"Origin": "https://b.example", "Authorization": "Bearer first-key"}
+    assert "access-control-allow-origin" not in guarded.client.get("/v1/samples?n=1", headers=headers).headers
+
+
+def test_by_default_no_origin_may(client: httpx.Client) -> None:
+    answer = client.get("/v1/samples?n=1", headers={"Origin": "https://a.example"})
+    assert not [name for name in answer.headers if name.startswith("access-control")]
+
+
+def test_every_worker_has_the_keys(tmp_path: Path, models_dir: Path) -> None:
+    with running(tmp_path, models_dir=models_dir, workers=2, api_keys="a,b") as service:
+        for _ in range(10):
+            assert httpx.get(f"{service.url}/v1/models", headers={"Authorization": "Bearer b"}).status_code == 200
+            assert httpx.get(f"{service.url}/v1/models").status_code == 401
+
+
+def test_a_bad_key_is_not_shown(tmp_path: Path) -> None:
+    ended = start_and_fail(tmp_path, api_keys="good,sha256:secret")
+    assert ended.returncode == 2
+    assert "GAN_API_KEYS: " in ended.stderr
+    assert "secret" not in ended.stderr
+
+
+def test_hashes() -> None:
+    assert hash_key("abc") == "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-2
+    assert hash_key(hash_key("abc")) == hash_key("abc")
+    with pytest.raises(ValueError, match="empty"):
+        hash_key("")
+    assert is_known("abc", [hash_key("x"), hash_key("abc")])
+    assert not is_known("abd", [hash_key("x"), hash_key("abc")])
+    assert not is_known(None, [hash_key("None")])
+
+
+def test_environment_of_tests_has_no_keys() -> None:
+    assert not [name for name in environment() if name.startswith("GAN_")]

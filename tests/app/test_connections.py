@@ -1,0 +1,136 @@
+"""Clients that are slow, silent or endless: their connections end, and nobody else notices."""
+
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.connections import MAX_HEAD_BYTES
+from tests.app.service import ROOT, Service, running
+
+HURRY = """
+import sys
+sys.path.insert(0, {root!r})
+from app import connections
+connections.SWEEP_S = 0.05
+connections._LIMITS_S.update(head=0.6, body=0.6, reading=0.6)
+"""
+IDLE = 1000
+
+
+@pytest.fixture(scope="module")
+def hasty(models_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service that waits for nobody."""
+    folder = tmp_path_factory.mktemp("hasty")
+    (folder / "code").mkdir()
+    (folder / "code" / "sitecustomize.py").write_text(HURRY.format(root=str(ROOT)))
+    with running(folder, models_dir=models_dir, python_path=folder / "code") as started:
+        yield started
+
+
+def connect(service: Service) -> socket.socket:
+    host, port = service.url.removeprefix("http://").split(":")
+    return socket.create_connection((host, int(port)), timeout=30)
+
+
+def rest(connection: socket.socket) -> bytes:
+    """All that comes until the other side ends it."""
+    parts = []
+    try:
+        while part := connection.recv(65536):
+            parts.append(part)
+    except ConnectionResetError:
+        pass
+    return b"".join(parts)
+
+
+def test_a_head_without_end(service: Service) -> None:
+    with connect(service) as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Long: ")
+        try:
+            for _ in range(3 * MAX_HEAD_BYTES // 1024):
+                connection.sendall(b"a" * 1024)
+        except (ConnectionResetError, BrokenPipeError):
+            pass
+        ended = rest(connection)  # nothing, where the end came with a reset
+        assert ended == b"" or ended.startswith(b"HTTP/1.1 431 ")
+    assert service.client.get("/healthz").status_code == 200
+
+
+def test_a_head_of_just_the_size(service: Service) -> None:
+    long = "a" * (MAX_HEAD_BYTES - 1000)
+    assert service.client.get("/healthz", headers={"X-Long": long}).status_code == 200
+
+
+def test_a_body_is_not_a_head(service: Service) -> None:
+    answer = service.client.post("/v1/score", files={"files": b"x" * (3 * MAX_HEAD_BYTES)})
+    assert answer.status_code == 415
+
+
+def test_silence(hasty: Service) -> None:
+    with connect(hasty) as connection:
+        assert rest(connection).startswith(b"HTTP/1.1 408 Request Timeout\r\n")
+
+
+def test_a_head_that_never_ends(hasty: Service) -> None:
+    with connect(hasty) as connection:
+        connection.settimeout(0.1)
+        began = time.monotonic()
+        answer = b""
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n")
+        while not answer:
+            assert time.monotonic() - began < 30
+            try:
+                connection.sendall(b"X: y\r\n")
+                answer = connection.recv(1000)
+            except TimeoutError:
+                continue
+    assert answer.startswith(b"HTTP/1.1 408 ")
+
+
+def test_a_body_that_never_comes(hasty: Service) -> None:
+    with connect(hasty) as connection:
+        head = b"POST /v1/score HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+        connection.sendall(head + b"Content-Length: 1000\r\n\r\n--b\r\n")
+        assert rest(connection).startswith(b"HTTP/1.1 408 ")
+    assert "Traceback" not in hasty.log.read_text()
+    assert 'route="/v1/score",status="499"' in hasty.client.get("/metrics").text
+
+
+def test_an_answer_that_nobody_reads(hasty: Service) -> None:
+    with connect(hasty) as connection:
+        connection.sendall(b"GET /v1/samples?n=100000&format=npz&seed=1 HTTP/1.1\r\nHost: x\r\n\r\n")
+        connection.recv(100)
+        drawn = -1.0
+        while drawn != hasty.metric("gan_images_generated_total"):  # until it no longer draws
+            drawn = hasty.metric("gan_images_generated_total")
+            time.sleep(1)
+        received = len(rest(connection))
+    assert received < 60_000_000  # of 79 MB: the rest never came
+    assert "Traceback" not in hasty.log.read_text()
+
+
+def test_one_who_reads_slowly_gets_all(hasty: Service) -> None:
+    with connect(hasty) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        connection.sendall(b"GET /v1/samples?n=2000&format=npz&seed=1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        received = b""
+        while part := connection.recv(65536):
+            received += part
+            time.sleep(0.02)
+    assert received.endswith(b"0\r\n\r\n")
+    assert received.count(b"PK\x03\x04") == 2
+
+
+def test_many_idle_connections(hasty: Service) -> None:
+    idle = [connect(hasty) for _ in range(IDLE)]
+    try:
+        for _ in range(20):
+            assert httpx.get(f"{hasty.url}/healthz", timeout=30).status_code == 200
+        assert all(rest(connection).startswith(b"HTTP/1.1 408 ") for connection in idle)
+    finally:
+        for connection in idle:
+            connection.close()

@@ -1,0 +1,103 @@
+"""Faults of the engine in a real service: who waits is told at once, and the service comes back or ends."""
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.app.checks import assert_problem
+from tests.app.service import ROOT, Service, running
+from tests.tiny import make_tiny_model_folder
+
+SABOTAGE = """
+import sys, time
+from pathlib import Path
+
+sys.path.insert(0, {root!r})
+from models import sampler
+
+orders, call = Path({orders!r}), sampler.Sampler.__call__
+
+def sabotaged(self, latents):
+    if len(latents) % 64 == 13:  # only what the test asks for
+        order = orders.read_text() if orders.exists() else ""
+        if order == "hang":
+            orders.unlink()
+            time.sleep(1000)
+        if order == "die":
+            raise SystemExit("sabotage")
+        if order == "no memory":
+            raise MemoryError
+    return call(self, latents)
+
+sampler.Sampler.__call__ = sabotaged
+"""
+DRAW = {"n": 13, "seed": 1, "truncation": 0.5}
+
+
+@pytest.fixture
+def orders(tmp_path: Path) -> Path:
+    """A file: what is written there is done to the services that the test starts."""
+    (tmp_path / "code").mkdir()
+    code = SABOTAGE.format(root=str(ROOT), orders=str(tmp_path / "orders"))
+    (tmp_path / "code" / "sitecustomize.py").write_text(code)
+    make_tiny_model_folder(tmp_path / "models" / "tiny")
+    return tmp_path / "orders"
+
+
+@pytest.fixture
+def service(orders: Path, tmp_path: Path) -> Iterator[Service]:
+    with running(
+        tmp_path, models_dir=tmp_path / "models", engine_timeout_s=1, python_path=tmp_path / "code"
+    ) as started:
+        yield started
+
+
+def test_a_thread_that_dies_begins_anew(service: Service, orders: Path) -> None:
+    for _ in range(3):
+        orders.write_text("die")
+        failed = service.client.get("/v1/samples", params=DRAW)
+        assert_problem(failed, 503, text="the engine does not answer")
+        assert failed.headers["retry-after"] == "1"
+        orders.unlink()
+        assert service.client.get("/readyz").json()["ready"]
+        assert service.client.get("/v1/samples", params=DRAW).status_code == 200
+    assert "SystemExit: sabotage" in service.log.read_text()
+
+
+def test_without_memory_who_asked_is_told(service: Service, orders: Path) -> None:
+    orders.write_text("no memory")
+    assert_problem(service.client.get("/v1/samples", params=DRAW), 503, text="no memory for 13 images")
+    assert service.client.get("/v1/samples", params=DRAW | {"n": 4}).status_code == 200
+    assert service.client.get("/readyz").json()["ready"]
+
+
+def test_a_thread_that_hangs_ends_the_process(service: Service, orders: Path) -> None:
+    orders.write_text("hang")
+    with ThreadPoolExecutor() as pool:
+        hanging = pool.submit(httpx.get, f"{service.url}/v1/samples", params=DRAW, timeout=60)
+        while orders.exists():
+            time.sleep(0.01)
+        waiting = pool.submit(httpx.get, f"{service.url}/v1/samples", params={"n": 1}, timeout=60)
+        assert service.client.get("/healthz").status_code == 200
+        for asked in (hanging, waiting):
+            assert_problem(asked.result(), 503, text="the engine does not answer")
+    assert service.process.wait(timeout=30) != 0
+    assert "has not ended within 1 s" in service.log.read_text()
+
+
+def test_a_worker_that_hangs_is_replaced(orders: Path, tmp_path: Path) -> None:
+    with running(
+        tmp_path, models_dir=tmp_path / "models", engine_timeout_s=1, workers=2, python_path=tmp_path / "code"
+    ) as service:
+        orders.write_text("hang")
+        assert httpx.get(f"{service.url}/v1/samples", params=DRAW, timeout=60).status_code == 503
+        deadline = time.monotonic() + 60
+        while "another takes its place" not in service.log.read_text():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        for _ in range(20):  # a connection each: whichever worker has it
+            assert httpx.get(f"{service.url}/v1/samples", params=DRAW, timeout=60).status_code == 200
