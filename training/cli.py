@@ -31,6 +31,7 @@ from training.data.dataset import Dataset, load_dataset
 from training.errors import RunError, TrainingError
 from training.recipe import AFTER_THE_GAME, change_after_the_game, load_recipe, recipe_names
 from training.run_folder import RunFolder
+from training.run_lock import only_writer
 
 if TYPE_CHECKING:
     from training.evaluate import Evaluation
@@ -82,9 +83,11 @@ def fit(options: argparse.Namespace) -> None:
     if options.dry_run:
         print(_describe(config, folder))
         return
-    folder.create(config)
-    with Reporter(config, folder) as reporter:
-        train(config, dataset, folder, reporter)
+    folder.path.mkdir(parents=True, exist_ok=True)
+    with only_writer(folder.path):
+        folder.create(config)
+        with Reporter(config, folder) as reporter:
+            train(config, dataset, folder, reporter)
     print(f"next: python -m training export {folder.path} --to models/{name}")
 
 
@@ -95,9 +98,10 @@ def resume(options: argparse.Namespace) -> None:
 
     folder = RunFolder(options.run)
     config = folder.read_config()
-    dataset = _run_data(config).first(config.recipe.train_images)
-    with Reporter(config, folder) as reporter:
-        train(config, dataset, folder, reporter)
+    with only_writer(folder.path):
+        dataset = _run_data(config).first(config.recipe.train_images)
+        with Reporter(config, folder) as reporter:
+            train(config, dataset, folder, reporter)
 
 
 def watch(options: argparse.Namespace) -> None:
