@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from training.evaluate import Evaluation
 
 MAX_GRID_IMAGES = 4096
+MAX_NAMED = 10
+"""So many files that are skipped are named; the rest is counted."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -65,7 +67,7 @@ def fit(options: argparse.Namespace) -> None:
     if options.epochs is not None:
         overrides.append(f"epochs={options.epochs}")
     recipe = load_recipe(options.recipe, overrides)
-    dataset = load_dataset(options.data, side=recipe.image_side).first(recipe.train_images)
+    dataset = _load_data(options.data, recipe.image_side, strict=options.strict).first(recipe.train_images)
     name = Path(options.recipe).stem
     config = resolve_config(
         recipe,
@@ -86,6 +88,7 @@ def fit(options: argparse.Namespace) -> None:
     folder.path.mkdir(parents=True, exist_ok=True)
     with only_writer(folder.path):
         folder.create(config)
+        _log_skipped(dataset, folder)
         with Reporter(config, folder) as reporter:
             train(config, dataset, folder, reporter)
     print(f"next: python -m training export {folder.path} --to models/{name}")
@@ -99,7 +102,8 @@ def resume(options: argparse.Namespace) -> None:
     folder = RunFolder(options.run)
     config = folder.read_config()
     with only_writer(folder.path):
-        dataset = _run_data(config).first(config.recipe.train_images)
+        dataset = _run_data(config, strict=options.strict).first(config.recipe.train_images)
+        _log_skipped(dataset, folder)
         with Reporter(config, folder) as reporter:
             train(config, dataset, folder, reporter)
 
@@ -128,7 +132,9 @@ def export_run(options: argparse.Namespace) -> None:
     config = folder.read_config()
     config = config.model_copy(update={"recipe": change_after_the_game(config.recipe, options.set)})
     dtype = torch.float16 if options.half else torch.float32
-    export(folder, config, _run_data(config), options.to, dtype=dtype, afterwards=tuple(options.set))
+    export(
+        folder, config, _run_data(config, strict=options.strict), options.to, dtype=dtype, afterwards=tuple(options.set)
+    )
     print(f"wrote {load_model(options.to).reference} to {options.to}")
 
 
@@ -141,7 +147,7 @@ def evaluate_model(options: argparse.Namespace) -> None:
         raise RunError(f"--html {options.html}: there is no folder {options.html.parent}; make it first")
     if options.data is None and model.metadata.dataset != "mnist":
         raise RunError(f"{model.name} was trained on {model.metadata.dataset!r}: say where that is with --data")
-    dataset = load_dataset(options.data or "mnist", side=model.metadata.image_shape.height)
+    dataset = _load_data(options.data or "mnist", model.metadata.image_shape.height, strict=options.strict)
     if dataset.shape != model.metadata.image_shape:
         raise RunError(
             f"{model.name} makes {model.metadata.image_shape}, the images of {dataset.name} are {dataset.shape}"
@@ -178,6 +184,7 @@ def _write_report(
     from training.report import Origin, write_report  # noqa: PLC0415
 
     data = [] if options.data is None else ["--data", options.data]
+    data += ["--strict"] if options.strict else []
     origin = Origin(
         command=shlex.join(["python", "-m", "training", "evaluate", options.model, *data, "--html", str(options.html)]),
         commit=read_git_commit(),
@@ -222,8 +229,31 @@ def classifier(options: argparse.Namespace) -> None:
     print(f"accuracy on the test images: {test_accuracy:.2%}; wrote {options.to}")
 
 
-def _run_data(config: RunConfig) -> Dataset:
-    return load_dataset(config.data, side=config.recipe.image_side)
+def _run_data(config: RunConfig, *, strict: bool) -> Dataset:
+    return _load_data(config.data, config.recipe.image_side, strict=strict)
+
+
+def _load_data(source: str, side: int | None, *, strict: bool) -> Dataset:
+    """A data set; the files of it that were skipped are named on standard error."""
+    dataset = load_dataset(source, side=side, strict=strict)
+    for line in _skipped_lines(dataset):
+        print(line, file=sys.stderr)
+    return dataset
+
+
+def _log_skipped(dataset: Dataset, folder: RunFolder) -> None:
+    for line in _skipped_lines(dataset):
+        folder.log(line)
+
+
+def _skipped_lines(dataset: Dataset) -> list[str]:
+    """The files that were skipped, the first of them by name; no line where there are none."""
+    skipped = dataset.skipped
+    if not skipped:
+        return []
+    more = [f"  … and {len(skipped) - MAX_NAMED:,} more"] if len(skipped) > MAX_NAMED else []
+    head = f"skipped {len(skipped):,} file(s) that cannot be read as an image (`--strict` stops at the first):"
+    return [head, *(f"  {text}" for text in skipped[:MAX_NAMED]), *more]
 
 
 def _load(name_or_path: str) -> LoadedModel:
@@ -276,7 +306,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m training", description="Play the minimax game, and judge it.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    command = commands.add_parser("fit", help="train a recipe", description="Train a recipe into a new run folder.")
+    command = commands.add_parser(
+        "fit", parents=[_strict()], help="train a recipe", description="Train a recipe into a new run folder."
+    )
     command.set_defaults(command=fit)
     command.add_argument("recipe", metavar="RECIPE", help=f"{', '.join(recipe_names())}, or the path of a .toml")
     command.add_argument(
@@ -306,7 +338,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--threads", type=_at_least_1, help="threads of PyTorch's operators (default: one a core)")
     command.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
 
-    command = commands.add_parser("resume", help="go on with a run", description="Go on from a run's last saved state.")
+    command = commands.add_parser(
+        "resume", parents=[_strict()], help="go on with a run", description="Go on from a run's last saved state."
+    )
     command.set_defaults(command=resume)
     command.add_argument("run", metavar="RUN", type=Path, help="the run folder")
 
@@ -320,7 +354,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
     command.add_argument("--port", type=_port, default=8001, help="port to listen on; 0: a free one (default: 8001)")
 
-    command = commands.add_parser("evaluate", help="judge a model", description="Judge a model on held-out images.")
+    command = commands.add_parser(
+        "evaluate", parents=[_strict()], help="judge a model", description="Judge a model on held-out images."
+    )
     command.set_defaults(command=evaluate_model)
     command.add_argument("model", metavar="MODEL", help="a model folder, or the name of a bundled model")
     command.add_argument("--data", help="images to judge on (default: the model's own data set)")
@@ -336,7 +372,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--digit", type=int, help="the class to draw; conditional models only (default: any)")
     command.add_argument("-o", "--output", type=Path, required=True, help="the PNG to write")
 
-    command = commands.add_parser("export", help="write a model folder", description="Write a run's model folder.")
+    command = commands.add_parser(
+        "export", parents=[_strict()], help="write a model folder", description="Write a run's model folder."
+    )
     command.set_defaults(command=export_run)
     command.add_argument("run", metavar="RUN", type=Path, help="the run folder")
     command.add_argument(
@@ -360,6 +398,17 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--seed", type=_seed, default=0, help="default: 0")
     command.add_argument("--threads", type=_at_least_1, help="threads of PyTorch's operators (default: one a core)")
     command.add_argument("--to", metavar="FILE", type=Path, required=True, help="the safetensors file to write")
+    return parser
+
+
+def _strict() -> argparse.ArgumentParser:
+    """The option of the commands that read images."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="stop at the first image of a folder that cannot be read (default: name it, and go on without it)",
+    )
     return parser
 
 
