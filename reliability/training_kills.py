@@ -1,9 +1,9 @@
 """`kill -9` at random moments of training: `python -m reliability.training_kills --kills 50`.
 
-Real commands: `fit` is killed at a random moment after it has begun to train, then `resume` likewise, again and again,
-until one of them comes to the end of the run before its kill. Then the run is exported. It has to be the run that was
-never killed, to the last bit: the model's file, the saved states, the pictures, the records, TensorBoard's figures. As
-long as there are kills left, another run begins, of the next game. The lengths of the lives follow from the seed.
+Real commands: `fit` is killed at a random moment after it has begun to train, then `resume` likewise, several times,
+then `resume` comes to the end of the run, and it is exported. It has to be the run that was never killed, to the last
+bit: the model's file, the saved states, the pictures, the records, TensorBoard's figures. As long as there are kills
+left, another run begins, of the next game. The lengths of the lives follow from the seed.
 """
 
 import argparse
@@ -46,8 +46,11 @@ GAMES: dict[str, tuple[str, ...]] = {
         "epochs=8",
     ),
 }
-LONGEST_LIFE = 0.3
+LONGEST_LIFE = 0.6
 """Of the time that the whole run takes."""
+
+KILLS_A_RUN = 6
+"""At most; then it goes on to its end, and another run begins."""
 
 
 @dataclass
@@ -77,7 +80,9 @@ def main() -> int:
             if game not in references:
                 references[game] = Reference(Path(work) / f"whole-{number}", data, GAMES[game])
             trial = trials.setdefault(game, Trial())
-            left -= kill_a_run(Path(work) / f"killed-{number}", references[game], trial, rng, most=left)
+            left -= kill_a_run(
+                Path(work) / f"killed-{number}", references[game], trial, rng, most=min(left, KILLS_A_RUN)
+            )
             number += 1
     print(f"{describe_machine()}; seed {options.seed}\n")
     print(_table(trials))
