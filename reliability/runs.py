@@ -71,8 +71,8 @@ def outcome(folder: RunFolder) -> dict[str, object]:
         "stats": [{**json.loads(line), "seconds": None} for line in folder.stats_file.read_text().splitlines()],
         "events": folder.events_file.read_text() if folder.events_file.exists() else "",
         "tensorboard": [(event.step, event.value) for event in events.Scalars("loss_d")],
-        "state": _state(folder.checkpoint_file),
-        "best": _state(folder.best_file) if folder.best_file.exists() else None,
+        "state": read_state(folder.checkpoint_file),
+        "best": read_state(folder.best_file) if folder.best_file.exists() else None,
         "temporary files": temporary_files(folder.path),
     }
 
@@ -87,6 +87,7 @@ def temporary_files(path: Path) -> list[str]:
     return sorted(str(file.relative_to(path)) for file in path.rglob(".*.tmp"))
 
 
-def _state(path: Path) -> tuple[dict[str, bytes], object]:
+def read_state(path: Path) -> tuple[dict[str, bytes], object]:
+    """The tensors of a saved state, and where it stands, but for the time that it took."""
     progress = read_progress(path).model_dump(exclude={"seconds": True, "records": {"__all__": {"seconds"}}})
     return {name: tensor.numpy().tobytes() for name, tensor in load_file(path).items()}, progress

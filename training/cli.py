@@ -2,6 +2,7 @@
 
 import argparse
 import errno
+import io
 import json
 import shlex
 import sys
@@ -19,7 +20,7 @@ from models import bundled_models_dir
 from models.conditional import ask_for_class
 from models.device import resolve_device
 from models.errors import DeviceError, LatentError, ModelFolderError
-from models.files import write_atomically
+from models.files import naming, write_atomically
 from models.folder import LoadedModel, load_model
 from models.grids import assemble_grid
 from models.images import channels_first
@@ -46,11 +47,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         options.command(options)
+        with naming(Path("standard output")):
+            sys.stdout.flush()  # a full disk is told of here, not at the interpreter's end
     except (TrainingError, ModelFolderError, DeviceError, LatentError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except OSError as error:
         print(f"error: {_say(error)}", file=sys.stderr)
+        _drop_standard_output()
         return 1
     except KeyboardInterrupt:
         print("interrupted; `resume` goes on from the last saved state", file=sys.stderr)
@@ -300,6 +304,14 @@ def _say(error: OSError) -> str:
             f"the disk is full ({place}); what was saved before is whole: make room, and do it again (a run: `resume`)"
         )
     return f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"
+
+
+def _drop_standard_output() -> None:
+    """If it cannot be written, it is not tried once more at the interpreter's end, where it would be told once more."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        sys.stdout = io.StringIO()
 
 
 def _parser() -> argparse.ArgumentParser:
