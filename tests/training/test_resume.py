@@ -105,7 +105,9 @@ def test_pictures_and_records_of_a_future_that_did_not_happen_are_dropped(tmp_pa
         assert [json.loads(line)["epoch"] for line in folder.stats_file.read_text().splitlines()] == [1, 2]
 
 
-def test_the_events_of_steps_that_are_played_again_are_purged(tmp_path: Path):
+@pytest.mark.parametrize("cut", [0, 7])
+def test_the_events_of_steps_that_are_played_again_are_purged(tmp_path: Path, cut: int):
+    """Also where the last record is not whole."""
     from tensorboard.backend.event_processing.event_accumulator import (  # type: ignore[import-untyped]
         EventAccumulator,
     )
@@ -121,6 +123,8 @@ def test_the_events_of_steps_that_are_played_again_are_purged(tmp_path: Path):
         patch.setattr("training.run.save_checkpoint", stop)  # epoch 3 is over, and nothing saved
         with pytest.raises(KeyboardInterrupt):
             play(folder, config)
+    (first,) = folder.tensorboard.iterdir()
+    first.write_bytes(first.read_bytes()[: first.stat().st_size - cut])
     play(folder, config)
     events = EventAccumulator(str(folder.tensorboard))
     events.Reload()
