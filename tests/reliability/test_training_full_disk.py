@@ -71,7 +71,7 @@ def test_damage_is_seen(tmp_path: Path):
 
 
 def test_a_disk_is_filled_when_the_file_is_opened_for_the_nth_time(tmp_path: Path):
-    """The filler is a device that is full already: it has no room for a single page."""
+    """What would fill it only says so here."""
     script = (
         "import sys; from pathlib import Path; from reliability import fill; "
         "fill.fill = lambda filler: print('filled', filler, flush=True); "
