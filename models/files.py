@@ -5,6 +5,8 @@ A crash, a `kill -9` or a full disk at any moment leaves the old file or the new
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 TEMPORARY_SUFFIX = ".tmp"
@@ -14,19 +16,31 @@ def write_atomically(path: Path, data: bytes) -> None:
     """Replace the file at `path` by one that holds `data`, or leave it as it was.
 
     Raises:
-        OSError: the disk is full, or the folder cannot be written; the temporary file is removed.
+        OSError: the disk is full, or the folder cannot be written; it names a file; the temporary file is removed.
     """
     temporary = path.with_name(f".{path.name}{TEMPORARY_SUFFIX}")
     try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        with naming(path):
+            with temporary.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """An OSError that names no file, as those of writing and syncing do not, names this one."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def replace_folder(new: Path, path: Path) -> None:
@@ -55,6 +69,7 @@ def sync_folder(path: Path) -> None:
     """Make the names in a folder durable, where the system has such a thing."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        with naming(path):
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)

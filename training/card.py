@@ -27,7 +27,7 @@ _TEMPLATE = """\
 | networks | {architecture}: G {generator_weights}{width_of_weights}, D {discriminator_weights} |
 | latents | {z_dim} coordinates, {prior} prior, variance 1 |
 | images | {height} × {width}, {colours} |
-| trained on | {train_images:,} images; {held_out_images:,} held out |
+| trained on | {train_images:,} images; {held_out_images:,} held out{skipped} |
 | trained for | {epochs} epochs of the recipe's {recipe_epochs}, {images_seen:,} images, {minutes:.0f} minutes |
 | on | {machine}, {threads} thread(s), {arithmetic}, torch {torch_version} |
 | code | commit {git_commit} |
@@ -113,6 +113,7 @@ def write_card(
         colours="grey" if shape.channels == 1 else "RGB",
         train_images=config.train_images,
         held_out_images=config.held_out_images,
+        skipped=f"; {config.skipped_images:,} could not be read" if config.skipped_images else "",
         epochs=metadata.epochs,
         images_seen=metadata.images_seen,
         minutes=progress.seconds / 60,

@@ -94,7 +94,7 @@ def read_progress(path: Path) -> Progress:
     """
     try:
         with safe_open(path, framework="pt") as file:
-            return Progress.model_validate_json((file.metadata() or {})["progress"])
+            return _progress(file)
     except (SafetensorError, OSError, KeyError, ValidationError) as error:
         raise RunError(f"{path} cannot be resumed from: {error}") from error
 
@@ -105,9 +105,9 @@ def load_checkpoint(path: Path, game: Game) -> Progress:
     Raises:
         RunError: the file is damaged, or of another game.
     """
-    progress = read_progress(path)
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(path, framework="pt") as file:  # once: the next save puts another file under this name
+            progress = _progress(file)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
         for prefix, module in _modules(game).items():
             module.load_state_dict(_under(prefix, tensors))
@@ -116,9 +116,14 @@ def load_checkpoint(path: Path, game: Game) -> Progress:
         if tensors[_RNG].dtype != torch.uint8:
             raise ValueError(f"{_RNG} is {tensors[_RNG].dtype}, not bytes")
         game.rng.set_state(tensors[_RNG])
-    except (SafetensorError, OSError, KeyError, ValueError, RuntimeError) as error:
+    except (SafetensorError, OSError, KeyError, ValueError, RuntimeError) as error:  # a ValidationError is a ValueError
         raise RunError(f"{path} cannot be resumed from: {error}") from error
     return progress
+
+
+def _progress(file: safe_open) -> Progress:
+    metadata = file.metadata()  # type: ignore[no-untyped-call]
+    return Progress.model_validate_json((metadata or {})["progress"])
 
 
 def _modules(game: Game) -> dict[str, torch.nn.Module]:

@@ -2,6 +2,7 @@
 
 import argparse
 import errno
+import io
 import json
 import shlex
 import sys
@@ -19,7 +20,7 @@ from models import bundled_models_dir
 from models.conditional import ask_for_class
 from models.device import resolve_device
 from models.errors import DeviceError, LatentError, ModelFolderError
-from models.files import write_atomically
+from models.files import naming, write_atomically
 from models.folder import LoadedModel, load_model
 from models.grids import assemble_grid
 from models.images import channels_first
@@ -31,11 +32,14 @@ from training.data.dataset import Dataset, load_dataset
 from training.errors import RunError, TrainingError
 from training.recipe import AFTER_THE_GAME, change_after_the_game, load_recipe, recipe_names
 from training.run_folder import RunFolder
+from training.run_lock import only_writer
 
 if TYPE_CHECKING:
     from training.evaluate import Evaluation
 
 MAX_GRID_IMAGES = 4096
+MAX_NAMED = 10
+"""So many files that are skipped are named; the rest is counted."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,11 +47,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         options.command(options)
+        with naming(Path("standard output")):
+            sys.stdout.flush()  # a full disk is told of here, not at the interpreter's end
     except (TrainingError, ModelFolderError, DeviceError, LatentError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except OSError as error:
         print(f"error: {_say(error)}", file=sys.stderr)
+        _drop_standard_output()
         return 1
     except KeyboardInterrupt:
         print("interrupted; `resume` goes on from the last saved state", file=sys.stderr)
@@ -64,7 +71,7 @@ def fit(options: argparse.Namespace) -> None:
     if options.epochs is not None:
         overrides.append(f"epochs={options.epochs}")
     recipe = load_recipe(options.recipe, overrides)
-    dataset = load_dataset(options.data, side=recipe.image_side).first(recipe.train_images)
+    dataset = _load_data(options.data, recipe.image_side, strict=options.strict).first(recipe.train_images)
     name = Path(options.recipe).stem
     config = resolve_config(
         recipe,
@@ -82,9 +89,12 @@ def fit(options: argparse.Namespace) -> None:
     if options.dry_run:
         print(_describe(config, folder))
         return
-    folder.create(config)
-    with Reporter(config, folder) as reporter:
-        train(config, dataset, folder, reporter)
+    folder.path.mkdir(parents=True, exist_ok=True)
+    with only_writer(folder.path):
+        folder.create(config)
+        _log_skipped(dataset, folder)
+        with Reporter(config, folder) as reporter:
+            train(config, dataset, folder, reporter)
     print(f"next: python -m training export {folder.path} --to models/{name}")
 
 
@@ -95,9 +105,11 @@ def resume(options: argparse.Namespace) -> None:
 
     folder = RunFolder(options.run)
     config = folder.read_config()
-    dataset = _run_data(config).first(config.recipe.train_images)
-    with Reporter(config, folder) as reporter:
-        train(config, dataset, folder, reporter)
+    with only_writer(folder.path):
+        dataset = _run_data(config, strict=options.strict).first(config.recipe.train_images)
+        _log_skipped(dataset, folder)
+        with Reporter(config, folder) as reporter:
+            train(config, dataset, folder, reporter)
 
 
 def watch(options: argparse.Namespace) -> None:
@@ -124,7 +136,9 @@ def export_run(options: argparse.Namespace) -> None:
     config = folder.read_config()
     config = config.model_copy(update={"recipe": change_after_the_game(config.recipe, options.set)})
     dtype = torch.float16 if options.half else torch.float32
-    export(folder, config, _run_data(config), options.to, dtype=dtype, afterwards=tuple(options.set))
+    export(
+        folder, config, _run_data(config, strict=options.strict), options.to, dtype=dtype, afterwards=tuple(options.set)
+    )
     print(f"wrote {load_model(options.to).reference} to {options.to}")
 
 
@@ -137,7 +151,7 @@ def evaluate_model(options: argparse.Namespace) -> None:
         raise RunError(f"--html {options.html}: there is no folder {options.html.parent}; make it first")
     if options.data is None and model.metadata.dataset != "mnist":
         raise RunError(f"{model.name} was trained on {model.metadata.dataset!r}: say where that is with --data")
-    dataset = load_dataset(options.data or "mnist", side=model.metadata.image_shape.height)
+    dataset = _load_data(options.data or "mnist", model.metadata.image_shape.height, strict=options.strict)
     if dataset.shape != model.metadata.image_shape:
         raise RunError(
             f"{model.name} makes {model.metadata.image_shape}, the images of {dataset.name} are {dataset.shape}"
@@ -174,6 +188,7 @@ def _write_report(
     from training.report import Origin, write_report  # noqa: PLC0415
 
     data = [] if options.data is None else ["--data", options.data]
+    data += ["--strict"] if options.strict else []
     origin = Origin(
         command=shlex.join(["python", "-m", "training", "evaluate", options.model, *data, "--html", str(options.html)]),
         commit=read_git_commit(),
@@ -218,8 +233,31 @@ def classifier(options: argparse.Namespace) -> None:
     print(f"accuracy on the test images: {test_accuracy:.2%}; wrote {options.to}")
 
 
-def _run_data(config: RunConfig) -> Dataset:
-    return load_dataset(config.data, side=config.recipe.image_side)
+def _run_data(config: RunConfig, *, strict: bool) -> Dataset:
+    return _load_data(config.data, config.recipe.image_side, strict=strict)
+
+
+def _load_data(source: str, side: int | None, *, strict: bool) -> Dataset:
+    """A data set; the files of it that were skipped are named on standard error."""
+    dataset = load_dataset(source, side=side, strict=strict)
+    for line in _skipped_lines(dataset):
+        print(line, file=sys.stderr)
+    return dataset
+
+
+def _log_skipped(dataset: Dataset, folder: RunFolder) -> None:
+    for line in _skipped_lines(dataset):
+        folder.log(line)
+
+
+def _skipped_lines(dataset: Dataset) -> list[str]:
+    """The files that were skipped, the first of them by name; no line where there are none."""
+    skipped = dataset.skipped
+    if not skipped:
+        return []
+    more = [f"  … and {len(skipped) - MAX_NAMED:,} more"] if len(skipped) > MAX_NAMED else []
+    head = f"skipped {len(skipped):,} file(s) that cannot be read as an image (`--strict` stops at the first):"
+    return [head, *(f"  {text}" for text in skipped[:MAX_NAMED]), *more]
 
 
 def _load(name_or_path: str) -> LoadedModel:
@@ -268,11 +306,21 @@ def _say(error: OSError) -> str:
     return f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"
 
 
+def _drop_standard_output() -> None:
+    """If it cannot be written, it is not tried once more at the interpreter's end, where it would be told once more."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        sys.stdout = io.StringIO()
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m training", description="Play the minimax game, and judge it.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    command = commands.add_parser("fit", help="train a recipe", description="Train a recipe into a new run folder.")
+    command = commands.add_parser(
+        "fit", parents=[_strict()], help="train a recipe", description="Train a recipe into a new run folder."
+    )
     command.set_defaults(command=fit)
     command.add_argument("recipe", metavar="RECIPE", help=f"{', '.join(recipe_names())}, or the path of a .toml")
     command.add_argument(
@@ -302,7 +350,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--threads", type=_at_least_1, help="threads of PyTorch's operators (default: one a core)")
     command.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
 
-    command = commands.add_parser("resume", help="go on with a run", description="Go on from a run's last saved state.")
+    command = commands.add_parser(
+        "resume", parents=[_strict()], help="go on with a run", description="Go on from a run's last saved state."
+    )
     command.set_defaults(command=resume)
     command.add_argument("run", metavar="RUN", type=Path, help="the run folder")
 
@@ -316,7 +366,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
     command.add_argument("--port", type=_port, default=8001, help="port to listen on; 0: a free one (default: 8001)")
 
-    command = commands.add_parser("evaluate", help="judge a model", description="Judge a model on held-out images.")
+    command = commands.add_parser(
+        "evaluate", parents=[_strict()], help="judge a model", description="Judge a model on held-out images."
+    )
     command.set_defaults(command=evaluate_model)
     command.add_argument("model", metavar="MODEL", help="a model folder, or the name of a bundled model")
     command.add_argument("--data", help="images to judge on (default: the model's own data set)")
@@ -332,7 +384,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--digit", type=int, help="the class to draw; conditional models only (default: any)")
     command.add_argument("-o", "--output", type=Path, required=True, help="the PNG to write")
 
-    command = commands.add_parser("export", help="write a model folder", description="Write a run's model folder.")
+    command = commands.add_parser(
+        "export", parents=[_strict()], help="write a model folder", description="Write a run's model folder."
+    )
     command.set_defaults(command=export_run)
     command.add_argument("run", metavar="RUN", type=Path, help="the run folder")
     command.add_argument(
@@ -356,6 +410,17 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--seed", type=_seed, default=0, help="default: 0")
     command.add_argument("--threads", type=_at_least_1, help="threads of PyTorch's operators (default: one a core)")
     command.add_argument("--to", metavar="FILE", type=Path, required=True, help="the safetensors file to write")
+    return parser
+
+
+def _strict() -> argparse.ArgumentParser:
+    """The option of the commands that read images."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="stop at the first image of a folder that cannot be read (default: name it, and go on without it)",
+    )
     return parser
 
 

@@ -10,7 +10,7 @@ from models.device import DeviceName, resolve_device
 from models.images import ImageShape
 from models.latents import SEED_LIMIT
 from training.data.dataset import Dataset
-from training.errors import RecipeError
+from training.errors import RecipeError, RunError
 from training.provenance import read_git_commit
 from training.recipe import Recipe
 
@@ -28,6 +28,7 @@ class RunConfig(BaseModel):
     data_sha256: str = Field(description="Fingerprint of all images")
     train_images: int
     held_out_images: int
+    skipped_images: int = Field(default=0, ge=0, description="Files of the folder that could not be read")
     image_shape: ImageShape
     classes: int = Field(default=0, ge=0, description="Of a conditional game; 0: unconditional")
     seed: int = Field(ge=0, lt=SEED_LIMIT)
@@ -47,6 +48,27 @@ class RunConfig(BaseModel):
     def steps_per_epoch(self) -> int:
         """G's steps in one pass over the data; the last, smaller batch is dropped."""
         return self.train_images // self.recipe.batch_size
+
+    def check_data(self, dataset: Dataset) -> None:
+        """See to it that these are the images that the run began with, to the last pixel: else others are held out.
+
+        Raises:
+            RunError: they are not.
+        """
+        if dataset.fingerprint() == self.data_sha256:
+            return
+        then, now = (
+            f"{train:,} to train on, {held_out:,} held out, {skipped:,} skipped"
+            for train, held_out, skipped in (
+                (self.train_images, self.held_out_images, self.skipped_images),
+                (len(dataset.images), len(dataset.held_out), len(dataset.skipped)),
+            )
+        )
+        counts = f" (then: {then}; now: {now})" if then != now else ""
+        raise RunError(
+            f"the images of {self.data!r} are not those that the run began with{counts}; it cannot be resumed or "
+            "exported"
+        )
 
 
 def resolve_config(
@@ -94,6 +116,7 @@ def resolve_config(
         data_sha256=dataset.fingerprint(),
         train_images=len(dataset.images),
         held_out_images=len(dataset.held_out),
+        skipped_images=len(dataset.skipped),
         image_shape=dataset.shape,
         classes=dataset.classes if recipe.conditional else 0,
         seed=seed,

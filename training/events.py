@@ -12,6 +12,8 @@ from tensorboard.compat.proto.event_pb2 import Event, SessionLog  # type: ignore
 from tensorboard.compat.proto.summary_pb2 import Summary  # type: ignore[import-untyped]
 from tensorboard.summary.writer.record_writer import RecordWriter  # type: ignore[import-untyped]
 
+from models.files import naming
+
 
 class EventFile:
     """A new event file in a folder; TensorBoard reads a folder's files in the order of their names.
@@ -22,7 +24,8 @@ class EventFile:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(exist_ok=True)
-        self._file = (folder / f"events.out.tfevents.{time.time_ns()}.{os.getpid()}").open("wb")
+        self._path = folder / f"events.out.tfevents.{time.time_ns()}.{os.getpid()}"
+        self._file = self._path.open("wb")
         self._records = RecordWriter(self._file)
 
     def begin(self, *, purge_step: int) -> None:
@@ -37,8 +40,10 @@ class EventFile:
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        with naming(self._path):  # what could not be written is tried once more here
+            self._file.close()
 
     def _write(self, event: Event) -> None:
-        self._records.write(event.SerializeToString())
-        self._records.flush()
+        with naming(self._path):
+            self._records.write(event.SerializeToString())
+            self._records.flush()

@@ -65,7 +65,7 @@ def export(
         say: told how the judge's training and the encoder's go.
 
     Raises:
-        RunError: nothing has been saved yet.
+        RunError: nothing has been saved yet, or the data are not those that the run began with.
         ModelNameError: the folder's name cannot be a model's.
         OSError: the disk is full or cannot be written.
     """
@@ -74,7 +74,9 @@ def export(
         raise RunError(f"{folder.path} has no saved state yet: `resume {folder.path}` trains it")
     torch.set_num_threads(config.threads)
     recipe = config.recipe
-    game = Game.of(config, dataset.first(recipe.train_images), device=torch.device("cpu"))
+    trained_on = dataset.first(recipe.train_images)
+    config.check_data(trained_on)
+    game = Game.of(config, trained_on, device=torch.device("cpu"))
     progress = load_checkpoint(saved, game)
     timeline = folder.timeline(last=len(progress.records))
     generator = _finished(game.average.network, recipe)

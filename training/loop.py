@@ -13,7 +13,7 @@ from training.checkpoint import EpochSums, Progress, load_checkpoint, save_check
 from training.config import RunConfig
 from training.curves import draw_curves
 from training.data.dataset import Dataset
-from training.errors import NotFiniteError, RunError
+from training.errors import NotFiniteError
 from training.fixed_grid import draw_grid
 from training.game import Game, RealBatch
 from training.monitor import Monitor
@@ -34,8 +34,7 @@ def train(config: RunConfig, dataset: Dataset, folder: RunFolder, reporter: Repo
         OSError: the disk is full or cannot be written; the last saved state stays as it is.
     """
     torch.set_num_threads(config.threads)
-    if dataset.fingerprint() != config.data_sha256:
-        raise RunError(f"the images of {config.data!r} are not those that the run began with; it cannot be resumed")
+    config.check_data(dataset)
     recipe, device = config.recipe, resolve_device(config.device)
     data = dataset.to(device)
 

@@ -11,12 +11,14 @@ best.safetensors         the state with the smallest Fréchet distance, where th
 events.jsonl             what went wrong, one event a line
 """
 
+import os
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from models.files import TEMPORARY_SUFFIX, sync_folder, write_atomically
+from models.files import TEMPORARY_SUFFIX, naming, sync_folder, write_atomically
 from models.history import EpochRecord, History, TrainingEvent
 from training.checkpoint import Progress
 from training.config import RunConfig
@@ -125,9 +127,21 @@ class RunFolder:
             raise RunError(f"the records of {self.path} are damaged: {error}") from error
 
     def log(self, text: str) -> None:
-        """Add a line to the log, with the time."""
-        with self.log_file.open("a", encoding="utf-8") as file:
-            file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
+        """Add a line to the log, with the time; a whole one or none.
+
+        Raises:
+            OSError: the disk is full or cannot be written.
+        """
+        line = f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n".encode()
+        with naming(self.log_file), self.log_file.open("ab", buffering=0) as file:
+            before = file.seek(0, os.SEEK_END) if file.seekable() else 0
+            try:
+                while line:
+                    line = line[file.write(line) :]
+            except OSError:
+                with suppress(OSError):
+                    file.truncate(before)
+                raise
 
 
 def _lines(path: Path) -> list[str]:

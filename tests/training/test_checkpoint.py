@@ -152,3 +152,24 @@ def test_gradient_descent_without_momentum_has_no_moments(tmp_path: Path):
     assert load_checkpoint(path, second).step == 1
     steps = [game.discriminator_step(real_batch_of(9)) for game in (first, second)]
     assert steps[0] == steps[1]
+
+
+def test_a_state_is_read_from_one_file_though_another_is_saved_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """`export` of a run that goes on: where it stands belongs to the weights."""
+    path = tmp_path / "checkpoint.safetensors"
+    game = make_game(tiny_recipe("mlp"))
+    save_checkpoint(path, game, Progress(images=1))
+    validate = Progress.model_validate_json
+
+    def save_another(text: str) -> Progress:
+        other = make_game(tiny_recipe("mlp"), seed=4)
+        save_checkpoint(path, other, Progress(images=2))
+        return validate(text)
+
+    monkeypatch.setattr(Progress, "model_validate_json", save_another)
+    loaded = make_game(tiny_recipe("mlp"), seed=5)
+    assert load_checkpoint(path, loaded).images == 1
+    weights = loaded.generator.state_dict()
+    assert all(bool((weights[name] == tensor).all()) for name, tensor in game.generator.state_dict().items())

@@ -197,7 +197,7 @@ def test_resume_refuses_other_data(here: Path, fails: Fails):
     images[17, 3, 3] ^= 1
     write_npz(here / "data.npz", images)
     assert fails("resume", "runs/mlp") == (
-        "the images of 'data.npz' are not those that the run began with; it cannot be resumed"
+        "the images of 'data.npz' are not those that the run began with; it cannot be resumed or exported"
     )
     (here / "data.npz").unlink()
     assert "there is no data at 'data.npz'" in fails("resume", "runs/mlp")
@@ -318,7 +318,7 @@ def test_the_same_command_makes_the_same_model(here: Path, monkeypatch: pytest.M
         ),
         (["mlp", "--data", "data.npz", "--set", "train_images=37"], "train_images is 37, but data has 36"),
         (["mlp", "--data", "bad.npz"], "bad.npz cannot be read as an .npz"),
-        (["mlp", "--data", "album"], "album/003.png cannot be read as an image"),
+        (["mlp", "--data", "album", "--strict"], "album/003.png cannot be read as an image"),
     ],
 )
 def test_mistakes_are_one_message_and_leave_nothing(
@@ -508,6 +508,64 @@ def test_a_folder_of_colour_photos_end_to_end(here: Path, capsys: pytest.Capture
     assert {name: figures[name] for name in model.metadata.evaluation} == pytest.approx(model.metadata.evaluation)
     assert main(["sample", "models/pets", "--n", "4", "-o", "grid.png"]) == 0
     assert pixels(here / "grid.png").shape == (2 * 34 + 2, 2 * 34 + 2, 3)
+
+
+def test_broken_images_are_named_and_left_out_from_fit_to_evaluate(
+    here: Path, fails: Fails, capsys: pytest.CaptureFixture[str]
+):
+    """The run knows how many, `resume` sees the same data, and so does a folder from which they were taken out."""
+    for name, seed in (("cats", 0), ("dogs", 1)):
+        write_pngs(here / "photos" / name, tiny_images(24, seed=seed))
+    broken = [here / "photos" / "cats" / f"{index:03d}.png" for index in range(12)]
+    for path in broken:
+        path.write_bytes(b"no image")
+    told = [
+        "skipped 12 file(s) that cannot be read as an image (`--strict` stops at the first):",
+        *(f"  photos/cats/{path.name}: it is no image of a known kind" for path in broken[:10]),
+        "  … and 2 more",
+    ]
+    run_folder = RunFolder(here / "r")
+    assert main(["fit", "mlp", "--data", "photos", "--epochs", "1", "--out", "r", *QUICK]) == 0
+    assert capsys.readouterr().err.splitlines()[: len(told)] == told
+    assert [line[20:] for line in run_folder.log_file.read_text().splitlines()][: len(told)] == told
+    config = run_folder.read_config()
+    assert (config.train_images, config.held_out_images, config.skipped_images) == (33, 3, 12)
+
+    assert main(["resume", "r"]) == 0
+    assert capsys.readouterr().err.splitlines()[: len(told)] == told
+    assert main(["export", "r", "--to", "m"]) == 0
+    assert "33 images; 3 held out; 12 could not be read" in load_model(here / "m").card
+    capsys.readouterr()
+    assert main(["evaluate", "m", "--data", "photos", "--json"]) == 0
+    captured = capsys.readouterr()
+    assert captured.err.splitlines() == told
+    figures = json.loads(captured.out)
+    evaluation = load_model(here / "m").metadata.evaluation
+    assert {name: figures[name] for name in evaluation} == pytest.approx(evaluation)
+
+    strict = f"photos/cats/{broken[0].name} cannot be read as an image: it is no image of a known kind; mend it or take"
+    for command in (["resume", "r"], ["export", "r", "--to", "m"], ["evaluate", "m", "--data", "photos"]):
+        assert fails(*command, "--strict").startswith(strict)
+
+    for path in broken:
+        path.unlink()
+    assert main(["resume", "r"]) == 0
+    assert "skipped" not in capsys.readouterr().err
+
+
+def test_an_image_that_breaks_later_stops_resume_and_export(here: Path, capsys: pytest.CaptureFixture[str]):
+    """One image fewer is another split: some that G was trained on would be held out."""
+    write_pngs(here / "photos", tiny_images(40))
+    assert main(["fit", "mlp", "--data", "photos", "--epochs", "1", "--out", "r", *QUICK]) == 0
+    (here / "photos" / "007.png").write_bytes(b"")
+    for command in (["resume", "r"], ["export", "r", "--to", "m"]):
+        capsys.readouterr()
+        assert main(command) == 1
+        assert capsys.readouterr().err.splitlines()[-1] == (
+            "error: the images of 'photos' are not those that the run began with (then: 36 to train on, 4 held out, "
+            "0 skipped; now: 36 to train on, 3 held out, 1 skipped); it cannot be resumed or exported"
+        )
+    assert not (here / "m").exists()
 
 
 # --- evaluate, sample ---------------------------------------------------------------------------------------

@@ -1,17 +1,21 @@
 """A full disk: one clear error, exit code 1, and the last good state goes on to the exact end."""
 
 import errno
+import io
 import os
+import re
+import subprocess
 import time
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from models.folder import load_model
 from tests.tiny import make_tiny_model_folder
-from tests.training.support import TINY_MLP, exported_bytes, grid_bytes, sets, write_npz
+from tests.training.support import TINY_MLP, command_line, environment, exported_bytes, grid_bytes, sets, write_npz
 from training import loop
 from training.cli import main
 from training.run_folder import RunFolder
@@ -25,7 +29,7 @@ def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_DIR", os.devnull)  # the same "commit" in every run
 
 
-def no_space(*_args: object, **_kwargs: object) -> None:
+def no_space(*_args: object, **_kwargs: object) -> NoReturn:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
@@ -87,7 +91,8 @@ def test_at_every_sync_of_a_run(runs: Runs, monkeypatch: pytest.MonkeyPatch, cap
             break
         failures += 1
         assert code == 1
-        assert "the disk is full" in only_error(capsys.readouterr().err)
+        error = only_error(capsys.readouterr().err)
+        assert re.match(rf"error: the disk is full \({runs.root}(/run-\d+[^ ]*)?\); ", error), error
         assert not list((runs.root / f"run-{n}").rglob("*.tmp"))
         assert runs.go_on(f"run-{n}") == 0
         assert runs.outcome(f"run-{n}") == runs.wanted, n
@@ -115,6 +120,41 @@ def test_a_log_on_a_full_disk(runs: Runs, capsys: pytest.CaptureFixture[str]):
     folder.log_file.unlink()
     assert main(["resume", str(folder.path)]) == 0
     assert runs.outcome("a") == runs.wanted
+
+
+def test_a_line_of_the_log_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The page that it begins in has room for a part of it, and the disk for no other page."""
+    folder = RunFolder(tmp_path)
+    folder.log("first")
+    before = folder.log_file.read_bytes()
+
+    class HalfAPage(io.FileIO):
+        def write(self, data: bytes) -> int:  # type: ignore[override]
+            return super().write(bytes(data)[:7]) if self.tell() == len(before) else no_space()
+
+    def open_it(path: Path, mode: str, *, buffering: int) -> io.FileIO:
+        assert buffering == 0
+        return HalfAPage(path, mode)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", open_it)
+        with pytest.raises(OSError, match=r"No space left on device: '.*log\.txt'"):
+            folder.log("second")
+    assert folder.log_file.read_bytes() == before
+    folder.log("third")
+    assert [line[20:] for line in folder.log_file.read_text().splitlines()] == ["first", "third"]
+
+
+def test_standard_output_on_a_full_disk(tmp_path: Path):
+    """What is still in the buffer when the command is done; `tests.training.support.run` would take it unbuffered."""
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full here")
+    own = {name: value for name, value in environment().items() if name != "PYTHONUNBUFFERED"}
+    command = command_line("sample", make_tiny_model_folder(tmp_path / "tiny"), "-o", tmp_path / "grid.png")
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(command, env=own, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert only_error(done.stderr).startswith("error: the disk is full (standard output); ")
 
 
 @pytest.mark.parametrize("n", [1, 2, 3])
@@ -152,7 +192,7 @@ def test_events_on_a_device_that_is_full(
     with monkeypatch.context() as patch:
         patch.setattr(time, "time_ns", lambda: 1)
         assert runs.go_on("a") == 1
-    assert "the disk is full" in only_error(capsys.readouterr().err)
+    assert f"the disk is full ({folder.tensorboard}/events.out." in only_error(capsys.readouterr().err)
     assert runs.go_on("a") == 0
     assert runs.outcome("a") == runs.wanted
 

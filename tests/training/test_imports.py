@@ -42,7 +42,7 @@ def test_help_of_the_whole_and_of_each_command(tmp_path: Path):
     whole = run("--help", cwd=tmp_path)
     assert whole.returncode == 0
     assert whole.stderr == ""
-    for command in ("fit", "resume", "evaluate", "sample", "export", "classifier"):
+    for command in ("fit", "resume", "watch", "evaluate", "sample", "export", "classifier"):
         assert command in whole.stdout
     assert "Play the minimax game" in whole.stdout
 

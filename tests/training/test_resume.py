@@ -1,11 +1,8 @@
 """Exact resume: after any death the run ends in the same bytes as the run that was never stopped."""
 
 import json
-import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -13,21 +10,15 @@ import torch
 
 from tests.training.support import (
     ROOT,
-    TINY_MLP,
-    command_line,
     environment,
-    exported_bytes,
     grid_bytes,
     make_config,
     play,
-    run,
-    sets,
     tiny_recipe,
     write_npz,
 )
 from training import loop
 from training.checkpoint import load_checkpoint
-from training.cli import main
 from training.game import Game
 from training.run_folder import RunFolder
 
@@ -59,35 +50,6 @@ def test_killed_at_random_moments_it_ends_in_the_same_bytes(tmp_path: Path):
     assert result["differences"] == []
     assert isinstance(result["kills"], int)
     assert result["kills"] >= 3  # of 9: on a busy machine a run may end before its killer wakes
-
-
-def test_kill_9_of_the_command_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """`fit` killed once it has logged an epoch, `resume` killed likewise, `resume` to the end."""
-    data = write_npz(tmp_path / "data.npz")
-    settings: list[str | Path] = ["--data", data, "--epochs", "50", "--threads", "1", "--seed", "3"]
-    settings += sets([*TINY_MLP, "batch_size=18", "checkpoint_interval_s=0", "grid_every_epochs=10"])
-    monkeypatch.setenv("GIT_DIR", os.devnull)
-    assert main(["fit", "mlp", *map(str, settings), "--out", str(tmp_path / "whole")]) == 0
-    killed = RunFolder(tmp_path / "killed")
-    for arguments, epoch in ((["fit", "mlp", *settings, "--out", "killed"], 2), (["resume", "killed"], 9)):
-        process = subprocess.Popen(
-            command_line(*arguments), cwd=tmp_path, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-        )
-        deadline = time.monotonic() + 60
-        while not (killed.log_file.exists() and f"epoch {epoch}/50" in killed.log_file.read_text()):
-            assert process.poll() is None, process.stderr and process.stderr.read()
-            assert time.monotonic() < deadline
-            time.sleep(0.002)
-        process.kill()
-        process.communicate()
-        assert process.returncode == -signal.SIGKILL
-    last = run("resume", "killed", cwd=tmp_path)
-    assert last.returncode == 0
-    assert "resumed at epoch" in last.stderr
-    whole = RunFolder(tmp_path / "whole")
-    assert grid_bytes(killed) == grid_bytes(whole)
-    model = exported_bytes(killed, killed.read_config(), tmp_path / "a" / "m")
-    assert model == exported_bytes(whole, whole.read_config(), tmp_path / "b" / "m")
 
 
 # --- In one process -------------------------------------------------------------------------------
@@ -143,7 +105,9 @@ def test_pictures_and_records_of_a_future_that_did_not_happen_are_dropped(tmp_pa
         assert [json.loads(line)["epoch"] for line in folder.stats_file.read_text().splitlines()] == [1, 2]
 
 
-def test_the_events_of_steps_that_are_played_again_are_purged(tmp_path: Path):
+@pytest.mark.parametrize("cut", [0, 7])
+def test_the_events_of_steps_that_are_played_again_are_purged(tmp_path: Path, cut: int):
+    """Also where the last record is not whole."""
     from tensorboard.backend.event_processing.event_accumulator import (  # type: ignore[import-untyped]
         EventAccumulator,
     )
@@ -159,6 +123,8 @@ def test_the_events_of_steps_that_are_played_again_are_purged(tmp_path: Path):
         patch.setattr("training.run.save_checkpoint", stop)  # epoch 3 is over, and nothing saved
         with pytest.raises(KeyboardInterrupt):
             play(folder, config)
+    (first,) = folder.tensorboard.iterdir()
+    first.write_bytes(first.read_bytes()[: first.stat().st_size - cut])
     play(folder, config)
     events = EventAccumulator(str(folder.tensorboard))
     events.Reload()

@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from models.images import MAX_SIDE, MIN_SIDE, ImageShape, channels_first
 from training.data.idx import is_idx, read_idx
-from training.data.image_folder import read_folder_labels, read_image_folder, resize
+from training.data.image_folder import read_image_folder, resize
 from training.data.mnist import read_mnist, read_mnist_labels
 from training.data.npz import read_npz, read_npz_labels
 from training.data.stacked_mnist import read_stacked_mnist
@@ -33,6 +34,7 @@ class Dataset:
         shape: shape of one image.
         labels: [N] int64, the class of each training image from 0 on; None where nobody said.
         digits: in how many channels there is a handwritten digit: 1 for MNIST, 3 for stacked MNIST, 0 for the rest.
+        skipped: files of a folder that cannot be read, each as "path: reason"; the data are as if they were not there.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Dataset:
     shape: ImageShape
     labels: torch.Tensor | None = None
     digits: int = 0
+    skipped: tuple[str, ...] = ()
 
     @property
     def classes(self) -> int:
@@ -83,7 +86,7 @@ class Dataset:
         return (self.images.sum(dim=0, dtype=torch.int64).double() / (255 * len(self.images))).float()
 
 
-def load_dataset(source: str, *, side: int | None = None) -> Dataset:
+def load_dataset(source: str, *, side: int | None = None, strict: bool = False) -> Dataset:
     """Load a data set.
 
     Args:
@@ -91,6 +94,7 @@ def load_dataset(source: str, *, side: int | None = None) -> Dataset:
             of images (its sub-folders are labels) or of IDX files; an .npz (`labels` or `y_train` beside its images);
             an IDX file, plain or compressed by gzip or xz.
         side: crop each image's middle square and resize it to this many pixels a side; None takes images as they are.
+        strict: stop at the first image of a folder that cannot be read, instead of going on without it.
 
     Raises:
         DataError: names the file and says what is wrong with it.
@@ -106,27 +110,32 @@ def load_dataset(source: str, *, side: int | None = None) -> Dataset:
     path = Path(source)
     if not path.exists():
         raise DataError(f"there is no data at {source!r}: give 'mnist', a folder of images, an .npz or an IDX file")
-    images, labels = _read(path, side)
+    images, labels, skipped = _read(path, side, strict=strict)
     images = _resized(images, side)
     if labels is not None and len(labels) != len(images):
         raise DataError(f"{path} has {len(images):,} images but {len(labels):,} labels")
-    train_rows, held_out_rows = _split(len(images))
-    return _dataset(
+    train_rows, held_out_rows = _split(len(images), skipped=len(skipped))
+    data = _dataset(
         path.resolve().stem, images[train_rows], images[held_out_rows], None if labels is None else labels[train_rows]
     )
+    return replace(data, skipped=skipped)
 
 
-def _read(path: Path, side: int | None) -> tuple[NDArray[np.uint8], NDArray[np.int64] | None]:
-    """The images at a path, and their labels where it has some."""
+_Read: TypeAlias = tuple[NDArray[np.uint8], NDArray[np.int64] | None, tuple[str, ...]]
+
+
+def _read(path: Path, side: int | None, *, strict: bool) -> _Read:
+    """The images at a path, their labels where it has some, and the files that cannot be read."""
     if path.is_dir():
         idx_files = sorted(file for file in path.iterdir() if "train-images" in file.name and is_idx(file))
         if idx_files:
-            return _read_idx_pair(idx_files[0])
-        return read_image_folder(path, side), read_folder_labels(path)
+            return *_read_idx_pair(idx_files[0]), ()
+        folder = read_image_folder(path, side, strict=strict)
+        return folder.images, folder.labels, folder.skipped
     if path.suffix == ".npz":
-        return read_npz(path), read_npz_labels(path)
+        return read_npz(path), read_npz_labels(path), ()
     if is_idx(path):
-        return _read_idx_pair(path)
+        return *_read_idx_pair(path), ()
     raise DataError(f"{path} is neither a folder, an .npz nor an IDX file")
 
 
@@ -139,10 +148,11 @@ def _read_idx_pair(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64] | N
     return images, read_idx(labels, dimensions=1).astype(np.int64)
 
 
-def _split(n: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _split(n: int, *, skipped: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The rows to train on, and a tenth that is held out, drawn by a permutation that follows from n alone."""
     if n < 20:
-        raise DataError(f"there are {n} images; at least 20 are needed (a tenth is held out)")
+        beside = f" and {skipped} that cannot be read" if skipped else ""
+        raise DataError(f"there are {n} images{beside}; at least 20 are needed (a tenth is held out)")
     order = np.random.Generator(np.random.Philox(0)).permutation(n)
     held_out = min(MAX_HELD_OUT, int(n * HELD_OUT_SHARE))
     return np.sort(order[held_out:]), np.sort(order[:held_out])

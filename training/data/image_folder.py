@@ -1,10 +1,11 @@
 """Images from a folder: PNG, JPEG, WebP, GIF and BMP files in it and below it, in the order of their paths."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from training.errors import DataError
 
@@ -12,43 +13,62 @@ SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp"})
 GREY_MODES = frozenset({"1", "L", "LA"})
 
 
-def read_image_folder(path: Path, side: int | None) -> NDArray[np.uint8]:
-    """All images of a folder: [N, H, W] uint8 if every one is grey, else [N, H, W, 3].
+@dataclass(frozen=True)
+class FolderImages:
+    """What a folder holds: exactly what it would hold if the files that cannot be read were not there.
+
+    Attributes:
+        images: [N, H, W] uint8 if every one is grey, else [N, H, W, 3].
+        labels: [N] int64, the number of each image's first sub-folder, by name; None where there is an image in no
+            sub-folder, or only one of these.
+        skipped: the files that cannot be read, each as "path: reason".
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64] | None
+    skipped: tuple[str, ...]
+
+
+def read_image_folder(path: Path, side: int | None, *, strict: bool = False) -> FolderImages:
+    """All images of a folder that can be read.
 
     Args:
         path: the folder.
         side: crop each image's middle square and resize it to so many pixels a side; None wants all images to be of
             one size already.
+        strict: stop at the first file that cannot be read.
 
     Raises:
-        DataError: names the first file that cannot be read or is of another size.
+        DataError: there are no images, or none can be read; names the first file that is of another size, or, if
+            `strict`, cannot be read.
     """
-    files = _files(path)
-    if not files:
+    found = _files(path)
+    if not found:
         raise DataError(f"{path} holds no images ({', '.join(sorted(SUFFIXES))})")
-    opened = [_read(file, side) for file in files]
+    files: list[Path] = []
+    opened: list[NDArray[np.uint8]] = []
+    skipped: list[str] = []
+    for file in found:
+        try:
+            opened.append(_read(file, side))
+            files.append(file)
+        except _UnreadableError as error:
+            if strict:
+                raise DataError(
+                    f"{_name(file)} cannot be read as an image: {error}; mend it or take it out of the folder"
+                ) from error
+            skipped.append(f"{_name(file)}: {error}")
+    if not files:
+        raise DataError(f"none of the {len(found)} images in {path} can be read; the first is {skipped[0]}")
     if any(image.ndim == 3 for image in opened):
         opened = [image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2) for image in opened]
     for file, image in zip(files, opened, strict=True):
         if image.shape != opened[0].shape:
             raise DataError(
-                f"{file} is {image.shape[1]} × {image.shape[0]} pixels, {files[0].name} {opened[0].shape[1]} × "
+                f"{_name(file)} is {image.shape[1]} × {image.shape[0]} pixels, {files[0].name} {opened[0].shape[1]} × "
                 f"{opened[0].shape[0]}: `--set image_side=32` crops and resizes them all"
             )
-    return np.stack(opened)
-
-
-def read_folder_labels(path: Path) -> NDArray[np.int64] | None:
-    """The label of each image of a folder, in the same order: the number of its first sub-folder, by name; [N] int64.
-
-    None where there is an image in no sub-folder, or only one of these.
-    """
-    files = _files(path)
-    names = [file.relative_to(path).parts[0] for file in files if len(file.relative_to(path).parts) > 1]
-    kinds = sorted(set(names))
-    if len(names) < len(files) or len(kinds) < 2:
-        return None
-    return np.array([kinds.index(name) for name in names], dtype=np.int64)
+    return FolderImages(np.stack(opened), _labels(path, files), tuple(skipped))
 
 
 def resize(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
@@ -61,6 +81,18 @@ def _files(path: Path) -> list[Path]:
     return sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
 
 
+def _labels(path: Path, files: list[Path]) -> NDArray[np.int64] | None:
+    names = [file.relative_to(path).parts[0] for file in files if len(file.relative_to(path).parts) > 1]
+    kinds = sorted(set(names))
+    if len(names) < len(files) or len(kinds) < 2:
+        return None
+    return np.array([kinds.index(name) for name in names], dtype=np.int64)
+
+
+class _UnreadableError(Exception):
+    """Why a file is no image that can be read."""
+
+
 def _read(file: Path, side: int | None) -> NDArray[np.uint8]:
     try:
         with Image.open(file) as opened:
@@ -69,6 +101,17 @@ def _read(file: Path, side: int | None) -> NDArray[np.uint8]:
                 image = (np.asarray(upright) >> 8).astype(np.uint8)
             else:
                 image = np.asarray(upright.convert("L" if upright.mode in GREY_MODES else "RGB"), dtype=np.uint8)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataError(f"{file} cannot be read as an image: {error}; mend it or take it out of the folder") from error
-    return image if side is None else resize(image, side)
+        return image if side is None else resize(image, side)
+    except MemoryError:  # the machine's fault: the same file may be read another day
+        raise
+    except UnidentifiedImageError as error:
+        raise _UnreadableError("it is no image of a known kind") from error
+    except OSError as error:
+        raise _UnreadableError(error.strerror or str(error)) from error
+    except Exception as error:  # Pillow's decoders raise whatever a damaged file makes them trip over
+        raise _UnreadableError(f"{error}" or type(error).__name__) from error
+
+
+def _name(file: Path) -> str:
+    """A path for a terminal and a log: whatever it is made of, it is one line of text."""
+    return str(file) if str(file).isprintable() else ascii(str(file))

@@ -1,0 +1,93 @@
+"""Tiny runs by real commands, and what has to be the same of them however often they are stopped."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
+
+from training.checkpoint import read_progress
+from training.run_folder import RunFolder
+
+ROOT = Path(__file__).parent.parent
+RECIPE = Path(__file__).with_name("tiny.toml")
+IMAGES = 40
+
+
+def write_data(path: Path) -> Path:
+    """Images of 16 × 16 in two classes: a bright bar at a random place, upright or lying, on noise."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 60, (IMAGES, 16, 16), dtype=np.uint8)
+    labels = np.arange(IMAGES) % 2
+    for image, label, place in zip(images, labels, rng.integers(0, 13, IMAGES), strict=True):
+        (image.T if label else image)[:, place : place + 3] += 180
+    np.savez(path, images=images, labels=labels)
+    return path
+
+
+def fit_arguments(data: Path, folder: RunFolder, settings: tuple[str, ...] = ()) -> list[str]:
+    """The command that begins a run of the tiny recipe."""
+    sets = [argument for setting in settings for argument in ("--set", setting)]
+    return ["fit", str(RECIPE), "--data", str(data), "--out", str(folder.path), "--threads", "1", "--seed", "3", *sets]
+
+
+def next_arguments(data: Path, folder: RunFolder, settings: tuple[str, ...] = ()) -> list[str]:
+    """What a person types after a fault: `resume`, or `fit` once more where there is no run yet."""
+    return ["resume", str(folder.path)] if folder.config_file.exists() else fit_arguments(data, folder, settings)
+
+
+def command(arguments: list[str]) -> list[str]:
+    """`python -m training …`."""
+    return [sys.executable, "-m", "training", *arguments]
+
+
+def environment() -> dict[str, str]:
+    """The process's environment; without a git, so that a commit made meanwhile does not change what is exported."""
+    return {**os.environ, "PYTHONPATH": str(ROOT), "GIT_DIR": os.devnull, "OMP_NUM_THREADS": "1"}
+
+
+def run(arguments: list[str]) -> "subprocess.CompletedProcess[str]":
+    """A command of the training package, to its end."""
+    return subprocess.run(command(arguments), env=environment(), capture_output=True, text=True, check=False)
+
+
+def succeed(arguments: list[str]) -> None:
+    """A command that must exit with 0."""
+    done = run(arguments)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(arguments)} exited with {done.returncode}: {done.stderr}")
+
+
+def outcome(folder: RunFolder) -> dict[str, object]:
+    """All of a run that must not depend on how often it was stopped: everything but the seconds that it took."""
+    events = EventAccumulator(str(folder.tensorboard))
+    events.Reload()
+    return {
+        "grids": {path.name: path.read_bytes() for path in sorted(folder.grids.iterdir())},
+        "stats": [{**json.loads(line), "seconds": None} for line in folder.stats_file.read_text().splitlines()],
+        "events": folder.events_file.read_text() if folder.events_file.exists() else "",
+        "tensorboard": [(event.step, event.value) for event in events.Scalars("loss_d")],
+        "state": read_state(folder.checkpoint_file),
+        "best": read_state(folder.best_file) if folder.best_file.exists() else None,
+        "temporary files": temporary_files(folder.path),
+    }
+
+
+def differences(seen: dict[str, object], wanted: dict[str, object]) -> list[str]:
+    """What of an outcome is not as it should be."""
+    return [what for what in wanted if seen[what] != wanted[what]]
+
+
+def temporary_files(path: Path) -> list[str]:
+    """What a write that was cut short may leave."""
+    return sorted(str(file.relative_to(path)) for file in path.rglob(".*.tmp"))
+
+
+def read_state(path: Path) -> tuple[dict[str, bytes], object]:
+    """The tensors of a saved state, and where it stands, but for the time that it took."""
+    progress = read_progress(path).model_dump(exclude={"seconds": True, "records": {"__all__": {"seconds"}}})
+    return {name: tensor.numpy().tobytes() for name, tensor in load_file(path).items()}, progress

@@ -1,0 +1,346 @@
+"""A full disk at each kind of write: `python -m reliability.training_full_disk`, as root.
+
+A small tmpfs is mounted, and real commands write into it. It is filled to its last page just when a command opens the
+file in question (`reliability.fill`), or before the command begins; the error is the kernel's. Each time:
+
+- the command exits with 1 and one line of error, which names the full disk;
+- no temporary file is left, and every file that has its name is whole; a model or a picture that was there is
+  as it was;
+- once there is room, `resume`, or the command once more, comes to the very end of a run that never met a full disk.
+"""
+
+import argparse
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from benchmarks.report import describe_machine, table
+from models.folder import load_model
+from reliability.fill import PAGE, fill
+from reliability.runs import (
+    ROOT,
+    command,
+    differences,
+    environment,
+    fit_arguments,
+    next_arguments,
+    outcome,
+    read_state,
+    succeed,
+    temporary_files,
+    write_data,
+)
+from training.run_folder import RunFolder
+
+SIZE = "4m"
+SETTINGS = (
+    "epochs=12",
+    "metrics_every_epochs=4",
+    "grid_every_epochs=4",
+    "discriminator_optimiser.learning_rate=0.1",  # D wins, which is an alarm: there are events
+    "generator_optimiser.learning_rate=1e-6",
+)
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Which write it is that meets the full disk: of a file, the n-th time that it is opened."""
+
+    kind: str
+    pattern: str
+    n: int = 1
+
+
+WRITES = (
+    Moment("config.json", ".config.json.tmp"),
+    Moment("grids/*.png", ".00000.png.tmp"),
+    Moment("grids/*.png", ".00003.png.tmp"),
+    Moment("log.txt", "log.txt"),
+    Moment("tensorboard/", "events.out.tfevents.*"),
+    Moment("checkpoint.safetensors", ".checkpoint.safetensors.tmp"),
+    Moment("checkpoint.safetensors", ".checkpoint.safetensors.tmp", 11),
+    Moment("checkpoint.safetensors", ".checkpoint.safetensors.tmp", 25),
+    Moment("stats.jsonl", ".stats.jsonl.tmp", 2),  # the first is empty
+    Moment("stats.jsonl", ".stats.jsonl.tmp", 9),
+    Moment("best.safetensors", ".best.safetensors.tmp"),
+    Moment("curves.png", ".curves.png.tmp"),
+    Moment("curves.png", ".curves.png.tmp", 4),
+    Moment("events.jsonl", ".events.jsonl.tmp"),
+)
+EXPORTS = (
+    Moment("export: model.safetensors", ".model.safetensors.tmp"),
+    Moment("export: history.json", ".history.json.tmp"),
+    Moment("export: CARD.md", ".CARD.md.tmp"),
+    Moment("export: timeline/*.png", ".00004.png.tmp"),
+)
+FREE_PAGES = (0, 1, 4, 10, 24)
+
+
+class Disk:
+    """A tmpfs of a few MB that can be filled and given room again."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.filler = path / "filler"
+
+    def leave(self, pages: int) -> None:
+        """Fill it but for so many pages."""
+        fill(self.filler)
+        with self.filler.open("r+b") as file:
+            file.truncate(self.filler.stat().st_size - pages * PAGE)
+
+    def make_room(self) -> None:
+        """Remove what fills it."""
+        self.filler.unlink(missing_ok=True)
+
+
+class Trials:
+    """What was tried, and what was wrong with it."""
+
+    def __init__(self) -> None:
+        self.tried: dict[str, list[list[str]]] = {}
+
+    def add(self, kind: str, wrong: list[str]) -> None:
+        """One more try of a kind."""
+        self.tried.setdefault(kind, []).append(wrong)
+        print(f"{kind}: {'; '.join(wrong) or 'as it should be'}", file=sys.stderr, flush=True)
+
+    @property
+    def all_well(self) -> bool:
+        """Whether nothing was wrong."""
+        return not any(wrong for tries in self.tried.values() for wrong in tries)
+
+    def table(self) -> str:
+        """As Markdown."""
+        heads = ["the write that met a full disk", "tries", "one error, exit 1, nothing half-written", "the same end"]
+        rows = []
+        for kind, tries in self.tried.items():
+            ends = sum(not any("end" in text for text in wrong) for wrong in tries)
+            errors = sum(not any("end" not in text for text in wrong) for wrong in tries)
+            rows.append([kind, str(len(tries)), str(errors), str(ends)])
+        totals = [str(sum(int(row[column]) for row in rows)) for column in range(1, len(heads))]
+        return table(heads, [*rows, ["all", *totals]])
+
+
+def main() -> int:
+    """Fill, look, make room, compare, print; 1 if something was wrong, 2 where nothing can be mounted."""
+    argparse.ArgumentParser(description="a full disk at each kind of write of training").parse_args()
+    trials = Trials()
+    with tempfile.TemporaryDirectory(prefix="gan-disk-") as work:
+        mountpoint = Path(work) / "disk"
+        mountpoint.mkdir()
+        if why := mount(mountpoint):
+            print(f"nothing was tried: a tmpfs cannot be mounted here ({why})", file=sys.stderr)
+            return 2
+        try:
+            Trial(Path(work), Disk(mountpoint), trials).run()
+        finally:
+            subprocess.run(["umount", "--lazy", str(mountpoint)], check=True)
+    print(f"{describe_machine()}; tmpfs of {SIZE}\n")
+    print(trials.table())
+    return 0 if trials.all_well else 1
+
+
+def mount(mountpoint: Path) -> str:
+    """Mount a small tmpfs; says why not."""
+    try:
+        done = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "gan-disk", str(mountpoint)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except OSError as error:
+        return str(error)
+    return (done.stderr.strip() or f"mount exited with {done.returncode}") if done.returncode else ""
+
+
+class Trial:
+    """All tries on one disk, each beside a run and a model that never met a full one."""
+
+    def __init__(self, work: Path, disk: Disk, trials: Trials) -> None:
+        self.disk, self.trials = disk, trials
+        self.data = write_data(work / "data.npz")
+        self.whole = RunFolder(work / "whole")
+        succeed(fit_arguments(self.data, self.whole, SETTINGS))
+        self.wanted = outcome(self.whole)
+        if not self.wanted["events"] or not self.wanted["best"]:
+            raise RuntimeError("the run has no alarm or no best state: these writes would not be tried")
+        self.model = work / "models" / "tiny"
+        self.export = ["export", str(self.whole.path), "--to"]
+        succeed([*self.export, str(self.model)])
+
+    def run(self) -> None:
+        """Try each kind of write."""
+        for moment in WRITES:
+            with self.empty_run() as folder:
+                wrong = self.fails(fit_arguments(self.data, folder, SETTINGS), moment)
+                self.trials.add(moment.kind, [*wrong, *damaged(folder), *self.goes_on(folder)])
+        self.try_half_a_line()
+        for pages in FREE_PAGES:
+            with self.empty_run() as folder:
+                self.disk.leave(pages)
+                wrong = self.fails(fit_arguments(self.data, folder, SETTINGS))
+                self.trials.add("whichever came first", [*wrong, *damaged(folder), *self.goes_on(folder)])
+        for moment in EXPORTS:
+            self.try_export(moment)
+        picture, page = self.disk.path / "grid.png", self.disk.path / "report.html"
+        evaluate = ["evaluate", str(self.model), "--data", str(self.data)]
+        self.try_file(Moment("sample -o", ".grid.png.tmp"), ["sample", str(self.model), "-o", str(picture)], picture)
+        self.try_file(Moment("evaluate --html", ".report.html.tmp"), [*evaluate, "--html", str(page)], page)
+        self.try_standard_output([*evaluate, "--json"])
+
+    @contextmanager
+    def empty_run(self) -> Iterator[RunFolder]:
+        """A place for a run on the disk, which is emptied afterwards."""
+        folder = RunFolder(self.disk.path / "run")
+        try:
+            yield folder
+        finally:
+            self.empty()
+
+    def empty(self) -> None:
+        """Remove all that is on the disk."""
+        subprocess.run(["find", str(self.disk.path), "-mindepth", "1", "-delete"], check=True)
+
+    def fails(self, arguments: list[str], moment: Moment | None = None) -> list[str]:
+        """Run a command that meets a full disk; what is wrong with how it fails."""
+        code, stderr = self.attempt(arguments, moment)
+        wrong = [] if code == 1 else [f"exit code {code}"]
+        errors = [line for line in stderr.splitlines() if line.startswith("error: ")]
+        if len(errors) != 1 or "the disk is full (" not in errors[0] or stderr.splitlines()[-1] != errors[0]:
+            return [*wrong, f"said {stderr!r}"]
+        if moment and not re.search(rf"\(\S*{re.escape(named(moment))}", errors[0]):
+            return [*wrong, f"another file is named: {errors[0]}"]
+        return wrong
+
+    def attempt(self, arguments: list[str], moment: Moment | None, stdout: int = subprocess.DEVNULL) -> tuple[int, str]:
+        """Run a command, the disk full from that moment on; its exit code and its standard error."""
+        full = command(arguments)
+        if moment:
+            full = [sys.executable, "-m", "reliability.fill", moment.pattern, str(moment.n), str(self.disk.filler)]
+            full += arguments
+        own = {name: value for name, value in environment().items() if name != "PYTHONUNBUFFERED"}
+        done = subprocess.run(full, env=own, cwd=ROOT, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False)
+        return done.returncode, done.stderr
+
+    def goes_on(self, folder: RunFolder) -> list[str]:
+        """Make room and go on; what is wrong with the end."""
+        self.disk.make_room()
+        try:
+            succeed(next_arguments(self.data, folder, SETTINGS))
+        except RuntimeError as error:
+            return [f"no end: {error}"]
+        return [f"another end: {what}" for what in differences(outcome(folder), self.wanted)]
+
+    def try_half_a_line(self) -> None:
+        """The disk is full in the middle of a line of the log: the page that the line begins in has room for a part."""
+        with self.empty_run() as folder:
+            wrong = self.fails(
+                fit_arguments(self.data, folder, SETTINGS), Moment("", ".checkpoint.safetensors.tmp", 11)
+            )
+            self.disk.make_room()
+            with folder.log_file.open("a", encoding="utf-8") as log:
+                log.write(" " * (PAGE - 20 - folder.log_file.stat().st_size) + "\n")
+            wrong += self.fails(["resume", str(folder.path)], Moment("", "log.txt"))
+            self.trials.add("log.txt, half a line", [*wrong, *damaged(folder), *self.goes_on(folder)])
+
+    def try_export(self, moment: Moment) -> None:
+        """Without a model at the place, and in the place of an older one."""
+        model = self.disk.path / "models" / "tiny"
+        for _ in range(2):
+            before = folder_bytes(model)
+            wrong = self.fails([*self.export, str(model)], moment)
+            if folder_bytes(model) != before or temporary_files(self.disk.path):
+                wrong.append("half a model, or not the old one")
+            self.disk.make_room()
+            wrong += self.ends_well([*self.export, str(model)], lambda: folder_bytes(model), folder_bytes(self.model))
+            if not wrong:
+                load_model(model)
+            self.trials.add(moment.kind, wrong)
+        self.empty()
+
+    def try_file(self, moment: Moment, arguments: list[str], file: Path) -> None:
+        """Without a file at the place, and in the place of an older one."""
+        for old in (None, b"old"):
+            file.unlink(missing_ok=True)
+            if old is not None:
+                file.write_bytes(old)
+            wrong = self.fails(arguments, moment)
+            if (file.read_bytes() if file.exists() else None) != old or temporary_files(self.disk.path):
+                wrong.append("half a file, or not the old one")
+            self.disk.make_room()
+            self.trials.add(moment.kind, wrong + self.ends_well(arguments, lambda: bool(file.stat().st_size), True))
+        self.empty()
+
+    def try_standard_output(self, arguments: list[str]) -> None:
+        """Standard output into a file on the disk. The file is the shell's, and may be empty or cut."""
+        file = self.disk.path / "figures.json"
+        self.disk.leave(0)
+        with file.open("wb") as stdout:
+            code, stderr = self.attempt(arguments, None, stdout.fileno())
+        wrong = [] if code == 1 and stderr.count("the disk is full") == 1 else [f"exit code {code}, said {stderr!r}"]
+        self.disk.make_room()
+        self.trials.add("evaluate --json > FILE", wrong + self.ends_well(arguments, lambda: True, True))
+        self.empty()
+
+    def ends_well(self, arguments: list[str], seen: Callable[[], object], wanted: object) -> list[str]:
+        """The command once more; what is wrong with its end."""
+        try:
+            succeed(arguments)
+        except RuntimeError as error:
+            return [f"no end: {error}"]
+        return [] if seen() == wanted else ["another end"]
+
+
+def named(moment: Moment) -> str:
+    """The file that an error about this write names."""
+    return moment.pattern.removeprefix(".").removesuffix(".tmp").removesuffix("*")
+
+
+def damaged(folder: RunFolder) -> list[str]:
+    """The files of a run that are not whole, and those that should not be there."""
+    wrong = [f"left behind: {name}" for name in temporary_files(folder.path)]
+    checks: dict[Path, Callable[[Path], object]] = {
+        folder.config_file: lambda _: folder.read_config(),
+        folder.stats_file: lambda _: folder.read_history(),
+        folder.log_file: whole_lines,
+        folder.checkpoint_file: read_state,
+        folder.best_file: read_state,
+        **dict.fromkeys([folder.curves_file, *folder.grids.glob("*.png")], decode),
+    }
+    for path, check in checks.items():
+        if path.exists():
+            try:
+                check(path)
+            except Exception as error:  # noqa: BLE001  (whatever is raised, the file is damaged)
+                wrong.append(f"{path.name} is damaged: {error}")
+    return wrong
+
+
+def whole_lines(path: Path) -> None:
+    """Raise where a text does not end with a line's end."""
+    if not path.read_bytes().endswith(b"\n") and path.stat().st_size:
+        raise ValueError("half a line")
+
+
+def decode(path: Path) -> None:
+    """Raise where a picture is not whole."""
+    with Image.open(path) as image:
+        image.load()
+
+
+def folder_bytes(path: Path) -> dict[str, bytes]:
+    """All files of a model folder by name; none where there is no folder."""
+    return {str(file.relative_to(path)): file.read_bytes() for file in sorted(path.rglob("*")) if file.is_file()}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,66 @@
+"""Two processes on one run folder: `python -m reliability.training_two_at_once --tries 10`.
+
+Two `fit` commands of one run folder are started at once; then, the run killed and its lock gone with it, two `resume`
+commands. Of each two, one has to train to the end, as if it were alone, and the other to exit with 1 and one error.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks.report import describe_machine, table
+from reliability.runs import command, differences, environment, fit_arguments, outcome, succeed, write_data
+from reliability.training_kills import killed
+from training.run_folder import RunFolder
+
+SETTINGS = ("epochs=200",)
+
+
+def main() -> int:
+    """Start, look, compare, print; 1 if something was wrong."""
+    parser = argparse.ArgumentParser(description="two processes on one run folder")
+    parser.add_argument("--tries", type=int, default=10, help="of each command (default: 10)")
+    options = parser.parse_args()
+    rows = []
+    with tempfile.TemporaryDirectory(prefix="gan-two-") as work:
+        data = write_data(Path(work) / "data.npz")
+        whole = RunFolder(Path(work) / "whole")
+        succeed(fit_arguments(data, whole, SETTINGS))
+        wanted = outcome(whole)
+        for verb in ("fit", "resume"):
+            wrong = []
+            for number in range(options.tries):
+                folder = RunFolder(Path(work) / f"{verb}-{number}")
+                arguments = fit_arguments(data, folder, SETTINGS)
+                if verb == "resume":
+                    killed(arguments, after_s=0.05)
+                    arguments = ["resume", str(folder.path)]
+                wrong.append(both(arguments) + differences(outcome(folder), wanted))
+                print(f"{verb} {number}: {'; '.join(wrong[-1]) or 'as it should be'}", file=sys.stderr, flush=True)
+            rows.append([f"two `{verb}`", str(options.tries), str(wrong.count([]))])
+    print(f"{describe_machine()}\n")
+    print(table(["started at once", "tries", "one trained to the same end, one error"], rows))
+    return 0 if all(tries == well for _, tries, well in rows) else 1
+
+
+def both(arguments: list[str]) -> list[str]:
+    """Start a command twice at once; what is wrong with how the two end."""
+    processes = [
+        subprocess.Popen(
+            command(arguments), env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
+        for _ in range(2)
+    ]
+    ends = sorted((process.communicate()[1], process.returncode) for process in processes)
+    errors = [said for said, code in ends if code == 1]
+    if len(errors) != 1 or sum(code == 0 for _, code in ends) != 1:
+        return [f"exit codes {[code for _, code in ends]}"]
+    if errors[0].count("\n") != 1 or not errors[0].startswith("error: another process is training in "):
+        return [f"said {errors[0]!r}"]
+    return []
+
+
+if __name__ == "__main__":
+    sys.exit(main())
