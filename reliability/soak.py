@@ -1,0 +1,225 @@
+"""An hour of everything: `python -m reliability.soak --minutes 60`.
+
+Clients ask a real service, in one process, for pictures of every kind, archives, scores and projections; send what is
+wrong; go away in the middle; and have it read its models folder again each minute. Meanwhile its memory, threads and
+open files are looked at. Fitted by a straight line after the warm-up, memory has to be flat: its rise over the time
+within its own noise, or within 1 % of it; threads and files have to be as many at the end as after the warm-up.
+"""
+
+import argparse
+import io
+import random
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeAlias
+
+import httpx
+import numpy as np
+from PIL import Image
+
+from benchmarks.contenders import ours, started
+from benchmarks.report import describe_machine, table
+from models import bundled_models_dir
+
+Query: TypeAlias = dict[str, str | int]
+
+CLIENTS = 4
+REST_S = 0.3
+"""Pause of a client between two requests, on average: the service has time over."""
+
+SAMPLE_EVERY_S = 5.0
+RELOAD_EVERY_S = 60.0
+MAX_RISE = 0.01
+
+
+def main() -> int:
+    """Run, look, print; 1 if something was wrong."""
+    parser = argparse.ArgumentParser(description="an hour of mixed traffic")
+    parser.add_argument("--minutes", type=float, default=60, help="after the warm-up (default: 60)")
+    parser.add_argument("--warm-up-minutes", type=float, default=5, help="not looked at (default: 5)")
+    options = parser.parse_args()
+    answers: Counter[str] = Counter()
+    stop = threading.Event()
+    with started(ours(bundled_models_dir(), "mnist-conv")) as running:
+        url = f"http://127.0.0.1:{running.port}"
+        clients = [threading.Thread(target=play, args=(url, seed, answers, stop)) for seed in range(CLIENTS)]
+        for client in clients:
+            client.start()
+        look(running.pid, options.warm_up_minutes * 60)
+        seen = look(running.pid, options.minutes * 60)
+        stop.set()
+        for client in clients:
+            client.join()
+    return report(np.array(seen), answers)
+
+
+def look(process: int, seconds: float) -> list[tuple[float, float, int, int]]:
+    """Seconds, MB of memory, threads and open files of a process, from time to time; it reloads from time to time."""
+    seen = []
+    began = reloaded = time.monotonic()
+    while (now := time.monotonic()) - began < seconds:
+        if now - reloaded > RELOAD_EVERY_S:
+            reloaded = now
+            subprocess.run(["kill", f"-{signal.SIGHUP.value}", str(process)], check=True)
+        status = dict(
+            line.split(":", 1) for line in Path(f"/proc/{process}/status").read_text(encoding="ascii").splitlines()
+        )
+        files = sum(1 for _ in Path(f"/proc/{process}/fd").iterdir())
+        seen.append((now - began, int(status["VmRSS"].split()[0]) / 1000, int(status["Threads"]), files))
+        time.sleep(SAMPLE_EVERY_S)
+    return seen
+
+
+def report(seen: np.ndarray, answers: Counter[str]) -> int:
+    """Print what was seen; 1 if it is not as it should be."""
+    seconds, memory, threads, files = seen.T
+    slope, level = np.polyfit(seconds, memory, 1)
+    noise = float(np.std(memory - slope * seconds - level))
+    rise = float(slope * (seconds[-1] - seconds[0]))
+    flat = abs(rise) <= max(noise, MAX_RISE * memory.mean()) or rise < 0
+    tenth = max(1, len(seen) // 10)
+    steady = all(
+        np.median(of[-tenth:]) <= np.max(of[:tenth]) for of in (threads, files)
+    )  # clients come and go: a few more or less
+    broken = sum(n for what, n in answers.items() if what.endswith(("server error", "no answer")))
+    print(f"{describe_machine()}; {seconds[-1] / 60:.0f} minutes, {answers.total():,} requests\n")
+    rows = [
+        ["memory at the begin, the end, MB", f"{memory[:tenth].mean():.1f}, {memory[-tenth:].mean():.1f}"],
+        ["memory, smallest and largest, MB", f"{memory.min():.1f}, {memory.max():.1f}"],
+        ["fitted rise over the whole time, MB", f"{rise:+.1f}"],
+        ["noise about that line, MB", f"{noise:.1f}"],
+        ["threads, at the begin and the end", f"{np.median(threads[:tenth]):.0f}, {np.median(threads[-tenth:]):.0f}"],
+        ["open files, likewise", f"{np.median(files[:tenth]):.0f}, {np.median(files[-tenth:]):.0f}"],
+        ["server errors and requests without an answer", str(broken)],
+    ]
+    print(table(["", "seen"], rows))
+    print()
+    print(table(["request: answer", "times"], [[what, f"{n:,}"] for what, n in sorted(answers.items())]))
+    return 0 if flat and steady and broken == 0 else 1
+
+
+def play(url: str, seed: int, answers: Counter[str], stop: threading.Event) -> None:
+    """Ask one thing after the other, at random."""
+    rng = random.Random(seed)  # noqa: S311  (no secret)
+    acts = [act for act, weight in ACTS.items() for _ in range(weight)]
+    with httpx.Client(base_url=url, timeout=60) as client:
+        while not stop.is_set():
+            act = rng.choice(acts)
+            try:
+                told = act(client, rng)
+            except httpx.HTTPError as error:
+                told = f"no answer ({type(error).__name__})"
+            answers[f"{act.__name__}: {told}"] += 1
+            stop.wait(rng.expovariate(1 / REST_S))
+
+
+def kind(response: httpx.Response) -> str:
+    """An answer by its status; a problem has to be one."""
+    if response.status_code >= 500:
+        return "server error"
+    if response.status_code >= 400 and response.headers["content-type"] != "application/problem+json":
+        return "no problem document, server error"
+    return str(response.status_code)
+
+
+def picture(client: httpx.Client, rng: random.Random) -> str:
+    """A grid of any size, of any model."""
+    query: Query = {"n": rng.choice([1, 4, 64, 400]), "seed": rng.randrange(2**53), "model": rng.choice(MODELS)}
+    return kind(client.get("/v1/samples", params=query))
+
+
+def json_and_back(client: httpx.Client, rng: random.Random) -> str:
+    """Latents, posted back."""
+    got = client.get("/v1/samples", params={"n": 4, "seed": rng.randrange(100), "format": "json"})
+    latents = [sample["latent"] for sample in got.json()["samples"]]
+    return kind(client.post("/v1/samples", json={"latents": latents}))
+
+
+def archive(client: httpx.Client, rng: random.Random) -> str:
+    """A few thousand images, streamed."""
+    query: Query = {"n": 3000, "seed": rng.randrange(100), "format": rng.choice(["npz", "zip"])}
+    return kind(client.get("/v1/samples", params=query))
+
+
+def gone_in_the_middle(client: httpx.Client, _: random.Random) -> str:
+    """An archive of which little is read."""
+    with client.stream("GET", "/v1/samples", params={"n": 50_000, "format": "npz"}) as response:
+        next(response.iter_raw(1000))
+    return "left"
+
+
+def gone_at_once(client: httpx.Client, _: random.Random) -> str:
+    """A request whose answer nobody waits for."""
+    with socket.create_connection((client.base_url.host, client.base_url.port or 80)) as connection:
+        connection.sendall(b"GET /v1/samples?n=4000&format=json HTTP/1.1\r\nHost: x\r\n\r\n")
+    return "left"
+
+
+def score(client: httpx.Client, rng: random.Random) -> str:
+    """Pictures, explained."""
+    files = [("files", (f"{k}.png", png(rng, rng.choice([28, 300])))) for k in range(rng.choice([1, 5]))]
+    return kind(client.post("/v1/score", files=files, params={"explain": rng.choice(["true", "false"])}))
+
+
+def bad_upload(client: httpx.Client, rng: random.Random) -> str:
+    """What is no image, or half of one."""
+    data = rng.choice([b"no image", png(rng, 100)[:200], b""])
+    return kind(client.post("/v1/score", files={"files": data}))
+
+
+def project(client: httpx.Client, rng: random.Random) -> str:
+    """The latent nearest to a picture."""
+    return kind(client.post("/v1/projections", files={"file": png(rng, 28)}, params={"model": rng.choice(MODELS)}))
+
+
+def walk(client: httpx.Client, rng: random.Random) -> str:
+    """A path, moving or not."""
+    query: Query = {"seeds": "1,2,3", "steps": 16, "format": rng.choice(["gif", "webp", "png", "json"])}
+    return kind(client.get("/v1/interpolations", params=query))
+
+
+def wrong(client: httpx.Client, rng: random.Random) -> str:
+    """Parameters, paths and models that are not there."""
+    paths = ["/v1/samples?n=0", "/v1/samples?more=1", "/v1/models/none", "/nothing", "/v1/samples?seed=x&seed=y"]
+    return kind(client.get(rng.choice(paths)))
+
+
+def look_around(client: httpx.Client, rng: random.Random) -> str:
+    """Pages, models, health."""
+    paths = ["/", "/docs", "/openapi.json", "/v1/models", "/v1/models/mnist-mlp/timeline/0.png", "/readyz", "/metrics"]
+    return kind(client.get(rng.choice(paths)))
+
+
+def png(rng: random.Random, side: int) -> bytes:
+    """A picture of noise."""
+    pixels = np.random.default_rng(rng.randrange(2**32)).integers(0, 256, (side, side), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+MODELS = ("mnist-conv", "mnist-mlp", "mnist-goodfellow2014")
+ACTS: dict[Callable[[httpx.Client, random.Random], str], int] = {
+    picture: 12,
+    json_and_back: 3,
+    archive: 1,
+    gone_in_the_middle: 1,
+    gone_at_once: 2,
+    score: 4,
+    bad_upload: 3,
+    project: 1,
+    walk: 2,
+    wrong: 4,
+    look_around: 3,
+}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
