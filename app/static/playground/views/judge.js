@@ -19,6 +19,7 @@ export class Judge {
     this._asIs = document.getElementById("as-is");
     this._files = document.getElementById("files");
     this._looks = true;
+    this._search = null; // the one in G that runs
     document.getElementById("pad-undo").addEventListener("click", () => this._pad.undo());
     document.getElementById("pad-clear").addEventListener("click", () => this._pad.clear());
     document.getElementById("pad-example").addEventListener("click", () => app.attempt(() => this._takeExample()));
@@ -30,7 +31,7 @@ export class Judge {
   }
 
   async show() {
-    if (this._request) this._score.run(this._request);
+    if (this._request) this._judge(this._request);
     else this._clear();
   }
 
@@ -46,9 +47,7 @@ export class Judge {
       this._clear();
       return;
     }
-    this._app.say("");
-    this._request = { preprocess: "auto" }; // of the drawing as it is when its turn comes
-    this._score.run(this._request);
+    this._judge({ preprocess: "auto" }); // the drawing as it is when its turn comes
   }
 
   /** Have files judged; `preprocess` as in the API. */
@@ -57,9 +56,20 @@ export class Judge {
       this._app.say(`${files.length} files are too many: D takes ${MAX_FILES} at once.`, true);
       return;
     }
+    this._judge({ files, preprocess });
+  }
+
+  /** Have something else judged: what was found for what was there before goes. */
+  _judge(request) {
     this._app.say("");
-    this._request = { files, preprocess };
-    this._score.run(this._request);
+    this._request = request;
+    this._forgetFound();
+    this._score.run(request);
+  }
+
+  _forgetFound() {
+    this._search = null;
+    this._found.replaceChildren();
   }
 
   async _takeExample() {
@@ -93,7 +103,8 @@ export class Judge {
       throw error;
     }
     if (this._request === null || this._request.files !== files) return; // cleared, or given others
-    const opinions = results.map((result, index) => ({ result, file: judged[index], preprocess, calibration: metadata.calibration }));
+    const { calibration } = metadata;
+    const opinions = results.map((result, index) => ({ result, file: files?.[index], preprocess, calibration }));
     this._list.replaceChildren(...(opinions.length > 1 ? opinions.map((one) => this._thumbnail(one)) : []));
     this._show(opinions[0]);
   }
@@ -102,14 +113,15 @@ export class Judge {
     const { result } = one;
     const words = `${result.filename}: D(x) = ${format(result.probability)}`;
     const image = el("img", { class: "pixels", src: png(result.input), alt: "", width: 56, height: 56 });
-    const choose = () => this._show(one);
+    const choose = () => {
+      this._forgetFound();
+      this._show(one);
+    };
     return el("button", { type: "button", class: "thumbnail", "aria-label": words, title: words, onclick: choose }, image, format(result.probability));
   }
 
   _show(one) {
     const { result, calibration } = one;
-    this._shown = one;
-    this._found.replaceChildren();
     const overlay = el("img", { class: "pixels overlay", src: png(result.explanation), alt: "", hidden: !this._looks });
     const look = el("input", {
       type: "checkbox",
@@ -119,7 +131,8 @@ export class Judge {
         overlay.hidden = !this._looks;
       },
     });
-    const find = el("button", { type: "button", class: "primary", onclick: () => this._app.attempt(() => this._find(one, find)) }, "Find it in G");
+    const search = () => this._app.attempt(() => this._find(one));
+    this._searcher = el("button", { type: "button", class: "primary", disabled: this._search !== null, onclick: search }, "Find it in G");
     const words = opinion(result, calibration);
     this._verdict.replaceChildren(
       el(
@@ -144,7 +157,7 @@ export class Judge {
             el("i", { class: "key lowers" }),
             "blue ones, and D would find it more real. Faint places are all the same to D.",
           ),
-          find,
+          this._searcher,
           el("p", { class: "hint" }, "G’s image that is nearest to yours, and its latent."),
         ),
       ),
@@ -153,19 +166,22 @@ export class Judge {
     this._app.announce(words.querySelector(".verdict-words").textContent);
   }
 
-  async _find(one, button) {
+  /** Search for a file in G, or for the drawing as it is. */
+  async _find({ file, preprocess }) {
     const { service, model } = this._app;
-    button.disabled = true;
+    const search = (this._search = {});
+    this._searcher.disabled = true;
     this._found.replaceChildren(el("p", { class: "hint" }, "Searching for about a second …"));
     try {
-      const answer = await service.project(model.model, one.file, { preprocess: one.preprocess });
-      if (one === this._shown) this._showFound(answer);
+      const answer = await service.project(model.model, file ?? (await this._pad.file()), { preprocess });
+      if (search === this._search) this._showFound(answer);
     } catch (error) {
-      if (one !== this._shown) return; // another image is shown by now
+      if (search !== this._search) return; // something else is judged by now
       this._found.replaceChildren();
       throw error;
     } finally {
-      button.disabled = false;
+      if (search === this._search) this._search = null;
+      this._searcher.disabled = this._search !== null;
     }
   }
 
@@ -184,9 +200,8 @@ export class Judge {
   }
 
   _clear() {
-    this._shown = null;
     this._list.replaceChildren();
-    this._found.replaceChildren();
+    this._forgetFound();
     this._verdict.replaceChildren(el("p", { class: "hint empty" }, "Nothing to judge yet. D’s opinion will stand here, and change as you draw."));
   }
 }
