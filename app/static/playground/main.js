@@ -59,8 +59,11 @@ class App {
     const view = this.address.view in VIEWS ? this.address.view : "draw";
     document.title = `${TITLES[view]} – GAN playground`;
     for (const link of document.querySelectorAll("[data-view]")) {
-      if (link.dataset.view === view) link.setAttribute("aria-current", "page");
-      else link.removeAttribute("aria-current");
+      if (link.dataset.view !== view) link.removeAttribute("aria-current");
+      else {
+        link.setAttribute("aria-current", "page");
+        link.scrollIntoView({ block: "nearest", inline: "nearest" }); // on a narrow screen the views are a row to scroll
+      }
     }
     if (this._open !== view) this._shown?.leave?.();
     this._open = view;
