@@ -145,7 +145,8 @@ async def internal_error(request: Request, error: Exception) -> Response:
     """The answer to a request that met a fault of ours, whose text goes to the log, under an id that both have."""
     known = request_id_of(request.scope)
     current.set(known)  # for what uvicorn logs of it
-    _log.error("unexpected error at %s %s", request.method, request.url.path, exc_info=error)
+    extra = {"request": known}
+    _log.error("unexpected error at %s %s", request.method, request.url.path, exc_info=error, extra=extra)
     return Problem(
         500,
         f"the service met an error of its own; its log has it under {known.text}",

@@ -56,7 +56,7 @@ class Tracing:
         """
         method = _method_of(scope)
         span = self._tracer.start_span(
-            method if method != OTHER_METHOD else "HTTP",
+            _name_of(method),
             context=None if request.caller is None else set_span_in_context(_remote(scope, request)),
             kind=SpanKind.SERVER,
             attributes={
@@ -75,7 +75,7 @@ class Tracing:
             self._add_stages(span, request)
             if (route := route_of(scope)) is not None:
                 span.set_attribute("http.route", route)
-                span.update_name(f"{_method_of(scope)} {route}")
+                span.update_name(f"{_name_of(_method_of(scope))} {route}")
             span.set_attribute("http.response.status_code", status)
             if status >= 500 or error is not None:
                 span.set_attribute("error.type", str(status) if error is None else type(error).__qualname__)
@@ -97,6 +97,10 @@ class Tracing:
 def _method_of(scope: Scope) -> str:
     method: str = scope["method"]
     return method if method in METHODS else OTHER_METHOD
+
+
+def _name_of(method: str) -> str:
+    return "HTTP" if method == OTHER_METHOD else method
 
 
 def _remote(scope: Scope, request: RequestId) -> NonRecordingSpan:
