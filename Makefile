@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 RIVALS := .venv-rivals
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: serve test check format bench openapi clean help
+.PHONY: serve test check audit format bench openapi clean help
 .DEFAULT_GOAL := help
 
 help:  ## this text
@@ -22,11 +22,16 @@ serve: $(VENV)/.serve  ## the service on the bundled models: make serve [HOST=12
 test: $(VENV)/.test  ## all tests, by two processes
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-check: $(VENV)/.test  ## style, types and the direction of imports
+check: $(VENV)/.test  ## style, types, the direction of imports, and what bandit finds unsafe
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive app models training
+
+# Not a part of `check`, which needs no network. Strict: a package of which nothing can be learnt fails it, too.
+audit: $(VENV)/.test  ## known vulnerabilities of every pinned package: asks PyPI, so it needs the network
+	$(BIN)/pip-audit --strict --disable-pip --no-deps --requirement constraints.txt
 
 format: $(VENV)/.test  ## put the code into its form
 	$(BIN)/ruff check --fix .
@@ -66,7 +71,7 @@ $(VENV)/.serve: pyproject.toml constraints.txt $(VENV)/.torch
 
 $(VENV)/.test: pyproject.toml constraints.txt $(VENV)/.torch
 	@echo "Installing the service, the training package and the tools of the tests …"
-	@$(PIP) --editable '.[app,training,test]'
+	@$(PIP) --editable '.[app,otel,training,test]'
 	@touch $(VENV)/.serve $@
 
 # Their pins clash with ours; our own packages they find by PYTHONPATH.

@@ -8,10 +8,12 @@ import base64
 import binascii
 import hashlib
 import hmac
+import time
 from collections.abc import Sequence
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.metrics import Metrics, method_of
 from app.problems import Problem
 
 OPEN_PATHS = ("/healthz", "/readyz")
@@ -65,16 +67,20 @@ class RequireKey:
         app: what is behind the door.
         hashes: of the keys, by `hash_key`; at least one.
         root_path: prefix of the service's paths.
+        metrics: where to count who is not let in.
     """
 
-    def __init__(self, app: ASGIApp, *, hashes: Sequence[str], root_path: str) -> None:
+    def __init__(self, app: ASGIApp, *, hashes: Sequence[str], root_path: str, metrics: Metrics) -> None:
         self._app = app
+        self._metrics = metrics
         self._hashes = tuple(hashes)
         self._open = {prefix + path for path in OPEN_PATHS for prefix in ("", root_path)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] not in self._open and not self._may_enter(scope):
+            started = time.perf_counter()
             await refused("Bearer", "Basic").response()(scope, receive, send)
+            self._metrics.count_request("other", method_of(scope), 401, seconds=time.perf_counter() - started)
             return
         await self._app(scope, receive, send)
 

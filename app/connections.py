@@ -103,8 +103,13 @@ class Sweeper:
 
 def refuse(connection: HttpToolsProtocol, status: bytes) -> None:
     """Answer with a status and nothing else, and end the connection."""
-    connection.transport.write(b"HTTP/1.1 " + status + b"\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+    connection.transport.write(b"HTTP/1.1 " + status + b"\r\n" + _standing_headers(connection) + b"\r\n")
     connection.transport.close()
+
+
+def _standing_headers(connection: HttpToolsProtocol) -> bytes:
+    headers = [*connection.server_state.default_headers, (b"content-length", b"0"), (b"connection", b"close")]
+    return b"".join(b"%b: %b\r\n" % header for header in headers)
 
 
 def _standing_of(connection: GuardedProtocol) -> _Standing | None:

@@ -14,6 +14,7 @@ import asyncio
 import logging
 import os
 import threading
+import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -24,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.metrics import Metrics
+from app.request_ids import current
 from models.device import is_out_of_memory, release_memory
 
 MAX_BATCH_ROWS = 64
@@ -62,11 +64,17 @@ class ExhaustedError(EngineError):
 
 @dataclass(eq=False, slots=True)
 class _Job:
-    """Rows that want a network's results; `taken` of them have been in a call."""
+    """Rows that want a network's results; `taken` of them have been in a call.
+
+    It came, its first call began and its last one ended at times of `time.perf_counter`.
+    """
 
     rows: Rows
     result: asyncio.Future[Rows]
     loop: asyncio.AbstractEventLoop
+    came: float
+    began: float = 0.0
+    ended: float = 0.0
     taken: int = 0
     results: list[Rows] = field(default_factory=list)
 
@@ -173,7 +181,11 @@ class Engine:
             self._waiting_rows += len(rows)
             self._came += 1
         self._wake_soon(job.loop)
-        return await job.result
+        results = await job.result
+        if (request := current.get()) is not None:
+            request.add_stage("queue", job.came, job.began)
+            request.add_stage("inference", job.began, job.ended)
+        return results
 
     async def ping(self, *, timeout_s: float) -> None:
         """Return once the thread has answered, ahead of the queue.
@@ -195,7 +207,7 @@ class Engine:
     @staticmethod
     def _job(rows: Rows) -> _Job:
         loop = asyncio.get_running_loop()
-        return _Job(rows, loop.create_future(), loop)
+        return _Job(rows, loop.create_future(), loop, time.perf_counter())
 
     def _check_alive(self) -> None:
         if not self._runs:
@@ -301,9 +313,13 @@ class Engine:
         rows = [job.rows[start:stop] for job, start, stop in batch.parts]
         self._calls += 1
         self._call = batch
+        began = time.perf_counter()
+        if waits := _waits(batch.parts, until=began):
+            self._metrics.queue_seconds.observe_all(waits)
         try:
             results = batch.network(np.concatenate(rows) if len(rows) > 1 else rows[0])
             parts: list[Rows | Exception] = list(_split(results, batch.parts))
+            self._metrics.call_seconds.observe(_end(batch.parts) - began)
             self._metrics.batch_rows.observe(len(results))
             self._faults = 0
         except Exception as error:  # noqa: BLE001  (whatever a network raises is the answer of its jobs, and of no others)
@@ -342,12 +358,31 @@ class Engine:
             self._pings = []
             self._waiting_rows = 0
             self._tell_waiting()
+        reason = cause if isinstance(cause, StoppedError) else type(cause).__name__  # what else it says is for the log
         hit = [job for job, _, _ in batch.parts] if batch else []
-        _settle([(job, StoppedError(f"the engine has stopped: {cause!r}")) for job in hit + waiting])
+        _settle([(job, StoppedError(f"the engine has stopped: {reason}")) for job in hit + waiting])
 
     def _tell_waiting(self) -> None:
         """Once for all jobs that came or were taken together: a gauge takes a lock of its own."""
         self._metrics.waiting_rows.set(self._waiting_rows)
+
+
+def _waits(parts: list[_Part], *, until: float) -> list[float]:
+    """The seconds that jobs have waited whose first call begins now."""
+    waits = []
+    for job, start, _ in parts:
+        if start == 0:
+            job.began = until
+            waits.append(until - job.came)
+    return waits
+
+
+def _end(parts: list[_Part]) -> float:
+    """Now, noted as the end of each job's last call up to now."""
+    now = time.perf_counter()
+    for job, _, _ in parts:
+        job.ended = now
+    return now
 
 
 def _split(results: Rows, parts: list[_Part]) -> Iterator[Rows]:

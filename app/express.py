@@ -20,6 +20,7 @@ from app.schemas import SamplesQuery
 from app.state import State
 
 PATH = "/v1/samples"
+_ROUTE = next(route for route in samples.router.routes if "GET" in getattr(route, "methods", ()))
 MAX_HEADER_CHARACTERS = 4096
 
 
@@ -43,6 +44,7 @@ class Express:
 
 async def _answer(query: SamplesQuery, headers: dict[bytes, str], scope: Scope, receive: Receive, send: Send) -> None:
     started = time.perf_counter()
+    scope["route"] = _ROUTE
     state: State = scope["app"].state.gan
     status, fault = 500, None
     try:

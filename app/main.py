@@ -17,6 +17,7 @@ from app.engine import Engine
 from app.express import Express
 from app.metrics import Metrics
 from app.middleware import AnswerHead, CountRequests, LimitBodies
+from app.observing import Observe, Spans
 from app.projection_queue import ProjectionQueue
 from app.reload import Reloader
 from app.routes import admin, health, interpolations, models, pages, projections, samples, score
@@ -50,7 +51,9 @@ _log = logging.getLogger(__name__)
 class _Application(FastAPI):
     """FastAPI's application, with the short way in front of all of it."""
 
-    def __init__(self, settings: Settings, *, lifespan: Lifespan["_Application"]) -> None:
+    def __init__(
+        self, settings: Settings, *, metrics: Metrics, spans: Spans | None, lifespan: Lifespan["_Application"]
+    ) -> None:
         super().__init__(
             title="GAN service",
             version="1.0",
@@ -60,8 +63,9 @@ class _Application(FastAPI):
             root_path=settings.root_path,
             docs_url=None,
             redoc_url=None,
+            telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},  # app.tracing
         )
-        self._entrance = _entrance(Express(super().__call__), settings)
+        self._entrance = _entrance(Express(super().__call__), settings, metrics, spans)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request: ASGI."""
@@ -71,18 +75,27 @@ class _Application(FastAPI):
         await self._entrance(scope, receive, send)
 
 
-def _entrance(service: ASGIApp, settings: Settings) -> ASGIApp:
+def _entrance(service: ASGIApp, settings: Settings, metrics: Metrics, spans: Spans | None) -> ASGIApp:
     """What stands before all of the service, where it is asked for."""
     if settings.api_keys:
-        service = RequireKey(service, hashes=settings.api_keys, root_path=settings.root_path)
+        service = RequireKey(service, hashes=settings.api_keys, root_path=settings.root_path, metrics=metrics)
     if settings.cors_origins:  # before the keys: a browser asks whether it may without sending one
         service = CORSMiddleware(
             service,
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST"],
-            allow_headers=["Authorization", "Content-Type", "If-None-Match"],
-            expose_headers=["Content-Location", "ETag", "Retry-After", "X-Model", "X-Seed"],
+            allow_headers=[
+                "Authorization",
+                "Content-Type",
+                "If-None-Match",
+                "Traceparent",
+                "Tracestate",
+                "X-Request-Id",
+            ],
+            expose_headers=["Content-Location", "ETag", "Retry-After", "X-Model", "X-Request-Id", "X-Seed"],
         )
+    if settings.access_log or spans is not None:
+        service = Observe(service, access_log=settings.access_log, spans=spans)
     return service
 
 
@@ -94,6 +107,7 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> FastAPI:
         metrics: where to count; None takes new ones.
     """
     metrics = metrics or Metrics()
+    spans = _spans(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -119,8 +133,10 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> FastAPI:
             watching.cancel()
             await asyncio.to_thread(queue.stop)
             await asyncio.to_thread(engine.stop)
+            if spans is not None:
+                await asyncio.to_thread(spans.stop)
 
-    app = _Application(settings, lifespan=lifespan)
+    app = _Application(settings, metrics=metrics, spans=spans, lifespan=lifespan)
     problems.install(app)
     for module in (samples, interpolations, score, projections, models, health, admin):
         app.include_router(module.router)
@@ -131,6 +147,15 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> FastAPI:
     app.add_middleware(AnswerHead)
     app.add_middleware(CountRequests, metrics=metrics)
     return app
+
+
+def _spans(settings: Settings) -> Spans | None:
+    """Where to record spans, if that is asked for."""
+    if not settings.otel:
+        return None
+    from app.tracing import Tracing  # noqa: PLC0415  (of the extra `otel`, which is not there otherwise)
+
+    return Tracing()
 
 
 async def _warm(state: State) -> None:

@@ -1,7 +1,16 @@
-"""Counters and histograms for Prometheus, in a registry of their own; those of several processes in common files."""
+"""Counters and histograms for Prometheus, in a registry of their own; those of several processes in common files.
 
+What each request counts is kept in plain lists until the event loop's next turn: Prometheus' own classes take a lock
+for every number, and the requests of a batch then share them.
+"""
+
+import asyncio
 import os
-from collections.abc import Iterable
+import time
+from bisect import bisect_left
+from collections import Counter as Tally
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -11,13 +20,26 @@ from prometheus_client import (
     Gauge,
     Histogram,
     Metric,
+    ProcessCollector,
     generate_latest,
     multiprocess,
     values,
 )
 from prometheus_client.registry import Collector
+from starlette.types import Scope
+
+from app.request_ids import current
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+SHED_CAUSES = ("images", "projections")
+"""Of which too many waited, when a request was refused."""
+
+ENCODED_FORMATS = ("png", "json", "gif", "webp")
+"""Answers that are made whole before they are sent; archives are made as they are sent."""
+
+_PID = ".pid"  # of a file that holds a worker's process
+_QUICK_S = (1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
 def count_in_files(folder: Path, *, worker: int) -> None:
@@ -29,13 +51,25 @@ def count_in_files(folder: Path, *, worker: int) -> None:
         folder: common to all workers.
         worker: a number that no other living process has.
     """
+    (folder / f"{worker}{_PID}").write_text(str(os.getpid()))
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
     values.ValueClass = values.MultiProcessValue(process_identifier=lambda: worker)  # type: ignore[no-untyped-call]
 
 
 def forget_gauges(folder: Path, *, worker: int) -> None:
     """Drop what a process that has ended left behind in its gauges: nothing waits there any more."""
+    (folder / f"{worker}{_PID}").unlink(missing_ok=True)
     multiprocess.mark_process_dead(worker, str(folder))  # type: ignore[no-untyped-call]
+
+
+class _Histogram(Histogram):
+    """Prometheus' own, that takes many values at once: a lock for each bucket that is hit, not two for each value."""
+
+    def observe_all(self, values: Sequence[float]) -> None:
+        """Observe each value."""
+        self._sum.inc(sum(values))
+        for place, count in Tally(bisect_left(self._upper_bounds, value) for value in values).items():
+            self._buckets[place].inc(count)
 
 
 class Metrics:
@@ -51,13 +85,15 @@ class Metrics:
         if folder is not None:
             self._told = CollectorRegistry()
             self._told.register(_AllWorkers(folder))
+        else:
+            ProcessCollector(registry=self.registry)
         self.requests = Counter(
             "gan_http_requests",
             "Requests by route, method and status",
             ["route", "method", "status"],
             registry=self.registry,
         )
-        self.seconds = Histogram(
+        self.seconds = _Histogram(
             "gan_http_request_seconds",
             "Seconds from a request's head to the end of its answer",
             ["route"],
@@ -69,6 +105,22 @@ class Metrics:
             "Rows of one call of a network",
             registry=self.registry,
             buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 1024, 4096),
+        )
+        self.queue_seconds = _Histogram(
+            "gan_engine_queue_seconds",
+            "Seconds that a job waits for its first call of a network",
+            registry=self.registry,
+            buckets=_QUICK_S,
+        )
+        self.call_seconds = Histogram(
+            "gan_engine_call_seconds", "Seconds of one call of a network", registry=self.registry, buckets=_QUICK_S
+        )
+        self.encode_seconds = _Histogram(
+            "gan_encode_seconds",
+            "Seconds in which an answer's pictures or JSON are encoded",
+            ["format"],
+            registry=self.registry,
+            buckets=_QUICK_S,
         )
         self.waiting_rows = Gauge(
             "gan_engine_waiting_rows",
@@ -92,7 +144,12 @@ class Metrics:
             registry=self.registry,
             multiprocess_mode="livesum",
         )
-        self.shed = Counter("gan_requests_shed", "Requests refused because the queue was full", registry=self.registry)
+        self.shed = Counter(
+            "gan_requests_shed",
+            "Requests refused because as many waited as may, by what waited",
+            ["cause"],
+            registry=self.registry,
+        )
         self.models = Gauge(
             "gan_model_info",
             "1 for each usable model",
@@ -105,6 +162,11 @@ class Metrics:
         self.images_of = lru_cache(maxsize=None)(self.images.labels)
         self._requests_of = lru_cache(maxsize=None)(self.requests.labels)
         self._seconds_of = lru_cache(maxsize=None)(self.seconds.labels)
+        self._encode_seconds_of = {form: self.encode_seconds.labels(form) for form in ENCODED_FORMATS}
+        for cause in SHED_CAUSES:  # told from the start, so that the first one is seen as a change
+            self.shed.labels(cause)
+        self._counts: dict[Counter, int] = {}
+        self._values: dict[_Histogram, list[float]] = {}
 
     def count_request(self, route: str, method: str, status: int, *, seconds: float) -> None:
         """Count and time one request.
@@ -115,12 +177,44 @@ class Metrics:
             status: of the answer.
             seconds: from the request's head to the end of its answer.
         """
-        self._requests_of(route, method, status).inc()
-        self._seconds_of(route).observe(seconds)
+        self._observe_soon(self._seconds_of(route), seconds)
+        child = self._requests_of(route, method, status)
+        self._counts[child] = self._counts.get(child, 0) + 1
+
+    def count_encoding(self, form: str, *, started: float) -> None:
+        """Time the encoding of an answer that ends now.
+
+        Args:
+            form: one of `ENCODED_FORMATS`.
+            started: when it began, by `time.perf_counter`.
+        """
+        ended = time.perf_counter()
+        self._observe_soon(self._encode_seconds_of[form], ended - started)
+        if (request := current.get()) is not None:
+            request.add_stage("encode", started, ended)
+
+    def _observe_soon(self, histogram: _Histogram, value: float) -> None:
+        if not self._values:
+            asyncio.get_running_loop().call_soon(self.settle)
+        self._values.setdefault(histogram, []).append(value)
+
+    def settle(self) -> None:
+        """Hand on what has been counted since the last time; for the thread that counts."""
+        values, self._values = self._values, {}
+        counts, self._counts = self._counts, {}
+        for histogram, observed in values.items():
+            histogram.observe_all(observed)
+        for counter, count in counts.items():
+            counter.inc(count)
 
     def text(self) -> bytes:
-        """All of it, in Prometheus' text format."""
+        """All of it that has been settled, in Prometheus' text format."""
         return generate_latest(self._told)
+
+
+def method_of(scope: Scope) -> str:
+    """The method of a request, as it is counted: a client can make up others."""
+    return scope["method"] if scope["method"] in ("GET", "HEAD", "POST") else "other"
 
 
 class _AllWorkers(Collector):
@@ -132,7 +226,26 @@ class _AllWorkers(Collector):
     def collect(self) -> Iterable[Metric]:
         files = [str(path) for path in self._folder.glob("*.db") if _is_begun(path)]
         merged: Iterable[Metric] = multiprocess.MultiProcessCollector.merge(files)  # type: ignore[no-untyped-call]
-        return merged
+        return [*merged, *self._processes()]
+
+    def _processes(self) -> Iterable[Metric]:
+        """Memory, processor and files of each worker, as `ProcessCollector` tells them of one process."""
+        found: dict[str, Metric] = {}
+        for worker, process in sorted(_pids(self._folder).items()):
+            for metric in ProcessCollector(pid=lambda process=process: process, registry=None).collect():  # type: ignore[misc]
+                family = found.setdefault(metric.name, Metric(metric.name, metric.documentation, metric.type))
+                for sample in metric.samples:
+                    family.add_sample(sample.name, {**sample.labels, "worker": worker}, sample.value)
+        return found.values()
+
+
+def _pids(folder: Path) -> dict[str, int]:
+    """The process of each worker."""
+    found = {}
+    for path in folder.glob(f"*{_PID}"):
+        with suppress(OSError, ValueError):  # it is being written or removed just now
+            found[path.stem] = int(path.read_text())
+    return found
 
 
 def _is_begun(path: Path) -> bool:

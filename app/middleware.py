@@ -7,7 +7,7 @@ import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.metrics import Metrics
+from app.metrics import Metrics, method_of
 from app.problems import Problem
 
 
@@ -35,8 +35,7 @@ class CountRequests:
             await self._app(scope, receive, count)
         finally:
             route = getattr(scope.get("route"), "path", "other")
-            method = scope["method"] if scope["method"] in ("GET", "HEAD", "POST") else "other"
-            self._metrics.count_request(route, method, status, seconds=time.perf_counter() - started)
+            self._metrics.count_request(route, method_of(scope), status, seconds=time.perf_counter() - started)
 
 
 class LimitBodies:
@@ -86,4 +85,6 @@ class AnswerHead:
                 message = {**message, "body": b""}
             await send(message)
 
-        await self._app({**scope, "method": "GET"}, receive, without_body)
+        asked = {**scope, "method": "GET"}
+        await self._app(asked, receive, without_body)
+        scope["route"] = asked.get("route")  # for who counts

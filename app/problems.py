@@ -26,6 +26,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from app.departures import GoneError
+from app.request_ids import current, request_id_of
 from models.errors import LatentError
 
 CLIENT_CLOSED_REQUEST = 499  # nginx's; nobody sees it but the counters
@@ -65,6 +66,11 @@ class ProblemDocument(BaseModel):
     title: str = Field(examples=["Unprocessable Content"])
     status: int = Field(examples=[422])
     detail: str = Field(examples=["n: Input should be greater than or equal to 1"])
+    instance: str | None = Field(
+        default=None,
+        description="Of a fault of the service: this occurrence, whose id is in the log",
+        examples=["urn:gan:request:4bf92f3577b34da6a3ce929d0e0e4736"],
+    )
     errors: list[ParameterError] = Field(default_factory=list)
 
 
@@ -77,6 +83,7 @@ class Problem(HTTPException):
         name: last part of the problem's type; the status's own by default.
         errors: the bad parameters, if any.
         headers: further headers of the answer.
+        instance: a URI of this very occurrence, for a person to quote.
     """
 
     def __init__(
@@ -87,8 +94,10 @@ class Problem(HTTPException):
         name: str | None = None,
         errors: Sequence[ParameterError] = (),
         headers: Mapping[str, str] | None = None,
+        instance: str | None = None,
     ) -> None:
         super().__init__(status, detail, dict(headers or {}))
+        self.instance = instance
         self.name = name or _NAMES.get(status, "error")
         self.errors = list(errors)
 
@@ -105,9 +114,11 @@ class Problem(HTTPException):
             title=_title(self.status_code),
             status=self.status_code,
             detail=self.detail,
+            instance=self.instance,
             errors=self.errors,
         )
-        return document.model_dump(mode="json", exclude={"errors"} if not self.errors else None)
+        unsaid = {name for name in ("instance", "errors") if not getattr(self, name)}
+        return document.model_dump(mode="json", exclude=unsaid)
 
     def response(self) -> Response:
         """The answer to send."""
@@ -131,9 +142,17 @@ def documented(*problems: Problem) -> dict[int | str, dict[str, object]]:
 
 
 async def internal_error(request: Request, error: Exception) -> Response:
-    """The answer to a request that met a fault of ours, whose text goes to the log."""
-    _log.error("unexpected error at %s %s", request.method, request.url.path, exc_info=error)
-    return Problem(500, "the service met an error of its own; it is in its log").response()
+    """The answer to a request that met a fault of ours, whose text goes to the log, under an id that both have."""
+    known = request_id_of(request.scope)
+    current.set(known)  # for what uvicorn logs of it
+    extra = {"request": known}
+    _log.error("unexpected error at %s %s", request.method, request.url.path, exc_info=error, extra=extra)
+    return Problem(
+        500,
+        f"the service met an error of its own; its log has it under {known.text}",
+        headers={"X-Request-Id": known.text},
+        instance=f"urn:gan:request:{known.text}",
+    ).response()
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

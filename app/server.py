@@ -1,7 +1,6 @@
 """One process that serves: uvicorn on a socket."""
 
 import asyncio
-import logging
 import os
 import socket
 from collections.abc import Callable
@@ -10,9 +9,17 @@ from contextlib import suppress
 import uvicorn
 
 from app.connections import GuardedProtocol, Sweeper
+from app.logs import configure
 from app.main import create_app
 from app.metrics import Metrics
 from app.settings import Settings
+
+SECURITY_HEADERS = [
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Cross-Origin-Resource-Policy", "cross-origin"),  # anyone's page may show our pictures
+]
+"""Of every answer; uvicorn puts them before the service's own, also on what it answers by itself."""
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -36,7 +43,14 @@ def url(listener: socket.socket) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def serve(settings: Settings, listener: socket.socket, *, metrics: Metrics, ready: Callable[[], None]) -> None:
+def serve(
+    settings: Settings,
+    listener: socket.socket,
+    *,
+    metrics: Metrics,
+    ready: Callable[[], None],
+    worker: int | None = None,
+) -> None:
     """Serve on a bound socket until told to stop by SIGTERM or SIGINT; requests under way get 30 s to end.
 
     Args:
@@ -44,13 +58,16 @@ def serve(settings: Settings, listener: socket.socket, *, metrics: Metrics, read
         listener: a socket; closed at the end.
         metrics: where to count.
         ready: called once requests are answered.
+        worker: the number of this process, where it is one of several.
     """
-    logging.basicConfig(level=settings.log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
+    configure(settings.log_level, settings.log_format, worker=worker)
     config = uvicorn.Config(
         create_app(settings, metrics),
+        log_config=None,
         log_level=settings.log_level,
-        access_log=False,
+        access_log=False,  # `app.observing` writes one
         server_header=False,
+        headers=SECURITY_HEADERS,
         proxy_headers="FORWARDED_ALLOW_IPS" in os.environ,  # uvicorn's own variable; to look costs each request 3 µs
         timeout_graceful_shutdown=30,
         http=GuardedProtocol,

@@ -1,6 +1,7 @@
 """Settings of the service: `GAN_*` environment variables, or the same names in a `.env` file."""
 
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -8,6 +9,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.access import hash_key
+from app.logs import LogFormat
 from models import bundled_models_dir
 from models.device import DeviceName
 
@@ -55,6 +57,13 @@ class Settings(BaseSettings):
         default=(), description="Origins with commas between whose pages may call this service from a browser, or *"
     )
     log_level: str = Field(default="info", pattern="^(critical|error|warning|info|debug)$", description="Of the log")
+    log_format: LogFormat = Field(default="text", description="text, or json: one object a line")
+    access_log: bool = Field(default=False, description="Whether to log each request, and to name it in X-Request-Id")
+    otel: bool = Field(
+        default=False,
+        description="Whether to send a trace of each request by OpenTelemetry, whose own OTEL_* variables say where "
+        "to; needs the extra otel",
+    )
 
     @field_validator("api_keys", "cors_origins", mode="before")
     @classmethod
@@ -71,9 +80,24 @@ class Settings(BaseSettings):
     def _hash_one(cls, key: str | None) -> str | None:
         return hash_key(key) if key else None
 
+    @field_validator("otel")
+    @classmethod
+    def _check_extra(cls, otel: bool) -> bool:
+        if otel and not _has_otel():
+            raise ValueError("the extra otel is not installed: pip install '.[app,otel]'")
+        return otel
+
     @field_validator("workers")
     @classmethod
     def _check_system(cls, workers: int) -> int:
         if workers > 1 and not sys.platform.startswith("linux"):
             raise ValueError("more than one worker needs Linux, which spreads connections over them")
         return workers
+
+
+def _has_otel() -> bool:
+    """Whether what `app.tracing` needs is there."""
+    try:
+        return None not in (find_spec("opentelemetry.sdk"), find_spec("opentelemetry.exporter.otlp.proto.http"))
+    except ModuleNotFoundError:  # not even what they are parts of
+        return False

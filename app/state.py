@@ -115,7 +115,7 @@ class State:
         return self._refused("images", RETRY_AFTER_S)
 
     def _refused(self, what: str, retry_after_s: int) -> Problem:
-        self.metrics.shed.inc()
+        self.metrics.shed.labels(what).inc()
         return overloaded(what, retry_after_s)
 
 

@@ -44,7 +44,7 @@ def main() -> None:
     threading.Thread(target=_end_with_parent, args=(metrics_dir,), name="orphan", daemon=True).start()
     count_in_files(metrics_dir, worker=worker)
     with socket.socket(fileno=descriptor) as listener:
-        serve(Settings(), listener, metrics=Metrics(metrics_dir), ready=_say_ready)
+        serve(Settings(), listener, metrics=Metrics(metrics_dir), ready=_say_ready, worker=worker)
 
 
 def _say_ready() -> None:

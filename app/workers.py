@@ -14,6 +14,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
+from app.logs import configure
 from app.metrics import forget_gauges
 from app.server import listen_beside
 from app.settings import Settings
@@ -41,7 +42,7 @@ def supervise(settings: Settings, reserved: socket.socket, *, ready: Callable[[]
     Raises:
         WorkersError: a worker cannot be started, or there is no room for the metrics.
     """
-    logging.basicConfig(level=settings.log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
+    configure(settings.log_level, settings.log_format)
     with ExitStack() as stack:
         try:
             metrics_dir = stack.enter_context(shared_folder())
@@ -102,8 +103,7 @@ class _Workers:
         self._processes[worker] = process
         if self._stopping.is_set():  # while it was being started
             _send(process, signal.SIGTERM)
-        assert process.stdout is not None  # noqa: S101  (a pipe was asked for)
-        was_ready = await process.stdout.readline() == READY
+        was_ready = process.stdout is not None and await process.stdout.readline() == READY
         if was_ready:
             self._count_ready(worker, reloads=reloads)
         code = await process.wait()

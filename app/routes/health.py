@@ -71,6 +71,7 @@ async def get_readiness(state: SharedState, response: Response) -> Readiness:
     },
 )
 async def get_metrics(state: SharedState) -> Response:
-    """Requests, latencies, batch sizes, the queue, images made and scored."""
+    """Requests, latencies, the queue and its waits, calls of the networks, encoding, images made and scored."""
+    state.metrics.settle()
     text = await asyncio.to_thread(state.metrics.text)  # those of many workers are read from as many files
     return Response(text, media_type=CONTENT_TYPE)

@@ -1,5 +1,6 @@
 """`/v1/interpolations`: a path through the first images of some seeds."""
 
+import time
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -141,8 +142,16 @@ def _headers(request: Request, path: _Path) -> dict[str, str]:
 
 
 async def _draw(state: State, path: _Path) -> bytes:
-    asked, latents = path.asked, path.latents()
+    latents = path.latents()
     images = await state.draw(path.served, latents)
+    started = time.perf_counter()
+    encoded = await _encode(path, latents, images)
+    state.metrics.count_encoding(path.form, started=started)
+    return encoded
+
+
+async def _encode(path: _Path, latents: NDArray[np.float32], images: NDArray[np.uint8]) -> bytes:
+    asked = path.asked
     if path.form == "png":
         return await encode_png_aside(
             assemble_grid(images, columns=path.columns, padding=asked.padding, scale=asked.scale)

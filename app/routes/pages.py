@@ -51,8 +51,6 @@ def install(app: FastAPI) -> None:
 def _page(name: str, policy: str) -> FileResponse:
     headers = {
         "Content-Security-Policy": policy,
-        "X-Content-Type-Options": "nosniff",
-        "Referrer-Policy": "no-referrer",
         "Cache-Control": "no-cache",
     }
     return FileResponse(STATIC / name, media_type="text/html", headers=headers)

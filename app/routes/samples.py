@@ -1,6 +1,7 @@
 """`/v1/samples`: images of a seed, or of posted latents."""
 
 import secrets
+import time
 from collections.abc import AsyncIterator
 from typing import Annotated, NamedTuple
 
@@ -214,13 +215,17 @@ async def _respond(state: State, job: _Job, headers: dict[str, str]) -> Response
 
 async def _grid(state: State, job: _Job) -> bytes:
     images = await job.images(state)
+    started = time.perf_counter()
     picture = assemble_grid(images, columns=job.columns, padding=job.padding, scale=job.asked.scale)
-    return await encode_png_aside(picture)
+    png = await encode_png_aside(picture)
+    state.metrics.count_encoding("png", started=started)
+    return png
 
 
 async def _json(state: State, job: _Job) -> bytes:
     latents = job.latents(0, job.n)
     images = await state.draw(job.served, latents)
+    started = time.perf_counter()
     model, shape = job.served.model, job.served.model.metadata.image_shape
     answer = SamplesAnswer(
         model=model.reference,
@@ -234,7 +239,9 @@ async def _json(state: State, job: _Job) -> bytes:
         channels=shape.channels,
         samples=await list_samples_aside(latents, images, first=job.first),
     )
-    return answer.model_dump_json().encode()
+    encoded = answer.model_dump_json().encode()
+    state.metrics.count_encoding("json", started=started)
+    return encoded
 
 
 async def _archive(state: State, job: _Job, headers: dict[str, str]) -> Response:

@@ -322,7 +322,7 @@ def test_a_fault_of_the_thread_fails_who_waits_and_it_begins_anew() -> None:
             network.free.set()
             await first
             for task in (*doomed, *other):
-                with pytest.raises(StoppedError, match="the thread dies"):
+                with pytest.raises(StoppedError, match="the engine has stopped: SystemExit"):
                     await asyncio.wait_for(task, 5)
             await started.ping(timeout_s=5)
             assert (await started.run(network, rows(4))).tolist() == [[8]]

@@ -1,6 +1,7 @@
 """The short way for samples gives the long way's answers, byte for byte, to right and wrong requests alike."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -148,7 +149,8 @@ def test_the_same_counts(models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert short == asyncio.run(counts(models_dir))
     assert 'gan_http_requests_total{method="GET",route="/v1/samples",status="200"} 3.0' in short
     assert 'gan_http_requests_total{method="GET",route="/v1/samples",status="304"} 1.0' in short
-    assert 'gan_http_request_seconds_count{route="/v1/samples"} 8.0' in short
+    assert 'gan_http_requests_total{method="HEAD",route="/v1/samples",status="200"} 1.0' in short
+    assert 'gan_http_request_seconds_count{route="/v1/samples"} 9.0' in short
 
 
 async def faulty(models_dir: Path) -> tuple[int, Any, bytes, list[str]]:
@@ -161,7 +163,7 @@ async def faulty(models_dir: Path) -> tuple[int, Any, bytes, list[str]]:
                 await client.get("/v1/samples?n=1&seed=7")
         transport = httpx.ASGITransport(application, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://gan") as client:
-            answer = await asked(client, "/v1/samples?n=1&seed=7", {})
+            answer = await asked(client, "/v1/samples?n=1&seed=7", {"X-Request-Id": "a-fault"})
             lines = (await client.get("/metrics")).text.splitlines()
     return *answer, [line for line in lines if line.startswith("gan_http_requests_total")]
 
@@ -178,7 +180,9 @@ def test_the_same_faults(models_dir: Path, monkeypatch: pytest.MonkeyPatch, capl
     monkeypatch.setattr("app.main.Express", lambda inner: inner)
     assert short == asyncio.run(faulty(models_dir))
     assert messages == [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
-    status, _, body, lines = short
+    status, headers, body, lines = short
+    assert ("x-request-id", "a-fault") in headers
+    assert json.loads(body)["instance"] == "urn:gan:request:a-fault"
     assert status == 500
     assert b"urn:gan:problem:internal" in body
     assert b"secret" not in body

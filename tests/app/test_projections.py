@@ -237,7 +237,7 @@ def test_one_more_than_may_wait(here: FastAPI, digit: NDArray[np.uint8]) -> None
             assert (await client.get("/v1/samples?n=1&seed=1")).status_code == 200
             files = [("files", ("it.png", png_bytes(digit), "image/png"))]
             assert (await client.post("/v1/score", files=files)).status_code == 200
-            assert "gan_requests_shed_total 1.0" in (await client.get("/metrics")).text
+            assert 'gan_requests_shed_total{cause="projections"} 1.0' in (await client.get("/metrics")).text
             assert not waits.done()
             free.set()  # before the application ends: it drops what waits then
             assert (await waits).status_code == 200

@@ -1,0 +1,78 @@
+"""The log, as text and as JSON: one line is one event, whatever is in it."""
+
+import json
+import logging
+import re
+import sys
+from typing import Any
+
+import pytest
+
+from app.logs import JsonFormatter, TextFormatter
+from app.request_ids import RequestId, current
+
+HOSTILE = 'a\nERROR fake: {"x": 1}\r\x1b[31m\u2028\x00'
+
+
+def record(message: str, *arguments: object, error: bool = False, **extra: Any) -> logging.LogRecord:
+    info = None
+    if error:
+        try:
+            raise ValueError("two\nlines")
+        except ValueError:
+            info = sys.exc_info()
+    made = logging.LogRecord("app.x", logging.WARNING, "x.py", 1, message, arguments, info)
+    made.__dict__.update(extra)
+    return made
+
+
+def parsed(formatter: logging.Formatter, made: logging.LogRecord) -> dict[str, Any]:
+    line = formatter.format(made)
+    assert len(line.splitlines()) == 1
+    found: dict[str, Any] = json.loads(line)
+    return found
+
+
+def test_json() -> None:
+    found = parsed(JsonFormatter(worker=3), record("%d %s", 1, "ä\n"))
+    assert (found["level"], found["logger"], found["message"], found["worker"]) == ("warning", "app.x", "1 ä", 3)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", found["time"])
+    assert set(found) == {"time", "level", "logger", "message", "pid", "worker"}
+
+
+def test_json_of_an_error() -> None:
+    found = parsed(JsonFormatter(), record("it broke", error=True))
+    assert found["message"] == "it broke"
+    assert found["error"].startswith("Traceback")
+    assert found["error"].endswith("ValueError: two\nlines")
+    assert "worker" not in found
+
+
+def test_time_is_utc_and_the_milliseconds_are_its_own() -> None:
+    assert parsed(JsonFormatter(), record("x", created=86400.25, msecs=250.0))["time"] == "1970-01-02T00:00:00.250Z"
+
+
+@pytest.mark.parametrize("message", [HOSTILE, "\ud800"])
+def test_nobody_can_forge_a_line(message: str) -> None:
+    assert parsed(JsonFormatter(), record("at %s", message))["message"] == f"at {message}".strip()
+    text = TextFormatter().format(record("at %s", message))
+    assert text.startswith("WARNING app.x: at ")
+    assert len(text.splitlines()) == 1
+    assert not [character for character in text if ord(character) < 32 or ord(character) == 127]
+
+
+def test_text() -> None:
+    assert TextFormatter().format(record("%d − %s", 1, "ä")) == "WARNING app.x: 1 − ä"
+    lines = TextFormatter().format(record("it broke", error=True, request=RequestId("an-id"))).splitlines()
+    assert lines[0] == "WARNING app.x: it broke [request an-id]"
+    assert lines[1].startswith("Traceback")
+
+
+def test_the_request_that_is_being_answered() -> None:
+    token = current.set(RequestId("an-id", trace_id="4b", span_id="5c"))
+    try:
+        found = parsed(JsonFormatter(), record("x", fields={"status": 200}))
+    finally:
+        current.reset(token)
+    assert (found["request_id"], found["trace_id"], found["span_id"], found["status"]) == ("an-id", "4b", "5c", 200)
+    assert "request_id" not in parsed(JsonFormatter(), record("x"))
