@@ -92,7 +92,7 @@ class Metrics:
             registry=self.registry,
             multiprocess_mode="livesum",
         )
-        self.shed = Counter("gan_requests_shed", "Requests refused because the queue was full", registry=self.registry)
+        self.shed = Counter("gan_requests_shed", "Requests refused because too many waited", registry=self.registry)
         self.models = Gauge(
             "gan_model_info",
             "1 for each usable model",
@@ -117,6 +117,11 @@ class Metrics:
         """
         self._requests_of(route, method, status).inc()
         self._seconds_of(route).observe(seconds)
+
+    def count_refused(self) -> None:
+        """Count a request that was refused before anything was known of it: it has no route and took no time."""
+        self.shed.inc()
+        self._requests_of("other", "other", 429).inc()
 
     def text(self) -> bytes:
         """All of it, in Prometheus' text format."""

@@ -1,6 +1,7 @@
 """One process that serves: uvicorn on a socket."""
 
 import asyncio
+import gc
 import logging
 import os
 import socket
@@ -9,10 +10,18 @@ from contextlib import suppress
 
 import uvicorn
 
-from app.connections import GuardedProtocol, Sweeper
+from app.connections import GuardedConfig, Sweeper
+from app.gate import Gate
 from app.main import create_app
 from app.metrics import Metrics
 from app.settings import Settings
+
+ACCEPTORS = 64
+"""Connections that one pass of the event loop accepts: libuv takes one for each descriptor, however many wait.
+
+Under load, when passes are long, with one descriptor whoever comes on a new connection, as supervisors do, would wait
+for a pass for each that came before.
+"""
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -46,18 +55,18 @@ def serve(settings: Settings, listener: socket.socket, *, metrics: Metrics, read
         ready: called once requests are answered.
     """
     logging.basicConfig(level=settings.log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
-    config = uvicorn.Config(
+    config = GuardedConfig(
         create_app(settings, metrics),
+        gate=Gate(max_requests=settings.max_requests, metrics=metrics, root_path=settings.root_path),
         log_level=settings.log_level,
         access_log=False,
         server_header=False,
         proxy_headers="FORWARDED_ALLOW_IPS" in os.environ,  # uvicorn's own variable; to look costs each request 3 µs
         timeout_graceful_shutdown=30,
-        http=GuardedProtocol,
         ws="none",
     )
     with suppress(KeyboardInterrupt):  # uvicorn raises it once more after it has ended in order
-        _Server(config, ready).run(sockets=[listener])
+        _Server(config, ready).run(sockets=[listener, *(listener.dup() for _ in range(ACCEPTORS - 1))])
 
 
 class _Server(uvicorn.Server):
@@ -71,6 +80,7 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if not self.should_exit:
+            gc.freeze()  # what is there stays: to look for garbage in all of it stops the service for 0.1 s and more
             self._sweeping = asyncio.create_task(Sweeper(self.server_state.connections).run())
             self._ready()
 
