@@ -104,6 +104,8 @@ class GuardedProtocol(HttpToolsProtocol):
             inside, self.app = self.app, self._gate.refuse
             super().on_headers_complete()
             self.app = inside
+        if self._gate.is_closing and self.is_answering:
+            self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
         """The parser has read a request: what comes next is a head."""
@@ -130,7 +132,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _refuse(self) -> None:
         """Answer at once: neither a task nor a scope is made for it."""
-        kept = self.parser.should_keep_alive() and self.parser.get_http_version() != "1.0"
+        kept = self.parser.should_keep_alive() and self.parser.get_http_version() != "1.0" and not self._gate.is_closing
         self.transport.write(self._gate.refusal(self.server_state.default_headers, kept=kept))
         if not kept:
             self.transport.close()

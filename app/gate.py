@@ -44,6 +44,7 @@ class Gate:
 
     def __init__(self, *, max_requests: int, metrics: Metrics, root_path: str = "") -> None:
         self.max_requests = max_requests
+        self.is_closing = False  # each connection ends with its next answer
         self._metrics = metrics
         self._open = {(prefix + path).encode() for path in OPEN_PATHS for prefix in ("", root_path)}
         self.first = tuple(b"%b %b" % (method, url) for method in (b"GET", b"HEAD") for url in self._open)

@@ -23,6 +23,9 @@ Under load, when passes are long, with one descriptor whoever comes on a new con
 for a pass for each that came before.
 """
 
+LINGER_S = 0.2
+"""From the last connection to the end of those that wait for a request: it may be on its way."""
+
 
 def listen(host: str, port: int) -> socket.socket:
     """A socket with this address, for itself alone; port 0 takes a free one. It does not listen yet.
@@ -55,9 +58,10 @@ def serve(settings: Settings, listener: socket.socket, *, metrics: Metrics, read
         ready: called once requests are answered.
     """
     logging.basicConfig(level=settings.log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
+    gate = Gate(max_requests=settings.max_requests, metrics=metrics, root_path=settings.root_path)
     config = GuardedConfig(
-        create_app(settings, metrics),
-        gate=Gate(max_requests=settings.max_requests, metrics=metrics, root_path=settings.root_path),
+        create_app(settings, metrics, is_ending=lambda: server.should_exit),
+        gate=gate,
         log_level=settings.log_level,
         access_log=False,
         server_header=False,
@@ -65,16 +69,19 @@ def serve(settings: Settings, listener: socket.socket, *, metrics: Metrics, read
         timeout_graceful_shutdown=30,
         ws="none",
     )
+    server = _Server(config, gate, ready, grace_s=settings.shutdown_grace_s)
     with suppress(KeyboardInterrupt):  # uvicorn raises it once more after it has ended in order
-        _Server(config, ready).run(sockets=[listener, *(listener.dup() for _ in range(ACCEPTORS - 1))])
+        server.run(sockets=[listener, *(listener.dup() for _ in range(ACCEPTORS - 1))])
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, saying that it serves once it does, and sweeping its connections."""
+    """uvicorn, saying that it serves once it does, sweeping its connections, and ending without haste."""
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, gate: Gate, ready: Callable[[], None], *, grace_s: float) -> None:
         super().__init__(config)
+        self._gate = gate
         self._ready = ready
+        self._grace_s = grace_s
         self._sweeping: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -85,6 +92,14 @@ class _Server(uvicorn.Server):
             self._ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._gate.is_closing = True
+        if not self.force_exit:
+            await asyncio.sleep(self._grace_s)
+        for server in self.servers:
+            server.close()
+        for listener in sockets or []:
+            listener.close()
+        await asyncio.sleep(LINGER_S)
         await super().shutdown(sockets)
         if self._sweeping is not None:
             self._sweeping.cancel()

@@ -46,6 +46,12 @@ class Settings(BaseSettings):
         le=3600,
         description="Seconds that one call of a network may take; beyond them the process ends, to be started again",
     )
+    shutdown_grace_s: float = Field(
+        default=0,
+        ge=0,
+        le=600,
+        description="Seconds after SIGTERM for which requests still come in while /readyz says 503",
+    )
     api_keys: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
         description="Keys with commas between; with any, a request needs one, as `Authorization: Bearer KEY`. A key "

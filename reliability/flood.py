@@ -35,7 +35,8 @@ class Outcome:
         sent: those that were; for the others no connection was free.
         answers: by status.
         retry_after: 429s that said when to come back.
-        broken: connections that were refused or that ended before their answer.
+        broken: requests whose connection ended before their answer.
+        refused: connections that were not had.
         missing: requests that had no answer at the end.
         accepted_ms: latencies of all 200s, in order of size.
         refused_ms: of all 429s, likewise.
@@ -48,6 +49,7 @@ class Outcome:
     answers: Counter[int] = field(default_factory=Counter)
     retry_after: int = 0
     broken: int = 0
+    refused: int = 0
     missing: int = 0
     accepted_ms: list[float] = field(default_factory=list)
     refused_ms: list[float] = field(default_factory=list)
@@ -94,6 +96,7 @@ class _Connection:
     socket: socket.socket
     sent: float = 0.0
     busy: bool = False
+    asked: bool = False
     received: bytes = b""
     length: int = -1
 
@@ -124,7 +127,7 @@ class _Flood:
                 now = time.perf_counter()
                 outcome.late_ms = max(outcome.late_ms, (now - looked) * 1000)
                 looked = now
-                if now < end:
+                if now < end and (self._by_fd or self._fresh):
                     self._send_due(now, rate)
                 elif len(self._idle) == len(self._by_fd) or now > waiting_until:
                     break
@@ -160,7 +163,7 @@ class _Flood:
 
     def _ask(self, connection: _Connection) -> None:
         connection.sent = time.perf_counter()
-        connection.busy = True
+        connection.busy = connection.asked = True
         with suppress(OSError):  # `_look` will see it
             connection.socket.send(b"%b%d%b" % (self._head, self._outcome.sent, self._tail))
 
@@ -216,9 +219,9 @@ class _Flood:
         if status == 429 and re.search(rb"\r\nretry-after: *\d+\r\n", answer, re.IGNORECASE):
             self._outcome.retry_after += 1
             self._seen_refusal = answer
-        self._finish(connection, status)
+        self._finish(connection, status, last=b"\r\nconnection: close\r\n" in answer[:1000])
 
-    def _finish(self, connection: _Connection, status: int) -> None:
+    def _finish(self, connection: _Connection, status: int, *, last: bool = False) -> None:
         outcome, now = self._outcome, time.perf_counter()
         outcome.answers[status] += 1
         if status == 200:
@@ -226,14 +229,19 @@ class _Flood:
             outcome.windows[int((now - self._began) / WINDOW_S)] += 1
         elif status == 429:
             outcome.refused_ms.append((now - connection.sent) * 1000)
-        if self._fresh:
+        if self._fresh or last:
             self._close(connection)
         else:
             connection.busy = False
             self._idle.append(connection)
+        if last and not self._fresh:
+            self._open()
 
     def _broken(self, connection: _Connection) -> None:
         self._close(connection)
+        if not connection.asked:
+            self._outcome.refused += 1
+            return
         if connection.busy:
             self._outcome.broken += 1
         else:

@@ -53,7 +53,7 @@ class Trial:
     def wrong(self) -> list[str]:
         """What was not as it should be."""
         said = []
-        if self.flood.others() or self.flood.broken or self.flood.missing:
+        if self.flood.others() or self.flood.broken + self.flood.refused + self.flood.missing:
             said.append(f"answers {dict(self.flood.answers)}, {self.flood.broken} broken, {self.flood.missing} missing")
         if self.back_s > BACK_LIMIT_S:
             said.append(f"the full rate was back after {self.back_s:.1f} s")
@@ -155,7 +155,7 @@ def print_tables(trials: list[Trial]) -> None:
             f"{trial.flood.answers[200] / trial.seconds:,.0f}",
             f"{trial.flood.retry_after / trial.seconds:,.0f}",
             str(trial.flood.others()),
-            str(trial.flood.broken + trial.flood.missing),
+            str(trial.flood.broken + trial.flood.refused + trial.flood.missing),
             str(trial.backlog[0]),
             f"{trial.back_s:.1f}",
             f"{trial.memory_mb[0]:.0f}, {trial.memory_mb[1]:.0f}",
