@@ -6,9 +6,14 @@ a head, a body or the reading of an answer takes too long; requests themselves p
 
 import asyncio
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from starlette.types import ASGIApp
+from uvicorn import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from app.gate import Gate
 
 MAX_HEAD_BYTES = 64 * 1024
 """Of a request's line and headers together."""
@@ -25,13 +30,62 @@ STUCK_TIMEOUT_S = 60.0
 """For a client that reads nothing of an answer that waits for it."""
 
 
-class GuardedProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP, with a limit on heads."""
+class GuardedConfig(Config):
+    """uvicorn's configuration, and a gate.
 
-    _head_bytes = 0
+    Args:
+        app: the application (ASGI).
+        gate: says whether a request may come in.
+        settings: uvicorn's own.
+    """
+
+    def __init__(self, app: ASGIApp, *, gate: Gate, **settings: Any) -> None:  # noqa: ANN401  (some fifty, each its own)
+        super().__init__(app, http=GuardedProtocol, **settings)
+        self.gate = gate
+
+
+class GuardedProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP, with a limit on heads, and a gate before the requests.
+
+    Args:
+        config: uvicorn's, with the gate.
+        server_state: uvicorn's.
+        app_state: uvicorn's.
+        _loop: uvicorn's.
+    """
+
+    def __init__(
+        self,
+        config: GuardedConfig,
+        server_state: ServerState,
+        app_state: dict[str, object],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._gate = config.gate
+        self._head_bytes = 0
+        self._unread = b""
+        self.requests = 0  # heads that have been read
 
     def data_received(self, data: bytes) -> None:
-        """Bytes from the client."""
+        """Bytes from the client; where too much goes on for another request, they are read later."""
+        if self._unread:
+            self._unread += data
+            if len(self._unread) > MAX_HEAD_BYTES:
+                self.read_on()
+        elif self._gate.may_read(len(self.tasks)) or self.is_answering or data.startswith(self._gate.first):
+            self._read(data)
+        else:
+            self._unread = data
+            self._gate.put_off(self.read_on)
+
+    def read_on(self) -> None:
+        """Read what was put off."""
+        data, self._unread = self._unread, b""
+        if data and not self.transport.is_closing():
+            self._read(data)
+
+    def _read(self, data: bytes) -> None:
         head_bytes = self._head_bytes + len(data)
         self._head_bytes = head_bytes
         super().data_received(data)
@@ -41,12 +95,47 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """The parser has read a head."""
         self._head_bytes = 0
-        super().on_headers_complete()
+        self.requests += 1
+        if len(self.tasks) < self._gate.max_requests or self._gate.lets_in(self.url, len(self.tasks), self._count_slow):
+            super().on_headers_complete()
+        elif self.parser.get_method() == b"GET" and not self.is_answering and not self._has_body():
+            self._refuse()
+        else:  # an answer before it comes first, or a body after it
+            inside, self.app = self.app, self._gate.refuse
+            super().on_headers_complete()
+            self.app = inside
+        if self._gate.is_closing and self.is_answering:
+            self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
         """The parser has read a request: what comes next is a head."""
         self._head_bytes = 0
-        super().on_message_complete()
+        if self.cycle is not None:  # there is none as long as all requests of a connection were refused
+            super().on_message_complete()
+
+    def shutdown(self) -> None:
+        """The service ends: what has come is answered, and then the connection ends."""
+        self.read_on()
+        super().shutdown()
+
+    @property
+    def waits_for_client(self) -> bool:
+        """Whether there is a request whose body has not come or whose answer is not read."""
+        standing = _standing_of(self)
+        return standing is not None and standing.phase != "head"
+
+    def _count_slow(self) -> int:
+        return sum(isinstance(one, GuardedProtocol) and one.waits_for_client for one in self.connections)
+
+    def _has_body(self) -> bool:
+        return any(name in {b"content-length", b"transfer-encoding"} for name, _ in self.headers)
+
+    def _refuse(self) -> None:
+        """Answer at once: neither a task nor a scope is made for it."""
+        kept = self.parser.should_keep_alive() and self.parser.get_http_version() != "1.0" and not self._gate.is_closing
+        self.transport.write(self._gate.refusal(self.server_state.default_headers, kept=kept))
+        if not kept:
+            self.transport.close()
 
     @property
     def is_answering(self) -> bool:
@@ -58,7 +147,7 @@ class _Standing(NamedTuple):
     """What a connection waits for; while that stays the same, nothing moves."""
 
     phase: str
-    request: int
+    requests: int
     waiting_bytes: int
 
 
@@ -114,12 +203,12 @@ def _standing_headers(connection: HttpToolsProtocol) -> bytes:
 
 def _standing_of(connection: GuardedProtocol) -> _Standing | None:
     """What a connection waits for from its client; None while it waits for us."""
-    cycle = connection.cycle
     if not connection.is_answering:
-        return _Standing("head", id(cycle), 0)
+        return _Standing("head", connection.requests, 0)
     waiting = connection.transport.get_write_buffer_size()
     if waiting:
-        return _Standing("reading", id(cycle), waiting)
+        return _Standing("reading", connection.requests, waiting)
+    cycle = connection.cycle
     if cycle.more_body and not cycle.response_started:
-        return _Standing("body", id(cycle), 0)
+        return _Standing("body", connection.requests, 0)
     return None

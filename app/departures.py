@@ -46,6 +46,7 @@ class Watch:
         self._waiting.remove(self)
         if self._watcher is not None:
             self._watcher.cancel()
+            self._watcher = None  # its error will have this block in its traceback: a cycle, which only a pause ends
         if self._gone and isinstance(error, asyncio.CancelledError):
             self._task.uncancel()
             raise GoneError from error

@@ -37,6 +37,9 @@ TURN_ROWS = 32
 MAX_FAULTS = 5
 """Faults of its own after which the engine does not begin anew."""
 
+SEEN_S = 0.25
+"""For so long after the thread has taken a call a ping needs no answer of it."""
+
 STOP_TIMEOUT_S = 20.0
 """Seconds that `stop` waits for the call that runs."""
 
@@ -118,6 +121,7 @@ class Engine:
         self._calls = self._faults = 0
         self._given_up = False
         self._gathered = False
+        self._looked = 0.0  # when the thread last took what waits
         self._came = self._came_before = 0  # jobs, since the start and up to the pass before
         self._loop_to_wake: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
@@ -188,7 +192,9 @@ class Engine:
         return results
 
     async def ping(self, *, timeout_s: float) -> None:
-        """Return once the thread has answered, ahead of the queue.
+        """Return once the thread has answered, ahead of the queue; at once when it has just taken a call.
+
+        Under load it would not answer before the end of its call, for whose every step it waits for Python's lock.
 
         Raises:
             StoppedError: the engine's thread has ended, or does not answer in time.
@@ -196,8 +202,11 @@ class Engine:
         job = self._job(np.empty(0))
         with self._changed:
             self._check_alive()
+            if time.monotonic() - self._looked < SEEN_S:
+                return
             self._pings.append(job)
-        self._wake_soon(job.loop)
+            if self._idle:
+                self._changed.notify()
         try:
             async with asyncio.timeout(timeout_s):
                 await job.result
@@ -253,6 +262,7 @@ class Engine:
         """What waits for the network whose turn it is; None when it is time to end."""
         with self._changed:
             while True:
+                self._looked = time.monotonic()
                 pings, self._pings = self._pings, []
                 _settle([(ping, ping.rows) for ping in pings])
                 while self._queues and (self._gathered or not self._runs):

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import torch
@@ -99,12 +99,15 @@ def _entrance(service: ASGIApp, settings: Settings, metrics: Metrics, spans: Spa
     return service
 
 
-def create_app(settings: Settings, metrics: Metrics | None = None) -> FastAPI:
+def create_app(
+    settings: Settings, metrics: Metrics | None = None, *, is_ending: Callable[[], bool] = lambda: False
+) -> FastAPI:
     """The service with these settings; models are loaded when it starts, not before.
 
     Args:
         settings: of the service.
         metrics: where to count; None takes new ones.
+        is_ending: whether the process has been told to end: it is no longer ready.
     """
     metrics = metrics or Metrics()
     spans = _spans(settings)
@@ -121,7 +124,7 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> FastAPI:
         engine.start()
         queue = ProjectionQueue(max_waiting=settings.max_queue_projections, metrics=metrics)
         queue.prepare(prepare)  # it takes a second, for which nobody has to wait but a first projection
-        state = State(settings, catalog, engine, queue, metrics)
+        state = State(settings, catalog, engine, queue, metrics, is_ending)
         await _warm(state)
         app.state.gan = state
         app.state.reloader = Reloader(app, device=device, warm=_warm)

@@ -207,6 +207,11 @@ class Metrics:
         for counter, count in counts.items():
             counter.inc(count)
 
+    def count_refused(self) -> None:
+        """Count a request that was refused before anything was known of it: it has no route and took no time."""
+        self.shed.labels("requests").inc()
+        self._requests_of("other", "other", 429).inc()
+
     def text(self) -> bytes:
         """All of it that has been settled, in Prometheus' text format."""
         return generate_latest(self._told)

@@ -1,6 +1,7 @@
 """One process that serves: uvicorn on a socket."""
 
 import asyncio
+import gc
 import os
 import socket
 from collections.abc import Callable
@@ -8,7 +9,8 @@ from contextlib import suppress
 
 import uvicorn
 
-from app.connections import GuardedProtocol, Sweeper
+from app.connections import GuardedConfig, Sweeper
+from app.gate import Gate
 from app.logs import configure
 from app.main import create_app
 from app.metrics import Metrics
@@ -20,6 +22,16 @@ SECURITY_HEADERS = [
     ("Cross-Origin-Resource-Policy", "cross-origin"),  # anyone's page may show our pictures
 ]
 """Of every answer; uvicorn puts them before the service's own, also on what it answers by itself."""
+
+ACCEPTORS = 64
+"""Connections that one pass of the event loop accepts: libuv takes one for each descriptor, however many wait.
+
+Under load, when passes are long, with one descriptor whoever comes on a new connection, as supervisors do, would wait
+for a pass for each that came before.
+"""
+
+LINGER_S = 0.2
+"""From the last connection to the end of those that wait for a request: it may be on its way."""
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -61,8 +73,10 @@ def serve(
         worker: the number of this process, where it is one of several.
     """
     configure(settings.log_level, settings.log_format, worker=worker)
-    config = uvicorn.Config(
-        create_app(settings, metrics),
+    gate = Gate(max_requests=settings.max_requests, metrics=metrics, root_path=settings.root_path)
+    config = GuardedConfig(
+        create_app(settings, metrics, is_ending=lambda: server.should_exit),
+        gate=gate,
         log_config=None,
         log_level=settings.log_level,
         access_log=False,  # `app.observing` writes one
@@ -70,28 +84,39 @@ def serve(
         headers=SECURITY_HEADERS,
         proxy_headers="FORWARDED_ALLOW_IPS" in os.environ,  # uvicorn's own variable; to look costs each request 3 µs
         timeout_graceful_shutdown=30,
-        http=GuardedProtocol,
         ws="none",
     )
+    server = _Server(config, gate, ready, grace_s=settings.shutdown_grace_s)
     with suppress(KeyboardInterrupt):  # uvicorn raises it once more after it has ended in order
-        _Server(config, ready).run(sockets=[listener])
+        server.run(sockets=[listener, *(listener.dup() for _ in range(ACCEPTORS - 1))])
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, saying that it serves once it does, and sweeping its connections."""
+    """uvicorn, saying that it serves once it does, sweeping its connections, and ending without haste."""
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, gate: Gate, ready: Callable[[], None], *, grace_s: float) -> None:
         super().__init__(config)
+        self._gate = gate
         self._ready = ready
+        self._grace_s = grace_s
         self._sweeping: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if not self.should_exit:
+            gc.freeze()  # what is there stays: to look for garbage in all of it stops the service for 0.1 s and more
             self._sweeping = asyncio.create_task(Sweeper(self.server_state.connections).run())
             self._ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._gate.is_closing = True
+        if not self.force_exit:
+            await asyncio.sleep(self._grace_s)
+        for server in self.servers:
+            server.close()
+        for listener in sockets or []:
+            listener.close()
+        await asyncio.sleep(LINGER_S)
         await super().shutdown(sockets)
         if self._sweeping is not None:
             self._sweeping.cancel()

@@ -35,6 +35,7 @@ class Settings(BaseSettings):
     models_dir: Path = Field(default_factory=bundled_models_dir, description="Folder of model folders")
     default_model: str = Field(default="mnist-conv", description="Model of requests that name none")
     device: DeviceName = Field(default="auto", description="auto, cpu or cuda")
+    max_requests: int = Field(default=256, ge=1, description="Requests that may be under way at once; beyond them, 429")
     max_queue_images: int = Field(default=16_384, ge=1, description="Images that may wait; beyond them, 429")
     max_queue_projections: int = Field(default=8, ge=1, description="Projections that may wait; beyond them, 429")
     max_body_bytes: int = Field(default=32 * 2**20, ge=1024, description="Bytes of a request's body; beyond them, 413")
@@ -46,6 +47,12 @@ class Settings(BaseSettings):
         gt=0,
         le=3600,
         description="Seconds that one call of a network may take; beyond them the process ends, to be started again",
+    )
+    shutdown_grace_s: float = Field(
+        default=0,
+        ge=0,
+        le=600,
+        description="Seconds after SIGTERM for which requests still come in while /readyz says 503",
     )
     api_keys: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),

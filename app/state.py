@@ -1,6 +1,6 @@
 """What the routes share: made once when the service starts, handed to each request."""
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Annotated, cast
 
@@ -20,13 +20,14 @@ RETRY_PROJECTION_AFTER_S = 2
 
 @dataclass(frozen=True)
 class State:
-    """Settings, models, engine, projections and metrics of one service."""
+    """Settings, models, engine, projections and metrics of one service; and whether it has been told to end."""
 
     settings: Settings
     catalog: Catalog
     engine: Engine
     projections: ProjectionQueue
     metrics: Metrics
+    is_ending: Callable[[], bool] = lambda: False
 
     async def draw(self, served: ServedModel, latents: Rows, *, may_wait: bool = False) -> Rows:
         """G of latents, through the engine.

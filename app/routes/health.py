@@ -52,6 +52,8 @@ async def get_readiness(state: SharedState, response: Response) -> Readiness:
         await state.engine.ping(timeout_s=PING_TIMEOUT_S)
     except StoppedError as error:
         engine = str(error)
+    if state.is_ending():
+        engine = "answering, but the service has been told to end"
     catalog = state.catalog
     ready = engine == "answering" and catalog.default is not None
     response.status_code = 200 if ready else 503

@@ -297,7 +297,23 @@ def test_a_full_queue_refuses() -> None:
     asyncio.run(play())
 
 
-def test_ping_goes_ahead_of_the_queue_but_not_of_a_stuck_call() -> None:
+def test_ping_does_not_wait_for_a_call_that_has_just_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.engine.SEEN_S", 60.0)
+
+    async def play() -> None:
+        started, network = engine(), Network()
+        first = await network.held(started)
+        await started.ping(timeout_s=0)
+        network.free.set()
+        await first
+        started.stop()
+
+    asyncio.run(play())
+
+
+def test_ping_goes_ahead_of_the_queue_but_not_of_a_stuck_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.engine.SEEN_S", 0.0)
+
     async def play() -> None:
         started, network = engine(), Network()
         await started.ping(timeout_s=5)

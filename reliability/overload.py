@@ -1,0 +1,178 @@
+"""Ten times what the service can answer: `python -m reliability.overload --seconds 20`.
+
+For one image, a grid of 64 and one of 1,000, a new seed each: as many requests as 16 clients get answered; then ten
+times that rate, whether they are answered or not, on up to 1,000 connections; then the 16 clients again. Meanwhile
+/healthz and /readyz are asked for every 50 ms, each on a connection that is kept and on new ones. Once more for one
+image, with a connection for each request. Every answer has to be 200 or a 429 that says when to come back, 99 % of the
+probes answered within 100 ms, and the full rate back within a second. With a connection each the probes, too, stand in
+the kernel's queue of new connections, which knows no paths: there only all else is asked for.
+"""
+
+import argparse
+import multiprocessing
+import statistics
+import sys
+from concurrent.futures import Executor, ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.contenders import ours, started
+from benchmarks.cores import CLIENT_CORE, pinned_to
+from benchmarks.families import resident_mb
+from benchmarks.report import describe_machine, table
+from models import bundled_models_dir
+from reliability.flood import WINDOW_S, Outcome, closed_loop, open_loop, percentile
+from reliability.probes import Probes
+
+KINDS = {
+    "one image": "/v1/samples?n=1&format=png&seed=SEED",
+    "64 grid": "/v1/samples?n=64&padding=0&format=png&seed=SEED",
+    "1,000 grid": "/v1/samples?n=1000&format=png&seed=SEED",
+}
+CLOSED_S = 3.0
+PROBE_LIMIT_MS = 100.0
+BACK_LIMIT_S = 1.0
+BACK_SHARE = 0.8
+"""Of the rate before: as near as a busy machine lets one see it."""
+
+
+@dataclass
+class Trial:
+    """What came of one kind of load."""
+
+    name: str
+    fresh: bool
+    capacity: float
+    flood: Outcome
+    seconds: float
+    back_s: float
+    memory_mb: tuple[float, float]
+    backlog: tuple[int, int]
+    probes: Probes
+
+    def wrong(self) -> list[str]:
+        """What was not as it should be."""
+        said = []
+        if self.flood.others() or self.flood.broken + self.flood.refused + self.flood.missing:
+            said.append(f"answers {dict(self.flood.answers)}, {self.flood.broken} broken, {self.flood.missing} missing")
+        if self.back_s > BACK_LIMIT_S:
+            said.append(f"the full rate was back after {self.back_s:.1f} s")
+        for probe in self.probes.all:
+            if any(status != 200 for *_, status in probe.seen):
+                said.append(f"{probe.name}: not always 200")
+            if not self.fresh and percentile(probe.sorted_ms(), 0.99) > PROBE_LIMIT_MS:
+                said.append(f"{probe.name}: p99 {percentile(probe.sorted_ms(), 0.99):.0f} ms")
+        return [f"{self.name}: {what}" for what in said]
+
+
+def main() -> int:
+    """Flood, look, print; 1 if something was wrong."""
+    parser = argparse.ArgumentParser(description="ten times the load that the service can answer")
+    parser.add_argument("--seconds", type=float, default=20, help="of each load (default: 20)")
+    parser.add_argument("--times", type=float, default=10, help="the rate, in rates that it can answer (default: 10)")
+    parser.add_argument("--connections", type=int, default=1000, help="of the clients (default: 1000)")
+    parser.add_argument("--model", default="mnist-mlp", help="default: mnist-mlp, the quickest")
+    options = parser.parse_args()
+    with (
+        pinned_to(CLIENT_CORE),
+        ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool,
+        started(ours(bundled_models_dir(), options.model)) as running,
+    ):
+        trials = [
+            run(pool, running.port, running.pid, name, options, fresh=fresh)
+            for name, fresh in [*((kind, False) for kind in KINDS), ("one image", True)]
+        ]
+    print(
+        f"{describe_machine()}; {options.model}, {options.times:g} times the rate for {options.seconds:g} s, ", end=""
+    )
+    print(f"up to {options.connections:,} connections\n")
+    print_tables(trials)
+    wrong = [what for trial in trials for what in trial.wrong()]
+    print("\n".join(["", *wrong]) if wrong else "", file=sys.stderr)
+    return 1 if wrong else 0
+
+
+def run(pool: Executor, port: int, pid: int, kind: str, options: argparse.Namespace, *, fresh: bool) -> Trial:
+    """One kind of load, from the rate before to the rate after."""
+    name = f"{kind}, a connection each" if fresh else kind
+    print(f"{name} …", file=sys.stderr)
+    target = KINDS[kind]
+    before = pool.submit(closed_loop, port, target, seconds=CLOSED_S).result()
+    capacity = before.rate(CLOSED_S)
+    memory, backlog = resident_mb(pid), overflows()
+    with Probes(port) as probes:
+        flood = pool.submit(
+            open_loop,
+            port,
+            target,
+            rate=options.times * capacity,
+            seconds=options.seconds,
+            connections=options.connections,
+            fresh=fresh,
+        ).result()
+    after = pool.submit(closed_loop, port, target, seconds=CLOSED_S).result()
+    dropped = tuple(now - then for now, then in zip(overflows(), backlog, strict=True))
+    return Trial(
+        name,
+        fresh,
+        capacity,
+        flood,
+        options.seconds,
+        back_after_s(after, before),
+        (memory, resident_mb(pid)),
+        (dropped[0], dropped[1]),
+        probes,
+    )
+
+
+def back_after_s(after: Outcome, before: Outcome) -> float:
+    """When the rate is what it was: the begin of the first half second with `BACK_SHARE` of the median before."""
+    span = 5
+    spans = range(round(CLOSED_S / WINDOW_S) - span + 1)
+    was, now = ([sum(outcome.windows[k + j] for j in range(span)) for k in spans] for outcome in (before, after))
+    wanted = BACK_SHARE * statistics.median(was)
+    return next((k * WINDOW_S for k in spans if now[k] >= wanted), CLOSED_S)
+
+
+def overflows() -> tuple[int, int]:
+    """Connections that the kernel turned away because nobody had accepted those before, and for all reasons."""
+    path = Path("/proc/net/netstat")
+    if not path.exists():
+        return 0, 0
+    names, values = (line.split() for line in path.read_text(encoding="ascii").splitlines()[:2])
+    told = dict(zip(names, values, strict=True))
+    return int(told["ListenOverflows"]), int(told["ListenDrops"])
+
+
+def print_tables(trials: list[Trial]) -> None:
+    """Loads, then probes."""
+    rows = [
+        [
+            trial.name,
+            f"{trial.capacity:,.0f}",
+            f"{trial.flood.due / trial.seconds:,.0f}",
+            f"{trial.flood.sent / trial.seconds:,.0f}",
+            f"{trial.flood.answers[200] / trial.seconds:,.0f}",
+            f"{trial.flood.retry_after / trial.seconds:,.0f}",
+            str(trial.flood.others()),
+            str(trial.flood.broken + trial.flood.refused + trial.flood.missing),
+            str(trial.backlog[0]),
+            f"{trial.back_s:.1f}",
+            f"{trial.memory_mb[0]:.0f}, {trial.memory_mb[1]:.0f}",
+        ]
+        for trial in trials
+    ]
+    heads = ["requests/s", "16 clients", "due", "sent", "200", "429, Retry-After", "other answers", "broken off"]
+    print(table([*heads, "turned away by the kernel", "rate back after, s", "MB before, after"], rows))
+    print()
+    rows = [
+        [trial.name, what, *(f"{percentile(ms, share):,.0f}" for share in (0.5, 0.99, 1))]
+        for trial in trials
+        for what, ms in [("200s", trial.flood.accepted_ms), ("429s", trial.flood.refused_ms)]
+        + [(probe.name, probe.sorted_ms()) for probe in trial.probes.all]
+    ]
+    print(table(["latency, ms", "of", "p50", "p99", "max"], [[a, b, *rest] for a, b, *rest in rows]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,171 @@
+"""The end of processes under load: `python -m reliability.shutdown --tries 5`.
+
+16 clients ask a real service all the time, each anew once it has its answer. Then it is sent SIGTERM, with
+GAN_SHUTDOWN_GRACE_S=1: /readyz has to say 503 while connections still come in, no request may fail, and the process has
+to exit in order. Likewise with two workers; and of two workers one is killed by SIGKILL: only requests on its own
+connections may fail, at most one each, and there have to be two again.
+"""
+
+import argparse
+import multiprocessing
+import os
+import signal
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor, ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from benchmarks.contenders import Contender, ours, started
+from benchmarks.cores import CLIENT_CORE, pinned_to
+from benchmarks.families import family
+from benchmarks.report import describe_machine, table
+from models import bundled_models_dir
+from reliability.flood import Outcome, closed_loop
+from reliability.probes import Probes
+
+CLIENTS = 16
+GRACE_S = 1
+LOAD_BEFORE_S = 1.0
+LOAD_S = 4.0
+BACK_TIMEOUT_S = 60.0
+TARGET = "/v1/samples?n=1&format=png&seed=SEED"
+
+
+@dataclass
+class Try:
+    """One end.
+
+    Attributes:
+        load: what the clients saw.
+        ready_ms: from the signal to the first 503 of /readyz; NaN where there was none.
+        took_s: to the end of the process, or to as many workers as before.
+        wrong: what was not as it should be.
+    """
+
+    load: Outcome
+    ready_ms: float
+    took_s: float
+    wrong: list[str]
+
+
+def main() -> int:
+    """Load, end, look, print; 1 if something was wrong."""
+    parser = argparse.ArgumentParser(description="the end of processes under load")
+    parser.add_argument("--tries", type=int, default=5, help="of each (default: 5)")
+    options = parser.parse_args()
+    rows, wrong = [], []
+    with (
+        pinned_to(CLIENT_CORE),
+        ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool,
+    ):
+        for name, workers, grace_s, end in [
+            ("SIGTERM, 1 process", 1, GRACE_S, terminate),
+            ("SIGTERM, 1 process, no grace", 1, 0, terminate),
+            ("SIGTERM, 2 workers", 2, GRACE_S, terminate),
+            ("SIGKILL of 1 of 2 workers", 2, GRACE_S, kill_one),
+        ]:
+            print(f"{name} …", file=sys.stderr)
+            tries = [end(pool, workers, grace_s) for _ in range(options.tries)]
+            rows.append(row(name, tries))
+            wrong += [f"{name}: {what}" for one in tries for what in one.wrong]
+    print(f"{describe_machine()}; {CLIENTS} clients, GAN_SHUTDOWN_GRACE_S={GRACE_S}\n")
+    heads = [
+        "end",
+        "tries",
+        "requests",
+        "failed",
+        "503 of /readyz after, ms",
+        "ended, or 2 again, after, s",
+        "as wanted",
+    ]
+    print(table(heads, rows))
+    print("\n".join(["", *wrong]) if wrong else "", file=sys.stderr)
+    return 1 if wrong else 0
+
+
+def row(name: str, tries: list[Try]) -> list[str]:
+    """A row of the table: sums and medians."""
+    return [
+        name,
+        str(len(tries)),
+        f"{sum(one.load.sent for one in tries):,}",
+        str(sum(one.load.broken + one.load.missing for one in tries)),
+        f"{statistics.median(one.ready_ms for one in tries):.0f}".replace("nan", "–"),
+        f"{statistics.median(one.took_s for one in tries):.1f}",
+        str(sum(not one.wrong for one in tries)),
+    ]
+
+
+def terminate(pool: Executor, workers: int, grace_s: int) -> Try:
+    """SIGTERM to the service."""
+    with started(service(workers, grace_s)) as running:
+        load = pool.submit(closed_loop, running.port, TARGET, seconds=LOAD_S, connections=CLIENTS)
+        with Probes(running.port) as probes:
+            time.sleep(LOAD_BEFORE_S)
+            told = time.perf_counter()
+            os.kill(running.pid, signal.SIGTERM)
+            os.waitid(os.P_PID, running.pid, os.WEXITED | os.WNOWAIT)
+            took_s = time.perf_counter() - told
+        outcome = load.result()
+    seen = [one for probe in probes.all for one in probe.seen]
+    after = [moment + ms / 1000 for moment, ms, status in seen if status == 503 and moment > told]
+    wrong = failures(outcome, allowed=0)
+    if grace_s and not after:
+        wrong.append("/readyz never said 503")
+    return Try(outcome, (min(after) - told) * 1000 if after else float("nan"), took_s, wrong)
+
+
+def kill_one(pool: Executor, workers: int, grace_s: int) -> Try:
+    """SIGKILL to one of the workers."""
+    with started(service(workers, grace_s)) as running:
+        load = pool.submit(closed_loop, running.port, TARGET, seconds=LOAD_S, connections=CLIENTS)
+        time.sleep(LOAD_BEFORE_S)
+        victim = family(running.pid)[1].pid  # the first but the parent
+        told = time.perf_counter()
+        os.kill(victim, signal.SIGKILL)
+        gone = wait_for(lambda: listeners(running.port) < workers)
+        back = wait_for(lambda: listeners(running.port) == workers)
+        took_s = time.perf_counter() - told
+        outcome = load.result()
+    wrong = failures(outcome, allowed=CLIENTS)
+    if not gone or not back:
+        wrong.append("the worker did not go" if not gone else "the worker was not replaced")
+    return Try(outcome, float("nan"), took_s, wrong)
+
+
+def failures(outcome: Outcome, *, allowed: int) -> list[str]:
+    """What is wrong with a load of which so many requests may fail."""
+    failed, others = outcome.broken + outcome.missing, outcome.others()
+    if failed <= allowed and not others:
+        return []
+    return [f"{failed} requests failed, {others} answers were neither 200 nor 429: {dict(outcome.answers)}"]
+
+
+def listeners(port: int) -> int:
+    """Sockets that listen at a port."""
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]]
+    return sum(fields[3] == "0A" and int(fields[1].rpartition(":")[2], 16) == port for fields in lines)
+
+
+def wait_for(true: Callable[[], bool]) -> bool:
+    """Whether something came true in time."""
+    deadline = time.monotonic() + BACK_TIMEOUT_S
+    while not true():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.002)
+    return True
+
+
+def service(workers: int, grace_s: int) -> Contender:
+    """Ours, with so many workers and time to end."""
+    one = ours(bundled_models_dir(), "mnist-mlp")
+    more = {"GAN_WORKERS": str(workers), "GAN_SHUTDOWN_GRACE_S": str(grace_s)}
+    return replace(one, environment=one.environment | more)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
