@@ -121,8 +121,9 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> FastAPI:
             await asyncio.to_thread(engine.stop)
 
     app = _Application(settings, lifespan=lifespan)
-    problems.install(app)
-    for module in (samples, interpolations, score, projections, models, health, admin):
+    modules = (samples, interpolations, score, projections, models, health, admin)
+    problems.install(app, [route for module in (*modules, pages) for route in module.router.routes])
+    for module in modules:
         app.include_router(module.router)
     pages.install(app)
     documentation.install(app)

@@ -52,7 +52,7 @@ class LimitBodies:
             return
         claimed = dict(scope["headers"]).get(b"content-length", b"0")
         if claimed.isdigit() and int(claimed[:20]) > self._max_bytes:
-            await self._too_large().response()(scope, receive, send)
+            await body_too_large(self._max_bytes).response()(scope, receive, send)
             return
         seen = 0
 
@@ -61,13 +61,15 @@ class LimitBodies:
             message = await receive()
             seen += len(message.get("body", b""))
             if seen > self._max_bytes:
-                raise self._too_large()
+                raise body_too_large(self._max_bytes)
             return message
 
         await self._app(scope, count, send)
 
-    def _too_large(self) -> Problem:
-        return Problem(413, f"the body has more than {self._max_bytes:,} bytes (GAN_MAX_BODY_BYTES)")
+
+def body_too_large(max_bytes: int) -> Problem:
+    """The problem of a body beyond the limit."""
+    return Problem(413, f"the body has more than {max_bytes:,} bytes (GAN_MAX_BODY_BYTES)")
 
 
 class AnswerHead:

@@ -6,7 +6,7 @@ import numpy as np
 from fastapi import APIRouter, Request
 from numpy.typing import NDArray
 
-from app import problem_examples
+from app import links, problem_examples
 from app.catalog import ServedModel
 from app.departures import until_gone
 from app.forms import (
@@ -40,7 +40,10 @@ _BODY = described_form(
     "/v1/projections",
     summary="The latent nearest to an uploaded image",
     response_model=ProjectionAnswer,
-    responses=problem_examples.of_upload("file", 1, "projections", RETRY_PROJECTION_AFTER_S),
+    responses={
+        200: {"links": links.of_projection()},
+        **problem_examples.of_upload("file", 1, "projections", RETRY_PROJECTION_AFTER_S),
+    },
     openapi_extra=_BODY,
 )
 async def post_projection(

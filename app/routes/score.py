@@ -6,7 +6,7 @@ import numpy as np
 from fastapi import APIRouter, Request
 from numpy.typing import NDArray
 
-from app import problem_examples
+from app import links, problem_examples
 from app.catalog import ServedModel
 from app.departures import Watch
 from app.forms import (
@@ -45,7 +45,10 @@ _BODY = described_form(
 @router.post(
     "/v1/score",
     summary="D's score of uploaded images",
-    responses=problem_examples.of_upload("files", MAX_FILES, "images", RETRY_AFTER_S),
+    responses={
+        200: {"links": links.of_upload()},
+        **problem_examples.of_upload("files", MAX_FILES, "images", RETRY_AFTER_S),
+    },
     openapi_extra=_BODY,
 )
 async def post_score(
