@@ -29,11 +29,12 @@ class GuardedProtocol(HttpToolsProtocol):
     """uvicorn's HTTP, with a limit on heads."""
 
     _head_bytes = 0
+    _in_body = False
 
     def data_received(self, data: bytes) -> None:
         """Bytes from the client."""
-        head_bytes = self._head_bytes + len(data)
-        self._head_bytes = head_bytes
+        if not self._in_body:  # of a body that nobody reads, too: its request may have been answered before its end
+            self._head_bytes += len(data)
         super().data_received(data)
         if self._head_bytes > MAX_HEAD_BYTES and not self.is_answering and not self.transport.is_closing():
             refuse(self, b"431 Request Header Fields Too Large")
@@ -41,11 +42,13 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """The parser has read a head."""
         self._head_bytes = 0
+        self._in_body = True
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         """The parser has read a request: what comes next is a head."""
         self._head_bytes = 0
+        self._in_body = False
         super().on_message_complete()
 
     @property

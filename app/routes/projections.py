@@ -1,7 +1,5 @@
 """`/v1/projections`: the latent whose image is nearest to an upload."""
 
-import asyncio
-
 import numpy as np
 from fastapi import APIRouter, Request
 from numpy.typing import NDArray
@@ -58,8 +56,7 @@ async def post_projection(
         served = state.catalog.find(model or text_of(form, "model"))
         chosen = preprocess_of(form, preprocess)
         (file,) = files_of(form, field="file", max_files=1)
-        name, content = file.filename or "file", await file.read()
-    (image,) = await asyncio.to_thread(read_images, state, served, chosen, [name], [content], field="file")
+        (image,) = await read_images(state, served, chosen, [file.filename or "file"], [file], field="file")
     found = await state.project(served, image, gone=until_gone(request.receive))
     # The sampler's own tiles, so that the latent gives these very bits again.
     (nearest,) = await state.draw(served, found.latent[None], may_wait=True)

@@ -1,7 +1,5 @@
 """`/v1/score`: what D thinks of uploaded images."""
 
-import asyncio
-
 import numpy as np
 from fastapi import APIRouter, Request
 from numpy.typing import NDArray
@@ -70,8 +68,7 @@ async def post_score(
         explained = explain_of(form, explain)
         files = files_of(form, field="files", max_files=MAX_FILES)
         names = [file.filename or f"file {place}" for place, file in enumerate(files, start=1)]
-        contents = [await file.read() for file in files]
-    images = await asyncio.to_thread(read_images, state, served, chosen, names, contents, field="files")
+        images = await read_images(state, served, chosen, names, files, field="files")
     with Watch(request.receive):
         logits = await state.score(served, images)
         gradients = await state.explain(served, images) if explained else [None] * len(images)
