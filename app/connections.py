@@ -64,6 +64,7 @@ class GuardedProtocol(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self._gate = config.gate
         self._head_bytes = 0
+        self._in_body = False
         self._unread = b""
         self.requests = 0  # heads that have been read
 
@@ -86,8 +87,8 @@ class GuardedProtocol(HttpToolsProtocol):
             self._read(data)
 
     def _read(self, data: bytes) -> None:
-        head_bytes = self._head_bytes + len(data)
-        self._head_bytes = head_bytes
+        if not self._in_body:  # of a body that nobody reads, too: its request may have been answered before its end
+            self._head_bytes += len(data)
         super().data_received(data)
         if self._head_bytes > MAX_HEAD_BYTES and not self.is_answering and not self.transport.is_closing():
             refuse(self, b"431 Request Header Fields Too Large")
@@ -95,6 +96,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """The parser has read a head."""
         self._head_bytes = 0
+        self._in_body = True
         self.requests += 1
         if len(self.tasks) < self._gate.max_requests or self._gate.lets_in(self.url, len(self.tasks), self._count_slow):
             super().on_headers_complete()
@@ -110,6 +112,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """The parser has read a request: what comes next is a head."""
         self._head_bytes = 0
+        self._in_body = False
         if self.cycle is not None:  # there is none as long as all requests of a connection were refused
             super().on_message_complete()
 

@@ -1,5 +1,6 @@
 """Forms with files: what the routes that take uploads share."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, TypeAlias
@@ -15,7 +16,7 @@ from app import examples
 from app.catalog import ServedModel
 from app.problems import Problem
 from app.state import State
-from app.uploads import Preprocess, read_upload
+from app.uploads import Preprocess, check_sizes, read_upload
 
 MAX_FIELDS = 8
 MAX_NAME_CHARACTERS = 200
@@ -117,29 +118,34 @@ def explain_of(form: FormData, parameter: str | None) -> bool:
     return _SWITCH[text]
 
 
-def read_images(
-    state: State, served: ServedModel, preprocess: Preprocess, names: list[str], contents: list[bytes], *, field: str
+async def read_images(
+    state: State, served: ServedModel, preprocess: Preprocess, names: list[str], files: list[UploadFile], *, field: str
 ) -> NDArray[np.uint8]:
     """Uploads as the model's networks see images: [n, H, W] or [n, H, W, 3] uint8.
 
     Raises:
-        Problem: 413, 415 or 422, naming the first file that cannot be taken.
+        Problem: 413, 415 or 422, naming the first file that cannot be taken; 429 when too many wait to be decoded.
     """
     shape = served.model.metadata.image_shape
     limit = state.settings.max_file_pixels
-    return np.stack(
-        [
-            read_upload(
-                content,
-                filename=name[:MAX_NAME_CHARACTERS],
-                shape=shape,
-                preprocess=preprocess,
-                max_pixels=limit,
-                field=field,
-            )
-            for name, content in zip(names, contents, strict=True)
-        ]
+    shown = [name[:MAX_NAME_CHARACTERS] for name in names]
+    uploads = [file.file for file in files]
+
+    def read() -> NDArray[np.uint8]:
+        return np.stack(
+            [
+                read_upload(
+                    upload.read(), filename=name, shape=shape, preprocess=preprocess, max_pixels=limit, field=field
+                )
+                for upload, name in zip(uploads, shown, strict=True)
+            ]
+        )
+
+    pixels = await asyncio.to_thread(
+        check_sizes, uploads, shown, preprocess=preprocess, shape=shape, max_pixels=limit, field=field
     )
+    async with state.decode(pixels):
+        return await asyncio.to_thread(read)
 
 
 def described_form(field: str, schema: dict[str, object]) -> dict[str, object]:

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 from app import documentation, problems
 from app.access import RequireKey
 from app.catalog import load_catalog
+from app.decoders import Decoders
 from app.engine import Engine
 from app.express import Express
 from app.metrics import Metrics
@@ -44,6 +45,9 @@ TAGS = [
     {"name": "models", "description": "The models, and how they were trained"},
     {"name": "health", "description": "For supervisors and dashboards"},
 ]
+
+PIXELS_WAITING = 8
+"""As many times the pixels of the largest upload may wait to be decoded: some ten seconds' work."""
 
 _log = logging.getLogger(__name__)
 
@@ -124,7 +128,8 @@ def create_app(
         engine.start()
         queue = ProjectionQueue(max_waiting=settings.max_queue_projections, metrics=metrics)
         queue.prepare(prepare)  # it takes a second, for which nobody has to wait but a first projection
-        state = State(settings, catalog, engine, queue, metrics, is_ending)
+        decoders = Decoders(max_pixels=PIXELS_WAITING * settings.max_file_pixels)
+        state = State(settings, catalog, engine, queue, decoders, metrics, is_ending)
         await _warm(state)
         app.state.gan = state
         app.state.reloader = Reloader(app, device=device, warm=_warm)
@@ -140,8 +145,9 @@ def create_app(
                 await asyncio.to_thread(spans.stop)
 
     app = _Application(settings, metrics=metrics, spans=spans, lifespan=lifespan)
-    problems.install(app)
-    for module in (samples, interpolations, score, projections, models, health, admin):
+    modules = (samples, interpolations, score, projections, models, health, admin)
+    problems.install(app, [route for module in (*modules, pages) for route in module.router.routes])
+    for module in modules:
         app.include_router(module.router)
     pages.install(app)
     documentation.install(app)

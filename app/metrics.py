@@ -32,7 +32,7 @@ from app.request_ids import current
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
-SHED_CAUSES = ("images", "projections")
+SHED_CAUSES = ("requests", "images", "projections")
 """Of which too many waited, when a request was refused."""
 
 ENCODED_FORMATS = ("png", "json", "gif", "webp")

@@ -38,12 +38,18 @@ class CountRequests:
             self._metrics.count_request(route, method_of(scope), status, seconds=time.perf_counter() - started)
 
 
+BODIES_AT_ONCE = 8
+"""As many times the largest body may be held at once; beyond them, 429."""
+
+
 class LimitBodies:
-    """Refuses a body once it is known to be larger than `max_bytes`, by its own word or by counting."""
+    """Refuses a body once it is known to be larger than `max_bytes`, by its own word or by counting; and what comes
+    while as many bytes as may are held for requests that are not yet answered."""
 
     def __init__(self, app: ASGIApp, *, max_bytes: int) -> None:
         self._app = app
         self._max_bytes = max_bytes
+        self._held = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -51,22 +57,36 @@ class LimitBodies:
             return
         claimed = dict(scope["headers"]).get(b"content-length", b"0")
         if claimed.isdigit() and int(claimed[:20]) > self._max_bytes:
-            await self._too_large().response()(scope, receive, send)
+            await body_too_large(self._max_bytes).response()(scope, receive, send)
             return
         seen = 0
 
         async def count() -> Message:
             nonlocal seen
             message = await receive()
-            seen += len(message.get("body", b""))
+            more = len(message.get("body", b""))
+            seen += more
+            self._held += more
             if seen > self._max_bytes:
-                raise self._too_large()
+                raise body_too_large(self._max_bytes)
+            if self._held > self._max_bytes * BODIES_AT_ONCE:
+                raise too_many_bodies()
             return message
 
-        await self._app(scope, count, send)
+        try:
+            await self._app(scope, count, send)
+        finally:
+            self._held -= seen
 
-    def _too_large(self) -> Problem:
-        return Problem(413, f"the body has more than {self._max_bytes:,} bytes (GAN_MAX_BODY_BYTES)")
+
+def body_too_large(max_bytes: int) -> Problem:
+    """The problem of a body beyond the limit."""
+    return Problem(413, f"the body has more than {max_bytes:,} bytes (GAN_MAX_BODY_BYTES)")
+
+
+def too_many_bodies() -> Problem:
+    """The problem of a body that comes while too many are held."""
+    return Problem(429, "too much is sent at once; try again in 1 s", headers={"Retry-After": "1"})
 
 
 class AnswerHead:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from app import catalog, examples, formats, forms, state, uploads
+from app import catalog, examples, formats, forms, middleware, state, uploads
 from app.problems import Problem, documented
 from app.settings import Settings
 
@@ -28,6 +28,11 @@ def of_drawing(
         state.overloaded("images", state.RETRY_AFTER_S),
         catalog.no_usable_model(),
     )
+
+
+def of_body() -> dict[int | str, dict[str, object]]:
+    """The `responses` that a body may have beside those of what it asks for."""
+    return documented(middleware.body_too_large(_DEFAULTS["max_body_bytes"]))
 
 
 def of_upload(field: str, max_files: int, what: str, retry_after_s: int) -> dict[int | str, dict[str, object]]:

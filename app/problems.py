@@ -15,7 +15,8 @@ Problem                       anything below, ready to be sent
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from http import HTTPStatus
 
 from fastapi import FastAPI, Request
@@ -24,6 +25,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field, JsonValue
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.routing import BaseRoute, Match, Route
 
 from app.departures import GoneError
 from app.request_ids import current, request_id_of
@@ -126,9 +128,14 @@ class Problem(HTTPException):
         return JSONResponse(self.document(), self.status_code, headers=headers, media_type=MEDIA_TYPE)
 
 
-def install(app: FastAPI) -> None:
-    """Make every error of the application a problem document."""
-    app.add_exception_handler(HTTPException, _http_error)
+def install(app: FastAPI, routes: Iterable[BaseRoute]) -> None:
+    """Make every error of the application a problem document.
+
+    Args:
+        app: the application.
+        routes: all of its routes, for the `Allow` of an answer 405.
+    """
+    app.add_exception_handler(HTTPException, partial(_http_error, tuple(routes)))
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(LatentError, _latent_error)
     app.add_exception_handler(GoneError, _gone)
@@ -155,23 +162,38 @@ async def internal_error(request: Request, error: Exception) -> Response:
     ).response()
 
 
-async def _http_error(request: Request, error: Exception) -> Response:
+async def _http_error(routes: Sequence[BaseRoute], request: Request, error: Exception) -> Response:
     if isinstance(error, Problem):
         return error.response()
     status = error.status_code if isinstance(error, HTTPException) else 500
     headers = error.headers if isinstance(error, HTTPException) else None
     if status == 400:  # FastAPI's word for a body that it cannot parse
         return Problem.of_parameter("body", "the body cannot be read; send what the Content-Type says").response()
+    if status == 405:
+        headers = dict(headers or {}) | _allow(routes, request)
     path = request.url.path[:MAX_SHOWN_CHARACTERS]
     details = {404: f"there is nothing at {path}", 405: f"{path} does not take {request.method}"}
     return Problem(status, details.get(status, _title(status)), headers=headers).response()
+
+
+def _allow(routes: Sequence[BaseRoute], request: Request) -> dict[str, str]:
+    """Every method of the path, as RFC 9110 (10.2.1) has it: Starlette names those of one route, and not our HEAD."""
+    methods = {
+        method
+        for route in routes
+        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE
+        for method in route.methods or ()
+    }
+    if "GET" in methods:
+        methods.add("HEAD")
+    return {"Allow": ", ".join(sorted(methods))} if methods else {}
 
 
 async def _validation_error(_request: Request, error: Exception) -> Response:
     mistakes = error.errors() if isinstance(error, RequestValidationError) else []
     errors = [
         ParameterError(
-            parameter=".".join(str(part) for part in mistake["loc"][1:]) or str(mistake["loc"][0]),
+            parameter=_place(mistake["type"], mistake["loc"]),
             detail=_say(mistake["type"], mistake["msg"]),
             value=_shown(mistake.get("input")),
         )
@@ -206,7 +228,14 @@ def _title(status: int) -> str:
     return _TITLES.get(status) or HTTPStatus(status).phrase
 
 
+def _place(kind: str, loc: Sequence[int | str]) -> str:
+    """The parameter; of a body that is no JSON, the body, and not the character at which it ends to be."""
+    return str(loc[0]) if kind == "json_invalid" else ".".join(str(part) for part in loc[1:]) or str(loc[0])
+
+
 def _say(kind: str, message: str) -> str:
+    if kind == "json_invalid":
+        return "the body is not JSON"
     return "there is no such parameter" if kind == "extra_forbidden" else message.removeprefix("Value error, ")
 
 

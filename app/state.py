@@ -1,12 +1,14 @@
 """What the routes share: made once when the service starts, handed to each request."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
 from app.catalog import Catalog, ServedModel
+from app.decoders import Decoders, TooManyPixelsError
 from app.engine import Engine, ExhaustedError, OverloadedError, Rows, StoppedError
 from app.metrics import Metrics
 from app.problems import Problem
@@ -20,12 +22,13 @@ RETRY_PROJECTION_AFTER_S = 2
 
 @dataclass(frozen=True)
 class State:
-    """Settings, models, engine, projections and metrics of one service; and whether it has been told to end."""
+    """What one service has: settings, models, engine, projections, decoders, metrics, and whether it is to end."""
 
     settings: Settings
     catalog: Catalog
     engine: Engine
     projections: ProjectionQueue
+    decoders: Decoders
     metrics: Metrics
     is_ending: Callable[[], bool] = lambda: False
 
@@ -92,6 +95,19 @@ class State:
             raise self._refused("projections", RETRY_PROJECTION_AFTER_S) from error
         self.metrics.projections.labels(served.model.name).inc()
         return found
+
+    @asynccontextmanager
+    async def decode(self, pixels: int) -> AsyncIterator[None]:
+        """A turn to decode uploads of so many pixels.
+
+        Raises:
+            Problem: 429 when too many wait.
+        """
+        try:
+            async with self.decoders.turn(pixels):
+                yield
+        except TooManyPixelsError as error:
+            raise self._overloaded() from error
 
     def check_room(self) -> None:
         """Refuse what cannot be begun now.

@@ -6,7 +6,8 @@ to 20 of the 28 pixels, its centre of mass in the middle.
 """
 
 import io
-from typing import Literal, TypeAlias
+from collections.abc import Sequence
+from typing import IO, Literal, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,49 @@ FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 BOX_SHARE = 20 / 28
 FAINTEST_INK = 12 / 255  # less contrast than this is an empty page
 FAINT_SHARE = 0.12  # of the strongest ink; what is fainter is the paper
+
+WORKED_PIXELS = 4_000_000  # larger pictures are shrunk once they are decoded: a float of each pixel takes gigabytes
+WORKED_SIDE = 2048
+MAX_READS = 50_000  # of a file by its decoder, a few for each chunk, marker or block: millions of them are an attack
+PIXELS_TOGETHER = 4  # all files of a request may have so many times the pixels of one
+
+
+def check_sizes(
+    files: Sequence[IO[bytes]],
+    names: Sequence[str],
+    *,
+    preprocess: Preprocess,
+    shape: ImageShape,
+    max_pixels: int,
+    field: str = "files",
+) -> int:
+    """Refuse uploads by what their headers say, before any of them is decoded; the files are at their beginnings again.
+
+    Args:
+        files: the uploads.
+        names: what errors call them.
+        preprocess: "none" takes the size of `shape` alone.
+        shape: that D takes.
+        max_pixels: of one image; all of them may have `PIXELS_TOGETHER` times as many.
+        field: the form's field that they came in, for errors.
+
+    Returns:
+        The pixels of all of them.
+
+    Raises:
+        Problem: 415 not an image we read; 413 too many pixels; 422 the wrong size for "none".
+    """
+    total = 0
+    for file, name in zip(files, names, strict=True):
+        width, height = _open(file, filename=name, max_pixels=max_pixels, field=field).size
+        file.seek(0)
+        if preprocess == "none":
+            _check_exact((width, height), filename=name, shape=shape, field=field)
+        total += width * height
+    if total > PIXELS_TOGETHER * max_pixels:
+        detail = f"the images have {total:,} pixels; at most {PIXELS_TOGETHER * max_pixels:,} are taken together"
+        raise Problem.of_parameter(field, f"{detail}: send fewer at once", status=413)
+    return total
 
 
 def read_upload(
@@ -39,13 +83,20 @@ def read_upload(
     Raises:
         Problem: 415 not an image we read, or damaged; 413 too many pixels; 422 the wrong size for "none".
     """
-    image = _decode(data, filename=filename, max_pixels=max_pixels, field=field)
+    image = _open(io.BytesIO(data), filename=filename, max_pixels=max_pixels, field=field)
     if preprocess == "none":
-        return _as_is(image, filename=filename, shape=shape, field=field)
+        _check_exact(image.size, filename=filename, shape=shape, field=field)
+    try:
+        image.load()  # the first frame of an animation
+        image = _opaque(ImageOps.exif_transpose(_shrunk(image)))
+        if preprocess == "auto" and shape.channels == 3:
+            image = ImageOps.fit(image.convert("RGB"), (shape.width, shape.height))
+        pixels = np.asarray(image.convert("RGB"), dtype=np.uint8) if shape.channels == 3 else _brightness(image)
+    except Exception as error:  # Pillow's decoders raise whatever a damaged file makes them trip over
+        raise not_an_image(field, filename) from error
     if shape.channels == 3:
-        fitted = ImageOps.fit(_opaque(image).convert("RGB"), (shape.width, shape.height))
-        return np.asarray(fitted, dtype=np.uint8)
-    return make_digit(_brightness(image), side=shape.height)
+        return pixels
+    return make_digit(pixels, side=shape.height) if preprocess == "auto" else (pixels * 255).round().astype(np.uint8)
 
 
 def make_digit(brightness: NDArray[np.float32], *, side: int) -> NDArray[np.uint8]:
@@ -82,34 +133,56 @@ def not_an_image(field: str, filename: str) -> Problem:
     return Problem.of_parameter(field, detail, filename, status=415)
 
 
-def _decode(data: bytes, *, filename: str, max_pixels: int, field: str) -> Image.Image:
+class _Patient:
+    """A file that can be read so many times, and not once more."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._reads = 0
+        self.seek, self.tell = file.seek, file.tell
+
+    def read(self, size: int = -1) -> bytes:
+        self._reads += 1
+        if self._reads > MAX_READS:
+            raise ValueError(f"more than {MAX_READS:,} pieces")
+        return self._file.read(size)
+
+
+def _open(file: IO[bytes], *, filename: str, max_pixels: int, field: str) -> Image.Image:
+    """An image of which the header has been read, and nothing else."""
     try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
-        width, height = image.size
-        if width * height > max_pixels:
-            raise too_many_pixels(field, filename, image.size, max_pixels=max_pixels)
-        image.load()  # the first frame of an animation
-        return ImageOps.exif_transpose(image)
+        image = Image.open(cast("IO[bytes]", _Patient(file)), formats=FORMATS)
     except Image.DecompressionBombError as error:
         raise Problem.of_parameter(field, f"{filename!r} has too many pixels", filename, status=413) from error
-    except Problem:
-        raise
-    except Exception as error:  # Pillow's decoders raise whatever a damaged file makes them trip over
+    except Exception as error:  # as below: so do those of headers
         raise not_an_image(field, filename) from error
+    if image.width * image.height > max_pixels:
+        raise too_many_pixels(field, filename, image.size, max_pixels=max_pixels)
+    return image
 
 
-def _as_is(image: Image.Image, *, filename: str, shape: ImageShape, field: str) -> NDArray[np.uint8]:
-    if image.size != (shape.width, shape.height):
+def _check_exact(size: tuple[int, int], *, filename: str, shape: ImageShape, field: str) -> None:
+    if size != (shape.width, shape.height):
+        width, height = size
         raise Problem.of_parameter(
             field,
-            f"{filename!r} has {image.width} × {image.height} pixels; preprocess=none takes {shape.width} × "
+            f"{filename!r} has {width} × {height} pixels; preprocess=none takes {shape.width} × "
             f"{shape.height}, preprocess=auto any size",
             filename,
         )
-    opaque = _opaque(image)
-    if shape.channels == 3:
-        return np.asarray(opaque.convert("RGB"), dtype=np.uint8)
-    return (_brightness(opaque) * 255).round().astype(np.uint8)
+
+
+def _shrunk(image: Image.Image) -> Image.Image:
+    """A large picture by a whole factor smaller, to at most `WORKED_SIDE` pixels a side; any other as it is."""
+    if image.width * image.height <= WORKED_PIXELS:
+        return image
+    if image.mode.startswith("I;16"):
+        image = image.convert("I")
+    elif image.has_transparency_data:
+        image = image.convert("RGBA")
+    elif image.mode in {"1", "P"}:
+        image = image.convert("L" if image.mode == "1" else "RGB")
+    return image.reduce(-(-max(image.size) // WORKED_SIDE))
 
 
 def _opaque(image: Image.Image) -> Image.Image:
@@ -126,7 +199,6 @@ def _opaque(image: Image.Image) -> Image.Image:
 
 def _brightness(image: Image.Image) -> NDArray[np.float32]:
     """[H, W] float32 in [0, 1]."""
-    image = _opaque(image)
     if image.mode.startswith("I"):  # 16 bits
         return np.asarray(np.clip(np.asarray(image) / 65535, 0, 1), dtype=np.float32)
     return np.asarray(image.convert("L"), dtype=np.float32) / np.float32(255)

@@ -8,7 +8,7 @@ import numpy as np
 from fastapi import APIRouter, Header, Query, Request, Response
 from numpy.typing import NDArray
 
-from app import examples, permalinks, problem_examples
+from app import examples, links, permalinks, problem_examples
 from app.animations import encode_animation_aside
 from app.catalog import ServedModel
 from app.departures import Watch
@@ -65,6 +65,7 @@ class _Path:
                 content_location=f"/v1/interpolations?model={examples.REFERENCE}&seeds=7,8,9&steps=16&mode=slerp"
                 "&columns=33&padding=2&scale=1&format=png",
             ),
+            "links": links.of_drawing(),
         },
         304: {"description": "Not modified: If-None-Match holds the ETag"},
         **problem_examples.of_drawing(INTERPOLATION_FORMATS, "steps", "0"),

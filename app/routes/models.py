@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, Response
 
-from app import examples, permalinks, problem_examples
+from app import examples, links, permalinks, problem_examples
 from app.catalog import ServedModel
 from app.formats import document_content
 from app.problems import Problem
@@ -23,7 +23,7 @@ router = APIRouter(tags=["models"])
 Name = Annotated[str, Path(max_length=100, description="`name` or `name@hash`", examples=[examples.MODEL])]
 
 
-@router.get("/v1/models", summary="All models")
+@router.get("/v1/models", summary="All models", responses={200: {"links": links.of_list()}})
 async def list_models(state: SharedState) -> ModelsAnswer:
     """Usable models, and model folders that cannot be used with the reason."""
     catalog = state.catalog
@@ -36,7 +36,11 @@ async def list_models(state: SharedState) -> ModelsAnswer:
     return ModelsAnswer(default=state.catalog.default, models=usable + broken)
 
 
-@router.get("/v1/models/{name}", summary="One model", responses=problem_examples.of_model())
+@router.get(
+    "/v1/models/{name}",
+    summary="One model",
+    responses={200: {"links": links.of_model()}, **problem_examples.of_model()},
+)
 async def get_model(state: SharedState, name: Name) -> ModelAnswer:
     """Everything that the model's metadata says, and its card."""
     model = state.catalog.find(name, parameter="name").model
@@ -52,7 +56,11 @@ async def get_history(state: SharedState, name: Name) -> HistoryAnswer:
     return HistoryAnswer(model=model.reference, epochs=list(model.history.epochs), events=list(model.history.events))
 
 
-@router.get("/v1/models/{name}/timeline", summary="What it drew as it learnt", responses=problem_examples.of_model())
+@router.get(
+    "/v1/models/{name}/timeline",
+    summary="What it drew as it learnt",
+    responses={200: {"links": links.of_timeline()}, **problem_examples.of_model()},
+)
 async def get_timeline(request: Request, state: SharedState, name: Name) -> TimelineAnswer:
     """The pictures of the same latents after recorded epochs; 0 is the untrained G."""
     model = state.catalog.find(name, parameter="name").model

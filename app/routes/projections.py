@@ -1,12 +1,10 @@
 """`/v1/projections`: the latent whose image is nearest to an upload."""
 
-import asyncio
-
 import numpy as np
 from fastapi import APIRouter, Request
 from numpy.typing import NDArray
 
-from app import problem_examples
+from app import links, problem_examples
 from app.catalog import ServedModel
 from app.departures import until_gone
 from app.forms import (
@@ -40,7 +38,10 @@ _BODY = described_form(
     "/v1/projections",
     summary="The latent nearest to an uploaded image",
     response_model=ProjectionAnswer,
-    responses=problem_examples.of_upload("file", 1, "projections", RETRY_PROJECTION_AFTER_S),
+    responses={
+        200: {"links": links.of_projection()},
+        **problem_examples.of_upload("file", 1, "projections", RETRY_PROJECTION_AFTER_S),
+    },
     openapi_extra=_BODY,
 )
 async def post_projection(
@@ -55,8 +56,7 @@ async def post_projection(
         served = state.catalog.find(model or text_of(form, "model"))
         chosen = preprocess_of(form, preprocess)
         (file,) = files_of(form, field="file", max_files=1)
-        name, content = file.filename or "file", await file.read()
-    (image,) = await asyncio.to_thread(read_images, state, served, chosen, [name], [content], field="file")
+        (image,) = await read_images(state, served, chosen, [file.filename or "file"], [file], field="file")
     found = await state.project(served, image, gone=until_gone(request.receive))
     # The sampler's own tiles, so that the latent gives these very bits again.
     (nearest,) = await state.draw(served, found.latent[None], may_wait=True)

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from numpy.typing import NDArray
 
-from app import examples, permalinks, problem_examples
+from app import examples, links, permalinks, problem_examples
 from app.archives import Samples, stream_npz, stream_zip
 from app.catalog import ServedModel
 from app.departures import Watch
@@ -40,6 +40,7 @@ def _documented_headers(grid: str, *, etag: str | None = None) -> dict[str, dict
 _SENT: dict[str, object] = {
     "description": "The samples, in the format asked for",
     "content": document_content(SAMPLES_FORMATS, json_schema="SamplesAnswer"),
+    "links": links.of_samples(),
 }
 
 
@@ -141,6 +142,7 @@ async def answer(
     responses={
         200: {**_SENT, "headers": _documented_headers("n=16&columns=4")},
         **problem_examples.of_drawing(SAMPLES_FORMATS, "n", 0),
+        **problem_examples.of_body(),
     },
 )
 async def post_samples(

@@ -1,12 +1,10 @@
 """`/v1/score`: what D thinks of uploaded images."""
 
-import asyncio
-
 import numpy as np
 from fastapi import APIRouter, Request
 from numpy.typing import NDArray
 
-from app import problem_examples
+from app import links, problem_examples
 from app.catalog import ServedModel
 from app.departures import Watch
 from app.forms import (
@@ -45,7 +43,10 @@ _BODY = described_form(
 @router.post(
     "/v1/score",
     summary="D's score of uploaded images",
-    responses=problem_examples.of_upload("files", MAX_FILES, "images", RETRY_AFTER_S),
+    responses={
+        200: {"links": links.of_upload()},
+        **problem_examples.of_upload("files", MAX_FILES, "images", RETRY_AFTER_S),
+    },
     openapi_extra=_BODY,
 )
 async def post_score(
@@ -67,8 +68,7 @@ async def post_score(
         explained = explain_of(form, explain)
         files = files_of(form, field="files", max_files=MAX_FILES)
         names = [file.filename or f"file {place}" for place, file in enumerate(files, start=1)]
-        contents = [await file.read() for file in files]
-    images = await asyncio.to_thread(read_images, state, served, chosen, names, contents, field="files")
+        images = await read_images(state, served, chosen, names, files, field="files")
     with Watch(request.receive):
         logits = await state.score(served, images)
         gradients = await state.explain(served, images) if explained else [None] * len(images)

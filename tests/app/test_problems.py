@@ -126,6 +126,34 @@ def test_unknown_method(client: httpx.Client, method: str, path: str) -> None:
     assert problem.headers["allow"]
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("PUT", "/v1/samples", "GET, HEAD, POST"),  # two routes
+        ("OPTIONS", "/v1/samples", "GET, HEAD, POST"),
+        ("DELETE", "/v1/score", "POST"),
+        ("POST", "/v1/models/mnist-conv/timeline/0.png", "GET, HEAD"),
+        ("POST", "/", "GET, HEAD"),
+        ("POST", "/static/icon.svg", "GET, HEAD"),
+        ("POST", "/openapi.json", "GET, HEAD"),
+    ],
+)
+@pytest.mark.parametrize("prefix", ["", "/gan"])
+def test_every_method_of_a_path_is_named(
+    client: httpx.Client, prefixed_service: Service, method: str, path: str, allowed: str, prefix: str
+) -> None:
+    answer = (prefixed_service.client if prefix else client).request(method, prefix + path)
+    assert_problem(answer, 405)
+    assert answer.headers["allow"] == allowed
+
+
+@pytest.mark.parametrize("body", [b"x", b'{"n":1', b"{'n':1}", b"\x1f\x8b\x08"])
+def test_a_body_that_is_no_json_is_named(client: httpx.Client, body: bytes) -> None:
+    headers = {"content-type": "application/json"}
+    problem = assert_problem(client.post("/v1/samples", content=body, headers=headers), 422, parameter="body")
+    assert len(problem["errors"]) == 1
+
+
 def test_errors_are_not_cached(client: httpx.Client) -> None:
     assert client.get("/v1/samples?n=0").headers["cache-control"] == "no-store"
 

@@ -1,0 +1,147 @@
+"""Requests made from the served OpenAPI document: `python -m reliability.api_fuzz --cases 20000`.
+
+Schemathesis reads /openapi.json of a real service and asks for what it says, right and wrong: the examples, each limit
+and one past it, random data that fits the schemas and such that does not, and chains along the document's links. No
+answer may be a server error, and each has to be as documented: its status, media type, headers and schema; what is
+wrong has to be refused, what is right taken. The models are tiny ones, named as the bundled are, so that the time goes
+into requests: one is conditional, one draws RGB. The table is of what the service itself has counted.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.report import describe_machine, table
+from models.encoder import Encoder
+from models.images import ImageShape
+from tests.app.service import Service, running
+from tests.tiny import make_tiny_model_folder
+
+CONFIG = Path(__file__).with_name("schemathesis.toml")
+PHASES = ("examples", "coverage", "fuzzing", "stateful")
+RANDOM_PHASES = ("fuzzing", "stateful")
+"""Those that are others with another seed."""
+
+EXAMPLES = 300
+"""Of each operation, and chains, in a round."""
+
+TIMEOUT_S = 3600
+
+
+@dataclass(frozen=True)
+class Round:
+    """What a run of schemathesis did, and what it said if something was wrong."""
+
+    cases: int
+    operations: int
+    wrong: str
+
+
+def main() -> int:
+    """Ask, count, print; 1 if something was not as documented."""
+    parser = argparse.ArgumentParser(description="requests made from the served OpenAPI document")
+    parser.add_argument("--cases", type=int, default=20_000, help="at least so many (default: 20000)")
+    parser.add_argument("--seed", type=int, default=2014, help="of the first round (default: 2014)")
+    options = parser.parse_args()
+    rounds: list[Round] = []
+    with tempfile.TemporaryDirectory(prefix="gan-fuzz-") as work:
+        folder = Path(work)
+        with running(folder, models_dir=write_models(folder / "models"), log_level="error") as service:
+            while (cases := sum(one.cases for one in rounds)) < options.cases and not any(one.wrong for one in rounds):
+                phases = RANDOM_PHASES if rounds else PHASES
+                rounds.append(
+                    ask(service.url, folder, phases=phases, examples=EXAMPLES, seed=options.seed + len(rounds))
+                )
+                print(f"round {len(rounds)}: {rounds[-1].cases:,} cases", file=sys.stderr, flush=True)
+            answers = count(service)
+            log = service.log.read_text(encoding="utf-8")
+    print(f"{describe_machine()}; {cases:,} cases in {len(rounds)} rounds, seed {options.seed}\n")
+    print(answers_table(answers))
+    wrong = [one.wrong for one in rounds if one.wrong]
+    if any(status >= 500 for _, status in answers) or cases < options.cases:
+        wrong.append(f"a server error, or fewer than {options.cases:,} cases")
+    if log:
+        wrong.append(f"the service's log is not empty:\n{log[:4000]}")
+    print("".join(f"\n{text}" for text in wrong), end="")
+    return 1 if wrong else 0
+
+
+def write_models(folder: Path) -> Path:
+    """Three tiny models, by the names that the document's examples have."""
+    folder.mkdir()
+    make_tiny_model_folder(folder / "mnist-conv", z_dim=16, classes=10, encoder=Encoder(widths=(8,)))
+    make_tiny_model_folder(folder / "mnist-mlp", quantised=True)
+    rgb = ImageShape(channels=3, height=32, width=32)
+    make_tiny_model_folder(folder / "mnist-goodfellow2014", prior="uniform", image_shape=rgb)
+    return folder
+
+
+def ask(url: str, folder: Path, *, phases: tuple[str, ...], examples: int, seed: int) -> Round:
+    """Run schemathesis.
+
+    Args:
+        url: of the service.
+        folder: where it may write.
+        phases: of its own, as it calls them.
+        examples: at most, of each operation.
+        seed: of what is random.
+    """
+    report = folder / f"report-{seed}.json"
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "schemathesis.cli", "--no-color", "--config-file", str(CONFIG)),
+            *("run", f"{url}/openapi.json", "--phases", ",".join(phases), "--checks", "all"),
+            *("--max-examples", str(examples), "--seed", str(seed), "--request-timeout", "60"),
+            *("--continue-on-failure", "--generation-database", "none", "--suppress-health-check", "all"),
+            *("--report", "json", "--report-json-path", str(report)),
+        ],
+        cwd=folder,
+        env=os.environ | {"COLUMNS": "120"},
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+    told = json.loads(report.read_text(encoding="utf-8")) if report.exists() else {}
+    whole = told.get("complete") and not told["errors"]
+    return Round(
+        cases=told.get("test_cases", {}).get("generated", 0),
+        operations=(told.get("operations") or {}).get("tested", 0),
+        wrong="" if done.returncode == 0 and whole else done.stdout + done.stderr,
+    )
+
+
+def count(service: Service) -> "Counter[tuple[str, int]]":
+    """What the service has counted: answers by "METHOD route" and status."""
+    answers: Counter[tuple[str, int]] = Counter()
+    for line in service.client.get("/metrics").text.splitlines():
+        name, _, rest = line.partition("{")
+        if name == "gan_http_requests_total":
+            labels, _, value = rest.rpartition("} ")
+            of = dict(part.split("=", 1) for part in labels.split(","))
+            method, route, status = (of[label].strip('"') for label in ("method", "route", "status"))
+            answers[f"{method} {route}", int(status)] += int(float(value))
+    return answers
+
+
+def answers_table(answers: "Counter[tuple[str, int]]") -> str:
+    """Answers by route and status; methods that a path does not take are one row."""
+    taken = {route for route, status in answers if status != 405}
+    merged: Counter[tuple[str, int]] = Counter()
+    for (route, status), n in answers.items():
+        merged[route if route in taken else "a method that the path does not take", status] += n
+    statuses = sorted({status for _, status in merged})
+    routes = sorted({route for route, _ in merged}, key=lambda route: route.partition(" ")[::-1])
+    rows = [[route, *(f"{merged[route, status]:,}" for status in statuses)] for route in routes]
+    sums = [f"{sum(n for (_, of), n in merged.items() if of == status):,}" for status in statuses]
+    return table(["the service answered", *map(str, statuses)], [*rows, [f"all {merged.total():,}", *sums]])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
