@@ -139,8 +139,13 @@ def test_a_large_picture_is_shrunk_before_it_is_worked_on(monkeypatch: pytest.Mo
     whole = read(data)
     monkeypatch.setattr(uploads, "WORKED_PIXELS", 50_000)
     monkeypatch.setattr(uploads, "WORKED_SIDE", 100)
-    sizes = []
-    monkeypatch.setattr(uploads, "make_digit", lambda pixels, side: sizes.append(pixels.shape) or whole)
+    sizes: list[tuple[int, ...]] = []
+
+    def note(pixels: NDArray[np.float32], *, side: int) -> NDArray[np.uint8]:
+        sizes.append(pixels.shape)
+        return whole
+
+    monkeypatch.setattr(uploads, "make_digit", note)
     read(data)
     assert sizes == [(100, 67)]
     monkeypatch.undo()
