@@ -13,11 +13,18 @@ from typing import TypeVar
 from app.departures import GoneError
 from app.metrics import Metrics
 
+DEADLINE_S = 60.0
+"""For a projection and its wait: several times what a full queue takes."""
+
 Result = TypeVar("Result")
 
 
 class QueueFullError(Exception):
     """As many projections wait as may."""
+
+
+class LateError(Exception):
+    """A projection has not ended in time."""
 
 
 class ProjectionQueue:
@@ -45,6 +52,7 @@ class ProjectionQueue:
         Raises:
             QueueFullError: the queue is full.
             GoneError: `gone` ended first.
+            LateError: neither ended within `DEADLINE_S`.
         """
         waiting = self._unfinished - 1
         if waiting >= self._max_waiting:
@@ -57,7 +65,9 @@ class ProjectionQueue:
         left = asyncio.create_task(gone)
         try:
             either: list[asyncio.Future[Result] | asyncio.Future[None]] = [result, left]
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            ended, _ = await asyncio.wait(either, timeout=DEADLINE_S, return_when=asyncio.FIRST_COMPLETED)
+            if not ended:
+                raise LateError(f"no projection within {DEADLINE_S:g} s")
             if not result.done():
                 raise GoneError
             return result.result()

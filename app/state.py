@@ -12,7 +12,7 @@ from app.decoders import Decoders, TooManyPixelsError
 from app.engine import Engine, ExhaustedError, OverloadedError, Rows, StoppedError
 from app.metrics import Metrics
 from app.problems import Problem
-from app.projection_queue import ProjectionQueue, QueueFullError
+from app.projection_queue import LateError, ProjectionQueue, QueueFullError
 from app.settings import Settings
 from models.projection import Projection
 
@@ -81,7 +81,7 @@ class State:
             gone: ends when the client has gone.
 
         Raises:
-            Problem: 429 when the queue is full.
+            Problem: 429 when the queue is full, 503 when it takes too long.
             GoneError: the client has gone.
         """
 
@@ -93,6 +93,8 @@ class State:
             found = await self.projections.run(job, gone=gone)
         except QueueFullError as error:
             raise self._refused("projections", RETRY_PROJECTION_AFTER_S) from error
+        except LateError as error:
+            raise Problem(503, f"{error}; try again", headers=_soon()) from error
         self.metrics.projections.labels(served.model.name).inc()
         return found
 

@@ -8,7 +8,7 @@ import pytest
 
 from app.departures import GoneError
 from app.metrics import Metrics
-from app.projection_queue import ProjectionQueue, QueueFullError
+from app.projection_queue import LateError, ProjectionQueue, QueueFullError
 
 
 class Jobs:
@@ -195,3 +195,19 @@ def test_what_is_prepared_is_no_projection() -> None:
 
 async def _ended(event: asyncio.Event) -> None:
     await event.wait()
+
+
+def test_nobody_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        queue, jobs = ProjectionQueue(max_waiting=8, metrics=Metrics()), Jobs()
+        monkeypatch.setattr("app.projection_queue.DEADLINE_S", 0.05)
+        running = await held(queue, jobs)
+        with pytest.raises(LateError, match=r"no projection within 0\.05 s"):
+            await queue.run(jobs.job("late"), gone=never())
+        with pytest.raises(LateError):
+            await running
+        jobs.free.set()
+        queue.stop()
+        assert jobs.begun == ["held"]  # what was late has been dropped
+
+    asyncio.run(scenario())
