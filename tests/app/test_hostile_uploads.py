@@ -136,7 +136,7 @@ def test_a_large_picture_is_shrunk_before_it_is_worked_on(monkeypatch: pytest.Mo
         data = png_bytes(Image.fromarray(page).convert("RGB"), transparency=(1, 2, 3))
     else:
         data = in_mode(page, mode)
-    whole = read(data)
+    whole: NDArray[np.uint8] = read(data)
     monkeypatch.setattr(uploads, "WORKED_PIXELS", 50_000)
     monkeypatch.setattr(uploads, "WORKED_SIDE", 100)
     sizes: list[tuple[int, ...]] = []
