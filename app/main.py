@@ -141,6 +141,7 @@ def create_app(
             watching.cancel()
             await asyncio.to_thread(queue.stop)
             await asyncio.to_thread(engine.stop)
+            metrics.settle()
             if spans is not None:
                 await asyncio.to_thread(spans.stop)
 

@@ -1,7 +1,7 @@
 """Counters and histograms for Prometheus, in a registry of their own; those of several processes in common files.
 
-What each request counts is kept in plain lists until the event loop's next turn: Prometheus' own classes take a lock
-for every number, and the requests of a batch then share them.
+What each request counts is kept in plain lists for `SETTLE_S`, or until this process is asked: Prometheus' own classes
+take a lock or two for every number, and the requests of that time share them.
 """
 
 import asyncio
@@ -31,6 +31,9 @@ from starlette.types import Scope
 from app.request_ids import current
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+SETTLE_S = 0.1
+"""Seconds after which the other workers can tell what a request has counted."""
 
 SHED_CAUSES = ("requests", "images", "projections")
 """Of which too many waited, when a request was refused."""
@@ -195,7 +198,7 @@ class Metrics:
 
     def _observe_soon(self, histogram: _Histogram, value: float) -> None:
         if not self._values:
-            asyncio.get_running_loop().call_soon(self.settle)
+            asyncio.get_running_loop().call_later(SETTLE_S, self.settle)
         self._values.setdefault(histogram, []).append(value)
 
     def settle(self) -> None:
