@@ -170,15 +170,15 @@ async def _http_error(routes: Sequence[BaseRoute], request: Request, error: Exce
     if status == 400:  # FastAPI's word for a body that it cannot parse
         return Problem.of_parameter("body", "the body cannot be read; send what the Content-Type says").response()
     if status == 405:
-        headers = dict(headers or {}) | _allow(routes, request)
+        headers = {"Allow": _allow(routes, request, known=(headers or {}).get("Allow", ""))}
     path = request.url.path[:MAX_SHOWN_CHARACTERS]
     details = {404: f"there is nothing at {path}", 405: f"{path} does not take {request.method}"}
     return Problem(status, details.get(status, _title(status)), headers=headers).response()
 
 
-def _allow(routes: Sequence[BaseRoute], request: Request) -> dict[str, str]:
+def _allow(routes: Sequence[BaseRoute], request: Request, *, known: str) -> str:
     """Every method of the path, as RFC 9110 (10.2.1) has it: Starlette names those of one route, and not our HEAD."""
-    methods = {
+    methods = {method.strip() for method in known.split(",") if method.strip()} | {
         method
         for route in routes
         if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE
@@ -186,7 +186,7 @@ def _allow(routes: Sequence[BaseRoute], request: Request) -> dict[str, str]:
     }
     if "GET" in methods:
         methods.add("HEAD")
-    return {"Allow": ", ".join(sorted(methods))} if methods else {}
+    return ", ".join(sorted(methods))
 
 
 async def _validation_error(_request: Request, error: Exception) -> Response:
