@@ -5,6 +5,8 @@ a head, a body or the reading of an answer takes too long; requests themselves p
 """
 
 import asyncio
+import socket
+import struct
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -154,6 +156,7 @@ class _Standing(NamedTuple):
     waiting_bytes: int
 
 
+_AT_ONCE = struct.pack("ii", 1, 0)
 _LIMITS_S = {"head": HEAD_TIMEOUT_S, "body": BODY_TIMEOUT_S, "reading": STUCK_TIMEOUT_S}
 
 
@@ -188,9 +191,15 @@ class Sweeper:
             if now - since < self._limits_s[standing.phase]:
                 self._since[connection] = (standing, since)
             elif standing.phase == "reading":
-                connection.transport.abort()  # it would read no word of ours
+                drop(connection)  # it would read no word of ours
             else:
                 refuse(connection, b"408 Request Timeout")
+
+
+def drop(connection: HttpToolsProtocol) -> None:
+    """End a connection by a reset: else the kernel would keep what was not read, megabytes, and try for minutes."""
+    connection.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+    connection.transport.abort()
 
 
 def refuse(connection: HttpToolsProtocol, status: bytes) -> None:

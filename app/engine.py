@@ -37,7 +37,7 @@ TURN_ROWS = 32
 MAX_FAULTS = 5
 """Faults of its own after which the engine does not begin anew."""
 
-SEEN_S = 0.25
+SEEN_S = 1.0
 """For so long after the thread has taken a call a ping needs no answer of it."""
 
 STOP_TIMEOUT_S = 20.0

@@ -1,5 +1,7 @@
 """Clients that are slow, silent or endless: their connections end, and nobody else notices."""
 
+import errno
+import select
 import socket
 import time
 from collections.abc import Iterator
@@ -111,6 +113,16 @@ def test_an_answer_that_nobody_reads(hasty: Service) -> None:
         received = len(rest(connection))
     assert received < 60_000_000  # of 79 MB: the rest never came
     assert "Traceback" not in hasty.log.read_text()
+
+
+def test_one_who_reads_nothing_sees_the_end(hasty: Service) -> None:
+    """By a reset: an end behind bytes that are not read would never come, and the kernel would keep them."""
+    with connect(hasty) as connection:
+        connection.sendall(b"GET /v1/samples?n=100000&format=npz&seed=1 HTTP/1.1\r\nHost: x\r\n\r\n")
+        poll = select.poll()
+        poll.register(connection, select.POLLRDHUP)
+        assert poll.poll(120_000)
+        assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ECONNRESET
 
 
 def test_one_who_reads_slowly_gets_all(hasty: Service) -> None:
