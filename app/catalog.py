@@ -109,8 +109,9 @@ def load_catalog(folder: Path, *, default: str, device: torch.device, before: Ca
         try:
             model = load_model(path)
         except (ModelFolderError, OSError) as error:
-            broken[path.name] = _without_path(str(error), folder)
-            _log.error("model folder %s is left out: %s", path.name, error)
+            shown = _shown(path.name)
+            broken[shown] = _without_path(str(error), folder)
+            _log.error("model folder %s is left out: %s", shown, broken[shown])
             if path.name in earlier:
                 models[path.name] = earlier[path.name]
                 _log.warning("model %s stays in its place", earlier[path.name].model.reference)
@@ -155,4 +156,9 @@ def _unknown(parameter: str, detail: str, value: object) -> Problem:
 
 def _without_path(text: str, folder: Path) -> str:
     """No path of this machine in what a client sees, and no more than a few lines of what a hostile file says."""
-    return text.replace(f"{folder}/", "")[:MAX_REASON_CHARACTERS]
+    return _shown(text.replace(f"{folder}/", ""))[:MAX_REASON_CHARACTERS]
+
+
+def _shown(text: str) -> str:
+    """Without what ends a line of the log, commands a terminal, or has no UTF-8."""
+    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)

@@ -16,6 +16,7 @@ ModelFolderError              a model folder that cannot be used; its kinds:
 ├── TensorDtypeError              a tensor of another dtype than float32 and float16
 ├── TensorNotFiniteError          a tensor that holds NaN or infinity
 ├── TensorRangeError              a running variance below 0
+├── NetworkNotFiniteError         weights that are finite, and a network that gives NaN or infinity
 ├── HistoryError                  history.json is not a history
 └── TimelineError                 a picture of the timeline that is not one
 """
@@ -83,6 +84,10 @@ class TensorNotFiniteError(ModelFolderError):
 
 class TensorRangeError(ModelFolderError):
     """A running variance is negative: its square root, and every picture with it, would be NaN."""
+
+
+class NetworkNotFiniteError(ModelFolderError):
+    """Finite weights, so large that G, D or E gives NaN or infinity."""
 
 
 class HistoryError(ModelFolderError):

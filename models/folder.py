@@ -13,17 +13,23 @@ is used. Not checked: whether the pictures of the timeline decode, and whether G
 
 import hashlib
 import json
+import os
 import re
 import shutil
+import stat
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import ValidationError
+from pydantic_core import from_json
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import nn
@@ -37,6 +43,7 @@ from models.errors import (
     ModelPathError,
     ModelTooLargeError,
     ModelUnreadableError,
+    NetworkNotFiniteError,
     TensorDtypeError,
     TensorNamesError,
     TensorNotFiniteError,
@@ -44,8 +51,10 @@ from models.errors import (
     TensorShapeError,
     TimelineError,
 )
+from models.extent import check_extent
 from models.files import TEMPORARY_SUFFIX, replace_folder, sync_folder, write_atomically
 from models.history import History
+from models.latents import draw_latents
 from models.metadata import Metadata, parse_metadata
 from models.networks import build_networks
 from models.quantised import check_quantised
@@ -60,6 +69,8 @@ MAX_HEADER_BYTES = 4 * 2**20
 MAX_TEXT_BYTES = 16 * 2**20
 MAX_PICTURE_BYTES = 16 * 2**20
 MAX_TIMELINE_PICTURES = 10_000
+PROBES = 16
+"""Images that each network is tried with."""
 
 NAME_PATTERN = r"[a-z0-9][a-z0-9._-]{0,63}"
 HASH_DIGITS = 12
@@ -123,7 +134,9 @@ def load_model(path: Path) -> LoadedModel:
         raise ModelNameError(f"the folder's name {name!r} cannot be a model's name; rename it to match {NAME_PATTERN}")
     weights = _read(path, WEIGHTS_FILE, MAX_WEIGHTS_BYTES)
     _check_header_length(weights)
-    metadata, networks = _parse_weights(path / WEIGHTS_FILE)
+    with _unchanging(path / WEIGHTS_FILE, weights) as copy:
+        metadata, networks = _parse_weights(copy)
+    _probe(metadata, networks)
     return LoadedModel(
         name=name,
         path=path,
@@ -136,6 +149,16 @@ def load_model(path: Path) -> LoadedModel:
         timeline=_list_timeline(path),
         card=_read(path, CARD_FILE, MAX_TEXT_BYTES).decode("utf-8", errors="replace"),
     )
+
+
+def read_picture(folder: Path, entry: TimelineEntry) -> bytes:
+    """A picture of the timeline, whatever has become of the folder since it was loaded.
+
+    Raises:
+        ModelFolderError: it is no file of the folder any more.
+        OSError: it cannot be read.
+    """
+    return _read(folder, f"{TIMELINE_FOLDER}/{entry.path.name}", MAX_PICTURE_BYTES)
 
 
 def write_model(
@@ -230,10 +253,38 @@ def _read(folder: Path, name: str, max_bytes: int) -> bytes:
         )
     if not path.resolve().is_relative_to(folder.resolve()):
         raise ModelPathError(f"{path} is a link that leads out of its folder; put the file itself there")
-    size = path.stat().st_size
-    if size > max_bytes:
-        raise ModelTooLargeError(f"{path} has {size:,} bytes; at most {max_bytes:,} are allowed")
-    return path.read_bytes()
+    with _open(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        data = b"" if size > max_bytes else file.read(max_bytes + 1)  # it may grow meanwhile
+    if max(size, len(data)) > max_bytes:
+        raise ModelTooLargeError(f"{path} has {max(size, len(data)):,} bytes; at most {max_bytes:,} are allowed")
+    return data
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[BinaryIO]:
+    """A file for reading. It may have become something else since it was looked at: for a pipe nobody waits."""
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ModelFileMissingError(f"{path} is not a file any more")
+        yield file
+
+
+@contextmanager
+def _unchanging(path: Path, data: bytes) -> Iterator[Path]:
+    """A file that holds what was read of `path`, and keeps it: mapped memory of a file that is cut meanwhile kills the
+    process. Where the system has no files in memory, `path` itself."""
+    if not hasattr(os, "memfd_create"):
+        yield path
+        return
+    descriptor = os.memfd_create("model.safetensors")
+    try:
+        with os.fdopen(os.dup(descriptor), "wb") as file:
+            file.write(data)
+        yield Path(f"/proc/self/fd/{descriptor}")
+    finally:
+        os.close(descriptor)
 
 
 def _check_header_length(data: bytes) -> None:
@@ -262,7 +313,7 @@ def _parse_weights(path: Path) -> tuple[Metadata, dict[str, nn.Module]]:
             _check_names(set(file.keys()), set(wanted))
             tensors = {name: _checked(name, file.get_tensor(name), wanted[name]) for name in wanted}
     except SafetensorError as error:
-        raise ModelUnreadableError(f"{path} is not a safetensors file, or truncated: {error}") from error
+        raise ModelUnreadableError(f"{WEIGHTS_FILE} is not a safetensors file, or truncated: {error}") from error
     for side, network in networks.items():
         state = {name.removeprefix(f"{side}."): t for name, t in tensors.items() if name.startswith(f"{side}.")}
         state |= {n: torch.zeros((), dtype=t.dtype) for n, t in network.state_dict().items() if n not in state}
@@ -273,6 +324,25 @@ def _parse_weights(path: Path) -> tuple[Metadata, dict[str, nn.Module]]:
     except ValueError as error:
         raise TensorRangeError(f"G cannot be what its metadata say, quantised: {error}") from error
     return metadata, networks
+
+
+def _probe(metadata: Metadata, networks: Mapping[str, nn.Module]) -> None:
+    """Run each network: sums of finite weights may still be infinite, and a picture of NaN is no picture."""
+    latents = torch.from_numpy(draw_latents(0, 0, PROBES, z_dim=metadata.z_dim, prior=metadata.prior))
+    with torch.inference_mode():
+        images = networks["generator"](latents)
+        results = {"G": images}
+        if torch.isfinite(images).all():
+            plain = torch.stack([torch.full(metadata.image_shape.chw, shade) for shade in (-1.0, 0.0, 1.0)])
+            results["D"] = networks["discriminator"](torch.cat([images, plain]))
+            if "encoder" in networks:
+                results["E"] = networks["encoder"](images)
+    for name, result in results.items():
+        if not torch.isfinite(result).all():
+            raise NetworkNotFiniteError(
+                f"{name} gives NaN or infinity: its weights are finite, but too large; the training that made them "
+                "went wrong"
+            )
 
 
 def _build(metadata: Metadata) -> dict[str, nn.Module]:
@@ -316,6 +386,14 @@ def _checked(name: str, tensor: torch.Tensor, wanted: torch.Tensor) -> torch.Ten
 
 def _parse_history(data: bytes) -> History:
     try:
+        document = from_json(data)
+    except ValueError as error:
+        raise HistoryError(f"{HISTORY_FILE} is not a history: the file: Invalid JSON: {error}") from error
+    try:
+        check_extent(document)
+    except ValueError as error:
+        raise HistoryError(f"{HISTORY_FILE} is not a history: {error}") from error
+    try:
         return History.model_validate_json(data)
     except ValidationError as error:
         first = error.errors()[0]
@@ -324,7 +402,7 @@ def _parse_history(data: bytes) -> History:
 
 
 def _list_timeline(folder: Path) -> tuple[TimelineEntry, ...]:
-    pictures = sorted((folder / TIMELINE_FOLDER).glob("*.png"))[: MAX_TIMELINE_PICTURES + 1]
+    pictures = sorted(islice((folder / TIMELINE_FOLDER).glob("*.png"), MAX_TIMELINE_PICTURES + 1))
     if len(pictures) > MAX_TIMELINE_PICTURES:
         raise TimelineError(f"{TIMELINE_FOLDER}/ holds more than {MAX_TIMELINE_PICTURES:,} pictures")
     entries = [TimelineEntry(epoch=_timeline_epoch(folder, picture), path=picture) for picture in pictures]
@@ -338,7 +416,7 @@ def _timeline_epoch(folder: Path, picture: Path) -> int:
         raise ModelPathError(f"{picture} is not a file inside its folder")
     if picture.stat().st_size > MAX_PICTURE_BYTES:
         raise ModelTooLargeError(f"{picture} has more than {MAX_PICTURE_BYTES:,} bytes")
-    with picture.open("rb") as file:
+    with _open(picture) as file:
         if file.read(len(_PNG_SIGNATURE)) != _PNG_SIGNATURE:
             raise TimelineError(f"{TIMELINE_FOLDER}/{picture.name} is not a PNG")
     return int(picture.stem)

@@ -1,8 +1,8 @@
 """How a model was trained: one record an epoch, and what went wrong."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
+from pydantic import BaseModel, ConfigDict, FailFast, Field, FiniteFloat
 
 
 class EpochRecord(BaseModel):
@@ -37,5 +37,6 @@ class History(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    epochs: tuple[EpochRecord, ...] = Field(default=(), max_length=100_000)
-    events: tuple[TrainingEvent, ...] = Field(default=(), max_length=10_000)
+    # The first wrong record is enough: the errors of a million take gigabytes.
+    epochs: Annotated[tuple[EpochRecord, ...], FailFast()] = Field(default=(), max_length=100_000)
+    events: Annotated[tuple[TrainingEvent, ...], FailFast()] = Field(default=(), max_length=10_000)

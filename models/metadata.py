@@ -14,6 +14,7 @@ from models.calibration import Calibration
 from models.conditional import MAX_CLASSES
 from models.encoder import Encoder
 from models.errors import FormatVersionError, ModelMetadataError
+from models.extent import MAX_ENTRIES, check_extent
 from models.images import ImageShape
 from models.latents import SEED_LIMIT, Prior
 
@@ -81,6 +82,8 @@ def parse_metadata(strings: Mapping[str, str] | None) -> Metadata:
             "model.safetensors holds no metadata; export the model with `python -m training export`"
         )
     _check_version(strings.get("format_version"))
+    if len(strings) > MAX_ENTRIES:
+        raise ModelMetadataError(f"metadata of model.safetensors: {len(strings):,} entries; no model has as many")
     try:
         return Metadata.model_validate({name: _parse(name, text) for name, text in strings.items()})
     except ValidationError as error:
@@ -97,7 +100,10 @@ def _parse(name: str, text: str) -> object:
     if name in _TEXT_FIELDS:
         return text
     try:
-        return json.loads(text)
+        value = json.loads(text)
+        check_extent(value)
+        json.dumps(value, ensure_ascii=False).encode()  # a lone surrogate could not be sent to anybody
+        return value
     except (ValueError, RecursionError) as error:
         raise ModelMetadataError(f"metadata of model.safetensors: {name} is not JSON: {error}") from error
 

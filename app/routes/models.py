@@ -17,6 +17,8 @@ from app.schemas import (
     TimelinePicture,
 )
 from app.state import SharedState
+from models.errors import ModelFolderError
+from models.folder import read_picture
 
 router = APIRouter(tags=["models"])
 
@@ -106,8 +108,8 @@ def get_timeline_picture(
     if permalinks.matches(if_none_match, headers["ETag"]):
         return Response(status_code=304, headers=headers)
     try:
-        picture = entry.path.read_bytes()
-    except OSError as error:
+        picture = read_picture(model.path, entry)
+    except (ModelFolderError, OSError) as error:
         detail = f"the picture of epoch {epoch} is no longer in the model's folder"
         raise Problem.of_parameter("epoch", detail, epoch, status=404) from error
     return Response(picture, headers=headers, media_type="image/png")

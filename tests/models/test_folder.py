@@ -243,6 +243,16 @@ DAMAGES: list[tuple[Callable[[Path], object], type[errors.ModelFolderError], str
     (spoil("discriminator.1.weight", float("inf")), errors.TensorNotFiniteError, "discriminator.1.weight"),
     (half_infinity, errors.TensorNotFiniteError, "generator.0.weight holds NaN or infinity"),
     (spoil("generator.1.running_var", -1e-3), errors.TensorRangeError, "holds -0.001; a variance cannot be negative"),
+    (
+        tensor(lambda t: t.update({name: torch.full_like(t[name], 3e38) for name in t if "discriminator" in name})),
+        errors.NetworkNotFiniteError,
+        "D gives NaN or infinity",
+    ),
+    (
+        tensor(lambda t: t[WEIGHT].fill_(3e38)),
+        errors.NetworkNotFiniteError,
+        "G gives NaN or infinity: its weights are finite, but too large",
+    ),
     (links_to_itself("model.safetensors"), errors.ModelFileMissingError, "model.safetensors is missing"),
     (is_a_folder("model.safetensors"), errors.ModelFileMissingError, "model.safetensors is missing"),
     (is_a_pipe("history.json"), errors.ModelFileMissingError, "history.json is missing"),
@@ -292,6 +302,29 @@ DAMAGES: list[tuple[Callable[[Path], object], type[errors.ModelFolderError], str
     ),
     (metadata_entry("dataset", "x" * 201), errors.ModelMetadataError, "dataset: String should have at most 200"),
     (metadata_entry("images_seen", "-1"), errors.ModelMetadataError, "images_seen"),
+    (metadata_entry("evaluation", '{"\\ud800":1}'), errors.ModelMetadataError, "evaluation is not JSON"),
+    (
+        metadata_entry("evaluation", json.dumps({str(k): "x" for k in range(1001)})),
+        errors.ModelMetadataError,
+        "an object has 1,001 names; at most 1,000 are allowed",
+    ),
+    (
+        lambda path: with_header(
+            path / "model.safetensors", lambda header: header["__metadata__"].update({str(k): "1" for k in range(1001)})
+        ),
+        errors.ModelMetadataError,
+        "entries; no model has as many",
+    ),
+    (
+        write("history.json", json.dumps({"epochs": [{"metrics": {str(k): "x" for k in range(1001)}}]}).encode()),
+        errors.HistoryError,
+        "an object has 1,001 names",
+    ),
+    (
+        write("history.json", b'{"epochs":[' + b'{"epoch":1},' * 99_999 + b'{"epoch":1}]}'),
+        errors.HistoryError,
+        "epochs.0.images: Field required",
+    ),
     (write("history.json", b"{"), errors.HistoryError, "not a history"),
     (write("history.json", b'{"epochs":[{"epoch":1}]}'), errors.HistoryError, "epochs.0.images"),
     (write("history.json", b"[" * 100_000), errors.HistoryError, "not a history"),
