@@ -38,13 +38,23 @@ SLACK_S = 60.0
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of slow client: what each sends first, whether a byte each second after it, and when it has to end."""
+    """A kind of slow client.
+
+    Attributes:
+        name: for the table.
+        connections: how many.
+        first: what each sends at once.
+        trickles: whether it sends a byte each second after that.
+        limit_s: when it has to end.
+        settle_s: after so long only its client is waited for: the kernel takes megabytes of an archive.
+    """
 
     name: str
     connections: int
     first: bytes
     trickles: bool
     limit_s: float
+    settle_s: float = 3.0
 
 
 KINDS = (
@@ -56,6 +66,7 @@ KINDS = (
         b"GET /v1/samples?n=100000&format=npz&seed=1 HTTP/1.1\r\nHost: x\r\n\r\n",
         trickles=False,
         limit_s=STUCK_TIMEOUT_S,
+        settle_s=25.0,
     ),
 )
 
@@ -79,7 +90,7 @@ def main() -> int:
                 for beside in (False, True):
                     slow = SlowClients(running.port, kind) if beside else None
                     if slow:
-                        time.sleep(3)  # until the archives' buffers are full
+                        time.sleep(kind.settle_s)
                     load = pool.submit(
                         closed_loop, running.port, "/v1/samples?n=1&format=png&seed=SEED", seconds=options.seconds
                     ).result()
