@@ -57,7 +57,7 @@ def drawing(rng: random.Random, mode: str = "L") -> Image.Image:
 def saved(image: Image.Image, form: str, **options: object) -> bytes:
     """The bytes of a file."""
     buffer = io.BytesIO()
-    image.save(buffer, form, **options)  # type: ignore[arg-type]
+    image.save(buffer, form, **options)
     return buffer.getvalue()
 
 
