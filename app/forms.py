@@ -97,7 +97,9 @@ def preprocess_of(form: FormData, parameter: str | None) -> Preprocess:
     Raises:
         Problem: 422 for another word.
     """
-    text = parameter or text_of(form, "preprocess") or "auto"
+    text = text_of(form, "preprocess") if parameter is None else parameter
+    if text is None:
+        return "auto"
     for known in _PREPROCESS:
         if text == known:
             return known

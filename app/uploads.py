@@ -89,16 +89,16 @@ def read_upload(
     try:
         image.load()  # the first frame of an animation
         image = _opaque(ImageOps.exif_transpose(_shrunk(image)))
-        if preprocess == "auto" and shape.channels == 3:
-            image = ImageOps.fit(image.convert("RGB"), (shape.width, shape.height))
         if shape.channels == 3:
+            if preprocess == "auto":
+                image = ImageOps.fit(image.convert("RGB"), (shape.width, shape.height))
             return np.asarray(image.convert("RGB"), dtype=np.uint8)
         brightness = _brightness(image)
     except Exception as error:  # Pillow's decoders raise whatever a damaged file makes them trip over
         raise not_an_image(field, filename) from error
-    if preprocess == "auto":
-        return make_digit(brightness, side=shape.height)
-    return (brightness * 255).round().astype(np.uint8)
+    if preprocess == "none":
+        return (brightness * 255).round().astype(np.uint8)
+    return make_digit(brightness, side=shape.height)
 
 
 def make_digit(brightness: NDArray[np.float32], *, side: int) -> NDArray[np.uint8]:

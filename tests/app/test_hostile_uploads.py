@@ -140,12 +140,7 @@ def test_a_large_picture_is_shrunk_before_it_is_worked_on(monkeypatch: pytest.Mo
     monkeypatch.setattr(uploads, "WORKED_PIXELS", 50_000)
     monkeypatch.setattr(uploads, "WORKED_SIDE", 100)
     sizes: list[tuple[int, ...]] = []
-
-    def note(pixels: NDArray[np.float32], *, side: int) -> NDArray[np.uint8]:
-        sizes.append(pixels.shape)
-        return whole
-
-    monkeypatch.setattr(uploads, "make_digit", note)
+    monkeypatch.setattr(uploads, "make_digit", lambda pixels, side: sizes.append(pixels.shape))
     read(data)
     assert sizes == [(100, 67)]
     monkeypatch.undo()
@@ -155,7 +150,7 @@ def test_a_large_picture_is_shrunk_before_it_is_worked_on(monkeypatch: pytest.Mo
 
 
 def test_a_picture_at_the_limit_is_not_shrunk(monkeypatch: pytest.MonkeyPatch) -> None:
-    sizes = []
+    sizes: list[tuple[int, ...]] = []
     monkeypatch.setattr(uploads, "make_digit", lambda pixels, side: sizes.append(pixels.shape))
     monkeypatch.setattr(uploads, "WORKED_SIDE", 50)
     monkeypatch.setattr(uploads, "WORKED_PIXELS", 10_000)
@@ -275,6 +270,14 @@ def test_too_many_pixels_together_are_refused(client: httpx.Client) -> None:
     bomb = png_bytes(Image.new("1", (6300, 6300)))
     problem = assert_problem(client.post("/v1/score", files=[("files", bomb)] * 5), 413, parameter="files")
     assert "taken together" in problem["detail"]
+
+
+@pytest.mark.parametrize("place", ["query", "form"])
+def test_an_empty_preprocess_is_no_default(client: httpx.Client, place: str) -> None:
+    """It is not in the document's enum; found by Schemathesis."""
+    where: dict[str, Any] = {"params" if place == "query" else "data": {"preprocess": ""}}
+    answer = client.post("/v1/score", files={"files": png_bytes(np.zeros((9, 9), dtype=np.uint8))}, **where)
+    assert_problem(answer, 422, parameter="preprocess", text="must be auto or none, not ''")
 
 
 def test_a_body_that_nobody_reads_is_no_head(service: Service) -> None:
