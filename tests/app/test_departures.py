@@ -176,6 +176,7 @@ def test_what_they_waited_for_is_never_drawn(models_dir: Path, path: str) -> Non
             free.set()
             await holding
             await state.engine.ping(timeout_s=10)
+            state.metrics.settle()
             text = state.metrics.text().decode()
             assert f'route="{path}",status="499"}} 1.0' in text
             assert "gan_engine_waiting_rows 0.0" in text
