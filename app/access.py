@@ -23,6 +23,11 @@ HASHED = "sha256:"
 """How a key begins that is given as the hex digits of its SHA-256."""
 
 
+def open_paths(root_path: str) -> set[str]:
+    """`OPEN_PATHS`, as they are asked for with and without the prefix of the service's paths."""
+    return {prefix + path for path in OPEN_PATHS for prefix in ("", root_path)}
+
+
 def hash_key(key: str) -> str:
     """A key as it is kept: "sha256:" and 64 hex digits; one that is given so stays as it is.
 
@@ -36,14 +41,14 @@ def hash_key(key: str) -> str:
         return HASHED + digits
     if not key:
         raise ValueError("a key must not be empty")
-    return HASHED + hashlib.sha256(key.encode()).hexdigest()
+    return _digest(key)
 
 
 def is_known(key: str | None, hashes: Sequence[str]) -> bool:
     """Whether a key is one of those that the hashes are of; every hash is compared, in a time that tells nothing."""
     if key is None:
         return False
-    own = HASHED + hashlib.sha256(key.encode()).hexdigest()
+    own = _digest(key)
     known = [hmac.compare_digest(own, one) for one in hashes]
     return any(known)
 
@@ -74,7 +79,7 @@ class RequireKey:
         self._app = app
         self._metrics = metrics
         self._hashes = tuple(hashes)
-        self._open = {prefix + path for path in OPEN_PATHS for prefix in ("", root_path)}
+        self._open = open_paths(root_path)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] not in self._open and not self._may_enter(scope):
@@ -90,6 +95,10 @@ class RequireKey:
             return False
         key = bearer_of(given[0])
         return is_known(_password_of(given[0]) if key is None else key, self._hashes)
+
+
+def _digest(key: str) -> str:
+    return HASHED + hashlib.sha256(key.encode()).hexdigest()
 
 
 def _password_of(authorization: str) -> str | None:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from starlette.types import Receive, Scope, Send
 
-from app.access import OPEN_PATHS
+from app.access import open_paths
 from app.metrics import Metrics
 from app.state import RETRY_AFTER_S, overloaded
 
@@ -46,7 +46,7 @@ class Gate:
         self.max_requests = max_requests
         self.is_closing = False  # each connection ends with its next answer
         self._metrics = metrics
-        self._open = {(prefix + path).encode() for path in OPEN_PATHS for prefix in ("", root_path)}
+        self._open = {path.encode() for path in open_paths(root_path)}
         self.first = tuple(b"%b %b" % (method, url) for method in (b"GET", b"HEAD") for url in self._open)
         self._put_off: deque[Callable[[], None]] = deque()
         self._read = 0
