@@ -100,8 +100,8 @@ class RunFolder:
 
     def drop_grids_after(self, epoch: int) -> None:
         """Remove pictures of epochs that the state to resume from has not seen."""
-        for path in self.grids.glob("*.png"):
-            if int(path.stem) > epoch:
+        for drawn, path in self.grid_files().items():
+            if drawn > epoch:
                 path.unlink()
 
     def grid_files(self) -> dict[int, Path]:
