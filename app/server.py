@@ -9,6 +9,7 @@ from contextlib import suppress
 
 import uvicorn
 
+from app.allocator import give_memory_back
 from app.connections import GuardedConfig, Sweeper
 from app.gate import Gate
 from app.logs import configure
@@ -73,6 +74,7 @@ def serve(
         worker: the number of this process, where it is one of several.
     """
     configure(settings.log_level, settings.log_format, worker=worker)
+    give_memory_back()
     gate = Gate(max_requests=settings.max_requests, metrics=metrics, root_path=settings.root_path)
     config = GuardedConfig(
         create_app(settings, metrics, is_ending=lambda: server.should_exit),

@@ -1,0 +1,33 @@
+"""The C library's allocator, told to give memory back: glibc's own settings are for programs that do one thing.
+
+By default every thread allocates in an arena of its own, of which only the end can be given back, and the size from
+which a block is mapped by itself grows to 32 MB with the first large block that is freed. So archives, uploads and
+models that are loaded again leave holes behind, and a service grows for hours.
+"""
+
+import ctypes
+import sys
+
+MAX_ARENAS = 2
+"""One for the event loop, one for all threads beside it; Python's lock lets few of them allocate at once."""
+
+MAPPED_BYTES = 1 << 20
+"""A block of so many or more is mapped by itself, and given back when it is freed."""
+
+KEPT_BYTES = 16 << 20
+"""Free memory at an arena's end that is kept: to give it back and take it again costs page faults."""
+
+# Of <malloc.h>.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
+
+
+def give_memory_back() -> None:
+    """Set up the allocator of this process; before its threads start. Nothing happens where it is not glibc's."""
+    if sys.platform != "linux":
+        return
+    set_option = getattr(ctypes.CDLL(None), "mallopt", None)
+    if set_option is None:  # musl
+        return
+    set_option(_M_ARENA_MAX, MAX_ARENAS)
+    set_option(_M_MMAP_THRESHOLD, MAPPED_BYTES)
+    set_option(_M_TRIM_THRESHOLD, KEPT_BYTES)
