@@ -8,14 +8,20 @@ import asyncio
 import socket
 import struct
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from starlette.types import ASGIApp
 from uvicorn import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from app.engine import Rows
 from app.gate import Gate
+from app.shortcut import Shortcut
+
+if TYPE_CHECKING:
+    from uvicorn._types import ASGI3Application
 
 MAX_HEAD_BYTES = 64 * 1024
 """Of a request's line and headers together."""
@@ -33,17 +39,26 @@ STUCK_TIMEOUT_S = 60.0
 
 
 class GuardedConfig(Config):
-    """uvicorn's configuration, and a gate.
+    """uvicorn's configuration, a gate, and a shortcut.
 
     Args:
         app: the application (ASGI).
         gate: says whether a request may come in.
+        shortcut: answers some requests without the application, where nothing stands before it.
         settings: uvicorn's own.
     """
 
-    def __init__(self, app: ASGIApp, *, gate: Gate, **settings: Any) -> None:  # noqa: ANN401  (some fifty, each its own)
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        gate: Gate,
+        shortcut: Shortcut | None,
+        **settings: Any,  # noqa: ANN401  (some fifty, each its own)
+    ) -> None:
         super().__init__(app, http=GuardedProtocol, **settings)
         self.gate = gate
+        self.shortcut = shortcut
 
 
 class GuardedProtocol(HttpToolsProtocol):
@@ -65,6 +80,9 @@ class GuardedProtocol(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._gate = config.gate
+        self._shortcut = config.shortcut
+        self._service = self.app
+        self._drawn: asyncio.Future[Rows] | None = None  # what the shortcut waits for
         self._head_bytes = 0
         self._in_body = False
         self._unread = b""
@@ -110,6 +128,24 @@ class GuardedProtocol(HttpToolsProtocol):
             self.app = inside
         if self._gate.is_closing and self.is_answering:
             self.cycle.keep_alive = False
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: "ASGI3Application") -> None:
+        """Begin to answer; a request behind which others wait goes the ordinary way, lest they call each other."""
+        ordinary = super()._start_asgi_task
+        if self._shortcut is not None and app is self._service and cycle is self.cycle:
+            self._drawn = self._shortcut.take(cycle, otherwise=partial(ordinary, cycle, app))
+            if self._drawn is not None:
+                self.tasks.add(cast("asyncio.Task[None]", self._drawn))  # they are counted, waited for and cancelled
+                self._drawn.add_done_callback(self.tasks.discard)
+            if self._drawn is not None or cycle.response_complete:
+                return
+        ordinary(cycle, app)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """The client has gone, or was sent away: what is drawn for it is dropped."""
+        super().connection_lost(error)
+        if self._drawn is not None:
+            self._drawn.cancel()
 
     def on_message_complete(self) -> None:
         """The parser has read a request: what comes next is a head."""

@@ -176,6 +176,22 @@ class Engine:
             StoppedError: the engine's thread has ended, or met a fault.
             ExhaustedError: there is not the memory for the job.
         """
+        job = self._put(network, rows, may_wait=may_wait)
+        results = await job.result
+        if (request := current.get()) is not None:
+            request.add_stage("queue", job.came, job.began)
+            request.add_stage("inference", job.began, job.ended)
+        return results
+
+    def submit(self, network: Network, rows: Rows) -> asyncio.Future[Rows]:
+        """As `run`, for who waits without a task; to cancel the future drops the job.
+
+        Raises:
+            OverloadedError, StoppedError: as above; of the future, StoppedError and ExhaustedError as well.
+        """
+        return self._put(network, rows, may_wait=False).result
+
+    def _put(self, network: Network, rows: Rows, *, may_wait: bool) -> _Job:
         job = self._job(rows)
         with self._changed:
             self._check_alive()
@@ -185,11 +201,7 @@ class Engine:
             self._waiting_rows += len(rows)
             self._came += 1
         self._wake_soon(job.loop)
-        results = await job.result
-        if (request := current.get()) is not None:
-            request.add_stage("queue", job.came, job.began)
-            request.add_stage("inference", job.began, job.ended)
-        return results
+        return job
 
     async def ping(self, *, timeout_s: float) -> None:
         """Return once the thread has answered, ahead of the queue; at once when it has just taken a call.

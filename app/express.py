@@ -35,7 +35,7 @@ class Express:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] == "GET" and scope["path"].endswith(PATH):
-            query, headers = _query(scope), _headers(scope)
+            query, headers = query_of(scope), headers_of(scope)
             if query is not None and headers is not None:
                 await _answer(query, headers, scope, receive, send)
                 return
@@ -78,7 +78,7 @@ async def _response(
         return Response(status_code=CLIENT_CLOSED_REQUEST)
 
 
-def _query(scope: Scope) -> SamplesQuery | None:
+def query_of(scope: Scope) -> SamplesQuery | None:
     """The parameters, when the path is the route's and all of them are plainly right."""
     path, root_path = scope["path"], scope.get("root_path", "")
     if (path[len(root_path) :] if path.startswith(f"{root_path}/") else path) != PATH:
@@ -97,7 +97,7 @@ def _query(scope: Scope) -> SamplesQuery | None:
         return None
 
 
-def _headers(scope: Scope) -> dict[bytes, str] | None:
+def headers_of(scope: Scope) -> dict[bytes, str] | None:
     """The headers that decide what is answered, when each is there at most once and not overlong."""
     found: dict[bytes, str] = {}
     for name, value in scope["headers"]:

@@ -22,8 +22,13 @@ def check_pixels(
     Raises:
         Problem: 422, with what to lower.
     """
-    places = -(-n // columns) * columns if columns else n
-    pixels = places * (shape.height + padding) * (shape.width + padding) * scale**2
+    pixels = count_pixels(shape, n, columns=columns, padding=padding, scale=scale)
     if pixels > MAX_PICTURE_PIXELS:
         detail = f"there would be {pixels:,} pixels, at most {MAX_PICTURE_PIXELS:,} are drawn: lower scale or {fewer}"
         raise Problem.of_parameter("scale", detail, scale)
+
+
+def count_pixels(shape: ImageShape, n: int, *, columns: int | None = None, padding: int = 0, scale: int) -> int:
+    """The pixels of such a picture, the padding at its right and lower ends left out."""
+    places = -(-n // columns) * columns if columns else n
+    return places * (shape.height + padding) * (shape.width + padding) * scale**2

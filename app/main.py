@@ -79,6 +79,11 @@ class _Application(FastAPI):
         await self._entrance(scope, receive, send)
 
 
+def has_entrance(settings: Settings) -> bool:
+    """Whether something stands before all of the service: keys, other origins' pages, or a record of each request."""
+    return bool(settings.api_keys or settings.cors_origins or settings.access_log or settings.otel)
+
+
 def _entrance(service: ASGIApp, settings: Settings, metrics: Metrics, spans: Spans | None) -> ASGIApp:
     """What stands before all of the service, where it is asked for."""
     if settings.api_keys:

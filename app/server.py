@@ -13,9 +13,10 @@ from app.allocator import give_memory_back
 from app.connections import GuardedConfig, Sweeper
 from app.gate import Gate
 from app.logs import configure
-from app.main import create_app
+from app.main import create_app, has_entrance
 from app.metrics import Metrics
 from app.settings import Settings
+from app.shortcut import Shortcut
 
 SECURITY_HEADERS = [
     ("X-Content-Type-Options", "nosniff"),
@@ -76,9 +77,11 @@ def serve(
     configure(settings.log_level, settings.log_format, worker=worker)
     give_memory_back()
     gate = Gate(max_requests=settings.max_requests, metrics=metrics, root_path=settings.root_path)
+    app = create_app(settings, metrics, is_ending=lambda: server.should_exit)
     config = GuardedConfig(
-        create_app(settings, metrics, is_ending=lambda: server.should_exit),
+        app,
         gate=gate,
+        shortcut=None if has_entrance(settings) else Shortcut(app),
         log_config=None,
         log_level=settings.log_level,
         access_log=False,  # `app.observing` writes one

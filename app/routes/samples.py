@@ -16,9 +16,9 @@ from app.catalog import ServedModel
 from app.departures import Watch
 from app.digits import ask_for_digit, check_digit
 from app.formats import SAMPLES_FORMATS, SamplesFormat, choose_format, document_content
-from app.limits import check_pixels
+from app.limits import check_pixels, count_pixels
 from app.listing import list_samples_aside
-from app.png import encode_png_aside
+from app.png import INLINE_PIXELS, encode_png, encode_png_aside
 from app.problems import Problem
 from app.responses import WholeResponse
 from app.schemas import MAX_GRID_IMAGES, SamplesAnswer, SamplesBody, SamplesQuery
@@ -44,7 +44,7 @@ _SENT: dict[str, object] = {
 }
 
 
-class _Job(NamedTuple):
+class Job(NamedTuple):
     """A checked request: a model, a format, where the latents come from, and the grid."""
 
     served: ServedModel
@@ -72,13 +72,31 @@ class _Job(NamedTuple):
         )
         return ask_for_digit(latents, self.served.model, self.asked.digit)
 
+    def words(self) -> NDArray[np.uint64] | None:
+        """[n, z_dim]: what the latents are made of, if nothing happens to them on their way to G.
+
+        The engine then makes those of a whole batch at once.
+        """
+        if self.seed is None or self.asked.truncation != 1 or self.asked.digit is not None:
+            return None
+        return draw_words(self.seed, self.first, self.n, z_dim=self.served.model.metadata.z_dim)
+
     async def images(self, state: State) -> NDArray[np.uint8]:
         """All images of the job, [n, H, W] or [n, H, W, 3]."""
-        if self.seed is None or self.asked.truncation != 1 or self.asked.digit is not None:
-            return await state.draw(self.served, self.latents(0, self.n))
-        # Nothing happens to these latents on their way to G: the engine makes those of a whole batch at once.
-        words = draw_words(self.seed, self.first, self.n, z_dim=self.served.model.metadata.z_dim)
-        return await state.draw_words(self.served, words)
+        if (words := self.words()) is not None:
+            return await state.draw_words(self.served, words)
+        return await state.draw(self.served, self.latents(0, self.n))
+
+    def assemble(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """All images of the job as one picture."""
+        return assemble_grid(images, columns=self.columns, padding=self.padding, scale=self.asked.scale)
+
+    @property
+    def is_small_picture(self) -> bool:
+        """Whether the answer is a PNG that is encoded without a thread."""
+        shape = self.served.model.metadata.image_shape
+        pixels = count_pixels(shape, self.n, columns=self.columns, padding=self.padding, scale=self.asked.scale)
+        return self.form == "png" and pixels * shape.channels <= INLINE_PIXELS
 
 
 @router.get(
@@ -128,11 +146,33 @@ async def answer(
     Raises:
         Problem: what is asked for cannot be had.
     """
-    job = _checked(state, query, accept, posted=None)
-    headers = _headers(root_path, job, public=True)
+    job, headers = prepare(state, query, root_path=root_path, accept=accept)
     if permalinks.matches(if_none_match, headers["ETag"]):
-        return WholeResponse(b"", headers, status_code=304)
+        return unmodified(headers)
     return await _respond(state, job, headers)
+
+
+def prepare(state: State, query: SamplesQuery, *, root_path: str, accept: str | None) -> tuple[Job, dict[str, str]]:
+    """What a checked `GET /v1/samples` asks for, and the headers of its answer, which are known before G runs.
+
+    Raises:
+        Problem: it cannot be had.
+    """
+    job = _checked(state, query, accept, posted=None)
+    return job, _headers(root_path, job, public=True)
+
+
+def unmodified(headers: dict[str, str]) -> WholeResponse:
+    """The answer to a client that has it already."""
+    return WholeResponse(b"", headers, status_code=304)
+
+
+def picture(state: State, job: Job, images: NDArray[np.uint8], headers: dict[str, str]) -> WholeResponse:
+    """The answer with the images of a job as a picture, encoded at once."""
+    started = time.perf_counter()
+    png = encode_png(job.assemble(images))
+    state.metrics.count_encoding("png", started=started)
+    return WholeResponse(png, headers, media_type=SAMPLES_FORMATS["png"])
 
 
 @router.post(
@@ -162,7 +202,7 @@ async def post_samples(
         return await _respond(state, job, _headers(request.scope.get("root_path", ""), job, public=False))
 
 
-def _checked(state: State, asked: SamplesQuery, accept: str | None, *, posted: NDArray[np.float32] | None) -> _Job:
+def _checked(state: State, asked: SamplesQuery, accept: str | None, *, posted: NDArray[np.float32] | None) -> Job:
     served = state.catalog.find(asked.model)
     check_digit(served.model, asked.digit)
     form = choose_format(asked.format, accept, SAMPLES_FORMATS)
@@ -180,10 +220,10 @@ def _checked(state: State, asked: SamplesQuery, accept: str | None, *, posted: N
     if form == "png":
         shape = served.model.metadata.image_shape
         check_pixels(shape, n, columns=columns, padding=padding, scale=asked.scale, fewer="n")
-    return _Job(served, form, asked, seed, posted, first, n, columns, padding)
+    return Job(served, form, asked, seed, posted, first, n, columns, padding)
 
 
-def _headers(root_path: str, job: _Job, *, public: bool) -> dict[str, str]:
+def _headers(root_path: str, job: Job, *, public: bool) -> dict[str, str]:
     """Headers of the answer, known before G runs."""
     model, asked = job.served.model, job.asked
     headers = {"X-Model": model.reference, "Cache-Control": permalinks.NO_STORE}
@@ -207,7 +247,7 @@ def _headers(root_path: str, job: _Job, *, public: bool) -> dict[str, str]:
     return headers
 
 
-async def _respond(state: State, job: _Job, headers: dict[str, str]) -> Response:
+async def _respond(state: State, job: Job, headers: dict[str, str]) -> Response:
     if job.form == "png":
         return WholeResponse(await _grid(state, job), headers, media_type=SAMPLES_FORMATS["png"])
     if job.form == "json":
@@ -215,16 +255,15 @@ async def _respond(state: State, job: _Job, headers: dict[str, str]) -> Response
     return await _archive(state, job, headers)
 
 
-async def _grid(state: State, job: _Job) -> bytes:
+async def _grid(state: State, job: Job) -> bytes:
     images = await job.images(state)
     started = time.perf_counter()
-    picture = assemble_grid(images, columns=job.columns, padding=job.padding, scale=job.asked.scale)
-    png = await encode_png_aside(picture)
+    png = await encode_png_aside(job.assemble(images))
     state.metrics.count_encoding("png", started=started)
     return png
 
 
-async def _json(state: State, job: _Job) -> bytes:
+async def _json(state: State, job: Job) -> bytes:
     latents = job.latents(0, job.n)
     images = await state.draw(job.served, latents)
     started = time.perf_counter()
@@ -246,7 +285,7 @@ async def _json(state: State, job: _Job) -> bytes:
     return encoded
 
 
-async def _archive(state: State, job: _Job, headers: dict[str, str]) -> Response:
+async def _archive(state: State, job: Job, headers: dict[str, str]) -> Response:
     state.check_room()
     metadata = job.served.model.metadata
     samples = Samples(job.first, job.n, job.latents, metadata.image_shape.array, metadata.z_dim)
