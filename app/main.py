@@ -19,7 +19,7 @@ from app.express import Express
 from app.metrics import Metrics
 from app.middleware import AnswerHead, CountRequests, LimitBodies
 from app.observing import Observe, Spans
-from app.projection_queue import ProjectionQueue
+from app.projection_queue import DEADLINE_S, ProjectionQueue
 from app.reload import Reloader
 from app.routes import admin, health, interpolations, models, pages, projections, samples, score
 from app.settings import Settings
@@ -139,7 +139,7 @@ def create_app(
         app.state.gan = state
         app.state.reloader = Reloader(app, device=device, warm=_warm)
         app.state.reloader.on_signal()
-        watching = asyncio.create_task(watch(engine, limit_s=settings.engine_timeout_s))
+        watching = asyncio.create_task(watch({engine: settings.engine_timeout_s, queue: DEADLINE_S}))
         try:
             yield
         finally:

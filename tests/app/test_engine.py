@@ -412,7 +412,7 @@ def test_a_call_that_hangs_is_given_up() -> None:
         hanging = await network.held(started)
         waiting = await submitted(started, Network(), rows(1))
         ended: list[bool] = []
-        await asyncio.wait_for(watch(started, limit_s=0.1, end=lambda: ended.append(True)), 10)
+        await asyncio.wait_for(watch({started: 0.1}, end=lambda: ended.append(True)), 10)
         assert ended == [True]
         for task in (hanging, *waiting):
             with pytest.raises(StoppedError, match=r"has not ended within 0\.1 s"):
@@ -431,7 +431,7 @@ def test_calls_that_end_are_not_given_up(monkeypatch: pytest.MonkeyPatch) -> Non
     async def play() -> None:
         started, network = engine(), Network()
         ended: list[bool] = []
-        watching = asyncio.create_task(watch(started, limit_s=10, end=lambda: ended.append(True)))
+        watching = asyncio.create_task(watch({started: 10}, end=lambda: ended.append(True)))
         for value in range(50):
             await started.run(network, rows(value))
             await asyncio.sleep(0.01)

@@ -1,5 +1,6 @@
 """Faults of the engine in a real service: who waits is told at once, and the service comes back or ends."""
 
+import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -101,3 +102,27 @@ def test_a_worker_that_hangs_is_replaced(orders: Path, tmp_path: Path) -> None:
             time.sleep(0.05)
         for _ in range(20):  # a connection each: whichever worker has it
             assert httpx.get(f"{service.url}/v1/samples", params=DRAW, timeout=60).status_code == 200
+
+
+HANGING_PROJECTIONS = """
+import time
+
+from app import projection_queue
+from models import projection
+
+projection_queue.DEADLINE_S = 2.0
+projection.Projector.__call__ = lambda self, image: time.sleep(1000)
+projection.prepare = lambda: None
+"""
+
+
+def test_a_projection_that_hangs_ends_the_process(orders: Path, tmp_path: Path) -> None:
+    """And its end does not wait for the thread."""
+    with (tmp_path / "code" / "sitecustomize.py").open("a") as code:
+        code.write(HANGING_PROJECTIONS)
+    with running(tmp_path, models_dir=tmp_path / "models", python_path=tmp_path / "code") as service:
+        picture = service.client.get("/v1/samples", params={"n": 1, "seed": 1}).content
+        told = httpx.post(f"{service.url}/v1/projections", files={"file": picture}, timeout=60)
+        assert_problem(told, 503, text="no projection within 2 s")
+        assert service.process.wait(timeout=60) == -signal.SIGTERM
+        assert "a call has not ended within 2 s" in service.log.read_text()

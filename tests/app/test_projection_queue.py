@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from app import watchdog
 from app.departures import GoneError
 from app.metrics import Metrics
 from app.projection_queue import LateError, ProjectionQueue, QueueFullError
@@ -174,6 +175,48 @@ def test_the_end_drops_what_waits_and_finishes_what_runs() -> None:
         await stopped
         assert await first == "held"
         assert jobs.begun == ["held"]
+
+    asyncio.run(scenario())
+
+
+def test_one_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The watchdog sees it; who waits behind it is told, as is who comes later, and the end does not wait for it."""
+    monkeypatch.setattr(watchdog, "TICK_S", 0.01)
+
+    async def scenario() -> None:
+        metrics, ends = Metrics(), []
+        queue, jobs = ProjectionQueue(max_waiting=4, metrics=metrics), Jobs()
+        assert queue.running_call is None
+        hangs = await held(queue, jobs)
+        (task,) = await submitted(queue, jobs, "waits")
+        await watchdog.watch({queue: 0.1}, end=lambda: ends.append("of the process"))
+        assert ends == ["of the process"]
+        assert not queue.is_alive
+        with pytest.raises(LateError, match="not made any more"):
+            await task
+        with pytest.raises(LateError, match="not made any more"):
+            await queue.run(jobs.job("late"), gone=never())
+        await asyncio.wait_for(asyncio.to_thread(queue.stop), 10)
+        assert waiting(metrics) == 0
+        jobs.free.set()
+        assert await hangs == "held"
+        assert jobs.begun == ["held"]
+
+    asyncio.run(scenario())
+
+
+def test_one_after_the_other_does_not_hang(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watchdog, "TICK_S", 0.01)
+
+    async def scenario() -> None:
+        queue, jobs = ProjectionQueue(max_waiting=4, metrics=Metrics()), Jobs()
+        watching = asyncio.create_task(watchdog.watch({queue: 0.5}, end=lambda: pytest.fail("it does not hang")))
+        for _ in range(30):
+            await queue.run(jobs.job("a"), gone=never())
+            await asyncio.sleep(0.02)
+        assert not watching.done()
+        watching.cancel()
+        queue.stop()
 
     asyncio.run(scenario())
 
