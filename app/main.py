@@ -158,7 +158,7 @@ def create_app(
     pages.install(app)
     documentation.install(app)
     # The last one added is the first to see a request.
-    app.add_middleware(LimitBodies, max_bytes=settings.max_body_bytes)
+    app.add_middleware(LimitBodies, max_bytes=settings.max_body_bytes, metrics=metrics)
     app.add_middleware(AnswerHead)
     app.add_middleware(CountRequests, metrics=metrics)
     return app

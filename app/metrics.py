@@ -35,8 +35,8 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 SETTLE_S = 0.1
 """Seconds after which the other workers can tell what a request has counted."""
 
-SHED_CAUSES = ("requests", "images", "projections")
-"""Of which too many waited, when a request was refused."""
+SHED_CAUSES = ("requests", "images", "projections", "bodies")
+"""Of which there was too much, when a request was refused."""
 
 ENCODED_FORMATS = ("png", "json", "gif", "webp")
 """Answers that are made whole before they are sent; archives are made as they are sent."""

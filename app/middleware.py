@@ -46,9 +46,10 @@ class LimitBodies:
     """Refuses a body once it is known to be larger than `max_bytes`, by its own word or by counting; and what comes
     while as many bytes as may are held for requests that are not yet answered."""
 
-    def __init__(self, app: ASGIApp, *, max_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, *, max_bytes: int, metrics: Metrics) -> None:
         self._app = app
         self._max_bytes = max_bytes
+        self._metrics = metrics
         self._held = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -70,6 +71,7 @@ class LimitBodies:
             if seen > self._max_bytes:
                 raise body_too_large(self._max_bytes)
             if self._held > self._max_bytes * BODIES_AT_ONCE:
+                self._metrics.shed.labels("bodies").inc()
                 raise too_many_bodies()
             return message
 

@@ -20,6 +20,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from app import uploads
 from app.decoders import Decoders, TooManyPixelsError
+from app.metrics import Metrics
 from app.middleware import LimitBodies
 from app.problems import Problem
 from app.uploads import check_sizes, read_upload
@@ -238,7 +239,8 @@ def test_bodies_do_not_pile_up() -> None:
             arrived.set()
             await answer.wait()
 
-        limited = LimitBodies(service, max_bytes=10)
+        metrics = Metrics()
+        limited = LimitBodies(service, max_bytes=10, metrics=metrics)
 
         async def ask(size: int) -> None:
             async def receive() -> Message:
@@ -260,6 +262,7 @@ def test_bodies_do_not_pile_up() -> None:
         answer.set()
         await asyncio.gather(*tasks)
         await ask(10)
+        assert metrics.registry.get_sample_value("gan_requests_shed_total", {"cause": "bodies"}) == 1
         return told
 
     assert asyncio.run(run()) == [429, 413, *[200] * 9]
