@@ -4,7 +4,7 @@ import asyncio
 import gc
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import uvicorn
@@ -59,17 +59,17 @@ def url(listener: socket.socket) -> str:
 
 def serve(
     settings: Settings,
-    listener: socket.socket,
+    listeners: Sequence[socket.socket],
     *,
     metrics: Metrics,
     ready: Callable[[], None],
     worker: int | None = None,
 ) -> None:
-    """Serve on a bound socket until told to stop by SIGTERM or SIGINT; requests under way get 30 s to end.
+    """Serve on bound sockets until told to stop by SIGTERM or SIGINT; requests under way get 30 s to end.
 
     Args:
         settings: of the service.
-        listener: a socket; closed at the end.
+        listeners: sockets, the first for many connections; closed at the end.
         metrics: where to count.
         ready: called once requests are answered.
         worker: the number of this process, where it is one of several.
@@ -93,7 +93,7 @@ def serve(
     )
     server = _Server(config, gate, ready, grace_s=settings.shutdown_grace_s)
     with suppress(KeyboardInterrupt):  # uvicorn raises it once more after it has ended in order
-        server.run(sockets=[listener, *(listener.dup() for _ in range(ACCEPTORS - 1))])
+        server.run(sockets=[*listeners, *(listeners[0].dup() for _ in range(ACCEPTORS - 1))])
 
 
 class _Server(uvicorn.Server):

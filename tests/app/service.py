@@ -1,6 +1,7 @@
 """The real service as a process on a real socket, for tests."""
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -34,6 +35,14 @@ class Service:
         """The sum of a metric over its labels."""
         lines = self.client.get("/metrics").text.splitlines()
         return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.split("{")[0].split(" ")[0] == name)
+
+
+def free_port() -> int:
+    """A port that nobody listens on just now."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port: int = taken.getsockname()[1]
+    return port
 
 
 def environment(**settings: object) -> dict[str, str]:
