@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from app.access import hash_key, is_known
+from gan_client import Client, ProblemError
 from tests.app.checks import assert_problem
 from tests.app.service import Service, environment, running
 from tests.app.test_settings import start_and_fail
@@ -38,6 +39,19 @@ def basic(key: str) -> str:
 def test_a_key_opens(guarded: Service, key: str, path: str) -> None:
     for authorization in (f"Bearer {key}", f"bearer  {key}", basic(key)):
         assert guarded.client.get(path, headers={"Authorization": authorization}).status_code == 200
+
+
+@pytest.mark.parametrize("end", ["", "/"])
+def test_the_python_client_has_a_key_and_a_prefix(guarded: Service, end: str) -> None:
+    with Client(f"{guarded.url}/gan{end}", "third") as gan:
+        samples = gan.samples(2, seed=7)
+        assert samples.url is not None
+        assert samples.url.startswith(f"{guarded.url}/gan/v1/samples?")
+        headers = {"Authorization": "Bearer third"}
+        assert httpx.get(samples.url, headers=headers).headers["x-model"] == samples.model
+    with Client(f"{guarded.url}/gan{end}") as gan, pytest.raises(ProblemError) as caught:
+        gan.samples(2)
+    assert (caught.value.status, caught.value.type) == (401, "urn:gan:problem:key-needed")
 
 
 @pytest.mark.parametrize(
