@@ -41,6 +41,20 @@ def test_a_key_opens(guarded: Service, key: str, path: str) -> None:
         assert guarded.client.get(path, headers={"Authorization": authorization}).status_code == 200
 
 
+@pytest.mark.parametrize(
+    "query",
+    ["/v1/samples?n=1&seed=7", "/v1/samples?n=1&seed=7&truncation=0.5", "/v1/interpolations?seeds=1,2"],
+)
+def test_no_shared_cache_may_keep_what_needs_a_key(guarded: Service, query: str) -> None:
+    headers = {"Authorization": "Bearer third"}
+    location = guarded.client.get(query, headers=headers).headers["content-location"]
+    answer = guarded.client.get(location, headers=headers)
+    assert answer.headers["cache-control"] == "private, max-age=31536000, immutable"
+    again = guarded.client.get(location, headers=headers | {"If-None-Match": answer.headers["etag"]})
+    assert (again.status_code, again.headers["cache-control"]) == (304, "private, max-age=31536000, immutable")
+    assert guarded.client.get("/v1/samples?n=1", headers=headers).headers["cache-control"] == "no-store"
+
+
 @pytest.mark.parametrize("end", ["", "/"])
 def test_the_python_client_has_a_key_and_a_prefix(guarded: Service, end: str) -> None:
     with Client(f"{guarded.url}/gan{end}", "third") as gan:
