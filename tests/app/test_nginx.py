@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gan_client import Client
 from tests.app.checks import assert_problem, png_bytes
-from tests.app.service import ROOT, Service, running
+from tests.app.service import ROOT, Service
 from tests.app.test_workers import wait_until
 
 CONFIGURATION = ROOT / "deploy" / "nginx" / "gan-cache.conf"
@@ -41,7 +41,9 @@ http {{
 }}
 """
 
-pytestmark = pytest.mark.skipif(NGINX is None, reason="no nginx: apt-get install nginx-light")
+needs_nginx = pytest.mark.skipif(NGINX is None, reason="no nginx: apt-get install nginx-light")
+
+pytestmark = needs_nginx
 
 
 @dataclass
@@ -57,7 +59,7 @@ class Cache:
 
     def asked(self, route: str = "/v1/samples") -> float:
         """Requests for a route that the service has answered; an archive counts a moment after its last byte."""
-        answer = self.service.client.get("/metrics", headers=self.client.headers)
+        answer = self.service.client.get("/metrics")
         families = {family.name: family for family in text_string_to_metric_families(answer.text)}
         return sum(
             sample.value
@@ -67,7 +69,7 @@ class Cache:
 
     def permanent(self, query: str) -> str:
         """The permanent URL of an answer, asked of the service itself."""
-        location: str = self.service.client.get(query, headers=self.client.headers).headers["content-location"]
+        location: str = self.service.client.get(query).headers["content-location"]
         return location
 
 
@@ -118,17 +120,6 @@ def cached(service: Service, folder: Path) -> Iterator[Cache]:
 @pytest.fixture(scope="module")
 def cache(prefixed_service: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cache]:
     with cached(prefixed_service, tmp_path_factory.mktemp("nginx")) as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def guarded(models_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cache]:
-    """In front of a service behind a prefix, which needs a key."""
-    folder = tmp_path_factory.mktemp("guarded-nginx")
-    with (
-        running(folder, models_dir=models_dir, root_path="/gan", api_keys="the-key") as service,
-        cached(service, folder) as started,
-    ):
         yield started
 
 
@@ -317,19 +308,3 @@ def test_pages_pass_through(cache: Cache) -> None:
     for path in ("/", "/docs", "/readyz", "/v1/models", "/openapi.json"):
         through, direct = cache.client.get(path), cache.service.client.get(path)
         assert (through.status_code, through.content) == (200, direct.content)
-
-
-def test_behind_a_prefix_and_keys(guarded: Cache) -> None:
-    """Nothing that a key has opened is given to who has none, and the service checks every key."""
-    key = {"Authorization": "Bearer the-key"}
-    location = guarded.service.client.get("/gan/v1/samples?n=2&seed=1", headers=key).headers["content-location"]
-    assert location.startswith("/gan/v1/samples?")
-    for _ in range(2):
-        answer = guarded.client.get(location, headers=key)
-        assert (answer.status_code, answer.headers.get("x-cache")) == (200, None)
-        assert answer.headers["cache-control"].startswith("private")
-    for headers in ({}, {"Authorization": "Bearer wrong"}):
-        assert_problem(guarded.client.get(location, headers=headers), 401)
-    etag = {"If-None-Match": answer.headers["etag"]}
-    assert guarded.client.get(location, headers=key | etag).status_code == 304
-    assert_problem(guarded.client.get(location, headers=etag), 401)
