@@ -2,7 +2,7 @@
 
 import io
 import zipfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from os import PathLike
@@ -72,6 +72,14 @@ def samples(
     asked = {"n": n, "seed": seed, "first": first, "model": model, "digit": digit, "truncation": truncation}
     read = partial(answers.read_samples, first=first)
     return Call("GET", "/v1/samples", read, {"params": _given(asked | {"format": "npz"})})
+
+
+def chunks(n: int, chunk: int) -> Iterator[tuple[int, int]]:
+    """(start, size) of the calls of `samples` that n images are asked for by."""
+    if n < 0 or chunk < 1:
+        raise ValueError(f"n must be at least 0 and chunk at least 1, not {n} and {chunk}")
+    for start in range(0, n, chunk):
+        yield start, min(chunk, n - start)
 
 
 def generate(latents: ArrayLike, *, model: str | None = None) -> Call[answers.Samples]:

@@ -103,9 +103,11 @@ class Client:
         """The same images as `samples(n, …)`, any number of them, `chunk` at a time.
 
         All are of the seed and of the model's version that the first chunk has.
+
+        Raises:
+            ValueError: n below 0, or chunk below 1.
         """
-        for start in range(0, n, chunk):
-            size = min(chunk, n - start)
+        for start, size in calls.chunks(n, chunk):
             part = self.samples(size, seed=seed, first=first + start, model=model, digit=digit, truncation=truncation)
             seed, model = part.seed, part.model
             yield part
@@ -174,8 +176,7 @@ class AsyncClient:
         truncation: float = 1.0,
     ) -> AsyncIterator[Samples]:
         """The same images as `samples(n, …)`, any number of them, `chunk` at a time. See `Client.iter_samples`."""
-        for start in range(0, n, chunk):
-            size = min(chunk, n - start)
+        for start, size in calls.chunks(n, chunk):
             part = await self.samples(
                 size, seed=seed, first=first + start, model=model, digit=digit, truncation=truncation
             )

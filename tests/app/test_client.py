@@ -85,6 +85,12 @@ def test_chunks_are_the_whole(gan: Client, n: int, chunk: int, sizes: list[int])
         assert np.array_equal(np.concatenate([part.latents for part in parts]), whole.latents)
 
 
+@pytest.mark.parametrize(("n", "chunk"), [(-1, 4), (4, 0), (4, -4)])
+def test_chunks_that_cannot_be(gan: Client, n: int, chunk: int) -> None:
+    with pytest.raises(ValueError, match=rf"n must be at least 0 and chunk at least 1, not {n} and {chunk}"):
+        next(gan.iter_samples(n, chunk=chunk))
+
+
 def test_chunks_of_a_drawn_seed_have_one_seed_and_version(gan: Client) -> None:
     parts = list(gan.iter_samples(7, chunk=3))
     assert len({(part.seed, part.model) for part in parts}) == 1
