@@ -17,7 +17,7 @@ from gan_client.calls import Call
 from gan_client.retries import Retries
 
 CHUNK_IMAGES = 10_000
-"""8 MB of MNIST's images, and of latents as much."""
+"""Of MNIST, 8 MB of images."""
 
 TIMEOUT_S = 90.0
 """A projection may take a service 60 s."""

@@ -291,6 +291,16 @@ def test_another_order_of_parameters_is_another_entry(cache: Cache) -> None:
     assert cache.client.get(other).headers["x-cache"] == "HIT"
 
 
+def test_each_form_that_accept_chooses_is_an_entry(cache: Cache) -> None:
+    version = cache.service.client.get("/v1/models/mnist-conv").json()["model"]
+    url = f"/v1/samples?model={version}&seed=10&n=2"
+    for _ in range(2):
+        for kind in ("image/png", "application/json"):
+            answer = cache.client.get(url, headers={"Accept": kind})
+            assert (answer.headers["content-type"], answer.headers["vary"]) == (kind, "Accept")
+    assert answer.headers["x-cache"] == "HIT"
+
+
 @pytest.mark.parametrize(
     "url",
     [
