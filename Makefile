@@ -27,7 +27,7 @@ check: $(VENV)/.test  ## style, types, the direction of imports, and what bandit
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive app models training
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive app gan_client models training
 
 # Not a part of `check`, which needs no network. Strict: a package of which nothing can be learnt fails it, too.
 audit: $(VENV)/.test  ## known vulnerabilities of every pinned package: asks PyPI, so it needs the network
@@ -71,7 +71,7 @@ $(VENV)/.serve: pyproject.toml constraints.txt $(VENV)/.torch
 
 $(VENV)/.test: pyproject.toml constraints.txt $(VENV)/.torch
 	@echo "Installing the service, the training package and the tools of the tests …"
-	@$(PIP) --editable '.[app,otel,training,test]'
+	@$(PIP) --editable '.[app,client,otel,training,test]'
 	@touch $(VENV)/.serve $@
 
 # Their pins clash with ours; our own packages they find by PYTHONPATH.

@@ -11,7 +11,7 @@ import hmac
 import time
 from collections.abc import Sequence
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.metrics import Metrics, method_of
 from app.problems import Problem
@@ -68,6 +68,8 @@ def refused(*schemes: str) -> Problem:
 class RequireKey:
     """Lets in who has a key; `/healthz` and `/readyz` are open to all.
 
+    What needs a key is no shared cache's to keep, which would hand it to anyone: the answers are private.
+
     Args:
         app: what is behind the door.
         hashes: of the keys, by `hash_key`; at least one.
@@ -82,12 +84,14 @@ class RequireKey:
         self._open = open_paths(root_path)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] not in self._open and not self._may_enter(scope):
+        if scope["type"] != "http" or scope["path"] in self._open:
+            await self._app(scope, receive, send)
+        elif self._may_enter(scope):
+            await self._app(scope, receive, _privately(send))
+        else:
             started = time.perf_counter()
             await refused("Bearer", "Basic").response()(scope, receive, send)
             self._metrics.count_request("other", method_of(scope), 401, seconds=time.perf_counter() - started)
-            return
-        await self._app(scope, receive, send)
 
     def _may_enter(self, scope: Scope) -> bool:
         given = [value.decode("latin-1") for name, value in scope["headers"] if name == b"authorization"]
@@ -95,6 +99,20 @@ class RequireKey:
             return False
         key = bearer_of(given[0])
         return is_known(_password_of(given[0]) if key is None else key, self._hashes)
+
+
+def _privately(send: Send) -> Send:
+    """Sends answers that only their client may keep (RFC 9111, 3.5: with `public`, anyone might)."""
+
+    async def send_private(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [
+                (name, value.replace(b"public", b"private") if name == b"cache-control" else value)
+                for name, value in message["headers"]
+            ]
+        await send(message)
+
+    return send_private
 
 
 def _digest(key: str) -> str:

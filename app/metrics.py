@@ -131,6 +131,12 @@ class Metrics:
             registry=self.registry,
             multiprocess_mode="livesum",
         )
+        self.in_progress = Gauge(
+            "gan_requests_in_progress",
+            "Requests under way, those of slow clients too, at most a second ago",
+            registry=self.registry,
+            multiprocess_mode="livesum",
+        )
         self.images = Counter("gan_images_generated", "Images generated", ["model"], registry=self.registry)
         self.scored = Counter("gan_images_scored", "Images scored", ["model"], registry=self.registry)
         self.projections = Counter("gan_projections", "Projections made", ["model"], registry=self.registry)

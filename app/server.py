@@ -32,6 +32,12 @@ Under load, when passes are long, with one descriptor whoever comes on a new con
 for a pass for each that came before.
 """
 
+ENDING_S = 30
+"""What requests under way get to end, once none come in any more."""
+
+TELL_S = 1.0
+"""How often the requests under way are counted: requests themselves pay nothing for it."""
+
 LINGER_S = 0.2
 """From the last connection to the end of those that wait for a request: it may be on its way."""
 
@@ -65,7 +71,7 @@ def serve(
     ready: Callable[[], None],
     worker: int | None = None,
 ) -> None:
-    """Serve on bound sockets until told to stop by SIGTERM or SIGINT; requests under way get 30 s to end.
+    """Serve on bound sockets until told to stop by SIGTERM or SIGINT; requests under way get `ENDING_S` to end.
 
     Args:
         settings: of the service.
@@ -88,29 +94,33 @@ def serve(
         server_header=False,
         headers=SECURITY_HEADERS,
         proxy_headers="FORWARDED_ALLOW_IPS" in os.environ,  # uvicorn's own variable; to look costs each request 3 µs
-        timeout_graceful_shutdown=30,
+        timeout_graceful_shutdown=ENDING_S,
         ws="none",
     )
-    server = _Server(config, gate, ready, grace_s=settings.shutdown_grace_s)
+    server = _Server(config, gate, metrics, ready, grace_s=settings.shutdown_grace_s)
     with suppress(KeyboardInterrupt):  # uvicorn raises it once more after it has ended in order
         server.run(sockets=[*listeners, *(listeners[0].dup() for _ in range(ACCEPTORS - 1))])
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, saying that it serves once it does, sweeping its connections, and ending without haste."""
+    """uvicorn, saying that it serves once it does, sweeping and counting what goes on, and ending without haste."""
 
-    def __init__(self, config: uvicorn.Config, gate: Gate, ready: Callable[[], None], *, grace_s: float) -> None:
+    def __init__(
+        self, config: uvicorn.Config, gate: Gate, metrics: Metrics, ready: Callable[[], None], *, grace_s: float
+    ) -> None:
         super().__init__(config)
         self._gate = gate
+        self._metrics = metrics
         self._ready = ready
         self._grace_s = grace_s
-        self._sweeping: asyncio.Task[None] | None = None
+        self._beside: list[asyncio.Task[None]] = []
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if not self.should_exit:
             gc.freeze()  # what is there stays: to look for garbage in all of it stops the service for 0.1 s and more
-            self._sweeping = asyncio.create_task(Sweeper(self.server_state.connections).run())
+            sweeper = Sweeper(self.server_state.connections)
+            self._beside = [asyncio.create_task(sweeper.run()), asyncio.create_task(self._count())]
             self._ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -123,8 +133,14 @@ class _Server(uvicorn.Server):
             listener.close()
         await asyncio.sleep(LINGER_S)
         await super().shutdown(sockets)
-        if self._sweeping is not None:
-            self._sweeping.cancel()
+        for task in self._beside:
+            task.cancel()
+
+    async def _count(self) -> None:
+        """Tell how many requests are under way, until cancelled."""
+        while True:
+            self._metrics.in_progress.set(len(self.server_state.tasks))
+            await asyncio.sleep(TELL_S)
 
 
 def _bind(family: int, address: tuple[str, int], *options: int) -> socket.socket:

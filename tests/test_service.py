@@ -1,6 +1,6 @@
 """The whole chain as a newcomer meets it: the bundled models, the real process, a real socket, real digits."""
 
-import io
+import textwrap
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -12,10 +12,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from gan_client import Client
 from models import bundled_models_dir
 from models.folder import load_model
-from tests.app.checks import json_images, pixels, png_bytes
-from tests.app.service import Service, running
+from tests.app.checks import pixels, png_bytes
+from tests.app.service import ROOT, Service, running
 from training.cli import main
 from training.data.mnist import read_mnist
 from training.examination import QUESTIONS, auroc
@@ -35,6 +36,12 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 @pytest.fixture(scope="module")
 def client(service: Service) -> httpx.Client:
     return service.client
+
+
+@pytest.fixture(scope="module")
+def gan(service: Service) -> Iterator[Client]:
+    with Client(service.url) as client:
+        yield client
 
 
 @pytest.fixture(scope="module")
@@ -85,24 +92,21 @@ def test_memory(service: Service) -> None:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_a_digit_that_is_asked_for_is_drawn(client: httpx.Client, name: str) -> None:
+def test_a_digit_that_is_asked_for_is_drawn(gan: Client, name: str) -> None:
     for digit in range(10):
-        content = client.get(f"/v1/samples?digit={digit}&n=50&seed=1&format=npz&model={name}").content
-        images = torch.from_numpy(np.load(io.BytesIO(content))["images"])[:, None]
-        read = extract(images, digits=1).labels
+        images = gan.samples(50, seed=1, digit=digit, model=name).images
+        read = extract(torch.from_numpy(images)[:, None], digits=1).labels
         assert read is not None
         assert int((read == digit).sum()) >= 44, digit
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_own_images_and_test_digits_are_found_again(client: httpx.Client, digits: NDArray[np.uint8], name: str) -> None:
-    own = json_images(client.get(f"/v1/samples?n=3&seed=21&format=json&model={name}").json())
+def test_own_images_and_test_digits_are_found_again(gan: Client, digits: NDArray[np.uint8], name: str) -> None:
+    own = gan.samples(3, seed=21, model=name).images
     for picture, limit in [*((image, 4) for image in own), *((digit, 40) for digit in digits[:3])]:
-        files = {"file": ("digit.png", png_bytes(picture), "image/png")}
-        answer = client.post(f"/v1/projections?preprocess=none&model={name}", files=files).json()
-        assert answer["distance"]["mean_absolute"] < limit
-        again = client.post("/v1/samples", json={"latents": [answer["latent"]], "format": "json", "model": name}).json()
-        assert again["samples"][0]["png"] == answer["png"]
+        found = gan.project(picture, model=name, preprocess="none")
+        assert found.mean_absolute < limit
+        assert (gan.generate([found.latent], model=name).images[0] == found.image).all()
 
 
 def test_ready_says_so(client: httpx.Client) -> None:
@@ -122,31 +126,27 @@ def test_timeline_goes_from_noise_to_digits(client: httpx.Client, name: str) -> 
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_samples_look_like_mnist(client: httpx.Client, digits: NDArray[np.uint8], name: str) -> None:
-    archive = np.load(io.BytesIO(client.get(f"/v1/samples?n=2000&seed=5&format=npz&model={name}").content))
-    images = archive["images"]
+def test_samples_look_like_mnist(gan: Client, digits: NDArray[np.uint8], name: str) -> None:
+    images = gan.samples(2000, seed=5, model=name).images
     assert abs(images.mean() - digits.mean()) < 6
     assert np.corrcoef(images.mean(axis=0).ravel(), read_mnist()[0].mean(axis=0).ravel())[0, 1] > 0.97
     assert images.std(axis=0).mean() > 40  # they differ from each other
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_real_digits_are_scored(client: httpx.Client, digits: NDArray[np.uint8], name: str) -> None:
-    percentiles, logits = [], []
+def test_real_digits_are_scored(gan: Client, digits: NDArray[np.uint8], name: str) -> None:
+    scores = []
     for start in range(0, len(digits), 64):
-        files = [
-            ("files", (f"{k}.png", png_bytes(digit), "image/png")) for k, digit in enumerate(digits[start : start + 64])
-        ]
-        for result in client.post(f"/v1/score?preprocess=none&model={name}", files=files).json()["results"]:
-            percentiles.append(result["percentile"]["real"])
-            logits.append(result["logit"])
+        scores += gan.score(digits[start : start + 64], model=name, preprocess="none")
+    percentiles = [score.percentile_real for score in scores]
     for quartile in (25, 50, 75):  # calibrated on held-out real digits: uniform
         assert np.percentile(percentiles, quartile) == pytest.approx(quartile, abs=10)
     noise = np.random.default_rng(0).integers(0, 256, (64, 28, 28), dtype=np.uint8)
-    files = [("files", (f"{k}.png", png_bytes(picture), "image/png")) for k, picture in enumerate(noise)]
-    answer = client.post(f"/v1/score?preprocess=none&model={name}", files=files).json()
-    noise_logits = [result["logit"] for result in answer["results"]]
-    assert auroc(np.array(logits, dtype=np.float32), np.array(noise_logits, dtype=np.float32)) > 0.95
+    logits, noise_logits = (
+        np.array([score.logit for score in some], dtype=np.float32)
+        for some in (scores, gan.score(noise, model=name, preprocess="none"))
+    )
+    assert auroc(logits, noise_logits) > 0.95
 
 
 def test_command_line_and_service_draw_the_same(client: httpx.Client, tmp_path: Path) -> None:
@@ -157,11 +157,19 @@ def test_command_line_and_service_draw_the_same(client: httpx.Client, tmp_path: 
     assert (pixels((tmp_path / "grid.png").read_bytes()) == served).all()
 
 
-def test_posted_latents_of_a_real_model(client: httpx.Client) -> None:
-    answer = client.get("/v1/samples?n=20&seed=3&format=json").json()
-    latents = [sample["latent"] for sample in answer["samples"]][7:8]
-    again = client.post("/v1/samples", json={"latents": latents, "format": "json"}).json()
-    assert (json_images(again)[0] == json_images(answer)[7]).all()
+def test_the_example_of_the_readme_runs(service: Service, capsys: pytest.CaptureFixture[str]) -> None:
+    section = (ROOT / "README.md").read_text().split("## From Python\n")[1].split("\n## ")[0]
+    code = textwrap.dedent("\n".join(line for line in section.splitlines() if line.startswith("    ") or not line))
+    assert code.count("http://127.0.0.1:8000") == 1
+    exec(code.replace("http://127.0.0.1:8000", service.url), {})  # noqa: S102
+    first, *parts = capsys.readouterr().out.splitlines()
+    assert first.startswith("mnist-conv@")
+    assert [int(line.split()[0]) for line in parts] == [0, 1000, 2000]
+
+
+def test_posted_latents_of_a_real_model(gan: Client) -> None:
+    samples = gan.samples(20, seed=3)
+    assert (gan.generate(samples.latents[7:8]).images[0] == samples.images[7]).all()
 
 
 def test_trained_exported_served(tmp_path: Path, digits: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch) -> None:

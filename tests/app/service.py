@@ -5,7 +5,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,6 +49,18 @@ def environment(**settings: object) -> dict[str, str]:
     """The environment of a service: no setting of the person's own, and these."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("GAN_")}
     return inherited | {f"GAN_{name.upper()}": str(value) for name, value in settings.items()}
+
+
+@contextmanager
+def held_requests(url: str, count: int) -> Iterator[None]:
+    """Requests that are under way as long as this lasts: of the body of each, half does not come."""
+    address = httpx.URL(url)
+    head = b"POST /v1/samples HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{"
+    with ExitStack() as stack:
+        for _ in range(count):
+            connection = stack.enter_context(socket.create_connection((address.host, address.port), timeout=60))
+            connection.sendall(head)
+        yield
 
 
 @contextmanager

@@ -9,8 +9,10 @@ import httpx
 import pytest
 
 from app.access import hash_key, is_known
+from gan_client import Client, ProblemError
 from tests.app.checks import assert_problem
 from tests.app.service import Service, environment, running
+from tests.app.test_nginx import cached, needs_nginx
 from tests.app.test_settings import start_and_fail
 
 HASHED = "sha256:" + hashlib.sha256(b"a-hashed-key").hexdigest()
@@ -38,6 +40,51 @@ def basic(key: str) -> str:
 def test_a_key_opens(guarded: Service, key: str, path: str) -> None:
     for authorization in (f"Bearer {key}", f"bearer  {key}", basic(key)):
         assert guarded.client.get(path, headers={"Authorization": authorization}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["/v1/samples?n=1&seed=7", "/v1/samples?n=1&seed=7&truncation=0.5", "/v1/interpolations?seeds=1,2"],
+)
+def test_no_shared_cache_may_keep_what_needs_a_key(guarded: Service, query: str) -> None:
+    headers = {"Authorization": "Bearer third"}
+    location = guarded.client.get(query, headers=headers).headers["content-location"]
+    answer = guarded.client.get(location, headers=headers)
+    assert answer.headers["cache-control"] == "private, max-age=31536000, immutable"
+    again = guarded.client.get(location, headers=headers | {"If-None-Match": answer.headers["etag"]})
+    assert (again.status_code, again.headers["cache-control"]) == (304, "private, max-age=31536000, immutable")
+    assert guarded.client.get("/v1/samples?n=1", headers=headers).headers["cache-control"] == "no-store"
+
+
+@needs_nginx
+def test_a_cache_in_front_gives_no_one_what_a_key_has_opened(guarded: Service, tmp_path: Path) -> None:
+    """deploy/nginx/gan-cache.conf: the service checks every key itself."""
+    key = {"Authorization": "Bearer third"}
+    location = guarded.client.get("/gan/v1/samples?n=2&seed=1", headers=key).headers["content-location"]
+    assert location.startswith("/gan/v1/samples?")
+    with cached(guarded, tmp_path) as cache:
+        for _ in range(2):
+            answer = cache.client.get(location, headers=key)
+            assert (answer.status_code, answer.headers.get("x-cache")) == (200, None)
+            assert answer.headers["cache-control"].startswith("private")
+        for headers in ({}, {"Authorization": "Bearer wrong"}):
+            assert_problem(cache.client.get(location, headers=headers), 401)
+        etag = {"If-None-Match": answer.headers["etag"]}
+        assert cache.client.get(location, headers=key | etag).status_code == 304
+        assert_problem(cache.client.get(location, headers=etag), 401)
+
+
+@pytest.mark.parametrize("end", ["", "/"])
+def test_the_python_client_has_a_key_and_a_prefix(guarded: Service, end: str) -> None:
+    with Client(f"{guarded.url}/gan{end}", "third") as gan:
+        samples = gan.samples(2, seed=7)
+        assert samples.url is not None
+        assert samples.url.startswith(f"{guarded.url}/gan/v1/samples?")
+        headers = {"Authorization": "Bearer third"}
+        assert httpx.get(samples.url, headers=headers).headers["x-model"] == samples.model
+    with Client(f"{guarded.url}/gan{end}") as gan, pytest.raises(ProblemError) as caught:
+        gan.samples(2)
+    assert (caught.value.status, caught.value.type) == (401, "urn:gan:problem:key-needed")
 
 
 @pytest.mark.parametrize(

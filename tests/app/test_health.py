@@ -8,7 +8,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.app.checks import assert_problem
-from tests.app.service import Service, running
+from tests.app.service import Service, held_requests, running
+from tests.app.test_workers import wait_until
 from tests.tiny import make_tiny_model_folder
 
 
@@ -50,6 +51,12 @@ def test_metrics_are_prometheus_text(service: Service) -> None:
         sample.labels["route"] for sample in families["gan_http_requests"].samples if sample.name.endswith("_total")
     }
     assert "/v1/samples" in routes
+
+
+def test_requests_under_way_are_told(service: Service) -> None:
+    with held_requests(service.url, 3):
+        wait_until(lambda: service.metric("gan_requests_in_progress") == 3, "three requests are told")
+    wait_until(lambda: service.metric("gan_requests_in_progress") == 0, "none is left")
 
 
 def test_unknown_paths_share_one_label(service: Service) -> None:

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from app.settings import Settings
 from app.shared_folder import PREFIX, shared_folder
 from app.workers import MAX_FAILED_STARTS
-from tests.app.service import Service, free_port, running
+from tests.app.service import Service, free_port, held_requests, running
 from tests.app.test_settings import start_and_fail
 from tests.tiny import make_tiny_model_folder
 
@@ -175,6 +175,21 @@ def test_each_worker_hears_on_the_port_for_supervisors(unharmed: tuple[Service, 
         for path in ("/healthz", "/readyz"):
             assert httpx.get(f"http://127.0.0.1:{health_port}{path}", timeout=60).status_code == 200
     wait_until(lambda: service.metric("gan_http_requests_total") >= before + 40, "all are counted")
+
+
+def test_requests_under_way_are_one_sum(unharmed: tuple[Service, Path]) -> None:
+    """Whichever worker has them, and whichever is asked."""
+    service, _ = unharmed
+    clients = connect_to_each(service, children(service.process.pid))
+
+    def told() -> set[float]:
+        return {sums(client.get("/metrics").text)["gan_requests_in_progress"] for client in clients.values()}
+
+    with held_requests(service.url, 8):
+        wait_until(lambda: told() == {8}, "eight requests are told")
+    wait_until(lambda: told() == {0}, "none is left")
+    for client in clients.values():
+        client.close()
 
 
 def sums(text: str) -> dict[str, float]:

@@ -1,0 +1,221 @@
+"""The two clients: they send the calls of `gan_client.calls`, one in the thread, one in the event loop."""
+
+import asyncio
+import inspect
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from functools import update_wrapper
+from itertools import count
+from types import TracebackType
+from typing import Concatenate, ParamSpec, Self, TypeVar
+
+import httpx
+
+from gan_client import calls
+from gan_client.answers import Samples
+from gan_client.calls import Call
+from gan_client.retries import Retries
+
+CHUNK_IMAGES = 10_000
+"""Of MNIST, 8 MB of images."""
+
+TIMEOUT_S = 90.0
+"""A projection may take a service 60 s."""
+
+STANDARD_RETRIES = Retries()
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Method = TypeVar("Method", bound=Callable[..., object])
+
+
+def _documented(method: Method, build: Callable[..., object]) -> Method:
+    """A method with the name, the text and the parameters of the function that builds its call."""
+    update_wrapper(method, build)
+    signature = inspect.signature(build)
+    self = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
+    method.__dict__["__signature__"] = signature.replace(parameters=[self, *signature.parameters.values()])
+    return method
+
+
+def _method(build: Callable[P, Call[T]]) -> Callable[Concatenate["Client", P], T]:
+    def send(self: "Client", /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return self._send(build(*args, **kwargs))
+
+    return _documented(send, build)
+
+
+def _async_method(build: Callable[P, Call[T]]) -> Callable[Concatenate["AsyncClient", P], Awaitable[T]]:
+    async def send(self: "AsyncClient", /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._send(build(*args, **kwargs))
+
+    return _documented(send, build)
+
+
+class Client:
+    """A client of a GAN service, for threads; one may be shared by many.
+
+    Each call raises `ProblemError` when the service says no, `AnswerError` when what answers is no such service, and
+    `httpx.TransportError` when it is not reached or takes longer than `timeout_s`; 429, 503 and broken connections only
+    after `retries`.
+
+    Args:
+        url: of the service, with the path prefix that it may have.
+        key: one of its `GAN_API_KEYS`, if it has any.
+        timeout_s: for a connection, and for each silence of the service.
+        retries: when to try again.
+        transport: httpx's, for tests and special networks.
+        sleep: waits for so many seconds.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        key: str | None = None,
+        *,
+        timeout_s: float = TIMEOUT_S,
+        retries: Retries = STANDARD_RETRIES,
+        transport: httpx.BaseTransport | None = None,
+        sleep: Callable[[float], object] = time.sleep,
+    ) -> None:
+        self._http = httpx.Client(base_url=url, headers=_headers(key), timeout=timeout_s, transport=transport)
+        self._retries = retries
+        self._sleep = sleep
+
+    samples = _method(calls.samples)
+    generate = _method(calls.generate)
+    interpolate = _method(calls.interpolate)
+    score = _method(calls.score)
+    project = _method(calls.project)
+    models = _method(calls.models)
+
+    def iter_samples(
+        self,
+        n: int,
+        *,
+        chunk: int = CHUNK_IMAGES,
+        seed: int | None = None,
+        first: int = 0,
+        model: str | None = None,
+        digit: int | None = None,
+        truncation: float = 1.0,
+    ) -> Iterator[Samples]:
+        """The same images as `samples(n, …)`, any number of them, `chunk` at a time.
+
+        All are of the seed and of the model's version that the first chunk has.
+
+        Raises:
+            ValueError: n below 0, or chunk below 1.
+        """
+        for start, size in calls.chunks(n, chunk):
+            part = self.samples(size, seed=seed, first=first + start, model=model, digit=digit, truncation=truncation)
+            seed, model = part.seed, part.model
+            yield part
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _send(self, call: Call[T]) -> T:
+        for attempt in count(1):
+            outcome = self._try(call)
+            wait_s = self._retries.wait_s(attempt, outcome)
+            if wait_s is None:
+                break
+            self._sleep(wait_s)
+        return _result(call, outcome)
+
+    def _try(self, call: Call[T]) -> httpx.Response | httpx.TransportError:
+        try:
+            return self._http.request(call.method, call.path, **call.content)
+        except httpx.TransportError as error:
+            return error
+
+
+class AsyncClient:
+    """The same for asyncio: every call is awaited, and `async for` goes through `iter_samples`. See `Client`."""
+
+    def __init__(
+        self,
+        url: str,
+        key: str | None = None,
+        *,
+        timeout_s: float = TIMEOUT_S,
+        retries: Retries = STANDARD_RETRIES,
+        transport: httpx.AsyncBaseTransport | None = None,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    ) -> None:
+        self._http = httpx.AsyncClient(base_url=url, headers=_headers(key), timeout=timeout_s, transport=transport)
+        self._retries = retries
+        self._sleep = sleep
+
+    samples = _async_method(calls.samples)
+    generate = _async_method(calls.generate)
+    interpolate = _async_method(calls.interpolate)
+    score = _async_method(calls.score)
+    project = _async_method(calls.project)
+    models = _async_method(calls.models)
+
+    async def iter_samples(
+        self,
+        n: int,
+        *,
+        chunk: int = CHUNK_IMAGES,
+        seed: int | None = None,
+        first: int = 0,
+        model: str | None = None,
+        digit: int | None = None,
+        truncation: float = 1.0,
+    ) -> AsyncIterator[Samples]:
+        """The same images as `samples(n, …)`, any number of them, `chunk` at a time. See `Client.iter_samples`."""
+        for start, size in calls.chunks(n, chunk):
+            part = await self.samples(
+                size, seed=seed, first=first + start, model=model, digit=digit, truncation=truncation
+            )
+            seed, model = part.seed, part.model
+            yield part
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._http.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def _send(self, call: Call[T]) -> T:
+        for attempt in count(1):
+            outcome = await self._try(call)
+            wait_s = self._retries.wait_s(attempt, outcome)
+            if wait_s is None:
+                break
+            await self._sleep(wait_s)
+        return _result(call, outcome)
+
+    async def _try(self, call: Call[T]) -> httpx.Response | httpx.TransportError:
+        try:
+            return await self._http.request(call.method, call.path, **call.content)
+        except httpx.TransportError as error:
+            return error
+
+
+def _headers(key: str | None) -> dict[str, str]:
+    return {"User-Agent": "gan-client"} | ({} if key is None else {"Authorization": f"Bearer {key}"})
+
+
+def _result(call: Call[T], outcome: httpx.Response | httpx.TransportError) -> T:
+    if isinstance(outcome, httpx.TransportError):
+        raise outcome
+    return call.result(outcome)
