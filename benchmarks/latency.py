@@ -44,11 +44,14 @@ def main() -> None:
         print(table(["share", "asked, requests/s", "achieved", "p50, ms", "p99, ms", "errors"], rows))
 
 
-def ask(port: int, request: Request, *, rate: float, seconds: float) -> Outcome:
-    """Send at a constant rate from the client's core."""
+def ask(port: int, request: Request, *, rate: float, seconds: float, poisson: bool = False) -> Outcome:
+    """Send at a constant rate from the client's core, evenly or at random."""
     command = [*pinned(CLIENT_CORE), sys.executable, "-m", "benchmarks.open_loop", str(port), request.target]
     done = subprocess.run(
-        [*command, f"--rate={rate}", f"--seconds={seconds}"], capture_output=True, text=True, check=True
+        [*command, f"--rate={rate}", f"--seconds={seconds}", *(["--poisson"] if poisson else [])],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return Outcome(**json.loads(done.stdout))
 

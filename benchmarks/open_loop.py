@@ -1,4 +1,4 @@
-"""`python -m benchmarks.open_loop PORT TARGET --rate R --seconds S`: requests at a constant rate.
+"""`python -m benchmarks.open_loop PORT TARGET --rate R --seconds S`: requests at a constant rate, evenly or at random.
 
 Latency counts from the moment at which a request was due, not from when a connection was free to send it: a server
 that falls behind cannot hide it (no coordinated omission, as in Gil Tene's wrk2). The client waits busily, so that it
@@ -9,6 +9,7 @@ import argparse
 import dataclasses
 import json
 import math
+import random
 import re
 import selectors
 import socket
@@ -16,6 +17,7 @@ import time
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import accumulate
 
 DRAIN_S = 5
 """Time for the last answers; those that are not there by then are errors."""
@@ -40,17 +42,23 @@ class Outcome:
     errors: int
 
 
-def run(port: int, target: str, *, rate: float, seconds: float, connections: int) -> Outcome:
-    """Send rate · seconds requests, evenly spaced; SEED in the target becomes a number of its own in each."""
+def run(port: int, target: str, *, rate: float, seconds: float, connections: int, poisson: bool = False) -> Outcome:
+    """Send rate · seconds requests; SEED in the target becomes a number of its own in each.
+
+    Evenly spaced, or with `poisson` as many clients send them that know nothing of each other.
+    """
     total = max(1, round(rate * seconds))
+    rng = random.Random(0)  # noqa: S311  (no secret)
+    gaps = ((rng.expovariate(rate) if poisson else 1 / rate) for _ in range(total))
+    dues = list(accumulate(gaps, initial=0.0))
     latencies_s: list[float] = []
     errors = sent = 0
     with selectors.DefaultSelector() as selector:
         idle = deque(_Connection(port, selector) for _ in range(connections))
         began = now = time.perf_counter()
-        while len(latencies_s) + errors < total and now < began + seconds + DRAIN_S:
+        while len(latencies_s) + errors < total and now < began + dues[-1] + DRAIN_S:
             now = time.perf_counter()
-            while sent < total and idle and (due := began + sent / rate) <= now:
+            while sent < total and idle and (due := began + dues[sent]) <= now:
                 sent += 1
                 idle.popleft().ask(target.replace("SEED", str(sent)), due)
             for key, _ in selector.select(0):
@@ -68,8 +76,8 @@ def run(port: int, target: str, *, rate: float, seconds: float, connections: int
     return Outcome(
         asked=rate,
         achieved=len(answered) / max(took, seconds),
-        p50_ms=_percentile(answered, 0.5) * 1000,
-        p99_ms=_percentile(answered, 0.99) * 1000,
+        p50_ms=percentile(answered, 0.5) * 1000,
+        p99_ms=percentile(answered, 0.99) * 1000,
         errors=total - len(answered),
     )
 
@@ -130,7 +138,7 @@ class _Connection:
         self._length = end + 4 + int(found[1])
 
 
-def _percentile(ordered: list[float], share: float) -> float:
+def percentile(ordered: list[float], share: float) -> float:
     """The smallest value that so large a share of the values does not exceed; NaN of none."""
     return ordered[math.ceil(share * len(ordered)) - 1] if ordered else float("nan")
 
@@ -143,8 +151,9 @@ def main() -> None:
     parser.add_argument("--rate", type=float, required=True, help="requests/s")
     parser.add_argument("--seconds", type=float, default=3, help="default: 3")
     parser.add_argument("--connections", type=int, default=64, help="at most so many under way (default: 64)")
+    parser.add_argument("--poisson", action="store_true", help="at random, not evenly spaced")
     asked = parser.parse_args()
-    outcome = run(asked.port, asked.target, rate=asked.rate, seconds=asked.seconds, connections=asked.connections)
+    outcome = run(**vars(asked))
     print(json.dumps(dataclasses.asdict(outcome)))
 
 

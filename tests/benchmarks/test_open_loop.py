@@ -110,8 +110,8 @@ def test_answers_may_come_in_pieces() -> None:
 
 def test_percentiles() -> None:
     values = [float(k) for k in range(1, 101)]
-    assert [open_loop._percentile(values, share) for share in (0.01, 0.5, 0.99, 1)] == [1, 50, 99, 100]
-    assert open_loop._percentile([7], 0.5) == 7
+    assert [open_loop.percentile(values, share) for share in (0.01, 0.5, 0.99, 1)] == [1, 50, 99, 100]
+    assert open_loop.percentile([7], 0.5) == 7
 
 
 def test_the_client_needs_nothing_heavy() -> None:

@@ -1,0 +1,146 @@
+"""`python -m benchmarks.queueing`: a simulation of the service, checked against the service; and what it says of more.
+
+The event loop reads who is there, the engine draws their images in one call, the event loop answers: on one core, one
+after the other. So the service is a server that takes all who wait, at most one call's rows, and is done with b of them
+after F + V·b seconds. F and V are fitted to what 1 to 32 clients get answered that ask anew once they have an answer.
+The simulation then says what latencies random arrivals meet, at shares of the top rate, and the same arrivals are sent
+to the service. It knows nothing of the kernel's queues, of pauses, nor of anyone else on the machine.
+"""
+
+import argparse
+import random
+import statistics
+import sys
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+import numpy as np
+
+from app.engine import MAX_BATCH_ROWS
+from benchmarks.contenders import Request, Running, add_load_options, ours, started
+from benchmarks.latency import ask
+from benchmarks.open_loop import percentile
+from benchmarks.report import describe_machine, table
+from benchmarks.wrk import load, need_wrk
+
+CLIENTS = (1, 2, 4, 8, 16, 32)
+SHARES = (0.1, 0.3, 0.5, 0.7, 0.8, 0.9)
+IMAGES = {"one image": 1, "64 grid": 64}
+ARRIVALS = 100_000
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What a turn of the service takes.
+
+    Attributes:
+        turn_s: F, however many are in it.
+        request_s: V, each.
+        most: requests in one turn.
+    """
+
+    turn_s: float
+    request_s: float
+    most: int
+
+    def of(self, requests: int) -> float:
+        """Seconds of a turn."""
+        return self.turn_s + self.request_s * requests
+
+    @property
+    def top_rate(self) -> float:
+        """Requests/s when as many wait as fit."""
+        return self.most / self.of(self.most)
+
+
+def fit(rates: dict[int, float], most: int) -> Costs:
+    """The line through the seconds of a turn by its requests; where only one fits in a turn, what it takes.
+
+    Args:
+        rates: requests/s that so many clients get who ask anew once they have an answer: they share each turn.
+        most: requests in one turn.
+    """
+    if most == 1:
+        return Costs(0.0, 1 / max(rates.values()), 1)
+    clients = np.array([count for count in rates if count <= most])
+    seconds = clients / np.array([rates[count] for count in clients])
+    request_s, turn_s = np.polyfit(clients, seconds, 1, w=1 / seconds)  # equal shares of each, not equal seconds
+    return Costs(max(0.0, float(turn_s)), float(request_s), most)
+
+
+def simulate(costs: Costs, arrivals: Sequence[float]) -> list[float]:
+    """The latencies of requests that come at these times, in order, in seconds.
+
+    A bulk queue (Bailey, "On queueing processes with bulk service", 1954), first come, first served.
+    """
+    latencies: list[float] = []
+    now = 0.0
+    while len(latencies) < len(arrivals):
+        first = len(latencies)
+        now = max(now, arrivals[first])
+        taken = arrivals[first : min(bisect_right(arrivals, now), first + costs.most)]
+        now += costs.of(len(taken))
+        latencies += [now - came for came in taken]
+    return latencies
+
+
+def random_arrivals(rate: float, count: int, seed: int = 0) -> list[float]:
+    """Times, in seconds, of a Poisson process."""
+    rng = random.Random(seed)  # noqa: S311  (no secret)
+    return list(accumulate(rng.expovariate(rate) for _ in range(count)))
+
+
+def main() -> None:
+    """Measure, simulate, compare, print."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.queueing", description="The service as a queue.")
+    add_load_options(parser, seconds=4)
+    options = parser.parse_args()
+    need_wrk()
+    service = ours(options.models_dir, options.model)
+    seen: dict[str, list[tuple[Costs, list[list[float]]]]] = {kind: [] for kind in IMAGES}
+    for turn in range(options.rounds):
+        print(f"round {turn + 1} of {options.rounds} …", file=sys.stderr)
+        with started(service) as running:
+            for kind, request in zip(IMAGES, (service.one, service.grid), strict=True):
+                seen[kind].append(_measure(running, request, IMAGES[kind], options.seconds))
+    print(f"{describe_machine()}; {options.model}, {options.rounds} rounds of {options.seconds} s each")
+    for kind, rounds in seen.items():
+        costs = _middle([costs for costs, _ in rounds])
+        print(
+            f"\n{kind}: a turn takes {costs.turn_s * 1e6:,.0f} µs, and {costs.request_s * 1e6:,.0f} µs for each of at ",
+            end="",
+        )
+        print(f"most {costs.most} requests in it: {costs.top_rate:,.0f} requests/s\n")
+        heads = ["share of that", "requests/s", "p50, ms", "simulated", "p99, ms", "simulated"]
+        print(table(heads, [_row(k, rounds) for k in range(len(SHARES))]))
+
+
+def _measure(running: Running, request: Request, images: int, seconds: int) -> tuple[Costs, list[list[float]]]:
+    """The costs; and for each share the rate, and p50 and p99, each measured and simulated, in ms."""
+    rates = {count: load(running.port, request, connections=count, seconds=seconds).rate for count in CLIENTS}
+    costs = fit(rates, max(1, MAX_BATCH_ROWS // images))
+    rows = []
+    for share in SHARES:
+        rate = share * costs.top_rate
+        real = ask(running.port, request, rate=rate, seconds=seconds, poisson=True)
+        imagined = sorted(simulate(costs, random_arrivals(rate, ARRIVALS)))
+        both = [(real.p50_ms, percentile(imagined, 0.5) * 1000), (real.p99_ms, percentile(imagined, 0.99) * 1000)]
+        rows.append([rate, *both[0], *both[1]])
+    return costs, rows
+
+
+def _middle(rounds: Sequence[Costs]) -> Costs:
+    """The median of each cost."""
+    turn_s, request_s = (statistics.median(getattr(one, name) for one in rounds) for name in ("turn_s", "request_s"))
+    return Costs(turn_s, request_s, rounds[0].most)
+
+
+def _row(k: int, rounds: list[tuple[Costs, list[list[float]]]]) -> list[str]:
+    rate, *figures = (statistics.median(rows[k][column] for _, rows in rounds) for column in range(5))
+    return [f"{SHARES[k]:.0%}", f"{rate:,.0f}", *(f"{figure:.2f}" for figure in figures)]
+
+
+if __name__ == "__main__":
+    main()
