@@ -110,9 +110,9 @@ class Processes:
         others = [str(rank) for rank, digest in enumerate(seen) if not torch.equal(digest, seen[0])]
         if others:
             raise ProcessesError(
-                f"the processes do not have {what}: of 0 to {self.world - 1}, {', '.join(others)} differ from 0. Start "
-                "all of them by the same command, from the same commit, on the same data, with the same version of "
-                "PyTorch, and on machines of one kind"
+                f"the {self.world} processes do not have {what}: unlike process 0's are those of {', '.join(others)}. "
+                "Start all of them by the same command, from the same commit, on the same data, with the same version "
+                "of PyTorch, and on machines of one kind"
             )
 
     def _text_of_first(self, text: str) -> str:
@@ -130,9 +130,9 @@ class Processes:
             yield
         except RuntimeError as error:  # Gloo has no class of its own for a connection that ended
             raise ProcessesError(
-                f"process {self.rank} of 0 to {self.world - 1} lost the others: one has ended, or has not answered for "
-                f"{TIMEOUT_S / 60:.0f} minutes; its message is above or on its machine. The last saved state is as it "
-                f"was: `resume` goes on from it ({str(error).splitlines()[0]})"
+                f"this process lost the others: one has ended, or has not answered for {TIMEOUT_S / 60:.0f} minutes; "
+                "its message is here or on its machine. The last saved state is as it was: `resume` goes on from it "
+                f"({str(error).partition('. ')[0]})"
             ) from error
 
 
@@ -169,7 +169,7 @@ def joined(device: str) -> Iterator[Processes]:
     try:
         distributed.init_process_group(backend, timeout=timedelta(seconds=TIMEOUT_S))
     except (RuntimeError, ValueError) as error:
-        raise ProcessesError(f"process {own_number()} of 0 to {world - 1} does not find the others: {error}") from error
+        raise ProcessesError(f"this process does not find the others, {world} in all: {error}") from error
     yield Processes(distributed.get_rank(), world)
     # After an error it is left to the process's end: to take leave, all would have to come here.
     distributed.destroy_process_group()
