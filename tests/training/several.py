@@ -19,6 +19,7 @@ from types import SimpleNamespace
 from typing import Any, TypeAlias
 
 import numpy as np
+import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
@@ -113,6 +114,7 @@ def main() -> None:
         "seeds": another_seed(root, data),
         "figures": figures_that_fail(),
         "death": one_dies(root, data),
+        "silence": one_stops(),
         "fewer": one_goes_on(root, data),
     }
     print(json.dumps(result))
@@ -410,6 +412,22 @@ def one_dies(root: Path, data: Path) -> list[Any]:
         play(folder, config, processes)
 
     return together(scene)
+
+
+def one_stops() -> Any:
+    """The second is stopped, not dead; what the first says when it has waited long enough: here a second."""
+
+    def scene(processes: Processes) -> None:
+        if processes.rank == 1:
+            os.kill(os.getpid(), signal.SIGSTOP)
+        processes.average([torch.ones(3)])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("training.processes.TIMEOUT_S", 1)
+        first, second = begin(scene)
+    answer = said(first)
+    os.kill(second[0], signal.SIGKILL)
+    return [answer, said(second)]
 
 
 def one_goes_on(root: Path, data: Path) -> Sequence[str]:

@@ -213,6 +213,12 @@ def test_one_that_dies_ends_the_other(scenes: Scenes):
     )
 
 
+def test_one_that_is_silent_is_not_waited_for_for_ever(scenes: Scenes):
+    first, second = scenes["silence"]
+    assert first["ProcessesError"].startswith("this process lost the others: one has ended, or has not answered for ")
+    assert second == {"died": -signal.SIGKILL}
+
+
 def launched(*arguments: str | Path) -> list[str]:
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     return [*launcher, "-m", "training", *map(str, arguments)]
