@@ -14,6 +14,7 @@ from training.data.dataset import load_dataset
 from training.data.mnist import read_mnist
 from training.game import Game
 from training.loop import epoch_batches, play_step
+from training.processes import ALONE, Processes
 from training.recipe import load_recipe
 
 WRITEUP_OBJECTS = "the write-up's loop"
@@ -39,12 +40,15 @@ class Contestant:
     prior: Prior
 
 
-def contestant(name: str, *, threads: int, overrides: Sequence[str] = ()) -> Contestant:
-    """A recipe by its name, with settings laid over it, or a form of the write-up's loop; from its start."""
+def contestant(name: str, *, threads: int, overrides: Sequence[str] = (), processes: Processes = ALONE) -> Contestant:
+    """A recipe by its name, with settings laid over it, or a form of the write-up's loop; from its start.
+
+    `processes` play a recipe together, with so many threads each.
+    """
     torch.set_num_threads(threads)
     if name in (WRITEUP_OBJECTS, WRITEUP_MEMORY):
         return _writeup(name)
-    return _recipe(name, threads, overrides)
+    return _recipe(name, threads, overrides, processes)
 
 
 def _writeup(name: str) -> Contestant:
@@ -61,7 +65,7 @@ def _writeup(name: str) -> Contestant:
     return Contestant(name, steps(), lambda: loop.generator, z_dim=100, prior="normal")
 
 
-def _recipe(name: str, threads: int, overrides: Sequence[str]) -> Contestant:
+def _recipe(name: str, threads: int, overrides: Sequence[str], processes: Processes) -> Contestant:
     recipe = load_recipe(name, list(overrides))
     dataset = load_dataset("mnist").first(recipe.train_images)
     config = resolve_config(
@@ -74,8 +78,9 @@ def _recipe(name: str, threads: int, overrides: Sequence[str]) -> Contestant:
         minutes=None,
         device="cpu",
         threads=threads,
+        processes=processes.world,
     )
-    game = Game.of(config, dataset, device=torch.device("cpu"))
+    game = Game.of(config, dataset, device=torch.device("cpu"), processes=processes)
 
     def steps() -> Iterator[int]:
         progress = Progress()

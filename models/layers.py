@@ -3,6 +3,8 @@
 import torch
 from torch import nn
 
+from models.part import WHOLE
+
 
 class Float32(nn.Module):
     """x as float32: where products are rounded to bfloat16, a sigmoid near 1 would be 1, and its gradient 0."""
@@ -32,20 +34,22 @@ class Dropout(nn.Module):
     """Inverted dropout whose masks come from a generator that is handed in, never from global state.
 
     In training mode each value is kept with probability `keep` and then divided by it. `rng` must be set before the
-    first forward pass in training mode.
+    first forward pass in training mode; `part` says which rows of the batch it is shown, where several processes play.
     """
 
     def __init__(self, keep: float) -> None:
         super().__init__()
         self.keep = keep
         self.rng: torch.Generator | None = None
+        self.part = WHOLE
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if not self.training:
             return x
         if self.rng is None:
             raise RuntimeError("Dropout.rng must be set to a torch.Generator before training")
-        mask = torch.rand(x.shape, generator=self.rng, device=x.device) < self.keep
+        whole = (self.part.whole(len(x)), *x.shape[1:])
+        mask = self.part.of(torch.rand(whole, generator=self.rng, device=x.device)) < self.keep
         return x * mask / self.keep
 
 

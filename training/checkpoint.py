@@ -63,27 +63,35 @@ class Progress(BaseModel):
     rollbacks: int = Field(default=0, ge=0, description="Falls back to the best state")
 
 
-def save_checkpoint(path: Path, game: Game, progress: Progress) -> None:
-    """Write the whole state to `path`, or leave what was there.
-
-    Raises:
-        NotFiniteError: a weight or a moment is NaN or infinite, although no loss was so far.
-        OSError: the disk is full or cannot be written.
-    """
+def state_of(game: Game) -> dict[str, torch.Tensor]:
+    """Every tensor of a game's state, by its name in the file."""
     tensors = {_RNG: game.rng.get_state()}
     for prefix, module in _modules(game).items():
         tensors |= {f"{prefix}.{name}": tensor for name, tensor in module.state_dict().items()}
     for prefix, optimiser in _optimisers(game).items():
         for index, state in optimiser.state_dict()["state"].items():
             tensors |= {f"{prefix}.{index}.{name}": value for name, value in state.items() if value is not None}
-    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    return tensors
+
+
+def save_checkpoint(path: Path, game: Game, progress: Progress) -> None:
+    """Write the whole state to `path`, or leave what was there.
+
+    Of several processes, which hold the same state, all look at it and the first writes.
+
+    Raises:
+        NotFiniteError: a weight or a moment is NaN or infinite, although no loss was so far.
+        OSError: the disk is full or cannot be written.
+    """
+    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in state_of(game).items()}
     for name, tensor in contiguous.items():
         if not torch.isfinite(tensor).all():
             raise NotFiniteError(
                 f"epoch {progress.epoch}, step {progress.step}: {name} holds NaN or infinity: training stops here. The "
                 "last saved state is as it was; begin anew with lower learning rates or `--set precision=float32`"
             )
-    write_atomically(path, save(contiguous, {"progress": progress.model_dump_json()}))
+    if game.processes.first:
+        write_atomically(path, save(contiguous, {"progress": progress.model_dump_json()}))
 
 
 def read_progress(path: Path) -> Progress:

@@ -1,4 +1,7 @@
-"""The command line: `python -m training fit | resume | watch | evaluate | sample | export`."""
+"""The command line: `python -m training fit | resume | watch | evaluate | sample | export`.
+
+`fit` and `resume` may be started several times over, by `python -m torch.distributed.run`: see `training.processes`.
+"""
 
 import argparse
 import errno
@@ -9,6 +12,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +34,7 @@ from models.scorer import Scorer
 from training.config import RunConfig, resolve_config
 from training.data.dataset import Dataset, load_dataset
 from training.errors import RunError, TrainingError
+from training.processes import joined, number_of_processes, own_number
 from training.recipe import AFTER_THE_GAME, change_after_the_game, load_recipe, recipe_names
 from training.run_folder import RunFolder
 from training.run_lock import only_writer
@@ -50,14 +55,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with naming(Path("standard output")):
             sys.stdout.flush()  # a full disk is told of here, not at the interpreter's end
     except (TrainingError, ModelFolderError, DeviceError, LatentError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        _tell_error(str(error))
         return 1
     except OSError as error:
-        print(f"error: {_say(error)}", file=sys.stderr)
+        _tell_error(_say(error))
         _drop_standard_output()
         return 1
     except KeyboardInterrupt:
-        print("interrupted; `resume` goes on from the last saved state", file=sys.stderr)
+        if own_number() == 0:
+            print("interrupted; `resume` goes on from the last saved state", file=sys.stderr)
         return 130
     return 0
 
@@ -84,18 +90,23 @@ def fit(options: argparse.Namespace) -> None:
         device=options.device,
         threads=options.threads,
         on_collapse=options.on_collapse,
+        processes=number_of_processes(),
     )
     folder = RunFolder(options.out or Path("runs") / name)
     if options.dry_run:
-        print(_describe(config, folder))
+        if own_number() == 0:
+            print(_describe(config, folder))
         return
-    folder.path.mkdir(parents=True, exist_ok=True)
-    with only_writer(folder.path):
-        folder.create(config)
-        _log_skipped(dataset, folder)
-        with Reporter(config, folder) as reporter:
-            train(config, dataset, folder, reporter)
-    print(f"next: python -m training export {folder.path} --to models/{name}")
+    with joined(config.device) as processes, ExitStack() as stack:
+        if processes.first:
+            folder.path.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(only_writer(folder.path))
+            folder.create(config)
+            _log_skipped(dataset, folder)
+        reporter = stack.enter_context(Reporter(config, folder, silent=not processes.first))
+        train(config, dataset, folder, reporter, processes)
+    if own_number() == 0:
+        print(f"next: python -m training export {folder.path} --to models/{name}")
 
 
 def resume(options: argparse.Namespace) -> None:
@@ -105,11 +116,14 @@ def resume(options: argparse.Namespace) -> None:
 
     folder = RunFolder(options.run)
     config = folder.read_config()
-    with only_writer(folder.path):
+    with joined(config.device) as processes, ExitStack() as stack:
+        if processes.first:
+            stack.enter_context(only_writer(folder.path))
         dataset = _run_data(config, strict=options.strict).first(config.recipe.train_images)
-        _log_skipped(dataset, folder)
-        with Reporter(config, folder) as reporter:
-            train(config, dataset, folder, reporter)
+        if processes.first:
+            _log_skipped(dataset, folder)
+        reporter = stack.enter_context(Reporter(config, folder, silent=not processes.first))
+        train(config, dataset, folder, reporter, processes)
 
 
 def watch(options: argparse.Namespace) -> None:
@@ -240,7 +254,7 @@ def _run_data(config: RunConfig, *, strict: bool) -> Dataset:
 def _load_data(source: str, side: int | None, *, strict: bool) -> Dataset:
     """A data set; the files of it that were skipped are named on standard error."""
     dataset = load_dataset(source, side=side, strict=strict)
-    for line in _skipped_lines(dataset):
+    for line in _skipped_lines(dataset) if own_number() == 0 else []:
         print(line, file=sys.stderr)
     return dataset
 
@@ -295,6 +309,11 @@ def _describe(config: RunConfig, folder: RunFolder) -> str:
         f"would train {config.recipe.epochs} epochs of {steps:,} steps in {folder.path}; "
         "nothing was written (--dry-run)"
     )
+
+
+def _tell_error(text: str) -> None:
+    process = f" (process {own_number()})" if number_of_processes() > 1 else ""
+    print(f"error{process}: {text}", file=sys.stderr)
 
 
 def _say(error: OSError) -> str:

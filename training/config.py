@@ -35,7 +35,8 @@ class RunConfig(BaseModel):
     minutes: float | None = Field(description="Stop after so many minutes of training; None: after the recipe's epochs")
     on_collapse: Literal["warn", "rollback"] = Field(default="warn", description="What an alarm leads to")
     device: Literal["cpu", "cuda"]
-    threads: int = Field(ge=1, description="Threads of PyTorch's operators: a part of the bits")
+    threads: int = Field(ge=1, description="Threads of PyTorch's operators, in each process: a part of the bits")
+    processes: int = Field(default=1, ge=1, description="It was begun by so many processes: a part of the bits, too")
     torch_version: str
     git_commit: str
 
@@ -83,18 +84,20 @@ def resolve_config(
     device: DeviceName,
     threads: int | None,
     on_collapse: Literal["warn", "rollback"] = "warn",
+    processes: int = 1,
 ) -> RunConfig:
     """Settle what the recipe leaves to the machine.
 
     Raises:
         DeviceError: the device is not there.
-        RecipeError: there are fewer images than one batch holds.
+        RecipeError: there are fewer images than one batch holds, or the processes cannot share one evenly.
     """
     if recipe.batch_size > len(dataset.images):
         raise RecipeError(
             f"batch_size is {recipe.batch_size}, but {dataset.name} has {len(dataset.images)} training images: "
             f"`--set batch_size={min(recipe.batch_size, len(dataset.images) // 2)}`"
         )
+    recipe.check_processes(processes)
     if on_collapse == "rollback" and not recipe.metrics_every_epochs:
         raise RecipeError(
             "to fall back to the best state, the state must be measured: `--set metrics_every_epochs=1` with "
@@ -124,6 +127,7 @@ def resolve_config(
         on_collapse=on_collapse,
         device="cuda" if resolved_device.type == "cuda" else "cpu",
         threads=threads or torch.get_num_threads(),
+        processes=processes,
         torch_version=torch.__version__,
         git_commit=read_git_commit(),
     )

@@ -4,7 +4,8 @@ TrainingError
 ├── RecipeError        an unknown recipe, key or value; all mistakes in one text
 ├── DataError          images that cannot be read, or are not what the networks take
 ├── RunError           a run folder that is there already, is missing, or does not fit
-└── NotFiniteError     a loss that became NaN or infinite
+├── NotFiniteError     a loss that became NaN or infinite
+└── ProcessesError     several processes of one training that cannot go on together
 """
 
 
@@ -26,3 +27,7 @@ class RunError(TrainingError):
 
 class NotFiniteError(TrainingError):
     """A quantity of the game became NaN or infinite; training on would only spread it."""
+
+
+class ProcessesError(TrainingError):
+    """Several processes of one training do not find each other, have lost each other, or do not agree."""

@@ -2,6 +2,7 @@
 
 import copy
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import NamedTuple
@@ -17,6 +18,7 @@ from models.images import ImageShape
 from models.latents import Prior
 from models.layers import Dropout
 from models.networks import build_networks
+from models.part import Part
 from training.augmentation import augment
 from training.config import RunConfig
 from training.data.dataset import Dataset
@@ -24,6 +26,7 @@ from training.ema import EMA
 from training.errors import NotFiniteError
 from training.losses import LOSSES, value
 from training.penalties import interpolated, squared_gradient_norms
+from training.processes import ALONE, Processes
 from training.recipe import SGD, Adam, Optimiser, Recipe
 
 
@@ -36,7 +39,7 @@ class RealBatch(NamedTuple):
 
 @dataclass(frozen=True)
 class DiscriminatorStep:
-    """What one D step saw, means over its batch, from before the step; the loss is without its penalties."""
+    """What one D step saw, means over the whole batch, from before the step; the loss is without its penalties."""
 
     loss: float
     d_real: float
@@ -44,16 +47,14 @@ class DiscriminatorStep:
     value: float
 
     @classmethod
-    def of(cls, real_logits: torch.Tensor, fake_logits: torch.Tensor, loss: torch.Tensor) -> "DiscriminatorStep":
-        """The means of D's outputs, and its loss.
+    def of(cls, figures: torch.Tensor) -> "DiscriminatorStep":
+        """From the four figures in their order.
 
         Raises:
             NotFiniteError: the loss is NaN or infinite.
         """
-        with torch.no_grad():
-            d_real, d_fake = torch.sigmoid(real_logits).mean(), torch.sigmoid(fake_logits).mean()
-            game_value = value(real_logits, fake_logits)
-        return cls(_finite("D's loss", loss), float(d_real), float(d_fake), float(game_value))
+        loss, d_real, d_fake, game_value = figures.tolist()
+        return cls(_finite("D's loss", loss), d_real, d_fake, game_value)
 
 
 class Game:
@@ -67,6 +68,7 @@ class Game:
             unconditional one.
         seed: of the initial weights, the latents and the dropout masks.
         device: where to play.
+        processes: those that play this game together; each is given its part of every batch, and all hold all of this.
     """
 
     def __init__(
@@ -78,8 +80,11 @@ class Game:
         seed: int,
         device: torch.device,
         class_shares: NDArray[np.float64] | None = None,
+        processes: Processes = ALONE,
     ) -> None:
         self.recipe = recipe
+        self.processes = processes
+        self.part = Part(processes.rank, processes.world, recipe.images_a_group)
         self.device = device
         self.classes = 0 if class_shares is None else len(class_shares)
         self.seed = seed
@@ -101,12 +106,14 @@ class Game:
         for layer in self.discriminator.modules():
             if isinstance(layer, Dropout):
                 layer.rng = self.rng
+                layer.part = self.part._replace(group=recipe.images_a_group // recipe.packing)  # its rows are packs
+        self._statistics = [*_running_statistics(self.generator), *_running_statistics(self.discriminator)]
 
         self.generator_optimiser = _optimiser(recipe.generator_optimiser, self.generator, device)
         self.discriminator_optimiser = _optimiser(recipe.discriminator_optimiser, self.discriminator, device)
 
     @classmethod
-    def of(cls, config: RunConfig, dataset: Dataset, *, device: torch.device) -> "Game":
+    def of(cls, config: RunConfig, dataset: Dataset, *, device: torch.device, processes: Processes = ALONE) -> "Game":
         """The game of a run on its data, at its start."""
         return cls(
             config.recipe,
@@ -115,6 +122,7 @@ class Game:
             class_shares=dataset.class_shares() if config.classes else None,
             seed=config.seed,
             device=device,
+            processes=processes,
         )
 
     def set_rates(self, *, step: int, steps: int, epoch: int, factor: float = 1.0) -> None:
@@ -135,7 +143,7 @@ class Game:
         """One step of D's loss in D's weights; G's weights are left as they are.
 
         Args:
-            real: the batch; as many fakes are drawn.
+            real: this process's part of the batch; as many fakes are drawn.
             step: G's steps so far: which D steps carry penalties follows from it.
 
         Raises:
@@ -143,8 +151,10 @@ class Game:
         """
         with torch.no_grad(), self._autocast():
             fake, fake_labels = self._draw_fakes(len(real.images))
-        seen, loss, _ = self._play_discriminator(real, fake, fake_labels, step)
-        _descend(loss, self.discriminator, self.discriminator_optimiser)
+        figures, loss, _ = self._play_discriminator(real, fake, fake_labels, step)
+        figures, gradients = self._average(figures, _gradients(loss, self.discriminator))
+        seen = DiscriminatorStep.of(figures)
+        _step(self.discriminator, self.discriminator_optimiser, gradients)
         return seen
 
     def generator_step(self, real: RealBatch) -> float:
@@ -165,8 +175,9 @@ class Game:
                 fake_logits = self._logits(fake, labels)
                 real_logits = fake_logits  # not looked at
         loss = LOSSES[self.recipe.loss].generator(real_logits, fake_logits)
-        number = _finite("G's loss", loss)
-        _descend(loss, self.generator, self.generator_optimiser)
+        mean_loss, gradients = self._average(loss.detach(), _gradients(loss, self.generator))
+        number = _finite("G's loss", float(mean_loss))
+        _step(self.generator, self.generator_optimiser, gradients)
         return number
 
     def simultaneous_step(self, real: RealBatch, *, step: int = 0) -> tuple[DiscriminatorStep, float]:
@@ -180,12 +191,14 @@ class Game:
         """
         with self._autocast():
             fake, fake_labels = self._draw_fakes(len(real.images))
-        seen, loss_d, logits = self._play_discriminator(real, fake, fake_labels, step)
+        figures, loss_d, logits = self._play_discriminator(real, fake, fake_labels, step)
         loss_g = LOSSES[self.recipe.loss].generator(*logits)
-        number = _finite("G's loss", loss_g)
-        gradients = _gradients(loss_d, self.discriminator, keep_graph=True)
-        _descend(loss_g, self.generator, self.generator_optimiser)
-        _step(self.discriminator, self.discriminator_optimiser, gradients)
+        of_d = _gradients(loss_d, self.discriminator, keep_graph=True)
+        of_g = _gradients(loss_g, self.generator)
+        figures, gradients = self._average(torch.cat([figures, loss_g.detach()[None]]), [*of_d, *of_g])
+        seen, number = DiscriminatorStep.of(figures[:-1]), _finite("G's loss", float(figures[-1]))
+        _step(self.discriminator, self.discriminator_optimiser, gradients[: len(of_d)])
+        _step(self.generator, self.generator_optimiser, gradients[len(of_d) :])
         return seen, number
 
     def reseed(self, rollbacks: int) -> None:
@@ -195,8 +208,8 @@ class Game:
         self.rng.manual_seed(int(mixed))
 
     def draw_latents(self, n: int) -> torch.Tensor:
-        """The next n latents of the game: [n, z_dim] float32 of the recipe's prior."""
-        return draw(self.recipe.prior, n, self.recipe.z_dim, rng=self.rng)
+        """The next latents of the game, this process's n of them: [n, z_dim] float32 of the recipe's prior."""
+        return self.part.of(draw(self.recipe.prior, self.part.whole(n), self.recipe.z_dim, rng=self.rng))
 
     def plain_discriminator(self) -> nn.Module:
         """A copy of D as it travels, in evaluation mode: spectral normalisation of its weights done, not to be done."""
@@ -225,8 +238,8 @@ class Game:
 
     def _play_discriminator(
         self, real: RealBatch, fake: torch.Tensor, fake_labels: torch.Tensor | None, step: int
-    ) -> tuple[DiscriminatorStep, torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:
-        """What D saw, its loss with penalties, and its logits of real images and of fakes."""
+    ) -> tuple[torch.Tensor, torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:
+        """What D saw (`DiscriminatorStep`), its loss with penalties, and its logits of real images and of fakes."""
         recipe = self.recipe
         with_penalty = step % recipe.penalty_interval == 0
         n = len(real.images)
@@ -238,18 +251,36 @@ class Game:
             logits = self._logits(images, _join(real.labels, fake_labels))
         real_logits, fake_logits = logits.chunk(2)
         loss = LOSSES[recipe.loss].discriminator(real_logits, fake_logits)
-        seen = DiscriminatorStep.of(real_logits, fake_logits, loss)
+        with torch.no_grad():
+            d_real, d_fake = torch.sigmoid(real_logits).mean(), torch.sigmoid(fake_logits).mean()
+            figures = torch.stack([loss, d_real, d_fake, value(real_logits, fake_logits)])
         if (recipe.r1_gamma or recipe.r2_gamma) and with_penalty:
             norms = squared_gradient_norms(logits, images)
             penalty = recipe.r1_gamma / 2 * norms[:n].mean() + recipe.r2_gamma / 2 * norms[n:].mean()
             loss = loss + penalty * recipe.penalty_interval
         if recipe.gradient_penalty and with_penalty:
-            between = interpolated(real.images, fake, rng=self.rng)
+            between = interpolated(real.images, fake, rng=self.rng, part=self.part)
             with self._autocast():
                 between_logits = self._logits(between, real.labels)
             excess = (squared_gradient_norms(between_logits, between) + 1e-12).sqrt() - 1
             loss = loss + recipe.gradient_penalty * excess.square().mean() * recipe.penalty_interval
-        return seen, loss, (real_logits, fake_logits)
+        return figures, loss, (real_logits, fake_logits)
+
+    def _average(
+        self, figures: torch.Tensor, gradients: Sequence[torch.Tensor]
+    ) -> tuple[torch.Tensor, Sequence[torch.Tensor]]:
+        """The means over the processes, taken at once, after the backward pass; those of running statistics are set.
+
+        The mean over equal parts is the mean over the whole batch. With it every process holds the same state again,
+        and finds the same loss NaN.
+        """
+        if self.processes.world == 1:
+            return figures, gradients
+        means = self.processes.average([figures, *gradients, *self._statistics])
+        with torch.no_grad():
+            for statistic, mean in zip(self._statistics, means[1 + len(gradients) :], strict=True):
+                statistic.copy_(mean)
+        return means[0], means[1 : 1 + len(gradients)]
 
     def _both_logits(
         self, real: RealBatch, fake: torch.Tensor, fake_labels: torch.Tensor | None
@@ -261,7 +292,7 @@ class Game:
     def _logits(self, images: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
         """D's logits, float32, of images as D is shown them."""
         if self.recipe.augmentation:
-            images = augment(images, probability=self.recipe.augmentation, rng=self.rng)
+            images = augment(images, probability=self.recipe.augmentation, rng=self.rng, part=self.part)
         if labels is not None and isinstance(self.discriminator, ConditionalDiscriminator):
             return self.discriminator.class_logits(images, labels).float()
         logits: torch.Tensor = self.discriminator(images)
@@ -298,14 +329,15 @@ def _gradients(loss: torch.Tensor, network: nn.Module, *, keep_graph: bool = Fal
     return torch.autograd.grad(loss, list(network.parameters()), retain_graph=keep_graph)
 
 
-def _step(network: nn.Module, optimiser: torch.optim.Optimizer, gradients: tuple[torch.Tensor, ...]) -> None:
+def _step(network: nn.Module, optimiser: torch.optim.Optimizer, gradients: Sequence[torch.Tensor]) -> None:
     for parameter, gradient in zip(network.parameters(), gradients, strict=True):
         parameter.grad = gradient
     optimiser.step()
 
 
-def _descend(loss: torch.Tensor, network: nn.Module, optimiser: torch.optim.Optimizer) -> None:
-    _step(network, optimiser, _gradients(loss, network))
+def _running_statistics(network: nn.Module) -> list[torch.Tensor]:
+    """What layers remember of the batches that they saw: each process of its own part."""
+    return [buffer for name, buffer in network.named_buffers() if name.rpartition(".")[2].startswith("running_")]
 
 
 def _optimiser(settings: Optimiser, network: nn.Module, device: torch.device) -> torch.optim.Optimizer:
@@ -318,8 +350,7 @@ def _optimiser(settings: Optimiser, network: nn.Module, device: torch.device) ->
     )
 
 
-def _finite(quantity: str, value: torch.Tensor) -> float:
-    number = float(value.detach())
+def _finite(quantity: str, number: float) -> float:
     if not math.isfinite(number):
         raise NotFiniteError(
             f"{quantity} is {number}: training stops here. The last saved state is as it was; lower the learning rates "

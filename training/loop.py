@@ -9,7 +9,7 @@ import torch
 from models.device import resolve_device
 from models.history import EpochRecord
 from training.alarms import best_record, new_alarms
-from training.checkpoint import EpochSums, Progress, load_checkpoint, save_checkpoint
+from training.checkpoint import EpochSums, Progress, load_checkpoint, save_checkpoint, state_of
 from training.config import RunConfig
 from training.curves import draw_curves
 from training.data.dataset import Dataset
@@ -17,38 +17,55 @@ from training.errors import NotFiniteError
 from training.fixed_grid import draw_grid
 from training.game import Game, RealBatch
 from training.monitor import Monitor
+from training.processes import ALONE, Processes
 from training.reporter import Reporter
 from training.rollback import ROLLBACK_RATE, attend, fall_back
 from training.run import Run
 from training.run_folder import RunFolder
 
 
-def train(config: RunConfig, dataset: Dataset, folder: RunFolder, reporter: Reporter) -> None:
+def train(
+    config: RunConfig, dataset: Dataset, folder: RunFolder, reporter: Reporter, processes: Processes = ALONE
+) -> None:
     """Play the game from where the run folder stands to the end of its recipe, or of its minutes.
+
+    All `processes` play; the first alone writes into the folder, which all can read.
 
     Raises:
         NotFiniteError: a loss became NaN or infinite, and there is no state to fall back to; the last saved state stays
             as it is.
         DeviceError: the run began on a device that is not here.
         RunError: the data are not those that the run began with, or the saved state does not fit.
+        RecipeError: so many processes cannot share a batch evenly.
+        ProcessesError: another process has ended, or plays another game.
         OSError: the disk is full or cannot be written; the last saved state stays as it is.
     """
     torch.set_num_threads(config.threads)
     config.check_data(dataset)
+    config.recipe.check_processes(processes.world)
     recipe, device = config.recipe, resolve_device(config.device)
     data = dataset.to(device)
 
     # --- Where the run stands -------------------------------------------------------------------
-    game = Game.of(config, dataset, device=device)
-    if folder.checkpoint_file.exists():
-        progress = load_checkpoint(folder.checkpoint_file, game)
-    else:
-        progress = Progress()
-        folder.write_grid(0, draw_grid(game.average.network, config, device=game.device))
-    folder.rewrite(progress)
-    monitor = Monitor(config, dataset) if recipe.metrics_every_epochs and not progress.finished else None
+    game = Game.of(config, dataset, device=device, processes=processes)
+    begun = folder.checkpoint_file.exists()
+    progress = load_checkpoint(folder.checkpoint_file, game) if begun else Progress()
+    processes.check_same("the same settings", config.model_dump_json())
+    processes.check_same("the same state to begin with", state_of(game))
+    monitor = None
+    if processes.first:
+        if not begun:
+            folder.write_grid(0, draw_grid(game.average.network, config, device=game.device))
+        folder.rewrite(progress)
+        if recipe.metrics_every_epochs and not progress.finished:
+            monitor = Monitor(config, dataset)
     run = Run(config, folder, reporter, game, monitor, progress)
     reporter.start(progress, total_steps=config.total_steps)
+    if processes.world != config.processes:
+        reporter.say(
+            f"processes: {processes.world}, when the run began {config.processes}: the same game, but other bits than "
+            "the undisturbed run's"
+        )
 
     # --- The game -------------------------------------------------------------------------------
     while not run.progress.finished:
@@ -59,7 +76,9 @@ def train(config: RunConfig, dataset: Dataset, folder: RunFolder, reporter: Repo
             fall_back(run, {"not-finite": str(error)})
 
     # --- What is left when it is over -----------------------------------------------------------
-    if not folder.curves_file.exists():  # a run resumed at its end, after a kill before its last picture
+    if (
+        processes.first and not folder.curves_file.exists()
+    ):  # a run resumed at its end, after a kill before its last picture
         folder.write_curves(draw_curves(run.progress.records, title=curves_title(config)))
     reporter.finish(run.progress)
 
@@ -72,7 +91,7 @@ def play_epoch(run: Run, data: Dataset) -> None:
         factor = ROLLBACK_RATE**progress.rollbacks
         run.game.set_rates(step=progress.step, steps=config.total_steps, epoch=progress.epoch, factor=factor)
         play_step(run.game, data, batches, progress)
-        progress.seconds = time.monotonic() - started
+        progress.seconds = run.game.processes.number_of_first(time.monotonic() - started)
         run.reporter.step(progress)
         if config.minutes is not None and progress.seconds >= 60 * config.minutes:
             progress.finished = True
@@ -82,17 +101,19 @@ def play_epoch(run: Run, data: Dataset) -> None:
 
 def close_epoch(run: Run) -> None:
     """Put an epoch on record: its figures, its picture, the best state, and the alarms it gives."""
-    recipe, folder, epoch = run.config.recipe, run.folder, run.progress.epoch
+    recipe, folder, game, epoch = run.config.recipe, run.folder, run.game, run.progress.epoch
+    game.processes.check_same(f"the same state after epoch {epoch}", state_of(game))
     end_epoch(run.progress, last=recipe.epochs, metrics=measured(run))
     records = run.progress.records
-    folder.write_stats(records)
     is_best = best_record(records) is records[-1]
     is_due = epoch <= recipe.grid_every_epochs or epoch % recipe.grid_every_epochs == 0
-    if is_best or is_due or run.progress.finished:
-        folder.write_grid(epoch, draw_grid(run.game.average.network, run.config, device=run.game.device))
+    if game.processes.first:
+        folder.write_stats(records)
+        if is_best or is_due or run.progress.finished:
+            folder.write_grid(epoch, draw_grid(game.average.network, run.config, device=game.device))
     if is_best:
-        save_checkpoint(folder.best_file, run.game, run.progress)
-    if is_due or run.progress.finished:
+        save_checkpoint(folder.best_file, game, run.progress)
+    if game.processes.first and (is_due or run.progress.finished):
         folder.write_curves(draw_curves(records, title=curves_title(run.config)))
     run.reporter.epoch(records[-1])
     if alarms := new_alarms(records, loss=recipe.loss):
@@ -123,7 +144,7 @@ def epoch_batches(config: RunConfig, epoch: int, *, start: int, rollbacks: int =
 def play_step(game: Game, data: Dataset, batches: list[torch.Tensor], progress: Progress) -> None:
     """k steps of D, one of G, and G's average moved; the sums of the epoch grow by what they saw."""
     sums, step = progress.sums, progress.step
-    *first, last = [real_batch(data, batch, conditional=game.classes > 0) for batch in batches]
+    *first, last = [real_batch(data, game.part.of(batch), conditional=game.classes > 0) for batch in batches]
     try:
         for real in first:
             sums.add_discriminator_step(game.discriminator_step(real, step=step))
@@ -136,10 +157,10 @@ def play_step(game: Game, data: Dataset, batches: list[torch.Tensor], progress: 
         sums.add_generator_step(loss_g)
     except NotFiniteError as error:
         raise NotFiniteError(f"epoch {progress.epoch}, step {progress.step + 1}: {error}") from error
-    progress.images += len(last.images)
+    progress.images += len(batches[-1])
     progress.step += 1
     progress.position += 1
-    game.average.update(game.generator, batch_images=len(last.images), images_seen=progress.images)
+    game.average.update(game.generator, batch_images=len(batches[-1]), images_seen=progress.images)
 
 
 def real_batch(data: Dataset, batch: torch.Tensor, *, conditional: bool) -> RealBatch:
@@ -174,10 +195,13 @@ def end_epoch(progress: Progress, *, last: int, metrics: dict[str, float]) -> No
 def measured(run: Run) -> dict[str, float]:
     """The figures of G's samples, in an epoch that the recipe has measured, and in the last; else none."""
     epoch, recipe = run.progress.epoch, run.config.recipe
-    if run.monitor is None:
+    if not recipe.metrics_every_epochs:
         return {}
     is_due = epoch % recipe.metrics_every_epochs == 0 or run.progress.finished or epoch == recipe.epochs
-    return run.monitor.measure(run.game) if is_due else {}
+    if not is_due:
+        return {}
+    # The first process alone has a monitor, and the others wait for what it says.
+    return run.game.processes.figures_of_first(lambda: run.monitor.measure(run.game) if run.monitor else {})
 
 
 def curves_title(config: RunConfig) -> str:

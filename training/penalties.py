@@ -5,6 +5,8 @@ All are means over images of a function of ‖∇ₓ D(x)‖, differentiated onc
 
 import torch
 
+from models.part import WHOLE, Part
+
 
 def squared_gradient_norms(logits: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
     """‖∇ₓ logit‖² of each image: [N], differentiable in D's weights.
@@ -19,10 +21,11 @@ def squared_gradient_norms(logits: torch.Tensor, images: torch.Tensor) -> torch.
     return gradients.float().square().flatten(1).sum(dim=1)
 
 
-def interpolated(real: torch.Tensor, fake: torch.Tensor, *, rng: torch.Generator) -> torch.Tensor:
+def interpolated(real: torch.Tensor, fake: torch.Tensor, *, rng: torch.Generator, part: Part = WHOLE) -> torch.Tensor:
     """A point drawn uniformly between each real image and the fake of its row, [N, C, H, W], requiring gradients.
 
     (‖∇D‖ − 1)² there is WGAN-GP's penalty: Gulrajani et al. 2017 (arXiv 1704.00028), equation 3.
+    `part` is what `real` and `fake` are of their batch.
     """
-    weight = torch.rand(len(real), 1, 1, 1, generator=rng, device=real.device)
+    weight = part.of(torch.rand(part.whole(len(real)), 1, 1, 1, generator=rng, device=real.device))
     return torch.lerp(real, fake.detach().to(real.dtype), weight).requires_grad_()

@@ -120,13 +120,30 @@ class Recipe(_Settings):
     )
     checkpoint_interval_s: float = Field(default=30.0, ge=0, description="Seconds between saved states, at least")
 
+    @property
+    def images_a_group(self) -> int:
+        """Images that D sees together: rows of a batch that follow each other."""
+        return self.packing * (GroupDeviation.GROUP if getattr(self.architecture, "group_deviation", False) else 1)
+
+    def check_processes(self, processes: int) -> None:
+        """See to it that so many processes can share each batch evenly.
+
+        Raises:
+            RecipeError: they cannot.
+        """
+        smallest = processes * self.images_a_group
+        if self.batch_size % smallest:
+            together = f" of images that D sees {self.images_a_group} at once" if self.images_a_group > 1 else ""
+            nearest = max(smallest, round(self.batch_size / smallest) * smallest)
+            raise RecipeError(
+                f"batch_size is {self.batch_size}{together}, which {processes} processes cannot share evenly: "
+                f"`--set batch_size={nearest}`, or another `--nproc-per-node`"
+            )
+
     @model_validator(mode="after")
     def _holds_together(self) -> Self:
-        images_a_group = self.packing * (
-            GroupDeviation.GROUP if getattr(self.architecture, "group_deviation", False) else 1
-        )
-        if self.batch_size % images_a_group:
-            raise ValueError(f"batch_size must be a multiple of {images_a_group}, the images that D sees together")
+        if self.batch_size % self.images_a_group:
+            raise ValueError(f"batch_size must be a multiple of {self.images_a_group}, the images that D sees together")
         if self.conditional and self.packing > 1:
             raise ValueError("packing is for an unconditional game: the images of a pack would have several classes")
         if self.quantise and not self.architecture.quantisable:

@@ -15,11 +15,15 @@ FIGURES = ("loss_d", "loss_g", "d_real", "d_fake", "value")
 
 
 class Reporter:
-    """Tells of one run. The bar is for a terminal; where there is none, the log's lines are printed instead."""
+    """Tells of one run. The bar is for a terminal; where there is none, the log's lines are printed instead.
 
-    def __init__(self, config: RunConfig, folder: RunFolder) -> None:
+    Of several processes the first tells, and the others' reporters are `silent`.
+    """
+
+    def __init__(self, config: RunConfig, folder: RunFolder, *, silent: bool = False) -> None:
         self._config = config
         self._folder = folder
+        self._silent = silent
         self._bar: tqdm[Never] | None = None
         self._events: EventFile | None = None
 
@@ -34,6 +38,9 @@ class Reporter:
 
     def start(self, progress: Progress, *, total_steps: int) -> None:
         """A run begins, or goes on from where it stands."""
+        self._started = (progress.images, progress.seconds)
+        if self._silent:
+            return
         size = self._config.recipe.batch_size
         # Events of steps that the saved state has not seen are marked as purged: they come once more.
         self._events = EventFile(self._folder.tensorboard)
@@ -47,7 +54,6 @@ class Reporter:
             smoothing=0.05,
             disable=None,  # where standard error is no terminal
         )
-        self._started = (progress.images, progress.seconds)
         verb = "resumed" if progress.step else "started"
         self.say(f"{verb} at epoch {progress.epoch}, step {progress.step:,} of {total_steps:,}: {self._folder.path}")
 
@@ -82,5 +88,7 @@ class Reporter:
 
     def say(self, text: str) -> None:
         """A line for the log and for the person."""
+        if self._silent:
+            return
         self._folder.log(text)
         tqdm.write(text, file=sys.stderr)

@@ -39,13 +39,15 @@ def fall_back(run: Run, alarms: Alarms) -> None:
     run.game.reseed(best.rollbacks)
     rate = ROLLBACK_RATE**best.rollbacks
     _record(run, alarms, epoch=epoch, action=f"back to epoch {len(best.records)}, learning rates times {rate:g}")
-    run.reporter.went_back(best)
-    run.folder.rewrite(best)
+    if run.game.processes.first:
+        run.reporter.went_back(best)
+        run.folder.rewrite(best)
     run.save()
 
 
 def _may_fall_back(run: Run) -> bool:
     wanted = run.config.on_collapse == "rollback"
+    run.game.processes.wait_for_first()  # it may be writing the best state still
     return wanted and run.progress.rollbacks < MAX_ROLLBACKS and run.folder.best_file.exists()
 
 
@@ -53,4 +55,5 @@ def _record(run: Run, alarms: Alarms, *, epoch: int, action: str) -> None:
     for kind, detail in alarms.items():
         run.progress.events.append(TrainingEvent(epoch=epoch, kind=kind, detail=detail[:1000], action=action))
         run.reporter.say(f"alarm in epoch {epoch}: {kind}: {detail}: {action}")
-    run.folder.write_events(run.progress.events)
+    if run.game.processes.first:
+        run.folder.write_events(run.progress.events)

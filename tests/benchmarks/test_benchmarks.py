@@ -8,13 +8,16 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks import processes
 from benchmarks.ablation import CHANGES
+from benchmarks.processes import Measured
 from benchmarks.report import describe_machine, table
 from benchmarks.writeup_loop import BATCH_SIZE, K, MemoryLoader, ObjectDataset, WriteupLoop, object_loader
 from models.encoder import Encoder
 from tests.benchmarks.commands import ROOT, run
 from tests.tiny import make_tiny_model_folder
 from training.data.mnist import read_mnist
+from training.processes import ALONE
 from training.recipe import load_recipe
 
 
@@ -123,3 +126,14 @@ def _keeping(function, results):
         return results[-1]
 
     return kept
+
+
+def test_processes() -> None:
+    """What each process measures, and the row; that two of them are started by torch is tested with training."""
+    alone = processes.measure("goodfellow2014", ALONE, seconds=0.2, threads=1)
+    assert alone.rate > 0
+    assert alone.processor_ms > 0
+    assert alone.averaging < 0.01
+    rates = ((100, 200, 110), (5, 5, 5), (150, 400, 165))
+    ways = [[Measured(rate, 4000 / rate, 0.25) for rate in of] for of in rates]
+    assert processes._row("conv", ways) == ["conv", "110", "5", "165", "1.50", "1.50 – 2.00", "25%", "× 0.50"]

@@ -119,6 +119,7 @@ def make_config(
     minutes: float | None = None,
     seed: int = 5,
     on_collapse: Literal["warn", "rollback"] = "warn",
+    processes: int = 1,
 ) -> RunConfig:
     config = resolve_config(
         recipe,
@@ -131,6 +132,7 @@ def make_config(
         device="cpu",
         threads=1,
         on_collapse=on_collapse,
+        processes=processes,
     )
     return config.model_copy(update={"git_commit": "unknown"})  # the same whatever is committed meanwhile
 

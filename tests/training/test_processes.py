@@ -1,0 +1,266 @@
+"""Several processes of one training: one game, one state, one writer, and nobody left waiting.
+
+Most scenes are played by forked children (`tests.training.several`), once for all tests; the last by
+`torch.distributed.run` itself.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from benchmarks.families import Member, family
+from models.part import WHOLE, Part
+from tests.training.support import TINY_2014, environment, make_config, sets, tiny_recipe, write_npz
+from training.config import RunConfig
+from training.data.dataset import load_dataset
+from training.errors import RecipeError
+from training.loop import train
+from training.processes import ALONE, Processes, number_of_processes, own_number
+from training.reporter import Reporter
+from training.run_folder import RunFolder
+
+Scenes = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> Scenes:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.training.several", str(tmp_path_factory.mktemp("several"))],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=250,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    result: Scenes = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+# --- A part of every batch ------------------------------------------------------------------------
+
+
+def test_the_parts_of_a_batch_by_hand():
+    batch = torch.arange(12)
+    assert [Part(rank, 2).of(batch).tolist() for rank in (0, 1)] == [[0, 2, 4, 6, 8, 10], [1, 3, 5, 7, 9, 11]]
+    assert [Part(rank, 3, 2).of(batch).tolist() for rank in range(3)] == [[0, 1, 6, 7], [2, 3, 8, 9], [4, 5, 10, 11]]
+    assert Part(1, 2).of(torch.stack([batch, -batch]), dim=1).tolist() == [
+        [1, 3, 5, 7, 9, 11],
+        [-1, -3, -5, -7, -9, -11],
+    ]
+    images = batch.reshape(4, 1, 3, 1)
+    assert torch.equal(Part(1, 2, 2).of(images), images[2:])
+    assert WHOLE.of(batch) is batch
+    assert (WHOLE.whole(6), Part(0, 3).whole(6)) == (6, 18)
+
+
+@pytest.mark.parametrize("part", [Part(1, 2), Part(2, 3), Part(0, 2, 4), Part(1, 3, 2)])
+def test_a_part_of_reals_and_fakes_is_that_of_the_reals_and_that_of_the_fakes(part: Part):
+    real, fake = torch.arange(24), -torch.arange(24)
+    assert torch.equal(part.of(torch.cat([real, fake])), torch.cat([part.of(real), part.of(fake)]))
+
+
+def test_means_are_those_of_float64_and_the_same_everywhere(scenes: Scenes):
+    for world in (2, 3):
+        assert scenes["means"][f"error of {world}"] < 3e-7  # of numbers below 4: 2 roundings of 2⁻²³ each
+        assert scenes["means"][f"difference of {world}"] == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "tolerance"),
+    [
+        ("the paper's, dropped out", 1e-6),
+        ("relativistic, conditional, penalties", 1e-6),
+        ("packs, groups, dropout", 1e-6),
+        ("WGAN-GP, augmented", 1e-4),  # λ = 10 and the root of a small norm make rounding larger
+    ],
+)
+def test_two_processes_play_the_game_of_one(scenes: Scenes, name: str, tolerance: float):
+    """Six steps of SGD: weights, averages, moments, figures, and to the last bit the stream of random numbers.
+
+    A sum of 16 float32 terms in another order differs by a few times 2⁻²⁴ of its size; another row, mask, latent or
+    shift would change the weights by as much as they move.
+    """
+    game = scenes["games"][name]
+    assert game["steps"] == 6
+    assert game["images"] == 1
+    assert game["apart"] == 0
+    assert game["moved"] > 1e-3
+    assert game["error"] < min(tolerance, game["moved"] / 100)
+    assert game["figures"] < 10 * tolerance
+
+
+def test_batch_normalisation_is_of_a_part(scenes: Scenes):
+    """Then it is another game, as the decision says; its state is one all the same, running statistics included."""
+    game = scenes["normalised"]
+    assert game["error"] > 1e-4
+    assert game["apart"] == 0
+
+
+def test_a_batch_that_cannot_be_shared_evenly(tmp_path: Path):
+    data = write_npz(tmp_path / "data.npz")
+    for overrides, processes, together, nearest in (
+        (["batch_size=9"], 2, "", 8),
+        (["batch_size=9"], 4, "", 8),
+        (["batch_size=2"], 5, "", 5),
+        (["batch_size=12", "packing=2"], 4, " of images that D sees 2 at once", 16),
+    ):
+        with pytest.raises(RecipeError) as error:
+            make_config(tiny_recipe("mlp", *overrides), data, processes=processes)
+        size = overrides[0].partition("=")[2]
+        assert str(error.value) == (
+            f"batch_size is {size}{together}, which {processes} processes cannot share evenly: "
+            f"`--set batch_size={nearest}`, or another `--nproc-per-node`"
+        )
+    make_config(tiny_recipe("mlp", "batch_size=9"), data, processes=3)
+
+
+def test_more_processes_on_resuming_than_a_batch_can_be_shared_by(tmp_path: Path):
+    config = make_config(tiny_recipe("mlp", "epochs=1"), write_npz(tmp_path / "data.npz"))
+    folder = RunFolder(tmp_path / "run")
+    folder.create(config)
+    with Reporter(config, folder) as reporter, pytest.raises(RecipeError, match="which 2 processes cannot share"):
+        train(config, load_dataset(config.data), folder, reporter, Processes(0, 2))  # before it talks to the other
+    assert [path.name for path in folder.path.iterdir() if path.is_file()] == ["config.json"]
+
+
+def test_one_process_talks_to_nobody():
+    tensors = [torch.ones(2)]
+    assert ALONE.average(tensors)[0] is tensors[0]
+    assert ALONE.number_of_first(1.5) == 1.5
+    assert ALONE.figures_of_first(lambda: {"a": 1.0}) == {"a": 1.0}
+    ALONE.check_same("the same", "anything")
+    assert (number_of_processes(), own_number()) == (1, 0)
+
+
+def test_variables_of_another_launcher_are_not_ours(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    monkeypatch.setenv("RANK", "2")
+    assert (number_of_processes(), own_number()) == (1, 0)
+
+
+def test_a_run_of_before_there_were_several(tmp_path: Path):
+    config = make_config(tiny_recipe("mlp"), write_npz(tmp_path / "data.npz"))
+    old = config.model_dump(mode="json")
+    del old["processes"]
+    assert RunConfig.model_validate_json(json.dumps(old)) == config
+
+
+# --- One state ------------------------------------------------------------------------------------
+
+
+def test_killed_at_random_moments_they_end_in_the_same_bytes(scenes: Scenes):
+    assert scenes["kills"]["differences"] == []
+    assert scenes["kills"]["codes"] == [0] * 8
+    assert scenes["kills"]["kills"] >= 2  # of 6: on a busy machine a run may end before its killer wakes
+
+
+def test_a_nan_in_one_process_sends_both_back(scenes: Scenes):
+    assert scenes["rollback"]["events"] == [[3, "not-finite", "back to epoch 2, learning rates times 0.5"]]
+    assert scenes["rollback"]["steps"] == [{"before": 6, "after": 4}] * 2
+
+
+def test_the_clock_of_the_first_ends_both(scenes: Scenes):
+    assert scenes["minutes"] == [6, 6]
+
+
+def test_figures_and_errors_of_the_first_are_everybodys(scenes: Scenes):
+    assert scenes["figures"] == [[{"frechet": 1 / 3, "größe": 0.1}, "frechet of G's samples is nan"]] * 2
+
+
+def test_processes_that_do_not_hold_the_same_say_which(scenes: Scenes):
+    advice = (
+        "Start all of them by the same command, from the same commit, on the same data, with the same version of "
+        "PyTorch, and on machines of one kind"
+    )
+    assert scenes["seeds"] == [
+        {"ProcessesError": f"the 2 processes do not have the same {what}: unlike process 0's are those of 1. {advice}"}
+        for what in ("settings", "settings", "state to begin with", "state to begin with")
+    ]
+
+
+def test_another_number_of_processes_goes_on_and_says_so(scenes: Scenes):
+    log = scenes["fewer"]
+    assert "processes: 1, when the run began 2: the same game, but other bits than the undisturbed run's" in log
+    assert log[-1].startswith("finished: 2 epochs, 72 images")
+
+
+# --- One writer, and no one left waiting ----------------------------------------------------------
+
+
+def test_the_first_alone_writes(scenes: Scenes):
+    first, second = scenes["writers"]
+    assert second == []
+    for file in ("config.json", "stats.jsonl", "checkpoint.safetensors", "best.safetensors", "00002.png", "curves.png"):
+        assert f".{file}.tmp" in first
+    assert "log.txt" in first
+
+
+def test_one_that_dies_ends_the_other(scenes: Scenes):
+    first, second = scenes["death"]
+    assert second == {"died": 77}
+    assert first["ProcessesError"].startswith(
+        "this process lost the others: one has ended, or has not answered for 30 minutes; its message is here or on "
+        "its machine. The last saved state is as it was: `resume` goes on from it ("
+    )
+
+
+def test_one_that_is_silent_is_not_waited_for_for_ever(scenes: Scenes):
+    first, second = scenes["silence"]
+    assert first["ProcessesError"].startswith("this process lost the others: one has ended, or has not answered for ")
+    assert second == {"died": -signal.SIGKILL}
+
+
+def launched(*arguments: str | Path) -> list[str]:
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    return [*launcher, "-m", "training", *map(str, arguments)]
+
+
+def worker(members: list[Member], rank: int) -> int:
+    """The process of that number."""
+    wanted = f"\0RANK={rank}\0".encode()
+    (pid,) = (member.pid for member in members if wanted in Path(f"/proc/{member.pid}/environ").read_bytes())
+    return pid
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds the processes by /proc")
+def test_as_torch_starts_them(tmp_path: Path):
+    """One of two gets SIGKILL: all end, and say so; the run had one voice, and is there to go on with."""
+    data = write_npz(tmp_path / "data.npz")
+    settings = sets([*TINY_2014, "batch_size=18", "checkpoint_interval_s=0"])
+    folder = RunFolder(tmp_path / "run")
+    fit = launched("fit", "goodfellow2014", "--epochs", "1000000", *settings, "--data", data, "--out", folder.path)
+    process = subprocess.Popen(fit, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        deadline = time.monotonic() + 120
+        while not folder.checkpoint_file.exists():
+            assert process.poll() is None, process.stderr and process.stderr.read()
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        members = family(process.pid)
+        os.kill(worker(members, 1), signal.SIGKILL)
+        output, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.communicate()
+    assert process.returncode == 1
+    assert output == ""
+    assert errors.count("started at epoch 1, step 0") == 1
+    assert "Signal 9 (SIGKILL)" in errors
+    assert not [member for member in members if Path(f"/proc/{member.pid}/stat").exists() and is_alive(member.pid)]
+    assert folder.read_config().processes == 2
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
