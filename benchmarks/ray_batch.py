@@ -27,13 +27,14 @@ class BatchEngine(Engine):
         max_batch_size=MAX_BATCH_ROWS,
         batch_wait_timeout_s=0,
         max_concurrent_batches=1,
-        batch_size_fn=lambda asked: min(MAX_BATCH_ROWS, sum(len(rows) for _, rows in asked)),  # a larger job is alone
+        batch_size_fn=lambda asked: sum(min(len(rows), MAX_BATCH_ROWS) for _, rows in asked),  # a large job is alone
     )
     async def _batched(self, asked: list[tuple[Network, Rows]]) -> list[Rows]:
-        return await asyncio.to_thread(_compute, asked)
+        return await asyncio.to_thread(compute, asked)
 
 
-def _compute(asked: list[tuple[Network, Rows]]) -> list[Rows]:
+def compute(asked: list[tuple[Network, Rows]]) -> list[Rows]:
+    """The results of a batch, in order: one call for each network in it."""
     results: dict[int, Rows] = {}
     for network in dict.fromkeys(network for network, _ in asked):
         places = [k for k, (other, _) in enumerate(asked) if other is network]

@@ -9,18 +9,21 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
 import yaml
 from ray.serve.schema import ServeDeploySchema
 from starlette.types import Message, Receive, Scope, Send
 
 import app.ray
+from app.engine import Network, Rows
 from app.gate import Gate
 from app.metrics import Metrics
 from app.ray import Door, NotReadyError, Replica
 from app.server import SECURITY_HEADERS
 from app.settings import Settings
 from benchmarks.contenders import Running
+from benchmarks.ray_batch import compute
 from reliability.ray_kill import fetch, replicas, trial
 from tests.app.checks import assert_problem
 from tests.app.service import ROOT, Service, running
@@ -183,6 +186,25 @@ def test_a_request_that_fails_gives_its_place_back() -> None:
     for _ in range(3):
         with pytest.raises(ValueError, match="broken"):
             asyncio.run(door({"type": "http", "path": "/", "headers": []}, nothing, forget))
+
+
+def test_the_other_batching_gives_each_its_own() -> None:
+    """Or the benchmark would compare two different things: rows of two networks in one batch."""
+    calls: list[int] = []
+
+    def doubled(rows: Rows) -> Rows:
+        calls.append(len(rows))
+        return rows * 2
+
+    def negated(rows: Rows) -> Rows:
+        return -rows
+
+    asked: list[tuple[Network, Rows]] = [
+        (network, np.full((n, 2), n)) for n in (1, 3, 5) for network in (doubled, negated)
+    ]
+    for (network, rows), result in zip(asked, compute(asked), strict=True):
+        assert np.array_equal(result, rows * 2 if network is doubled else -rows)
+    assert calls == [9]
 
 
 @pytest.fixture
