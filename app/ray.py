@@ -131,7 +131,9 @@ class _Replicas:
         self._own = own
 
     async def reload(self) -> None:
-        await self._broadcast("reload_models").results_async()
+        for result in await self._broadcast("reload_models").results_async(return_exceptions=True):
+            if isinstance(result, BaseException):  # it has died, or could not read its folder, as it has logged
+                _log.error("a replica did not read the models folder again: %r", result)
 
     async def metrics(self) -> bytes:
         own = await self._own.own_metrics()

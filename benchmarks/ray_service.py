@@ -27,7 +27,6 @@ def main() -> None:
         log_to_driver=True,
         logging_level="ERROR",
         object_store_memory=100 * 2**20,
-        _node_ip_address="127.0.0.1",
         _temp_dir=str(options.folder.resolve()),
     )
     serve.start(
