@@ -6,14 +6,15 @@ PORT ?= 8000
 
 VENV := .venv
 BIN := $(VENV)/bin
+RAY := .venv-ray
 RIVALS := .venv-rivals
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: serve test check audit format bench openapi clean help
+.PHONY: serve test test-ray check audit format bench openapi clean help
 .DEFAULT_GOAL := help
 
 help:  ## this text
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 serve: $(VENV)/.serve  ## the service on the bundled models: make serve [HOST=127.0.0.1] [PORT=8000]
 	@GAN_HOST=$(HOST) GAN_PORT=$(PORT) exec $(BIN)/python -m app
@@ -21,6 +22,9 @@ serve: $(VENV)/.serve  ## the service on the bundled models: make serve [HOST=12
 # A file is one process's, so that its services and its runs are made once; in their order, which has short ones last.
 test: $(VENV)/.test  ## all tests, by two processes
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
+test-ray: $(RAY)/.ray  ## the tests of the API once more, on a local Ray with two replicas
+	$(RAY)/bin/python -m pytest tests/ray
 
 check: $(VENV)/.test  ## style, types, the direction of imports, and what bandit finds unsafe
 	$(BIN)/ruff check .
@@ -50,7 +54,7 @@ openapi: $(VENV)/.test  ## write docs/openapi.json anew from the routes
 	$(BIN)/python -m app.openapi docs/openapi.json
 
 clean:  ## remove the environments
-	rm -rf $(VENV) $(RIVALS) *.egg-info
+	rm -rf $(VENV) $(RAY) $(RIVALS) *.egg-info
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -73,6 +77,15 @@ $(VENV)/.test: pyproject.toml constraints.txt $(VENV)/.torch
 	@echo "Installing the service, the training package and the tools of the tests …"
 	@$(PIP) --editable '.[app,client,otel,training,test]'
 	@touch $(VENV)/.serve $@
+
+# Ray fits beside all else (constraints.txt), but is as large as torch: who does not ask for it has none.
+$(RAY)/.ray: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing the service on Ray …"
+	@$(PYTHON) -m venv $(RAY)
+	@$(RAY)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch==2.13.0
+	@$(RAY)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+		--editable '.[app,ray,training,test]'
+	@touch $@
 
 # Their pins clash with ours; our own packages they find by PYTHONPATH.
 $(RIVALS)/.rivals: benchmarks/rivals/requirements.txt | $(BIN)/python

@@ -5,6 +5,7 @@ parameter that is unknown, empty, repeated or does not validate) goes the long w
 FastAPI's solving of a parameter model takes several times as long as G, and what stands in front of it as long as G.
 """
 
+import asyncio
 import time
 from urllib.parse import parse_qsl
 
@@ -54,6 +55,9 @@ async def _answer(query: SamplesQuery, headers: dict[bytes, str], scope: Scope, 
             response, fault = await internal_error(Request(scope), error), error
         status = response.status_code
         await response(scope, receive, send)
+    except asyncio.CancelledError:  # by a server that does so when the client has gone
+        status = CLIENT_CLOSED_REQUEST
+        raise
     finally:
         state.metrics.count_request(PATH, "GET", status, seconds=time.perf_counter() - started)
     if fault is not None:

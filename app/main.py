@@ -23,6 +23,7 @@ from app.projection_queue import DEADLINE_S, ProjectionQueue
 from app.reload import Reloader
 from app.routes import admin, health, interpolations, models, pages, projections, samples, score
 from app.settings import Settings
+from app.siblings import Siblings
 from app.state import State
 from app.watchdog import watch
 from models.device import resolve_device
@@ -109,7 +110,11 @@ def _entrance(service: ASGIApp, settings: Settings, metrics: Metrics, spans: Spa
 
 
 def create_app(
-    settings: Settings, metrics: Metrics | None = None, *, is_ending: Callable[[], bool] = lambda: False
+    settings: Settings,
+    metrics: Metrics | None = None,
+    *,
+    is_ending: Callable[[], bool] = lambda: False,
+    siblings: Siblings | None = None,
 ) -> FastAPI:
     """The service with these settings; models are loaded when it starts, not before.
 
@@ -117,6 +122,7 @@ def create_app(
         settings: of the service.
         metrics: where to count; None takes new ones.
         is_ending: whether the process has been told to end: it is no longer ready.
+        siblings: the processes that serve this together, where they are not `app.workers`.
     """
     metrics = metrics or Metrics()
     spans = _spans(settings)
@@ -134,7 +140,7 @@ def create_app(
         queue = ProjectionQueue(max_waiting=settings.max_queue_projections, metrics=metrics)
         queue.prepare(prepare)  # it takes a second, for which nobody has to wait but a first projection
         decoders = Decoders(max_pixels=PIXELS_WAITING * settings.max_file_pixels)
-        state = State(settings, catalog, engine, queue, decoders, metrics, is_ending)
+        state = State(settings, catalog, engine, queue, decoders, metrics, is_ending, siblings)
         await _warm(state)
         app.state.gan = state
         app.state.reloader = Reloader(app, device=device, warm=_warm)

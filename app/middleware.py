@@ -3,12 +3,13 @@
 Plain ASGI: a message goes through a function call, nothing is buffered.
 """
 
+import asyncio
 import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.metrics import Metrics, method_of
-from app.problems import Problem
+from app.problems import CLIENT_CLOSED_REQUEST, Problem
 
 
 class CountRequests:
@@ -33,6 +34,9 @@ class CountRequests:
 
         try:
             await self._app(scope, receive, count)
+        except asyncio.CancelledError:  # by a server, such as Ray Serve's, that does so when the client has gone
+            status = CLIENT_CLOSED_REQUEST
+            raise
         finally:
             route = getattr(scope.get("route"), "path", "other")
             self._metrics.count_request(route, method_of(scope), status, seconds=time.perf_counter() - started)

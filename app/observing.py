@@ -3,6 +3,7 @@
 Only where one of these is asked for: the service without them pays nothing.
 """
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from urllib.parse import quote
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.problems import CLIENT_CLOSED_REQUEST
 from app.request_ids import RequestId, current, request_id_of
 
 _log = logging.getLogger(__name__)
@@ -71,6 +73,8 @@ class Observe:
             await self._app(scope, receive, note)
         except BaseException as raised:
             error = raised
+            if isinstance(raised, asyncio.CancelledError):  # by a server that does so when the client has gone
+                status = CLIENT_CLOSED_REQUEST
             raise
         finally:
             if end_span is not None:

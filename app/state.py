@@ -14,6 +14,7 @@ from app.metrics import Metrics
 from app.problems import Problem
 from app.projection_queue import LateError, ProjectionQueue, QueueFullError
 from app.settings import Settings
+from app.siblings import Siblings
 from models.projection import Projection
 
 RETRY_AFTER_S = 1
@@ -22,7 +23,7 @@ RETRY_PROJECTION_AFTER_S = 2
 
 @dataclass(frozen=True)
 class State:
-    """What one service has: settings, models, engine, projections, decoders, metrics, and whether it is to end."""
+    """A service: its settings, models, engine, projections, decoders, metrics, siblings, and whether it is to end."""
 
     settings: Settings
     catalog: Catalog
@@ -31,6 +32,7 @@ class State:
     decoders: Decoders
     metrics: Metrics
     is_ending: Callable[[], bool] = lambda: False
+    siblings: Siblings | None = None
 
     async def draw(self, served: ServedModel, latents: Rows, *, may_wait: bool = False) -> Rows:
         """G of latents, through the engine.

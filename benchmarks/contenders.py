@@ -11,8 +11,9 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from benchmarks.cores import SERVER_CORE, can_pin, pinned
 from benchmarks.families import check_core, family, see_off
@@ -22,6 +23,28 @@ ROOT = Path(__file__).parent.parent
 START_TIMEOUT_S = 180
 STOP_TIMEOUT_S = 60
 PLAIN, HELLO = "plain FastAPI, eager G, Pillow", "FastAPI's hello"
+
+
+_RAY = {"HOME": "{scratch}", "RAY_USAGE_STATS_ENABLED": "0"}  # it keeps a token at home
+RAY_INGRESSES = {
+    "Serve's proxy": _RAY,
+    "HAProxy": _RAY
+    | {
+        "RAY_SERVE_ENABLE_HA_PROXY": "1",
+        "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
+        "RAY_SERVE_LOG_TO_STDERR": "1",  # or our log would go to Serve's files
+        "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "0",  # no load balancer has to be told of the end
+        "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": "{scratch}/haproxy/haproxy.cfg",
+        "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": "{scratch}/haproxy",
+        "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": "{scratch}/haproxy/server-state",
+        "RAY_SERVE_HAPROXY_SOCKET_PATH": "{scratch}/haproxy/admin.sock",
+        "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": "{scratch}/haproxy/metrics.sock",
+    },
+}
+"""What takes requests in for Ray Serve, and the environment that has it so, {scratch} an empty folder.
+
+Serve's proxy hands each request to a replica through Ray; HAProxy goes to the replica's own uvicorn.
+"""
 
 
 @dataclass(frozen=True)
@@ -77,6 +100,18 @@ def ours(models_dir: Path, model: str) -> Contender:
             "GAN_DEFAULT_MODEL": model,
             "GAN_LOG_LEVEL": "warning",
         },
+    )
+
+
+def on_ray(models_dir: Path, model: str, *, ingress: str, replicas: int = 1, batching: str = "engine") -> Contender:
+    """`benchmarks.ray_service`, behind one of Serve's `RAY_INGRESSES`; needs the extra `ray`."""
+    alone = ours(models_dir, model)
+    options = [f"--replicas={replicas}", f"--batching={batching}"]
+    return replace(
+        alone,
+        name=f"Ray Serve, {ingress}, {batching}",
+        command=[sys.executable, "-m", "benchmarks.ray_service", "{port}", "{scratch}", *options],
+        environment=alone.environment | RAY_INGRESSES[ingress] | {"PYTHONPATH": str(ROOT)},
     )
 
 
@@ -156,7 +191,7 @@ def rivals(python: Path, models_dir: Path, model: str) -> list[Contender]:
 def started(service: Contender) -> Iterator[Running]:
     """Run a service on a free port and on its core; on leaving, it and all that it started have ended."""
     with tempfile.TemporaryDirectory(prefix="gan-", ignore_cleanup_errors=True) as scratch:
-        port = _free_port()
+        port = free_port()
         command = [part.format(port=port, scratch=scratch) for part in service.command]
         settings = {name: value.format(port=port, scratch=scratch) for name, value in service.environment.items()}
         began = time.perf_counter()
@@ -166,7 +201,7 @@ def started(service: Contender) -> Iterator[Running]:
             stdout=subprocess.DEVNULL,
         )
         try:
-            _wait_until_ready(process, f"http://127.0.0.1:{port}{service.ready_path}", began)
+            wait_until_ready(process, f"http://127.0.0.1:{port}{service.ready_path}")
             start_s = time.perf_counter() - began
             if can_pin():
                 check_core(process.pid, SERVER_CORE)
@@ -205,14 +240,21 @@ def _pin(package: str) -> str:
     return next(pin.partition("==")[2] for pin in pins if pin.partition("==")[0] == package)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
     return port
 
 
-def _wait_until_ready(process: "subprocess.Popen[bytes]", url: str, began: float) -> None:
+def wait_until_ready(process: "subprocess.Popen[Any]", url: str) -> None:
+    """Ask until there is a 200.
+
+    Raises:
+        RuntimeError: the process has ended, or there was none in time.
+    """
+    began = time.perf_counter()
     while time.perf_counter() - began < START_TIMEOUT_S:
         if process.poll() is not None:
             raise RuntimeError(f"the service ended with code {process.returncode} before it was ready")

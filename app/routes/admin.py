@@ -22,7 +22,7 @@ async def post_reload(
     """Serve new and changed model folders, and no longer those that are gone; no request is dropped.
 
     A folder that has become bad leaves the version loaded before in its place. SIGHUP does the same. Of several
-    workers, the one that answers tells what it found, and the others are told to read the folder, too.
+    workers or replicas, the one that answers tells what it found, and the others are told to read the folder, too.
     """
     settings = state.settings
     if settings.admin_key is None:
@@ -31,6 +31,8 @@ async def post_reload(
         raise refused("Bearer")
     reloader: Reloader = request.app.state.reloader
     answer = await reloader.reload()
-    if settings.workers > 1:
+    if state.siblings is not None:
+        await state.siblings.reload()
+    elif settings.workers > 1:
         tell_others()
     return answer

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Response
 from app.engine import StoppedError
 from app.metrics import CONTENT_TYPE
 from app.schemas import Health, Readiness
-from app.state import SharedState
+from app.state import SharedState, State
 
 PING_TIMEOUT_S = 2.0
 
@@ -47,6 +47,13 @@ async def get_health() -> Health:
 )
 async def get_readiness(state: SharedState, response: Response) -> Readiness:
     """200 when a model is loaded and warm and the engine answers; else 503. Names folders that cannot be used."""
+    readiness = await readiness_of(state)
+    response.status_code = 200 if readiness.ready else 503
+    return readiness
+
+
+async def readiness_of(state: State) -> Readiness:
+    """Whether requests can be answered now, and what stands in the way."""
     engine = "answering"
     try:
         await state.engine.ping(timeout_s=PING_TIMEOUT_S)
@@ -56,7 +63,6 @@ async def get_readiness(state: SharedState, response: Response) -> Readiness:
         engine = "answering, but the service has been told to end"
     catalog = state.catalog
     ready = engine == "answering" and catalog.default is not None
-    response.status_code = 200 if ready else 503
     models = [served.model.reference for served in catalog.models.values()]
     return Readiness(ready=ready, engine=engine, models=models, broken=dict(catalog.broken))
 
@@ -74,6 +80,8 @@ async def get_readiness(state: SharedState, response: Response) -> Readiness:
 )
 async def get_metrics(state: SharedState) -> Response:
     """Requests, latencies, the queue and its waits, calls of the networks, encoding, images made and scored."""
+    if state.siblings is not None:
+        return Response(await state.siblings.metrics(), media_type=CONTENT_TYPE)
     state.metrics.settle()
     text = await asyncio.to_thread(state.metrics.text)  # those of many workers are read from as many files
     return Response(text, media_type=CONTENT_TYPE)

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from app.engine import Engine
 from app.main import create_app
 from app.settings import Settings
 from tests.app.checks import assert_problem
@@ -118,3 +119,34 @@ def test_a_fault_has_an_id(
             caplog.clear()
 
     play(models_dir, scenario, access_log=access_log)
+
+
+def test_a_request_that_the_server_cancels_is_that_of_a_client_who_has_gone(
+    models_dir: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ray Serve does so; it is no fault of ours, on the short way or the long one."""
+
+    async def scenario(client: httpx.AsyncClient) -> None:
+        begun = asyncio.Event()
+
+        async def never(*_: Any, **__: Any) -> None:
+            begun.set()
+            await asyncio.Event().wait()
+
+        monkeypatch.setattr(Engine, "run", never)
+        for target in ("/v1/samples?n=1&seed=7", "/v1/interpolations?seeds=1,2&steps=2"):
+            begun.clear()
+            task = asyncio.create_task(client.get(target))
+            await begun.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert lines(caplog)[-1]["status"] == 499
+        counted = [
+            line
+            for line in (await client.get("/metrics")).text.splitlines()
+            if "requests_total" in line and '"499"' in line
+        ]
+        assert [line.rpartition(" ")[2] for line in counted] == ["1.0", "1.0"]
+
+    play(models_dir, scenario, access_log=True)

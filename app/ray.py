@@ -1,0 +1,176 @@
+"""`serve run app.ray:app`: the service as replicas of Ray Serve, each of them the whole of it.
+
+A replica is `app.main`'s application, with an engine, queues and limits of its own; there is no second implementation.
+Serve's proxy is the HTTP server. Of what `app.server` and `app.gate` do around uvicorn, `Door` does what an application
+can do; docs/scaling.md says what is left. Whichever replica is asked for its metrics tells of all, and a reload reaches
+all.
+"""
+
+import asyncio
+import logging
+from typing import Any
+
+from fastapi import FastAPI
+from ray import serve
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.gate import Gate
+from app.logs import configure
+from app.main import create_app
+from app.metrics import Metrics
+from app.routes.health import readiness_of
+from app.server import SECURITY_HEADERS
+from app.settings import Settings
+from app.siblings import merge
+
+MAX_ONGOING_REQUESTS = 320
+"""Requests that Serve hands to one replica.
+
+More than the default of GAN_MAX_REQUESTS: so the replica refuses first, by the problem document that the API promises,
+and supervisors still come in.
+"""
+
+MAX_QUEUED_REQUESTS = 320
+"""Requests that may wait in a proxy for a replica; what Serve refuses beyond them has our status, not our document."""
+
+TARGET_ONGOING_REQUESTS = 16
+"""Of a replica, under way or waiting for it, above which there should be another."""
+
+SIBLINGS_TIMEOUT_S = 5.0
+"""For the other replicas' metrics."""
+
+_log = logging.getLogger(__name__)
+
+
+class NotReadyError(Exception):
+    """A replica cannot answer requests: Serve starts another in its place."""
+
+
+class Replica:
+    """One replica; Serve calls its methods."""
+
+    async def __serve_build_asgi_app__(self) -> ASGIApp:
+        """The application, made in the replica's process with the settings of its environment.
+
+        Raises:
+            ValidationError: a setting is wrong; Serve gives the deployment up and says why.
+        """
+        settings = Settings()
+        configure(settings.log_level, settings.log_format)
+        self._metrics = Metrics()
+        self._service: FastAPI = create_app(settings, self._metrics, siblings=_Replicas(self))
+        gate = Gate(max_requests=settings.max_requests, metrics=self._metrics, root_path=settings.root_path)
+        return Door(self._service, gate)
+
+    async def check_health(self) -> None:
+        """What `/readyz` says.
+
+        Raises:
+            NotReadyError: the engine does not answer, or there is no model.
+        """
+        readiness = await readiness_of(self._service.state.gan)
+        if not readiness.ready:
+            raise NotReadyError(f"not ready: {readiness.model_dump_json()}")
+
+    async def reload_models(self) -> None:
+        """Read the models folder again."""
+        await self._service.state.reloader.reload()
+
+    async def own_metrics(self) -> tuple[str, bytes]:
+        """This replica's name, and what it has counted."""
+        self._metrics.settle()
+        text = await asyncio.to_thread(self._metrics.text)
+        return serve.get_replica_context().replica_id.unique_id, text
+
+
+class Door:
+    """The gate of `app.gate` as an application: for a server whose connections are not ours.
+
+    While as many requests as may are under way, further ones are refused, and every answer has the security headers. A
+    request of a slow client counts as any other: of its connection nothing is known here.
+
+    Args:
+        app: what is behind the door.
+        gate: says who may come in.
+    """
+
+    def __init__(self, app: ASGIApp, gate: Gate) -> None:
+        self._app = app
+        self._gate = gate
+        self._under_way = 0
+        self._headers = [(name.lower().encode(), value.encode()) for name, value in SECURITY_HEADERS]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_on(message: Message) -> None:
+            if message["type"] == "http.response.start":  # the proxy adds the request's id, ours or its own
+                own = [pair for pair in message.get("headers", ()) if pair[0] != b"x-request-id"]
+                message = {**message, "headers": self._headers + own}
+            await send(message)
+
+        gate = self._gate
+        if self._under_way >= gate.max_requests and not gate.lets_in(
+            scope["path"].encode(), self._under_way, lambda: 0
+        ):
+            await gate.refuse(scope, receive, send_on)
+            return
+        self._under_way += 1
+        try:
+            await self._app(scope, receive, send_on)
+        finally:
+            self._under_way -= 1
+
+
+class _Replicas:
+    """All replicas of this deployment: `app.siblings`."""
+
+    def __init__(self, own: Replica) -> None:
+        self._own = own
+
+    async def reload(self) -> None:
+        for result in await self._broadcast("reload_models").results_async(return_exceptions=True):
+            if isinstance(result, BaseException):  # it has died, or could not read its folder, as it has logged
+                _log.error("a replica did not read the models folder again: %r", result)
+
+    async def metrics(self) -> bytes:
+        own = await self._own.own_metrics()
+        try:
+            found = await self._broadcast("own_metrics").results_async(
+                timeout_s=SIBLINGS_TIMEOUT_S, return_exceptions=True
+            )
+        except TimeoutError:
+            _log.warning("not all replicas told their metrics within %g s: one tells its own", SIBLINGS_TIMEOUT_S)
+            found = []
+        told = [one for one in found if not isinstance(one, BaseException)]
+        return await asyncio.to_thread(merge, dict([own, *told]))
+
+    @staticmethod
+    def _broadcast(method: str) -> Any:  # noqa: ANN401  (ray has no types in the service's own environment)
+        here = serve.get_replica_context()
+        return serve.get_deployment_handle(here.deployment, here.app_name).broadcast(method)
+
+
+deployment = serve.deployment(
+    name="gan",
+    max_ongoing_requests=MAX_ONGOING_REQUESTS,
+    max_queued_requests=MAX_QUEUED_REQUESTS,
+    backpressure_config={"status_code": 429, "retry_after_s": 1},
+    autoscaling_config={
+        "min_replicas": 1,
+        "max_replicas": 4,
+        "target_ongoing_requests": TARGET_ONGOING_REQUESTS,
+        "upscale_delay_s": 5,
+        "downscale_delay_s": 120,
+    },
+    ray_actor_options={"num_cpus": 1},
+    logging_config={"enable_access_log": False},  # GAN_ACCESS_LOG is there, and knows paths and routes
+    health_check_period_s=5,
+    health_check_timeout_s=10,
+    graceful_shutdown_timeout_s=60,
+)(serve.ingress()(Replica))
+"""What one of them is: a core each, for the engine's tiles want no more; deploy/ray-serve.yaml has GPUs."""
+
+app = deployment.bind()

@@ -1,0 +1,54 @@
+"""`@serve.batch` in the place of our engine's batching, in a service that is the same otherwise."""
+
+import asyncio
+
+import numpy as np
+from ray import serve
+from starlette.types import ASGIApp
+
+import app.main
+from app.engine import MAX_BATCH_ROWS, Engine, Network, Rows
+from app.ray import Replica
+
+
+class BatchEngine(Engine):
+    """Batches made by `@serve.batch` in place of the engine's own, of the same size and without a timer; the same
+    networks on a thread of their own.
+
+    Serve batches calls of one function and knows no networks: what a batch holds for each is one call of it.
+    """
+
+    async def run(self, network: Network, rows: Rows, *, may_wait: bool = False) -> Rows:  # noqa: ARG002
+        """Apply a network to rows."""
+        results: Rows = await self._batched((network, rows))
+        return results
+
+    @serve.batch(
+        max_batch_size=MAX_BATCH_ROWS,
+        batch_wait_timeout_s=0,
+        max_concurrent_batches=1,
+        batch_size_fn=lambda asked: sum(min(len(rows), MAX_BATCH_ROWS) for _, rows in asked),  # a large job is alone
+    )
+    async def _batched(self, asked: list[tuple[Network, Rows]]) -> list[Rows]:
+        return await asyncio.to_thread(compute, asked)
+
+
+def compute(asked: list[tuple[Network, Rows]]) -> list[Rows]:
+    """The results of a batch, in order: one call for each network in it."""
+    results: dict[int, Rows] = {}
+    for network in dict.fromkeys(network for network, _ in asked):
+        places = [k for k, (other, _) in enumerate(asked) if other is network]
+        parts = [asked[k][1] for k in places]
+        found = network(np.concatenate(parts))
+        ends = np.cumsum([len(part) for part in parts])[:-1]
+        results |= dict(zip(places, np.split(found, ends), strict=True))
+    return [results[k] for k in range(len(asked))]
+
+
+class BatchReplica(Replica):
+    """A replica that differs in its batching alone."""
+
+    async def __serve_build_asgi_app__(self) -> ASGIApp:
+        """The application, with the other engine."""
+        app.main.Engine = BatchEngine  # type: ignore[attr-defined]
+        return await super().__serve_build_asgi_app__()
