@@ -71,7 +71,7 @@ $(VENV)/.serve: pyproject.toml constraints.txt $(VENV)/.torch
 
 $(VENV)/.test: pyproject.toml constraints.txt $(VENV)/.torch
 	@echo "Installing the service, the training package and the tools of the tests …"
-	@$(PIP) --editable '.[app,otel,training,test]'
+	@$(PIP) --editable '.[app,bulk,otel,training,test]'
 	@touch $(VENV)/.serve $@
 
 # Their pins clash with ours; our own packages they find by PYTHONPATH.
