@@ -201,6 +201,17 @@ def test_a_folder_holds_the_images_their_latents_and_what_they_are(
     assert len({image.tobytes() for image in seen["images"]}) > N / 2
 
 
+def test_a_tar_is_the_one_that_tarfile_writes(tiny: Path, tmp_path: Path):
+    assert main(["sample", str(tiny), "--n", "20", "--format", "webdataset", "--out", str(tmp_path / "out")]) == 0
+    ours = tmp_path / "out" / "shard-000000.tar"
+    with tarfile.open(ours) as read, tarfile.open(tmp_path / "theirs.tar", "w", format=tarfile.USTAR_FORMAT) as written:
+        for member in read.getmembers():
+            entry = tarfile.TarInfo(member.name)
+            entry.size = member.size
+            written.addfile(entry, read.extractfile(member))
+    assert ours.read_bytes() == (tmp_path / "theirs.tar").read_bytes()
+
+
 # --- The same bytes ---------------------------------------------------------------------------------------------------
 
 

@@ -74,7 +74,8 @@ def take_fingerprint(model: LoadedModel, sampler: Sampler, format_name: Format) 
     digest.update(np.ascontiguousarray(values.numpy()).data)
     with tempfile.TemporaryDirectory(prefix="gan-bulk-") as work:
         path = Path(work) / "shard"
-        WRITERS[format_name](path, drawer, 0, FINGERPRINT_IMAGES)
+        with naming(path):
+            WRITERS[format_name](path, drawer, 0, FINGERPRINT_IMAGES)
         for file in [path] if path.is_file() else sorted(path.iterdir()):
             digest.update(file.name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()
