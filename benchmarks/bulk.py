@@ -61,8 +61,8 @@ def main() -> None:
 
 
 def measure(model: str, format_name: str, images: int) -> Usage:
-    """Write so many images into a temporary folder in the working folder, and remove it."""
-    with tempfile.TemporaryDirectory(prefix=".bulk-", dir=Path.cwd()) as folder:
+    """Write so many images into a temporary folder, and remove it."""
+    with tempfile.TemporaryDirectory(prefix="gan-bulk-") as folder:
         command = [sys.executable, "-m", "training", "sample", model, "--n", str(images), "--format", format_name]
         began = time.perf_counter()
         process = subprocess.Popen([*command, "--out", f"{folder}/out"], stdout=subprocess.DEVNULL)

@@ -9,6 +9,7 @@ import os
 import random
 import signal
 import sys
+import time
 from contextlib import redirect_stdout
 from itertools import count
 from pathlib import Path
@@ -70,9 +71,8 @@ def at_random_moments(root: Path, arguments: list[str], result: dict[str, int], 
         shards = shard_count(folder) + rng.randint(1, 3)
         pid = fork(lambda: sample(folder, arguments))
         while shard_count(folder) < shards and os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
-            pass
-        for _ in range(rng.randrange(100)):  # somewhere inside the next shard
-            shard_count(folder)
+            time.sleep(0.0005)
+        time.sleep(rng.uniform(0, 0.01))  # somewhere inside the next shard
         os.kill(pid, signal.SIGKILL)
         result["moments"] += wait(pid) == -signal.SIGKILL
         there = contents(folder)

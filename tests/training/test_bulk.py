@@ -33,7 +33,7 @@ from models.images import ImageShape
 from models.latents import INDEX_LIMIT, draw_latents
 from models.sampler import Sampler
 from tests.tiny import make_tiny_model_folder
-from tests.training.support import ROOT, command_line, environment, run
+from tests.training.support import ROOT, command_line, environment
 from training.bulk.drawing import make_sampler
 from training.bulk.request import FORMATS, MAX_SHARD_IMAGES, Format, read_request
 from training.bulk.run import write_in_process
@@ -566,7 +566,8 @@ def test_ray_writes_the_identical_files(tiny: Path, tmp_path: Path):
     for name in ("bulk.json", "shard-000003.parquet"):
         (tmp_path / "ray" / name).write_bytes((tmp_path / "one" / name).read_bytes())
     kept = (tmp_path / "ray" / "shard-000003.parquet").stat().st_ino
-    done = run(*bulk(tiny, tmp_path / "ray", *options), "--ray", "--processes", "2", cwd=tmp_path)
+    command = command_line(*bulk(tiny, tmp_path / "ray", *options), "--ray", "--processes", "2")
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.endswith(f"9 shard(s) of parquet in {tmp_path}/ray (40 images were there already)\n")
     assert contents(tmp_path / "ray") == contents(tmp_path / "one")

@@ -9,13 +9,15 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+
 from models.errors import ModelFolderError
 from models.folder import LoadedModel
 from training.bulk.request import Request
 from training.bulk.run import write_in_process
 from training.errors import BulkError, TrainingError
 
-BLOCKS_AN_ACTOR = 16
+BLOCKS_AN_ACTOR = 64
 """A block of shards is one actor's: several each, so that the slowest machine is not waited for long."""
 
 
@@ -31,10 +33,10 @@ class ShardActor:
     def __init__(self, model: str, request: str, folder: str) -> None:
         self._task = (model, request, folder)
 
-    def __call__(self, row: dict[str, int]) -> dict[str, int | str]:
+    def __call__(self, row: dict[str, np.int64]) -> dict[str, int | str]:
         """Write the shard of a row, or say what went wrong: an error that Ray carries loses its one line in many."""
         try:
-            return {"images": write_in_process(*self._task, row["shard"]), "error": "", "errno": 0, "file": ""}
+            return {"images": write_in_process(*self._task, int(row["data"])), "error": "", "errno": 0, "file": ""}
         except OSError as error:
             text, file = error.strerror or str(error), str(error.filename or "")
             return {"images": 0, "error": text, "errno": error.errno or 0, "file": file}
@@ -62,8 +64,8 @@ def write_with_ray(model: LoadedModel, request: Request, folder: Path, actors: i
         ray, data = importlib.import_module("ray"), importlib.import_module("ray.data")
     except ImportError as error:
         raise BulkError("--ray needs Ray, which is not installed: pip install '.[ray]'") from error
-    rows = [{"shard": number} for number in request.missing(folder)]
-    if not rows:
+    missing = np.fromiter(request.missing(folder), dtype=np.int64)
+    if not len(missing):
         return
     begun = not ray.is_initialized()
     if begun:
@@ -71,8 +73,8 @@ def write_with_ray(model: LoadedModel, request: Request, folder: Path, actors: i
     try:
         data.DataContext.get_current().enable_progress_bars = False  # there is one
         logging.getLogger("ray.data").setLevel(logging.ERROR)
-        actors = min(actors or max(1, int(ray.cluster_resources().get("CPU", 1))), len(rows))
-        shards = data.from_items(rows, override_num_blocks=min(len(rows), BLOCKS_AN_ACTOR * actors))
+        actors = min(actors or max(1, int(ray.cluster_resources().get("CPU", 1))), len(missing))
+        shards = data.from_numpy(np.array_split(missing, min(len(missing), BLOCKS_AN_ACTOR * actors)))
         written = shards.map(
             ShardActor,
             fn_constructor_args=(str(model.path.resolve()), request.model_dump_json(), str(folder.resolve())),

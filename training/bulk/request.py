@@ -73,20 +73,16 @@ class Request(BaseModel):
         return (number for number in range(self.shard_count) if not (folder / self.shard(number).name).exists())
 
 
-def check_bulk(
-    model: LoadedModel, *, seed: int, first: int, n: int, digit: int | None, truncation: float, shard_images: int
-) -> None:
+def check_bulk(model: LoadedModel, *, seed: int, first: int, n: int, truncation: float, shard_images: int) -> None:
     """Refuse what cannot be drawn, or not in shards.
 
     Raises:
-        LatentError: the seed, the images, the digit or the truncation are out of range.
+        LatentError: the seed, the images or the truncation are out of range.
         BulkError: the shards would be too large, or too many.
     """
     check_request(seed, first, n, z_dim=model.metadata.z_dim)
     if not 0 < truncation <= 1:
         raise LatentError(f"truncation must be in (0, 1], not {truncation}")
-    if digit is not None and not 0 <= digit < model.metadata.classes:
-        raise LatentError(f"{model.name} has {model.metadata.classes} classes: it cannot be asked for {digit}")
     if not 1 <= shard_images <= MAX_SHARD_IMAGES:
         raise BulkError(f"--shard-images must be 1 to {MAX_SHARD_IMAGES:,}, not {shard_images:,}")
     shards = -(-n // shard_images)

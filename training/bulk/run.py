@@ -47,7 +47,7 @@ def sample_in_bulk(
         seed: 0 ≤ seed < 2⁵³.
         first: index of the first image.
         n: how many images.
-        digit: the class to ask for; None for any.
+        digit: the class to ask for, one of the model's; None for any.
         truncation: ψ in (0, 1].
         format_name: of the shards.
         shard_images: images in each shard but the last.
@@ -60,7 +60,7 @@ def sample_in_bulk(
         RunError: another process is writing into the folder.
         OSError: the disk is full or cannot be written; the shards that are there are whole.
     """
-    check_bulk(model, seed=seed, first=first, n=n, digit=digit, truncation=truncation, shard_images=shard_images)
+    check_bulk(model, seed=seed, first=first, n=n, truncation=truncation, shard_images=shard_images)
     check_format(format_name)
     request = Request(
         model=model.reference,
