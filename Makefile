@@ -75,7 +75,7 @@ $(VENV)/.serve: pyproject.toml constraints.txt $(VENV)/.torch
 
 $(VENV)/.test: pyproject.toml constraints.txt $(VENV)/.torch
 	@echo "Installing the service, the training package and the tools of the tests …"
-	@$(PIP) --editable '.[app,client,otel,training,test]'
+	@$(PIP) --editable '.[app,bulk,client,otel,training,test]'
 	@touch $(VENV)/.serve $@
 
 # Ray fits beside all else (constraints.txt), but is as large as torch: who does not ask for it has none.

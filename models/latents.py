@@ -89,7 +89,7 @@ def draw_words(seed: int, first: int, n: int, *, z_dim: int) -> NDArray[np.uint6
     Raises:
         LatentError: an argument is out of its range.
     """
-    _check_request(seed, first, n, z_dim)
+    check_request(seed, first, n, z_dim=z_dim)
     counters = -(-z_dim // _WORDS_PER_COUNTER)
     return _random_words(seed, first * counters, n * counters * _WORDS_PER_COUNTER).reshape(n, -1)[:, :z_dim]
 
@@ -131,7 +131,12 @@ def check_latents(latents: object, *, z_dim: int) -> NDArray[np.float32]:
     return array.astype(np.float32)
 
 
-def _check_request(seed: int, first: int, n: int, z_dim: int) -> None:
+def check_request(seed: int, first: int, n: int, *, z_dim: int) -> None:
+    """Refuse what `draw_latents` would refuse of these arguments, without drawing.
+
+    Raises:
+        LatentError: an argument is out of its range.
+    """
     if not 0 <= seed < SEED_LIMIT:
         raise LatentError(f"seed must be 0 ≤ seed < 2**53, not {seed}")
     if n < 1:

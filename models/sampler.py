@@ -43,7 +43,15 @@ class Sampler:
         Raises:
             LatentError: the latents have another shape.
         """
+        return to_uint8(self.before_rounding(latents))
+
+    def before_rounding(self, latents: NDArray[np.float32]) -> torch.Tensor:
+        """G's own values, [n, C, H, W] float32 in [−1, 1]: they tell two machines apart where the pixels may not.
+
+        Raises:
+            LatentError: the latents have another shape.
+        """
         if latents.ndim != 2 or latents.shape[0] < 1 or latents.shape[1] != self.z_dim:
             raise LatentError(f"latents must have the shape [n, {self.z_dim}], n ≥ 1, not {list(latents.shape)}")
         z = torch.as_tensor(latents, dtype=torch.float32, device=self.device)
-        return to_uint8(self._tiled(z))
+        return self._tiled(z)

@@ -33,7 +33,7 @@ from models.sampler import Sampler
 from models.scorer import Scorer
 from training.config import RunConfig, resolve_config
 from training.data.dataset import Dataset, load_dataset
-from training.errors import RunError, TrainingError
+from training.errors import BulkError, RunError, TrainingError
 from training.processes import joined, number_of_processes, own_number
 from training.recipe import AFTER_THE_GAME, change_after_the_game, load_recipe, recipe_names
 from training.run_folder import RunFolder
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from training.evaluate import Evaluation
 
 MAX_GRID_IMAGES = 4096
+BULK_OPTIONS = ("format", "shard_images", "processes", "ray")
+"""Options of `sample --out DIR` alone."""
 MAX_NAMED = 10
 """So many files that are skipped are named; the rest is counted."""
 
@@ -63,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         if own_number() == 0:
-            print("interrupted; `resume` goes on from the last saved state", file=sys.stderr)
+            print("interrupted; `resume` goes on (of `sample`: the same command)", file=sys.stderr)
         return 130
     return 0
 
@@ -215,22 +217,61 @@ def _write_report(
 
 
 def sample(options: argparse.Namespace) -> None:
-    """Draw a grid of a model's images."""
+    """Draw a grid of a model's images, or a folder of any number of them."""
+    if options.out is None:
+        _sample_grid(options)
+    else:
+        _sample_in_bulk(options)
+
+
+def _sample_grid(options: argparse.Namespace) -> None:
     from training.pictures import encode_png  # noqa: PLC0415
 
+    given = [f"--{name.replace('_', '-')}" for name in BULK_OPTIONS if getattr(options, name)]
+    if given:
+        raise BulkError(f"{', '.join(given)}: of a folder of samples (--out DIR), not of one picture (-o FILE)")
     if not 1 <= options.n <= MAX_GRID_IMAGES:
-        raise LatentError(f"n must be 1 to {MAX_GRID_IMAGES}, not {options.n}")
+        raise LatentError(f"n must be 1 to {MAX_GRID_IMAGES}, not {options.n}; --out DIR takes any number")
     model = _load(options.model)
     latents = draw_latents(
-        options.seed, options.first, options.n, z_dim=model.metadata.z_dim, prior=model.metadata.prior
+        options.seed,
+        options.first,
+        options.n,
+        z_dim=model.metadata.z_dim,
+        prior=model.metadata.prior,
+        truncation=options.truncation,
     )
     if options.digit is not None:
         latents = ask_for_class(latents, _checked_digit(model, options.digit), head_starts=model.head_starts)
     picture = assemble_grid(_sampler(model)(latents), padding=2)
     write_atomically(options.output, encode_png(picture))
+    print(f"wrote {_describe_images(options)} to {options.output}")
+
+
+def _sample_in_bulk(options: argparse.Namespace) -> None:
+    from training.bulk.request import SHARD_IMAGES  # noqa: PLC0415
+    from training.bulk.run import sample_in_bulk  # noqa: PLC0415
+
+    model = _load(options.model)
+    done = sample_in_bulk(
+        model,
+        options.out,
+        seed=options.seed,
+        first=options.first,
+        n=options.n,
+        digit=None if options.digit is None else _checked_digit(model, options.digit),
+        truncation=options.truncation,
+        format_name=options.format or "npz",
+        shard_images=SHARD_IMAGES if options.shard_images is None else options.shard_images,
+        processes=options.processes,
+        ray=options.ray,
+    )
+    print(f"wrote {_describe_images(options)}: {done}")
+
+
+def _describe_images(options: argparse.Namespace) -> str:
     asked = "" if options.digit is None else f", asked for digit {options.digit},"
-    last = options.first + options.n - 1
-    print(f"wrote images {options.first} to {last} of seed {options.seed}{asked} to {options.output}")
+    return f"images {options.first} to {options.first + options.n - 1} of seed {options.seed}{asked}"
 
 
 def classifier(options: argparse.Namespace) -> None:
@@ -394,14 +435,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--json", action="store_true", help="print JSON: one flat object, every figure by name")
     command.add_argument("--html", metavar="FILE", type=Path, help="write a page of pictures, charts and figures too")
 
-    command = commands.add_parser("sample", help="draw a grid", description="Draw a grid of a model's images.")
-    command.set_defaults(command=sample)
-    command.add_argument("model", metavar="MODEL", help="a model folder, or the name of a bundled model")
-    command.add_argument("--n", type=int, default=64, help="images (default: 64)")
-    command.add_argument("--seed", type=int, default=0, help="default: 0")
-    command.add_argument("--first", type=int, default=0, help="index of the first image (default: 0)")
-    command.add_argument("--digit", type=int, help="the class to draw; conditional models only (default: any)")
-    command.add_argument("-o", "--output", type=Path, required=True, help="the PNG to write")
+    _add_sample(commands)
 
     command = commands.add_parser(
         "export", parents=[_strict()], help="write a model folder", description="Write a run's model folder."
@@ -430,6 +464,39 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--threads", type=_at_least_1, help="threads of PyTorch's operators (default: one a core)")
     command.add_argument("--to", metavar="FILE", type=Path, required=True, help="the safetensors file to write")
     return parser
+
+
+def _add_sample(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    command = commands.add_parser(
+        "sample",
+        help="draw a grid, or millions",
+        description="Draw a grid of a model's images, or any number of them into a folder of shards: the same command "
+        "goes on with one that was stopped.",
+    )
+    command.set_defaults(command=sample)
+    command.add_argument("model", metavar="MODEL", help="a model folder, or the name of a bundled model")
+    command.add_argument("--n", type=int, default=64, help="images (default: 64)")
+    command.add_argument("--seed", type=int, default=0, help="default: 0")
+    command.add_argument("--first", type=int, default=0, help="index of the first image (default: 0)")
+    command.add_argument("--digit", type=int, help="the class to draw; conditional models only (default: any)")
+    command.add_argument(
+        "--truncation", type=float, default=1.0, help="scale latents by this, above 0 and at most 1 (default: 1)"
+    )
+    place = command.add_mutually_exclusive_group(required=True)
+    place.add_argument("-o", "--output", type=Path, help="the PNG to write: one grid")
+    place.add_argument("--out", metavar="DIR", type=Path, help="the folder to write shards into")
+    bulk = command.add_argument_group("options of --out DIR")
+    bulk.add_argument("--format", choices=["npz", "png", "parquet", "webdataset"], help="of the shards (default: npz)")
+    bulk.add_argument("--shard-images", metavar="N", type=int, help="images a shard (default: 10,000)")
+    bulk.add_argument(
+        "--processes",
+        metavar="N",
+        type=_at_least_1,
+        help="write so many shards at once (default: 1; with --ray one a processor of the cluster)",
+    )
+    bulk.add_argument(
+        "--ray", action="store_true", help="write by Ray Data: RAY_ADDRESS names the cluster (default: this machine)"
+    )
 
 
 def _strict() -> argparse.ArgumentParser:

@@ -4,6 +4,7 @@ TrainingError
 ├── RecipeError        an unknown recipe, key or value; all mistakes in one text
 ├── DataError          images that cannot be read, or are not what the networks take
 ├── RunError           a run folder that is there already, is missing, or does not fit
+├── BulkError          a folder of samples that cannot be begun or gone on with
 ├── NotFiniteError     a loss that became NaN or infinite
 └── ProcessesError     several processes of one training that cannot go on together
 """
@@ -23,6 +24,10 @@ class DataError(TrainingError):
 
 class RunError(TrainingError):
     """A run folder that cannot be started, resumed or exported."""
+
+
+class BulkError(TrainingError):
+    """A folder of samples that cannot be begun, or not be gone on with."""
 
 
 class NotFiniteError(TrainingError):

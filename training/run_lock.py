@@ -24,9 +24,19 @@ _REFUSED = frozenset({errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOSYS, err
 """What file systems that know no such lock say."""
 
 
+BUSY = (
+    "another process is training in {folder}: `watch {folder}` shows it; wait for its end or stop it, then "
+    "`resume {folder}`, or give `fit` another `--out`"
+)
+
+
 @contextmanager
-def only_writer(folder: Path) -> Iterator[None]:
+def only_writer(folder: Path, *, busy: str = BUSY) -> Iterator[None]:
     """Be the only process that writes into a run folder, which is there already.
+
+    Args:
+        folder: the folder.
+        busy: the error's text, with `{folder}` in it.
 
     Raises:
         RunError: another process is at it; nothing was touched.
@@ -37,20 +47,17 @@ def only_writer(folder: Path) -> Iterator[None]:
         return
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)  # not inherited by the processes that this one starts
     try:
-        _lock(fcntl, descriptor, folder)
+        _lock(fcntl, descriptor, busy.format(folder=folder))
         yield
     finally:
         os.close(descriptor)
 
 
-def _lock(fcntl: ModuleType, descriptor: int, folder: Path) -> None:
+def _lock(fcntl: ModuleType, descriptor: int, busy: str) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        raise RunError(
-            f"another process is training in {folder}: `watch {folder}` shows it; wait for its end or stop it, then "
-            f"`resume {folder}`, or give `fit` another `--out`"
-        ) from error
+        raise RunError(busy) from error
     except OSError as error:
         if error.errno not in _REFUSED:
             raise

@@ -1,0 +1,79 @@
+"""`python -m benchmarks.bulk`: images/s and the largest memory of `training sample --out`, by format and by number.
+
+Each row is a command of its own. Its rate is without its start, which is the time of the same command for one image;
+images/s of processor time say more than those of the clock where other work is running.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.report import describe_machine, table
+
+FORMATS = ("npz", "png", "parquet", "webdataset")
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a command took, its children not counted: seconds of the clock and of a processor, bytes."""
+
+    seconds: float
+    processor_s: float
+    peak_bytes: int
+    disk_bytes: int
+
+
+def main() -> None:
+    """Measure and print the table."""
+    parser = argparse.ArgumentParser(description="images/s and memory of `training sample --out`")
+    parser.add_argument("--model", default="mnist-mlp", help="default: mnist-mlp")
+    parser.add_argument("--images", type=int, default=100_000, help="of each format (default: 100,000)")
+    parser.add_argument("--more", type=int, default=1_000_000, help="of npz once more (default: 1,000,000)")
+    parser.add_argument("--formats", nargs="+", choices=FORMATS, default=FORMATS, help="default: all")
+    options = parser.parse_args()
+    runs = [(name, options.images) for name in options.formats]
+    if "npz" in options.formats:
+        runs.insert(1, ("npz", options.more))
+    starts: dict[str, Usage] = {}
+    rows = []
+    for name, images in runs:
+        print(f"{name}, {images:,} images …", file=sys.stderr)
+        start = starts.setdefault(name, measure(options.model, name, 1))
+        usage = measure(options.model, name, images)
+        rows.append(
+            [
+                name,
+                f"{images:,}",
+                f"{images / (usage.seconds - start.seconds):,.0f}",
+                f"{images / (usage.processor_s - start.processor_s):,.0f}",
+                f"{usage.peak_bytes / 1e6:,.0f}",
+                f"{usage.disk_bytes / images:,.0f}",
+            ]
+        )
+    print(f"{describe_machine()}; {options.model}, shards of 10,000, one process\n")
+    heads = ["format", "images", "images/s", "images/s of processor", "peak resident, MB", "bytes an image"]
+    print(table(heads, rows))
+
+
+def measure(model: str, format_name: str, images: int) -> Usage:
+    """Write so many images into a temporary folder, and remove it."""
+    with tempfile.TemporaryDirectory(prefix="gan-bulk-") as folder:
+        command = [sys.executable, "-m", "training", "sample", model, "--n", str(images), "--format", format_name]
+        began = time.perf_counter()
+        process = subprocess.Popen([*command, "--out", f"{folder}/out"], stdout=subprocess.DEVNULL)
+        _, status, used = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - began
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            raise RuntimeError(f"{' '.join(command)} exited with {process.returncode}")
+        disk = sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
+    return Usage(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024, disk)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""The images of a shard, a few at a time: memory does not grow with the shard."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from models.conditional import ask_for_class, labels_of
+from models.device import resolve_device
+from models.folder import LoadedModel
+from models.latents import draw_latents
+from models.sampler import Sampler
+
+CHUNK_IMAGES = 256
+"""Enough for G's largest tile several times over, and few enough for the processor's caches."""
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Images first … first + n − 1 of a seed.
+
+    Attributes:
+        first: index of the first of them.
+        latents: [n, z_dim] float32, as G had them.
+        images: [n, H, W] or [n, H, W, 3] uint8.
+        digits: [n] int64, the class of each; None where the model has no classes.
+    """
+
+    first: int
+    latents: NDArray[np.float32]
+    images: NDArray[np.uint8]
+    digits: NDArray[np.int64] | None
+
+    @property
+    def indices(self) -> NDArray[np.int64]:
+        """[n] int64: which image of the seed each is."""
+        return np.arange(self.first, self.first + len(self.images), dtype=np.int64)
+
+
+def make_sampler(model: LoadedModel) -> Sampler:
+    """The sampler of a model, on the CPU: the same pixels as the service's."""
+    return Sampler(
+        model.generator,
+        z_dim=model.metadata.z_dim,
+        image_shape=model.metadata.image_shape,
+        device=resolve_device("cpu"),
+    )
+
+
+class Drawer:
+    """Draws the images of one seed.
+
+    Args:
+        model: what draws.
+        sampler: of the model: `make_sampler`.
+        seed: 0 ≤ seed < 2⁵³.
+        digit: the class to ask for; None takes each latent as it is drawn.
+        truncation: ψ in (0, 1], as in `models.latents.draw_latents`.
+    """
+
+    def __init__(
+        self,
+        model: LoadedModel,
+        sampler: Sampler,
+        *,
+        seed: int,
+        digit: int | None = None,
+        truncation: float = 1.0,
+    ) -> None:
+        self.metadata = model.metadata
+        self.sampler = sampler
+        self.seed = seed
+        self._digit = digit
+        self._truncation = truncation
+        self._head_starts = model.head_starts if model.metadata.classes else None
+
+    def latents(self, first: int, n: int) -> NDArray[np.float32]:
+        """The latents of images first … first + n − 1, [n, z_dim] float32, as G is to have them."""
+        latents = draw_latents(
+            self.seed,
+            first,
+            n,
+            z_dim=self.metadata.z_dim,
+            prior=self.metadata.prior,
+            truncation=self._truncation,
+        )
+        if self._digit is None or self._head_starts is None:
+            return latents
+        return ask_for_class(latents, self._digit, head_starts=self._head_starts)
+
+    def chunks(self, first: int, count: int) -> Iterator[Chunk]:
+        """Images first … first + count − 1, in order, `CHUNK_IMAGES` at a time."""
+        for start in range(first, first + count, CHUNK_IMAGES):
+            latents = self.latents(start, min(CHUNK_IMAGES, first + count - start))
+            yield Chunk(start, latents, self.sampler(latents), self._digits(latents))
+
+    def _digits(self, latents: NDArray[np.float32]) -> NDArray[np.int64] | None:
+        """The digit that was asked for, or those that the latents name."""
+        if self._head_starts is None:
+            return None
+        if self._digit is not None:
+            return np.full(len(latents), self._digit, dtype=np.int64)
+        named = labels_of(torch.from_numpy(latents), head_starts=torch.from_numpy(self._head_starts))
+        digits: NDArray[np.int64] = named.numpy()
+        return digits

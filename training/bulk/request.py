@@ -1,0 +1,162 @@
+"""What was asked for: in the folder as `bulk.json`, so that the same request goes on and another is refused."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from models.errors import LatentError
+from models.files import TEMPORARY_SUFFIX, write_atomically
+from models.folder import LoadedModel
+from models.latents import SEED_LIMIT, check_request
+from training.errors import BulkError
+
+Format: TypeAlias = Literal["npz", "png", "parquet", "webdataset"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+
+SUFFIXES: dict[Format, str] = {"npz": ".npz", "png": "", "parquet": ".parquet", "webdataset": ".tar"}
+"""Of a shard's name; a shard of `png` is a folder."""
+
+REQUEST_FILE = "bulk.json"
+SHARD_IMAGES = 10_000
+MAX_SHARD_IMAGES = 100_000
+"""A shard that was not finished is begun anew; and of an npz the latents of one shard are in memory."""
+MAX_SHARDS = 1_000_000
+"""Entries of one folder; their names have six digits."""
+MAX_REQUEST_BYTES = 2**20
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Images first … first + count − 1, and the name of their file or folder."""
+
+    name: str
+    first: int
+    count: int
+
+
+class Request(BaseModel):
+    """Everything that decides the bytes of the shards."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format_version: Literal[1] = 1
+    model: str = Field(description="name@hash")
+    model_sha256: str = Field(pattern="^[0-9a-f]{64}$", description="Of model.safetensors")
+    seed: int = Field(ge=0, lt=SEED_LIMIT)
+    first: int = Field(ge=0, description="Index of the first image")
+    n: int = Field(ge=1, description="Images")
+    digit: int | None = Field(description="The class that was asked for")
+    truncation: float = Field(gt=0, le=1)
+    format: Format
+    shard_images: int = Field(ge=1, le=MAX_SHARD_IMAGES, description="Images of each shard but the last")
+    fingerprint: str = Field(pattern="^[0-9a-f]{64}$", description="Of a small shard: see training.bulk.shards")
+
+    @property
+    def shard_count(self) -> int:
+        """How many shards there are."""
+        return -(-self.n // self.shard_images)
+
+    def shard(self, number: int) -> Shard:
+        """The shard of this number, from 0."""
+        start = number * self.shard_images
+        return Shard(
+            name=f"shard-{number:06d}{SUFFIXES[self.format]}",
+            first=self.first + start,
+            count=min(self.shard_images, self.n - start),
+        )
+
+    def missing(self, folder: Path) -> Iterator[int]:
+        """The numbers of the shards that are not in the folder, looked up one by one."""
+        return (number for number in range(self.shard_count) if not (folder / self.shard(number).name).exists())
+
+
+def check_bulk(model: LoadedModel, *, seed: int, first: int, n: int, truncation: float, shard_images: int) -> None:
+    """Refuse what cannot be drawn, or not in shards.
+
+    Raises:
+        LatentError: the seed, the images or the truncation are out of range.
+        BulkError: the shards would be too large, or too many.
+    """
+    check_request(seed, first, n, z_dim=model.metadata.z_dim)
+    if not 0 < truncation <= 1:
+        raise LatentError(f"truncation must be in (0, 1], not {truncation}")
+    if not 1 <= shard_images <= MAX_SHARD_IMAGES:
+        raise BulkError(f"--shard-images must be 1 to {MAX_SHARD_IMAGES:,}, not {shard_images:,}")
+    shards = -(-n // shard_images)
+    if shards > MAX_SHARDS:
+        raise BulkError(
+            f"{n:,} images in shards of {shard_images:,} are {shards:,} files; at most {MAX_SHARDS:,} go into one "
+            "folder: take a larger --shard-images (--n and --first divide the images between folders)"
+        )
+
+
+def begin_or_go_on(folder: Path, request: Request) -> None:
+    """Make a folder this request's, or see that it is; what a killed run left half-written is removed.
+
+    The caller is the only writer.
+
+    Raises:
+        BulkError: the folder belongs to another request, or holds other files.
+        OSError: it cannot be read or written.
+    """
+    path = folder / REQUEST_FILE
+    if path.exists():
+        _compare(read_request(path), request, folder)
+    else:
+        others = sorted(entry.name for entry in folder.iterdir() if not _is_leftover(entry))
+        if others:
+            raise BulkError(
+                f"{folder} has no {REQUEST_FILE} and is not empty (it holds {others[0]!r}): give another --out"
+            )
+        write_atomically(path, (request.model_dump_json(indent=2) + "\n").encode())
+
+
+def read_request(path: Path) -> Request:
+    """What a folder's `bulk.json` says.
+
+    Raises:
+        BulkError: it is damaged, or of a newer version of this program.
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        data = file.read(MAX_REQUEST_BYTES)
+    try:
+        return Request.model_validate_json(data)
+    except ValidationError as error:
+        mistakes = "; ".join(f"{'.'.join(map(str, each['loc'])) or 'it'}: {each['msg']}" for each in error.errors()[:5])
+        raise BulkError(
+            f"{path} is damaged, or of a newer version ({mistakes}): mend it, or give another --out"
+        ) from error
+
+
+def leftovers(folder: Path) -> Iterator[Path]:
+    """What a run that was killed left half-written."""
+    return (entry for entry in folder.iterdir() if _is_leftover(entry))
+
+
+def _is_leftover(entry: Path) -> bool:
+    return entry.name.startswith((".shard-", f".{REQUEST_FILE}")) and entry.name.endswith(TEMPORARY_SUFFIX)
+
+
+def _compare(there: Request, asked: Request, folder: Path) -> None:
+    differences = [
+        f"{name} is {getattr(there, name)!r} there, {getattr(asked, name)!r} now"
+        for name in Request.model_fields
+        if name != "fingerprint" and getattr(there, name) != getattr(asked, name)
+    ]
+    if differences:
+        raise BulkError(
+            f"{folder} was begun by another request: {'; '.join(differences)}. Ask for the same to go on, or give "
+            "another --out"
+        )
+    if there.fingerprint != asked.fingerprint:
+        raise BulkError(f"{folder} was begun where the same request gives other bytes: {WHY_OTHER_BYTES}")
+
+
+WHY_OTHER_BYTES = (
+    "another kind of processor, or other versions of torch, NumPy, Python, zlib or pyarrow. Go on where it was begun, "
+    "or begin another folder"
+)

@@ -1,0 +1,176 @@
+"""All shards of a request: those that are there already are left, the rest are written in any order."""
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from functools import lru_cache
+from itertools import islice
+from multiprocessing import get_context, parent_process
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from models.folder import LoadedModel, load_model
+from training.bulk.drawing import make_sampler
+from training.bulk.formats import check_format
+from training.bulk.request import Format, Request, begin_or_go_on, check_bulk, leftovers
+from training.bulk.shards import ShardWriter, remove, take_fingerprint
+from training.errors import BulkError
+from training.run_lock import only_writer
+
+BUSY = "another process is writing samples into {folder}: wait for its end or stop it, or give another --out"
+
+
+def sample_in_bulk(
+    model: LoadedModel,
+    folder: Path,
+    *,
+    seed: int,
+    first: int,
+    n: int,
+    digit: int | None,
+    truncation: float,
+    format_name: Format,
+    shard_images: int,
+    processes: int | None = None,
+    ray: bool = False,
+) -> str:
+    """Write the samples that are not in the folder yet, with a bar on standard error; returns what was done.
+
+    Args:
+        model: what draws.
+        folder: where the shards go, made if it is not there.
+        seed: 0 ≤ seed < 2⁵³.
+        first: index of the first image.
+        n: how many images.
+        digit: the class to ask for, one of the model's; None for any.
+        truncation: ψ in (0, 1].
+        format_name: of the shards.
+        shard_images: images in each shard but the last.
+        processes: how many write at once: 1 by default; with Ray by default as many as the cluster has processors.
+        ray: whether they are those of a Ray cluster, which has the folder and the model at the same paths.
+
+    Raises:
+        LatentError: something is asked for that cannot be drawn.
+        BulkError: the folder belongs to another request, or a process died.
+        RunError: another process is writing into the folder.
+        OSError: the disk is full or cannot be written; the shards that are there are whole.
+    """
+    check_bulk(model, seed=seed, first=first, n=n, truncation=truncation, shard_images=shard_images)
+    check_format(format_name)
+    request = Request(
+        model=model.reference,
+        model_sha256=model.sha256,
+        seed=seed,
+        first=first,
+        n=n,
+        digit=digit,
+        truncation=truncation,
+        format=format_name,
+        shard_images=shard_images,
+        fingerprint=take_fingerprint(model, make_sampler(model), format_name),
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    with only_writer(folder, busy=BUSY):
+        begin_or_go_on(folder, request)
+        _remove_leftovers(folder)
+        missing = sum(request.shard(number).count for number in request.missing(folder))
+        try:
+            _write_missing(model, request, folder, processes=processes, ray=ray, there=n - missing)
+        finally:
+            _remove_leftovers(folder)
+    before = "" if missing == n else f" ({n - missing:,} images were there already)"
+    return f"{request.shard_count:,} shard(s) of {format_name} in {folder}{before}"
+
+
+def _write_missing(
+    model: LoadedModel, request: Request, folder: Path, *, processes: int | None, ray: bool, there: int
+) -> None:
+    if ray:
+        from training.bulk.ray_data import write_with_ray  # noqa: PLC0415  (an extra, and it takes seconds)
+
+        counts = write_with_ray(model, request, folder, processes)
+    elif (processes or 1) > 1:
+        counts = _write_in_processes(model, request, folder, processes or 1)
+    else:
+        writer = ShardWriter(model, request, folder)
+        counts = (writer.write(number) for number in request.missing(folder))
+    bar = tqdm(
+        total=request.n,
+        initial=there,
+        unit="img",
+        unit_scale=True,
+        dynamic_ncols=True,
+        disable=None,  # where standard error is no terminal
+    )
+    with bar:
+        for count in counts:
+            bar.update(count)
+
+
+def _write_in_processes(model: LoadedModel, request: Request, folder: Path, processes: int) -> Iterator[int]:
+    """The images of each shard as it is finished. A few shards wait for each process, however many there are."""
+    task = (str(model.path.resolve()), request.model_dump_json(), str(folder))
+    missing = request.missing(folder)
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_begin_process) as pool:
+        waiting: set[Future[int]] = set()
+        try:
+            while True:
+                waiting |= {
+                    pool.submit(write_in_process, *task, number)
+                    for number in islice(missing, 2 * processes - len(waiting))
+                }
+                if not waiting:
+                    return
+                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                yield from (future.result() for future in done)
+        except BrokenProcessPool as error:
+            raise BulkError(
+                "a process that wrote shards died (was it killed, or was memory short?): the same command goes on; "
+                "fewer --processes need less memory"
+            ) from error
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def write_in_process(model: str, request: str, folder: str, number: int) -> int:
+    """Write one shard in a process of its own, in which the model is loaded once.
+
+    Args:
+        model: path of the model folder.
+        request: as JSON.
+        folder: where the shards go.
+        number: which one.
+
+    Returns:
+        How many images it has.
+    """
+    return _writer(model, request, folder).write(number)
+
+
+@lru_cache(maxsize=1)
+def _writer(model: str, request: str, folder: str) -> ShardWriter:
+    torch.set_num_threads(1)
+    return ShardWriter(load_model(Path(model)), Request.model_validate_json(request), Path(folder))
+
+
+def _begin_process() -> None:
+    """Ctrl-C ends it at once and without a word; so does the end of the process that began it, however that ends."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _remove_leftovers(folder: Path) -> None:
+    for path in list(leftovers(folder)):
+        remove(path)

@@ -1,0 +1,108 @@
+"""One shard: written beside its place, synced, then renamed. What has a shard's name is whole."""
+
+import hashlib
+import os
+import platform
+import secrets
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from models.files import TEMPORARY_SUFFIX, naming, sync_folder
+from models.folder import LoadedModel
+from models.sampler import Sampler
+from training.bulk.drawing import Drawer, make_sampler
+from training.bulk.formats import WRITERS
+from training.bulk.request import WHY_OTHER_BYTES, Format, Request
+from training.errors import BulkError
+
+FINGERPRINT_IMAGES = 64
+
+
+class ShardWriter:
+    """Writes shards of one request into a folder, with the model loaded once.
+
+    Raises:
+        BulkError: the model is another than the request's, or here it gives other bytes.
+    """
+
+    def __init__(self, model: LoadedModel, request: Request, folder: Path) -> None:
+        if model.sha256 != request.model_sha256:
+            raise BulkError(
+                f"{model.path} holds {model.reference} here, not {request.model}: put the same model folder there on "
+                "every machine"
+            )
+        sampler = make_sampler(model)
+        if take_fingerprint(model, sampler, request.format) != request.fingerprint:
+            raise BulkError(f"the request gives other bytes on {platform.node() or 'this machine'}: {WHY_OTHER_BYTES}")
+        self._request, self._folder = request, folder
+        self._drawer = Drawer(model, sampler, seed=request.seed, digit=request.digit, truncation=request.truncation)
+
+    def write(self, number: int) -> int:
+        """Write the shard of this number, and return how many images it has.
+
+        Two processes may write the same shard at once: either's is right, since they are the same.
+
+        Raises:
+            OSError: the disk is full or cannot be written; it names the shard, and nothing of it is left.
+        """
+        shard = self._request.shard(number)
+        path = self._folder / shard.name
+        temporary = path.with_name(f".{shard.name}.{secrets.token_hex(4)}{TEMPORARY_SUFFIX}")
+        try:
+            with naming(path):
+                WRITERS[self._request.format](temporary, self._drawer, shard.first, shard.count)
+                _sync(temporary)
+                _rename(temporary, path)
+        finally:
+            remove(temporary)
+        sync_folder(self._folder)
+        return shard.count
+
+
+def take_fingerprint(model: LoadedModel, sampler: Sampler, format_name: Format) -> str:
+    """SHA-256 of a small shard in this format, and of G's values in it before they are rounded to pixels.
+
+    Equal on two machines, it says that they write the same bytes: a processor that rounds in another order shows in one
+    of 50,000 values, though its pixels may differ in one of millions only.
+    """
+    drawer = Drawer(model, sampler, seed=0)
+    digest = hashlib.sha256()
+    values = sampler.before_rounding(drawer.latents(0, FINGERPRINT_IMAGES))
+    digest.update(np.ascontiguousarray(values.numpy()).data)
+    with tempfile.TemporaryDirectory(prefix="gan-bulk-") as work:
+        path = Path(work) / "shard"
+        with naming(path):
+            WRITERS[format_name](path, drawer, 0, FINGERPRINT_IMAGES)
+        for file in [path] if path.is_file() else sorted(path.iterdir()):
+            digest.update(file.name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder that may be there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    """Make a file, or a folder and the files in it, durable."""
+    if not path.is_dir():
+        with path.open("rb+") as file:
+            os.fsync(file.fileno())
+        return
+    for file_path in path.iterdir():
+        _sync(file_path)
+    sync_folder(path)
+
+
+def _rename(temporary: Path, path: Path) -> None:
+    try:
+        temporary.replace(path)
+    except OSError:
+        if not path.is_dir():  # a folder that another process has put there meanwhile is the same
+            raise
