@@ -23,8 +23,8 @@ serve: $(VENV)/.serve  ## the service on the bundled models: make serve [HOST=12
 test: $(VENV)/.test  ## all tests, by two processes
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-test-ray: $(RAY)/.ray  ## the tests of the API once more, on a local Ray with two replicas
-	$(RAY)/bin/python -m pytest tests/ray
+test-ray: $(RAY)/.ray  ## the tests of the API once more, on a local Ray with two replicas; and samples by Ray Data
+	$(RAY)/bin/python -m pytest tests/ray tests/training/test_bulk.py::test_ray_writes_the_identical_files
 
 check: $(VENV)/.test  ## style, types, the direction of imports, and what bandit finds unsafe
 	$(BIN)/ruff check .
@@ -84,7 +84,7 @@ $(RAY)/.ray: pyproject.toml constraints.txt | $(BIN)/python
 	@$(PYTHON) -m venv $(RAY)
 	@$(RAY)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch==2.13.0
 	@$(RAY)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
-		--editable '.[app,ray,training,test]'
+		--editable '.[app,bulk,client,ray,training,test]'
 	@touch $@
 
 # Their pins clash with ours; our own packages they find by PYTHONPATH.
