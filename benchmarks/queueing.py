@@ -5,12 +5,17 @@ after the other. So the service is a server that takes all who wait, at most one
 after F + V·b seconds. F and V are fitted to what 1 to 32 clients get answered that ask anew once they have an answer.
 The simulation then says what latencies random arrivals meet, at shares of the top rate, and the same arrivals are sent
 to the service. It knows nothing of the kernel's queues, of pauses, nor of anyone else on the machine.
+
+The last table is arithmetic: the cores that give so many images a second at `USED` of the top rate, each with a service
+of its own, and what then goes over the network.
 """
 
 import argparse
+import math
 import random
 import statistics
 import sys
+import urllib.request
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,7 +33,13 @@ from benchmarks.wrk import load, need_wrk
 CLIENTS = (1, 2, 4, 8, 16, 32)
 SHARES = (0.1, 0.3, 0.5, 0.7, 0.8, 0.9)
 IMAGES = {"one image": 1, "64 grid": 64}
+HEADS = ["share of that", "requests/s", "p50, ms", "simulated", "p99, ms", "simulated"]
 ARRIVALS = 100_000
+USED = 0.7
+"""Of the top rate: what is planned for."""
+
+PLANS = (10**3, 10**5, 10**7)
+"""Images a second."""
 
 
 @dataclass(frozen=True)
@@ -100,21 +111,36 @@ def main() -> None:
     need_wrk()
     service = ours(options.models_dir, options.model)
     seen: dict[str, list[tuple[Costs, list[list[float]]]]] = {kind: [] for kind in IMAGES}
+    lengths: dict[str, int] = {}
     for turn in range(options.rounds):
         print(f"round {turn + 1} of {options.rounds} …", file=sys.stderr)
         with started(service) as running:
             for kind, request in zip(IMAGES, (service.one, service.grid), strict=True):
+                lengths[kind] = _length(running, request)
                 seen[kind].append(_measure(running, request, IMAGES[kind], options.seconds))
     print(f"{describe_machine()}; {options.model}, {options.rounds} rounds of {options.seconds} s each")
+    plans = []
     for kind, rounds in seen.items():
         costs = _middle([costs for costs, _ in rounds])
-        print(
-            f"\n{kind}: a turn takes {costs.turn_s * 1e6:,.0f} µs, and {costs.request_s * 1e6:,.0f} µs for each of at ",
-            end="",
-        )
-        print(f"most {costs.most} requests in it: {costs.top_rate:,.0f} requests/s\n")
-        heads = ["share of that", "requests/s", "p50, ms", "simulated", "p99, ms", "simulated"]
-        print(table(heads, [_row(k, rounds) for k in range(len(SHARES))]))
+        turn_us, request_us = round(costs.turn_s * 1e6), round(costs.request_s * 1e6)
+        print(f"\n{kind}: a turn takes {turn_us:,} µs, and {request_us:,} µs for each of at most {costs.most} requests")
+        print(f"in it; at most {costs.top_rate:,.0f} requests/s\n")
+        print(table(HEADS, [_row(k, rounds) for k in range(len(SHARES))]))
+        plans.append([plan(images / IMAGES[kind], costs, lengths[kind]) for images in PLANS])
+    print(f"\nat {USED:.0%} of the top rate\n")
+    heads = ["images/s", *(f"{kind}: {what}" for kind in IMAGES for what in ("cores", "Gbit/s"))]
+    print(table(heads, [[f"{n:,}", *of_one, *of_grid] for n, of_one, of_grid in zip(PLANS, *plans, strict=True)]))
+
+
+def plan(rate: float, costs: Costs, length: int) -> list[str]:
+    """Cores and Gbit/s for so many requests/s."""
+    return [f"{math.ceil(rate / (USED * costs.top_rate)):,}", f"{rate * length * 8 / 1e9:,.2f}"]
+
+
+def _length(running: Running, request: Request) -> int:
+    """Bytes of an answer, its head included."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{running.port}{request.target.replace('SEED', '1')}") as answer:
+        return len(answer.read()) + len(str(answer.headers))
 
 
 def _measure(running: Running, request: Request, images: int, seconds: int) -> tuple[Costs, list[list[float]]]:

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from benchmarks.queueing import Costs, fit, random_arrivals, simulate
+from benchmarks.queueing import Costs, fit, plan, random_arrivals, simulate
 
 
 def test_a_turn_that_takes_one_is_the_queue_m_d_1() -> None:
@@ -45,3 +45,9 @@ def test_the_fit_finds_the_line() -> None:
     assert found.request_s == pytest.approx(costs.request_s)
     assert found.top_rate == pytest.approx(64 / (2e-4 + 64 * 5e-5))
     assert fit({1: 400.0, 16: 500.0}, most=1) == Costs(0.0, 0.002, 1)
+
+
+def test_a_plan_by_hand() -> None:
+    """1,000 requests/s of a core are 700 at seven tenths; 1,500 a second of 2,000 bytes are 24 Mbit/s."""
+    assert plan(1500, Costs(0.0, 0.001, 1), 2000) == ["3", "0.02"]
+    assert plan(700, Costs(0.0, 0.001, 1), 125_000) == ["1", "0.70"]
