@@ -60,7 +60,7 @@ class Replica:
         self._metrics = Metrics()
         self._service: FastAPI = create_app(settings, self._metrics, siblings=_Replicas(self))
         gate = Gate(max_requests=settings.max_requests, metrics=self._metrics, root_path=settings.root_path)
-        return Door(self._service, gate)
+        return Door(self._service, gate, self._metrics)
 
     async def check_health(self) -> None:
         """What `/readyz` says.
@@ -92,11 +92,13 @@ class Door:
     Args:
         app: what is behind the door.
         gate: says who may come in.
+        metrics: where to count those that are inside.
     """
 
-    def __init__(self, app: ASGIApp, gate: Gate) -> None:
+    def __init__(self, app: ASGIApp, gate: Gate, metrics: Metrics) -> None:
         self._app = app
         self._gate = gate
+        self._metrics = metrics
         self._under_way = 0
         self._headers = [(name.lower().encode(), value.encode()) for name, value in SECURITY_HEADERS]
 
@@ -117,11 +119,15 @@ class Door:
         ):
             await gate.refuse(scope, receive, send_on)
             return
-        self._under_way += 1
+        self._count(+1)
         try:
             await self._app(scope, receive, send_on)
         finally:
-            self._under_way -= 1
+            self._count(-1)
+
+    def _count(self, change: int) -> None:
+        self._under_way += change
+        self._metrics.in_progress.set(self._under_way)
 
 
 class _Replicas:

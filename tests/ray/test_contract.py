@@ -35,8 +35,10 @@ MODULES = (
 OTHER_SERVICES = {"modelless_service", "prefixed_service", "bundled"}
 """Fixtures that start services of their own, on uvicorn."""
 
-LEFT_OUT = {"test_seeded_nonsense_is_never_a_server_error"}
-"""Hundreds of requests each, for what does not depend on who serves."""
+LEFT_OUT = {
+    "test_seeded_nonsense_is_never_a_server_error",  # hundreds of requests, for what does not depend on who serves
+    "test_requests_under_way_are_told",  # uvicorn begins a request whose body has not come; and one asks here: itself
+}
 
 for module in MODULES:
     for name, value in vars(module).items():

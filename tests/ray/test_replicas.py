@@ -155,7 +155,7 @@ def test_the_door_refuses_by_the_contract_and_lets_supervisors_in() -> None:
         await send({"type": "http.response.body", "body": b"done"})
 
     async def scenario() -> None:
-        transport = httpx.ASGITransport(app=Door(slow, Gate(max_requests=2, metrics=metrics)))
+        transport = httpx.ASGITransport(app=Door(slow, Gate(max_requests=2, metrics=metrics), metrics))
         async with httpx.AsyncClient(transport=transport, base_url="http://door") as client:
             waiting = [asyncio.create_task(client.get("/slow")) for _ in range(2)]
             await both_are_in.wait()
@@ -164,12 +164,14 @@ def test_the_door_refuses_by_the_contract_and_lets_supervisors_in() -> None:
             assert answer.headers["retry-after"] == "1"
             assert answer.headers["x-content-type-options"] == "nosniff"
             assert (await client.get("/readyz")).status_code == 200
+            assert b"gan_requests_in_progress 2.0" in metrics.text()
             let_go.set()
             assert [(await one).status_code for one in waiting] == [200, 200]
             assert (await client.get("/quick")).status_code == 200
 
     asyncio.run(asyncio.wait_for(scenario(), 60))
     assert b'gan_requests_shed_total{cause="requests"} 1.0' in metrics.text()
+    assert b"gan_requests_in_progress 0.0" in metrics.text()
 
 
 def test_a_request_that_fails_gives_its_place_back() -> None:
@@ -182,7 +184,8 @@ def test_a_request_that_fails_gives_its_place_back() -> None:
     async def forget(message: Message) -> None:
         pass
 
-    door = Door(broken, Gate(max_requests=1, metrics=Metrics()))
+    metrics = Metrics()
+    door = Door(broken, Gate(max_requests=1, metrics=metrics), metrics)
     for _ in range(3):
         with pytest.raises(ValueError, match="broken"):
             asyncio.run(door({"type": "http", "path": "/", "headers": []}, nothing, forget))
