@@ -86,7 +86,7 @@ class SamplesQuery(BaseModel):
         return self
 
 
-Latent = Annotated[list[FiniteFloat], Field(max_length=4096)]
+Latent = Annotated[list[Annotated[FiniteFloat, Field(strict=True)]], Field(max_length=4096)]
 
 
 class SamplesBody(SamplesQuery):
@@ -102,6 +102,14 @@ class SamplesBody(SamplesQuery):
         max_length=MAX_POSTED_LATENTS,
         description="Draw exactly these: lists of z_dim numbers, such as an earlier answer's",
     )
+
+    @field_validator("n", "seed", "first", "columns", "padding", "scale", "truncation", "digit", mode="before")
+    @classmethod
+    def _is_number(cls, value: object) -> object:
+        """A query has nothing but texts; in JSON neither `"7"` nor `true` is a number."""
+        if isinstance(value, bool | str):
+            raise ValueError("Input should be a number")
+        return value
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:

@@ -233,6 +233,8 @@ def test_posted_latents_give_the_identical_images(client: httpx.Client) -> None:
         ({"latents": [[0.0] * 16, [0.0] * 15]}, "latents"),
         ({"latents": [[1e300] * 16]}, "latents"),
         ({"latents": [["a"] * 16]}, "latents.0.0"),
+        ({"latents": [["1"] * 16]}, "latents.0.0"),
+        ({"latents": [[True] * 16]}, "latents.0.0"),
         ({"latents": "x"}, "latents"),
         ({"latents": [[None] * 16]}, "latents.0.0"),
         ({"latents": [[0.0] * 16] * 4097}, "latents"),
@@ -246,6 +248,18 @@ def test_posted_latents_give_the_identical_images(client: httpx.Client) -> None:
 )
 def test_bad_body(client: httpx.Client, body: dict[str, Any], parameter: str) -> None:
     assert_problem(client.post("/v1/samples", json=body), 422, parameter=parameter)
+
+
+@pytest.mark.parametrize("name", ["n", "seed", "first", "columns", "padding", "scale", "truncation", "digit"])
+@pytest.mark.parametrize("value", [True, False, "1"])
+def test_in_json_neither_texts_nor_truth_values_are_numbers(client: httpx.Client, name: str, value: bool | str) -> None:
+    assert_problem(client.post("/v1/samples", json={name: value}), 422, parameter=name, text="should be a number")
+
+
+def test_whole_numbers_may_be_written_with_a_point(client: httpx.Client) -> None:
+    """To JSON Schema, 4.0 is an integer."""
+    answers = [client.post("/v1/samples", json={"n": n, "seed": 7}) for n in (4, 4.0)]
+    assert answers[0].content == answers[1].content
 
 
 def test_latents_stand_alone(client: httpx.Client) -> None:
