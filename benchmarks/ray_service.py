@@ -20,15 +20,11 @@ BATCHINGS = ("engine", "serve.batch")
 def main() -> None:
     """Serve until SIGTERM."""
     options = _parser().parse_args()
-    ray.init(
-        address="local",
-        num_cpus=options.replicas,
-        include_dashboard=False,
-        log_to_driver=True,
-        logging_level="ERROR",
-        object_store_memory=100 * 2**20,
-        _temp_dir=str(options.folder.resolve()),
-    )
+    try:
+        _start_ray(options.replicas, options.folder)
+    except Exception:  # noqa: BLE001  (Ray gives its node 30 s, which a machine with much else to do may not manage)
+        ray.shutdown()
+        _start_ray(options.replicas, options.folder)
     serve.start(
         http_options={"host": "127.0.0.1", "port": options.port},
         logging_config={"log_level": "ERROR", "enable_access_log": False},
@@ -40,6 +36,18 @@ def main() -> None:
     signal.sigwait({signal.SIGTERM, signal.SIGINT})
     serve.shutdown()
     ray.shutdown()
+
+
+def _start_ray(processors: int, folder: Path) -> None:
+    ray.init(
+        address="local",
+        num_cpus=processors,
+        include_dashboard=False,
+        log_to_driver=True,
+        logging_level="ERROR",
+        object_store_memory=100 * 2**20,
+        _temp_dir=str(folder.resolve()),
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
