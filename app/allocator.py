@@ -7,6 +7,7 @@ models that are loaded again leave holes behind, and a service grows for hours.
 
 import ctypes
 import sys
+from collections.abc import Callable
 
 MAX_ARENAS = 2
 """One for the event loop, one for all threads beside it; Python's lock lets few of them allocate at once."""
@@ -23,11 +24,21 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 
 def give_memory_back() -> None:
     """Set up the allocator of this process; before its threads start. Nothing happens where it is not glibc's."""
-    if sys.platform != "linux":
-        return
-    set_option = getattr(ctypes.CDLL(None), "mallopt", None)
-    if set_option is None:  # musl
-        return
-    set_option(_M_ARENA_MAX, MAX_ARENAS)
-    set_option(_M_MMAP_THRESHOLD, MAPPED_BYTES)
-    set_option(_M_TRIM_THRESHOLD, KEPT_BYTES)
+    if (set_option := _function("mallopt")) is not None:
+        set_option(_M_ARENA_MAX, MAX_ARENAS)
+        set_option(_M_MMAP_THRESHOLD, MAPPED_BYTES)
+        set_option(_M_TRIM_THRESHOLD, KEPT_BYTES)
+
+
+def give_holes_back() -> None:
+    """Give back all that is free, between what is used, too: after something large that comes seldom.
+
+    Every page is looked at: it takes milliseconds, without Python's lock.
+    """
+    if (trim := _function("malloc_trim")) is not None:
+        trim(0)
+
+
+def _function(name: str) -> Callable[..., int] | None:
+    """A function of glibc's; None with another C library."""
+    return getattr(ctypes.CDLL(None), name, None) if sys.platform == "linux" else None

@@ -16,6 +16,7 @@ from dataclasses import replace
 import torch
 from fastapi import FastAPI
 
+from app.allocator import give_holes_back
 from app.catalog import Catalog, load_catalog
 from app.schemas import ReloadAnswer
 from app.state import State
@@ -53,6 +54,7 @@ class Reloader:
             for served in before.models.values():
                 if served.model.reference not in _references(after):
                     state.metrics.models.labels(served.model.reference).set(0)
+            await asyncio.to_thread(give_holes_back)  # the weights were read, and most of them dropped again
         answer = _compare(before, after)
         _log.info("models folder read again: %s", answer.model_dump_json())
         return answer

@@ -49,3 +49,35 @@ def test_large_blocks_are_given_back_and_threads_share_arenas() -> None:
     kept_kb, _, arenas = ran.stdout.partition("\n")
     assert int(kept_kb) < 16_000  # of 256 MB
     assert 1 <= arenas.count("<heap nr=") <= 2
+
+
+HOLES = """
+import ctypes
+from pathlib import Path
+from app.allocator import give_holes_back
+
+def resident_kb():
+    return int(Path("/proc/self/status").read_text().split("VmRSS:")[1].split()[0])
+
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+libc.free.argtypes = [ctypes.c_void_p]
+libc.memset.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t]
+blocks = [libc.malloc(65536) for _ in range(1000)]
+for block in blocks:
+    libc.memset(block, 1, 65536)
+full = resident_kb()
+for block in blocks[:-1]:  # the last one stays, at the end
+    libc.free(block)
+with_holes = resident_kb()
+give_holes_back()
+print(full - with_holes, with_holes - resident_kb())
+"""
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="not glibc")
+def test_holes_are_given_back() -> None:
+    ran = subprocess.run([sys.executable, "-c", HOLES], capture_output=True, text=True, check=True, timeout=60)
+    by_itself_kb, then_kb = (int(word) for word in ran.stdout.split())
+    assert by_itself_kb < 10_000
+    assert then_kb > 50_000  # of 64 MB
