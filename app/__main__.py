@@ -25,22 +25,20 @@ def main() -> int:
     except DeviceError as error:
         print(f"error: GAN_DEVICE: {error}", file=sys.stderr)
         return 2
-    listeners = []
-    for port in [settings.port, *([] if settings.health_port is None else [settings.health_port])]:
-        try:
-            listeners.append(listen(settings.host, port))
-        except OSError as error:
-            print(f"error: cannot listen on {settings.host}:{port}: {error.strerror}", file=sys.stderr)
-            return 1
-    address_line = f"Serving on {url(listeners[0])}"
+    try:
+        listener = listen(settings.host, settings.port)
+    except OSError as error:
+        print(f"error: cannot listen on {settings.host}:{settings.port}: {error.strerror}", file=sys.stderr)
+        return 1
+    address_line = f"Serving on {url(listener)}"
     if settings.workers == 1:
-        serve(settings, listeners, metrics=Metrics(), ready=lambda: print(address_line, flush=True))
+        serve(settings, listener, metrics=Metrics(), ready=lambda: print(address_line, flush=True))
         return 0
 
     from app.workers import WorkersError, supervise  # noqa: PLC0415  (for Unix only, and one process needs none of it)
 
     try:
-        supervise(settings, listeners, ready=lambda: print(address_line, flush=True))
+        supervise(settings, listener, ready=lambda: print(address_line, flush=True))
     except WorkersError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -4,7 +4,7 @@ import asyncio
 import gc
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 
 import uvicorn
@@ -65,17 +65,17 @@ def url(listener: socket.socket) -> str:
 
 def serve(
     settings: Settings,
-    listeners: Sequence[socket.socket],
+    listener: socket.socket,
     *,
     metrics: Metrics,
     ready: Callable[[], None],
     worker: int | None = None,
 ) -> None:
-    """Serve on bound sockets until told to stop by SIGTERM or SIGINT; requests under way get `ENDING_S` to end.
+    """Serve on a bound socket until told to stop by SIGTERM or SIGINT; requests under way get `ENDING_S` to end.
 
     Args:
         settings: of the service.
-        listeners: sockets, the first for many connections; closed at the end.
+        listener: a socket; closed at the end.
         metrics: where to count.
         ready: called once requests are answered.
         worker: the number of this process, where it is one of several.
@@ -99,7 +99,7 @@ def serve(
     )
     server = _Server(config, gate, metrics, ready, grace_s=settings.shutdown_grace_s)
     with suppress(KeyboardInterrupt):  # uvicorn raises it once more after it has ended in order
-        server.run(sockets=[*listeners, *(listeners[0].dup() for _ in range(ACCEPTORS - 1))])
+        server.run(sockets=[listener, *(listener.dup() for _ in range(ACCEPTORS - 1))])
 
 
 class _Server(uvicorn.Server):

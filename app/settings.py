@@ -21,13 +21,6 @@ class Settings(BaseSettings):
 
     host: str = Field(default="127.0.0.1", description="Address to listen on; 0.0.0.0 for every interface")
     port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one")
-    health_port: int | None = Field(
-        default=None,
-        ge=1,
-        le=65535,
-        description="One more port, for supervisors: there /healthz and /readyz do not stand in line behind all new "
-        "connections",
-    )
     workers: int = Field(
         default=1,
         ge=1,
@@ -83,11 +76,6 @@ class Settings(BaseSettings):
     @classmethod
     def _split(cls, text: object) -> object:
         return tuple(part.strip() for part in text.split(",") if part.strip()) if isinstance(text, str) else text
-
-    @field_validator("health_port", mode="before")
-    @classmethod
-    def _leave_out(cls, text: object) -> object:
-        return None if text == "" else text
 
     @field_validator("api_keys")
     @classmethod

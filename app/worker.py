@@ -7,8 +7,6 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterable
-from contextlib import ExitStack
 from pathlib import Path
 
 from app.metrics import Metrics, count_in_files
@@ -22,9 +20,9 @@ ORPHAN_GRACE_S = 1.0
 """Seconds that an orphan's requests under way get to end."""
 
 
-def command(worker: int, listeners: Iterable[int], metrics_dir: Path) -> list[str]:
-    """The command that starts a worker: its number from 0, the folder to count in, the descriptors of its sockets."""
-    return [sys.executable, "-m", "app.worker", str(worker), str(metrics_dir), *map(str, listeners)]
+def command(worker: int, listener: int, metrics_dir: Path) -> list[str]:
+    """The command that starts a worker: its number from 0, the descriptor of its socket, the folder to count in."""
+    return [sys.executable, "-m", "app.worker", str(worker), str(listener), str(metrics_dir)]
 
 
 def environment(settings: Settings) -> dict[str, str]:
@@ -42,12 +40,11 @@ def _text(value: object) -> str:
 
 def main() -> None:
     """Serve until told to stop, or until the parent is gone."""
-    worker, metrics_dir, descriptors = int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]
+    worker, descriptor, metrics_dir = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
     threading.Thread(target=_end_with_parent, args=(metrics_dir,), name="orphan", daemon=True).start()
     count_in_files(metrics_dir, worker=worker)
-    with ExitStack() as stack:
-        listeners = [stack.enter_context(socket.socket(fileno=int(descriptor))) for descriptor in descriptors]
-        serve(Settings(), listeners, metrics=Metrics(metrics_dir), ready=_say_ready, worker=worker)
+    with socket.socket(fileno=descriptor) as listener:
+        serve(Settings(), listener, metrics=Metrics(metrics_dir), ready=_say_ready, worker=worker)
 
 
 def _say_ready() -> None:

@@ -10,7 +10,7 @@ import logging
 import signal
 import socket
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -31,12 +31,12 @@ class WorkersError(Exception):
     """The service cannot go on."""
 
 
-def supervise(settings: Settings, reserved: Sequence[socket.socket], *, ready: Callable[[], None]) -> None:
+def supervise(settings: Settings, reserved: socket.socket, *, ready: Callable[[], None]) -> None:
     """Keep `settings.workers` workers running until SIGTERM or SIGINT; requests under way end in order.
 
     Args:
         settings: of the service.
-        reserved: sockets that are bound to the workers' addresses and do not listen; closed at the end.
+        reserved: a socket that is bound to the workers' address and does not listen; closed at the end.
         ready: called once, when all workers are ready.
 
     Raises:
@@ -53,7 +53,7 @@ def supervise(settings: Settings, reserved: Sequence[socket.socket], *, ready: C
 
 class _Workers:
     def __init__(
-        self, settings: Settings, reserved: Sequence[socket.socket], metrics_dir: Path, ready: Callable[[], None]
+        self, settings: Settings, reserved: socket.socket, metrics_dir: Path, ready: Callable[[], None]
     ) -> None:
         self._settings = settings
         self._reserved = reserved
@@ -112,15 +112,14 @@ class _Workers:
         return was_ready, f"by signal {-code}" if code < 0 else f"with exit code {code}"
 
     async def _start(self, worker: int) -> Process:
-        # The worker's copy of a socket is the only one: when it dies, the kernel sends the others what comes next.
-        with ExitStack() as stack:
-            listeners = [stack.enter_context(listen_beside(reserved)).fileno() for reserved in self._reserved]
+        # The worker's copy of the socket is the only one: when it dies, the kernel sends the others what comes next.
+        with listen_beside(self._reserved) as listener:
             return await asyncio.create_subprocess_exec(
-                *command(worker, listeners, self._metrics_dir),
+                *command(worker, listener.fileno(), self._metrics_dir),
                 env=environment(self._settings),
                 stdin=PIPE,
                 stdout=PIPE,
-                pass_fds=listeners,
+                pass_fds=[listener.fileno()],
                 process_group=0,  # Ctrl-C in a terminal is for the parent, which tells the workers
             )
 
@@ -142,8 +141,7 @@ class _Workers:
         """Have all end in order; at a second SIGINT, at once."""
         again = self._stopping.is_set()
         self._stopping.set()
-        for reserved in self._reserved:
-            reserved.close()
+        self._reserved.close()
         for process in self._processes.values():
             _send(process, number if again else signal.SIGTERM)
 

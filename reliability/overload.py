@@ -2,10 +2,10 @@
 
 For one image, a grid of 64 and one of 1,000, a new seed each: as many requests as 16 clients get answered; then ten
 times that rate, whether they are answered or not, on up to 1,000 connections; then the 16 clients again. Meanwhile
-/healthz and /readyz are asked for every 50 ms, each on a connection that is kept and on new ones. Twice more for one
-image, with a connection for each request: the probes then stand in the kernel's queue of new connections, which knows
-no paths, or they come to GAN_HEALTH_PORT. Every answer has to be 200 or a 429 that says when to come back, 99 % of the
-probes answered within 100 ms (but for those in the queue), and the full rate back within a second.
+/healthz and /readyz are asked for every 50 ms, each on a connection that is kept and on new ones. Once more for one
+image, with a connection for each request. Every answer has to be 200 or a 429 that says when to come back, 99 % of the
+probes answered within 100 ms, and the full rate back within a second. With a connection each the probes, too, stand in
+the kernel's queue of new connections, which knows no paths: there only all else is asked for.
 """
 
 import argparse
@@ -13,10 +13,10 @@ import multiprocessing
 import statistics
 import sys
 from concurrent.futures import Executor, ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.contenders import Running, free_port, ours, started
+from benchmarks.contenders import ours, started
 from benchmarks.cores import CLIENT_CORE, pinned_to
 from benchmarks.families import resident_mb
 from benchmarks.report import describe_machine, table
@@ -41,7 +41,7 @@ class Trial:
     """What came of one kind of load."""
 
     name: str
-    in_line: bool
+    fresh: bool
     capacity: float
     flood: Outcome
     seconds: float
@@ -60,7 +60,7 @@ class Trial:
         for probe in self.probes.all:
             if any(status != 200 for *_, status in probe.seen):
                 said.append(f"{probe.name}: not always 200")
-            if not self.in_line and percentile(probe.sorted_ms(), 0.99) > PROBE_LIMIT_MS:
+            if not self.fresh and percentile(probe.sorted_ms(), 0.99) > PROBE_LIMIT_MS:
                 said.append(f"{probe.name}: p99 {percentile(probe.sorted_ms(), 0.99):.0f} ms")
         return [f"{self.name}: {what}" for what in said]
 
@@ -73,14 +73,15 @@ def main() -> int:
     parser.add_argument("--connections", type=int, default=1000, help="of the clients (default: 1000)")
     parser.add_argument("--model", default="mnist-mlp", help="default: mnist-mlp, the quickest")
     options = parser.parse_args()
-    service, health_port = ours(bundled_models_dir(), options.model), free_port()
     with (
         pinned_to(CLIENT_CORE),
         ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool,
-        started(replace(service, environment=service.environment | {"GAN_HEALTH_PORT": str(health_port)})) as running,
+        started(ours(bundled_models_dir(), options.model)) as running,
     ):
-        trials = [run(pool, running, running.port, kind, options, fresh=False) for kind in KINDS]
-        trials += [run(pool, running, port, "one image", options, fresh=True) for port in (running.port, health_port)]
+        trials = [
+            run(pool, running.port, running.pid, name, options, fresh=fresh)
+            for name, fresh in [*((kind, False) for kind in KINDS), ("one image", True)]
+        ]
     print(
         f"{describe_machine()}; {options.model}, {options.times:g} times the rate for {options.seconds:g} s, ", end=""
     )
@@ -91,17 +92,15 @@ def main() -> int:
     return 1 if wrong else 0
 
 
-def run(pool: Executor, running: Running, probed: int, kind: str, options: argparse.Namespace, *, fresh: bool) -> Trial:
-    """One kind of load, from the rate before to the rate after, with probes at the port `probed`."""
-    port, pid, aside = running.port, running.pid, probed != running.port
+def run(pool: Executor, port: int, pid: int, kind: str, options: argparse.Namespace, *, fresh: bool) -> Trial:
+    """One kind of load, from the rate before to the rate after."""
     name = f"{kind}, a connection each" if fresh else kind
-    name += "; probes aside" if aside else ""
     print(f"{name} …", file=sys.stderr)
     target = KINDS[kind]
     before = pool.submit(closed_loop, port, target, seconds=CLOSED_S).result()
     capacity = before.rate(CLOSED_S)
     memory, backlog = resident_mb(pid), overflows()
-    with Probes(probed) as probes:
+    with Probes(port) as probes:
         flood = pool.submit(
             open_loop,
             port,
@@ -115,7 +114,7 @@ def run(pool: Executor, running: Running, probed: int, kind: str, options: argpa
     dropped = tuple(now - then for now, then in zip(overflows(), backlog, strict=True))
     return Trial(
         name,
-        fresh and not aside,
+        fresh,
         capacity,
         flood,
         options.seconds,

@@ -15,7 +15,7 @@ class Probe:
     """One path, asked for every `EVERY_S`.
 
     Attributes:
-        port: of the service, perhaps the one for supervisors.
+        port: of the service.
         path: /healthz or /readyz.
         fresh: on a new connection each time, as Kubernetes does; else on one that is kept.
         seen: moment, ms until the whole answer was there, and its status; 0 where there was none.

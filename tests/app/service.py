@@ -37,14 +37,6 @@ class Service:
         return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.split("{")[0].split(" ")[0] == name)
 
 
-def free_port() -> int:
-    """A port that nobody listens on just now."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-    return port
-
-
 def environment(**settings: object) -> dict[str, str]:
     """The environment of a service: no setting of the person's own, and these."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("GAN_")}

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.app.service import ROOT, environment, free_port, running
+from tests.app.service import ROOT, environment, running
 
 
 def start_and_fail(folder: Path, **settings: object) -> subprocess.CompletedProcess[str]:
@@ -48,21 +48,16 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        ended = [start_and_fail(tmp_path, **{setting: taken.getsockname()[1]}) for setting in ("port", "health_port")]
-    for one in ended:
-        assert one.returncode == 1
-        assert one.stderr.startswith("error: cannot listen on 127.0.0.1:")
-        assert "Traceback" not in one.stderr
+        ended = start_and_fail(tmp_path, port=taken.getsockname()[1])
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("error: cannot listen on 127.0.0.1:")
+    assert "Traceback" not in ended.stderr
 
 
 def test_dot_env_is_read(tmp_path: Path, models_dir: Path) -> None:
-    health_port = free_port()
-    lines = [f"GAN_MODELS_DIR={models_dir}", "GAN_DEFAULT_MODEL=rgb", f"GAN_HEALTH_PORT={health_port}", "OTHER=1"]
-    (tmp_path / ".env").write_text("\n".join(lines))
+    (tmp_path / ".env").write_text(f"GAN_MODELS_DIR={models_dir}\nGAN_DEFAULT_MODEL=rgb\nOTHER=1\n")
     with running(tmp_path) as service:
         assert service.client.get("/v1/models").json()["default"] == "rgb"
-        for path in ("/healthz", "/readyz"):
-            assert httpx.get(f"http://127.0.0.1:{health_port}{path}").status_code == 200
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from app.settings import Settings
 from app.shared_folder import PREFIX, shared_folder
 from app.workers import MAX_FAILED_STARTS
-from tests.app.service import Service, free_port, held_requests, running
+from tests.app.service import Service, held_requests, running
 from tests.app.test_settings import start_and_fail
 from tests.tiny import make_tiny_model_folder
 
@@ -112,18 +112,12 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="module")
-def health_port() -> int:
-    return free_port()
-
-
-@pytest.fixture(scope="module")
-def unharmed(tiny: Path, health_port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, Path]]:
+def unharmed(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, Path]]:
     """A service that no test ends, and its folder for temporary files; whoever asks first finds nothing counted."""
     temporary = tmp_path_factory.mktemp("temporary")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TMPDIR", str(temporary))
-        folder = tmp_path_factory.mktemp("unharmed")
-        with running(folder, models_dir=tiny, workers=2, health_port=health_port) as started:
+        with running(tmp_path_factory.mktemp("unharmed"), models_dir=tiny, workers=2) as started:
             yield started, temporary
 
 
@@ -166,15 +160,6 @@ def test_the_same_from_each_worker_and_one_sum(unharmed: tuple[Service, Path]) -
         client.close()
     (folder,) = temporary.glob(f"{PREFIX}*")
     assert folder.stat().st_mode & 0o077 == 0
-
-
-def test_each_worker_hears_on_the_port_for_supervisors(unharmed: tuple[Service, Path], health_port: int) -> None:
-    service, _ = unharmed
-    before = service.metric("gan_http_requests_total")
-    for _ in range(20):  # a connection each: whichever worker has it
-        for path in ("/healthz", "/readyz"):
-            assert httpx.get(f"http://127.0.0.1:{health_port}{path}", timeout=60).status_code == 200
-    wait_until(lambda: service.metric("gan_http_requests_total") >= before + 40, "all are counted")
 
 
 def test_requests_under_way_are_one_sum(unharmed: tuple[Service, Path]) -> None:
