@@ -29,8 +29,8 @@ from models.folder import LoadedModel, load_model
 from models.grids import assemble_grid
 from models.images import channels_first
 from models.latents import SEED_LIMIT, draw_latents
-from models.sampler import Sampler
 from models.scorer import Scorer
+from training.bulk.drawing import make_sampler
 from training.config import RunConfig, resolve_config
 from training.data.dataset import Dataset, load_dataset
 from training.errors import BulkError, RunError, TrainingError
@@ -173,7 +173,7 @@ def evaluate_model(options: argparse.Namespace) -> None:
             f"{model.name} makes {model.metadata.image_shape}, the images of {dataset.name} are {dataset.shape}"
         )
     started = time.monotonic()
-    evaluation = evaluate(_sampler(model), _scorer(model), dataset, prior=model.metadata.prior)
+    evaluation = evaluate(make_sampler(model), _scorer(model), dataset, prior=model.metadata.prior)
     seconds = time.monotonic() - started
     if options.html:
         _write_report(options, model, dataset, evaluation, seconds)
@@ -243,7 +243,7 @@ def _sample_grid(options: argparse.Namespace) -> None:
     )
     if options.digit is not None:
         latents = ask_for_class(latents, _checked_digit(model, options.digit), head_starts=model.head_starts)
-    picture = assemble_grid(_sampler(model)(latents), padding=2)
+    picture = assemble_grid(make_sampler(model)(latents), padding=2)
     write_atomically(options.output, encode_png(picture))
     print(f"wrote {_describe_images(options)} to {options.output}")
 
@@ -328,15 +328,6 @@ def _checked_digit(model: LoadedModel, digit: int) -> int:
     if not 0 <= digit < classes:
         raise LatentError(f"--digit must be one of {model.name}'s classes, 0 to {classes - 1}, not {digit}")
     return digit
-
-
-def _sampler(model: LoadedModel) -> Sampler:
-    return Sampler(
-        model.generator,
-        z_dim=model.metadata.z_dim,
-        image_shape=model.metadata.image_shape,
-        device=resolve_device("cpu"),
-    )
 
 
 def _scorer(model: LoadedModel) -> Scorer:
