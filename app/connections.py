@@ -9,16 +9,15 @@ import socket
 import struct
 from collections.abc import Iterable
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from starlette.types import ASGIApp
 from uvicorn import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from app.engine import Rows
 from app.gate import Gate
-from app.shortcut import Shortcut
+from app.shortcut import Drawing, Shortcut
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGI3Application
@@ -82,7 +81,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._gate = config.gate
         self._shortcut = config.shortcut
         self._service = self.app
-        self._drawn: asyncio.Future[Rows] | None = None  # what the shortcut waits for
+        self._drawing: Drawing | None = None  # what the shortcut has begun
         self._head_bytes = 0
         self._in_body = False
         self._unread = b""
@@ -133,19 +132,16 @@ class GuardedProtocol(HttpToolsProtocol):
         """Begin to answer; a request behind which others wait goes the ordinary way, lest they call each other."""
         ordinary = super()._start_asgi_task
         if self._shortcut is not None and app is self._service and cycle is self.cycle:
-            self._drawn = self._shortcut.take(cycle, otherwise=partial(ordinary, cycle, app))
-            if self._drawn is not None:
-                self.tasks.add(cast("asyncio.Task[None]", self._drawn))  # they are counted, waited for and cancelled
-                self._drawn.add_done_callback(self.tasks.discard)
-            if self._drawn is not None or cycle.response_complete:
+            self._drawing = self._shortcut.take(cycle, self.tasks, otherwise=partial(ordinary, cycle, app))
+            if self._drawing is not None or cycle.response_complete:
                 return
         ordinary(cycle, app)
 
     def connection_lost(self, error: Exception | None) -> None:
         """The client has gone, or was sent away: what is drawn for it is dropped."""
         super().connection_lost(error)
-        if self._drawn is not None:
-            self._drawn.cancel()
+        if self._drawing is not None:
+            self._drawing.cancel()
 
     def on_message_complete(self) -> None:
         """The parser has read a request: what comes next is a head."""

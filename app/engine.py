@@ -19,7 +19,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,6 +65,17 @@ class ExhaustedError(EngineError):
     """There is not the memory for a job."""
 
 
+class Asker(Protocol):
+    """Who waits for a job's results: a future, or anything else that can tell whether it still does."""
+
+    def cancelled(self) -> bool:
+        """Whether nobody waits any more; asked by the engine's thread, too."""
+
+
+Receive: TypeAlias = Callable[[list[tuple[Any, Rows | Exception]]], None]
+"""Takes the results, or why there are none, of each asker whose job ended with the same call; in its event loop."""
+
+
 @dataclass(eq=False, slots=True)
 class _Job:
     """Rows that want a network's results; `taken` of them have been in a call.
@@ -73,7 +84,8 @@ class _Job:
     """
 
     rows: Rows
-    result: asyncio.Future[Rows]
+    asker: Asker
+    receive: Receive
     loop: asyncio.AbstractEventLoop
     came: float
     began: float = 0.0
@@ -176,32 +188,40 @@ class Engine:
             StoppedError: the engine's thread has ended, or met a fault.
             ExhaustedError: there is not the memory for the job.
         """
-        job = self._put(network, rows, may_wait=may_wait)
-        results = await job.result
+        job, answer = _awaited(rows)
+        self._put(network, job, may_wait=may_wait)
+        results = await answer
         if (request := current.get()) is not None:
             request.add_stage("queue", job.came, job.began)
             request.add_stage("inference", job.began, job.ended)
         return results
 
-    def submit(self, network: Network, rows: Rows) -> asyncio.Future[Rows]:
-        """As `run`, for who waits without a task; to cancel the future drops the job.
+    def submit(self, network: Network, rows: Rows, asker: Asker, receive: Receive) -> None:
+        """As `run`, for who waits without a task.
+
+        Args:
+            network: as above.
+            rows: as above.
+            asker: waits for the results; once it is cancelled the job is dropped, or its results are.
+            receive: called with the results of this and of other askers, or with what `run` would raise. One of which
+                all jobs of a batch have the same is called once for all of them.
 
         Raises:
-            OverloadedError, StoppedError: as above; of the future, StoppedError and ExhaustedError as well.
+            OverloadedError, StoppedError: as above.
         """
-        return self._put(network, rows, may_wait=False).result
+        loop = asyncio.get_running_loop()
+        self._put(network, _Job(rows, asker, receive, loop, time.perf_counter()), may_wait=False)
 
-    def _put(self, network: Network, rows: Rows, *, may_wait: bool) -> _Job:
-        job = self._job(rows)
+    def _put(self, network: Network, job: _Job, *, may_wait: bool) -> None:
+        rows = len(job.rows)
         with self._changed:
             self._check_alive()
-            if not may_wait and self._waiting_rows and self._waiting_rows + len(rows) > self._max_queue_rows:
+            if not may_wait and self._waiting_rows and self._waiting_rows + rows > self._max_queue_rows:
                 raise OverloadedError(f"{self._waiting_rows:,} images wait, {self._max_queue_rows:,} may")
             self._queues.setdefault(network, deque()).append(job)
-            self._waiting_rows += len(rows)
+            self._waiting_rows += rows
             self._came += 1
         self._wake_soon(job.loop)
-        return job
 
     async def ping(self, *, timeout_s: float) -> None:
         """Return once the thread has answered, ahead of the queue; at once when it has just taken a call.
@@ -211,7 +231,7 @@ class Engine:
         Raises:
             StoppedError: the engine's thread has ended, or does not answer in time.
         """
-        job = self._job(np.empty(0))
+        job, answer = _awaited(np.empty(0))
         with self._changed:
             self._check_alive()
             if time.monotonic() - self._looked < SEEN_S:
@@ -221,14 +241,9 @@ class Engine:
                 self._changed.notify()
         try:
             async with asyncio.timeout(timeout_s):
-                await job.result
+                await answer
         except TimeoutError as error:
             raise StoppedError(f"the engine has not answered within {timeout_s:g} s") from error
-
-    @staticmethod
-    def _job(rows: Rows) -> _Job:
-        loop = asyncio.get_running_loop()
-        return _Job(rows, loop.create_future(), loop, time.perf_counter())
 
     def _check_alive(self) -> None:
         if not self._runs:
@@ -297,7 +312,7 @@ class Engine:
         room = MAX_BATCH_ROWS
         while queue and room:
             job = queue.popleft()
-            if job.result.cancelled():
+            if job.asker.cancelled():
                 self._waiting_rows -= job.left
                 continue
             rows = min(job.left, TURN_ROWS, room)
@@ -425,14 +440,21 @@ def _let_others_finish() -> None:
             os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
+def _awaited(rows: Rows) -> tuple[_Job, asyncio.Future[Rows]]:
+    """A job, and the future that waits for it."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[Rows] = loop.create_future()
+    return _Job(rows, future, _resolve, loop, time.perf_counter()), future
+
+
 def _settle(answers: list[tuple[_Job, Rows | Exception]]) -> None:
-    """Hand answers to the event loops that wait for them, one call for each loop."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Rows], Rows | Exception]]] = {}
+    """Hand answers to who receives them, one call of an event loop for each."""
+    grouped: dict[tuple[asyncio.AbstractEventLoop, Receive], list[tuple[Asker, Rows | Exception]]] = {}
     for job, answer in answers:
-        by_loop.setdefault(job.loop, []).append((job.result, answer))
-    for loop, settled in by_loop.items():
+        grouped.setdefault((job.loop, job.receive), []).append((job.asker, answer))
+    for (loop, receive), settled in grouped.items():
         try:
-            loop.call_soon_threadsafe(_resolve, settled)
+            loop.call_soon_threadsafe(receive, settled)
         except RuntimeError:
             _log.debug("%d answers came after their event loop had closed", len(settled))
 

@@ -15,12 +15,12 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.departures import GoneError, Watch
+from app.plans import PATH
 from app.problems import CLIENT_CLOSED_REQUEST, Problem, internal_error
 from app.routes import samples
 from app.schemas import SamplesQuery
 from app.state import State
 
-PATH = "/v1/samples"
 _ROUTE = next(route for route in samples.router.routes if "GET" in getattr(route, "methods", ()))
 MAX_HEADER_CHARACTERS = 4096
 
@@ -35,7 +35,7 @@ class Express:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["method"] == "GET" and scope["path"].endswith(PATH):
+        if scope["type"] == "http" and scope["method"] == "GET" and goes_to_samples(scope):
             query, headers = query_of(scope), headers_of(scope)
             if query is not None and headers is not None:
                 await _answer(query, headers, scope, receive, send)
@@ -82,11 +82,15 @@ async def _response(
         return Response(status_code=CLIENT_CLOSED_REQUEST)
 
 
+def goes_to_samples(scope: Scope) -> bool:
+    """Whether a request's path is the route's."""
+    path: str = scope["path"]
+    root_path: str = scope.get("root_path", "")
+    return path == PATH or (path.startswith(f"{root_path}/") and path[len(root_path) :] == PATH)
+
+
 def query_of(scope: Scope) -> SamplesQuery | None:
-    """The parameters, when the path is the route's and all of them are plainly right."""
-    path, root_path = scope["path"], scope.get("root_path", "")
-    if (path[len(root_path) :] if path.startswith(f"{root_path}/") else path) != PATH:
-        return None
+    """The parameters, when all of them are plainly right."""
     text = scope["query_string"].decode("latin-1")
     escaped = "%" in text or "+" in text
     pairs = (

@@ -168,7 +168,7 @@ class Metrics:
         )
 
         # `labels` looks a child up under a lock, after a check of its arguments: several times as slowly as this.
-        self.images_of = lru_cache(maxsize=None)(self.images.labels)
+        self._images_of = lru_cache(maxsize=None)(self.images.labels)
         self._requests_of = lru_cache(maxsize=None)(self.requests.labels)
         self._seconds_of = lru_cache(maxsize=None)(self.seconds.labels)
         self._encode_seconds_of = {form: self.encode_seconds.labels(form) for form in ENCODED_FORMATS}
@@ -187,8 +187,11 @@ class Metrics:
             seconds: from the request's head to the end of its answer.
         """
         self._observe_soon(self._seconds_of(route), seconds)
-        child = self._requests_of(route, method, status)
-        self._counts[child] = self._counts.get(child, 0) + 1
+        self._count_soon(self._requests_of(route, method, status), 1)
+
+    def count_images(self, model: str, images: int) -> None:
+        """Count images that a model has generated."""
+        self._count_soon(self._images_of(model), images)
 
     def count_encoding(self, form: str, *, started: float) -> None:
         """Time the encoding of an answer that ends now.
@@ -203,9 +206,16 @@ class Metrics:
             request.add_stage("encode", started, ended)
 
     def _observe_soon(self, histogram: _Histogram, value: float) -> None:
-        if not self._values:
-            asyncio.get_running_loop().call_later(SETTLE_S, self.settle)
+        self._settle_soon()
         self._values.setdefault(histogram, []).append(value)
+
+    def _count_soon(self, counter: Counter, count: int) -> None:
+        self._settle_soon()
+        self._counts[counter] = self._counts.get(counter, 0) + count
+
+    def _settle_soon(self) -> None:
+        if not self._values and not self._counts:
+            asyncio.get_running_loop().call_later(SETTLE_S, self.settle)
 
     def settle(self) -> None:
         """Hand on what has been counted since the last time; for the thread that counts."""

@@ -54,6 +54,12 @@ def permanent_query(model: LoadedModel, parameters: Mapping[str, object], form: 
     return "&".join([*parts, f"format={form}"])
 
 
+def around_seed(model: LoadedModel, parameters: Mapping[str, object], form: str) -> tuple[str, str]:
+    """The permanent query of samples before and behind the number of their seed."""
+    named, _, others = permanent_query(model, parameters, form).partition("&")
+    return f"{named}&seed=", f"&{others}"
+
+
 def entity_tag(model: LoadedModel, query: str) -> str:
     """A strong ETag of the answer to a permanent query."""
     digest = hashlib.sha256(f"{RENDERING}|{ENCODER}|{model.sha256}|{query}".encode()).hexdigest()

@@ -3,13 +3,16 @@
 What is plainly right (`app.express`) goes it, as long as nothing comes in between. Whatever else there is to say, a
 full queue or a fault included, is said on the ordinary way: the request goes that from its beginning, as if nothing had
 been tried. A task, ASGI's messages and the coroutines of each layer take as long as G.
+
+Requests that differ from one before in their seed alone have its plan, and are not checked again.
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 from fastapi import FastAPI
 from starlette.types import Scope
@@ -17,23 +20,70 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 
 from app import permalinks
 from app.engine import Rows
-from app.express import PATH, headers_of, query_of
+from app.express import goes_to_samples, headers_of, query_of
+from app.formats import SAMPLES_FORMATS
+from app.plans import PATH, Job, Plan
+from app.png import encode_png
 from app.problems import CLIENT_CLOSED_REQUEST
-from app.responses import WholeResponse
-from app.routes import samples
-from app.routes.samples import Job
 from app.state import State
 
+MAX_PLANS = 256
+MAX_PLAN_CHARACTERS = 256
+"""Of a request's query without its seed, if its plan is to be kept."""
+
+SEED_DIGITS = 15
+"""A number of so many is below 2⁵³."""
+
 _BODY = {b"content-length", b"transfer-encoding", b"expect"}
+_PNG = f"content-type: {SAMPLES_FORMATS['png']}\r\n"
+
+_log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class _Request:
-    """One that goes this way: uvicorn's side of it, who has to be asked, and when it came."""
+@dataclass(eq=False, slots=True)
+class Drawing:
+    """A picture that is drawn: it stands among the tasks of a server, and is cancelled as they are.
+
+    Attributes:
+        cycle: uvicorn's side of the request.
+        state: of the service.
+        came: when the request did, by `time.perf_counter`.
+        job: what is drawn.
+        headers: of the answer.
+        tasks: the server's.
+        otherwise: has the request go the ordinary way.
+        gone: whether it has been cancelled.
+    """
 
     cycle: RequestResponseCycle
     state: State
     came: float
+    job: Job
+    headers: dict[str, str]
+    tasks: set[Any]
+    otherwise: Callable[[], None]
+    gone: bool = False
+
+    def cancelled(self) -> bool:
+        """Whether nobody waits for it any more."""
+        return self.gone
+
+    def cancel(self, msg: str | None = None) -> bool:  # noqa: ARG002  (a task's)
+        """The client has gone, or the server ends."""
+        if self.gone or self not in self.tasks:
+            return False
+        self.gone = True
+        asyncio.get_running_loop().call_soon(self.leave)  # not at once: the server may be going through its tasks
+        _count(self.state, CLIENT_CLOSED_REQUEST, came=self.came)
+        return True
+
+    def enter(self) -> None:
+        """Stand among the tasks."""
+        self.tasks.add(self)
+
+    def leave(self) -> None:
+        """Stand there no more."""
+        self.tasks.discard(self)
 
 
 class Shortcut:
@@ -47,92 +97,119 @@ class Shortcut:
         self._app = app
         self._common: list[tuple[bytes, bytes]] | None = None
         self._common_lines = b""
+        self._state: State | None = None  # whose plans these are
+        self._plans: dict[tuple[str, str, str | None], Plan] = {}
 
-    def take(self, cycle: RequestResponseCycle, *, otherwise: Callable[[], None]) -> asyncio.Future[Rows] | None:
+    def take(self, cycle: RequestResponseCycle, tasks: set[Any], *, otherwise: Callable[[], None]) -> Drawing | None:
         """Answer a request, or begin to.
 
         Args:
             cycle: the request, whose answer has not begun; no other of its connection is under way.
+            tasks: the server's, for what is begun to stand among.
             otherwise: has the request go the ordinary way; called when that turns out to be right later.
 
         Returns:
-            What it waits for, for its client's going to cancel; None when it has been answered, or is to go the
-            ordinary way at once: `cycle.response_complete` tells.
+            What is begun, for its client's going to cancel; None when it has been answered, or is to go the ordinary
+            way at once: `cycle.response_complete` tells.
         """
         scope = cast("Scope", cycle.scope)
-        if scope["method"] != "GET" or not scope["path"].endswith(PATH) or cycle.flow.write_paused:
-            return None
         root_path = self._app.root_path
         if root_path:
             scope["root_path"] = root_path
-        request = _Request(cycle, self._app.state.gan, time.perf_counter())
-        query, headers = query_of(scope), headers_of(scope)
-        if query is None or headers is None or any(name in _BODY for name, _ in scope["headers"]):
+        if scope["method"] != "GET" or not goes_to_samples(scope) or cycle.flow.write_paused:
             return None
+        headers = headers_of(scope)
+        if headers is None or any(name in _BODY for name, _ in scope["headers"]):
+            return None
+        state, came = self._app.state.gan, time.perf_counter()
         try:
-            job, sent = samples.prepare(request.state, query, root_path=root_path, accept=headers.get(b"accept"))
-            if not permalinks.matches(headers.get(b"if-none-match"), sent["ETag"]):
-                return self._begin(request, job, sent, otherwise)
-        except Exception:  # noqa: BLE001  (whatever it is: it is met again on the ordinary way, and told there)
-            return None
-        self._answer(request, samples.unmodified(sent))
+            job = self._job(state, scope, headers.get(b"accept"), root_path)
+            if job is not None:
+                sent = job.headers(public=True)
+                if not permalinks.matches(headers.get(b"if-none-match"), sent["etag"]):
+                    return self._begin(Drawing(cycle, state, came, job, sent, tasks, otherwise))
+                self._answer(cycle, 304, _lines(sent))
+                _count(state, 304, came=came)
+        except Exception:  # noqa: BLE001, S110  (whatever it is: it is met again on the ordinary way, and told there)
+            pass
         return None
 
-    def _begin(
-        self, request: _Request, job: Job, headers: dict[str, str], otherwise: Callable[[], None]
-    ) -> asyncio.Future[Rows] | None:
+    def _begin(self, drawing: Drawing) -> Drawing | None:
         """Have a picture drawn, if it is of those that go this way."""
-        words = job.words() if job.is_small_picture else None
-        if words is None:
+        plan = drawing.job.plan
+        if not plan.quick:
             return None
-        drawn = request.state.engine.submit(job.served.drawer, words)
-        drawn.add_done_callback(lambda drawn: self._end(request, job, headers, drawn, otherwise))
-        return drawn
+        drawing.state.engine.submit(plan.served.drawer, drawing.job.words(), drawing, self._receive)
+        drawing.enter()
+        return drawing
 
-    def _end(
-        self,
-        request: _Request,
-        job: Job,
-        headers: dict[str, str],
-        drawn: asyncio.Future[Rows],
-        otherwise: Callable[[], None],
-    ) -> None:
-        """Answer with what has been drawn."""
-        if drawn.cancelled() or request.cycle.disconnected or request.cycle.transport.is_closing():
-            _count(request, CLIENT_CLOSED_REQUEST)
+    def _job(self, state: State, scope: Scope, accept: str | None, root_path: str) -> Job | None:
+        """What a request asks for; None if it is not plainly right."""
+        if state is not self._state:  # other models, perhaps
+            self._state, self._plans = state, {}
+        before, _, behind = scope["query_string"].decode("latin-1").partition("seed=")
+        number, _, after = behind.partition("&")
+        has_seed = number.isdecimal() and number.isascii() and len(number) <= SEED_DIGITS
+        kept = has_seed and len(before) + len(after) + len(accept or "") <= MAX_PLAN_CHARACTERS
+        if kept and (plan := self._plans.get((before, after, accept))) is not None:
+            return Job(plan, int(number))
+        if (query := query_of(scope)) is None:
+            return None
+        plan = Plan.of(state, query, accept, root_path=root_path)
+        if kept and query.seed == int(number):
+            if len(self._plans) >= MAX_PLANS:
+                self._plans.clear()
+            self._plans[before, after, accept] = plan
+        return plan.job()
+
+    def _receive(self, answers: list[tuple[Drawing, Rows | Exception]]) -> None:
+        """Answer with what has been drawn in one call."""
+        for drawing, images in answers:
+            if drawing.gone:
+                continue
+            drawing.leave()
+            try:
+                self._end(drawing, images)
+            except Exception:  # noqa: BLE001  (it is one's own; the others get their answers)
+                _log.exception("an answer could not be written")
+                drawing.cycle.transport.abort()
+
+    def _end(self, drawing: Drawing, images: Rows | Exception) -> None:
+        if drawing.cycle.disconnected or drawing.cycle.transport.is_closing():
+            _count(drawing.state, CLIENT_CLOSED_REQUEST, came=drawing.came)
             return
+        metrics, plan = drawing.state.metrics, drawing.job.plan
         try:
-            response = samples.picture(request.state, job, drawn.result(), headers)
+            if isinstance(images, Exception):
+                raise images
+            started = time.perf_counter()
+            png = encode_png(drawing.job.assemble(images))
+            metrics.count_encoding("png", started=started)
         except Exception:  # noqa: BLE001  (as above)
-            otherwise()
+            drawing.otherwise()
             return
-        request.state.metrics.images_of(job.served.model.name).inc(job.n)
-        self._answer(request, response)
+        metrics.count_images(plan.served.model.name, plan.n)
+        self._answer(drawing.cycle, 200, f"{_lines(drawing.headers)}content-length: {len(png)}\r\n{_PNG}", png)
+        _count(drawing.state, 200, came=drawing.came)
 
-    def _answer(self, request: _Request, response: WholeResponse) -> None:
+    def _answer(self, cycle: RequestResponseCycle, status: int, headers: str, body: bytes = b"") -> None:
         """Write an answer, and tell uvicorn's side that it is complete."""
-        cycle = request.cycle
-        lines = [STATUS_LINE[response.status_code], self._lines(cycle.default_headers)]
-        for name, value in response.raw_headers:
-            lines += (name, b": ", value, b"\r\n")
-        if not cycle.keep_alive:
-            lines.append(b"connection: close\r\n")
-        lines += (b"\r\n", bytes(response.body))
-        cycle.transport.write(b"".join(lines))
+        if cycle.default_headers is not self._common:  # another date: once a second
+            self._common = cycle.default_headers
+            self._common_lines = b"".join(b"%b: %b\r\n" % header for header in cycle.default_headers)
+        end = "\r\n" if cycle.keep_alive else "connection: close\r\n\r\n"
+        head = f"{headers}{end}".encode("latin-1")
+        cycle.transport.write(b"".join((STATUS_LINE[status], self._common_lines, head, body)))
         cycle.response_started = cycle.response_complete = True
         cycle.message_event.set()
         if not cycle.keep_alive:
             cycle.transport.close()
-        _count(request, response.status_code)
         cycle.on_response()
 
-    def _lines(self, headers: list[tuple[bytes, bytes]]) -> bytes:
-        """The headers of every answer."""
-        if headers is not self._common:  # another date: once a second
-            self._common = headers
-            self._common_lines = b"".join(b"%b: %b\r\n" % header for header in headers)
-        return self._common_lines
+
+def _lines(headers: dict[str, str]) -> str:
+    return "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
 
 
-def _count(request: _Request, status: int) -> None:
-    request.state.metrics.count_request(PATH, "GET", status, seconds=time.perf_counter() - request.came)
+def _count(state: State, status: int, *, came: float) -> None:
+    state.metrics.count_request(PATH, "GET", status, seconds=time.perf_counter() - came)

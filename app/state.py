@@ -41,7 +41,7 @@ class State:
             Problem: 429 when the queue is full, 503 when the engine has stopped.
         """
         images = await self._run(served.sampler, latents, may_wait=may_wait)
-        self.metrics.images_of(served.model.name).inc(len(images))
+        self.metrics.count_images(served.model.name, len(images))
         return images
 
     async def draw_words(self, served: ServedModel, words: Rows) -> Rows:
@@ -51,7 +51,7 @@ class State:
             Problem: 429 when the queue is full, 503 when the engine has stopped.
         """
         images = await self._run(served.drawer, words, may_wait=False)
-        self.metrics.images_of(served.model.name).inc(len(images))
+        self.metrics.count_images(served.model.name, len(images))
         return images
 
     async def score(self, served: ServedModel, images: Rows, *, may_wait: bool = False) -> Rows:

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,8 +17,10 @@ from app.connections import GuardedConfig, GuardedProtocol
 from app.engine import StoppedError
 from app.gate import Gate
 from app.main import create_app, has_entrance
+from app.plans import Plan
+from app.schemas import SamplesQuery
 from app.settings import Settings
-from app.shortcut import Shortcut
+from app.shortcut import MAX_PLAN_CHARACTERS, MAX_PLANS, Shortcut
 from app.state import State
 from tests.app.test_express import requests
 
@@ -42,12 +44,14 @@ class Served:
         port: of it.
         state: of the service.
         server: what uvicorn knows of it.
+        reload: reads the models again.
         ordinary: the paths of the requests that went the ordinary way.
     """
 
     port: int
     state: State
     server: ServerState
+    reload: Callable[[], Awaitable[object]]
     ordinary: list[str] = field(default_factory=list)
 
     async def ask(self, data: bytes) -> bytes:
@@ -87,7 +91,7 @@ async def served(models_dir: Path, *, shortcut: bool = True, **settings: Any) ->
         server_state.default_headers = COMMON
         loop = asyncio.get_running_loop()
         server = await loop.create_server(lambda: GuardedProtocol(config, server_state, {}), "127.0.0.1", 0)
-        here = Served(server.sockets[0].getsockname()[1], state, server_state)
+        here = Served(server.sockets[0].getsockname()[1], state, server_state, application.state.reloader.reload)
         try:
             yield here
         finally:
@@ -119,6 +123,66 @@ def test_the_same_bytes(models_dir: Path) -> None:
     assert pictures > 40
     assert others < all_of_them - pictures / 2
     assert {answer.split()[1] for answer in short} >= {b"200", b"304", b"404", b"406", b"422"}
+
+
+LIKE_EACH_OTHER = [
+    [f"n=1&seed={seed}" for seed in (7, 8, "007", 0, 999999999999999)],
+    [f"seed={seed}&n=4&padding=1" for seed in (1, 2)],
+    [f"n=2&seed={seed}&format=png&model=conv" for seed in (3, 4)],
+    [f"model=digits&digit=3&n=1&seed={seed}" for seed in (3, 4)],
+    [f"n=1&truncation=0.5&seed={seed}" for seed in (3, 4)],
+    [f"n=1&format=json&seed={seed}" for seed in (3, 4)],
+    ["n=1&seed=7", "n=1&seed=7&seed=8", "n=1&seed=7&seed=7", "n=1&seed=", "n=1&seed=7&", "&n=1&seed=7", "n=1seed=7"],
+    ["n=1&seed=7", "n=1&seed=-7", "n=1&seed=+7", "n=1&seed=7.0", "n=1&seed=%37", "n=1&seed=7%20", "n=1&seed=%D9%A7"],
+    ["n=1&seed=7", "n=1&xseed=7", "n=1&SEED=7", "n=1&se%65d=7", f"n=1&seed={2**53 - 1}", f"n=1&seed={2**53}"],
+    ["seed=7", "seed=8&", "seed=seed=7", "seed=7seed=7", "n=1&first=9007199254740991&seed=7", "n=1&first=0&seed=7"],
+]
+
+
+def test_the_same_bytes_where_only_the_seed_is_another(models_dir: Path) -> None:
+    """A request that has the plan of one before, and those that only look as if they might."""
+
+    async def answers(*, shortcut: bool) -> list[bytes]:
+        async with served(models_dir, shortcut=shortcut) as here:
+            asked = [
+                get(query, *more) for one in LIKE_EACH_OTHER for query in one for more in ([], ["Accept: image/*"])
+            ]
+            return [await here.ask(data) for data in asked]
+
+    short, long = (asyncio.run(answers(shortcut=shortcut)) for shortcut in (True, False))
+    assert short == long
+    assert {answer.split()[1] for answer in short} == {b"200", b"422"}
+
+
+def test_a_plan_is_made_once(models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    plan_of = Plan.of
+
+    def counted(state: State, asked: SamplesQuery, *arguments: Any, **more: Any) -> Plan:
+        made.append(asked.seed)
+        return plan_of(state, asked, *arguments, **more)
+
+    monkeypatch.setattr(Plan, "of", counted)
+
+    async def ask() -> None:
+        async with served(models_dir) as here:
+            first = await here.ask(get("n=1&seed=1"))
+            assert await here.ask(get("n=1&seed=2")) != first
+            assert made == [1]
+            assert await here.ask(get("n=1&seed=2", "Accept: image/png")) == await here.ask(get("n=1&seed=2"))
+            assert made == [1, 2]
+            await here.reload()
+            assert await here.ask(get("n=1&seed=1")) == first
+            assert made == [1, 2, 1]
+            for seed in range(MAX_PLANS + 1):
+                await here.ask(get(f"n=1&first={seed}&seed=5"))
+            await here.ask(get("n=1&seed=6"))  # not among the last ones
+            assert made[-1] == 6
+            await here.ask(get("n=1&seed=7", f"Accept: image/png,{'a/b,' * MAX_PLAN_CHARACTERS}"))
+            await here.ask(get("n=1&seed=8", f"Accept: image/png,{'a/b,' * MAX_PLAN_CHARACTERS}"))
+            assert made[-2:] == [7, 8]  # too long to be kept
+
+    asyncio.run(ask())
 
 
 def test_what_goes_it(models_dir: Path) -> None:
@@ -269,7 +333,7 @@ def test_the_gate_counts_it(models_dir: Path) -> None:
     asyncio.run(ask())
 
 
-@pytest.mark.parametrize("place", ["app.routes.samples.encode_png", "app.routes.samples.prepare"])
+@pytest.mark.parametrize("place", ["app.shortcut.encode_png", "app.plans.Plan.of", "app.plans.Job.headers"])
 def test_a_fault_is_told_on_the_ordinary_way(models_dir: Path, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
     def fails(*arguments: Any, **more: Any) -> None:
         raise RuntimeError("a secret")

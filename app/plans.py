@@ -1,0 +1,171 @@
+"""What a request for samples comes to: a plan, which does not hang on its seed, and a job, which has one."""
+
+import secrets
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app import permalinks
+from app.catalog import ServedModel
+from app.digits import ask_for_digit, check_digit
+from app.formats import SAMPLES_FORMATS, SamplesFormat, choose_format
+from app.limits import check_pixels, count_pixels
+from app.png import INLINE_PIXELS
+from app.problems import Problem
+from app.schemas import MAX_GRID_IMAGES, SamplesQuery
+from app.state import State
+from models.grids import assemble_grid, default_columns
+from models.latents import SEED_LIMIT, draw_latents, draw_words
+
+PATH = "/v1/samples"
+
+
+class Plan(NamedTuple):
+    """A checked request but for its seed: requests that differ in nothing else have the same.
+
+    Attributes:
+        served: the model.
+        form: of the answer.
+        asked: the parameters; their seed is that of the request for which the plan was made.
+        posted: latents [n, z_dim] float32, in place of a seed.
+        first: index of the first image.
+        n: how many.
+        columns: of the grid.
+        padding: of the grid.
+        root_path: the prefix of this service's URLs.
+        url: the permanent query before and behind the number of the seed.
+        quick: whether the answer is a PNG that is encoded without a thread, of latents to which nothing happens.
+    """
+
+    served: ServedModel
+    form: SamplesFormat
+    asked: SamplesQuery
+    posted: NDArray[np.float32] | None
+    first: int
+    n: int
+    columns: int
+    padding: int
+    root_path: str
+    url: tuple[str, str]
+    quick: bool
+
+    @classmethod
+    def of(
+        cls,
+        state: State,
+        asked: SamplesQuery,
+        accept: str | None,
+        *,
+        root_path: str,
+        posted: NDArray[np.float32] | None = None,
+    ) -> "Plan":
+        """The plan of validated parameters.
+
+        Args:
+            state: the service's.
+            asked: the parameters.
+            accept: the header, if any.
+            root_path: the prefix of this service's URLs.
+            posted: latents that were checked, if any.
+
+        Raises:
+            Problem: what is asked for cannot be had.
+        """
+        served = state.catalog.find(asked.model)
+        check_digit(served.model, asked.digit)
+        form = choose_format(asked.format, accept, SAMPLES_FORMATS)
+        first, n = (asked.first, asked.n) if posted is None else (0, len(posted))
+        if form in ("png", "json") and n > MAX_GRID_IMAGES:
+            detail = f"{form} takes at most {MAX_GRID_IMAGES:,} images; format=npz and format=zip take more"
+            raise Problem.of_parameter("n", detail, n)
+        columns = min(asked.columns or default_columns(n), n)
+        # A lone image has no neighbours to be kept apart from, unless padding was asked for.
+        padding = asked.padding if n > 1 or "padding" in asked.model_fields_set else 0
+        shape = served.model.metadata.image_shape
+        parameters: dict[str, object] = {"first": first, "n": n, "digit": asked.digit}
+        quick = False
+        if form == "png":
+            check_pixels(shape, n, columns=columns, padding=padding, scale=asked.scale, fewer="n")
+            parameters |= {"columns": columns, "padding": padding, "scale": asked.scale}
+            pixels = count_pixels(shape, n, columns=columns, padding=padding, scale=asked.scale)
+            quick = pixels * shape.channels <= INLINE_PIXELS and _draws_the_prior(asked, posted)
+        if asked.truncation != 1:
+            parameters["truncation"] = asked.truncation
+        url = permalinks.around_seed(served.model, parameters, form)
+        return cls(served, form, asked, posted, first, n, columns, padding, root_path, url, quick)
+
+    def job(self) -> "Job":
+        """The plan with the seed that was asked for, or one that is drawn now; posted latents have none."""
+        if self.posted is not None:
+            return Job(self, None)
+        return Job(self, secrets.randbelow(SEED_LIMIT) if self.asked.seed is None else self.asked.seed)
+
+
+def _draws_the_prior(asked: SamplesQuery, posted: NDArray[np.float32] | None) -> bool:
+    """Whether nothing happens to the latents between their drawing and G."""
+    return posted is None and asked.truncation == 1 and asked.digit is None
+
+
+class Job(NamedTuple):
+    """A plan with its seed."""
+
+    plan: Plan
+    seed: int | None
+
+    def headers(self, *, public: bool) -> dict[str, str]:
+        """The answer's, by their names in lower case; known before G runs.
+
+        Args:
+            public: whether the answer may be kept: that of a GET.
+        """
+        plan = self.plan
+        headers = {"x-model": plan.served.model.reference, "cache-control": permalinks.NO_STORE}
+        if plan.asked.format is None:
+            headers["vary"] = "Accept"
+        if plan.posted is not None:
+            return headers
+        query = f"{plan.url[0]}{self.seed}{plan.url[1]}"
+        headers["x-seed"] = str(self.seed)
+        headers["content-location"] = f"{plan.root_path}{PATH}?{query}"
+        if public:
+            headers["etag"] = permalinks.entity_tag(plan.served.model, query)
+            headers["cache-control"] = permalinks.cache_control(
+                seed_given=plan.asked.seed is not None, version_given="@" in (plan.asked.model or "")
+            )
+        return headers
+
+    def latents(self, start: int, count: int) -> NDArray[np.float32]:
+        """[count, z_dim] float32, from the `start`-th sample of the job on: those that G gets."""
+        plan = self.plan
+        if plan.posted is not None:
+            return plan.posted[start : start + count]
+        metadata = plan.served.model.metadata
+        latents = draw_latents(
+            self.seed or 0,
+            plan.first + start,
+            count,
+            z_dim=metadata.z_dim,
+            prior=metadata.prior,
+            truncation=plan.asked.truncation,
+        )
+        return ask_for_digit(latents, plan.served.model, plan.asked.digit)
+
+    def words(self) -> NDArray[np.uint64]:
+        """[n, z_dim]: what the latents of a job that draws the prior are made of.
+
+        The engine then makes those of a whole batch at once.
+        """
+        plan = self.plan
+        return draw_words(self.seed or 0, plan.first, plan.n, z_dim=plan.served.model.metadata.z_dim)
+
+    async def images(self, state: State) -> NDArray[np.uint8]:
+        """All images of the job, [n, H, W] or [n, H, W, 3]."""
+        if _draws_the_prior(self.plan.asked, self.plan.posted):
+            return await state.draw_words(self.plan.served, self.words())
+        return await state.draw(self.plan.served, self.latents(0, self.plan.n))
+
+    def assemble(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """All images of the job as one picture."""
+        plan = self.plan
+        return assemble_grid(images, columns=plan.columns, padding=plan.padding, scale=plan.asked.scale)
