@@ -98,7 +98,7 @@ class Shortcut:
         self._common: list[tuple[bytes, bytes]] | None = None
         self._common_lines = b""
         self._state: State | None = None  # whose plans these are
-        self._plans: dict[tuple[str, str, str | None], Plan] = {}
+        self._plans: dict[tuple[bytes, bytes, str | None], Plan] = {}
 
     def take(self, cycle: RequestResponseCycle, tasks: set[Any], *, otherwise: Callable[[], None]) -> Drawing | None:
         """Answer a request, or begin to.
@@ -119,7 +119,7 @@ class Shortcut:
         if scope["method"] != "GET" or not goes_to_samples(scope) or cycle.flow.write_paused:
             return None
         headers = headers_of(scope)
-        if headers is None or any(name in _BODY for name, _ in scope["headers"]):
+        if headers is None or not _BODY.isdisjoint([name for name, _ in scope["headers"]]):
             return None
         state, came = self._app.state.gan, time.perf_counter()
         try:
@@ -147,9 +147,9 @@ class Shortcut:
         """What a request asks for; None if it is not plainly right."""
         if state is not self._state:  # other models, perhaps
             self._state, self._plans = state, {}
-        before, _, behind = scope["query_string"].decode("latin-1").partition("seed=")
-        number, _, after = behind.partition("&")
-        has_seed = number.isdecimal() and number.isascii() and len(number) <= SEED_DIGITS
+        before, _, behind = scope["query_string"].partition(b"seed=")
+        number, _, after = behind.partition(b"&")
+        has_seed = number.isdigit() and len(number) <= SEED_DIGITS
         kept = has_seed and len(before) + len(after) + len(accept or "") <= MAX_PLAN_CHARACTERS
         if kept and (plan := self._plans.get((before, after, accept))) is not None:
             return Job(plan, int(number))

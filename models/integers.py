@@ -11,8 +11,10 @@ from typing import TypeAlias
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
+from models.conditional import Ballots
 from models.images import to_uint8
 from models.layers import Float32
 from models.quantised import LARGEST_INPUT, QuantisedLinear
@@ -51,8 +53,9 @@ class _IntegerNetwork:
         layers = [layer for layer in generator if not isinstance(layer, Float32)]
         linear = {k: layer for k, layer in enumerate(layers) if isinstance(layer, QuantisedLinear)}
         places = list(linear)
-        self._head = layers[: places[0]]
-        self._steps, self._zero_point = 1 / linear[places[0]].input_scale, linear[places[0]].zero_point
+        self._head = _head_of(layers[: places[0]])
+        self._steps = (1 / linear[places[0]].input_scale).numpy()
+        self._zero_point = linear[places[0]].zero_point.numpy()
         self._products = [
             _Product(linear[place], layers[place + 1 : behind], linear[behind]) for place, behind in pairwise(places)
         ]
@@ -63,14 +66,32 @@ class _IntegerNetwork:
         self._tail = layers[end:]
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        for layer in self._head:
-            x = layer(x)
-        x = (x * self._steps).add_(self._zero_point).round_().clamp_(0, LARGEST_INPUT).to(torch.uint8)
+        x = torch.from_numpy(self._whole(self._head(x)))
         for product in self._products:
             x = product(x)
         for layer in self._tail:
             x = layer(x)
         return x
+
+    def _whole(self, x: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """The input in whole numbers; NumPy takes less time than PyTorch to begin with so little."""
+        steps = x * self._steps
+        steps += self._zero_point
+        np.rint(steps, out=steps)
+        np.maximum(steps, 0, out=steps)
+        np.minimum(steps, LARGEST_INPUT, out=steps)
+        whole: NDArray[np.uint8] = steps.astype(np.uint8)
+        return whole
+
+
+def _head_of(layers: list[nn.Module]) -> Callable[[torch.Tensor], NDArray[np.float32]]:
+    """What comes before the first linear layer."""
+    match layers:
+        case []:
+            return lambda x: x.numpy()
+        case [Ballots() as ballots]:
+            return lambda x: ballots.of_array(x.numpy())
+    raise NotImplementedError(f"there is no integer network that begins with {layers}")
 
 
 class _Product:

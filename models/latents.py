@@ -158,8 +158,8 @@ def _uniform_01(words: NDArray[np.uint64]) -> NDArray[np.float64]:
 
 def _random_words(key: int, counter: int, n: int) -> NDArray[np.uint64]:
     """n words of the stream `np.random.Philox(key=key, counter=counter)`."""
-    _stream.counter[0] = counter % 2**64
-    _stream.counter[1] = counter >> 64
+    counters, philox = _stream.counter, _stream.philox
+    counters[0], counters[1] = counter % 2**64, counter >> 64
     _stream.key[0] = key
-    _stream.philox.state = _stream.state  # type: ignore[assignment]  # its type is numpy's own; it is copied
-    return _stream.philox.random_raw(n)
+    philox.state = _stream.state  # type: ignore[assignment]  # its type is numpy's own; it is copied
+    return philox.random_raw(n)

@@ -1,6 +1,7 @@
 """Clients that are slow, silent or endless: their connections end, and nobody else notices."""
 
 import errno
+import http.client
 import select
 import socket
 import time
@@ -18,7 +19,7 @@ import sys
 sys.path.insert(0, {root!r})
 from app import connections
 connections.SWEEP_S = 0.05
-connections._LIMITS_S.update(head=0.6, body=0.6, reading=0.6)
+connections._LIMITS_S.update(idle=0.3, head=0.6, body=0.6, reading=0.6)
 """
 IDLE = 1000
 
@@ -91,6 +92,33 @@ def test_a_head_that_never_ends(hasty: Service) -> None:
             except TimeoutError:
                 continue
     assert answer.startswith(b"HTTP/1.1 408 ")
+
+
+def ask(connection: socket.socket, path: str) -> None:
+    """Have one request answered."""
+    client = http.client.HTTPConnection("x")
+    client.sock = connection
+    client.request("GET", path)
+    answer = client.getresponse()
+    assert answer.status == 200
+    answer.read()
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/v1/samples?n=1&seed=7"])
+def test_nothing_more(hasty: Service, path: str) -> None:
+    """A connection whose requests have been answered ends without a word, and not between two quick ones."""
+    with connect(hasty) as connection:
+        for _ in range(8):
+            ask(connection, path)
+            time.sleep(0.1)  # together more than a connection may be idle
+        assert rest(connection) == b""
+
+
+def test_a_second_head_that_never_ends(hasty: Service) -> None:
+    with connect(hasty) as connection:
+        ask(connection, "/healthz")
+        connection.sendall(b"GET /healthz HTTP/1.1\r\n")
+        assert rest(connection).startswith(b"HTTP/1.1 408 ")
 
 
 def test_a_body_that_never_comes(hasty: Service) -> None:

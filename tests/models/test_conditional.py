@@ -71,6 +71,16 @@ def test_ballots_become_a_sharp_softmax_of_the_length_of_the_priors(classes: int
         np.testing.assert_allclose(row, [math.sqrt(classes) * power / sum(powers) for power in powers], rtol=1e-9)
 
 
+@pytest.mark.parametrize("rows", [1, 16, 200])
+def test_ballots_of_an_array_are_the_same_to_the_bit(rows: int):
+    ballots = Ballots(CLASSES)
+    ballots.head_starts.copy_(torch.linspace(-0.3, 0.4, CLASSES))
+    z = latents(rows)
+    before = z.copy()
+    assert np.array_equal(ballots.of_array(z), ballots(torch.from_numpy(z)).numpy())
+    assert np.array_equal(z, before)
+
+
 def test_a_clear_vote_is_a_vector_of_the_length_that_the_ballots_have_in_the_mean():
     z = np.zeros((1, Z_DIM))
     z[0, -CLASSES + 4] = 3
