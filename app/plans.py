@@ -33,9 +33,11 @@ class Plan(NamedTuple):
         n: how many.
         columns: of the grid.
         padding: of the grid.
-        root_path: the prefix of this service's URLs.
-        url: the permanent query before and behind the number of the seed.
-        quick: whether the answer is a PNG that is encoded without a thread, of latents to which nothing happens.
+        fixed: headers of the answer that do not hang on the seed.
+        location: the permanent URL before the permanent query.
+        query: the permanent query before and behind the number of the seed.
+        is_public: whether the answer may be kept.
+        is_quick: whether the answer is a PNG that is encoded without a thread, of latents to which nothing happens.
     """
 
     served: ServedModel
@@ -46,9 +48,11 @@ class Plan(NamedTuple):
     n: int
     columns: int
     padding: int
-    root_path: str
-    url: tuple[str, str]
-    quick: bool
+    fixed: dict[str, str]
+    location: str
+    query: tuple[str, str]
+    is_public: bool
+    is_quick: bool
 
     @classmethod
     def of(
@@ -58,6 +62,7 @@ class Plan(NamedTuple):
         accept: str | None,
         *,
         root_path: str,
+        is_public: bool,
         posted: NDArray[np.float32] | None = None,
     ) -> "Plan":
         """The plan of validated parameters.
@@ -67,6 +72,7 @@ class Plan(NamedTuple):
             asked: the parameters.
             accept: the header, if any.
             root_path: the prefix of this service's URLs.
+            is_public: whether the answer may be kept: that of a GET.
             posted: latents that were checked, if any.
 
         Raises:
@@ -84,16 +90,18 @@ class Plan(NamedTuple):
         padding = asked.padding if n > 1 or "padding" in asked.model_fields_set else 0
         shape = served.model.metadata.image_shape
         parameters: dict[str, object] = {"first": first, "n": n, "digit": asked.digit}
-        quick = False
+        is_quick = False
         if form == "png":
             check_pixels(shape, n, columns=columns, padding=padding, scale=asked.scale, fewer="n")
             parameters |= {"columns": columns, "padding": padding, "scale": asked.scale}
             pixels = count_pixels(shape, n, columns=columns, padding=padding, scale=asked.scale)
-            quick = pixels * shape.channels <= INLINE_PIXELS and _draws_the_prior(asked, posted)
+            is_quick = pixels * shape.channels <= INLINE_PIXELS and _draws_the_prior(asked, posted)
         if asked.truncation != 1:
             parameters["truncation"] = asked.truncation
-        url = permalinks.around_seed(served.model, parameters, form)
-        return cls(served, form, asked, posted, first, n, columns, padding, root_path, url, quick)
+        query = permalinks.around_seed(served.model, parameters, form)
+        fixed = _fixed_headers(served, asked, is_public=is_public)
+        location = f"{root_path}{PATH}?"
+        return cls(served, form, asked, posted, first, n, columns, padding, fixed, location, query, is_public, is_quick)
 
     def job(self) -> "Job":
         """The plan with the seed that was asked for, or one that is drawn now; posted latents have none."""
@@ -107,32 +115,32 @@ def _draws_the_prior(asked: SamplesQuery, posted: NDArray[np.float32] | None) ->
     return posted is None and asked.truncation == 1 and asked.digit is None
 
 
+def _fixed_headers(served: ServedModel, asked: SamplesQuery, *, is_public: bool) -> dict[str, str]:
+    """By their names in lower case."""
+    kept = permalinks.NO_STORE
+    if is_public:
+        kept = permalinks.cache_control(seed_given=asked.seed is not None, version_given="@" in (asked.model or ""))
+    fixed = {"x-model": served.model.reference, "cache-control": kept}
+    return fixed if asked.format is not None else fixed | {"vary": "Accept"}
+
+
 class Job(NamedTuple):
     """A plan with its seed."""
 
     plan: Plan
     seed: int | None
 
-    def headers(self, *, public: bool) -> dict[str, str]:
-        """The answer's, by their names in lower case; known before G runs.
-
-        Args:
-            public: whether the answer may be kept: that of a GET.
-        """
+    def headers(self) -> dict[str, str]:
+        """The answer's, by their names in lower case; known before G runs."""
         plan = self.plan
-        headers = {"x-model": plan.served.model.reference, "cache-control": permalinks.NO_STORE}
-        if plan.asked.format is None:
-            headers["vary"] = "Accept"
-        if plan.posted is not None:
-            return headers
-        query = f"{plan.url[0]}{self.seed}{plan.url[1]}"
-        headers["x-seed"] = str(self.seed)
-        headers["content-location"] = f"{plan.root_path}{PATH}?{query}"
-        if public:
-            headers["etag"] = permalinks.entity_tag(plan.served.model, query)
-            headers["cache-control"] = permalinks.cache_control(
-                seed_given=plan.asked.seed is not None, version_given="@" in (plan.asked.model or "")
-            )
+        headers = plan.fixed.copy()
+        if plan.posted is None:
+            before, behind = plan.query
+            query = f"{before}{self.seed}{behind}"
+            headers["x-seed"] = str(self.seed)
+            headers["content-location"] = plan.location + query
+            if plan.is_public:
+                headers["etag"] = permalinks.entity_tag(plan.served.model, query)
         return headers
 
     def latents(self, start: int, count: int) -> NDArray[np.float32]:

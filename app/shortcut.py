@@ -125,7 +125,7 @@ class Shortcut:
         try:
             job = self._job(state, scope, headers.get(b"accept"), root_path)
             if job is not None:
-                sent = job.headers(public=True)
+                sent = job.headers()
                 if not permalinks.matches(headers.get(b"if-none-match"), sent["etag"]):
                     return self._begin(Drawing(cycle, state, came, job, sent, tasks, otherwise))
                 self._answer(cycle, 304, _lines(sent))
@@ -137,7 +137,7 @@ class Shortcut:
     def _begin(self, drawing: Drawing) -> Drawing | None:
         """Have a picture drawn, if it is of those that go this way."""
         plan = drawing.job.plan
-        if not plan.quick:
+        if not plan.is_quick:
             return None
         drawing.state.engine.submit(plan.served.drawer, drawing.job.words(), drawing, self._receive)
         drawing.enter()
@@ -155,7 +155,7 @@ class Shortcut:
             return Job(plan, int(number))
         if (query := query_of(scope)) is None:
             return None
-        plan = Plan.of(state, query, accept, root_path=root_path)
+        plan = Plan.of(state, query, accept, root_path=root_path, is_public=True)
         if kept and query.seed == int(number):
             if len(self._plans) >= MAX_PLANS:
                 self._plans.clear()

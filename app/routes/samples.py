@@ -86,8 +86,8 @@ async def answer(
     Raises:
         Problem: what is asked for cannot be had.
     """
-    job = Plan.of(state, query, accept, root_path=root_path).job()
-    headers = job.headers(public=True)
+    job = Plan.of(state, query, accept, root_path=root_path, is_public=True).job()
+    headers = job.headers()
     if permalinks.matches(if_none_match, headers["etag"]):
         return WholeResponse(b"", headers, status_code=304)
     return await _respond(state, job, headers)
@@ -115,9 +115,10 @@ async def post_samples(
     """
     served = state.catalog.find(body.model)
     posted = None if body.latents is None else check_latents(body.latents, z_dim=served.model.metadata.z_dim)
-    job = Plan.of(state, body, accept, root_path=request.scope.get("root_path", ""), posted=posted).job()
+    root_path = request.scope.get("root_path", "")
+    job = Plan.of(state, body, accept, root_path=root_path, is_public=False, posted=posted).job()
     with Watch(request.receive):
-        return await _respond(state, job, job.headers(public=False))
+        return await _respond(state, job, job.headers())
 
 
 async def _respond(state: State, job: Job, headers: dict[str, str]) -> Response:
