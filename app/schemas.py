@@ -86,7 +86,8 @@ class SamplesQuery(BaseModel):
         return self
 
 
-Latent = Annotated[list[Annotated[FiniteFloat, Field(strict=True)]], Field(max_length=4096)]
+# The first error ends it: each takes a hundred times the bytes of a wrong number.
+Latent = Annotated[list[Annotated[FiniteFloat, Field(strict=True)]], Field(max_length=4096, fail_fast=True)]
 
 
 class SamplesBody(SamplesQuery):
@@ -100,6 +101,7 @@ class SamplesBody(SamplesQuery):
         default=None,
         min_length=1,
         max_length=MAX_POSTED_LATENTS,
+        fail_fast=True,
         description="Draw exactly these: lists of z_dim numbers, such as an earlier answer's",
     )
 

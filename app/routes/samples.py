@@ -13,6 +13,7 @@ from app import examples, links, permalinks, problem_examples
 from app.archives import Samples, stream_npz, stream_zip
 from app.departures import Watch
 from app.formats import SAMPLES_FORMATS, document_content
+from app.json_bodies import JSONRoute
 from app.listing import list_samples_aside
 from app.plans import Job, Plan
 from app.png import encode_png_aside
@@ -21,7 +22,7 @@ from app.schemas import SamplesAnswer, SamplesBody, SamplesQuery
 from app.state import SharedState, State
 from models.latents import check_latents
 
-router = APIRouter(tags=["samples"])
+router = APIRouter(tags=["samples"], route_class=JSONRoute)
 
 
 def _documented_headers(grid: str, *, etag: str | None = None) -> dict[str, dict[str, object]]:

@@ -280,7 +280,7 @@ def test_latents_stand_alone(client: httpx.Client) -> None:
         b'{"latents": [[NaN]]}',
         b'{"latents": [[Infinity]]}',
         b'{"n": ' + b"9" * 5000 + b"}",
-        b"[" * 100_000,
+        b"[" * 5000,
         b'{"latents": ' + b"[" * 5000 + b"]" * 5000 + b"}",
         b'{"n": "\\ud800"}',
     ],
