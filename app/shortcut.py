@@ -11,6 +11,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -122,7 +123,7 @@ class Shortcut:
         if headers is None or not _BODY.isdisjoint([name for name, _ in scope["headers"]]):
             return None
         state, came = self._app.state.gan, time.perf_counter()
-        try:
+        with suppress(Exception):  # whatever it is: it is met again on the ordinary way, and told there
             job = self._job(state, scope, headers.get(b"accept"), root_path)
             if job is not None:
                 sent = job.headers()
@@ -130,8 +131,6 @@ class Shortcut:
                     return self._begin(Drawing(cycle, state, came, job, sent, tasks, otherwise))
                 self._answer(cycle, 304, _lines(sent))
                 _count(state, 304, came=came)
-        except Exception:  # noqa: BLE001, S110  (whatever it is: it is met again on the ordinary way, and told there)
-            pass
         return None
 
     def _begin(self, drawing: Drawing) -> Drawing | None:
