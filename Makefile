@@ -48,6 +48,7 @@ bench: $(VENV)/.test $(RIVALS)/.rivals  ## speed of training and of serving, bes
 	$(BIN)/python -m benchmarks.revalidation
 	$(BIN)/python -m benchmarks.archives
 	$(BIN)/python -m benchmarks.anatomy --svg docs/images/anatomy.svg
+	$(BIN)/python -m benchmarks.dissection
 	$(BIN)/python -m benchmarks.playground
 
 openapi: $(VENV)/.test  ## write docs/openapi.json anew from the routes

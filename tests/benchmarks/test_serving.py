@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmarks import contenders
+from benchmarks import contenders, dissection
 from benchmarks.contenders import Contender, Request
 from benchmarks.families import family
 from benchmarks.plain_pictures import PlainPictures
@@ -120,6 +120,15 @@ def test_anatomy(options: list[str], tmp_path: Path) -> None:
         assert all(part > 0 for part in parts[:5])
         assert sum(parts) == pytest.approx(together, abs=4) or parts[5] == 0
     assert svg.read_text(encoding="utf-8").rstrip().endswith("</svg>")
+
+
+def test_dissection(options: list[str]) -> None:
+    rows = rows_of(run("dissection", *options, "--requests", "64", "--connections", "2"))
+    parts = [row for row in rows if row[1][:1].isdigit()]
+    assert [row[0] for row in parts] == list(dissection.PARTS) * 2
+    for _, loop, engine, together, _ in parts:
+        assert float(loop) > 0 < float(engine)
+        assert float(loop) + float(engine) == pytest.approx(float(together), abs=0.11)
 
 
 @needs_wrk
