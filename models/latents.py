@@ -34,12 +34,12 @@ class _Stream(threading.local):
 
     def __init__(self) -> None:
         self.philox = np.random.Philox(0)
-        self.counter = np.zeros(4, dtype=np.uint64)
-        self.key = np.zeros(2, dtype=np.uint64)
+        self.counter = [0, 0, 0, 0]  # lists: half the time of arrays
+        self.key = [0, 0]
         self.state: dict[str, object] = {
             "bit_generator": "Philox",
             "state": {"counter": self.counter, "key": self.key},
-            "buffer": np.zeros(_WORDS_PER_COUNTER, dtype=np.uint64),
+            "buffer": [0] * _WORDS_PER_COUNTER,
             "buffer_pos": _WORDS_PER_COUNTER,  # nothing in it: the next word comes from the counter
             "has_uint32": 0,
             "uinteger": 0,
@@ -158,8 +158,9 @@ def _uniform_01(words: NDArray[np.uint64]) -> NDArray[np.float64]:
 
 def _random_words(key: int, counter: int, n: int) -> NDArray[np.uint64]:
     """n words of the stream `np.random.Philox(key=key, counter=counter)`."""
-    counters, philox = _stream.counter, _stream.philox
-    counters[0], counters[1] = counter % 2**64, counter >> 64
-    _stream.key[0] = key
-    philox.state = _stream.state  # type: ignore[assignment]  # its type is numpy's own; it is copied
+    stream = _stream
+    stream.counter[0], stream.counter[1] = counter % 2**64, counter >> 64
+    stream.key[0] = key
+    philox = stream.philox
+    philox.state = stream.state  # type: ignore[assignment]  # its type is numpy's own; it is copied
     return philox.random_raw(n)
