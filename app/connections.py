@@ -122,9 +122,9 @@ class GuardedProtocol(HttpToolsProtocol):
         self.requests += 1
         if len(self.tasks) < self._gate.max_requests or self._gate.lets_in(self.url, len(self.tasks), self._count_slow):
             super().on_headers_complete()
-        elif self.parser.get_method() == b"GET" and not self.is_answering and not self._has_body():
+        elif self._is_plain_get() and not self.is_answering:
             self._refuse()
-        else:  # an answer before it comes first, or a body after it
+        else:  # an answer before it comes first, or a body after it, or a page asks
             inside, self.app = self.app, self._gate.refuse
             super().on_headers_complete()
             self.app = inside
@@ -175,8 +175,10 @@ class GuardedProtocol(HttpToolsProtocol):
     def _count_slow(self) -> int:
         return sum(isinstance(one, GuardedProtocol) and one.waits_for_client for one in self.connections)
 
-    def _has_body(self) -> bool:
-        return any(name in {b"content-length", b"transfer-encoding"} for name, _ in self.headers)
+    def _is_plain_get(self) -> bool:
+        """Whether it is a GET without a body, and not of a page that wants headers of its own."""
+        more = {b"content-length", b"transfer-encoding"} | ({b"origin"} if self._gate.has_origins else set())
+        return self.parser.get_method() == b"GET" and more.isdisjoint([name for name, _ in self.headers])
 
     def _refuse(self) -> None:
         """Answer at once: neither a task nor a scope is made for it."""

@@ -7,12 +7,13 @@ refused has to cost next to nothing: neither a task nor a scope nor a look at th
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.access import open_paths
 from app.metrics import Metrics
+from app.origins import readable_by
 from app.state import RETRY_AFTER_S, overloaded
 
 MOST_PASSES = 16
@@ -40,11 +41,20 @@ class Gate:
         max_requests: that may be under way at once.
         metrics: where to count those that are refused.
         root_path: prefix of the service's paths.
+        origins: whose pages may read the answers.
+
+    Attributes:
+        refuse: an application (ASGI) that answers as `refusal` does; a page's request as its browser wants it.
+        has_origins: whether there are pages of other origins to answer.
     """
 
-    def __init__(self, *, max_requests: int, metrics: Metrics, root_path: str = "") -> None:
+    def __init__(
+        self, *, max_requests: int, metrics: Metrics, root_path: str = "", origins: Sequence[str] = ()
+    ) -> None:
         self.max_requests = max_requests
         self.is_closing = False  # each connection ends with its next answer
+        self.has_origins = bool(origins)
+        self.refuse: ASGIApp = readable_by(origins, _refuse) if origins else _refuse
         self._metrics = metrics
         self._open = {path.encode() for path in open_paths(root_path)}
         self.first = tuple(b"%b %b" % (method, url) for method in (b"GET", b"HEAD") for url in self._open)
@@ -120,10 +130,9 @@ class Gate:
             self._refusals = {kept: _refusal(headers, kept=kept) for kept in (False, True)}
         return self._refusals[kept]
 
-    @staticmethod
-    async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
-        """The same answer, by an application (ASGI)."""
-        await overloaded("requests", RETRY_AFTER_S).response()(scope, receive, send)
+
+async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
+    await overloaded("requests", RETRY_AFTER_S).response()(scope, receive, send)
 
 
 def _refusal(headers: Headers, *, kept: bool) -> bytes:

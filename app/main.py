@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 
 import torch
 from fastapi import FastAPI
-from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
 from app import documentation, problems
@@ -19,6 +18,7 @@ from app.express import Express
 from app.metrics import Metrics
 from app.middleware import AnswerHead, CountRequests, LimitBodies
 from app.observing import Observe, Spans
+from app.origins import readable_by
 from app.projection_queue import DEADLINE_S, ProjectionQueue
 from app.reload import Reloader
 from app.routes import admin, health, interpolations, models, pages, projections, samples, score
@@ -90,20 +90,7 @@ def _entrance(service: ASGIApp, settings: Settings, metrics: Metrics, spans: Spa
     if settings.api_keys:
         service = RequireKey(service, hashes=settings.api_keys, root_path=settings.root_path, metrics=metrics)
     if settings.cors_origins:  # before the keys: a browser asks whether it may without sending one
-        service = CORSMiddleware(
-            service,
-            allow_origins=settings.cors_origins,
-            allow_methods=["GET", "POST"],
-            allow_headers=[
-                "Authorization",
-                "Content-Type",
-                "If-None-Match",
-                "Traceparent",
-                "Tracestate",
-                "X-Request-Id",
-            ],
-            expose_headers=["Content-Location", "ETag", "Retry-After", "X-Model", "X-Request-Id", "X-Seed"],
-        )
+        service = readable_by(settings.cors_origins, service)
     if settings.access_log or spans is not None:
         service = Observe(service, access_log=settings.access_log, spans=spans)
     return service

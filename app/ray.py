@@ -59,7 +59,12 @@ class Replica:
         configure(settings.log_level, settings.log_format)
         self._metrics = Metrics()
         self._service: FastAPI = create_app(settings, self._metrics, siblings=_Replicas(self))
-        gate = Gate(max_requests=settings.max_requests, metrics=self._metrics, root_path=settings.root_path)
+        gate = Gate(
+            max_requests=settings.max_requests,
+            metrics=self._metrics,
+            root_path=settings.root_path,
+            origins=settings.cors_origins,
+        )
         return Door(self._service, gate, self._metrics)
 
     async def check_health(self) -> None:

@@ -82,7 +82,9 @@ def serve(
     """
     configure(settings.log_level, settings.log_format, worker=worker)
     give_memory_back()
-    gate = Gate(max_requests=settings.max_requests, metrics=metrics, root_path=settings.root_path)
+    gate = Gate(
+        max_requests=settings.max_requests, metrics=metrics, root_path=settings.root_path, origins=settings.cors_origins
+    )
     app = create_app(settings, metrics, is_ending=lambda: server.should_exit)
     config = GuardedConfig(
         app,

@@ -4,6 +4,7 @@ import asyncio
 import http.client
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -22,8 +23,8 @@ BUSY = "/v1/samples?n=100000&format=zip&seed=1"
 SMALL = "/v1/samples?n=1"
 
 
-def gate(**settings: int) -> Gate:
-    return Gate(metrics=Metrics(), root_path="/gan", **({"max_requests": 2} | settings))
+def gate(max_requests: int = 2) -> Gate:
+    return Gate(metrics=Metrics(), root_path="/gan", max_requests=max_requests)
 
 
 @pytest.mark.parametrize(
@@ -111,6 +112,27 @@ def test_a_service_that_is_full(narrow: Service) -> None:
     while narrow.client.get("/metrics").status_code == 429:  # until the archive has ended
         time.sleep(0.05)
     assert narrow.metric("gan_requests_shed_total") >= refused
+
+
+@pytest.mark.parametrize("origins", ["https://a.example", "*"])
+def test_a_page_may_read_that_it_is_refused(models_dir: Path, tmp_path: Path, origins: str) -> None:
+    """Without the headers its browser would call it a failure of the network."""
+    page = {"Origin": "https://a.example"}
+    preflight = page | {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type"}
+    with (
+        running(tmp_path, models_dir=models_dir, max_requests=1, cors_origins=origins) as service,
+        httpx.stream("GET", service.url + BUSY, timeout=60) as answer,
+    ):
+        taker, refused = answer.iter_raw(65536), 0
+        while refused < 3:
+            next(taker)
+            got = service.client.get(SMALL, headers=page)
+            assert got.headers["access-control-allow-origin"] in {"https://a.example", "*"}
+            assert "Retry-After" in got.headers["access-control-expose-headers"]
+            assert service.client.options("/v1/score", headers=preflight).status_code == 200
+            refused += got.status_code == 429
+        other = service.client.get(SMALL, headers={"Origin": "https://b.example"})
+        assert ("access-control-allow-origin" in other.headers) == (origins == "*")
 
 
 def test_slow_clients_keep_nobody_out(narrow: Service) -> None:
