@@ -1,7 +1,7 @@
 """The models that the service found: those it can use, and those it cannot, with the reason."""
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from app.problems import Problem
 from models.errors import ModelFolderError
 from models.explanation import Explainer
 from models.folder import LoadedModel, load_model
-from models.latents import latents_of_words
+from models.latents import Prior, latents_of_words
 from models.projection import Projector
 from models.sampler import Sampler
 from models.scorer import Scorer
@@ -23,6 +23,24 @@ MAX_REASON_CHARACTERS = 500
 _log = logging.getLogger(__name__)
 
 
+class Drawer:
+    """G of the latents that random words [n, z_dim] stand for; those of a whole batch are made at once.
+
+    Args:
+        sampler: G.
+        prior: of its latents.
+    """
+
+    def __init__(self, sampler: Sampler, prior: Prior) -> None:
+        self._sampler = sampler
+        self._prior = prior
+        self.rows_at_once = sampler.rows_at_once
+
+    def __call__(self, words: NDArray[np.uint64]) -> NDArray[np.uint8]:
+        """Words [n, z_dim], n ≥ 1 → images [n, H, W] or [n, H, W, 3] uint8."""
+        return self._sampler(latents_of_words(words, prior=self._prior))
+
+
 @dataclass(frozen=True)
 class ServedModel:
     """A model with its networks made ready.
@@ -30,7 +48,7 @@ class ServedModel:
     Attributes:
         model: as it was read.
         sampler: G.
-        drawer: G of the latents that random words [n, z_dim] stand for; those of a whole batch are made at once.
+        drawer: G as well, of random words.
         scorer: D.
         explainer: D as well, differentiated; the two share it.
         projector: the way back from an image to a latent.
@@ -38,7 +56,7 @@ class ServedModel:
 
     model: LoadedModel
     sampler: Sampler
-    drawer: Callable[[NDArray[np.uint64]], NDArray[np.uint8]]
+    drawer: Drawer
     scorer: Scorer
     explainer: Explainer
     projector: Projector
@@ -142,10 +160,7 @@ def _serve(model: LoadedModel, device: torch.device) -> ServedModel:
         device=device,
     )
 
-    def drawer(words: NDArray[np.uint64]) -> NDArray[np.uint8]:
-        return sampler(latents_of_words(words, prior=metadata.prior))
-
-    return ServedModel(model, sampler, drawer, scorer, explainer, projector)
+    return ServedModel(model, sampler, Drawer(sampler, metadata.prior), scorer, explainer, projector)
 
 
 def _unknown(parameter: str, detail: str, value: object) -> Problem:

@@ -1,9 +1,9 @@
 """The engine: one thread that runs the networks, one queue in front of it, batches made of whoever waits.
 
 No timer: whenever the thread is free and the event loop has read what there was to read, it takes what waits for the
-same network as one call, at most `MAX_BATCH_ROWS` rows. A large job takes turns with the others: it gets a part of each
-call, and who asks for one image waits for a call or two, not for the whole of it. A row's bits do not depend on the
-rows beside it (`models.tiles`), so all of this is invisible but for its speed.
+same network as one call, at most `rows_at_once` rows of it. A large job takes turns with the others: it gets a part of
+each call, and who asks for one image waits for a call or two, not for the whole of it. A row's bits do not depend on
+the rows beside it (`models.tiles`), so all of this is invisible but for its speed.
 
 What a network raises is the answer of the jobs in its call, and of no others; where memory was short, the jobs are
 tried once more, each by itself. A fault of the engine's own ends every job that waits, and the engine begins anew.
@@ -29,10 +29,10 @@ from app.request_ids import current
 from models.device import is_out_of_memory, release_memory
 
 MAX_BATCH_ROWS = 64
-"""Rows of one call at most: the largest tile. With more a call is no quicker, and the next one waits for longer."""
+"""Rows of one call at most, of a network that has no `rows_at_once`; and of jobs with more, of any network."""
 
 TURN_ROWS = 32
-"""Rows that one job gets of a call while others wait for the same network."""
+"""Rows that a large job gets of a call while others wait for the same network."""
 
 MAX_FAULTS = 5
 """Faults of its own after which the engine does not begin anew."""
@@ -306,18 +306,23 @@ class Engine:
                 self._idle = False
 
     def _take(self) -> _Batch:
-        """The next call: a turn for each job of the first network, oldest first; what room is left the oldest get."""
+        """The next call: a turn for each job of the first network, oldest first; what room is left the oldest get.
+
+        Jobs of up to `MAX_BATCH_ROWS` are taken whole where the network takes several such at once.
+        """
         network, queue = self._queues.popitem(last=False)
         taken: list[tuple[_Job, int]] = []
-        room = MAX_BATCH_ROWS
+        room: int = getattr(network, "rows_at_once", MAX_BATCH_ROWS)
+        whole = min(MAX_BATCH_ROWS, max(TURN_ROWS, room // 2))
         while queue and room:
             job = queue.popleft()
             if job.asker.cancelled():
                 self._waiting_rows -= job.left
                 continue
-            rows = min(job.left, TURN_ROWS, room)
+            rows = min(job.left, whole if len(job.rows) <= MAX_BATCH_ROWS else TURN_ROWS, room)
             room -= rows
             taken.append((job, rows))
+        room = max(0, MAX_BATCH_ROWS - sum(rows for _, rows in taken))
         parts = []
         for job, turn in taken:
             rows = min(job.left, turn + room)
@@ -343,6 +348,7 @@ class Engine:
                 finished.append((job, job.results[0] if len(job.results) == 1 else np.concatenate(job.results)))
         if failed:
             self._drop(batch.network, [job for job, _ in failed])
+        finished.sort(key=lambda answer: len(answer[0].rows))  # nobody waits for the encoding of more than is his
         _settle(finished + failed)
 
     def _compute(self, batch: _Batch) -> list[Rows | Exception]:

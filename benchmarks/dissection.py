@@ -42,7 +42,7 @@ PARTS = {
     "random words": "app.plans.draw_words",
     "headers": "app.plans.Job.headers",
     "latents": "app.catalog.latents_of_words",
-    "G": "models.tiles.Tiled.__call__",
+    "G": "models.tiles.Tiled.each",
     "G's images as bytes": "models.sampler.to_uint8",
     "PNG": "app.shortcut.encode_png",
 }

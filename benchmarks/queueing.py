@@ -20,15 +20,17 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from pathlib import Path
 
 import numpy as np
 
-from app.engine import MAX_BATCH_ROWS
 from benchmarks.contenders import Request, Running, add_load_options, ours, started
 from benchmarks.latency import ask
 from benchmarks.open_loop import percentile
 from benchmarks.report import describe_machine, table
 from benchmarks.wrk import load, need_wrk
+from models.folder import load_model
+from models.sampler import Sampler
 
 CLIENTS = (1, 2, 4, 8, 16, 32)
 SHARES = (0.1, 0.3, 0.5, 0.7, 0.8, 0.9)
@@ -110,6 +112,7 @@ def main() -> None:
     options = parser.parse_args()
     need_wrk()
     service = ours(options.models_dir, options.model)
+    rows_at_once = _rows_at_once(options.models_dir / options.model)
     seen: dict[str, list[tuple[Costs, list[list[float]]]]] = {kind: [] for kind in IMAGES}
     lengths: dict[str, int] = {}
     for turn in range(options.rounds):
@@ -117,7 +120,7 @@ def main() -> None:
         with started(service) as running:
             for kind, request in zip(IMAGES, (service.one, service.grid), strict=True):
                 lengths[kind] = _length(running, request)
-                seen[kind].append(_measure(running, request, IMAGES[kind], options.seconds))
+                seen[kind].append(_measure(running, request, IMAGES[kind], options.seconds, rows_at_once))
     print(f"{describe_machine()}; {options.model}, {options.rounds} rounds of {options.seconds} s each")
     plans = []
     for kind, rounds in seen.items():
@@ -132,6 +135,13 @@ def main() -> None:
     print(table(heads, [[f"{n:,}", *of_one, *of_grid] for n, of_one, of_grid in zip(PLANS, *plans, strict=True)]))
 
 
+def _rows_at_once(folder: Path) -> int:
+    """Images of one call of the engine's at most."""
+    model = load_model(folder)
+    metadata = model.metadata
+    return Sampler(model.generator, z_dim=metadata.z_dim, image_shape=metadata.image_shape).rows_at_once
+
+
 def plan(rate: float, costs: Costs, length: int) -> list[str]:
     """Cores and Gbit/s for so many requests/s."""
     return [f"{math.ceil(rate / (USED * costs.top_rate)):,}", f"{rate * length * 8 / 1e9:,.2f}"]
@@ -143,10 +153,12 @@ def _length(running: Running, request: Request) -> int:
         return len(answer.read()) + len(str(answer.headers))
 
 
-def _measure(running: Running, request: Request, images: int, seconds: int) -> tuple[Costs, list[list[float]]]:
+def _measure(
+    running: Running, request: Request, images: int, seconds: int, rows_at_once: int
+) -> tuple[Costs, list[list[float]]]:
     """The costs; and for each share the rate, and p50 and p99, each measured and simulated, in ms."""
     rates = {count: load(running.port, request, connections=count, seconds=seconds).rate for count in CLIENTS}
-    costs = fit(rates, max(1, MAX_BATCH_ROWS // images))
+    costs = fit(rates, max(1, rows_at_once // images))
     rows = []
     for share in SHARES:
         rate = share * costs.top_rate

@@ -9,6 +9,7 @@ from starlette.types import ASGIApp
 import app.main
 from app.engine import MAX_BATCH_ROWS, Engine, Network, Rows
 from app.ray import Replica
+from models.integers import ROWS_AT_ONCE
 
 
 class BatchEngine(Engine):
@@ -24,7 +25,7 @@ class BatchEngine(Engine):
         return results
 
     @serve.batch(
-        max_batch_size=MAX_BATCH_ROWS,
+        max_batch_size=ROWS_AT_ONCE,
         batch_wait_timeout_s=0,
         max_concurrent_batches=1,
         batch_size_fn=lambda asked: sum(min(len(rows), MAX_BATCH_ROWS) for _, rows in asked),  # a large job is alone

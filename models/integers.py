@@ -19,6 +19,12 @@ from models.images import to_uint8
 from models.layers import Float32
 from models.quantised import LARGEST_INPUT, QuantisedLinear
 
+TILE_ROWS = (4, 8, 32, 64, 128, 256)
+"""Rows of the tiles to try (`models.tiles`): the way into a product takes as long as 30 rows of it."""
+
+ROWS_AT_ONCE = 256
+"""Rows of one call at most: with more it takes longer than two milliseconds, and each row little less."""
+
 PROBE_ROWS = 64
 MAX_LEVELS_APART = 1
 MIN_SHARE_EQUAL = 0.999

@@ -8,8 +8,8 @@ from torch import nn
 from models.errors import LatentError
 from models.folding import fold_batchnorm
 from models.images import ImageShape, to_uint8
-from models.integers import in_integers
-from models.tiles import Tiled
+from models.integers import ROWS_AT_ONCE, TILE_ROWS, in_integers
+from models.tiles import OTHER_TILE_ROWS, PADDED_ROWS, Tiled
 
 
 class Sampler:
@@ -25,6 +25,7 @@ class Sampler:
 
     Attributes:
         generator: G, folded, on the device; for whoever differentiates it.
+        rows_at_once: latents that a call should have at most, where somebody waits for another.
     """
 
     def __init__(
@@ -35,7 +36,9 @@ class Sampler:
         self.device = torch.device(device)
         self.generator = fold_batchnorm(generator).to(self.device)
         quickest = in_integers(self.generator, z_dim=z_dim) if self.device.type == "cpu" else None
-        self._tiled = Tiled(quickest or self.generator, row_shape=(z_dim,), device=self.device)
+        self.rows_at_once = ROWS_AT_ONCE if quickest else PADDED_ROWS
+        tried = TILE_ROWS if quickest else OTHER_TILE_ROWS
+        self._tiled = Tiled(quickest or self.generator, row_shape=(z_dim,), tried=tried, device=self.device)
 
     def __call__(self, latents: NDArray[np.float32]) -> NDArray[np.uint8]:
         """Latents [n, z_dim] float32, n ≥ 1 → images [n, H, W] (grey) or [n, H, W, 3] (RGB) uint8.
@@ -43,7 +46,8 @@ class Sampler:
         Raises:
             LatentError: the latents have another shape.
         """
-        return to_uint8(self.before_rounding(latents))
+        images = [to_uint8(piece) for piece in self._tiled.each(self._checked(latents))]
+        return images[0] if len(images) == 1 else np.concatenate(images)
 
     def before_rounding(self, latents: NDArray[np.float32]) -> torch.Tensor:
         """G's own values, [n, C, H, W] float32 in [−1, 1]: they tell two machines apart where the pixels may not.
@@ -51,7 +55,9 @@ class Sampler:
         Raises:
             LatentError: the latents have another shape.
         """
+        return self._tiled(self._checked(latents))
+
+    def _checked(self, latents: NDArray[np.float32]) -> torch.Tensor:
         if latents.ndim != 2 or latents.shape[0] < 1 or latents.shape[1] != self.z_dim:
             raise LatentError(f"latents must have the shape [n, {self.z_dim}], n ≥ 1, not {list(latents.shape)}")
-        z = torch.as_tensor(latents, dtype=torch.float32, device=self.device)
-        return self._tiled(z)
+        return torch.as_tensor(latents, dtype=torch.float32, device=self.device)

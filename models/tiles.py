@@ -17,6 +17,9 @@ TILE_ROWS = 16
 OTHER_TILE_ROWS = (4, 8, 32, 64)
 """Rows of the tiles that are tried: small ones make one image quicker, large ones a grid."""
 
+PADDED_ROWS = 64
+"""Rows that a tile may have, at most, of which some are only there to fill it."""
+
 PROBE_ROWS = 64
 
 
@@ -45,7 +48,7 @@ class Tiled:
         self.sizes: tuple[int, ...] = (TILE_ROWS,)
         if tried:
             rng = torch.Generator().manual_seed(0)
-            probe = (torch.rand(PROBE_ROWS, *row_shape, generator=rng) * 2 - 1).to(device)
+            probe = (torch.rand(max(PROBE_ROWS, *tried), *row_shape, generator=rng) * 2 - 1).to(device)
             with torch.inference_mode(), one_thread():
                 right = self._in_tiles_of(TILE_ROWS, probe)
                 agreeing = [rows for rows in tried if torch.equal(self._in_tiles_of(rows, probe), right)]
@@ -56,27 +59,29 @@ class Tiled:
 
         Row k of the result depends on row k of the input alone, bit for bit, for any n and any neighbours.
         """
+        results = self.each(rows)
+        return results[0] if len(results) == 1 else torch.cat(results)
+
+    def each(self, rows: torch.Tensor) -> list[torch.Tensor]:
+        """The same in pieces, as they were computed: together [n, …]."""
         with torch.inference_mode(), one_thread():
             if len(rows) in self.sizes:
-                return self._network(rows)
-            results = [self._network(tile) for tile in self._cut(rows)]
-        return (results[0] if len(results) == 1 else torch.cat(results))[: len(rows)]
+                return [self._network(rows)]
+            return [self._network(tile)[:number] for tile, number in self._cut(rows)]
 
-    def _cut(self, rows: torch.Tensor) -> Iterator[torch.Tensor]:
-        """Tiles of the largest size, and one of the smallest that holds the rest, padded with zeros."""
-        largest = self.sizes[-1]
-        rest = len(rows) % largest
-        whole = len(rows) - rest
-        for at in range(0, whole, largest):
-            yield rows[at : at + largest]
-        if rest:
-            size = next(size for size in self.sizes if size >= rest)
-            if size == rest:
-                yield rows[whole:]
-                return
-            tile = rows.new_zeros((size, *rows.shape[1:]))
-            tile[:rest] = rows[whole:]
-            yield tile
+    def _cut(self, rows: torch.Tensor) -> Iterator[tuple[torch.Tensor, int]]:
+        """Tiles, and how many rows of each count: the largest that fit, the last one padded with zeros."""
+        at = 0
+        while (rest := len(rows) - at) > 0:
+            size = next((size for size in self.sizes if size >= rest), None)
+            if size is None or (size > rest and size > PADDED_ROWS):
+                size = max(size for size in self.sizes if size <= rest)
+            tile = rows[at : at + size]
+            if size > rest:
+                tile = rows.new_zeros((size, *rows.shape[1:]))
+                tile[:rest] = rows[at:]
+            yield tile, min(size, rest)
+            at += size
 
     def _in_tiles_of(self, size: int, rows: torch.Tensor) -> torch.Tensor:
         # Copies, so that each begins where memory is aligned: a BLAS may look at that too.

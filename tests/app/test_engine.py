@@ -166,6 +166,61 @@ def test_a_lone_large_job_has_whole_calls() -> None:
     asyncio.run(play())
 
 
+class WideNetwork(Network):
+    """One that is quick enough for several grids at once."""
+
+    rows_at_once = 4 * MAX_BATCH_ROWS
+
+
+def test_a_wide_network_takes_several_grids_at_once() -> None:
+    async def play() -> None:
+        started, network = engine(10_000), WideNetwork()
+        first = await network.held(started)
+        tasks = await submitted(started, network, *[np.full((MAX_BATCH_ROWS, 1), k) for k in range(5)], rows(7))
+        network.free.set()
+        results = await asyncio.gather(*tasks)
+        await first
+        assert network.calls == [1, 4 * MAX_BATCH_ROWS, MAX_BATCH_ROWS + 1]
+        assert [set(result.ravel().tolist()) for result in results] == [{0}, {2}, {4}, {6}, {8}, {14}]
+        started.stop()
+
+    asyncio.run(play())
+
+
+@pytest.mark.parametrize("large", [1, 2, 3])
+def test_large_jobs_take_no_wide_calls(large: int) -> None:
+    """With them a call would be long, and who comes meanwhile waits for its end."""
+
+    async def play() -> None:
+        started, network = engine(10_000), WideNetwork()
+        first = await network.held(started)
+        tasks = await submitted(started, network, *[np.zeros((1000, 1), dtype=np.float32)] * large)
+        network.free.set()
+        await asyncio.gather(first, *tasks)
+        assert max(network.calls) == max(MAX_BATCH_ROWS, large * TURN_ROWS)
+        assert sum(network.calls) == 1 + 1000 * large
+        started.stop()
+
+    asyncio.run(play())
+
+
+def test_of_one_call_those_who_asked_for_little_hear_first() -> None:
+    async def play() -> None:
+        started, network = engine(), WideNetwork()
+        first = await network.held(started)
+        heard: list[int] = []
+        tasks = await submitted(started, network, *[np.zeros((n, 1)) for n in (60, 1, 40, 2)])
+        for task in tasks:
+            task.add_done_callback(lambda done: heard.append(len(done.result())))
+        network.free.set()
+        await asyncio.gather(first, *tasks)
+        assert heard == [1, 2, 40, 60]
+        assert network.calls == [1, 103]
+        started.stop()
+
+    asyncio.run(play())
+
+
 def test_a_large_job_does_not_hold_up_small_ones() -> None:
     async def play() -> None:
         started, network = engine(10_000), Network(held_from=4)

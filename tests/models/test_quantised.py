@@ -163,11 +163,11 @@ def test_integers_give_the_same_pictures(quantised: nn.Sequential) -> None:
 @pytest.mark.skipif(not HAS_INTEGER_PRODUCTS, reason="this processor has no integer products of its own")
 def test_the_sampler_computes_in_integers(quantised: nn.Sequential, monkeypatch: pytest.MonkeyPatch) -> None:
     """… and every row has the same bits whoever is beside it, as in float32."""
-    rows = latents(90).numpy()
+    rows = latents(700).numpy()
     together = Sampler(quantised, z_dim=Z_DIM, image_shape=SHAPE)(rows)
     sampler = Sampler(quantised, z_dim=Z_DIM, image_shape=SHAPE)
     monkeypatch.setattr(QuantisedLinear, "forward", lambda *_: pytest.fail("computed in float32"))
-    for n in (1, 3, 5, 16, 17, 64, 65):
+    for n in (1, 3, 5, 16, 17, 64, 65, 128, 200, 256, 257, 600):
         assert np.array_equal(sampler(rows[:n]), together[:n])
     assert np.array_equal(sampler(rows[7:9]), together[7:9])
 

@@ -147,6 +147,25 @@ def test_a_network_only_ever_sees_whole_tiles_on_one_thread(n: int, wanted: list
     assert seen == [((size, 3), 1, True) for size in wanted]
 
 
+@pytest.mark.parametrize(
+    ("n", "wanted"),
+    [(64, [64]), (65, [64, 4]), (130, [128, 4]), (200, [128, 64, 8]), (300, [256, 64]), (512, [256] * 2)],
+)
+def test_large_tiles_are_never_padded(n: int, wanted: list[int]) -> None:
+    seen = []
+
+    def network(rows: torch.Tensor) -> torch.Tensor:
+        seen.append(len(rows))
+        return rows[:, 0] * 2
+
+    tiled = Tiled(network, row_shape=(3,), tried=(4, 8, 32, 64, 128, 256))
+    seen.clear()
+    rows = torch.arange(n * 3, dtype=torch.float32).view(n, 3)
+    assert tiled(rows).tolist() == [6.0 * k for k in range(n)]
+    assert torch.cat(tiled.each(rows)).tolist() == tiled(rows).tolist()
+    assert seen == wanted * 3
+
+
 @pytest.mark.parametrize("odd", [(4,), (64,), (8, 32), (4, 8, 32, 64)])
 def test_sizes_whose_bits_differ_are_not_used(odd: tuple[int, ...]) -> None:
     """A machine whose BLAS rounds otherwise in tiles of such sizes, by one unit in the last place of one value."""
