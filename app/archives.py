@@ -6,6 +6,7 @@ a fixed time, so the same samples give the same bytes.
 
 import asyncio
 import io
+import math
 import zipfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
@@ -15,11 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.png import encode_png
+from models.integers import ROWS_AT_ONCE
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-CHUNK_IMAGES = 256
+CHUNK_BYTES = 2**19
+"""Of images that are drawn and written at once."""
+
 KEPT_BYTES = 8 * 2**20
 """Latents of an archive that are kept from its images, which come first, to its latents: 20,000 images' of 100 each."""
 
@@ -45,12 +49,18 @@ class Samples:
     z_dim: int
     _kept: dict[int, NDArray[np.float32]] = field(default_factory=dict, init=False, repr=False)
 
+    @property
+    def chunk_images(self) -> int:
+        """Images of a chunk but the last: as many as `CHUNK_BYTES` hold, in whole calls of a quick G."""
+        return max(1, CHUNK_BYTES // math.prod(self.image_array) // ROWS_AT_ONCE) * ROWS_AT_ONCE
+
     def chunks(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """(start, latents) of each chunk, in order. The first `KEPT_BYTES` of them are drawn once, the rest anew."""
-        for start in range(0, self.n, CHUNK_IMAGES):
+        chunk = self.chunk_images
+        for start in range(0, self.n, chunk):
             latents = self._kept.get(start)
             if latents is None:
-                latents = self.latents(start, min(CHUNK_IMAGES, self.n - start))
+                latents = self.latents(start, min(chunk, self.n - start))
                 if (len(self._kept) + 1) * latents.nbytes <= KEPT_BYTES:
                     self._kept[start] = latents
             yield start, latents
@@ -81,13 +91,17 @@ async def stream_zip(samples: Samples, images: AsyncIterator[NDArray[np.uint8]])
     index = samples.first
     with zipfile.ZipFile(sink, "w") as archive:
         async for chunk in images:
-            for png in await asyncio.to_thread(lambda arrays: [encode_png(array) for array in arrays], chunk):
-                archive.writestr(_entry(f"{index:06d}.png"), png)
-                index += 1
+            await asyncio.to_thread(_write_pngs, archive, chunk, index)
+            index += len(chunk)
             yield sink.take()
         for _ in _write_latents(archive, "latents.npy", samples):
             yield sink.take()
     yield sink.take()
+
+
+def _write_pngs(archive: zipfile.ZipFile, images: NDArray[np.uint8], first: int) -> None:
+    for index, image in enumerate(images, start=first):
+        archive.writestr(_entry(f"{index:06d}.png"), encode_png(image))
 
 
 def _write_latents(archive: zipfile.ZipFile, name: str, samples: Samples) -> Iterator[None]:

@@ -29,7 +29,7 @@ from app.request_ids import current
 from models.device import is_out_of_memory, release_memory
 
 MAX_BATCH_ROWS = 64
-"""Rows of one call at most, of a network that has no `rows_at_once`; and of jobs with more, of any network."""
+"""Rows of one call at most: of a network that has no `rows_at_once`, and of large jobs that wait together for any."""
 
 TURN_ROWS = 32
 """Rows that a large job gets of a call while others wait for the same network."""
@@ -322,7 +322,8 @@ class Engine:
             rows = min(job.left, whole if len(job.rows) <= MAX_BATCH_ROWS else TURN_ROWS, room)
             room -= rows
             taken.append((job, rows))
-        room = max(0, MAX_BATCH_ROWS - sum(rows for _, rows in taken))
+        alone = len(taken) == 1
+        room = room if alone else max(0, MAX_BATCH_ROWS - sum(rows for _, rows in taken))
         parts = []
         for job, turn in taken:
             rows = min(job.left, turn + room)

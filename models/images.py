@@ -49,8 +49,7 @@ class ImageShape(BaseModel):
 def to_uint8(images: torch.Tensor) -> NDArray[np.uint8]:
     """[N, C, H, W] float in [−1, 1] → [N, H, W] or [N, H, W, 3] uint8: −1 is 0, 1 is 255, rounded to nearest."""
     pixels = images.float().numpy(force=True)  # NumPy takes a third of PyTorch's time for what follows
-    pixels = np.maximum(pixels, -1)
-    np.minimum(pixels, 1, out=pixels)
+    pixels = np.clip(pixels, -1, 1)
     pixels += 1
     pixels *= 127.5
     np.rint(pixels, out=pixels)

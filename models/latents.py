@@ -27,6 +27,7 @@ MAX_LATENT = 1e6
 
 _WORDS_PER_COUNTER = 4  # one Philox-4×64 counter value gives four 64-bit words
 _DROPPED_BITS = np.uint64(12)  # of a word: float64 has room for the other 52
+_ONE = np.float64(1).view(np.uint64)  # the bits of 1.0
 
 
 class _Stream(threading.local):
@@ -149,10 +150,12 @@ def check_request(seed: int, first: int, n: int, *, z_dim: int) -> None:
 
 def _uniform_01(words: NDArray[np.uint64]) -> NDArray[np.float64]:
     """Words of any shape → float64, uniform on the open interval (0, 1): never 0 or 1, where ndtri is infinite."""
-    # The top 52 bits, each value in the middle of its cell: 1 − 2⁻⁵³ is the largest, and is exact in float64.
-    uniform = (words >> _DROPPED_BITS).astype(np.float64)
-    uniform += 0.5
-    uniform *= 2.0**-52
+    # The top 52 bits k become the fraction of a float64 in [1, 2), 1 + k·2⁻⁵². What is left without 1 − 2⁻⁵³ is
+    # (k + ½)·2⁻⁵², the middle of k's cell: exactly, up to 1 − 2⁻⁵³.
+    fractions = words >> _DROPPED_BITS
+    fractions |= _ONE
+    uniform = fractions.view(np.float64)
+    uniform -= 1 - 2.0**-53
     return uniform
 
 
