@@ -7,7 +7,6 @@ of one pixel in millions a grey level.
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -23,16 +22,17 @@ TILE_ROWS = (4, 8, 32, 64, 128, 256)
 """Rows of the tiles to try (`models.tiles`): the way into a product takes as long as 30 rows of it."""
 
 ROWS_AT_ONCE = 256
-"""Rows of one call at most: with more it takes longer than two milliseconds, and each row little less."""
+"""Rows of one call at most: with more each row takes little less."""
+
+PRODUCTS_AT_ONCE = 200_000_000
+"""Of one call: about a millisecond, for which the next call waits."""
 
 PROBE_ROWS = 64
 MAX_LEVELS_APART = 1
 MIN_SHARE_EQUAL = 0.999
 
-Network: TypeAlias = Callable[[torch.Tensor], torch.Tensor]
 
-
-def in_integers(generator: nn.Module, *, z_dim: int) -> Network | None:
+def in_integers(generator: nn.Module, *, z_dim: int) -> "IntegerNetwork | None":
     """A quantised G as a function that computes in integers: [N, z_dim] float32 → [N, C, H, W] float32 in [−1, 1].
 
     None where that cannot be: G is not quantised or has layers that oneDNN does not take, or this processor's integer
@@ -43,7 +43,7 @@ def in_integers(generator: nn.Module, *, z_dim: int) -> Network | None:
     latents = torch.randn(PROBE_ROWS, z_dim, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         try:
-            network = _IntegerNetwork(generator)
+            network = IntegerNetwork(generator)
             seen = to_uint8(network(latents))
         except (AttributeError, NotImplementedError, RuntimeError):  # of a PyTorch or a processor without such products
             return None
@@ -52,8 +52,18 @@ def in_integers(generator: nn.Module, *, z_dim: int) -> Network | None:
     return network if apart.max() <= MAX_LEVELS_APART and (apart == 0).mean() >= MIN_SHARE_EQUAL else None
 
 
-class _IntegerNetwork:
-    """The layers before the first linear one and after the last one's tanh run as they are."""
+class IntegerNetwork:
+    """The layers before the first linear one and after the last one's tanh run as they are.
+
+    Args:
+        generator: a quantised G.
+
+    Attributes:
+        rows_at_once: of one call at most, so that it ends in about a millisecond: 64 to `ROWS_AT_ONCE`.
+
+    Raises:
+        NotImplementedError: it has layers that oneDNN does not take.
+    """
 
     def __init__(self, generator: nn.Sequential) -> None:
         layers = [layer for layer in generator if not isinstance(layer, Float32)]
@@ -70,6 +80,8 @@ class _IntegerNetwork:
             end += 1
         self._products.append(_Product(linear[places[-1]], layers[places[-1] + 1 : end], None))
         self._tail = layers[end:]
+        products = sum(layer.weight.numel() for layer in linear.values())
+        self.rows_at_once = min(ROWS_AT_ONCE, max(1, PRODUCTS_AT_ONCE // (64 * products)) * 64)
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         x = torch.from_numpy(self._whole(self._head(x)))

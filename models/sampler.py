@@ -8,7 +8,7 @@ from torch import nn
 from models.errors import LatentError
 from models.folding import fold_batchnorm
 from models.images import ImageShape, to_uint8
-from models.integers import ROWS_AT_ONCE, TILE_ROWS, in_integers
+from models.integers import TILE_ROWS, in_integers
 from models.tiles import OTHER_TILE_ROWS, PADDED_ROWS, Tiled
 
 
@@ -36,7 +36,7 @@ class Sampler:
         self.device = torch.device(device)
         self.generator = fold_batchnorm(generator).to(self.device)
         quickest = in_integers(self.generator, z_dim=z_dim) if self.device.type == "cpu" else None
-        self.rows_at_once = ROWS_AT_ONCE if quickest else PADDED_ROWS
+        self.rows_at_once = quickest.rows_at_once if quickest else PADDED_ROWS
         tried = TILE_ROWS if quickest else OTHER_TILE_ROWS
         self._tiled = Tiled(quickest or self.generator, row_shape=(z_dim,), tried=tried, device=self.device)
 

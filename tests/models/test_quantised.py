@@ -172,6 +172,21 @@ def test_the_sampler_computes_in_integers(quantised: nn.Sequential, monkeypatch:
     assert np.array_equal(sampler(rows[7:9]), together[7:9])
 
 
+@pytest.mark.skipif(not HAS_INTEGER_PRODUCTS, reason="this processor has no integer products of its own")
+@pytest.mark.parametrize(("width", "rows"), [(8, 256), (2800, 256), (3000, 192), (5000, 128), (9000, 64)])
+def test_the_larger_g_is_the_fewer_rows_it_takes_at_once(width: int, rows: int) -> None:
+    layers = [
+        QuantisedLinear(Z_DIM, width),
+        nn.ReLU(),
+        QuantisedLinear(width, 256),
+        nn.Tanh(),
+        nn.Unflatten(1, SHAPE.chw),
+    ]
+    network = in_integers(nn.Sequential(*layers), z_dim=Z_DIM)
+    assert network is not None
+    assert network.rows_at_once == rows
+
+
 def test_wrong_integer_products_are_not_used(quantised: nn.Sequential, monkeypatch: pytest.MonkeyPatch) -> None:
     """A processor whose products saturate gives other pictures: G stays in float32."""
     right = Sampler(quantised, z_dim=Z_DIM, image_shape=SHAPE)(latents(8).numpy())
