@@ -18,6 +18,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -194,8 +195,8 @@ async def _validation_error(_request: Request, error: Exception) -> Response:
     errors = [
         ParameterError(
             parameter=_place(mistake["type"], mistake["loc"]),
-            detail=_say(mistake["type"], mistake["msg"]),
-            value=_shown(mistake.get("input")),
+            detail=_say(mistake),
+            value=None if mistake["type"] == "json_invalid" else _shown(mistake.get("input")),
         )
         for mistake in mistakes[:20]
     ]
@@ -233,10 +234,13 @@ def _place(kind: str, loc: Sequence[int | str]) -> str:
     return str(loc[0]) if kind == "json_invalid" else ".".join(str(part) for part in loc[1:]) or str(loc[0])
 
 
-def _say(kind: str, message: str) -> str:
-    if kind == "json_invalid":
-        return "the body is not JSON"
-    return "there is no such parameter" if kind == "extra_forbidden" else message.removeprefix("Value error, ")
+def _say(mistake: Mapping[str, Any]) -> str:
+    match mistake["type"]:
+        case "json_invalid":
+            return f"the body is not JSON: {mistake['ctx']['error']}"
+        case "extra_forbidden":
+            return "there is no such parameter"
+    return str(mistake["msg"]).removeprefix("Value error, ")
 
 
 def _shown(value: object) -> JsonValue:

@@ -1,6 +1,7 @@
 """Errors have one shape, whatever is asked; and nothing that a client sends is a fault of ours."""
 
 import random
+import re
 from urllib.parse import quote
 
 import httpx
@@ -151,7 +152,9 @@ def test_every_method_of_a_path_is_named(
 def test_a_body_that_is_no_json_is_named(client: httpx.Client, body: bytes) -> None:
     headers = {"content-type": "application/json"}
     problem = assert_problem(client.post("/v1/samples", content=body, headers=headers), 422, parameter="body")
-    assert len(problem["errors"]) == 1
+    (error,) = problem["errors"]
+    assert re.fullmatch(r"the body is not JSON: .+ at line 1 column \d+", error["detail"])
+    assert error["value"] is None
 
 
 def test_errors_are_not_cached(client: httpx.Client) -> None:
