@@ -203,8 +203,8 @@ class Engine:
             network: as above.
             rows: as above.
             asker: waits for the results; once it is cancelled the job is dropped, or its results are.
-            receive: called with the results of this and of other askers, or with what `run` would raise. One of which
-                all jobs of a batch have the same is called once for all of them.
+            receive: called with the results, or with what `run` would raise; once for all askers of a call that have
+                the same.
 
         Raises:
             OverloadedError, StoppedError: as above.
