@@ -25,7 +25,7 @@ SECURITY_HEADERS = [
 ]
 """Of every answer; uvicorn puts them before the service's own, also on what it answers by itself."""
 
-ACCEPTORS = 64
+ACCEPTORS = 128
 """Connections that one pass of the event loop accepts: libuv takes one for each descriptor, however many wait.
 
 Under load, when passes are long, with one descriptor whoever comes on a new connection, as supervisors do, would wait
