@@ -22,6 +22,7 @@ from app.schemas import SamplesQuery
 from app.state import State
 
 _ROUTE = next(route for route in samples.router.routes if "GET" in getattr(route, "methods", ()))
+_BODY = {b"content-length", b"transfer-encoding", b"expect"}
 MAX_HEADER_CHARACTERS = 4096
 
 
@@ -106,9 +107,11 @@ def query_of(scope: Scope) -> SamplesQuery | None:
 
 
 def headers_of(scope: Scope) -> dict[bytes, str] | None:
-    """The headers that decide what is answered, when each is there at most once and not overlong."""
+    """The headers that decide what is answered, when each is there at most once, none overlong, and none of a body."""
     found: dict[bytes, str] = {}
     for name, value in scope["headers"]:
+        if name in _BODY:
+            return None
         if name in {b"accept", b"if-none-match"}:
             if name in found or len(value) > MAX_HEADER_CHARACTERS:
                 return None

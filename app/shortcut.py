@@ -35,7 +35,6 @@ MAX_PLAN_CHARACTERS = 256
 SEED_DIGITS = 15
 """A number of so many is below 2⁵³."""
 
-_BODY = {b"content-length", b"transfer-encoding", b"expect"}
 _PNG = f"content-type: {SAMPLES_FORMATS['png']}\r\n"
 
 _log = logging.getLogger(__name__)
@@ -119,8 +118,7 @@ class Shortcut:
             scope["root_path"] = root_path
         if scope["method"] != "GET" or not goes_to_samples(scope) or cycle.flow.write_paused:
             return None
-        headers = headers_of(scope)
-        if headers is None or not _BODY.isdisjoint([name for name, _ in scope["headers"]]):
+        if (headers := headers_of(scope)) is None:
             return None
         state, came = self._app.state.gan, time.perf_counter()
         with suppress(Exception):  # whatever it is: it is met again on the ordinary way, and told there
