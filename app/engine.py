@@ -29,7 +29,7 @@ from app.request_ids import current
 from models.device import is_out_of_memory, release_memory
 
 MAX_BATCH_ROWS = 64
-"""Rows of one call at most: of a network that has no `rows_at_once`, and of large jobs that wait together for any."""
+"""Rows of one call at most, of a network that has no `rows_at_once`; a job of more is a large one."""
 
 TURN_ROWS = 32
 """Rows that a large job gets of a call while others wait for the same network."""
@@ -96,6 +96,10 @@ class _Job:
     @property
     def left(self) -> int:
         return len(self.rows) - self.taken
+
+    @property
+    def is_small(self) -> bool:
+        return len(self.rows) <= MAX_BATCH_ROWS
 
 
 class _Part(NamedTuple):
@@ -306,24 +310,31 @@ class Engine:
                 self._idle = False
 
     def _take(self) -> _Batch:
-        """The next call: a turn for each job of the first network, oldest first; what room is left the oldest get.
+        """The next call, of the first network's jobs, oldest first.
 
-        Jobs of up to `MAX_BATCH_ROWS` are taken whole where the network takes several such at once.
+        Small jobs are taken whole where the network takes several such at once, else half a call of each; of large
+        ones there are two at most, with a turn each. What room is left in a call of the usual size the oldest get; a
+        job that is alone has all that the network takes.
         """
         network, queue = self._queues.popitem(last=False)
         taken: list[tuple[_Job, int]] = []
         room: int = getattr(network, "rows_at_once", MAX_BATCH_ROWS)
-        whole = min(MAX_BATCH_ROWS, max(TURN_ROWS, room // 2))
+        whole, turns = min(MAX_BATCH_ROWS, max(TURN_ROWS, room // 2)), MAX_BATCH_ROWS
         while queue and room:
-            job = queue.popleft()
+            job = queue[0]
+            most = whole if job.is_small else min(TURN_ROWS, turns)
+            if not most:
+                break
+            queue.popleft()
             if job.asker.cancelled():
                 self._waiting_rows -= job.left
                 continue
-            rows = min(job.left, whole if len(job.rows) <= MAX_BATCH_ROWS else TURN_ROWS, room)
+            rows = min(job.left, most, room)
             room -= rows
+            turns -= 0 if job.is_small else rows
             taken.append((job, rows))
-        alone = len(taken) == 1
-        room = room if alone else max(0, MAX_BATCH_ROWS - sum(rows for _, rows in taken))
+        if len(taken) > 1 or queue:
+            room = max(0, MAX_BATCH_ROWS - sum(rows for _, rows in taken))
         parts = []
         for job, turn in taken:
             rows = min(job.left, turn + room)

@@ -188,7 +188,7 @@ def test_a_wide_network_takes_several_grids_at_once() -> None:
 
 
 @pytest.mark.parametrize("large", [1, 2, 3])
-def test_only_a_lone_large_job_takes_wide_calls(large: int) -> None:
+def test_only_a_lone_large_job_has_wide_calls(large: int) -> None:
     """With several a call would always be long, and who comes meanwhile waits for its end."""
 
     async def play() -> None:
@@ -197,9 +197,25 @@ def test_only_a_lone_large_job_takes_wide_calls(large: int) -> None:
         tasks = await submitted(started, network, *[np.zeros((1000, 1), dtype=np.float32)] * large)
         network.free.set()
         await asyncio.gather(first, *tasks)
-        wanted = max(MAX_BATCH_ROWS, large * TURN_ROWS) if large > 1 else WideNetwork.rows_at_once
-        assert max(network.calls[: 1000 // TURN_ROWS]) == wanted
+        assert network.calls[1] == network.calls[2] == (MAX_BATCH_ROWS if large > 1 else 4 * MAX_BATCH_ROWS)
         assert sum(network.calls) == 1 + 1000 * large
+        started.stop()
+
+    asyncio.run(play())
+
+
+def test_two_large_jobs_are_in_a_call_beside_small_ones() -> None:
+
+    async def play() -> None:
+        started, network = engine(10_000), WideNetwork(held_from=3)
+        first = await network.held(started)
+        large = await submitted(started, network, *[np.zeros((1000, 1), dtype=np.float32)] * 4)
+        small = await submitted(started, network, *[rows(k) for k in range(3)])
+        network.free.set()
+        await first
+        network.free.set()
+        await asyncio.gather(*small, *large)
+        assert network.calls[1:4] == [64, 64 + 3, 64]  # the small ones stood behind the first four
         started.stop()
 
     asyncio.run(play())
