@@ -6,11 +6,12 @@ import os
 import socket
 from collections.abc import Callable
 from contextlib import suppress
+from typing import cast
 
 import uvicorn
 
 from app.allocator import give_memory_back
-from app.connections import GuardedConfig, Sweeper
+from app.connections import GuardedConfig, GuardedProtocol, Sweeper
 from app.gate import Gate
 from app.logs import configure
 from app.main import create_app, has_entrance
@@ -129,14 +130,32 @@ class _Server(uvicorn.Server):
         self._gate.is_closing = True
         if not self.force_exit:
             await asyncio.sleep(self._grace_s)
+        last = [listener.dup() for listener in (sockets or [])[:1]]
         for server in self.servers:
             server.close()
         for listener in sockets or []:
             listener.close()
+        for listener in last:
+            await self._take_last(listener)
         await asyncio.sleep(LINGER_S)
         await super().shutdown(sockets)
         for task in self._beside:
             task.cancel()
+
+    async def _take_last(self, listener: socket.socket) -> None:
+        """Take the connections that the kernel has made and nobody has accepted: with the listener it resets them."""
+        listener.setblocking(False)
+        made = []
+        with suppress(OSError):  # there is none any more
+            while True:
+                made.append(listener.accept()[0])
+        listener.close()
+        for connection in made:
+            connection.setblocking(False)
+            await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection)
+
+    def _protocol(self) -> GuardedProtocol:
+        return GuardedProtocol(cast("GuardedConfig", self.config), self.server_state, self.lifespan.state)
 
     async def _count(self) -> None:
         """Tell how many requests are under way, until cancelled."""
