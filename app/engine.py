@@ -176,8 +176,12 @@ class Engine:
 
     @property
     def has_room(self) -> bool:
-        """Whether a job would be taken now."""
-        return self._waiting_rows < self._max_queue_rows
+        """Whether a job of one row would be taken now."""
+        return self.has_room_for(1)
+
+    def has_room_for(self, rows: int) -> bool:
+        """Whether a job of so many rows would be taken now: for who would make them for nothing."""
+        return not self._waiting_rows or self._waiting_rows + rows <= self._max_queue_rows
 
     async def run(self, network: Network, rows: Rows, *, may_wait: bool = False) -> Rows:
         """Apply a network to rows, [n, …], and return its results, [n, …], in order.
@@ -220,7 +224,7 @@ class Engine:
         rows = len(job.rows)
         with self._changed:
             self._check_alive()
-            if not may_wait and self._waiting_rows and self._waiting_rows + rows > self._max_queue_rows:
+            if not may_wait and not self.has_room_for(rows):
                 raise OverloadedError(f"{self._waiting_rows:,} images wait, {self._max_queue_rows:,} may")
             self._queues.setdefault(network, deque()).append(job)
             self._waiting_rows += rows

@@ -168,7 +168,12 @@ class Job(NamedTuple):
         return draw_words(self.seed or 0, plan.first, plan.n, z_dim=plan.served.model.metadata.z_dim)
 
     async def images(self, state: State) -> NDArray[np.uint8]:
-        """All images of the job, [n, H, W] or [n, H, W, 3]."""
+        """All images of the job, [n, H, W] or [n, H, W, 3].
+
+        Raises:
+            Problem: 429 when the queue is full, 503 when the engine has stopped.
+        """
+        state.check_room(self.plan.n)
         if _draws_the_prior(self.plan.asked, self.plan.posted):
             return await state.draw_words(self.plan.served, self.words())
         return await state.draw(self.plan.served, self.latents(0, self.plan.n))

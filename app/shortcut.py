@@ -133,10 +133,10 @@ class Shortcut:
 
     def _begin(self, drawing: Drawing) -> Drawing | None:
         """Have a picture drawn, if it is of those that go this way."""
-        plan = drawing.job.plan
-        if not plan.is_quick:
+        plan, engine = drawing.job.plan, drawing.state.engine
+        if not plan.is_quick or not engine.has_room_for(plan.n):
             return None
-        drawing.state.engine.submit(plan.served.drawer, drawing.job.words(), drawing, self._receive)
+        engine.submit(plan.served.drawer, drawing.job.words(), drawing, self._receive)
         drawing.enter()
         return drawing
 

@@ -113,13 +113,13 @@ class State:
         except TooManyPixelsError as error:
             raise self._overloaded() from error
 
-    def check_room(self) -> None:
-        """Refuse what cannot be begun now.
+    def check_room(self, images: int = 1) -> None:
+        """Refuse what cannot be begun now, before anything is made for it.
 
         Raises:
             Problem: 429 when the queue is full.
         """
-        if not self.engine.has_room:
+        if not self.engine.has_room_for(images):
             raise self._overloaded()
 
     async def _run(self, network: object, rows: Rows, *, may_wait: bool) -> Rows:

@@ -141,6 +141,7 @@ async def _grid(state: State, job: Job) -> bytes:
 
 async def _json(state: State, job: Job) -> bytes:
     plan = job.plan
+    state.check_room(plan.n)
     latents = job.latents(0, plan.n)
     images = await state.draw(plan.served, latents)
     started = time.perf_counter()
