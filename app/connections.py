@@ -177,8 +177,8 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _is_plain_get(self) -> bool:
         """Whether it is a GET without a body, and not of a page that wants headers of its own."""
-        more = {b"content-length", b"transfer-encoding"} | ({b"origin"} if self._gate.has_origins else set())
-        return self.parser.get_method() == b"GET" and more.isdisjoint([name for name, _ in self.headers])
+        names = [name for name, _ in self.headers]
+        return self.parser.get_method() == b"GET" and self._gate.needs_more.isdisjoint(names)
 
     def _refuse(self) -> None:
         """Answer at once: neither a task nor a scope is made for it."""

@@ -174,11 +174,6 @@ class Engine:
         """The number of the call that runs; None between calls."""
         return None if self._call is None else self._calls
 
-    @property
-    def has_room(self) -> bool:
-        """Whether a job of one row would be taken now."""
-        return self.has_room_for(1)
-
     def has_room_for(self, rows: int) -> bool:
         """Whether a job of so many rows would be taken now: for who would make them for nothing."""
         return not self._waiting_rows or self._waiting_rows + rows <= self._max_queue_rows

@@ -45,7 +45,7 @@ class Gate:
 
     Attributes:
         refuse: an application (ASGI) that answers as `refusal` does; a page's request as its browser wants it.
-        has_origins: whether there are pages of other origins to answer.
+        needs_more: names of headers; a GET that has one wants more than `refusal`.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Gate:
     ) -> None:
         self.max_requests = max_requests
         self.is_closing = False  # each connection ends with its next answer
-        self.has_origins = bool(origins)
+        self.needs_more = {b"content-length", b"transfer-encoding"} | ({b"origin"} if origins else set())
         self.refuse: ASGIApp = readable_by(origins, _refuse) if origins else _refuse
         self._metrics = metrics
         self._open = {path.encode() for path in open_paths(root_path)}

@@ -173,7 +173,6 @@ class Job(NamedTuple):
         Raises:
             Problem: 429 when the queue is full, 503 when the engine has stopped.
         """
-        state.check_room(self.plan.n)
         if _draws_the_prior(self.plan.asked, self.plan.posted):
             return await state.draw_words(self.plan.served, self.words())
         return await state.draw(self.plan.served, self.latents(0, self.plan.n))

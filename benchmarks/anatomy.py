@@ -39,6 +39,7 @@ from models.grids import assemble_grid, default_columns
 from models.latents import draw_words, latents_of_words
 from models.metadata import Metadata
 from models.sampler import Sampler
+from training.bulk.drawing import make_sampler
 
 IMAGES = {"one image": 1, "64 grid": 64}
 PARTS = ("HTTP", "parameters, headers", "latents", "G", "PNG", "waiting")
@@ -61,8 +62,7 @@ class _Drawer:
     @classmethod
     def of(cls, folder: Path) -> "_Drawer":
         model = load_model(folder)
-        metadata = model.metadata
-        return cls(metadata, Sampler(model.generator, z_dim=metadata.z_dim, image_shape=metadata.image_shape))
+        return cls(model.metadata, make_sampler(model))
 
     def words(self, n: int) -> NDArray[np.uint64]:
         return draw_words(7, 0, n, z_dim=self.metadata.z_dim)

@@ -8,7 +8,7 @@ import torch
 
 from models.folder import load_model
 from models.latents import draw_latents
-from models.sampler import Sampler
+from training.bulk.drawing import make_sampler
 
 BATCH = 256
 
@@ -18,7 +18,7 @@ def main() -> None:
     torch.set_num_threads(1)
     model, images = load_model(Path(sys.argv[1])), int(sys.argv[2])
     metadata = model.metadata
-    sampler = Sampler(model.generator, z_dim=metadata.z_dim, image_shape=metadata.image_shape)
+    sampler = make_sampler(model)
     latents = draw_latents(7, 0, BATCH, z_dim=metadata.z_dim, prior=metadata.prior)
     sampler(latents)  # what PyTorch does once is not counted
     calls = -(-images // BATCH)

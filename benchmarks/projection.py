@@ -20,6 +20,7 @@ from models.folder import LoadedModel, load_model
 from models.latents import draw_latents
 from models.projection import Projector
 from models.sampler import Sampler
+from training.bulk.drawing import make_sampler
 from training.data.mnist import read_mnist
 
 OWN_SEED = 99
@@ -42,7 +43,7 @@ def main() -> None:
 def measure(model: LoadedModel, *, with_encoder: bool, own: int, test: int) -> list[list[str]]:
     """Rows of the table: the model's own images, and test images where they have its shape."""
     metadata = model.metadata
-    sampler = Sampler(model.generator, z_dim=metadata.z_dim, image_shape=metadata.image_shape)
+    sampler = make_sampler(model)
     projector = Projector(
         sampler.generator,
         z_dim=metadata.z_dim,

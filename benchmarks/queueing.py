@@ -30,7 +30,7 @@ from benchmarks.open_loop import percentile
 from benchmarks.report import describe_machine, table
 from benchmarks.wrk import load, need_wrk
 from models.folder import load_model
-from models.sampler import Sampler
+from training.bulk.drawing import make_sampler
 
 CLIENTS = (1, 2, 4, 8, 16, 32)
 SHARES = (0.1, 0.3, 0.5, 0.7, 0.8, 0.9)
@@ -137,9 +137,7 @@ def main() -> None:
 
 def _rows_at_once(folder: Path) -> int:
     """Images of one call of the engine's at most."""
-    model = load_model(folder)
-    metadata = model.metadata
-    return Sampler(model.generator, z_dim=metadata.z_dim, image_shape=metadata.image_shape).rows_at_once
+    return make_sampler(load_model(folder)).rows_at_once
 
 
 def plan(rate: float, costs: Costs, length: int) -> list[str]:

@@ -123,7 +123,8 @@ async def post_samples(
 
 
 async def _respond(state: State, job: Job, headers: dict[str, str]) -> Response:
-    form = job.plan.form
+    form, n = job.plan.form, job.plan.n
+    state.check_room(n if form in ("png", "json") else 1)  # of an archive the chunks wait, once it has begun
     if form == "png":
         return WholeResponse(await _grid(state, job), headers, media_type=SAMPLES_FORMATS["png"])
     if form == "json":
@@ -141,7 +142,6 @@ async def _grid(state: State, job: Job) -> bytes:
 
 async def _json(state: State, job: Job) -> bytes:
     plan = job.plan
-    state.check_room(plan.n)
     latents = job.latents(0, plan.n)
     images = await state.draw(plan.served, latents)
     started = time.perf_counter()
@@ -164,7 +164,6 @@ async def _json(state: State, job: Job) -> bytes:
 
 
 async def _archive(state: State, job: Job, headers: dict[str, str]) -> Response:
-    state.check_room()
     plan = job.plan
     metadata = plan.served.model.metadata
     samples = Samples(plan.first, plan.n, job.latents, metadata.image_shape.array, metadata.z_dim)

@@ -285,7 +285,7 @@ def test_a_large_job_cancelled_in_its_middle_goes_no_further() -> None:
         network.free.set()
         assert (await started.run(network, rows(4))).item() == 8
         assert sum(network.calls) <= 1 + 2 * MAX_BATCH_ROWS + 1
-        assert started.has_room
+        assert started.has_room_for(1)
         started.stop()
 
     asyncio.run(play())
@@ -356,7 +356,7 @@ def test_a_full_queue_refuses() -> None:
         started, network = engine(max_queue_rows=4), Network()
         first = await network.held(started)
         tasks = await submitted(started, network, rows(1, 2, 3, 4))
-        assert not started.has_room
+        assert not started.has_room_for(1)
         with pytest.raises(OverloadedError, match="4 images wait, 4 may"):
             await started.run(network, rows(5))
         begun = asyncio.create_task(started.run(network, rows(6), may_wait=True))
