@@ -55,7 +55,7 @@ def to_uint8(images: torch.Tensor) -> NDArray[np.uint8]:
     np.rint(pixels, out=pixels)
     with np.errstate(invalid="ignore"):  # a NaN becomes some pixel
         whole = pixels.astype(np.uint8)
-    return whole[:, 0] if whole.shape[1] == 1 else np.ascontiguousarray(whole.transpose(0, 2, 3, 1))
+    return _channels_last(whole)
 
 
 def from_uint8(images: NDArray[np.uint8]) -> torch.Tensor:
@@ -76,8 +76,11 @@ def check_images(images: NDArray[np.uint8], shape: ImageShape) -> None:
 
 def channels_last(images: torch.Tensor) -> NDArray[np.uint8]:
     """[N, C, H, W] uint8 → [N, H, W] or [N, H, W, 3] uint8, contiguous, on the CPU."""
-    array: NDArray[np.uint8] = (images[:, 0] if images.shape[1] == 1 else images.permute(0, 2, 3, 1)).cpu().numpy()
-    return np.ascontiguousarray(array)
+    return _channels_last(images.numpy(force=True))
+
+
+def _channels_last(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.ascontiguousarray(images[:, 0] if images.shape[1] == 1 else images.transpose(0, 2, 3, 1))
 
 
 def channels_first(images: NDArray[np.uint8]) -> torch.Tensor:

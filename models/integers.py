@@ -53,7 +53,7 @@ def in_integers(generator: nn.Module, *, z_dim: int) -> "IntegerNetwork | None":
 
 
 class IntegerNetwork:
-    """The layers before the first linear one and after the last one's tanh run as they are.
+    """The ballots before the first linear layer, and the layers after the last one's tanh, run in float32 as they are.
 
     Args:
         generator: a quantised G.
