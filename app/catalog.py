@@ -5,15 +5,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from app.problems import Problem
+from models.drawer import Drawer
 from models.errors import ModelFolderError
 from models.explanation import Explainer
 from models.folder import LoadedModel, load_model
-from models.latents import Prior, latents_of_words
 from models.projection import Projector
 from models.sampler import Sampler
 from models.scorer import Scorer
@@ -21,24 +19,6 @@ from models.scorer import Scorer
 MAX_REASON_CHARACTERS = 500
 
 _log = logging.getLogger(__name__)
-
-
-class Drawer:
-    """G of the latents that random words [n, z_dim] stand for; those of a whole batch are made at once.
-
-    Args:
-        sampler: G.
-        prior: of its latents.
-    """
-
-    def __init__(self, sampler: Sampler, prior: Prior) -> None:
-        self._sampler = sampler
-        self._prior = prior
-        self.rows_at_once = sampler.rows_at_once
-
-    def __call__(self, words: NDArray[np.uint64]) -> NDArray[np.uint8]:
-        """Words [n, z_dim], n ≥ 1 → images [n, H, W] or [n, H, W, 3] uint8."""
-        return self._sampler(latents_of_words(words, prior=self._prior))
 
 
 @dataclass(frozen=True)

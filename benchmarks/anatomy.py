@@ -34,41 +34,38 @@ from benchmarks.contenders import Contender, add_load_options, bare, hello, ours
 from benchmarks.cores import SERVER_CORE, pinned_to
 from benchmarks.report import describe_machine, table
 from benchmarks.wrk import load, need_wrk
+from models.drawer import Drawer
 from models.folder import load_model
 from models.grids import assemble_grid, default_columns
-from models.latents import draw_words, latents_of_words
+from models.latents import draw_words
 from models.metadata import Metadata
-from models.sampler import Sampler
 from training.bulk.drawing import make_sampler
 
 IMAGES = {"one image": 1, "64 grid": 64}
-PARTS = ("HTTP", "parameters, headers", "latents", "G", "PNG", "waiting")
+PARTS = ("HTTP", "parameters, headers", "random words", "G", "PNG", "waiting")
 COLOURS = ("#6b7280", "#2563a8", "#5b9bd5", "#c2571a", "#e0a458", "#d1d5db")
 REPETITIONS = 300
 
 
 @dataclass(frozen=True)
-class _Drawer:
-    """What the service draws with, in this process.
+class _Pictures:
+    """What the service makes a picture of, in this process.
 
     Attributes:
         metadata: of the model.
-        sampler: G.
+        draw: G of random words.
     """
 
     metadata: Metadata
-    sampler: Sampler
+    draw: Drawer
 
     @classmethod
-    def of(cls, folder: Path) -> "_Drawer":
+    def of(cls, folder: Path) -> "_Pictures":
         model = load_model(folder)
-        return cls(model.metadata, make_sampler(model))
+        return cls(model.metadata, Drawer(make_sampler(model), model.metadata.prior))
 
     def words(self, n: int) -> NDArray[np.uint64]:
         return draw_words(7, 0, n, z_dim=self.metadata.z_dim)
-
-    def latents(self, words: NDArray[np.uint64]) -> NDArray[np.float32]:
-        return latents_of_words(words, prior=self.metadata.prior)
 
     def png(self, images: NDArray[np.uint8]) -> bytes:
         return encode_png(assemble_grid(images, columns=default_columns(len(images)), padding=0))
@@ -79,8 +76,8 @@ def main() -> None:
     options = _parser().parse_args()
     need_wrk()
     torch.set_num_threads(1)
-    drawer = _Drawer.of(options.models_dir / options.model)
-    lengths = [len(drawer.png(drawer.sampler(drawer.latents(drawer.words(n))))) for n in IMAGES.values()]
+    pictures = _Pictures.of(options.models_dir / options.model)
+    lengths = [len(pictures.png(pictures.draw(pictures.words(n)))) for n in IMAGES.values()]
     mine, http = ours(options.models_dir, options.model), bare(one=lengths[0], grid=lengths[1])
     others = [hello(), plain(options.models_dir, options.model)]
     whole = _under_load([mine, http, *others], options)
@@ -89,7 +86,7 @@ def main() -> None:
         with pinned_to(SERVER_CORE):
             headers = _unmodified(options.models_dir, options.model, n)
             known = {"HTTP": whole[http.name, kind], "parameters, headers": headers}
-            known |= _alone(drawer, n, options.connections)
+            known |= _alone(pictures, n, options.connections)
         parts[kind] = known | {"waiting": max(0.0, whole[mine.name, kind] - sum(known.values()))}
         totals = [whole[service.name, kind] for service in (mine, *others)]
         rows.append([kind, *(f"{us:.0f}" for us in [*parts[kind].values(), *totals])])
@@ -113,16 +110,15 @@ def _under_load(services: list[Contender], options: argparse.Namespace) -> dict[
     return {key: statistics.median(values) for key, values in measured.items()}
 
 
-def _alone(drawer: _Drawer, n: int, clients: int) -> dict[str, float]:
+def _alone(pictures: _Pictures, n: int, clients: int) -> dict[str, float]:
     """µs a request of what is done for the picture, each part by itself, in batches as `clients` make them."""
-    together = min(clients, max(1, 64 // n))  # requests in a batch
-    words = drawer.words(n * together)
-    latents = drawer.latents(words)
-    images = drawer.sampler(latents[:n])
+    together = min(clients, max(1, pictures.draw.rows_at_once // n))  # requests in a batch
+    words = pictures.words(n * together)
+    images = pictures.draw(words[:n])
     return {
-        "latents": _microseconds(lambda: drawer.words(n)) + _microseconds(lambda: drawer.latents(words)) / together,
-        "G": _microseconds(lambda: drawer.sampler(latents)) / together,
-        "PNG": _microseconds(lambda: drawer.png(images)),
+        "random words": _microseconds(lambda: pictures.words(n)),
+        "G": _microseconds(lambda: pictures.draw(words)) / together,
+        "PNG": _microseconds(lambda: pictures.png(images)),
     }
 
 

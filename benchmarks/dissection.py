@@ -41,9 +41,9 @@ PARTS = {
     "what the query asks for": "app.shortcut.Shortcut._job",
     "random words": "app.plans.draw_words",
     "headers": "app.plans.Job.headers",
-    "latents": "app.catalog.latents_of_words",
-    "G": "models.tiles.Tiled.each",
-    "G's images as bytes": "models.sampler.to_uint8",
+    "latents": "models.input_table.InputTable.__call__",
+    "G, its images as bytes too": "models.sampler.Sampler.of_inputs",
+    "its images as bytes": "models.integers.spent_as_uint8",
     "PNG": "app.shortcut.encode_png",
 }
 """By name, the function that is left out."""

@@ -43,11 +43,15 @@ class Ballots(nn.Module):
 
     def of_array(self, z: NDArray[np.float32]) -> NDArray[np.float32]:
         """The same, bit for bit, where no gradient is wanted and rows are few: NumPy begins in a third of the time."""
-        votes = z[:, -self.classes :] + self.head_starts.numpy()
+        return np.concatenate([z[:, : -self.classes], self.of_votes(z[:, -self.classes :])], axis=1)
+
+    def of_votes(self, votes: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The last K coordinates alone, likewise: [N, K] → [N, K]."""
+        votes = votes + self.head_starts.numpy()
         votes *= SHARPNESS
         chosen: NDArray[np.float32] = torch.softmax(torch.from_numpy(votes), dim=1).numpy()
         chosen *= math.sqrt(self.classes)
-        return np.concatenate([z[:, : -self.classes], chosen], axis=1)
+        return chosen
 
 
 class ConditionalDiscriminator(nn.Module):

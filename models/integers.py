@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from models.conditional import Ballots
-from models.images import to_uint8
+from models.images import spent_as_uint8, to_uint8
 from models.layers import Float32
 from models.quantised import LARGEST_INPUT, QuantisedLinear
 
@@ -33,7 +33,7 @@ MIN_SHARE_EQUAL = 0.999
 
 
 def in_integers(generator: nn.Module, *, z_dim: int) -> "IntegerNetwork | None":
-    """A quantised G as a function that computes in integers: [N, z_dim] float32 → [N, C, H, W] float32 in [−1, 1].
+    """A quantised G as a network that computes in integers.
 
     None where that cannot be: G is not quantised or has layers that oneDNN does not take, or this processor's integer
     products are not the right ones (without instructions of their own, they saturate).
@@ -44,7 +44,7 @@ def in_integers(generator: nn.Module, *, z_dim: int) -> "IntegerNetwork | None":
     with torch.inference_mode():
         try:
             network = IntegerNetwork(generator)
-            seen = to_uint8(network(latents))
+            seen = to_uint8(network.images(torch.from_numpy(network.whole(latents.numpy()))))
         except (AttributeError, NotImplementedError, RuntimeError):  # of a PyTorch or a processor without such products
             return None
         right = to_uint8(generator(latents))
@@ -53,12 +53,15 @@ def in_integers(generator: nn.Module, *, z_dim: int) -> "IntegerNetwork | None":
 
 
 class IntegerNetwork:
-    """The ballots before the first linear layer, and the layers after the last one's tanh, run in float32 as they are.
+    """G in two steps: latents to whole numbers, and those to images.
+
+    The ballots before the first linear layer, and the layers after the last one's tanh, run in float32 as they are.
 
     Args:
         generator: a quantised G.
 
     Attributes:
+        ballots: before the first linear layer, if G is conditional.
         rows_at_once: of one call at most, so that it ends in about a millisecond: 64 to `ROWS_AT_ONCE`.
 
     Raises:
@@ -69,31 +72,28 @@ class IntegerNetwork:
         layers = [layer for layer in generator if not isinstance(layer, Float32)]
         linear = {k: layer for k, layer in enumerate(layers) if isinstance(layer, QuantisedLinear)}
         places = list(linear)
-        self._head = _head_of(layers[: places[0]])
+        self.ballots = _ballots_of(layers[: places[0]])
         self._steps = (1 / linear[places[0]].input_scale).numpy()
         self._zero_point = linear[places[0]].zero_point.numpy()
         self._products = [
             _Product(linear[place], layers[place + 1 : behind], linear[behind]) for place, behind in pairwise(places)
         ]
         end = places[-1] + 1
-        if end < len(layers) and isinstance(layers[end], nn.Tanh):
+        self._is_bounded = end < len(layers) and isinstance(layers[end], nn.Tanh)
+        if self._is_bounded:
             end += 1
         self._products.append(_Product(linear[places[-1]], layers[places[-1] + 1 : end], None))
-        self._tail = layers[end:]
+        self._tail = [_cheaper(layer) for layer in layers[end:]]
         products = sum(layer.weight.numel() for layer in linear.values())
         self.rows_at_once = min(ROWS_AT_ONCE, max(1, PRODUCTS_AT_ONCE // (64 * products)) * 64)
 
-    def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        x = torch.from_numpy(self._whole(self._head(x)))
-        for product in self._products:
-            x = product(x)
-        for layer in self._tail:
-            x = layer(x)
-        return x
+    def whole(self, latents: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """Latents [N, z_dim] float32 → the first linear layer's input, [N, z_dim] uint8."""
+        return self.rounded(latents if self.ballots is None else self.ballots.of_array(latents))
 
-    def _whole(self, x: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """The input in whole numbers; NumPy takes less time than PyTorch to begin with so little."""
-        steps = x * self._steps
+    def rounded(self, x: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """What the first linear layer gets, float32 of any shape, in whole numbers 0 … 255."""
+        steps = x * self._steps  # by NumPy: it begins in less time than PyTorch
         steps += self._zero_point
         np.rint(steps, out=steps)
         np.maximum(steps, 0, out=steps)
@@ -101,15 +101,35 @@ class IntegerNetwork:
         whole: NDArray[np.uint8] = steps.astype(np.uint8)
         return whole
 
+    def images(self, whole: torch.Tensor) -> torch.Tensor:
+        """Whole numbers [N, z_dim] uint8 → images [N, C, H, W] float32 in [−1, 1]."""
+        for product in self._products:
+            whole = product(whole)
+        for layer in self._tail:
+            whole = layer(whole)
+        return whole
 
-def _head_of(layers: list[nn.Module]) -> Callable[[torch.Tensor], NDArray[np.float32]]:
+    def in_bytes(self, images: torch.Tensor) -> NDArray[np.uint8]:
+        """What `images` gave, which is overwritten, as [N, H, W] or [N, H, W, 3] uint8."""
+        return spent_as_uint8(images.numpy()) if self._is_bounded else to_uint8(images)
+
+
+def _ballots_of(layers: list[nn.Module]) -> Ballots | None:
     """What comes before the first linear layer."""
     match layers:
         case []:
-            return lambda x: x.numpy()
+            return None
         case [Ballots() as ballots]:
-            return lambda x: ballots.of_array(x.numpy())
+            return ballots
     raise NotImplementedError(f"there is no integer network that begins with {layers}")
+
+
+def _cheaper(layer: nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
+    """The same function of a layer's input; a module takes some microseconds to begin."""
+    if isinstance(layer, nn.Unflatten) and layer.dim == 1:
+        shape = tuple(layer.unflattened_size)
+        return lambda x: x.view(len(x), *shape)
+    return layer
 
 
 class _Product:

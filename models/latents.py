@@ -97,10 +97,9 @@ def draw_words(seed: int, first: int, n: int, *, z_dim: int) -> NDArray[np.uint6
 
 def latents_of_words(words: NDArray[np.uint64], *, prior: Prior) -> NDArray[np.float32]:
     """Words [n, z_dim] of any images → their latents [n, z_dim] float32; each depends on its own word alone."""
-    uniform = torch.from_numpy(_uniform_01(words))
-    z = torch.special.ndtri(uniform) if prior == "normal" else (uniform * 2 - 1) * 3**0.5
-    latents: NDArray[np.float32] = z.to(torch.float32).numpy()
-    return latents
+    uniform = _uniform_01(words)
+    z = torch.special.ndtri(torch.from_numpy(uniform)).numpy() if prior == "normal" else (uniform * 2 - 1) * 3**0.5
+    return z.astype(np.float32)
 
 
 def check_latents(latents: object, *, z_dim: int) -> NDArray[np.float32]:

@@ -7,7 +7,7 @@ of the other sizes a network uses those that gave the same bits on this machine 
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 
@@ -27,8 +27,9 @@ class Tiled:
     """A network made to compute rows in tiles.
 
     Args:
-        network: [n, …] float32 → [n, …], each row by itself.
+        network: [n, …] → [n, …], each row by itself.
         row_shape: shape of one row of its input.
+        dtype: of its input, float32 or uint8.
         tried: rows of the other tiles to try; with none it is ready at once.
         device: where it computes.
 
@@ -41,6 +42,7 @@ class Tiled:
         network: Callable[[torch.Tensor], torch.Tensor],
         *,
         row_shape: tuple[int, ...],
+        dtype: torch.dtype = torch.float32,
         tried: tuple[int, ...] = OTHER_TILE_ROWS,
         device: torch.device | str = "cpu",
     ) -> None:
@@ -48,7 +50,8 @@ class Tiled:
         self.sizes: tuple[int, ...] = (TILE_ROWS,)
         if tried:
             rng = torch.Generator().manual_seed(0)
-            probe = (torch.rand(max(PROBE_ROWS, *tried), *row_shape, generator=rng) * 2 - 1).to(device)
+            probe = torch.rand(max(PROBE_ROWS, *tried), *row_shape, generator=rng)
+            probe = (probe * 256 if dtype == torch.uint8 else probe * 2 - 1).to(device, dtype)
             with torch.inference_mode(), one_thread():
                 right = self._in_tiles_of(TILE_ROWS, probe)
                 agreeing = [rows for rows in tried if torch.equal(self._in_tiles_of(rows, probe), right)]
@@ -88,15 +91,19 @@ class Tiled:
         return torch.cat([self._network(rows[at : at + size].clone()) for at in range(0, len(rows), size)])
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
+def one_thread() -> AbstractContextManager[None]:
     """PyTorch's operators on one thread: the number of threads is a part of the shape of a product."""
     before = torch.get_num_threads()
-    if before == 1:
-        yield
-        return
+    return _ON_ONE if before == 1 else _on_one_instead_of(before)
+
+
+_ON_ONE = nullcontext()
+
+
+@contextmanager
+def _on_one_instead_of(threads: int) -> Iterator[None]:
     torch.set_num_threads(1)
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        torch.set_num_threads(threads)
