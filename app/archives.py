@@ -27,6 +27,7 @@ CHUNK_BYTES = 2**19
 KEPT_BYTES = 8 * 2**20
 """Latents of an archive that are kept from its images, which come first, to its latents: 20,000 images' of 100 each."""
 
+_IMAGES, _LATENTS = "images.npy", "latents.npy"
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first moment a ZIP can name
 
 
@@ -66,6 +67,18 @@ class Samples:
             yield start, latents
 
 
+def npz_bytes(samples: Samples) -> int:
+    """The length of what `stream_npz` gives: an archive of no images, and what they take."""
+    sink = _Sink()
+    with zipfile.ZipFile(sink, "w") as archive:
+        with archive.open(_entry(_IMAGES), "w", force_zip64=True) as file:
+            file.write(_images_header(samples))
+        with archive.open(_entry(_LATENTS), "w", force_zip64=True) as file:
+            file.write(_latents_header(samples))
+    a_latent = samples.z_dim * np.dtype(np.float32).itemsize
+    return len(sink.take()) + samples.n * (math.prod(samples.image_array) + a_latent)
+
+
 async def stream_npz(samples: Samples, images: AsyncIterator[NDArray[np.uint8]]) -> AsyncIterator[bytes]:
     """The bytes of an .npz with `images`, [n, …] uint8, and `latents`, [n, z_dim] float32.
 
@@ -75,12 +88,12 @@ async def stream_npz(samples: Samples, images: AsyncIterator[NDArray[np.uint8]])
     """
     sink = _Sink()
     with zipfile.ZipFile(sink, "w") as archive:
-        with archive.open(_entry("images.npy"), "w", force_zip64=True) as file:
-            file.write(_npy_header((samples.n, *samples.image_array), np.uint8))
+        with archive.open(_entry(_IMAGES), "w", force_zip64=True) as file:
+            file.write(_images_header(samples))
             async for chunk in images:
                 file.write(np.ascontiguousarray(chunk).data)
                 yield sink.take()
-        for _ in _write_latents(archive, "latents.npy", samples):
+        for _ in _write_latents(archive, samples):
             yield sink.take()
     yield sink.take()
 
@@ -94,7 +107,7 @@ async def stream_zip(samples: Samples, images: AsyncIterator[NDArray[np.uint8]])
             await asyncio.to_thread(_write_pngs, archive, chunk, index)
             index += len(chunk)
             yield sink.take()
-        for _ in _write_latents(archive, "latents.npy", samples):
+        for _ in _write_latents(archive, samples):
             yield sink.take()
     yield sink.take()
 
@@ -104,13 +117,21 @@ def _write_pngs(archive: zipfile.ZipFile, images: NDArray[np.uint8], first: int)
         archive.writestr(_entry(f"{index:06d}.png"), encode_png(image))
 
 
-def _write_latents(archive: zipfile.ZipFile, name: str, samples: Samples) -> Iterator[None]:
+def _write_latents(archive: zipfile.ZipFile, samples: Samples) -> Iterator[None]:
     """Write the latents; yields after each chunk."""
-    with archive.open(_entry(name), "w", force_zip64=True) as file:
-        file.write(_npy_header((samples.n, samples.z_dim), np.float32))
+    with archive.open(_entry(_LATENTS), "w", force_zip64=True) as file:
+        file.write(_latents_header(samples))
         for _, latents in samples.chunks():
             file.write(np.ascontiguousarray(latents).data)
             yield
+
+
+def _images_header(samples: Samples) -> bytes:
+    return _npy_header((samples.n, *samples.image_array), np.uint8)
+
+
+def _latents_header(samples: Samples) -> bytes:
+    return _npy_header((samples.n, samples.z_dim), np.float32)
 
 
 def _entry(name: str) -> zipfile.ZipInfo:

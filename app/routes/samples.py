@@ -10,7 +10,7 @@ from fastapi.responses import StreamingResponse
 from numpy.typing import NDArray
 
 from app import examples, links, permalinks, problem_examples
-from app.archives import Samples, stream_npz, stream_zip
+from app.archives import Samples, npz_bytes, stream_npz, stream_zip
 from app.departures import Watch
 from app.formats import SAMPLES_FORMATS, document_content
 from app.json_bodies import JSONRoute
@@ -172,7 +172,10 @@ async def _archive(state: State, job: Job, headers: dict[str, str]) -> Response:
         for _, latents in samples.chunks():
             yield await state.draw(plan.served, latents, may_wait=True)
 
-    stream = stream_npz(samples, images()) if plan.form == "npz" else stream_zip(samples, images())
+    if plan.form == "npz":
+        stream, headers = stream_npz(samples, images()), headers | {"content-length": str(npz_bytes(samples))}
+    else:
+        stream = stream_zip(samples, images())
     source = "latents" if job.seed is None else f"seed{job.seed}"
     if plan.asked.digit is not None:
         source += f"-digit{plan.asked.digit}"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import httpx
 import numpy as np
+import pytest
 
 from tests.app.checks import json_images, pixels
 from tests.app.service import Service, running
@@ -20,6 +21,14 @@ def test_npz(client: httpx.Client) -> None:
     known = client.get("/v1/samples?n=3&first=597&seed=7&format=json").json()
     assert (archive["images"][-3:] == json_images(known)).all()
     assert archive["latents"][-1].tolist() == known["samples"][-1]["latent"]
+
+
+@pytest.mark.parametrize("query", ["n=1", "n=600", "n=512&first=9007199254740000", "n=1&model=rgb", "n=33&model=rgb"])
+def test_the_length_of_an_npz_is_told_before_it_is_drawn(client: httpx.Client, query: str) -> None:
+    """So a client can show how far it is, and knows that nothing is missing."""
+    with client.stream("GET", f"/v1/samples?{query}&seed=7&format=npz") as answer:
+        assert "transfer-encoding" not in answer.headers
+        assert int(answer.headers["content-length"]) == len(answer.read())
 
 
 def test_zip(client: httpx.Client) -> None:
@@ -68,7 +77,7 @@ def test_100_000_images_in_flat_memory(models_dir: Path, tmp_path: Path) -> None
         with service.client.stream("GET", "/v1/samples?n=100000&seed=7&format=npz") as response:
             for part in response.iter_raw():
                 size += len(part)
-        assert size > 100_000 * 28 * 28
+        assert size == int(response.headers["content-length"]) > 100_000 * 28 * 28
         assert peak_rss_bytes(service) - before < 30 * 2**20
 
 
