@@ -205,6 +205,27 @@ class Metrics:
         if (request := current.get()) is not None:
             request.add_stage("encode", started, ended)
 
+    def count_picture(
+        self, route: str, model: str, images: int, *, came: float, started: float, encoded: float
+    ) -> None:
+        """All that counts of a PNG with which a GET has just been answered, in one go.
+
+        Args:
+            route: as above.
+            model: whose images it shows.
+            images: how many.
+            came: when the request did, by `time.perf_counter`.
+            started: when its encoding began.
+            encoded: when that ended.
+        """
+        self._settle_soon()
+        values, counts = self._values, self._counts
+        values.setdefault(self._seconds_of(route), []).append(time.perf_counter() - came)
+        values.setdefault(self._encode_seconds_of["png"], []).append(encoded - started)
+        requests, drawn = self._requests_of(route, "GET", 200), self._images_of(model)
+        counts[requests] = counts.get(requests, 0) + 1
+        counts[drawn] = counts.get(drawn, 0) + images
+
     def _observe_soon(self, histogram: _Histogram, value: float) -> None:
         self._settle_soon()
         self._values.setdefault(histogram, []).append(value)

@@ -62,8 +62,12 @@ def around_seed(model: LoadedModel, parameters: Mapping[str, object], form: str)
 
 def entity_tag(model: LoadedModel, query: str) -> str:
     """A strong ETag of the answer to a permanent query."""
-    digest = hashlib.sha256(f"{RENDERING}|{ENCODER}|{model.sha256}|{query}".encode()).hexdigest()
-    return f'"{digest[:32]}"'
+    return f'"{digest(model, query)}"'
+
+
+def digest(model: LoadedModel, query: str) -> str:
+    """32 hex digits that stand for a query of a model, as pictures are drawn and written now."""
+    return hashlib.sha256(f"{RENDERING}|{ENCODER}|{model.sha256}|{query}".encode()).hexdigest()[:32]
 
 
 def _documented(description: str, example: str) -> dict[str, object]:

@@ -34,8 +34,9 @@ class Plan(NamedTuple):
         columns: of the grid.
         padding: of the grid.
         fixed: headers of the answer that do not hang on the seed.
-        location: the permanent URL before the permanent query.
-        query: the permanent query before and behind the number of the seed.
+        lines: the same as HTTP writes them.
+        location: the permanent URL before and behind the number of the seed.
+        digest: stands for the plan in ETags.
         is_public: whether the answer may be kept.
         is_quick: whether the answer is a PNG that is encoded without a thread, of latents to which nothing happens.
     """
@@ -49,8 +50,9 @@ class Plan(NamedTuple):
     columns: int
     padding: int
     fixed: dict[str, str]
-    location: str
-    query: tuple[str, str]
+    lines: str
+    location: tuple[str, str]
+    digest: str
     is_public: bool
     is_quick: bool
 
@@ -98,10 +100,24 @@ class Plan(NamedTuple):
             is_quick = pixels * shape.channels <= INLINE_PIXELS and _draws_the_prior(asked, posted)
         if asked.truncation != 1:
             parameters["truncation"] = asked.truncation
-        query = permalinks.around_seed(served.model, parameters, form)
+        before, behind = permalinks.around_seed(served.model, parameters, form)
         fixed = _fixed_headers(served, asked, is_public=is_public)
-        location = f"{root_path}{PATH}?"
-        return cls(served, form, asked, posted, first, n, columns, padding, fixed, location, query, is_public, is_quick)
+        return cls(
+            served=served,
+            form=form,
+            asked=asked,
+            posted=posted,
+            first=first,
+            n=n,
+            columns=columns,
+            padding=padding,
+            fixed=fixed,
+            lines="".join(f"{name}: {value}\r\n" for name, value in fixed.items()),
+            location=(f"{root_path}{PATH}?{before}", behind),
+            digest=permalinks.digest(served.model, before + behind),
+            is_public=is_public,
+            is_quick=is_quick,
+        )
 
     def job(self) -> "Job":
         """The plan with the seed that was asked for, or one that is drawn now; posted latents have none."""
@@ -130,18 +146,31 @@ class Job(NamedTuple):
     plan: Plan
     seed: int | None
 
+    @property
+    def etag(self) -> str:
+        """Of the answer; without another digest for each seed."""
+        return f'"{self.plan.digest}-{self.seed}"'
+
     def headers(self) -> dict[str, str]:
         """The answer's, by their names in lower case; known before G runs."""
         plan = self.plan
         headers = plan.fixed.copy()
         if plan.posted is None:
-            before, behind = plan.query
-            query = f"{before}{self.seed}{behind}"
+            before, behind = plan.location
             headers["x-seed"] = str(self.seed)
-            headers["content-location"] = plan.location + query
+            headers["content-location"] = f"{before}{self.seed}{behind}"
             if plan.is_public:
-                headers["etag"] = permalinks.entity_tag(plan.served.model, query)
+                headers["etag"] = self.etag
         return headers
+
+    def lines(self) -> str:
+        """The same of an answer that may be kept, as HTTP writes them."""
+        plan, seed = self.plan, self.seed
+        before, behind = plan.location
+        return (
+            f"{plan.lines}x-seed: {seed}\r\ncontent-location: {before}{seed}{behind}\r\n"
+            f'etag: "{plan.digest}-{seed}"\r\n'
+        )
 
     def latents(self, start: int, count: int) -> NDArray[np.float32]:
         """[count, z_dim] float32, from the `start`-th sample of the job on: those that G gets."""

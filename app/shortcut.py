@@ -49,7 +49,6 @@ class Drawing:
         state: of the service.
         came: when the request did, by `time.perf_counter`.
         job: what is drawn.
-        headers: of the answer.
         tasks: the server's.
         otherwise: has the request go the ordinary way.
         gone: whether it has been cancelled.
@@ -59,7 +58,6 @@ class Drawing:
     state: State
     came: float
     job: Job
-    headers: dict[str, str]
     tasks: set[Any]
     otherwise: Callable[[], None]
     gone: bool = False
@@ -123,12 +121,13 @@ class Shortcut:
         state, came = self._app.state.gan, time.perf_counter()
         with suppress(Exception):  # whatever it is: it is met again on the ordinary way, and told there
             job = self._job(state, scope, headers.get(b"accept"), root_path)
-            if job is not None:
-                sent = job.headers()
-                if not permalinks.matches(headers.get(b"if-none-match"), sent["etag"]):
-                    return self._begin(Drawing(cycle, state, came, job, sent, tasks, otherwise))
-                self._answer(cycle, 304, _lines(sent))
-                _count(state, 304, came=came)
+            if job is None:
+                return None
+            known = headers.get(b"if-none-match")
+            if known is None or not permalinks.matches(known, job.etag):
+                return self._begin(Drawing(cycle, state, came, job, tasks, otherwise))
+            self._answer(cycle, 304, job.lines())
+            _count(state, 304, came=came)
         return None
 
     def _begin(self, drawing: Drawing) -> Drawing | None:
@@ -181,13 +180,13 @@ class Shortcut:
                 raise images
             started = time.perf_counter()
             png = encode_png(drawing.job.assemble(images))
-            metrics.count_encoding("png", started=started)
+            encoded = time.perf_counter()
+            headers = f"{drawing.job.lines()}content-length: {len(png)}\r\n{_PNG}"
         except Exception:  # noqa: BLE001  (as above)
             drawing.otherwise()
             return
-        metrics.count_images(plan.served.model.name, plan.n)
-        self._answer(drawing.cycle, 200, f"{_lines(drawing.headers)}content-length: {len(png)}\r\n{_PNG}", png)
-        _count(drawing.state, 200, came=drawing.came)
+        self._answer(drawing.cycle, 200, headers, png)
+        metrics.count_picture(PATH, plan.served.model.name, plan.n, came=drawing.came, started=started, encoded=encoded)
 
     def _answer(self, cycle: RequestResponseCycle, status: int, headers: str, body: bytes = b"") -> None:
         """Write an answer, and tell uvicorn's side that it is complete."""
@@ -202,10 +201,6 @@ class Shortcut:
         if not cycle.keep_alive:
             cycle.transport.close()
         cycle.on_response()
-
-
-def _lines(headers: dict[str, str]) -> str:
-    return "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
 
 
 def _count(state: State, status: int, *, came: float) -> None:

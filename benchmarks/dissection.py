@@ -40,7 +40,7 @@ PARTS = {
     "the whole": None,
     "what the query asks for": "app.shortcut.Shortcut._job",
     "random words": "app.plans.draw_words",
-    "headers": "app.plans.Job.headers",
+    "headers": "app.plans.Job.lines",
     "latents": "models.input_table.InputTable.__call__",
     "G, its images as bytes too": "models.sampler.Sampler.of_inputs",
     "its images as bytes": "models.integers.spent_as_uint8",

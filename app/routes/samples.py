@@ -47,7 +47,7 @@ _SENT: dict[str, object] = {
     responses={
         200: {
             **_SENT,
-            "headers": _documented_headers("n=64&columns=8", etag='"66234f1bfe8c97dd42ac0e2b91d8e766"'),
+            "headers": _documented_headers("n=64&columns=8", etag='"d2e91c61c0e6eefd50a1e546b3461700-7"'),
         },
         304: {"description": "Not modified: If-None-Match holds the ETag"},
         **problem_examples.of_drawing(SAMPLES_FORMATS, "n", "0"),

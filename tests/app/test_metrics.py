@@ -66,6 +66,33 @@ def test_requests_are_settled_soon() -> None:
     assert found['gan_encode_seconds_count{format="png"}'] == 1
 
 
+def test_a_picture_counts_as_what_it_is_made_of() -> None:
+    one, other = Metrics(), Metrics()
+
+    async def count() -> None:
+        one.count_picture("/r", "m", 64, came=0.0, started=1.0, encoded=3.0)
+        other.count_request("/r", "GET", 200, seconds=9.0)
+        other.count_images("m", 64)
+        other.count_encoding("png", started=0.0)
+
+    asyncio.run(count())
+    one.settle()
+    other.settle()
+    seen, right = (
+        {name: value for name, value in told(m).items() if name.startswith("gan_") and "created" not in name}
+        for m in (one, other)
+    )
+    timed = {name for name in right if name.startswith(("gan_encode_seconds_", "gan_http_request_seconds_"))}
+    assert seen.keys() == right.keys()
+    assert {name: seen[name] for name in seen if name not in timed} == {
+        name: right[name] for name in right if name not in timed
+    }
+    assert seen['gan_images_generated_total{model="m"}'] == 64
+    assert seen['gan_encode_seconds_sum{format="png"}'] == 2.0
+    assert seen['gan_encode_seconds_count{format="png"}'] == 1
+    assert seen['gan_http_request_seconds_count{route="/r"}'] == 1
+
+
 def test_each_job_waits_once_and_each_call_is_timed() -> None:
     metrics = Metrics()
     engine = Engine(max_queue_rows=1000, metrics=metrics)

@@ -333,7 +333,7 @@ def test_the_gate_counts_it(models_dir: Path) -> None:
     asyncio.run(ask())
 
 
-@pytest.mark.parametrize("place", ["app.shortcut.encode_png", "app.plans.Plan.of", "app.plans.Job.headers"])
+@pytest.mark.parametrize("place", ["app.shortcut.encode_png", "app.plans.Plan.of", "app.plans.Job.words"])
 def test_a_fault_is_told_on_the_ordinary_way(models_dir: Path, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
     def fails(*arguments: Any, **more: Any) -> None:
         raise RuntimeError("a secret")
