@@ -1,4 +1,7 @@
-"""`python -m benchmarks.bare_generator FOLDER N`: images/s of G alone, its sampler on the same 256 latents."""
+"""`python -m benchmarks.bare_generator FOLDER N`: images/s of G alone, in the largest calls that the service makes of it.
+
+Its sampler gets the same latents each time.
+"""
 
 import sys
 import time
@@ -10,8 +13,6 @@ from models.folder import load_model
 from models.latents import draw_latents
 from training.bulk.drawing import make_sampler
 
-BATCH = 256
-
 
 def main() -> None:
     """Draw at least N images and print images/s."""
@@ -19,13 +20,14 @@ def main() -> None:
     model, images = load_model(Path(sys.argv[1])), int(sys.argv[2])
     metadata = model.metadata
     sampler = make_sampler(model)
-    latents = draw_latents(7, 0, BATCH, z_dim=metadata.z_dim, prior=metadata.prior)
+    batch = sampler.rows_at_once
+    latents = draw_latents(7, 0, batch, z_dim=metadata.z_dim, prior=metadata.prior)
     sampler(latents)  # what PyTorch does once is not counted
-    calls = -(-images // BATCH)
+    calls = -(-images // batch)
     began = time.perf_counter()
     for _ in range(calls):
         sampler(latents)
-    print(calls * BATCH / (time.perf_counter() - began))
+    print(calls * batch / (time.perf_counter() - began))
 
 
 if __name__ == "__main__":

@@ -18,14 +18,14 @@ from models.images import spent_as_uint8, to_uint8
 from models.layers import Float32
 from models.quantised import LARGEST_INPUT, QuantisedLinear
 
-TILE_ROWS = (4, 8, 32, 64, 128, 256)
+TILE_ROWS = (4, 8, 32, 64, 128, 256, 512)
 """Rows of the tiles to try (`models.tiles`): the way into a product takes as long as 30 rows of it."""
 
-ROWS_AT_ONCE = 256
-"""Rows of one call at most: with more each row takes little less."""
+ROWS_AT_ONCE = 512
+"""Rows of one call at most: with more the next call waits longer for little."""
 
-PRODUCTS_AT_ONCE = 200_000_000
-"""Of one call: about a millisecond, for which the next call waits."""
+PRODUCTS_AT_ONCE = 400_000_000
+"""Of one call: about two milliseconds, for which the next call waits."""
 
 PROBE_ROWS = 64
 MAX_LEVELS_APART = 1
@@ -62,7 +62,7 @@ class IntegerNetwork:
 
     Attributes:
         ballots: before the first linear layer, if G is conditional.
-        rows_at_once: of one call at most, so that it ends in about a millisecond: 64 to `ROWS_AT_ONCE`.
+        rows_at_once: of one call at most, so that it ends in about two milliseconds: 64 to `ROWS_AT_ONCE`.
 
     Raises:
         NotImplementedError: it has layers that oneDNN does not take.
