@@ -1,4 +1,4 @@
-"""`python -m benchmarks.bare_generator FOLDER N`: images/s of G alone, in the largest calls that the service makes of it.
+"""`python -m benchmarks.bare_generator FOLDER N`: images/s of G alone, in the largest calls that the service makes.
 
 Its sampler gets the same latents each time.
 """
