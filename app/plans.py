@@ -11,11 +11,11 @@ from app.catalog import ServedModel
 from app.digits import ask_for_digit, check_digit
 from app.formats import SAMPLES_FORMATS, SamplesFormat, choose_format
 from app.limits import check_pixels, count_pixels
-from app.png import INLINE_PIXELS
+from app.png import INLINE_PIXELS, encode_rows
 from app.problems import Problem
 from app.schemas import MAX_GRID_IMAGES, SamplesQuery
 from app.state import State
-from models.grids import assemble_grid, default_columns
+from models.grids import assemble_rows, default_columns
 from models.latents import SEED_LIMIT, draw_latents, draw_words
 
 PATH = "/v1/samples"
@@ -38,7 +38,8 @@ class Plan(NamedTuple):
         location: the permanent URL before and behind the number of the seed.
         digest: stands for the plan in ETags.
         is_public: whether the answer may be kept.
-        is_quick: whether the answer is a PNG that is encoded without a thread, of latents to which nothing happens.
+        is_small: whether the answer is a PNG that is encoded without a thread.
+        is_quick: whether, besides, nothing happens to its latents between their drawing and G.
     """
 
     served: ServedModel
@@ -54,6 +55,7 @@ class Plan(NamedTuple):
     location: tuple[str, str]
     digest: str
     is_public: bool
+    is_small: bool
     is_quick: bool
 
     @classmethod
@@ -92,12 +94,12 @@ class Plan(NamedTuple):
         padding = asked.padding if n > 1 or "padding" in asked.model_fields_set else 0
         shape = served.model.metadata.image_shape
         parameters: dict[str, object] = {"first": first, "n": n, "digit": asked.digit}
-        is_quick = False
+        is_small = False
         if form == "png":
             check_pixels(shape, n, columns=columns, padding=padding, scale=asked.scale, fewer="n")
             parameters |= {"columns": columns, "padding": padding, "scale": asked.scale}
             pixels = count_pixels(shape, n, columns=columns, padding=padding, scale=asked.scale)
-            is_quick = pixels * shape.channels <= INLINE_PIXELS and _draws_the_prior(asked, posted)
+            is_small = pixels * shape.channels <= INLINE_PIXELS
         if asked.truncation != 1:
             parameters["truncation"] = asked.truncation
         before, behind = permalinks.around_seed(served.model, parameters, form)
@@ -116,7 +118,8 @@ class Plan(NamedTuple):
             location=(f"{root_path}{PATH}?{before}", behind),
             digest=permalinks.digest(served.model, before + behind),
             is_public=is_public,
-            is_quick=is_quick,
+            is_small=is_small,
+            is_quick=is_small and _draws_the_prior(asked, posted),
         )
 
     def job(self) -> "Job":
@@ -206,7 +209,8 @@ class Job(NamedTuple):
             return await state.draw_words(self.plan.served, self.words())
         return await state.draw(self.plan.served, self.latents(0, self.plan.n))
 
-    def assemble(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def png(self, images: NDArray[np.uint8]) -> bytes:
         """All images of the job as one picture."""
         plan = self.plan
-        return assemble_grid(images, columns=plan.columns, padding=plan.padding, scale=plan.asked.scale)
+        rows = assemble_rows(images, columns=plan.columns, padding=plan.padding, scale=plan.asked.scale)
+        return encode_rows(rows, channels=plan.served.model.metadata.image_shape.channels)

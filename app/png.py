@@ -6,6 +6,7 @@ Where `isal` has no wheel, Pillow writes them: the same pixels in other bytes, s
 import asyncio
 import base64
 import io
+import math
 import struct
 from functools import lru_cache
 from typing import Literal, TypeAlias
@@ -13,6 +14,8 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+
+from models.grids import as_rows
 
 try:
     from isal import isal_zlib
@@ -32,12 +35,19 @@ INLINE_PIXELS = 256 * 256  # below this, handing the work to a thread costs more
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COLOUR_TYPES = {1: 0, 3: 2, 4: 6}  # by samples a pixel: grey, RGB, RGBA
+_CHECKSUM_OF_IDAT = 0x35AF061E
 _IEND = b"\x00\x00\x00\x00IEND\xae\x42\x60\x82"
 
 
 def encode_png(picture: NDArray[np.uint8]) -> bytes:
     """A picture [H, W], [H, W, 3] or [H, W, 4] (RGBA) uint8 as PNG; the same bytes for the same pixels."""
-    return _encode_with_pillow(picture) if isal_zlib is None else _encode_with_isal(picture)
+    return encode_rows(as_rows(picture), channels=math.prod(picture.shape[2:]))
+
+
+def encode_rows(rows: NDArray[np.uint8], *, channels: int) -> bytes:
+    """The same of rows that each stand behind a 0 (`models.grids.assemble_rows`), of 1, 3 or 4 channels."""
+    encode = _encode_with_pillow if isal_zlib is None else _encode_with_isal
+    return encode(rows, channels)
 
 
 async def encode_png_aside(picture: NDArray[np.uint8]) -> bytes:
@@ -50,14 +60,12 @@ def encode_base64_png(picture: NDArray[np.uint8]) -> str:
     return base64.b64encode(encode_png(picture)).decode("ascii")
 
 
-def _encode_with_isal(picture: NDArray[np.uint8]) -> bytes:
-    height, width = picture.shape[:2]
-    rows = picture.reshape(height, -1)
-    scanlines = np.zeros((height, rows.shape[1] + 1), dtype=np.uint8)  # each begins with its filter: 0, none
-    scanlines[:, 1:] = rows
+def _encode_with_isal(scanlines: NDArray[np.uint8], channels: int) -> bytes:
+    """Of rows that each begin with their filter: 0, none."""
+    height, bytes_a_row = scanlines.shape
     data = _deflate(scanlines)
-    checksum = isal_zlib.crc32(data, isal_zlib.crc32(b"IDAT"))
-    head = _head(width, height, _COLOUR_TYPES[rows.shape[1] // width])
+    checksum = isal_zlib.crc32(data, _CHECKSUM_OF_IDAT)
+    head = _head((bytes_a_row - 1) // channels, height, _COLOUR_TYPES[channels])
     return b"".join((head, len(data).to_bytes(4), b"IDAT", data, checksum.to_bytes(4), _IEND))
 
 
@@ -78,7 +86,9 @@ def _head(width: int, height: int, colour: int) -> bytes:
     return _SIGNATURE + struct.pack(">I", len(body) - 4) + body + isal_zlib.crc32(body).to_bytes(4)
 
 
-def _encode_with_pillow(picture: NDArray[np.uint8]) -> bytes:
+def _encode_with_pillow(scanlines: NDArray[np.uint8], channels: int) -> bytes:
+    pixels = scanlines[:, 1:]
+    picture = pixels if channels == 1 else pixels.reshape(len(pixels), -1, channels)
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, format="PNG", compress_level=COMPRESS_LEVEL)
     return buffer.getvalue()

@@ -24,7 +24,6 @@ from app.engine import Rows
 from app.express import goes_to_samples, headers_of, query_of
 from app.formats import SAMPLES_FORMATS
 from app.plans import PATH, Job, Plan
-from app.png import encode_png
 from app.problems import CLIENT_CLOSED_REQUEST
 from app.state import State
 
@@ -179,7 +178,7 @@ class Shortcut:
             if isinstance(images, Exception):
                 raise images
             started = time.perf_counter()
-            png = encode_png(drawing.job.assemble(images))
+            png = drawing.job.png(images)
             encoded = time.perf_counter()
             headers = f"{drawing.job.lines()}content-length: {len(png)}\r\n{_PNG}"
         except Exception:  # noqa: BLE001  (as above)

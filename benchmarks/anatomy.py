@@ -27,7 +27,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from app.main import create_app
-from app.png import encode_png
+from app.png import encode_rows
 from app.settings import Settings
 from app.shortcut import Shortcut
 from benchmarks.contenders import Contender, add_load_options, bare, hello, ours, plain, started
@@ -36,7 +36,7 @@ from benchmarks.report import describe_machine, table
 from benchmarks.wrk import load, need_wrk
 from models.drawer import Drawer
 from models.folder import load_model
-from models.grids import assemble_grid, default_columns
+from models.grids import assemble_rows
 from models.latents import draw_words
 from models.metadata import Metadata
 from training.bulk.drawing import make_sampler
@@ -68,7 +68,7 @@ class _Pictures:
         return draw_words(7, 0, n, z_dim=self.metadata.z_dim)
 
     def png(self, images: NDArray[np.uint8]) -> bytes:
-        return encode_png(assemble_grid(images, columns=default_columns(len(images)), padding=0))
+        return encode_rows(assemble_rows(images, padding=0), channels=self.metadata.image_shape.channels)
 
 
 def main() -> None:

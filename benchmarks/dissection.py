@@ -44,7 +44,7 @@ PARTS = {
     "latents": "models.input_table.InputTable.__call__",
     "G, its images as bytes too": "models.sampler.Sampler.of_inputs",
     "its images as bytes": "models.integers.spent_as_uint8",
-    "PNG": "app.shortcut.encode_png",
+    "PNG": "app.plans.Job.png",
 }
 """By name, the function that is left out."""
 

@@ -26,14 +26,52 @@ def assemble_grid(
         [rows·(H + padding) + padding, columns·(W + padding) + padding] · scale, uint8; RGB has a last axis of 3. One
         image to which nothing happens is returned as it is, not copied.
     """
-    n, height, width = images.shape[:3]
-    if n == 1 and padding == 0 and scale == 1:
+    if len(images) == 1 and padding == 0 and scale == 1:
         lone: NDArray[np.uint8] = images[0]
         return lone
-    columns = min(columns or default_columns(n), n)
-    rows, channels = -(-n // columns), images.shape[3:]
-    cell = (height + padding, width + padding)
-    grid = np.zeros((rows * cell[0] + padding, columns * cell[1] + padding, *channels), dtype=np.uint8)
+    columns = min(columns or default_columns(len(images)), len(images))
+    grid = np.zeros(_shape_of_grid(images, columns, padding), dtype=np.uint8)
+    _fill(grid, images, columns, padding)
+    return grid if scale == 1 else grid.repeat(scale, axis=0).repeat(scale, axis=1)
+
+
+def assemble_rows(
+    images: NDArray[np.uint8], *, columns: int | None = None, padding: int = 0, scale: int = 1
+) -> NDArray[np.uint8]:
+    """The same picture as PNG has it before it is deflated: the bytes of a row behind one another, and behind a 0.
+
+    Args:
+        images, columns, padding, scale: as above.
+
+    Returns:
+        [height, 1 + width · channels] uint8, of the picture's height and width.
+    """
+    if scale != 1 or len(images) == 1:
+        return as_rows(assemble_grid(images, columns=columns, padding=padding, scale=scale))
+    columns = min(columns or default_columns(len(images)), len(images))
+    height, width, *channels = _shape_of_grid(images, columns, padding)
+    rows = np.zeros((height, 1 + math.prod((width, *channels))), dtype=np.uint8)
+    _fill(rows[:, 1:].reshape(height, width, *channels), images, columns, padding)  # a view of them
+    return rows
+
+
+def as_rows(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A picture [height, width] or [height, width, channels] → [height, 1 + width · channels] uint8, likewise."""
+    pixels = picture.reshape(len(picture), -1)
+    rows = np.zeros((len(pixels), 1 + pixels.shape[1]), dtype=np.uint8)
+    rows[:, 1:] = pixels
+    return rows
+
+
+def _shape_of_grid(images: NDArray[np.uint8], columns: int, padding: int) -> tuple[int, ...]:
+    n, height, width, *channels = images.shape
+    return (-(-n // columns) * (height + padding) + padding, columns * (width + padding) + padding, *channels)
+
+
+def _fill(grid: NDArray[np.uint8], images: NDArray[np.uint8], columns: int, padding: int) -> None:
+    """Put images where they belong in a grid of such a shape."""
+    n, height, width, *channels = images.shape
+    rows, cell = -(-n // columns), (height + padding, width + padding)
     # Where each image goes, [rows, columns, height, width] of the grid's own memory.
     places = grid[: rows * cell[0], : columns * cell[1]].reshape(rows, cell[0], columns, cell[1], *channels)
     places = places.swapaxes(1, 2)[:, :, padding:, padding:]
@@ -41,7 +79,6 @@ def assemble_grid(
     places[:whole] = images[: whole * columns].reshape(whole, columns, *images.shape[1:])
     if n > whole * columns:
         places[whole, : n - whole * columns] = images[whole * columns :]
-    return grid if scale == 1 else grid.repeat(scale, axis=0).repeat(scale, axis=1)
 
 
 def split_grid(grid: NDArray[np.uint8], side: int, *, padding: int) -> NDArray[np.uint8]:

@@ -1,5 +1,6 @@
 """`/v1/samples`: images of a seed, or of posted latents."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from typing import Annotated
@@ -16,7 +17,6 @@ from app.formats import SAMPLES_FORMATS, document_content
 from app.json_bodies import JSONRoute
 from app.listing import list_samples_aside
 from app.plans import Job, Plan
-from app.png import encode_png_aside
 from app.responses import WholeResponse
 from app.schemas import SamplesAnswer, SamplesBody, SamplesQuery
 from app.state import SharedState, State
@@ -135,7 +135,7 @@ async def _respond(state: State, job: Job, headers: dict[str, str]) -> Response:
 async def _grid(state: State, job: Job) -> bytes:
     images = await job.images(state)
     started = time.perf_counter()
-    png = await encode_png_aside(job.assemble(images))
+    png = job.png(images) if job.plan.is_small else await asyncio.to_thread(job.png, images)
     state.metrics.count_encoding("png", started=started)
     return png
 

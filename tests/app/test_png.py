@@ -15,6 +15,7 @@ from PIL import Image
 from playwright.sync_api import Browser
 
 from app import png
+from models.grids import assemble_grid, assemble_rows
 from tests.browser import needs_chromium
 
 SHAPES = [
@@ -104,6 +105,22 @@ def test_chunks_are_what_the_standard_says(samples: int, colour_type: int) -> No
     rows = np.frombuffer(zlib.decompress(chunks[1][1]), dtype=np.uint8).reshape(28, 1 + 20 * samples)
     assert (rows[:, 0] == 0).all()
     assert (rows[:, 1:].reshape(wanted.shape) == wanted).all()
+
+
+@pytest.mark.parametrize("channels", [(), (3,)])
+@pytest.mark.parametrize(("n", "padding", "scale"), [(1, 0, 1), (1, 2, 1), (7, 0, 1), (7, 2, 1), (5, 1, 3)])
+@pytest.mark.parametrize("encoder", ["isal", "pillow"])
+def test_rows_of_a_grid_are_its_picture(
+    monkeypatch: pytest.MonkeyPatch, channels: tuple[int, ...], n: int, padding: int, scale: int, encoder: str
+) -> None:
+    if encoder == "pillow":
+        monkeypatch.setattr(png, "isal_zlib", None)
+    images = np.random.default_rng(0).integers(0, 256, (n, 16, 16, *channels), dtype=np.uint8)
+    grid = assemble_grid(images, columns=3, padding=padding, scale=scale)
+    rows = assemble_rows(images, columns=3, padding=padding, scale=scale)
+    assert png.encode_rows(rows, channels=3 if channels else 1) == png.encode_png(grid)
+    with Image.open(io.BytesIO(png.encode_png(grid))) as image:
+        assert np.array_equal(np.asarray(image), grid)
 
 
 @pytest.mark.parametrize(("shape", "codes"), [((64, 63), "fixed"), ((64, 64), "own"), ((33, 42, 3), "own")])

@@ -333,13 +333,12 @@ def test_the_gate_counts_it(models_dir: Path) -> None:
     asyncio.run(ask())
 
 
-@pytest.mark.parametrize("place", ["app.shortcut.encode_png", "app.plans.Plan.of", "app.plans.Job.words"])
+@pytest.mark.parametrize("place", ["app.plans.encode_rows", "app.plans.Plan.of", "app.plans.Job.words"])
 def test_a_fault_is_told_on_the_ordinary_way(models_dir: Path, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
     def fails(*arguments: Any, **more: Any) -> None:
         raise RuntimeError("a secret")
 
     monkeypatch.setattr(place, fails)
-    monkeypatch.setattr("app.routes.samples.encode_png_aside", fails)
 
     async def ask() -> None:
         async with served(models_dir) as here:
