@@ -369,12 +369,12 @@ class Engine:
         self._call = batch
         began = time.perf_counter()
         if waits := _waits(batch.parts, until=began):
-            self._metrics.queue_seconds.observe_all(waits)
+            self._metrics.observe_aside(self._metrics.queue_seconds, waits)
         try:
             results = batch.network(np.concatenate(rows) if len(rows) > 1 else rows[0])
             parts: list[Rows | Exception] = list(_split(results, batch.parts))
-            self._metrics.call_seconds.observe(_end(batch.parts) - began)
-            self._metrics.batch_rows.observe(len(results))
+            self._metrics.observe_aside(self._metrics.call_seconds, (_end(batch.parts) - began,))
+            self._metrics.observe_aside(self._metrics.batch_rows, (len(results),))
             self._faults = 0
         except Exception as error:  # noqa: BLE001  (whatever a network raises is the answer of its jobs, and of no others)
             parts = self._compute_alone(batch.network, rows) if is_out_of_memory(error) else [error] * len(rows)

@@ -9,6 +9,7 @@ import os
 import time
 from bisect import bisect_left
 from collections import Counter as Tally
+from collections import deque
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import lru_cache
@@ -103,7 +104,7 @@ class Metrics:
             registry=self.registry,
             buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
         )
-        self.batch_rows = Histogram(
+        self.batch_rows = _Histogram(
             "gan_engine_batch_rows",
             "Rows of one call of a network",
             registry=self.registry,
@@ -115,7 +116,7 @@ class Metrics:
             registry=self.registry,
             buckets=_QUICK_S,
         )
-        self.call_seconds = Histogram(
+        self.call_seconds = _Histogram(
             "gan_engine_call_seconds", "Seconds of one call of a network", registry=self.registry, buckets=_QUICK_S
         )
         self.encode_seconds = _Histogram(
@@ -176,6 +177,7 @@ class Metrics:
             self.shed.labels(cause)
         self._counts: dict[Counter, int] = {}
         self._values: dict[_Histogram, list[float]] = {}
+        self._seen_aside: deque[tuple[_Histogram, Sequence[float]]] = deque()
 
     def count_request(self, route: str, method: str, status: int, *, seconds: float) -> None:
         """Count and time one request.
@@ -226,6 +228,10 @@ class Metrics:
         counts[requests] = counts.get(requests, 0) + 1
         counts[drawn] = counts.get(drawn, 0) + images
 
+    def observe_aside(self, histogram: _Histogram, observed: Sequence[float]) -> None:
+        """Observe values from another thread; they are settled with what the thread that counts counts next."""
+        self._seen_aside.append((histogram, observed))
+
     def _observe_soon(self, histogram: _Histogram, value: float) -> None:
         self._settle_soon()
         self._values.setdefault(histogram, []).append(value)
@@ -241,6 +247,9 @@ class Metrics:
     def settle(self) -> None:
         """Hand on what has been counted since the last time; for the thread that counts."""
         values, self._values = self._values, {}
+        while self._seen_aside:
+            histogram, seen = self._seen_aside.popleft()
+            values.setdefault(histogram, []).extend(seen)
         counts, self._counts = self._counts, {}
         for histogram, observed in values.items():
             histogram.observe_all(observed)

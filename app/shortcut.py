@@ -11,7 +11,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -118,7 +117,7 @@ class Shortcut:
         if (headers := headers_of(scope)) is None:
             return None
         state, came = self._app.state.gan, time.perf_counter()
-        with suppress(Exception):  # whatever it is: it is met again on the ordinary way, and told there
+        try:
             job = self._job(state, scope, headers.get(b"accept"), root_path)
             if job is None:
                 return None
@@ -127,6 +126,8 @@ class Shortcut:
                 return self._begin(Drawing(cycle, state, came, job, tasks, otherwise))
             self._answer(cycle, 304, job.lines())
             _count(state, 304, came=came)
+        except Exception:  # noqa: BLE001  (whatever it is: it is met again on the ordinary way, and told there)
+            return None
         return None
 
     def _begin(self, drawing: Drawing) -> Drawing | None:

@@ -107,6 +107,8 @@ def test_each_job_waits_once_and_each_call_is_timed() -> None:
         await asyncio.to_thread(engine.stop)
 
     asyncio.run(run())
+    assert told(metrics)["gan_engine_queue_seconds_count"] == 0
+    metrics.settle()
     found = told(metrics)
     assert found["gan_engine_queue_seconds_count"] == 3  # the last one is in several calls
     assert found["gan_engine_call_seconds_count"] == found["gan_engine_batch_rows_count"] >= 3
