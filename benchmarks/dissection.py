@@ -26,6 +26,7 @@ import uvloop
 from fastapi import FastAPI
 from uvicorn.server import ServerState
 
+from app.allocator import give_memory_back
 from app.connections import GuardedConfig, GuardedProtocol
 from app.gate import Gate
 from app.main import create_app
@@ -121,6 +122,7 @@ def _works(thread: threading.Thread) -> bool:
 def main() -> None:
     """Measure and print."""
     options = _parser().parse_args()
+    give_memory_back()
     torch.set_num_threads(1)
     print(f"{describe_machine()}; {options.connections} clients, {options.rounds} rounds\n")
     with pinned_to(SERVER_CORE):
