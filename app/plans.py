@@ -39,7 +39,7 @@ class Plan(NamedTuple):
         digest: stands for the plan in ETags.
         is_public: whether the answer may be kept.
         is_small: whether the answer is a PNG that is encoded without a thread.
-        is_quick: whether, besides, nothing happens to its latents between their drawing and G.
+        draws_the_prior: whether nothing happens to the latents between their drawing and G.
     """
 
     served: ServedModel
@@ -56,7 +56,7 @@ class Plan(NamedTuple):
     digest: str
     is_public: bool
     is_small: bool
-    is_quick: bool
+    draws_the_prior: bool
 
     @classmethod
     def of(
@@ -119,7 +119,7 @@ class Plan(NamedTuple):
             digest=permalinks.digest(served.model, before + behind),
             is_public=is_public,
             is_small=is_small,
-            is_quick=is_small and _draws_the_prior(asked, posted),
+            draws_the_prior=posted is None and asked.truncation == 1 and asked.digit is None,
         )
 
     def job(self) -> "Job":
@@ -127,11 +127,6 @@ class Plan(NamedTuple):
         if self.posted is not None:
             return Job(self, None)
         return Job(self, secrets.randbelow(SEED_LIMIT) if self.asked.seed is None else self.asked.seed)
-
-
-def _draws_the_prior(asked: SamplesQuery, posted: NDArray[np.float32] | None) -> bool:
-    """Whether nothing happens to the latents between their drawing and G."""
-    return posted is None and asked.truncation == 1 and asked.digit is None
 
 
 def _fixed_headers(served: ServedModel, asked: SamplesQuery, *, is_public: bool) -> dict[str, str]:
@@ -205,7 +200,7 @@ class Job(NamedTuple):
         Raises:
             Problem: 429 when the queue is full, 503 when the engine has stopped.
         """
-        if _draws_the_prior(self.plan.asked, self.plan.posted):
+        if self.plan.draws_the_prior:
             return await state.draw_words(self.plan.served, self.words())
         return await state.draw(self.plan.served, self.latents(0, self.plan.n))
 

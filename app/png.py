@@ -35,7 +35,7 @@ INLINE_PIXELS = 256 * 256  # below this, handing the work to a thread costs more
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COLOUR_TYPES = {1: 0, 3: 2, 4: 6}  # by samples a pixel: grey, RGB, RGBA
-_CHECKSUM_OF_IDAT = 0x35AF061E
+_CHECKSUM_OF_IDAT = 0x35AF061E  # CRC-32 of its name, with which that of the chunk goes on
 _IEND = b"\x00\x00\x00\x00IEND\xae\x42\x60\x82"
 
 

@@ -133,7 +133,7 @@ class Shortcut:
     def _begin(self, drawing: Drawing) -> Drawing | None:
         """Have a picture drawn, if it is of those that go this way."""
         plan, engine = drawing.job.plan, drawing.state.engine
-        if not plan.is_quick or not engine.has_room_for(plan.n):
+        if not (plan.is_small and plan.draws_the_prior and engine.has_room_for(plan.n)):
             return None
         engine.submit(plan.served.drawer, drawing.job.words(), drawing, self._receive)
         drawing.enter()

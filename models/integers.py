@@ -79,11 +79,12 @@ class IntegerNetwork:
             _Product(linear[place], layers[place + 1 : behind], linear[behind]) for place, behind in pairwise(places)
         ]
         end = places[-1] + 1
-        self._is_bounded = end < len(layers) and isinstance(layers[end], nn.Tanh)
-        if self._is_bounded:
+        ends_in_tanh = end < len(layers) and isinstance(layers[end], nn.Tanh)
+        if ends_in_tanh:
             end += 1
         self._products.append(_Product(linear[places[-1]], layers[places[-1] + 1 : end], None))
         self._tail = [_cheaper(layer) for layer in layers[end:]]
+        self._is_bounded = ends_in_tanh and all(isinstance(layer, nn.Unflatten) for layer in layers[end:])
         products = sum(layer.weight.numel() for layer in linear.values())
         self.rows_at_once = min(ROWS_AT_ONCE, max(1, PRODUCTS_AT_ONCE // (64 * products)) * 64)
 
