@@ -10,7 +10,7 @@ import math
 import zipfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,6 @@ CHUNK_BYTES = 2**19
 KEPT_BYTES = 8 * 2**20
 """Latents of an archive that are kept from its images, which come first, to its latents: 20,000 images' of 100 each."""
 
-_IMAGES, _LATENTS = "images.npy", "latents.npy"
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first moment a ZIP can name
 
 
@@ -71,10 +70,8 @@ def npz_bytes(samples: Samples) -> int:
     """The length of what `stream_npz` gives: an archive of no images, and what they take."""
     sink = _Sink()
     with zipfile.ZipFile(sink, "w") as archive:
-        with archive.open(_entry(_IMAGES), "w", force_zip64=True) as file:
-            file.write(_images_header(samples))
-        with archive.open(_entry(_LATENTS), "w", force_zip64=True) as file:
-            file.write(_latents_header(samples))
+        _begin_images(archive, samples).close()
+        _begin_latents(archive, samples).close()
     a_latent = samples.z_dim * np.dtype(np.float32).itemsize
     return len(sink.take()) + samples.n * (math.prod(samples.image_array) + a_latent)
 
@@ -88,8 +85,7 @@ async def stream_npz(samples: Samples, images: AsyncIterator[NDArray[np.uint8]])
     """
     sink = _Sink()
     with zipfile.ZipFile(sink, "w") as archive:
-        with archive.open(_entry(_IMAGES), "w", force_zip64=True) as file:
-            file.write(_images_header(samples))
+        with _begin_images(archive, samples) as file:
             async for chunk in images:
                 file.write(np.ascontiguousarray(chunk).data)
                 yield sink.take()
@@ -119,19 +115,25 @@ def _write_pngs(archive: zipfile.ZipFile, images: NDArray[np.uint8], first: int)
 
 def _write_latents(archive: zipfile.ZipFile, samples: Samples) -> Iterator[None]:
     """Write the latents; yields after each chunk."""
-    with archive.open(_entry(_LATENTS), "w", force_zip64=True) as file:
-        file.write(_latents_header(samples))
+    with _begin_latents(archive, samples) as file:
         for _, latents in samples.chunks():
             file.write(np.ascontiguousarray(latents).data)
             yield
 
 
-def _images_header(samples: Samples) -> bytes:
-    return _npy_header((samples.n, *samples.image_array), np.uint8)
+def _begin_images(archive: zipfile.ZipFile, samples: Samples) -> IO[bytes]:
+    return _begin_array(archive, "images.npy", (samples.n, *samples.image_array), np.uint8)
 
 
-def _latents_header(samples: Samples) -> bytes:
-    return _npy_header((samples.n, samples.z_dim), np.float32)
+def _begin_latents(archive: zipfile.ZipFile, samples: Samples) -> IO[bytes]:
+    return _begin_array(archive, "latents.npy", (samples.n, samples.z_dim), np.float32)
+
+
+def _begin_array(archive: zipfile.ZipFile, name: str, shape: tuple[int, ...], dtype: type[np.generic]) -> IO[bytes]:
+    """An entry with the header of an .npy file, for the array's bytes to follow."""
+    file = archive.open(_entry(name), "w", force_zip64=True)
+    file.write(_npy_header(shape, dtype))
+    return file
 
 
 def _entry(name: str) -> zipfile.ZipInfo:
