@@ -333,6 +333,20 @@ def test_the_gate_counts_it(models_dir: Path) -> None:
     asyncio.run(ask())
 
 
+def test_a_fault_of_its_own_goes_the_ordinary_way(models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*arguments: Any) -> None:
+        raise RuntimeError("a secret")
+
+    monkeypatch.setattr("app.plans.Job.lines", fails)
+
+    async def ask() -> None:
+        async with served(models_dir) as here:
+            assert (await here.ask(get("n=1&seed=1"))).startswith(b"HTTP/1.1 200 OK\r\n")
+            assert here.ordinary == ["/v1/samples"]
+
+    asyncio.run(ask())
+
+
 @pytest.mark.parametrize("place", ["app.plans.encode_rows", "app.plans.Plan.of", "app.plans.Job.words"])
 def test_a_fault_is_told_on_the_ordinary_way(models_dir: Path, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
     def fails(*arguments: Any, **more: Any) -> None:
