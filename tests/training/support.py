@@ -183,8 +183,13 @@ def command_line(*arguments: str | Path) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """The process's environment; without a git, so that commits made meanwhile do not change `git_commit`."""
-    return {**os.environ, "PYTHONPATH": str(ROOT), "GIT_DIR": os.devnull, "OMP_NUM_THREADS": "1"}
+    """The process's environment; without a git, so that commits made meanwhile do not change `git_commit`.
+
+    Without a name server, too: PyTorch asks for the other processes' names, for its log alone, and where no server
+    answers each process waits for 10 s.
+    """
+    own = {"PYTHONPATH": str(ROOT), "GIT_DIR": os.devnull, "OMP_NUM_THREADS": "1", "RES_OPTIONS": "attempts:0"}
+    return os.environ | own
 
 
 def run(*arguments: str | Path, cwd: Path) -> "subprocess.CompletedProcess[str]":
