@@ -22,13 +22,14 @@ KEPT_BYTES = 16 << 20
 """Free memory at an arena's end that is kept: to give it back and take it again costs page faults."""
 
 # Of <malloc.h>.
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
+_M_MXFAST, _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = 1, -1, -3, -8
 
 
 def give_memory_back() -> None:
     """Set up the allocator of this process; before its threads start. Nothing happens where it is not glibc's."""
     if (set_option := _function("mallopt")) is not None:
         set_option(_M_ARENA_MAX, MAX_ARENAS)
+        set_option(_M_MXFAST, 0)  # what is small is merged when it is freed: else with each large block, all of it
         set_option(_M_MMAP_THRESHOLD, MAPPED_BYTES)
         set_option(_M_TRIM_THRESHOLD, KEPT_BYTES)
 
