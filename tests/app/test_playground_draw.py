@@ -96,6 +96,17 @@ def test_tiles_are_the_images_of_the_seed_without_end(
         assert visit.faults == []
 
 
+@pytest.mark.parametrize("width", [360, 1280, 1440])
+def test_tiles_stand_as_near_below_as_beside_each_other(browser: Browser, service: Service, width: int) -> None:
+    with Visit(browser, service.url, width=width) as visit:
+        visit.page.set_viewport_size({"width": width, "height": 600})  # so low that the first page is all there is
+        page = open_page(visit, service.url, seed=7)
+        assert page.locator("#grid [role=option]").count() == PAGE
+        boxes = [tile(page, index).bounding_box() for index in (0, 1, columns_of(page.locator("#grid")))]
+        first, beside, below = [box for box in boxes if box is not None]
+        assert below["y"] - first["y"] == pytest.approx(beside["x"] - first["x"], abs=1)
+
+
 def test_another_seed_typed_or_drawn(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url)
