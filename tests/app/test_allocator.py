@@ -49,6 +49,8 @@ def test_large_blocks_are_given_back_and_threads_share_arenas() -> None:
     kept_kb, _, arenas = ran.stdout.partition("\n")
     assert int(kept_kb) < 16_000  # of 256 MB
     assert 1 <= arenas.count("<heap nr=") <= 2
+    fast_bins = {line for line in arenas.splitlines() if 'type="fast"' in line}
+    assert fast_bins == {'<total type="fast" count="0" size="0"/>'}
 
 
 HOLES = """
