@@ -5,6 +5,7 @@ DeviceError                   a device that this machine does not have
 ModelFolderError              a model folder that cannot be used; its kinds:
 ├── ModelFolderNotFoundError      no such folder, or not a folder
 ├── ModelNameError                the folder's name cannot stand in a URL
+├── ModelDestinationError         a place where no model folder may be written, since something else is there
 ├── ModelFileMissingError         a file that the format requires is not there
 ├── ModelPathError                a file that leads out of the folder
 ├── ModelTooLargeError            a file beyond its size limit
@@ -40,6 +41,10 @@ class ModelFolderNotFoundError(ModelFolderError):
 
 class ModelNameError(ModelFolderError):
     """The folder's name cannot be a model's name."""
+
+
+class ModelDestinationError(ModelFolderError):
+    """A model folder cannot be written there: it would replace something that is not a model folder."""
 
 
 class ModelFileMissingError(ModelFolderError):

@@ -3,8 +3,10 @@
 A crash, a `kill -9` or a full disk at any moment leaves the old file or the new one, never a part.
 """
 
+import errno
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,12 +14,33 @@ from pathlib import Path
 TEMPORARY_SUFFIX = ".tmp"
 
 
+def check_file_destination(path: Path) -> None:
+    """Check that a file can be written to `path`: its folder exists, and at most a regular file is there already.
+
+    A rename would replace a symbolic link, a pipe or a device (`/dev/null`) by a file. Nothing is touched.
+
+    Raises:
+        FileNotFoundError: there is no folder to write into.
+        FileExistsError: something other than a regular file is there.
+    """
+    if not path.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, f"there is no folder {path.parent}; make it first", str(path))
+    if not os.path.lexists(path):
+        return
+    mode = path.lstat().st_mode
+    if not stat.S_ISREG(mode):
+        kind = "a folder" if stat.S_ISDIR(mode) else "a symbolic link" if stat.S_ISLNK(mode) else "a device or a pipe"
+        raise FileExistsError(errno.EEXIST, f"{kind} is there, which a file must not replace; name a file", str(path))
+
+
 def write_atomically(path: Path, data: bytes) -> None:
     """Replace the file at `path` by one that holds `data`, or leave it as it was.
 
     Raises:
+        FileExistsError: something other than a regular file is there.
         OSError: the disk is full, or the folder cannot be written; it names a file; the temporary file is removed.
     """
+    check_file_destination(path)
     temporary = path.with_name(f".{path.name}{TEMPORARY_SUFFIX}")
     try:
         with naming(path):

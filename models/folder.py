@@ -37,7 +37,9 @@ from torch import nn
 from models.conditional import ballots_of
 from models.errors import (
     HistoryError,
+    ModelDestinationError,
     ModelFileMissingError,
+    ModelFolderError,
     ModelFolderNotFoundError,
     ModelNameError,
     ModelPathError,
@@ -161,6 +163,46 @@ def read_picture(folder: Path, entry: TimelineEntry) -> bytes:
     return _read(folder, f"{TIMELINE_FOLDER}/{entry.path.name}", MAX_PICTURE_BYTES)
 
 
+def check_destination(path: Path) -> bool:
+    """Check that a model folder may be written to `path`, and tell whether it would replace one. Nothing is touched.
+
+    Allowed are a path where nothing is, an empty folder, and a model folder that holds no file of anybody else.
+
+    Raises:
+        ModelNameError: the folder's name cannot be a model's name.
+        ModelDestinationError: something else is there, or the folder cannot be made there.
+        OSError: the place cannot be read.
+    """
+    if not re.fullmatch(NAME_PATTERN, path.name):
+        name = path.name or str(path)
+        raise ModelNameError(f"{name!r} cannot be a model's name; choose one that matches {NAME_PATTERN}")
+    parent = next(folder for folder in path.absolute().parents if os.path.lexists(folder))
+    if not (parent.is_dir() and os.access(parent, os.W_OK | os.X_OK)):
+        raise ModelDestinationError(f"{path} cannot be written: {parent} is not a folder that this user can write into")
+    if path.is_symlink():
+        raise ModelDestinationError(f"{path} is a symbolic link, which is not replaced; name the folder itself")
+    if not path.exists():
+        return False
+    if not path.is_dir():
+        raise ModelDestinationError(f"{path} is not a folder, and is not replaced; name a new folder")
+    if path.is_mount():
+        raise ModelDestinationError(f"{path} is a mount point, which cannot be replaced; name a folder inside it")
+    if not any(path.iterdir()):
+        return False
+    if foreign := _foreign_entry(path):
+        raise ModelDestinationError(
+            f"{path} holds {foreign!r}, which is not part of a model folder and would be lost: name a new folder, or "
+            "move that away"
+        )
+    try:
+        _read_metadata(path)
+    except ModelFolderError as error:
+        raise ModelDestinationError(
+            f"{path} is not empty and not a model folder ({error}): name a new folder, or remove this one yourself"
+        ) from error
+    return True
+
+
 def write_model(
     path: Path,
     *,
@@ -173,7 +215,7 @@ def write_model(
     encoder: nn.Module | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> None:
-    """Write a model folder, whole or not at all, in place of the one that may be there.
+    """Write a model folder, whole or not at all, in place of the one that may be there (`check_destination`).
 
     The bytes of model.safetensors depend on the metadata and the weights alone.
 
@@ -190,11 +232,11 @@ def write_model(
 
     Raises:
         ModelNameError: the folder's name cannot be a model's name.
+        ModelDestinationError: something other than a model folder is there.
         ValueError: the metadata and `encoder` disagree on whether there is one.
         OSError: the disk is full or cannot be written; what was there stays.
     """
-    if not re.fullmatch(NAME_PATTERN, path.name):
-        raise ModelNameError(f"{path.name!r} cannot be a model's name; choose one that matches {NAME_PATTERN}")
+    check_destination(path)
     weights = serialise_weights(metadata, generator, discriminator, encoder, dtype=dtype)
     temporary = path.with_name(f".{path.name}{TEMPORARY_SUFFIX}")
     shutil.rmtree(temporary, ignore_errors=True)
@@ -242,6 +284,34 @@ def sort_metadata(data: bytes) -> bytes:
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)  # the format's own alignment
     return _HEADER_LENGTH.pack(len(text)) + text + data[start:]
+
+
+def _foreign_entry(folder: Path) -> str | None:
+    """The name of something in the folder that is not part of the format; None where there is nothing."""
+    for entry in sorted(folder.iterdir()):
+        if entry.name == TIMELINE_FOLDER and entry.is_dir() and not entry.is_symlink():
+            for picture in sorted(entry.iterdir()):
+                if not (re.fullmatch(r"[0-9]{1,9}\.png", picture.name) and _is_regular(picture)):
+                    return f"{entry.name}/{picture.name}"
+        elif entry.name not in {WEIGHTS_FILE, HISTORY_FILE, CARD_FILE} or not _is_regular(entry):
+            return entry.name
+    return None
+
+
+def _is_regular(path: Path) -> bool:
+    return stat.S_ISREG(path.lstat().st_mode)
+
+
+def _read_metadata(folder: Path) -> Metadata:
+    """What the folder's model.safetensors says of itself; its tensors are not looked at."""
+    weights = _read(folder, WEIGHTS_FILE, MAX_WEIGHTS_BYTES)
+    _check_header_length(weights)
+    with _unchanging(folder / WEIGHTS_FILE, weights) as copy:
+        try:
+            with safe_open(copy, framework="pt") as file:
+                return parse_metadata(file.metadata())
+        except SafetensorError as error:
+            raise ModelUnreadableError(f"{WEIGHTS_FILE} is not a safetensors file, or truncated: {error}") from error
 
 
 def _read(folder: Path, name: str, max_bytes: int) -> bytes:

@@ -24,8 +24,8 @@ from models import bundled_models_dir
 from models.conditional import ask_for_class
 from models.device import resolve_device
 from models.errors import DeviceError, LatentError, ModelFolderError
-from models.files import naming, write_atomically
-from models.folder import LoadedModel, load_model
+from models.files import check_file_destination, naming, write_atomically
+from models.folder import LoadedModel, check_destination, load_model
 from models.grids import assemble_grid
 from models.images import channels_first
 from models.latents import SEED_LIMIT, draw_latents
@@ -45,6 +45,10 @@ if TYPE_CHECKING:
 MAX_GRID_IMAGES = 4096
 BULK_OPTIONS = ("format", "shard_images", "processes", "ray")
 """Options of `sample --out DIR` alone."""
+EXPORT_TO = (
+    "the model folder; its name is the model's. It may be new, empty, or a model folder, which is replaced; a folder "
+    "with other files is refused"
+)
 MAX_NAMED = 10
 """So many files that are skipped are named; the rest is counted."""
 
@@ -148,10 +152,13 @@ def export_run(options: argparse.Namespace) -> None:
     """Write a model folder from a run."""
     from training.export import export  # noqa: PLC0415
 
+    replaces = check_destination(options.to)
     folder = RunFolder(options.run)
     config = folder.read_config()
     config = config.model_copy(update={"recipe": change_after_the_game(config.recipe, options.set)})
     dtype = torch.float16 if options.half else torch.float32
+    if replaces:
+        print(f"{options.to} is a model folder already: it will be replaced", flush=True)
     export(
         folder, config, _run_data(config, strict=options.strict), options.to, dtype=dtype, afterwards=tuple(options.set)
     )
@@ -162,9 +169,9 @@ def evaluate_model(options: argparse.Namespace) -> None:
     """Judge a model on held-out images."""
     from training.evaluate import evaluate  # noqa: PLC0415
 
+    if options.html:
+        _check_output("--html", options.html)
     model = _load(options.model)
-    if options.html and not options.html.parent.is_dir():
-        raise RunError(f"--html {options.html}: there is no folder {options.html.parent}; make it first")
     if options.data is None and model.metadata.dataset != "mnist":
         raise RunError(f"{model.name} was trained on {model.metadata.dataset!r}: say where that is with --data")
     dataset = _load_data(options.data or "mnist", model.metadata.image_shape.height, strict=options.strict)
@@ -232,6 +239,7 @@ def _sample_grid(options: argparse.Namespace) -> None:
         raise BulkError(f"{', '.join(given)}: of a folder of samples (--out DIR), not of one picture (-o FILE)")
     if not 1 <= options.n <= MAX_GRID_IMAGES:
         raise LatentError(f"n must be 1 to {MAX_GRID_IMAGES}, not {options.n}; --out DIR takes any number")
+    _check_output("-o", options.output)
     model = _load(options.model)
     latents = draw_latents(
         options.seed,
@@ -279,6 +287,7 @@ def classifier(options: argparse.Namespace) -> None:
     from training import classifier as judge  # noqa: PLC0415
     from training.data.mnist import read_mnist, read_mnist_labels  # noqa: PLC0415
 
+    _check_output("--to", options.to)
     torch.set_num_threads(options.threads or torch.get_num_threads())
     (train, test), labels = map(channels_first, read_mnist()), read_mnist_labels()
     train_labels, test_labels = (torch.from_numpy(of_set.astype(np.int64)) for of_set in labels)
@@ -319,6 +328,14 @@ def _load(name_or_path: str) -> LoadedModel:
     """A model by the path of its folder, or by the name of a bundled one."""
     path = Path(name_or_path)
     return load_model(path if path.is_dir() else bundled_models_dir() / name_or_path)
+
+
+def _check_output(option: str, path: Path) -> None:
+    """Refuse a file that could not be written, before the work whose result it is to hold."""
+    try:
+        check_file_destination(path)
+    except OSError as error:
+        raise RunError(f"{option} {path}: {error.strerror}") from error
 
 
 def _checked_digit(model: LoadedModel, digit: int) -> int:
@@ -433,9 +450,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.set_defaults(command=export_run)
     command.add_argument("run", metavar="RUN", type=Path, help="the run folder")
-    command.add_argument(
-        "--to", metavar="DIR", type=Path, required=True, help="the model folder; its name is the model's"
-    )
+    command.add_argument("--to", metavar="DIR", type=Path, required=True, help=EXPORT_TO)
     command.add_argument(
         "--set",
         action="extend",

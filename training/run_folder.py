@@ -52,7 +52,8 @@ class RunFolder:
                 f"{self.path} holds a run already: `resume {self.path}` goes on with it, `--out` names another"
             )
         begun = {self.grids.name, f".{self.config_file.name}{TEMPORARY_SUFFIX}"}  # what a start cut short leaves
-        if self.path.exists() and any(entry.name not in begun for entry in self.path.iterdir()):
+        strange = self.path.exists() and any(entry.name not in begun for entry in self.path.iterdir())
+        if strange or (self.grids.exists() and any(self.grids.iterdir())):  # pictures in it are somebody else's
             raise RunError(f"{self.path} is not empty and not a run folder: give another `--out`")
         self.grids.mkdir(parents=True, exist_ok=True)
         write_atomically(self.config_file, (config.model_dump_json(indent=2) + "\n").encode())

@@ -87,3 +87,30 @@ def test_a_folder_that_cannot_take_its_place_leaves_what_was_there(tmp_path: Pat
         replace_folder(tmp_path / "missing", tmp_path / "old")
     assert names(tmp_path) == (["old"] if there else [])
     assert not there or names(tmp_path / "old") == ["a"]
+
+
+def make_pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+@pytest.mark.parametrize(
+    ("make", "kind"),
+    [
+        (Path.mkdir, "a folder"),
+        (lambda path: path.symlink_to("elsewhere"), "a symbolic link"),
+        (make_pipe, "a device or a pipe"),
+    ],
+)
+def test_a_file_replaces_nothing_but_a_file(tmp_path: Path, make: Callable[[Path], None], kind: str) -> None:
+    make(tmp_path / "there")
+    before = (tmp_path / "there").lstat()
+    with pytest.raises(FileExistsError, match=f"{kind} is there, which a file must not replace"):
+        write_atomically(tmp_path / "there", b"new")
+    assert (tmp_path / "there").lstat() == before
+    assert names(tmp_path) == ["there"]
+
+
+@pytest.mark.parametrize("path", [".", "..", "/"])
+def test_a_path_without_a_name_is_refused(path: str) -> None:
+    with pytest.raises(FileExistsError, match="a folder is there"):
+        write_atomically(Path(path), b"new")

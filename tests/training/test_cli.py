@@ -621,7 +621,7 @@ def test_sample_draws_the_samplers_pixels(chain: Path):
         (["--seed=-1"], "seed must be 0 ≤ seed < 2**53, not -1"),
         (["--seed", str(2**53)], "seed must be 0 ≤ seed < 2**53"),
         (["--first=-1"], "first must be ≥ 0"),
-        (["-o", "no/such/folder/g.png"], "No such file or directory"),
+        (["-o", "no/such/folder/g.png"], "there is no folder no/such/folder; make it first"),
     ],
 )
 def test_samples_out_of_range(here: Path, fails: Fails, arguments: list[str], message: str):
@@ -671,3 +671,87 @@ def test_set_takes_several_settings_at_once(here: Path):
     assert done.returncode == 0, done.stderr
     recipe = json.loads(done.stdout[: done.stdout.rindex("}") + 1])["recipe"]
     assert (recipe["batch_size"], recipe["epochs"], recipe["z_dim"]) == (7, 9, 15)
+
+
+# --- What a command replaces ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Data, models and training are out of reach: a command that asks for them fails otherwise than by its message."""
+
+    def work(*_arguments: object, **_named: object) -> None:
+        raise AssertionError("work was begun")
+
+    for name in ("load_dataset", "load_model", "make_sampler"):
+        monkeypatch.setattr(f"training.cli.{name}", work)
+    monkeypatch.setattr("training.data.mnist.read_mnist", work)
+
+
+@pytest.fixture
+def holiday(here: Path) -> Path:
+    (here / "holiday").mkdir()
+    (here / "holiday" / "letter.txt").write_text("Dear Ann")
+    (here / "link").symlink_to("holiday/letter.txt")
+    return here / "holiday"
+
+
+@pytest.mark.parametrize(
+    ("to", "message"),
+    [
+        ("holiday", "holiday holds 'letter.txt', which is not part of a model folder and would be lost"),
+        ("holiday/letter.txt", "holiday/letter.txt is not a folder, and is not replaced; name a new folder"),
+        ("link", "link is a symbolic link, which is not replaced; name the folder itself"),
+        ("Bad Name!", "'Bad Name!' cannot be a model's name; choose one that matches"),
+        (".", "'.' cannot be a model's name"),
+        ("..", "'..' cannot be a model's name"),
+        ("/", "'/' cannot be a model's name"),
+    ],
+)
+def test_export_refuses_what_is_no_model_folder_before_any_work(
+    chain: Path, holiday: Path, fails: Fails, no_work: None, to: str, message: str
+):
+    assert fails("export", chain / "runs" / "mlp", "--to", to).startswith(message)
+    assert {path.name for path in holiday.parent.iterdir()} == {"data.npz", "holiday", "link"}
+    assert (holiday / "letter.txt").read_text() == "Dear Ann"
+
+
+def test_export_says_that_it_replaces_a_model_folder(
+    chain: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.chdir(chain)
+    to = make_tiny_model_folder(tmp_path / "m")
+    assert main(["export", "runs/mlp", "--to", str(to)]) == 0
+    says, wrote = capsys.readouterr().out.splitlines()
+    assert says == f"{to} is a model folder already: it will be replaced"
+    assert wrote.startswith("wrote m@")
+    assert load_model(to).metadata.recipe == "mlp"
+
+
+@pytest.mark.parametrize(
+    "command", [["sample", "mnist-mlp", "-o"], ["evaluate", "mnist-mlp", "--html"], ["classifier", "--to"]]
+)
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("holiday", "holiday: a folder is there, which a file must not replace"),
+        (".", ".: a folder is there, which a file must not replace"),
+        ("link", "link: a symbolic link is there, which a file must not replace"),
+        ("/dev/null", "/dev/null: a device or a pipe is there, which a file must not replace"),
+        ("no/such", "no/such: there is no folder no; make it first"),
+    ],
+)
+def test_a_file_that_cannot_be_written_is_refused_before_any_work(
+    holiday: Path, fails: Fails, no_work: None, command: list[str], path: str, message: str
+):
+    assert fails(*command, path).startswith(f"{command[-1]} {message}")
+    assert (holiday / "letter.txt").read_text() == "Dear Ann"
+    assert Path("/dev/null").is_char_device()
+
+
+def test_fit_takes_no_folder_that_holds_somebodys_pictures(here: Path, fails: Fails):
+    (here / "r" / "grids").mkdir(parents=True)
+    (here / "r" / "grids" / "2024.png").write_text("a picture")
+    message = fails("fit", "mlp", "--data", "data.npz", "--epochs", "1", "--out", "r", *QUICK)
+    assert message == "r is not empty and not a run folder: give another `--out`"
+    assert (here / "r" / "grids" / "2024.png").read_text() == "a picture"
