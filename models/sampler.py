@@ -15,7 +15,7 @@ from models.tiles import OTHER_TILE_ROWS, PADDED_ROWS, Tiled
 class Sampler:
     """G made ready for inference: batch normalisation folded, in integers where it is quantised, in tiles.
 
-    One thread at a time may call it.
+    It keeps nothing between calls: several threads may call it at once, while PyTorch uses one thread for each of them.
 
     Args:
         generator: G, [N, z_dim] float32 → [N, C, H, W] in [−1, 1]; copied, not changed.

@@ -14,7 +14,7 @@ from models.tiles import Tiled
 class Scorer:
     """D made ready for inference: evaluation mode (no dropout), in tiles, on one device.
 
-    One thread at a time may call it.
+    It keeps nothing between calls: several threads may call it at once, while PyTorch uses one thread for each of them.
 
     Args:
         discriminator: D, [N, C, H, W] float32 in [−1, 1] → logits [N]; copied, not changed.

@@ -1,6 +1,5 @@
 """All cores for G and D, which run on one thread each so that their bits do not vary (`models.tiles`)."""
 
-import copy
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -19,13 +18,12 @@ def run_in_parts(network: Callable[[NDArray[_Input]], NDArray[_Value]], rows: ND
     """`network(rows)`, computed in as many parts at once as PyTorch's operators have threads.
 
     Args:
-        network: a Sampler or a Scorer, whose results for a row depend on that row alone; each part has its own copy.
+        network: a Sampler or a Scorer. Its results for a row depend on that row alone, and it keeps nothing between
+            calls, so all threads call the same one: the packed weights of an integer network cannot be copied.
         rows: [n, …], n ≥ 1.
     """
     workers = min(torch.get_num_threads(), len(rows))
     if workers == 1:
         return network(rows)
-    parts = np.array_split(rows, workers)
-    copies = [copy.deepcopy(network) for _ in parts]
     with one_thread(), ThreadPoolExecutor(workers) as pool:  # a new thread takes over the number of operators' threads
-        return np.concatenate(list(pool.map(lambda own, part: own(part), copies, parts)))
+        return np.concatenate(list(pool.map(network, np.array_split(rows, workers))))

@@ -182,20 +182,26 @@ def command_line(*arguments: str | Path) -> list[str]:
     return [sys.executable, "-m", "training", *map(str, arguments)]
 
 
-def environment() -> dict[str, str]:
+def environment(*, threads: int = 1) -> dict[str, str]:
     """The process's environment; without a git, so that commits made meanwhile do not change `git_commit`.
 
     Without a name server, too: PyTorch asks for the other processes' names, for its log alone, and where no server
     answers each process waits for 10 s.
     """
-    own = {"PYTHONPATH": str(ROOT), "GIT_DIR": os.devnull, "OMP_NUM_THREADS": "1", "RES_OPTIONS": "attempts:0"}
+    own = {"PYTHONPATH": str(ROOT), "GIT_DIR": os.devnull, "OMP_NUM_THREADS": str(threads), "RES_OPTIONS": "attempts:0"}
     return os.environ | own
 
 
-def run(*arguments: str | Path, cwd: Path) -> "subprocess.CompletedProcess[str]":
+def run(*arguments: str | Path, cwd: Path, threads: int = 1) -> "subprocess.CompletedProcess[str]":
     """`python -m training …` as a process of its own."""
     return subprocess.run(
-        command_line(*arguments), cwd=cwd, env=environment(), capture_output=True, text=True, timeout=120, check=False
+        command_line(*arguments),
+        cwd=cwd,
+        env=environment(threads=threads),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
 
 

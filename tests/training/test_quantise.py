@@ -1,14 +1,19 @@
 """A run exported with G in whole numbers."""
 
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from models.folder import load_model
+from models.grids import assemble_grid
 from models.latents import draw_latents
 from models.quantised import QuantisedLinear
-from tests.training.support import exported_bytes, make_config, play, tiny_recipe, write_npz
+from tests.training.support import TINY_MLP, exported_bytes, make_config, play, run, sets, tiny_recipe, write_npz
+from training.bulk.drawing import make_sampler
 from training.cli import main
 from training.errors import RecipeError
 from training.run_folder import RunFolder
@@ -38,3 +43,30 @@ def test_a_g_in_whole_numbers(tmp_path: Path) -> None:
 def test_a_convolutional_g_stays_in_floats() -> None:
     with pytest.raises(RecipeError, match="the G of conv cannot be quantised: set quantise=false"):
         tiny_recipe("conv", "quantise=true")
+
+
+@pytest.mark.parametrize("threads", [1, 2, 4])
+def test_the_whole_chain_on_any_number_of_threads(tmp_path: Path, threads: int) -> None:
+    """fit, export, evaluate and sample as a person runs them: with several threads, G's rows are divided among them."""
+    write_npz(tmp_path / "data.npz")
+    settings = sets([*TINY_MLP, "quantise=true"])
+    commands = (
+        ["fit", "mlp", "--data", "data.npz", "--epochs", "1", "--threads", str(threads), *settings],
+        ["export", "runs/mlp", "--to", "m"],
+        ["evaluate", "m", "--data", "data.npz", "--json"],
+        ["sample", "m", "--n", "9", "-o", "grid.png"],
+    )
+    outputs = {}
+    for command in commands:
+        done = run(*command, cwd=tmp_path, threads=threads)
+        assert done.returncode == 0, done.stderr
+        assert "Traceback" not in done.stderr
+        outputs[command[0]] = done.stdout
+    assert RunFolder(tmp_path / "runs" / "mlp").read_config().threads == threads
+    evaluation = json.loads(outputs["evaluate"])
+    assert evaluation["samples"] == 10_000
+    model = load_model(tmp_path / "m")
+    assert model.metadata.quantised
+    images = make_sampler(model)(draw_latents(0, 0, 9, z_dim=4, prior="normal"))
+    with Image.open(tmp_path / "grid.png") as grid:
+        np.testing.assert_array_equal(np.asarray(grid), assemble_grid(images, padding=2))
