@@ -26,6 +26,9 @@ fail() {
     exit 1
 }
 
+if [ -n "$(shopt -s nullglob dotglob && echo "$work"/*)" ] && [ ! -e "$work/lock" ]; then
+    fail "$work is not empty and not a work folder of this script, which removes folders in it: name a new one"
+fi
 for tool in buildah debootstrap python3 unshare; do
     command -v "$tool" >/dev/null || fail "$tool is missing: apt-get install buildah debootstrap python3 python3-pip"
 done

@@ -193,3 +193,14 @@ def test_the_build_script_names_the_tool_that_is_missing(tmp_path: Path) -> None
     assert ended.returncode == 1
     assert ended.stderr.startswith("error: debootstrap is missing: apt-get install ")
     assert not work.exists()
+
+
+def test_the_build_script_takes_no_folder_of_somebody_elses(tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    (work / "tmp").mkdir(parents=True)
+    (work / "tmp" / "letter.txt").write_text("Dear Ann")
+    script = [ROOT / "scripts" / "build-container.sh", work]
+    ended = subprocess.run(script, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(f"error: {work} is not empty and not a work folder of this script")
+    assert (work / "tmp" / "letter.txt").read_text() == "Dear Ann"
