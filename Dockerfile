@@ -1,4 +1,4 @@
-# The service alone: app/ and models/, no training, no data set.
+# The service alone: app/, models/ and viewer/, no training, no data set.
 #
 #   docker build -t gan-service .                                                          CPU, the default
 #   docker build -t gan-service --build-arg TORCH_INDEX_URL=<CPU index> .                  CPU, and much smaller
@@ -49,6 +49,7 @@ WORKDIR /srv
 # Readable whatever the umask of the checkout was; root's, so that the service cannot change them.
 COPY --chmod=755 app/ app/
 COPY --chmod=755 models/ models/
+COPY --chmod=755 viewer/ viewer/
 # A number, so that Kubernetes can see that it is not root.
 USER 10001:10001
 EXPOSE 8000

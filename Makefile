@@ -52,7 +52,7 @@ bench: $(VENV)/.test $(RIVALS)/.rivals  ## speed of training and of serving, bes
 	$(BIN)/python -m benchmarks.playground
 
 openapi: $(VENV)/.test  ## write docs/openapi.json anew from the routes
-	$(BIN)/python -m app.openapi docs/openapi.json
+	$(BIN)/python -m app.write_openapi docs/openapi.json
 
 clean:  ## remove the environments
 	rm -rf $(VENV) $(RAY) $(RIVALS) *.egg-info

@@ -4,9 +4,9 @@ import sys
 
 from pydantic import ValidationError
 
-from app.metrics import Metrics
-from app.server import listen, serve, url
+from app.server.uvicorn_server import listen, serve, url
 from app.settings import Settings
+from app.telemetry.metrics import Metrics
 from models.device import resolve_device
 from models.errors import DeviceError
 
@@ -35,7 +35,7 @@ def main() -> int:
         serve(settings, listener, metrics=Metrics(), ready=lambda: print(address_line, flush=True))
         return 0
 
-    from app.workers import WorkersError, supervise  # noqa: PLC0415  (for Unix only, and one process needs none of it)
+    from app.server.supervisor import WorkersError, supervise  # noqa: PLC0415  (for Unix only, and one process needs none of it)
 
     try:
         supervise(settings, listener, ready=lambda: print(address_line, flush=True))

@@ -9,26 +9,27 @@ import torch
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
-from app import documentation, problems
-from app.access import RequireKey
-from app.catalog import load_catalog
-from app.decoders import Decoders
-from app.engine import Engine
-from app.express import Express
-from app.metrics import Metrics
-from app.middleware import AnswerHead, CountRequests, LimitBodies
-from app.observing import Observe, Spans
-from app.origins import readable_by
-from app.projection_queue import DEADLINE_S, ProjectionQueue
-from app.reload import Reloader
-from app.routes import admin, health, interpolations, models, pages, projections, samples, score
+from app import problems
+from app.api.express import Express
+from app.api.openapi import document
+from app.api.reload import Reloader
+from app.api.routes import admin, health, interpolations, models, pages, projections, samples, score
+from app.api.siblings import Siblings
+from app.api.state import State
+from app.inference.catalog import load_catalog
+from app.inference.decode_slots import Decoders
+from app.inference.engine import Engine
+from app.inference.projection_queue import DEADLINE_S, ProjectionQueue
+from app.inference.watchdog import watch
+from app.middleware.access_log import Observe, Spans
+from app.middleware.auth import RequireKey
+from app.middleware.body_limit import AnswerHead, CountRequests, LimitBodies
+from app.middleware.cors import readable_by
 from app.settings import Settings
-from app.siblings import Siblings
-from app.state import State
-from app.watchdog import watch
+from app.telemetry.metrics import Metrics
 from models.device import resolve_device
+from models.inference.projection import prepare
 from models.latents import draw_latents, draw_words
-from models.projection import prepare
 
 DESCRIPTION = """\
 Images from a generator that learnt by playing the minimax game of
@@ -68,7 +69,12 @@ class _Application(FastAPI):
             root_path=settings.root_path,
             docs_url=None,
             redoc_url=None,
-            telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},  # app.tracing
+            telemetry={
+                "tracing": False,
+                "metrics": False,
+                "logs": False,
+                "auto_configure": False,
+            },  # app.middleware.tracing
         )
         self._entrance = _entrance(Express(super().__call__), settings, metrics, spans)
 
@@ -109,14 +115,14 @@ def create_app(
         settings: of the service.
         metrics: where to count; None takes new ones.
         is_ending: whether the process has been told to end: it is no longer ready.
-        siblings: the processes that serve this together, where they are not `app.workers`.
+        siblings: the processes that serve this together, where they are not `app.server.supervisor`.
     """
     metrics = metrics or Metrics()
     spans = _spans(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        # The engine and the projections compute on a thread each, and the engine's tiles want no more (models.tiles).
+        # The engine and the projections have a thread each, and the engine's tiles want no more (inference.tiles).
         torch.set_num_threads(1)
         device = resolve_device(settings.device)
         catalog = await asyncio.to_thread(
@@ -149,7 +155,7 @@ def create_app(
     for module in modules:
         app.include_router(module.router)
     pages.install(app)
-    documentation.install(app)
+    document.install(app)
     # The last one added is the first to see a request.
     app.add_middleware(LimitBodies, max_bytes=settings.max_body_bytes, metrics=metrics)
     app.add_middleware(AnswerHead)
@@ -161,7 +167,7 @@ def _spans(settings: Settings) -> Spans | None:
     """Where to record spans, if that is asked for."""
     if not settings.otel:
         return None
-    from app.tracing import Tracing  # noqa: PLC0415  (of the extra `otel`, which is not there otherwise)
+    from app.middleware.tracing import Tracing  # noqa: PLC0415  (of the extra `otel`, which is not there otherwise)
 
     return Tracing()
 

@@ -28,8 +28,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.routing import BaseRoute, Match, Route
 
-from app.departures import GoneError
-from app.request_ids import current, request_id_of
+from app.middleware.disconnects import GoneError
+from app.telemetry.request_ids import current, request_id_of
 from models.errors import LatentError
 
 CLIENT_CLOSED_REQUEST = 499  # nginx's; nobody sees it but the counters

@@ -1,9 +1,8 @@
 """`serve run app.ray:app`: the service as replicas of Ray Serve, each of them the whole of it.
 
 A replica is `app.main`'s application, with an engine, queues and limits of its own; there is no second implementation.
-Serve's proxy is the HTTP server. Of what `app.server` and `app.gate` do around uvicorn, `Door` does what an application
-can do; docs/scaling.md says what is left. Whichever replica is asked for its metrics tells of all, and a reload reaches
-all.
+Serve's proxy is the HTTP server. Of what `app.server` does around uvicorn, `Door` does what an application can do;
+docs/scaling.md says what is left. Whichever replica is asked for its metrics tells of all, and a reload reaches all.
 """
 
 import asyncio
@@ -14,14 +13,14 @@ from fastapi import FastAPI
 from ray import serve
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.gate import Gate
-from app.logs import configure
+from app.api.routes.health import readiness_of
+from app.api.siblings import merge
 from app.main import create_app
-from app.metrics import Metrics
-from app.routes.health import readiness_of
-from app.server import SECURITY_HEADERS
+from app.server.admission import Gate
+from app.server.uvicorn_server import SECURITY_HEADERS
 from app.settings import Settings
-from app.siblings import merge
+from app.telemetry.logs import configure
+from app.telemetry.metrics import Metrics
 
 MAX_ONGOING_REQUESTS = 320
 """Requests that Serve hands to one replica.
@@ -89,7 +88,7 @@ class Replica:
 
 
 class Door:
-    """The gate of `app.gate` as an application: for a server whose connections are not ours.
+    """The gate of `app.server.admission` as an application: for a server whose connections are not ours.
 
     While as many requests as may are under way, further ones are refused, and every answer has the security headers. A
     request of a slow client counts as any other: of its connection nothing is known here.
@@ -136,7 +135,7 @@ class Door:
 
 
 class _Replicas:
-    """All replicas of this deployment: `app.siblings`."""
+    """All replicas of this deployment: `app.api.siblings`."""
 
     def __init__(self, own: Replica) -> None:
         self._own = own

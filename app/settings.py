@@ -8,8 +8,8 @@ from typing import Annotated
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from app.access import hash_key
-from app.logs import LogFormat
+from app.middleware.auth import hash_key
+from app.telemetry.logs import LogFormat
 from models import bundled_models_dir
 from models.device import DeviceName
 
@@ -103,7 +103,7 @@ class Settings(BaseSettings):
 
 
 def _has_otel() -> bool:
-    """Whether what `app.tracing` needs is there."""
+    """Whether what `app.middleware.tracing` needs is there."""
     try:
         return None not in (find_spec("opentelemetry.sdk"), find_spec("opentelemetry.exporter.otlp.proto.http"))
     except ModuleNotFoundError:  # not even what they are parts of

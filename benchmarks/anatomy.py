@@ -27,18 +27,18 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from app.main import create_app
-from app.png import encode_rows
+from app.media.png import encode_rows
+from app.server.fast_path import Shortcut
 from app.settings import Settings
-from app.shortcut import Shortcut
 from benchmarks.contenders import Contender, add_load_options, bare, hello, ours, plain, started
 from benchmarks.cores import SERVER_CORE, pinned_to
 from benchmarks.report import describe_machine, table
 from benchmarks.wrk import load, need_wrk
-from models.drawer import Drawer
-from models.folder import load_model
 from models.grids import assemble_rows
+from models.inference.word_sampler import Drawer
 from models.latents import draw_words
-from models.metadata import Metadata
+from models.model_folder.folder import load_model
+from models.model_folder.metadata import Metadata
 from training.bulk.drawing import make_sampler
 
 IMAGES = {"one image": 1, "64 grid": 64}

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import torch
 
-from models.folder import load_model
 from models.latents import draw_latents
+from models.model_folder.folder import load_model
 from training.bulk.drawing import make_sampler
 
 

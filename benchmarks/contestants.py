@@ -8,14 +8,14 @@ from torch import nn
 
 from benchmarks.writeup_loop import MemoryLoader, WriteupLoop, object_loader
 from models.latents import Prior
-from training.checkpoint import Progress
 from training.config import resolve_config
 from training.data.dataset import load_dataset
 from training.data.mnist import read_mnist
-from training.game import Game
-from training.loop import epoch_batches, play_step
-from training.processes import ALONE, Processes
+from training.gan.distributed import ALONE, Processes
+from training.gan.game import Game
 from training.recipe import load_recipe
+from training.run.checkpoint import Progress
+from training.run.loop import epoch_batches, play_step
 
 WRITEUP_OBJECTS = "the write-up's loop"
 WRITEUP_MEMORY = "the same, images in memory"

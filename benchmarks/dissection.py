@@ -26,12 +26,12 @@ import uvloop
 from fastapi import FastAPI
 from uvicorn.server import ServerState
 
-from app.allocator import give_memory_back
-from app.connections import GuardedConfig, GuardedProtocol
-from app.gate import Gate
 from app.main import create_app
+from app.malloc import give_memory_back
+from app.server.admission import Gate
+from app.server.fast_path import Shortcut
+from app.server.protocol import GuardedConfig, GuardedProtocol
 from app.settings import Settings
-from app.shortcut import Shortcut
 from benchmarks.contenders import add_model_options
 from benchmarks.cores import SERVER_CORE, pinned_to
 from benchmarks.report import describe_machine, table
@@ -39,13 +39,13 @@ from benchmarks.report import describe_machine, table
 IMAGES = {"one image": 1, "64 grid": 64}
 PARTS = {
     "the whole": None,
-    "what the query asks for": "app.shortcut.Shortcut._job",
-    "random words": "app.plans.draw_words",
-    "headers": "app.plans.Job.lines",
-    "latents": "models.input_table.InputTable.__call__",
-    "G, its images as bytes too": "models.sampler.Sampler.of_inputs",
-    "its images as bytes": "models.integers.spent_as_uint8",
-    "PNG": "app.plans.Job.png",
+    "what the query asks for": "app.server.fast_path.Shortcut._job",
+    "random words": "app.api.sample_request.draw_words",
+    "headers": "app.api.sample_request.Job.lines",
+    "latents": "models.inference.input_table.InputTable.__call__",
+    "G, its images as bytes too": "models.inference.sampler.Sampler.of_inputs",
+    "its images as bytes": "models.inference.integer_generator.spent_as_uint8",
+    "PNG": "app.api.sample_request.Job.png",
 }
 """By name, the function that is left out."""
 

@@ -13,9 +13,9 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from models.folder import load_model
 from models.grids import default_columns
-from models.quantised import without_rounding
+from models.model_folder.folder import load_model
+from models.networks.quantised import without_rounding
 
 
 class PlainPictures:

@@ -20,7 +20,7 @@ import torch
 
 from benchmarks.contestants import contestant
 from benchmarks.report import describe_machine, table
-from training.processes import Processes, joined
+from training.gan.distributed import Processes, joined
 
 RECIPES = ("mlp", "conv", "goodfellow2014")
 WARM_UP_STEPS = 10

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from benchmarks.report import describe_machine, table
 from models import bundled_models_dir
-from models.folder import LoadedModel, load_model
+from models.inference.projection import Projector
+from models.inference.sampler import Sampler
 from models.latents import draw_latents
-from models.projection import Projector
-from models.sampler import Sampler
+from models.model_folder.folder import LoadedModel, load_model
 from training.bulk.drawing import make_sampler
 from training.data.mnist import read_mnist
 

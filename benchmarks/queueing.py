@@ -29,7 +29,7 @@ from benchmarks.latency import ask
 from benchmarks.open_loop import percentile
 from benchmarks.report import describe_machine, table
 from benchmarks.wrk import load, need_wrk
-from models.folder import load_model
+from models.model_folder.folder import load_model
 from training.bulk.drawing import make_sampler
 
 CLIENTS = (1, 2, 4, 8, 16, 32)

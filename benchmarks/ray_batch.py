@@ -7,9 +7,9 @@ from ray import serve
 from starlette.types import ASGIApp
 
 import app.main
-from app.engine import MAX_BATCH_ROWS, Engine, Network, Rows
+from app.inference.engine import MAX_BATCH_ROWS, Engine, Network, Rows
 from app.ray import Replica
-from models.integers import ROWS_AT_ONCE
+from models.inference.integer_generator import ROWS_AT_ONCE
 
 
 class BatchEngine(Engine):

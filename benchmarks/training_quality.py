@@ -14,10 +14,10 @@ import torch
 from benchmarks.contestants import WRITEUP_MEMORY, Contestant, contestant
 from benchmarks.report import describe_machine, table
 from models.images import ImageShape, channels_first
+from models.inference.sampler import Sampler
 from models.latents import draw_latents
-from models.sampler import Sampler
 from training.data.dataset import Dataset, load_dataset
-from training.parzen import VALIDATION_IMAGES, estimate
+from training.evaluation.parzen import VALIDATION_IMAGES, estimate
 from training.recipe import recipe_names
 
 SAMPLE_SEED = 1

@@ -9,11 +9,11 @@ import torch
 
 from benchmarks.contestants import Contestant
 from models.images import ImageShape, channels_first
+from models.inference.sampler import Sampler
 from models.latents import draw_latents
-from models.sampler import Sampler
 from training.data.dataset import Dataset
-from training.features import extract
-from training.metrics import frechet_distance, precision_recall_density_coverage, share_ratios
+from training.evaluation.features import extract
+from training.evaluation.metrics import frechet_distance, precision_recall_density_coverage, share_ratios
 
 IMAGES_AN_EPOCH = 60_000
 SAMPLE_SEED = 1
@@ -57,7 +57,7 @@ def run(trainee: Contestant, images: int, dataset: Dataset, *, samples: int) -> 
 
 
 def judge(images: torch.Tensor, dataset: Dataset) -> dict[str, float]:
-    """The figures of [N, 1, 28, 28] uint8 against the test images; see `training.metrics`."""
+    """The figures of [N, 1, 28, 28] uint8 against the test images; see `training.evaluation.metrics`."""
     seen, test = extract(images, digits=1), extract(dataset.held_out, digits=1)
     figures = {"frechet": frechet_distance(test.values, seen.values)}
     figures |= precision_recall_density_coverage(test.values, seen.values)

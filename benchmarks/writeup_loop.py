@@ -17,7 +17,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from models.images import ImageShape
-from models.mlp import MLP
+from models.networks.mlp import MLP
 
 BATCH_SIZE = 128
 K = 3

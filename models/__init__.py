@@ -9,8 +9,3 @@ from pathlib import Path
 def bundled_models_dir() -> Path:
     """The folder that holds the model folders shipped with this package."""
     return Path(__file__).parent / "bundled"
-
-
-def viewer_dir() -> Path:
-    """The folder of the JavaScript that shows how a model was trained: viewer/README.md."""
-    return Path(__file__).parent / "viewer"

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.report import describe_machine, table
-from models.encoder import Encoder
 from models.images import ImageShape
+from models.networks.encoder import Encoder
 from tests.app.service import Service, running
 from tests.tiny import make_tiny_model_folder
 

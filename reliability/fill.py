@@ -9,7 +9,7 @@ import sys
 from fnmatch import fnmatch
 from pathlib import Path
 
-from training.cli import main
+from training.cli.command_line import main
 
 PAGE = 4096
 

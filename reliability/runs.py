@@ -10,8 +10,8 @@ import numpy as np
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
 
-from training.checkpoint import read_progress
-from training.run_folder import RunFolder
+from training.run.checkpoint import read_progress
+from training.run.folder import RunFolder
 
 ROOT = Path(__file__).parent.parent
 RECIPE = Path(__file__).with_name("tiny.toml")

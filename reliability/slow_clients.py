@@ -3,7 +3,7 @@
 16 clients ask for one image each, all the time. Beside them stand 1,000 connections on which nothing is ever sent; 300
 uploads that come by a byte a second; 300 archives of which nothing is read. The rate of the 16, their latency, and the
 service's memory are measured alone and beside each kind. Then all slow connections have to end within their limits
-(app/connections.py): 30 s for a head, 120 s for a body, 60 s for an answer that nobody reads.
+(app/server/protocol.py): 30 s for a head, 120 s for a body, 60 s for an answer that nobody reads.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 
-from app.connections import BODY_TIMEOUT_S, HEAD_TIMEOUT_S, STUCK_TIMEOUT_S, SWEEP_S
+from app.server.protocol import BODY_TIMEOUT_S, HEAD_TIMEOUT_S, STUCK_TIMEOUT_S, SWEEP_S
 from benchmarks.contenders import ours, started
 from benchmarks.cores import CLIENT_CORE, pinned_to
 from benchmarks.families import resident_mb

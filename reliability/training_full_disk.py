@@ -22,7 +22,7 @@ from pathlib import Path
 from PIL import Image
 
 from benchmarks.report import describe_machine, table
-from models.folder import load_model
+from models.model_folder.folder import load_model
 from reliability.fill import PAGE, fill
 from reliability.runs import (
     ROOT,
@@ -37,7 +37,7 @@ from reliability.runs import (
     temporary_files,
     write_data,
 )
-from training.run_folder import RunFolder
+from training.run.folder import RunFolder
 
 SIZE = "4m"
 SETTINGS = (

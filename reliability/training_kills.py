@@ -28,7 +28,7 @@ from reliability.runs import (
     temporary_files,
     write_data,
 )
-from training.run_folder import RunFolder
+from training.run.folder import RunFolder
 
 GAMES: dict[str, tuple[str, ...]] = {
     "mlp, 2 steps of D": ("d_steps=2",),

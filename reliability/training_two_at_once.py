@@ -13,7 +13,7 @@ from pathlib import Path
 from benchmarks.report import describe_machine, table
 from reliability.runs import command, differences, environment, fit_arguments, outcome, succeed, write_data
 from reliability.training_kills import killed
-from training.run_folder import RunFolder
+from training.run.folder import RunFolder
 
 SETTINGS = ("epochs=200",)
 

@@ -151,8 +151,8 @@ echo "entry point ${entrypoint[*]}, user ${user[*]}, health check by ${health[1]
 inside() {
     buildah run --network host "$container" -- "$@"
 }
-[ "$(cd "$root/srv" && find . -maxdepth 1 | sort | xargs)" = ". ./app ./models" ] ||
-    fail "/srv holds more than app/ and models/: $(ls "$root/srv")"
+[ "$(cd "$root/srv" && find . -maxdepth 1 | sort | xargs)" = ". ./app ./models ./viewer" ] ||
+    fail "/srv holds more than app/, models/ and viewer/: $(ls "$root/srv")"
 [ "$(inside id -u)" = 10001 ] || fail "the image runs as user $(inside id -u), not as 10001"
 written=$(inside find /srv /opt/gan -writable ! -type l)
 [ -z "$written" ] || fail "the image's user can write to $written"
@@ -161,7 +161,7 @@ for package in pip matplotlib tensorboard pytest; do
     inside python -c "import importlib.util, sys; sys.exit(importlib.util.find_spec('$package') is not None)" ||
         fail "the image holds $package"
 done
-echo "app/ and models/ alone, nothing that the service could write to, no pip, no training, no tests"
+echo "app/, models/ and viewer/ alone, nothing that the service could write to, no pip, no training, no tests"
 
 echo "== the service in it"
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')

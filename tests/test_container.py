@@ -123,7 +123,7 @@ def test_its_health_check_fails_when_nobody_listens() -> None:
 
 def test_only_the_service_and_its_models_are_copied() -> None:
     copied = [value.removeprefix("--chmod=755 ") for name, value in last_stage() if name in {"COPY", "ADD"}]
-    assert copied == ["--from=build /opt/gan /opt/gan", "app/ app/", "models/ models/"]
+    assert copied == ["--from=build /opt/gan /opt/gan", "app/ app/", "models/ models/", "viewer/ viewer/"]
     lines = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")]
     assert lines[0] == "*"
     assert [line for line in lines if line.startswith("!")] == [

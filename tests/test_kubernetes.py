@@ -20,9 +20,9 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.metrics import Metrics
-from app.server import ENDING_S, LINGER_S
+from app.server.uvicorn_server import ENDING_S, LINGER_S
 from app.settings import Settings
+from app.telemetry.metrics import Metrics
 from tests.test_container import last_stage
 
 ROOT = Path(__file__).parent.parent
@@ -133,7 +133,7 @@ def test_probes_ask_what_the_service_answers(documents: list[Document]) -> None:
     for probe in probes.values():
         assert "get" in paths[probe["httpGet"]["path"]]
         assert probe["httpGet"]["port"] in {port["name"] for port in container["ports"]}
-    assert probes["readiness"]["timeoutSeconds"] > 2  # app.routes.health.PING_TIMEOUT_S
+    assert probes["readiness"]["timeoutSeconds"] > 2  # app.api.routes.health.PING_TIMEOUT_S
 
 
 def test_ports_lead_to_the_images_own(documents: list[Document]) -> None:
@@ -233,7 +233,9 @@ def test_what_is_written_has_a_place(documents: list[Document], monkeypatch: pyt
     (volume,) = pod_of(documents)["spec"]["volumes"]
     assert volume["name"] == mount["name"]
     size = quantity(volume["emptyDir"]["sizeLimit"])
-    assert 8 * Settings.model_fields["max_body_bytes"].default <= size  # so much of bodies is held (app.middleware)
+    assert (
+        8 * Settings.model_fields["max_body_bytes"].default <= size
+    )  # so much of bodies is held (app.middleware.body_limit)
     assert size <= quantity(container_of(documents)["resources"]["limits"]["ephemeral-storage"])
 
 

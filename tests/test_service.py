@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 
 from gan_client import Client
 from models import bundled_models_dir
-from models.folder import load_model
+from models.model_folder.folder import load_model
 from tests.app.checks import pixels, png_bytes
 from tests.app.service import ROOT, Service, running
-from training.cli import main
+from training.cli.command_line import main
 from training.data.mnist import read_mnist
-from training.examination import QUESTIONS, auroc
-from training.export import export
-from training.features import extract
+from training.evaluation.features import extract
+from training.evaluation.out_of_distribution import QUESTIONS, auroc
+from training.export.export import export
 
 MAX_RESIDENT_BYTES = 500 * 10**6
 MODELS = ["mnist-conv", "mnist-goodfellow2014", "mnist-mlp"]
@@ -174,7 +174,9 @@ def test_posted_latents_of_a_real_model(gan: Client) -> None:
 
 def test_trained_exported_served(tmp_path: Path, digits: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch) -> None:
     """Real MNIST trained into a model by the command line, served by another process, real digits scored."""
-    monkeypatch.setattr("training.export.export", partial(export, samples=1000))  # 10,000 would be judged for a minute
+    monkeypatch.setattr(
+        "training.export.export.export", partial(export, samples=1000)
+    )  # 10,000 would be judged for a minute
     run, models = tmp_path / "run", tmp_path / "models"
     models.mkdir()
     settings = ["--set", "train_images=6000", "judge_steps=20", "metrics_every_epochs=0"]

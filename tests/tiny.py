@@ -8,19 +8,19 @@ import numpy as np
 import torch
 from torch import nn
 
-from models.architectures import Architecture
-from models.calibration import calibrate
-from models.encoder import Encoder
-from models.folder import write_model
-from models.history import EpochRecord, History
 from models.images import ImageShape
+from models.inference.sampler import Sampler
+from models.inference.scorer import Scorer
 from models.latents import Prior, draw_latents
-from models.metadata import Metadata
-from models.mlp import MLP, initialise_like_pytorch
-from models.networks import build_networks
-from models.quantised import quantise
-from models.sampler import Sampler
-from models.scorer import Scorer
+from models.model_folder.calibration import calibrate
+from models.model_folder.folder import write_model
+from models.model_folder.history import EpochRecord, History
+from models.model_folder.metadata import Metadata
+from models.networks.architectures import Architecture
+from models.networks.build import build_networks
+from models.networks.encoder import Encoder
+from models.networks.mlp import MLP, initialise_like_pytorch
+from models.networks.quantised import quantise
 
 TINY_MLP = MLP(generator_widths=(12,), discriminator_widths=(8,))
 

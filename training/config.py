@@ -5,10 +5,10 @@ from typing import Literal
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 
-from models.conditional import MAX_CLASSES
 from models.device import DeviceName, resolve_device
 from models.images import ImageShape
 from models.latents import SEED_LIMIT
+from models.networks.conditional import MAX_CLASSES
 from training.data.dataset import Dataset
 from training.errors import RecipeError, RunError
 from training.provenance import read_git_commit

@@ -6,12 +6,12 @@ from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from models.architectures import Architecture
 from models.images import MAX_SIDE, MIN_SIDE
 from models.latents import Prior
-from models.layers import GroupDeviation
+from models.networks.architectures import Architecture
+from models.networks.layers import GroupDeviation
 from training.errors import RecipeError
-from training.losses import LossName
+from training.gan.losses import LossName
 
 FOLDER = Path(__file__).parent / "recipes"
 

@@ -9,9 +9,9 @@ import httpx
 import pytest
 
 from models import bundled_models_dir
-from models.conv import Conv
-from models.encoder import Encoder
 from models.images import ImageShape
+from models.networks.conv import Conv
+from models.networks.encoder import Encoder
 from tests.app.service import Service, running
 from tests.tiny import make_tiny_model_folder
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.access import hash_key, is_known
+from app.middleware.auth import hash_key, is_known
 from gan_client import Client, ProblemError
 from tests.app.checks import assert_problem
 from tests.app.service import Service, environment, running

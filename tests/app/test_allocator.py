@@ -9,7 +9,7 @@ import pytest
 PROGRAM = """
 import ctypes, threading
 from pathlib import Path
-from app.allocator import give_memory_back
+from app.malloc import give_memory_back
 
 def mapped_kb():
     return int(Path("/proc/self/status").read_text().split("VmRSS:")[1].split()[0])
@@ -56,7 +56,7 @@ def test_large_blocks_are_given_back_and_threads_share_arenas() -> None:
 HOLES = """
 import ctypes
 from pathlib import Path
-from app.allocator import give_holes_back
+from app.malloc import give_holes_back
 
 def resident_kb():
     return int(Path("/proc/self/status").read_text().split("VmRSS:")[1].split()[0])

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageSequence
 
-from app.animations import AnimationFormat, encode_animation
+from app.media.animations import AnimationFormat, encode_animation
 from tests.app.checks import animation_frames
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.connections import MAX_HEAD_BYTES
+from app.server.protocol import MAX_HEAD_BYTES
 from tests.app.service import ROOT, Service, running
 
 HURRY = """

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-import app.departures
-from app.departures import WATCH_AFTER_S, GoneError, Watch, _Waiting
+import app.middleware.disconnects
 from app.main import create_app
+from app.middleware.disconnects import WATCH_AFTER_S, GoneError, Watch, _Waiting
 from app.settings import Settings
 
 
@@ -54,7 +54,7 @@ def test_a_rest_of_the_body_is_no_departure() -> None:
 
 
 def test_whoever_cancels_the_task_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app.departures, "WATCH_AFTER_S", 0)
+    monkeypatch.setattr(app.middleware.disconnects, "WATCH_AFTER_S", 0)
 
     async def play() -> None:
         task = asyncio.create_task(waits_for_ever(never))

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from models.conditional import ask_for_class
-from models.folder import load_model
+from models.inference.sampler import Sampler
 from models.latents import draw_latents
-from models.sampler import Sampler
+from models.model_folder.folder import load_model
+from models.networks.conditional import ask_for_class
 from tests.app.checks import assert_problem, json_images, pixels
 
 

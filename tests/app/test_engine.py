@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from app import watchdog
-from app.engine import (
+from app.inference import watchdog
+from app.inference.engine import (
     MAX_BATCH_ROWS,
     MAX_FAULTS,
     TURN_ROWS,
@@ -18,8 +18,8 @@ from app.engine import (
     Rows,
     StoppedError,
 )
-from app.metrics import Metrics
-from app.watchdog import watch
+from app.inference.watchdog import watch
+from app.telemetry.metrics import Metrics
 
 
 class Network:
@@ -370,7 +370,7 @@ def test_a_full_queue_refuses() -> None:
 
 
 def test_ping_does_not_wait_for_a_call_that_has_just_begun(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.engine.SEEN_S", 60.0)
+    monkeypatch.setattr("app.inference.engine.SEEN_S", 60.0)
 
     async def play() -> None:
         started, network = engine(), Network()
@@ -384,7 +384,7 @@ def test_ping_does_not_wait_for_a_call_that_has_just_begun(monkeypatch: pytest.M
 
 
 def test_ping_goes_ahead_of_the_queue_but_not_of_a_stuck_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.engine.SEEN_S", 0.0)
+    monkeypatch.setattr("app.inference.engine.SEEN_S", 0.0)
 
     async def play() -> None:
         started, network = engine(), Network()

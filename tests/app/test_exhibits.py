@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 import app
-from models.history import History
+from models.model_folder.history import History
 from tests.app.checks import pixels
-from training.alarms import best_record, find_alarms
+from training.run.alarms import best_record, find_alarms
 
 COLLAPSE = Path(app.__file__).parent / "static" / "exhibits" / "collapse"
 MAX_PICTURES = 24

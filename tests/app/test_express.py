@@ -11,7 +11,7 @@ import httpx
 import numpy as np
 import pytest
 
-import app.express
+import app.api.express
 from app.main import create_app
 from app.settings import Settings
 
@@ -84,14 +84,14 @@ async def both(
 ) -> tuple[list[Any], list[Any], int]:
     """The answers by the short way and by the long one, and how many took the short one."""
     taken = 0
-    answer = app.express._answer
+    answer = app.api.express._answer
 
     async def counted(*arguments: Any) -> None:
         nonlocal taken
         taken += 1
         await answer(*arguments)
 
-    monkeypatch.setattr(app.express, "_answer", counted)
+    monkeypatch.setattr(app.api.express, "_answer", counted)
     async with served(models_dir) as client:
         short = [await asked(client, path, headers, **more) for path, headers, more in cases]
     monkeypatch.setattr("app.main.Express", lambda inner: inner)
@@ -172,7 +172,7 @@ def test_the_same_faults(models_dir: Path, monkeypatch: pytest.MonkeyPatch, capl
     async def fails(*arguments: Any, **more: Any) -> None:
         raise RuntimeError("a secret")
 
-    monkeypatch.setattr("app.routes.samples.answer", fails)
+    monkeypatch.setattr("app.api.routes.samples.answer", fails)
     short = asyncio.run(faulty(models_dir))
     messages = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
     assert "unexpected error at GET /v1/samples" in messages

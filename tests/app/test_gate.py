@@ -9,8 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.gate import MAX_READ, Gate
-from app.metrics import Metrics
+from app.server.admission import MAX_READ, Gate
+from app.telemetry.metrics import Metrics
 from tests.app.checks import assert_problem
 from tests.app.service import Service, running
 from tests.app.test_connections import connect, rest

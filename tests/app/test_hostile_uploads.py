@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from starlette.types import Message, Receive, Scope, Send
 
-from app import uploads
-from app.decoders import Decoders, TooManyPixelsError
-from app.metrics import Metrics
-from app.middleware import LimitBodies
+from app.inference.decode_slots import Decoders, TooManyPixelsError
+from app.media import uploads
+from app.media.uploads import check_sizes, read_upload
+from app.middleware.body_limit import LimitBodies
 from app.problems import Problem
-from app.uploads import check_sizes, read_upload
+from app.telemetry.metrics import Metrics
 from models.images import ImageShape
 from reliability.hostile_images import KINDS, corpus, many_pieces, thousand_frames
 from tests.app.checks import assert_problem, png_bytes

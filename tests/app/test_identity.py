@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from gan_client import Client
-from models.tiles import TILE_ROWS
+from models.inference.tiles import TILE_ROWS
 from tests.app.checks import json_images, pixels
 from tests.app.service import Service, running
 

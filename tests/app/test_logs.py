@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from app.logs import JsonFormatter, TextFormatter
-from app.request_ids import RequestId, current
+from app.telemetry.logs import JsonFormatter, TextFormatter
+from app.telemetry.request_ids import RequestId, current
 
 HOSTILE = 'a\nERROR fake: {"x": 1}\r\x1b[31m\u2028\x00'
 

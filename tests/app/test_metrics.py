@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 
-from app.engine import Engine
-from app.metrics import Metrics, _Histogram, _pids, count_in_files, forget_gauges
+from app.inference.engine import Engine
+from app.telemetry.metrics import Metrics, _Histogram, _pids, count_in_files, forget_gauges
 from tests.app.test_observing import play
 
 
@@ -132,7 +132,7 @@ def test_encodings_are_timed_by_format(models_dir: Path) -> None:
 
 
 def test_processes_of_workers_that_have_ended_are_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.metrics.values.ValueClass", None)
+    monkeypatch.setattr("app.telemetry.metrics.values.ValueClass", None)
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "")
     count_in_files(tmp_path, worker=0)
     (tmp_path / "1.pid").write_text("")  # being written

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.engine import Engine
+from app.inference.engine import Engine
 from app.main import create_app
 from app.settings import Settings
 from tests.app.checks import assert_problem
@@ -36,7 +36,7 @@ def play(models_dir: Path, scenario: Callable[[httpx.AsyncClient], Coroutine[Any
 
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
-    return [record.fields for record in caplog.records if record.name == "app.observing"]  # type: ignore[attr-defined]
+    return [record.fields for record in caplog.records if record.name == "app.middleware.access_log"]  # type: ignore[attr-defined]
 
 
 def test_each_request_has_its_line(models_dir: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -104,8 +104,8 @@ def test_a_fault_has_an_id(
     def fails(*arguments: Any, **more: Any) -> None:
         raise OSError(2, "No such file", "/a/secret/path")
 
-    monkeypatch.setattr("app.catalog.Catalog.find", fails)
-    monkeypatch.setattr("app.routes.models._summary", fails)
+    monkeypatch.setattr("app.inference.catalog.Catalog.find", fails)
+    monkeypatch.setattr("app.api.routes.models._summary", fails)
 
     async def scenario(client: httpx.AsyncClient) -> None:
         for headers in ({}, {"X-Request-Id": "its-own"}):

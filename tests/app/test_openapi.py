@@ -8,7 +8,8 @@ import httpx
 import numpy as np
 import pytest
 
-from app import examples, schemas
+from app.api import schemas
+from app.api.openapi import examples
 from app.problems import ProblemDocument
 from tests.app.checks import pixels, png_bytes
 from tests.app.conftest import PREFIX

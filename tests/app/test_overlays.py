@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from app.overlays import LOWERS, RAISES, overlay_of
+from app.media.saliency_overlay import LOWERS, RAISES, overlay_of
 
 
 def test_hue_is_the_sign_and_alpha_the_magnitude() -> None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Browser
 
-from app import png
+from app.media import png
 from models.grids import assemble_grid, assemble_rows
 from tests.browser import needs_chromium
 

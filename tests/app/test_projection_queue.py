@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from app import watchdog
-from app.departures import GoneError
-from app.metrics import Metrics
-from app.projection_queue import LateError, ProjectionQueue, QueueFullError
+from app.inference import watchdog
+from app.inference.projection_queue import LateError, ProjectionQueue, QueueFullError
+from app.middleware.disconnects import GoneError
+from app.telemetry.metrics import Metrics
 
 
 class Jobs:
@@ -243,7 +243,7 @@ async def _ended(event: asyncio.Event) -> None:
 def test_nobody_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario() -> None:
         queue, jobs = ProjectionQueue(max_waiting=8, metrics=Metrics()), Jobs()
-        monkeypatch.setattr("app.projection_queue.DEADLINE_S", 0.05)
+        monkeypatch.setattr("app.inference.projection_queue.DEADLINE_S", 0.05)
         running = await held(queue, jobs)
         with pytest.raises(LateError, match=r"no projection within 0\.05 s"):
             await queue.run(jobs.job("late"), gone=never())

@@ -19,11 +19,11 @@ from fastapi import FastAPI
 from numpy.typing import NDArray
 
 from app.main import create_app
+from app.media.uploads import read_upload
 from app.settings import Settings
-from app.uploads import read_upload
-from models.folder import load_model
-from models.projection import BOX, ROUNDS
-from models.scorer import Scorer
+from models.inference.projection import BOX, ROUNDS
+from models.inference.scorer import Scorer
+from models.model_folder.folder import load_model
 from tests.app.checks import assert_problem, json_images, pixels, png_bytes
 from tests.app.service import Service, running
 from training.data.mnist import read_mnist

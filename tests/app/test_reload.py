@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from models.folder import load_model
+from models.model_folder.folder import load_model
 from tests.app.checks import assert_problem
 from tests.app.service import Service, running
 from tests.tiny import make_tiny_model_folder

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.request_ids import MAX_STAGES, RequestId, TraceParent, identify, parse_traceparent
+from app.telemetry.request_ids import MAX_STAGES, RequestId, TraceParent, identify, parse_traceparent
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 

@@ -11,10 +11,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from app.overlays import overlay_of
-from models.explanation import Explainer
-from models.folder import load_model
-from models.scorer import Scorer
+from app.media.saliency_overlay import overlay_of
+from models.inference.saliency import Explainer
+from models.inference.scorer import Scorer
+from models.model_folder.folder import load_model
 from tests.app.checks import assert_problem, pixels, png_bytes
 from training.data.mnist import read_mnist
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.server import SECURITY_HEADERS
+from app.server.uvicorn_server import SECURITY_HEADERS
 from tests.app.service import Service, running
 from tests.app.test_connections import connect, rest
 

@@ -13,15 +13,15 @@ import pytest
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
-from app.connections import GuardedConfig, GuardedProtocol
-from app.engine import StoppedError
-from app.gate import Gate
+from app.api.sample_request import Plan
+from app.api.schemas import SamplesQuery
+from app.api.state import State
+from app.inference.engine import StoppedError
 from app.main import create_app, has_entrance
-from app.plans import Plan
-from app.schemas import SamplesQuery
+from app.server.admission import Gate
+from app.server.fast_path import MAX_PLAN_CHARACTERS, MAX_PLANS, Shortcut
+from app.server.protocol import GuardedConfig, GuardedProtocol
 from app.settings import Settings
-from app.shortcut import MAX_PLAN_CHARACTERS, MAX_PLANS, Shortcut
-from app.state import State
 from tests.app.test_express import requests
 
 COMMON = [(b"date", b"today"), (b"x-content-type-options", b"nosniff")]
@@ -337,7 +337,7 @@ def test_a_fault_of_its_own_goes_the_ordinary_way(models_dir: Path, monkeypatch:
     def fails(*arguments: Any) -> None:
         raise RuntimeError("a secret")
 
-    monkeypatch.setattr("app.plans.Job.lines", fails)
+    monkeypatch.setattr("app.api.sample_request.Job.lines", fails)
 
     async def ask() -> None:
         async with served(models_dir) as here:
@@ -347,7 +347,10 @@ def test_a_fault_of_its_own_goes_the_ordinary_way(models_dir: Path, monkeypatch:
     asyncio.run(ask())
 
 
-@pytest.mark.parametrize("place", ["app.plans.encode_rows", "app.plans.Plan.of", "app.plans.Job.words"])
+@pytest.mark.parametrize(
+    "place",
+    ["app.api.sample_request.encode_rows", "app.api.sample_request.Plan.of", "app.api.sample_request.Job.words"],
+)
 def test_a_fault_is_told_on_the_ordinary_way(models_dir: Path, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
     def fails(*arguments: Any, **more: Any) -> None:
         raise RuntimeError("a secret")

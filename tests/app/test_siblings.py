@@ -2,8 +2,8 @@
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.metrics import Metrics
-from app.siblings import merge
+from app.api.siblings import merge
+from app.telemetry.metrics import Metrics
 
 
 def counted(images: int) -> bytes:

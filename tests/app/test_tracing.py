@@ -28,7 +28,7 @@ CALLER = 0x00F067AA0BA902B7
 def exporter(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
     """What the services of this process export to."""
     made = InMemorySpanExporter()
-    monkeypatch.setattr("app.tracing.OTLPSpanExporter", lambda: made)
+    monkeypatch.setattr("app.middleware.tracing.OTLPSpanExporter", lambda: made)
     return made
 
 
@@ -80,7 +80,7 @@ def test_spans_of_other_requests(
     def fails(*arguments: Any, **more: Any) -> None:
         raise RuntimeError
 
-    monkeypatch.setattr("app.routes.models._summary", fails)
+    monkeypatch.setattr("app.api.routes.models._summary", fails)
 
     async def scenario(client: httpx.AsyncClient) -> None:
         await client.get("/v1/models/conv", headers={"traceparent": f"00-{TRACE}-00f067aa0ba902b7-00"})  # unrecorded

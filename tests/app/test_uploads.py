@@ -9,8 +9,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from app.media.uploads import Preprocess, make_digit, read_upload
 from app.problems import Problem
-from app.uploads import Preprocess, make_digit, read_upload
 from models.images import ImageShape
 from tests.app.checks import png_bytes
 from training.data.mnist import read_mnist

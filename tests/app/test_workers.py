@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from app.server.shared_folder import PREFIX, shared_folder
+from app.server.supervisor import MAX_FAILED_STARTS
 from app.settings import Settings
-from app.shared_folder import PREFIX, shared_folder
-from app.workers import MAX_FAILED_STARTS
 from tests.app.service import Service, held_requests, running
 from tests.app.test_settings import start_and_fail
 from tests.tiny import make_tiny_model_folder
@@ -251,7 +251,7 @@ def test_workers_end_with_their_parent(service: Service, temporary: Path) -> Non
 
 
 def test_workers_that_cannot_start_end_the_service(tmp_path: Path, tiny: Path, temporary: Path) -> None:
-    ends = "import os, sys\nif 'app.worker' in sys.orig_argv:\n    os._exit(9)\n"  # before it has imported what is slow
+    ends = "import os, sys\nif 'app.server.worker' in sys.orig_argv:\n    os._exit(9)\n"
     (tmp_path / "sitecustomize.py").write_text(ends)
     ended = start_and_fail(tmp_path, port=0, workers=2, models_dir=tiny)
     assert ended.returncode == 1

@@ -13,11 +13,11 @@ from benchmarks.ablation import CHANGES
 from benchmarks.processes import Measured
 from benchmarks.report import describe_machine, table
 from benchmarks.writeup_loop import BATCH_SIZE, K, MemoryLoader, ObjectDataset, WriteupLoop, object_loader
-from models.encoder import Encoder
+from models.networks.encoder import Encoder
 from tests.benchmarks.commands import ROOT, run
 from tests.tiny import make_tiny_model_folder
 from training.data.mnist import read_mnist
-from training.processes import ALONE
+from training.gan.distributed import ALONE
 from training.recipe import load_recipe
 
 

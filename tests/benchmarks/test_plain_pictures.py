@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from benchmarks.plain_pictures import PlainPictures
-from models.folder import load_model
-from models.sampler import Sampler
+from models.inference.sampler import Sampler
+from models.model_folder.folder import load_model
 from tests.benchmarks.test_serving import pixels
 from tests.tiny import make_tiny_model_folder
 

@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from models.calibration import QUANTILES, Calibration, calibrate
+from models.model_folder.calibration import QUANTILES, Calibration, calibrate
 
 
 def test_against_counting() -> None:

@@ -8,8 +8,11 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from models.architectures import Architecture
-from models.conditional import (
+from models.images import ImageShape
+from models.latents import Prior, draw_latents
+from models.networks.architectures import Architecture
+from models.networks.build import build_networks
+from models.networks.conditional import (
     Ballots,
     ConditionalDiscriminator,
     ask_for_class,
@@ -17,12 +20,9 @@ from models.conditional import (
     head_starts_for,
     labels_of,
 )
-from models.conv import Conv
-from models.goodfellow2014 import Goodfellow2014
-from models.images import ImageShape
-from models.latents import Prior, draw_latents
-from models.mlp import MLP
-from models.networks import build_networks
+from models.networks.conv import Conv
+from models.networks.goodfellow2014 import Goodfellow2014
+from models.networks.mlp import MLP
 
 CLASSES = 10
 LEVEL = np.zeros(CLASSES, np.float32)

@@ -8,15 +8,15 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from models.drawer import Drawer
-from models.goodfellow2014 import Goodfellow2014
 from models.images import ImageShape
-from models.input_table import CELL_BITS, UNCERTAIN, InputTable
-from models.integers import IntegerNetwork, in_integers
+from models.inference.input_table import CELL_BITS, UNCERTAIN, InputTable
+from models.inference.integer_generator import IntegerNetwork, in_integers
+from models.inference.sampler import Sampler
+from models.inference.word_sampler import Drawer
 from models.latents import Prior, draw_latents, draw_words, latents_of_words
-from models.mlp import MLP
-from models.quantised import quantise
-from models.sampler import Sampler
+from models.networks.goodfellow2014 import Goodfellow2014
+from models.networks.mlp import MLP
+from models.networks.quantised import quantise
 
 SHAPE = ImageShape(height=16, width=16)
 Z_DIM = 18  # no multiple of 4: the words of an image are a part of those of its counters

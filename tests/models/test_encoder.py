@@ -4,9 +4,9 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from models.encoder import Encoder
 from models.images import ImageShape
-from models.widths import MAX_WIDTH
+from models.networks.encoder import Encoder
+from models.networks.widths import MAX_WIDTH
 
 SHAPES = [ImageShape(), ImageShape(height=16, width=16), ImageShape(channels=3, height=64, width=64)]
 

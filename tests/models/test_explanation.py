@@ -8,17 +8,17 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from models.architectures import Architecture
-from models.conditional import ConditionalDiscriminator
-from models.conv import Conv
-from models.explanation import Explainer
-from models.goodfellow2014 import Goodfellow2014
 from models.images import ImageShape
-from models.mlp import MLP
-from models.networks import build_networks
-from models.packing import PackedDiscriminator, packed_shape
-from models.scorer import Scorer
-from models.tiles import TILE_ROWS
+from models.inference.saliency import Explainer
+from models.inference.scorer import Scorer
+from models.inference.tiles import TILE_ROWS
+from models.networks.architectures import Architecture
+from models.networks.build import build_networks
+from models.networks.conditional import ConditionalDiscriminator
+from models.networks.conv import Conv
+from models.networks.goodfellow2014 import Goodfellow2014
+from models.networks.mlp import MLP
+from models.networks.packing import PackedDiscriminator, packed_shape
 
 SMALL: list[Architecture] = [
     MLP(generator_widths=(9,), discriminator_widths=(24, 8), group_deviation=True),

@@ -20,10 +20,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from models import errors, folder
-from models.encoder import Encoder
-from models.folder import check_destination, load_model, sort_metadata
-from models.metadata import parse_metadata
+from models import errors
+from models.model_folder import folder
+from models.model_folder.folder import check_destination, load_model, sort_metadata
+from models.model_folder.metadata import parse_metadata
+from models.networks.encoder import Encoder
 from tests.models.support import with_tensors, write_again
 from tests.tiny import make_tiny_model_folder, tiny_png
 

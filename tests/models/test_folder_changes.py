@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from models import errors, folder
-from models.folder import load_model, read_picture
+from models import errors
+from models.model_folder import folder
+from models.model_folder.folder import load_model, read_picture
 from tests.tiny import make_tiny_model_folder, tiny_png
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from models.folder import load_model
+from models.model_folder.folder import load_model
 from tests.models.support import write_again
 from tests.tiny import make_tiny_model_folder
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from models.conditional import ask_for_class, labels_of
 from models.errors import LatentError
 from models.interpolation import Mode, default_mode, interpolate, path_length
 from models.latents import Prior, draw_latents
+from models.networks.conditional import ask_for_class, labels_of
 
 Z_DIM = 20
 MODES: tuple[Mode, ...] = get_args(Mode)

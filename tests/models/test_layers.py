@@ -5,11 +5,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from models.architectures import Architecture
-from models.conv import Conv
 from models.images import ImageShape
-from models.layers import Dropout, GroupDeviation, dropout
-from models.mlp import MLP
+from models.networks.architectures import Architecture
+from models.networks.conv import Conv
+from models.networks.layers import Dropout, GroupDeviation, dropout
+from models.networks.mlp import MLP
 
 GROUP = 4
 

@@ -4,15 +4,15 @@ from typing import Any
 
 import pytest
 
-from models.architectures import Architecture
-from models.calibration import Calibration
-from models.conv import Conv
 from models.errors import ModelMetadataError
-from models.goodfellow2014 import Goodfellow2014
 from models.images import ImageShape
 from models.latents import SEED_LIMIT
-from models.metadata import Metadata, parse_metadata
-from models.mlp import MLP
+from models.model_folder.calibration import Calibration
+from models.model_folder.metadata import Metadata, parse_metadata
+from models.networks.architectures import Architecture
+from models.networks.conv import Conv
+from models.networks.goodfellow2014 import Goodfellow2014
+from models.networks.mlp import MLP
 
 
 def metadata(**changes: Any) -> Metadata:

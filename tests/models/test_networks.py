@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 from torch import nn
 
-from models.architectures import Architecture
-from models.conv import Conv
-from models.goodfellow2014 import Goodfellow2014
 from models.images import ImageShape
-from models.layers import Dropout, Maxout
-from models.metadata import Metadata
-from models.mlp import MLP, initialise_like_pytorch
-from models.widths import MAX_WIDTH
+from models.model_folder.metadata import Metadata
+from models.networks.architectures import Architecture
+from models.networks.conv import Conv
+from models.networks.goodfellow2014 import Goodfellow2014
+from models.networks.layers import Dropout, Maxout
+from models.networks.mlp import MLP, initialise_like_pytorch
+from models.networks.widths import MAX_WIDTH
 
 SMALL: list[Architecture] = [
     MLP(generator_widths=(9, 7), discriminator_widths=(5,)),

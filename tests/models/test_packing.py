@@ -5,14 +5,14 @@ import pytest
 import torch
 from torch import nn
 
-from models.architectures import Architecture
-from models.conv import Conv
-from models.goodfellow2014 import Goodfellow2014
 from models.images import ImageShape
-from models.layers import Dropout
-from models.mlp import MLP
-from models.networks import build_networks
-from models.packing import PackedDiscriminator, packed_shape
+from models.networks.architectures import Architecture
+from models.networks.build import build_networks
+from models.networks.conv import Conv
+from models.networks.goodfellow2014 import Goodfellow2014
+from models.networks.layers import Dropout
+from models.networks.mlp import MLP
+from models.networks.packing import PackedDiscriminator, packed_shape
 
 WITHOUT_DROPOUT: list[Architecture] = [
     MLP(generator_widths=(9, 7), discriminator_widths=(5,)),

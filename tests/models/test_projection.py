@@ -9,13 +9,14 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from models import bundled_models_dir, projection
-from models.conditional import Ballots
-from models.folder import load_model
+from models import bundled_models_dir
 from models.images import ImageShape
+from models.inference import projection
+from models.inference.projection import BOX, PULL, Projector
+from models.inference.sampler import Sampler
 from models.latents import Prior, draw_latents
-from models.projection import BOX, PULL, Projector
-from models.sampler import Sampler
+from models.model_folder.folder import load_model
+from models.networks.conditional import Ballots
 from tests.tiny import make_tiny_model_folder
 
 SHAPE = ImageShape(height=16, width=16)

@@ -8,19 +8,19 @@ import pytest
 import torch
 from torch import nn
 
-from models.conditional import Ballots
-from models.conv import Conv
 from models.errors import ModelMetadataError, TensorRangeError
-from models.folder import load_model
-from models.goodfellow2014 import Goodfellow2014
 from models.images import ImageShape, to_uint8
-from models.integers import in_integers
+from models.inference.integer_generator import in_integers
+from models.inference.sampler import Sampler
 from models.latents import draw_latents
-from models.metadata import parse_metadata
-from models.mlp import MLP
-from models.networks import build_networks
-from models.quantised import QuantisedLinear, check_quantised, quantise, quantised_like
-from models.sampler import Sampler
+from models.model_folder.folder import load_model
+from models.model_folder.metadata import parse_metadata
+from models.networks.build import build_networks
+from models.networks.conditional import Ballots
+from models.networks.conv import Conv
+from models.networks.goodfellow2014 import Goodfellow2014
+from models.networks.mlp import MLP
+from models.networks.quantised import QuantisedLinear, check_quantised, quantise, quantised_like
 from tests.models.support import with_tensors, write_again
 from tests.tiny import make_tiny_model_folder
 
@@ -193,9 +193,11 @@ def test_the_larger_g_is_the_fewer_rows_it_takes_at_once(width: int, rows: int) 
 def test_wrong_integer_products_are_not_used(quantised: nn.Sequential, monkeypatch: pytest.MonkeyPatch) -> None:
     """A processor whose products saturate gives other pictures: G stays in float32."""
     right = Sampler(quantised, z_dim=Z_DIM, image_shape=SHAPE)(latents(8).numpy())
-    monkeypatch.setattr("models.integers._Product.__call__", lambda self, x: self._saturated(x), raising=False)
     monkeypatch.setattr(
-        "models.integers._Product._saturated",
+        "models.inference.integer_generator._Product.__call__", lambda self, x: self._saturated(x), raising=False
+    )
+    monkeypatch.setattr(
+        "models.inference.integer_generator._Product._saturated",
         lambda self, x: torch.zeros(len(x), len(self._weights[2]), dtype=self._after[2]),
         raising=False,
     )

@@ -10,18 +10,18 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from models.architectures import Architecture
-from models.conv import Conv
 from models.errors import LatentError
-from models.folding import fold_batchnorm
-from models.goodfellow2014 import Goodfellow2014
 from models.grids import assemble_grid, default_columns
 from models.images import ImageShape, channels_first, channels_last, from_uint8, to_uint8
+from models.inference.sampler import Sampler
+from models.inference.scorer import Scorer
+from models.inference.tiles import OTHER_TILE_ROWS, PROBE_ROWS, TILE_ROWS, Tiled, one_thread
 from models.latents import MAX_LATENT, check_latents, draw_latents
-from models.mlp import MLP
-from models.sampler import Sampler
-from models.scorer import Scorer
-from models.tiles import OTHER_TILE_ROWS, PROBE_ROWS, TILE_ROWS, Tiled, one_thread
+from models.networks.architectures import Architecture
+from models.networks.conv import Conv
+from models.networks.folding import fold_batchnorm
+from models.networks.goodfellow2014 import Goodfellow2014
+from models.networks.mlp import MLP
 
 SHAPE = ImageShape()
 Z_DIM = 100

@@ -16,12 +16,12 @@ from ray.serve.schema import ServeDeploySchema
 from starlette.types import Message, Receive, Scope, Send
 
 import app.ray
-from app.engine import Network, Rows
-from app.gate import Gate
-from app.metrics import Metrics
+from app.inference.engine import Network, Rows
 from app.ray import Door, NotReadyError, Replica
-from app.server import SECURITY_HEADERS
+from app.server.admission import Gate
+from app.server.uvicorn_server import SECURITY_HEADERS
 from app.settings import Settings
+from app.telemetry.metrics import Metrics
 from benchmarks.contenders import Running
 from benchmarks.ray_batch import compute
 from reliability.ray_kill import fetch, replicas, trial

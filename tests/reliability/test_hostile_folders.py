@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from app.catalog import load_catalog
-from app.schemas import ModelsAnswer, ModelSummary
+from app.api.schemas import ModelsAnswer, ModelSummary
+from app.inference.catalog import load_catalog
 from models.errors import ModelFolderError
-from models.folder import load_model
+from models.model_folder.folder import load_model
 from reliability.hostile_folders import DAMAGES, NAMES
 from tests.tiny import make_tiny_model_folder
 

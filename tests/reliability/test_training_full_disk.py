@@ -12,7 +12,7 @@ from tests.tiny import tiny_png
 from training.config import resolve_config
 from training.data.dataset import load_dataset
 from training.recipe import load_recipe
-from training.run_folder import RunFolder
+from training.run.folder import RunFolder
 
 
 def test_where_nothing_can_be_mounted_nothing_is_claimed(

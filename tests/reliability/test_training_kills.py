@@ -9,9 +9,9 @@ import pytest
 from reliability import training_kills
 from reliability.runs import RECIPE, differences, fit_arguments, outcome, write_data
 from reliability.training_kills import GAMES, Reference, Trial, kill_a_run
-from training.cli import main
+from training.cli.command_line import main
 from training.recipe import load_recipe
-from training.run_folder import RunFolder
+from training.run.folder import RunFolder
 
 
 @pytest.fixture(autouse=True)

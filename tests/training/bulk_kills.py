@@ -18,7 +18,7 @@ import torch
 
 from tests.tiny import make_tiny_model_folder
 from tests.training.crash import DIED, die_at_sync, fork, wait
-from training.cli import main as command
+from training.cli.command_line import main as command
 
 FORMATS = ("npz", "png")  # a file, a folder; the others are written as npz is
 IMAGES, SHARD_IMAGES = 1_500, 150

@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
-import training.loop
+import training.run.loop
 from tests.training.support import (
     CONSTANT_RATES,
     exported_bytes,
@@ -30,9 +30,9 @@ from tests.training.support import (
     tiny_recipe,
     write_npz,
 )
-from training.checkpoint import read_progress
 from training.config import RunConfig
-from training.run_folder import RunFolder
+from training.run.checkpoint import read_progress
+from training.run.folder import RunFolder
 
 DIED = 77
 EVERY_STEP = ("batch_size=18", "checkpoint_interval_s=0")
@@ -46,7 +46,7 @@ GAMES = {
 def main() -> None:
     torch.set_num_threads(1)
     mode, root = sys.argv[1], Path(sys.argv[2])
-    vars(training.loop)["draw_curves"] = lambda *_args, **_kwargs: b"curves"  # takes long, and is not the point
+    vars(training.run.loop)["draw_curves"] = lambda *_args, **_kwargs: b"curves"  # takes long, and is not the point
     vars(os)["fsync"] = lambda _descriptor: None  # a killed process loses nothing that it wrote; a machine would
     data = write_npz(root / "data.npz")
     warm_up(root / "warm", make_config(tiny_recipe("mlp", "epochs=1"), data))

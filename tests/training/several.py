@@ -23,8 +23,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-import training.loop
-import training.rollback
+import training.run.loop
+import training.run.rollback
 from tests.training.crash import compare, state, wait_for_a_new_state, warm_up
 from tests.training.support import (
     CONSTANT_RATES,
@@ -37,17 +37,17 @@ from tests.training.support import (
     tiny_images,
     tiny_recipe,
 )
-from training import cli
-from training.checkpoint import Progress, state_of
+from training.cli import command_line
 from training.config import RunConfig
 from training.data.dataset import load_dataset
 from training.errors import NotFiniteError, TrainingError
-from training.game import Game
-from training.loop import epoch_batches, play_step, train
-from training.processes import ALONE, Processes, joined
+from training.gan.distributed import ALONE, Processes, joined
+from training.gan.game import Game
 from training.recipe import Recipe
-from training.reporter import Reporter
-from training.run_folder import RunFolder
+from training.run.checkpoint import Progress, state_of
+from training.run.folder import RunFolder
+from training.run.loop import epoch_batches, play_step, train
+from training.run.reporter import Reporter
 
 Scene: TypeAlias = Callable[[Processes], Any]
 """What a process does, once it has joined the others; its result travels as JSON."""
@@ -98,7 +98,7 @@ EVERY_STEP = ("batch_size=18", "checkpoint_interval_s=0")
 def main() -> None:
     torch.set_num_threads(1)
     root = Path(sys.argv[1])
-    vars(training.loop)["draw_curves"] = lambda *_args, **_kwargs: b"curves"  # takes long, and is not the point
+    vars(training.run.loop)["draw_curves"] = lambda *_args, **_kwargs: b"curves"  # takes long, and is not the point
     vars(os)["fsync"] = lambda _descriptor: None
     data = root / "data.npz"
     np.savez(data, images=tiny_images(), labels=np.arange(40) % LABELS)
@@ -157,7 +157,9 @@ def _fork(scene: Scene | Sequence[str], rank: int, world: int, port: str) -> tup
         signal.alarm(PATIENCE_S)  # one that hangs ends, and has said nothing
         os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world)}
         os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "TORCHELASTIC_RUN_ID": "tests"}
-        os.write(writing, json.dumps(cli.main(scene) if isinstance(scene, Sequence) else _answer(scene)).encode())
+        os.write(
+            writing, json.dumps(command_line.main(scene) if isinstance(scene, Sequence) else _answer(scene)).encode()
+        )
     except BaseException:  # noqa: BLE001  (a child must end here whatever happens)
         traceback.print_exc()
         os._exit(1)
@@ -288,7 +290,7 @@ def one_weight_is_not_finite(root: Path, data: Path) -> dict[str, Any]:
     recipe = tiny_recipe("mlp", "epochs=4", "metrics_every_epochs=1", *CONSTANT_RATES, "batch_size=18")
     config = make_config(recipe, data, on_collapse="rollback", processes=2)
     folder = RunFolder(root / "rollback")
-    real_step = training.loop.play_step
+    real_step = training.run.loop.play_step
 
     def scene(processes: Processes) -> dict[str, int]:
         def poisoned(game: Game, data: Any, batches: Any, progress: Progress) -> None:
@@ -299,7 +301,7 @@ def one_weight_is_not_finite(root: Path, data: Path) -> dict[str, Any]:
             real_step(game, data, batches, progress)
 
         seen: list[int] = []
-        vars(training.loop)["play_step"] = poisoned
+        vars(training.run.loop)["play_step"] = poisoned
         report(lambda epoch, rollbacks: falling(epoch, rollbacks, at=0))
         play(folder, config, processes)
         return {"before": seen.count(0), "after": seen.count(1)}
@@ -329,7 +331,7 @@ def who_writes(root: Path, data: Path) -> list[list[str]]:
 
         figures = [{"frechet": frechet, "coverage": 0.5} for frechet in (7.0, 8.0)]
         monitor = SimpleNamespace(measure=lambda _game: figures.pop()) if processes.first else None
-        vars(training.loop)["Monitor"] = {0: lambda *_arguments: monitor}.get(processes.rank)
+        vars(training.run.loop)["Monitor"] = {0: lambda *_arguments: monitor}.get(processes.rank)
         sys.addaudithook(watch)
         play(folder, config, processes)
         return written
@@ -344,9 +346,9 @@ def one_clock(root: Path, data: Path) -> list[int]:
 
     def scene(processes: Processes) -> int:
         ticks: Iterator[int] = count() if processes.first else iter(lambda: 0, 1)
-        vars(training.loop)["time"] = SimpleNamespace(monotonic=lambda: float(next(ticks)))
+        vars(training.run.loop)["time"] = SimpleNamespace(monotonic=lambda: float(next(ticks)))
         steps: list[int] = []
-        vars(training.loop)["play_step"] = counting(steps)
+        vars(training.run.loop)["play_step"] = counting(steps)
         play(folder, config, processes)
         return len(steps)
 
@@ -354,7 +356,7 @@ def one_clock(root: Path, data: Path) -> list[int]:
 
 
 def counting(steps: list[int]) -> Callable[..., None]:
-    real_step = training.loop.play_step
+    real_step = training.run.loop.play_step
 
     def play_step(*arguments: Any) -> None:
         steps.append(1)
@@ -376,7 +378,7 @@ def another_seed(root: Path, data: Path) -> list[dict[str, str]]:
         def other(config: RunConfig, *arguments: Any, **more: Any) -> Game:
             return real_game(config.model_copy(update={"seed": 5 + processes.rank}), *arguments, **more)
 
-        vars(training.loop)["Game"] = SimpleNamespace(of=other)
+        vars(training.run.loop)["Game"] = SimpleNamespace(of=other)
         play(RunFolder(root / "weights"), config, processes)
 
     return [*together(settings), *together(weights)]
@@ -406,14 +408,14 @@ def one_dies(root: Path, data: Path) -> list[Any]:
     folder = RunFolder(root / "death")
 
     def scene(processes: Processes) -> None:
-        real_step = training.loop.play_step
+        real_step = training.run.loop.play_step
 
         def dying(game: Game, data: Any, batches: Any, progress: Progress) -> None:
             if processes.rank == 1 and progress.step == 4:
                 os._exit(DIED)
             real_step(game, data, batches, progress)
 
-        vars(training.loop)["play_step"] = dying
+        vars(training.run.loop)["play_step"] = dying
         play(folder, config, processes)
 
     return together(scene)
@@ -428,7 +430,7 @@ def one_stops() -> Any:
         processes.average([torch.ones(3)])
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("training.processes.TIMEOUT_S", 1)
+        patch.setattr("training.gan.distributed.TIMEOUT_S", 1)
         first, second = begin(scene)
     answer = said(first)
     os.kill(second[0], signal.SIGKILL)
@@ -441,14 +443,14 @@ def one_goes_on(root: Path, data: Path) -> Sequence[str]:
     folder = RunFolder(root / "fewer")
 
     def scene(processes: Processes) -> None:
-        real_step = training.loop.play_step
+        real_step = training.run.loop.play_step
 
         def dying(game: Game, data: Any, batches: Any, progress: Progress) -> None:
             if progress.step == 2:
                 os._exit(DIED)
             real_step(game, data, batches, progress)
 
-        vars(training.loop)["play_step"] = dying
+        vars(training.run.loop)["play_step"] = dying
         play(folder, config, processes)
 
     together(scene)

@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from models.images import ImageShape
-from training import loop
 from training.config import RunConfig, resolve_config
 from training.data.dataset import Dataset, load_dataset
-from training.export import export
-from training.game import Game, RealBatch
-from training.loop import train
+from training.export.export import export
+from training.gan.game import Game, RealBatch
 from training.recipe import Recipe, load_recipe
-from training.reporter import Reporter
-from training.run_folder import RunFolder
+from training.run import loop
+from training.run.folder import RunFolder
+from training.run.loop import train
+from training.run.reporter import Reporter
 
 ROOT = Path(__file__).parents[2]
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from models.history import EpochRecord
-from training.alarms import Alarms, best_record, find_alarms, new_alarms
-from training.losses import LOSSES, LossName
+from models.model_folder.history import EpochRecord
+from training.gan.losses import LOSSES, LossName
+from training.run.alarms import Alarms, best_record, find_alarms, new_alarms
 
 GOOD = {"frechet": 2.0, "coverage": 0.8, "smallest_share": 0.6}
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from training.augmentation import CUTOUT, SHIFT, augment
+from training.gan.augmentation import CUTOUT, SHIFT, augment
 
 REACH = {16: 1, 28: 2, 64: 5}
 """The largest move in pixels: a fourteenth of the side, rounded."""

@@ -27,20 +27,20 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from models.conditional import ask_for_class, labels_of
-from models.folder import load_model
 from models.images import ImageShape
+from models.inference.sampler import Sampler
 from models.latents import INDEX_LIMIT, draw_latents
-from models.sampler import Sampler
+from models.model_folder.folder import load_model
+from models.networks.conditional import ask_for_class, labels_of
 from tests.tiny import make_tiny_model_folder
 from tests.training.support import ROOT, command_line, environment
 from training.bulk.drawing import make_sampler
 from training.bulk.request import FORMATS, MAX_SHARD_IMAGES, Format, read_request
 from training.bulk.run import write_in_process
 from training.bulk.shards import take_fingerprint
-from training.cli import main
+from training.cli.command_line import main
 from training.errors import BulkError
-from training.run_lock import only_writer
+from training.run.lock import only_writer
 
 SEED, FIRST, N, SHARD_IMAGES = 7, 250, 360, 300  # 2 shards; the first has two chunks, the last is shorter
 RGB = ImageShape(channels=3, height=16, width=16)

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import torch
 
-from models.folder import load_model
+from models.model_folder.folder import load_model
 from tests.tiny import make_tiny_model_folder
 from tests.training.support import make_config, tiny_recipe, write_npz
-from training.card import write_card
-from training.checkpoint import Progress
-from training.table import format_markdown, group_figures
+from training.evaluation.table import format_markdown, group_figures
+from training.export.card import write_card
+from training.run.checkpoint import Progress
 
 FIGURES = {
     "frechet": 12.5,

@@ -9,9 +9,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tests.training.support import make_game, real_batch_of, tiny_recipe
-from training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from training.errors import NotFiniteError, RunError
-from training.game import Game
+from training.gan.game import Game
+from training.run.checkpoint import Progress, load_checkpoint, save_checkpoint
 
 
 @pytest.fixture

@@ -13,12 +13,12 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from models.conditional import ask_for_class
-from models.folder import load_model
 from models.grids import assemble_grid
 from models.images import ImageShape
+from models.inference.sampler import Sampler
 from models.latents import draw_latents
-from models.sampler import Sampler
+from models.model_folder.folder import load_model
+from models.networks.conditional import ask_for_class
 from tests.tiny import make_tiny_model_folder
 from tests.training.support import (
     TINY,
@@ -30,12 +30,12 @@ from tests.training.support import (
     write_npz,
     write_pngs,
 )
-from training.cli import MAX_GRID_IMAGES, main
+from training.cli.command_line import MAX_GRID_IMAGES, main
 from training.config import RunConfig
-from training.game import Game
-from training.monitor import Monitor
+from training.gan.game import Game
 from training.recipe import load_recipe
-from training.run_folder import RunFolder
+from training.run.folder import RunFolder
+from training.run.monitor import Monitor
 
 QUICK = ["--threads", "1", *sets(TINY_MLP)]
 FIGURES = ("loss_d", "loss_g", "d_real", "d_fake", "value")
@@ -356,7 +356,7 @@ def test_mistakes_of_real_processes(here: Path):
 
 def test_rollback_on_the_command_line(here: Path, fails: Fails, monkeypatch: pytest.MonkeyPatch):
     """The real monitor, its samples few; what it says of the third epoch is made worse."""
-    monkeypatch.setattr("training.monitor.IMAGES", 50)
+    monkeypatch.setattr("training.run.monitor.IMAGES", 50)
     command = ["fit", "mlp", "--data", "data.npz", "--epochs", "4", "--on-collapse", "rollback", "--out", "r", *QUICK]
     assert fails(*command) == (
         "to fall back to the best state, the state must be measured: `--set metrics_every_epochs=1` with "
@@ -428,7 +428,7 @@ def test_interrupted(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     def interrupt(*_arguments: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("training.loop.train", interrupt)
+    monkeypatch.setattr("training.run.loop.train", interrupt)
     assert main(["fit", "mlp", "--data", "data.npz", *QUICK]) == 130
     assert "`resume` goes on" in capsys.readouterr().err
 

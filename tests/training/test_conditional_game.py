@@ -7,11 +7,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from models.conditional import Ballots, ConditionalDiscriminator, ask_for_class, ballots_of
-from models.folder import load_model
 from models.images import ImageShape
+from models.inference.sampler import Sampler
 from models.latents import draw_latents
-from models.sampler import Sampler
+from models.model_folder.folder import load_model
+from models.networks.conditional import Ballots, ConditionalDiscriminator, ask_for_class, ballots_of
 from tests.training.support import (
     CONSTANT_RATES,
     TINY_MLP,
@@ -21,13 +21,13 @@ from tests.training.support import (
     tiny_recipe,
     write_pngs,
 )
-from training import loop
-from training.checkpoint import Progress
-from training.cli import main
+from training.cli.command_line import main
 from training.config import resolve_config
 from training.data.dataset import Dataset, load_dataset
 from training.errors import RecipeError
-from training.game import Game, RealBatch
+from training.gan.game import Game, RealBatch
+from training.run import loop
+from training.run.checkpoint import Progress
 
 CLASSES = 3
 SHARES = np.array([0.5, 0.3, 0.2])

@@ -8,8 +8,8 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from models.history import EpochRecord
-from training import curves
+from models.model_folder.history import EpochRecord
+from training.run import curves
 
 
 def record(epoch: int) -> EpochRecord:

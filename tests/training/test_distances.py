@@ -8,15 +8,15 @@ import torch
 from numpy.typing import NDArray
 
 from models import bundled_models_dir
-from models.folder import load_model
 from models.images import ImageShape
+from models.inference.sampler import Sampler
+from models.inference.scorer import Scorer
 from models.latents import draw_latents
-from models.sampler import Sampler
-from models.scorer import Scorer
+from models.model_folder.folder import load_model
 from tests.training.support import make_game, tiny_recipe
 from training.bulk.drawing import make_sampler
-from training.distances import squared_distances
-from training.parallel import run_in_parts
+from training.evaluation.distances import squared_distances
+from training.evaluation.parallel import run_in_parts
 
 
 @pytest.mark.parametrize("n", [1, 4, 5, 13])

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from training.ema import EMA, RAMP_UP
+from training.gan.ema import EMA, RAMP_UP
 
 
 def network(value: float) -> nn.Linear:

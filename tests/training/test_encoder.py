@@ -7,15 +7,15 @@ import pytest
 import torch
 from torch import nn
 
-from models.encoder import Encoder
-from models.folder import load_model
 from models.images import ImageShape
 from models.latents import draw_latents
+from models.model_folder.folder import load_model
+from models.networks.encoder import Encoder
 from tests.training.support import exported_bytes, make_config, play, tiny_recipe, write_npz
-from training.cli import main
-from training.encoder import IMAGE_WEIGHT, encoder_loss, train_encoder
+from training.cli.command_line import main
 from training.errors import NotFiniteError
-from training.run_folder import RunFolder
+from training.export.encoder import IMAGE_WEIGHT, encoder_loss, train_encoder
+from training.run.folder import RunFolder
 
 SHAPE = ImageShape(height=16, width=16)
 SIZES = Encoder(widths=(32,))

@@ -9,17 +9,17 @@ import torch
 from numpy.typing import NDArray
 
 from models.images import ImageShape, channels_first, channels_last
+from models.inference.sampler import Sampler
+from models.inference.scorer import Scorer
 from models.latents import draw_latents
-from models.sampler import Sampler
-from models.scorer import Scorer
 from tests.training.support import make_game, tiny_images, tiny_recipe
-from training import evaluate as module
 from training.data.dataset import Dataset
 from training.data.mnist import read_mnist, read_mnist_labels
-from training.evaluate import SAMPLE_SEED, SAMPLES, evaluate
-from training.examination import QUESTIONS, auroc
-from training.neighbours import find_nearest
-from training.parzen import ParzenEstimate
+from training.evaluation import evaluate as module
+from training.evaluation.evaluate import SAMPLE_SEED, SAMPLES, evaluate
+from training.evaluation.neighbours import find_nearest
+from training.evaluation.out_of_distribution import QUESTIONS, auroc
+from training.evaluation.parzen import ParzenEstimate
 
 
 def brute_auroc(positive: NDArray[np.float32], negative: NDArray[np.float32]) -> float:
@@ -172,7 +172,7 @@ def test_the_windows_are_over_the_images_that_the_paper_used(monkeypatch: pytest
 
 def test_what_a_card_says_of_its_samples():
     assert (SAMPLES, SAMPLE_SEED) == (10_000, 2014)
-    from training.card import _TEMPLATE
+    from training.export.card import _TEMPLATE
 
     assert "first 10,000 images of seed {sample_seed}" in _TEMPLATE
 

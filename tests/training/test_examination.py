@@ -6,10 +6,10 @@ import torch
 from numpy.typing import NDArray
 
 from models.images import ImageShape
-from models.scorer import Scorer
+from models.inference.scorer import Scorer
+from training.data.glyphs import HELD_OUT_FONTS, LATIN, draw_glyphs
 from training.data.mnist import read_mnist
-from training.examination import PICTURES, QUESTIONS, SEED, auroc, examine
-from training.glyphs import HELD_OUT_FONTS, LATIN, draw_glyphs
+from training.evaluation.out_of_distribution import PICTURES, QUESTIONS, SEED, auroc, examine
 
 N = 120
 

@@ -8,7 +8,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch.nn import functional
 
-from training.classifier import (
+from training.data.mnist import read_mnist, read_mnist_labels
+from training.errors import DataError
+from training.evaluation.classifier import (
     FEATURES,
     WEIGHTS_FILE,
     DigitClassifier,
@@ -18,9 +20,7 @@ from training.classifier import (
     read_accuracy,
     write_classifier,
 )
-from training.data.mnist import read_mnist, read_mnist_labels
-from training.errors import DataError
-from training.features import extract
+from training.evaluation.features import extract
 
 N = 1000
 

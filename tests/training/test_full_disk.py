@@ -13,12 +13,12 @@ from typing import NoReturn
 
 import pytest
 
-from models.folder import load_model
+from models.model_folder.folder import load_model
 from tests.tiny import make_tiny_model_folder
 from tests.training.support import TINY_MLP, command_line, environment, exported_bytes, grid_bytes, sets, write_npz
-from training import loop
-from training.cli import main
-from training.run_folder import RunFolder
+from training.cli.command_line import main
+from training.run import loop
+from training.run.folder import RunFolder
 
 SETTINGS = ["mlp", "--epochs", "2", "--threads", "1", *sets([*TINY_MLP, "batch_size=18", "checkpoint_interval_s=0"])]
 
@@ -172,7 +172,7 @@ def test_at_each_record_of_the_events(
 ):
     capsys.readouterr()
     with monkeypatch.context() as patch:
-        patch.setattr("training.events.RecordWriter.flush", the_nth_fails(n, lambda _writer: None))
+        patch.setattr("training.run.tensorboard.RecordWriter.flush", the_nth_fails(n, lambda _writer: None))
         assert runs.fit("a") == 1
     assert "the disk is full" in only_error(capsys.readouterr().err)
     assert runs.go_on("a") == 0

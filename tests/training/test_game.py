@@ -12,12 +12,12 @@ from torch import nn
 
 from models.images import ImageShape
 from tests.training.support import TINY, make_game, real_batch_of, tiny_dataset, tiny_recipe
-from training.checkpoint import Progress
 from training.config import RunConfig
 from training.data.dataset import Dataset
 from training.errors import NotFiniteError
-from training.game import DiscriminatorStep, Game, RealBatch, draw
-from training.loop import end_epoch, epoch_batches, play_step, real_batch
+from training.gan.game import DiscriminatorStep, Game, RealBatch, draw
+from training.run.checkpoint import Progress
+from training.run.loop import end_epoch, epoch_batches, play_step, real_batch
 
 SGD = '{name="sgd", learning_rate=0.3, learning_rate_decay=1.5, momentum_start=0.5, momentum_final=0.9}'
 ADAM = '{name="adam", learning_rate=0.01, learning_rate_final=0.001, beta1=0.5, beta2=0.9}'

@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 from PIL import ImageFont
 
+from training.data.glyphs import CHARACTERS, FONTS, HELD_OUT_FONTS, LATIN, draw_glyphs
 from training.data.mnist import read_mnist
-from training.features import extract
-from training.glyphs import CHARACTERS, FONTS, HELD_OUT_FONTS, LATIN, draw_glyphs
+from training.evaluation.features import extract
 
 FONT_FOLDER = Path(mpl.get_data_path()) / "fonts" / "ttf"
 

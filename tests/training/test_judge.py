@@ -9,18 +9,18 @@ import torch
 from PIL import Image
 from torch import nn
 
-from models.conditional import ConditionalDiscriminator
 from models.grids import assemble_grid
 from models.images import ImageShape
-from models.layers import Dropout
+from models.networks.conditional import ConditionalDiscriminator
+from models.networks.layers import Dropout
 from tests.training.support import make_game, tiny_images, tiny_recipe
-from training import judge as module
-from training import negatives
 from training.data.dataset import Dataset
 from training.errors import NotFiniteError
-from training.game import Game
-from training.judge import Opponents, draw_opponents, earlier_samples, train_judge
-from training.negatives import Kind
+from training.export import discriminator_finetuning as module
+from training.export import negatives
+from training.export.discriminator_finetuning import Opponents, draw_opponents, earlier_samples, train_judge
+from training.export.negatives import Kind
+from training.gan.game import Game
 from training.pictures import encode_png
 from training.recipe import Recipe
 

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from training.losses import LOSSES, discriminator_loss, minimax_loss, non_saturating_loss, value
+from training.gan.losses import LOSSES, discriminator_loss, minimax_loss, non_saturating_loss, value
 
 REAL = [2.0, -1.0, 0.5, 3.0]
 FAKE = [-2.0, 0.25, 1.5]

@@ -7,7 +7,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from training.metrics import (
+from training.evaluation.metrics import (
     divergence_from_uniform,
     frechet_distance,
     kernel_distance,

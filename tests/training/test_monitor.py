@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from models.images import ImageShape
 from models.latents import draw_latents
 from tests.training.support import make_config, make_game, tiny_images, tiny_recipe, write_npz
-from training import monitor as module
 from training.config import RunConfig
 from training.data.dataset import Dataset
 from training.data.mnist import read_mnist
 from training.errors import NotFiniteError
-from training.game import Game
-from training.monitor import IMAGES, SEED, Monitor, smallest_share
+from training.gan.game import Game
+from training.run import monitor as module
+from training.run.monitor import IMAGES, SEED, Monitor, smallest_share
 
 N = 60
 

@@ -6,7 +6,7 @@ from typing import get_args
 import pytest
 import torch
 
-from training.losses import (
+from training.gan.losses import (
     LOSSES,
     Loss,
     LossName,

@@ -7,9 +7,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from training import negatives
 from training.data.mnist import read_mnist
-from training.negatives import FROM_IMAGES, Negative, letters
+from training.export import negatives
+from training.export.negatives import FROM_IMAGES, Negative, letters
 
 NAMES = ["noise", "inverted", "shuffled", "overlaid", "halved", "plain", "patterned", "dirty"]
 

@@ -6,7 +6,7 @@ import torch
 from numpy.typing import NDArray
 
 from training.data.mnist import read_mnist
-from training.neighbours import find_nearest
+from training.evaluation.neighbours import find_nearest
 
 
 def random_images(n: int, *, seed: int, channels: int = 1) -> NDArray[np.uint8]:

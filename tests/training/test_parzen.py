@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from tests.training.support import tiny_images
-from training.parzen import SIGMAS, VALIDATION_IMAGES, estimate, log_likelihoods
+from training.evaluation.parzen import SIGMAS, VALIDATION_IMAGES, estimate, log_likelihoods
 
 
 def brute_force(centres: NDArray[np.float64], points: NDArray[np.float64], sigma: float) -> NDArray[np.float64]:

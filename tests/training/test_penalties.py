@@ -6,8 +6,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from models.mlp import initialise_like_pytorch
-from training.penalties import interpolated, squared_gradient_norms
+from models.networks.mlp import initialise_like_pytorch
+from training.gan.penalties import interpolated, squared_gradient_norms
 
 SHAPE = (2, 3, 3)
 PIXELS = 18

@@ -17,15 +17,15 @@ import pytest
 import torch
 
 from benchmarks.families import Member, family
-from models.part import WHOLE, Part
+from models.networks.batch_part import WHOLE, Part
 from tests.training.support import TINY_2014, environment, make_config, sets, tiny_recipe, write_npz
 from training.config import RunConfig
 from training.data.dataset import load_dataset
 from training.errors import RecipeError
-from training.loop import train
-from training.processes import ALONE, Processes, number_of_processes, own_number
-from training.reporter import Reporter
-from training.run_folder import RunFolder
+from training.gan.distributed import ALONE, Processes, number_of_processes, own_number
+from training.run.folder import RunFolder
+from training.run.loop import train
+from training.run.reporter import Reporter
 
 Scenes = dict[str, Any]
 

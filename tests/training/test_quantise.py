@@ -8,15 +8,15 @@ import pytest
 import torch
 from PIL import Image
 
-from models.folder import load_model
 from models.grids import assemble_grid
 from models.latents import draw_latents
-from models.quantised import QuantisedLinear
+from models.model_folder.folder import load_model
+from models.networks.quantised import QuantisedLinear
 from tests.training.support import TINY_MLP, exported_bytes, make_config, play, run, sets, tiny_recipe, write_npz
 from training.bulk.drawing import make_sampler
-from training.cli import main
+from training.cli.command_line import main
 from training.errors import RecipeError
-from training.run_folder import RunFolder
+from training.run.folder import RunFolder
 
 
 def test_a_g_in_whole_numbers(tmp_path: Path) -> None:

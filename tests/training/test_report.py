@@ -16,16 +16,16 @@ from playwright.sync_api import Browser
 
 from models.grids import split_grid
 from models.images import ImageShape, channels_last
-from models.sampler import Sampler
-from models.scorer import Scorer
-from models.tiles import one_thread
+from models.inference.sampler import Sampler
+from models.inference.scorer import Scorer
+from models.inference.tiles import one_thread
 from tests.browser import LOOKS, Scheme, needs_chromium
 from tests.training.support import make_game, tiny_images, tiny_recipe
-from training.charts import draw_histograms, draw_shares
 from training.data.dataset import Dataset
-from training.evaluate import Evaluation, evaluate
-from training.report import Origin, render_report, write_report
-from training.table import group_figures
+from training.evaluation.charts import draw_histograms, draw_shares
+from training.evaluation.evaluate import Evaluation, evaluate
+from training.evaluation.report import Origin, render_report, write_report
+from training.evaluation.table import group_figures
 
 HOSTILE = '"><script>alert(1)</script>&$model${dataset}'
 ORIGIN = Origin(

@@ -17,10 +17,10 @@ from tests.training.support import (
     tiny_recipe,
     write_npz,
 )
-from training import loop
-from training.checkpoint import load_checkpoint
-from training.game import Game
-from training.run_folder import RunFolder
+from training.gan.game import Game
+from training.run import loop
+from training.run.checkpoint import load_checkpoint
+from training.run.folder import RunFolder
 
 
 def crash(mode: str, folder: Path) -> dict[str, object]:
@@ -120,7 +120,7 @@ def test_the_events_of_steps_that_are_played_again_are_purged(tmp_path: Path, cu
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("training.run.save_checkpoint", stop)  # epoch 3 is over, and nothing saved
+        patch.setattr("training.run.run.save_checkpoint", stop)  # epoch 3 is over, and nothing saved
         with pytest.raises(KeyboardInterrupt):
             play(folder, config)
     (first,) = folder.tensorboard.iterdir()

@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from models.folder import load_model
-from models.history import TrainingEvent
+from models.model_folder.folder import load_model
+from models.model_folder.history import TrainingEvent
 from tests.training.support import (
     CONSTANT_RATE,
     CONSTANT_RATES,
@@ -25,15 +25,15 @@ from tests.training.support import (
     write_npz,
 )
 from tests.training.test_resume import crash
-from training import loop
-from training.checkpoint import Progress, load_checkpoint
 from training.config import RunConfig
 from training.data.dataset import load_dataset
 from training.errors import NotFiniteError
-from training.game import Game
-from training.loop import epoch_batches, play_step
-from training.rollback import MAX_ROLLBACKS
-from training.run_folder import RunFolder
+from training.gan.game import Game
+from training.run import loop
+from training.run.checkpoint import Progress, load_checkpoint
+from training.run.folder import RunFolder
+from training.run.loop import epoch_batches, play_step
+from training.run.rollback import MAX_ROLLBACKS
 
 FALLING: Script = partial(falling, at=3)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from models.folder import load_model
+from models.model_folder.folder import load_model
 from tests.training.support import (
     TINY_MLP,
     command_line,
@@ -22,12 +22,12 @@ from tests.training.support import (
     tiny_recipe,
     write_npz,
 )
-from training import run_lock
-from training.cli import main
+from training.cli.command_line import main
 from training.errors import RunError
-from training.run_folder import RunFolder
-from training.run_lock import only_writer
-from training.watch import describe_run
+from training.run import lock
+from training.run.folder import RunFolder
+from training.run.lock import only_writer
+from training.run.watch import describe_run
 
 ENDLESS = ["--epochs", "1000000", "--threads", "1", *sets([*TINY_MLP, "batch_size=18", "checkpoint_interval_s=0"])]
 
@@ -100,7 +100,7 @@ def test_the_lock_is_given_back_whatever_happens(tmp_path: Path):
 
 def test_where_there_is_no_flock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Windows: training goes on without a lock."""
-    monkeypatch.setattr(run_lock, "fcntl", None)
+    monkeypatch.setattr(lock, "fcntl", None)
     folder = RunFolder(tmp_path / "run")
     config = make_config(tiny_recipe("mlp", "epochs=1"), write_npz(tmp_path / "data.npz"))
     folder.create(config)
@@ -109,7 +109,7 @@ def test_where_there_is_no_flock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert folder.checkpoint_file.exists()
 
 
-@pytest.mark.parametrize("number", [*sorted(run_lock._REFUSED), 5])
+@pytest.mark.parametrize("number", [*sorted(lock._REFUSED), 5])
 def test_a_file_system_that_knows_no_locks(tmp_path: Path, number: int, monkeypatch: pytest.MonkeyPatch):
     def refuse(_descriptor: int, _operation: int) -> None:
         raise OSError(number, os.strerror(number))

@@ -8,7 +8,7 @@ from training.data import stacked_mnist as module
 from training.data.dataset import load_dataset
 from training.data.mnist import read_mnist
 from training.data.stacked_mnist import read_stacked_mnist
-from training.features import extract
+from training.evaluation.features import extract
 
 FIRST_ROWS = {
     "train": [[8137, 844, 56263], [15466, 23186, 28293], [37033, 5485, 9973]],

@@ -8,8 +8,8 @@ import pytest
 
 from tests.tiny import make_tiny_model_folder
 from tests.training.support import tiny_images, write_npz
-from training.cli import main
-from training.table import MAX_WIDTH, Group, format_markdown, format_text, group_figures
+from training.cli.command_line import main
+from training.evaluation.table import MAX_WIDTH, Group, format_markdown, format_text, group_figures
 
 LIKENESS = ("frechet", "kid", "kid_deviation", "precision", "recall", "density", "coverage")
 DIGITS = (*(f"share_{digit}" for digit in range(10)), "smallest_share", "largest_share")

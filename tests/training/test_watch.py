@@ -14,14 +14,14 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, expect
 
-from models import viewer_dir
-from models.history import EpochRecord, TrainingEvent
+from models.model_folder.history import EpochRecord, TrainingEvent
 from tests.browser import Scheme, Visit, needs_chromium
 from tests.tiny import tiny_png
 from tests.training.support import command_line, environment, make_config, tiny_recipe, write_npz
 from training.errors import RunError
-from training.run_folder import RunFolder
-from training.watch import make_server
+from training.run.folder import RunFolder
+from training.run.watch import make_server
+from viewer import viewer_dir
 
 EVENT = TrainingEvent(epoch=2, kind="collapse", detail="coverage is <b>0.1</b>", action="went on")
 

@@ -7,11 +7,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from models.conditional import ask_for_class, labels_of
 from models.device import resolve_device
-from models.folder import LoadedModel
+from models.inference.sampler import Sampler
 from models.latents import draw_latents
-from models.sampler import Sampler
+from models.model_folder.folder import LoadedModel
+from models.networks.conditional import ask_for_class, labels_of
 
 CHUNK_IMAGES = 256
 """Enough for G's largest tile several times over, and few enough for the processor's caches."""

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from models.errors import ModelFolderError
-from models.folder import LoadedModel
+from models.model_folder.folder import LoadedModel
 from training.bulk.request import Request
 from training.bulk.run import write_in_process
 from training.errors import BulkError, TrainingError

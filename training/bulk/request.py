@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from models.errors import LatentError
 from models.files import TEMPORARY_SUFFIX, write_atomically
-from models.folder import LoadedModel
 from models.latents import SEED_LIMIT, check_request
+from models.model_folder.folder import LoadedModel
 from training.errors import BulkError
 
 Format: TypeAlias = Literal["npz", "png", "parquet", "webdataset"]

@@ -14,13 +14,13 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from models.folder import LoadedModel, load_model
+from models.model_folder.folder import LoadedModel, load_model
 from training.bulk.drawing import make_sampler
 from training.bulk.formats import check_format
 from training.bulk.request import Format, Request, begin_or_go_on, check_bulk, leftovers
 from training.bulk.shards import ShardWriter, remove, take_fingerprint
 from training.errors import BulkError
-from training.run_lock import only_writer
+from training.run.lock import only_writer
 
 BUSY = "another process is writing samples into {folder}: wait for its end or stop it, or give another --out"
 

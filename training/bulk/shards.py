@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from models.files import TEMPORARY_SUFFIX, naming, sync_folder
-from models.folder import LoadedModel
-from models.sampler import Sampler
+from models.inference.sampler import Sampler
+from models.model_folder.folder import LoadedModel
 from training.bulk.drawing import Drawer, make_sampler
 from training.bulk.formats import WRITERS
 from training.bulk.request import WHY_OTHER_BYTES, Format, Request

@@ -1,0 +1,161 @@
+"""Forms with files: what the routes that take uploads share."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated, TypeAlias
+
+import numpy as np
+from fastapi import Query, Request
+from numpy.typing import NDArray
+from pydantic import WithJsonSchema
+from starlette.datastructures import FormData, UploadFile
+from starlette.exceptions import HTTPException
+
+from app.api.openapi import examples
+from app.api.state import State
+from app.inference.catalog import ServedModel
+from app.media.uploads import Preprocess, check_sizes, read_upload
+from app.problems import Problem
+
+MAX_FIELDS = 8
+MAX_NAME_CHARACTERS = 200
+
+_PREPROCESS: tuple[Preprocess, ...] = ("auto", "none")
+_SWITCH = {"true": True, "1": True, "false": False, "0": False}
+
+ModelParameter: TypeAlias = Annotated[
+    str | None,
+    Query(
+        max_length=100, description="`name` or `name@hash`; without one, the default", examples=[None, examples.MODEL]
+    ),
+]
+PreprocessParameter: TypeAlias = Annotated[
+    str | None,
+    WithJsonSchema({"type": "string", "enum": list(_PREPROCESS), "examples": ["auto"]}),
+    Query(description="`auto` (default) makes an MNIST digit of a photo or drawing; `none` takes 28×28 as it is"),
+]
+ExplainParameter: TypeAlias = Annotated[
+    str | None,
+    WithJsonSchema({"type": "boolean", "examples": [True]}),
+    Query(description="`true` adds to each result where D looks, its `explanation`; `false` (default) leaves it null"),
+]
+
+
+@asynccontextmanager
+async def read_form(request: Request, *, field: str, max_files: int) -> AsyncIterator[FormData]:
+    """The form of a request, its files closed at the end.
+
+    Raises:
+        Problem: 422 for what the parser refuses, naming `field`.
+    """
+    try:
+        form = await request.form(max_files=max_files, max_fields=MAX_FIELDS)
+    except HTTPException as error:
+        if isinstance(error, Problem):
+            raise
+        raise Problem.of_parameter(field, f"{error.detail} {_wanted(field, max_files)}") from error
+    try:
+        yield form
+    finally:
+        await form.close()
+
+
+def files_of(form: FormData, *, field: str, max_files: int) -> list[UploadFile]:
+    """The files of one field, 1 to `max_files`.
+
+    Raises:
+        Problem: 422 when there is none, or something that is no file.
+    """
+    values = form.getlist(field)
+    files = [value for value in values if isinstance(value, UploadFile)]
+    if not files or len(files) != len(values):
+        raise no_file(field, max_files)
+    return files
+
+
+def no_file(field: str, max_files: int) -> Problem:
+    """The problem of a form whose field holds no file, or not only files."""
+    return Problem.of_parameter(field, _wanted(field, max_files))
+
+
+def text_of(form: FormData, name: str) -> str | None:
+    """A field that is text; None where it is not there.
+
+    Raises:
+        Problem: 422 for a file.
+    """
+    value = form.get(name)
+    if isinstance(value, UploadFile):
+        raise Problem.of_parameter(name, "must be text, not a file")
+    return value
+
+
+def preprocess_of(form: FormData, parameter: str | None) -> Preprocess:
+    """What to do with the files: the parameter's word, else the form's, else "auto".
+
+    Raises:
+        Problem: 422 for another word.
+    """
+    text = text_of(form, "preprocess") if parameter is None else parameter
+    if text is None:
+        return "auto"
+    for known in _PREPROCESS:
+        if text == known:
+            return known
+    raise Problem.of_parameter("preprocess", f"must be {' or '.join(_PREPROCESS)}, not {text[:80]!r}", text)
+
+
+def explain_of(form: FormData, parameter: str | None) -> bool:
+    """Whether to explain: the parameter's word, else the form's, else no.
+
+    Raises:
+        Problem: 422 for another word.
+    """
+    text = text_of(form, "explain") if parameter is None else parameter
+    if text is None:
+        return False
+    if text not in _SWITCH:
+        raise Problem.of_parameter("explain", f"must be true or false, not {text[:80]!r}", text)
+    return _SWITCH[text]
+
+
+async def read_images(
+    state: State, served: ServedModel, preprocess: Preprocess, names: list[str], files: list[UploadFile], *, field: str
+) -> NDArray[np.uint8]:
+    """Uploads as the model's networks see images: [n, H, W] or [n, H, W, 3] uint8.
+
+    Raises:
+        Problem: 413, 415 or 422, naming the first file that cannot be taken; 429 when too many wait to be decoded.
+    """
+    shape = served.model.metadata.image_shape
+    limit = state.settings.max_file_pixels
+    shown = [name[:MAX_NAME_CHARACTERS] for name in names]
+    uploads = [file.file for file in files]
+
+    def read() -> NDArray[np.uint8]:
+        return np.stack(
+            [
+                read_upload(
+                    upload.read(), filename=name, shape=shape, preprocess=preprocess, max_pixels=limit, field=field
+                )
+                for upload, name in zip(uploads, shown, strict=True)
+            ]
+        )
+
+    pixels = await asyncio.to_thread(
+        check_sizes, uploads, shown, preprocess=preprocess, shape=shape, max_pixels=limit, field=field
+    )
+    async with state.decode(pixels):
+        return await asyncio.to_thread(read)
+
+
+def described_form(field: str, schema: dict[str, object]) -> dict[str, object]:
+    """The `openapi_extra` of a route that takes a form with files in one field."""
+    form = {"type": "object", "required": [field], "properties": {field: schema}}
+    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": form}}}}
+
+
+def _wanted(field: str, max_files: int) -> str:
+    files = "one image" if max_files == 1 else f"1 to {max_files} files"
+    return f"Send {files} as multipart/form-data, field `{field}`"

@@ -1,0 +1,55 @@
+"""The OpenAPI document: what FastAPI derives from the routes, and what the pages want besides."""
+
+from typing import Any
+
+from fastapi import FastAPI
+
+from app.api.schemas import InterpolationAnswer, SamplesAnswer
+from app.problems import ProblemDocument
+
+
+def install(app: FastAPI) -> None:
+    """Make the application's document complete."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            document = generate()
+            _add_schemas(document["components"]["schemas"])
+            for path in document["paths"].values():
+                for operation in path.values():
+                    for parameter in operation.get("parameters", []):
+                        _show_examples(parameter)
+        return generate()
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _add_schemas(schemas: dict[str, Any]) -> None:
+    """Add the schemas that no route returns by type: samples come in several formats, problems with any status."""
+    for schema in (SamplesAnswer, InterpolationAnswer, ProblemDocument):
+        definition = schema.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas |= definition.pop("$defs", {})
+        schemas[schema.__name__] = definition
+    # FastAPI's own shape of validation errors is never sent.
+    schemas.pop("HTTPValidationError", None)
+    schemas.pop("ValidationError", None)
+
+
+def _show_examples(parameter: dict[str, Any]) -> None:
+    """Lift a parameter's examples out of its schema, where Swagger UI would not find them.
+
+    It fills in a lone example, and makes a menu of several and fills in the first. None is a parameter left out.
+    """
+    examples = parameter["schema"].pop("examples", [])
+    if len(examples) == 1:
+        parameter["example"] = examples[0]
+    elif examples:
+        parameter["examples"] = dict(_named(parameter["name"], value) for value in examples)
+
+
+def _named(parameter: str, value: object) -> tuple[str, dict[str, object]]:
+    if value is None:
+        return "not given", {"summary": "not given", "value": None}
+    # Were its name a number, a JavaScript object would have it before all others.
+    return f"{parameter}={value}", {"value": value}

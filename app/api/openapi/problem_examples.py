@@ -1,0 +1,72 @@
+"""The problems of the OpenAPI document, each made as the service makes it."""
+
+from collections.abc import Mapping
+
+from app.api import content_negotiation, forms, state
+from app.api.openapi import examples
+from app.inference import catalog
+from app.media import uploads
+from app.middleware import body_limit
+from app.problems import Problem, documented
+from app.settings import Settings
+
+BUNDLED = (examples.MODEL, "mnist-goodfellow2014", "mnist-mlp")
+
+_DEFAULTS = {name: field.default for name, field in Settings.model_fields.items()}
+
+
+def of_drawing(
+    offered: Mapping[content_negotiation.Format, str], parameter: str, value: object
+) -> dict[int | str, dict[str, object]]:
+    """The `responses` of a route that draws.
+
+    Args:
+        offered: its media types by format.
+        parameter: one that must be at least 1.
+        value: one that it must not have, as the route gets it.
+    """
+    return documented(
+        _unknown_model("model"),
+        content_negotiation.not_acceptable("text/html", offered),
+        Problem.of_parameter(parameter, "Input should be greater than or equal to 1", value),
+        state.overloaded("images", state.RETRY_AFTER_S),
+        catalog.no_usable_model(),
+    )
+
+
+def of_body() -> dict[int | str, dict[str, object]]:
+    """The `responses` that a body may have beside those of what it asks for."""
+    return documented(body_limit.body_too_large(_DEFAULTS["max_body_bytes"]))
+
+
+def of_upload(field: str, max_files: int, what: str, retry_after_s: int) -> dict[int | str, dict[str, object]]:
+    """The `responses` of a route that takes images.
+
+    Args:
+        field: of the form.
+        max_files: that the field takes.
+        what: waits when the service has too much to do.
+        retry_after_s: seconds after which to come again.
+    """
+    return documented(
+        _unknown_model("model"),
+        uploads.too_many_pixels(field, "photo.jpg", (9000, 6000), max_pixels=_DEFAULTS["max_file_pixels"]),
+        uploads.not_an_image(field, "notes.txt"),
+        forms.no_file(field, max_files),
+        state.overloaded(what, retry_after_s),
+        catalog.no_usable_model(),
+    )
+
+
+def of_model() -> dict[int | str, dict[str, object]]:
+    """The `responses` of a route with a model's name in its path."""
+    long_name = examples.MODEL * 11
+    return documented(
+        _unknown_model("name"),
+        Problem.of_parameter("name", "String should have at most 100 characters", long_name),
+        catalog.no_usable_model(),
+    )
+
+
+def _unknown_model(parameter: str) -> Problem:
+    return catalog.no_such_model(parameter, "cat", BUNDLED, "cat")

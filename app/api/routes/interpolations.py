@@ -1,0 +1,181 @@
+"""`/v1/interpolations`: a path through the first images of some seeds."""
+
+import time
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+from fastapi import APIRouter, Header, Query, Request, Response
+from numpy.typing import NDArray
+
+from app.api import caching
+from app.api.content_negotiation import INTERPOLATION_FORMATS, InterpolationFormat, choose_format, document_content
+from app.api.digit_parameter import ask_for_digit, check_digit
+from app.api.openapi import examples, links, problem_examples
+from app.api.picture_limits import check_pixels
+from app.api.sample_listing import list_samples_aside
+from app.api.schemas import MAX_ANIMATION_MS, InterpolationAnswer, InterpolationQuery
+from app.api.state import SharedState, State
+from app.inference.catalog import ServedModel
+from app.media.animations import encode_animation_aside
+from app.media.png import encode_png_aside
+from app.middleware.disconnects import Watch
+from app.problems import Problem
+from models.grids import assemble_grid
+from models.interpolation import Mode, default_mode, interpolate
+from models.latents import draw_latents
+
+router = APIRouter(tags=["samples"])
+
+
+@dataclass(frozen=True)
+class _Path:
+    """A checked request."""
+
+    served: ServedModel
+    form: InterpolationFormat
+    asked: InterpolationQuery
+
+    @property
+    def mode(self) -> Mode:
+        return self.asked.mode or default_mode(self.served.model.metadata.prior)
+
+    @property
+    def columns(self) -> int:
+        return min(self.asked.columns or self.asked.n, self.asked.n)
+
+    def latents(self) -> NDArray[np.float32]:
+        """[n, z_dim] float32."""
+        model, asked = self.served.model, self.asked
+        z_dim, prior = model.metadata.z_dim, model.metadata.prior
+        ends = np.concatenate([draw_latents(seed, 0, 1, z_dim=z_dim, prior=prior) for seed in asked.seed_list])
+        ends = ask_for_digit(ends, model, asked.digit)
+        return interpolate(ends, steps=asked.steps, mode=self.mode, prior=prior, loop=asked.loop)
+
+
+@router.get(
+    "/v1/interpolations",
+    summary="A path through the first images of seeds",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "The path, in the format asked for",
+            "content": document_content(INTERPOLATION_FORMATS, json_schema="InterpolationAnswer"),
+            "headers": caching.documented_headers(
+                etag='"7dc8f9e37a7735db322832cc9ccf683e"',
+                content_location=f"/v1/interpolations?model={examples.REFERENCE}&seeds=7,8,9&steps=16&mode=slerp"
+                "&columns=33&padding=2&scale=1&format=png",
+            ),
+            "links": links.of_drawing(),
+        },
+        304: {"description": "Not modified: If-None-Match holds the ETag"},
+        **problem_examples.of_drawing(INTERPOLATION_FORMATS, "steps", "0"),
+    },
+)
+async def get_interpolation(
+    request: Request,
+    state: SharedState,
+    query: Annotated[InterpolationQuery, Query()],
+    accept: Annotated[str | None, Header(include_in_schema=False)] = None,
+    if_none_match: caching.IfNoneMatch = None,
+) -> Response:
+    """A PNG strip of the images on the way from seed to seed; or an animation of them, or JSON with their latents.
+
+    Image j · steps of the path is image 0 of seed j, the same picture as `/v1/samples` gives. With `digit` each seed's
+    latent is asked for that digit, and the path keeps to it; without, a conditional model's digit changes on the way.
+    `Content-Location` is the URL that gives this very answer again, for ever.
+
+    ![From seed 7 to seed 8 in 16 steps: v1/interpolations?seeds=7,8&steps=16&format=png of a running
+    service](v1/interpolations?seeds=7,8&steps=16&format=png)
+    """
+    path = _checked(state, query, accept)
+    headers = _headers(request, path)
+    if caching.matches(if_none_match, headers["ETag"]):
+        return Response(status_code=304, headers=headers)
+    with Watch(request.receive):
+        content = await _draw(state, path)
+    return Response(content, headers=headers, media_type=INTERPOLATION_FORMATS[path.form])
+
+
+def _checked(state: State, asked: InterpolationQuery, accept: str | None) -> _Path:
+    served = state.catalog.find(asked.model)
+    check_digit(served.model, asked.digit)
+    path = _Path(served, choose_format(asked.format, accept, INTERPOLATION_FORMATS), asked)
+    shape = served.model.metadata.image_shape
+    if path.form == "png":
+        check_pixels(shape, asked.n, columns=path.columns, padding=asked.padding, scale=asked.scale, fewer="steps")
+    elif path.form != "json":
+        check_pixels(shape, asked.n, scale=asked.scale, fewer="steps")
+        _check_duration(asked)
+    return path
+
+
+def _check_duration(asked: InterpolationQuery) -> None:
+    whole_ms = asked.n * asked.duration_ms
+    if whole_ms > MAX_ANIMATION_MS:
+        detail = (
+            f"the animation would last {whole_ms:,} ms, {MAX_ANIMATION_MS:,} are allowed: lower duration_ms or steps"
+        )
+        raise Problem.of_parameter("duration_ms", detail, asked.duration_ms)
+
+
+def _headers(request: Request, path: _Path) -> dict[str, str]:
+    """Headers of the answer, known before G runs."""
+    model, asked = path.served.model, path.asked
+    parameters: dict[str, object] = {
+        "seeds": asked.seeds,
+        "steps": asked.steps,
+        "mode": path.mode,
+        "loop": "true" if asked.loop else None,
+        "digit": asked.digit,
+    }
+    if path.form == "png":
+        parameters |= {"columns": path.columns, "padding": asked.padding, "scale": asked.scale}
+    elif path.form != "json":
+        parameters |= {"scale": asked.scale, "duration_ms": asked.duration_ms}
+    query = caching.permanent_query(model, parameters, path.form)
+    headers = {
+        "X-Model": model.reference,
+        "ETag": caching.entity_tag(model, query),
+        "Content-Location": f"{request.scope.get('root_path', '')}/v1/interpolations?{query}",
+        "Cache-Control": caching.cache_control(seed_given=True, version_given="@" in (asked.model or "")),
+    }
+    return headers if asked.format else headers | {"Vary": "Accept"}
+
+
+async def _draw(state: State, path: _Path) -> bytes:
+    latents = path.latents()
+    images = await state.draw(path.served, latents)
+    started = time.perf_counter()
+    encoded = await _encode(path, latents, images)
+    state.metrics.count_encoding(path.form, started=started)
+    return encoded
+
+
+async def _encode(path: _Path, latents: NDArray[np.float32], images: NDArray[np.uint8]) -> bytes:
+    asked = path.asked
+    if path.form == "png":
+        return await encode_png_aside(
+            assemble_grid(images, columns=path.columns, padding=asked.padding, scale=asked.scale)
+        )
+    if path.form == "json":
+        return await _json(path, latents, images)
+    return await encode_animation_aside(images, path.form, scale=asked.scale, duration_ms=asked.duration_ms)
+
+
+async def _json(path: _Path, latents: NDArray[np.float32], images: NDArray[np.uint8]) -> bytes:
+    model, shape = path.served.model, path.served.model.metadata.image_shape
+    answer = InterpolationAnswer(
+        model=model.reference,
+        model_sha256=model.sha256,
+        seeds=path.asked.seed_list,
+        steps=path.asked.steps,
+        mode=path.mode,
+        prior=model.metadata.prior,
+        z_dim=model.metadata.z_dim,
+        width=shape.width,
+        height=shape.height,
+        channels=shape.channels,
+        samples=await list_samples_aside(latents, images),
+    )
+    return answer.model_dump_json().encode()

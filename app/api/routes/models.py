@@ -1,0 +1,132 @@
+"""`/v1/models`: the models, how they were trained, and what they drew on the way."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Request, Response
+
+from app.api import caching
+from app.api.content_negotiation import document_content
+from app.api.openapi import examples, links, problem_examples
+from app.api.schemas import (
+    HistoryAnswer,
+    ModelAnswer,
+    ModelsAnswer,
+    ModelSummary,
+    TimelineAnswer,
+    TimelinePicture,
+)
+from app.api.state import SharedState
+from app.inference.catalog import ServedModel
+from app.problems import Problem
+from models.errors import ModelFolderError
+from models.model_folder.folder import read_picture
+
+router = APIRouter(tags=["models"])
+
+Name = Annotated[str, Path(max_length=100, description="`name` or `name@hash`", examples=[examples.MODEL])]
+
+
+@router.get("/v1/models", summary="All models", responses={200: {"links": links.of_list()}})
+async def list_models(state: SharedState) -> ModelsAnswer:
+    """Usable models, and model folders that cannot be used with the reason."""
+    catalog = state.catalog
+    usable = [_summary(served, catalog.broken.get(name)) for name, served in catalog.models.items()]
+    broken = [
+        ModelSummary(name=name, ready=False, error=error)
+        for name, error in catalog.broken.items()
+        if name not in catalog.models
+    ]
+    return ModelsAnswer(default=state.catalog.default, models=usable + broken)
+
+
+@router.get(
+    "/v1/models/{name}",
+    summary="One model",
+    responses={200: {"links": links.of_model()}, **problem_examples.of_model()},
+)
+async def get_model(state: SharedState, name: Name) -> ModelAnswer:
+    """Everything that the model's metadata says, and its card."""
+    model = state.catalog.find(name, parameter="name").model
+    return ModelAnswer(
+        name=model.name, model=model.reference, sha256=model.sha256, metadata=model.metadata, card=model.card
+    )
+
+
+@router.get("/v1/models/{name}/history", summary="Its training, epoch by epoch", responses=problem_examples.of_model())
+async def get_history(state: SharedState, name: Name) -> HistoryAnswer:
+    """Losses, mean D(x) and D(G(z)), and V(G, D) of each epoch; and what went wrong, if anything did."""
+    model = state.catalog.find(name, parameter="name").model
+    return HistoryAnswer(model=model.reference, epochs=list(model.history.epochs), events=list(model.history.events))
+
+
+@router.get(
+    "/v1/models/{name}/timeline",
+    summary="What it drew as it learnt",
+    responses={200: {"links": links.of_timeline()}, **problem_examples.of_model()},
+)
+async def get_timeline(request: Request, state: SharedState, name: Name) -> TimelineAnswer:
+    """The pictures of the same latents after recorded epochs; 0 is the untrained G."""
+    model = state.catalog.find(name, parameter="name").model
+    base = f"{request.scope.get('root_path', '')}/v1/models/{model.reference}/timeline"
+    pictures = [TimelinePicture(epoch=entry.epoch, url=f"{base}/{entry.epoch}.png") for entry in model.timeline]
+    return TimelineAnswer(model=model.reference, pictures=pictures)
+
+
+@router.get(
+    "/v1/models/{name}/timeline/{epoch}.png",
+    summary="One picture of the timeline",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "8 × 8 images",
+            "content": document_content({"png": "image/png"}),
+            "headers": caching.documented_headers(etag='"49f0630394b29c8541fb691b2928b889"'),
+        },
+        304: {"description": "Not modified: If-None-Match holds the ETag"},
+        **problem_examples.of_model(),
+    },
+)
+def get_timeline_picture(
+    state: SharedState,
+    name: Name,
+    epoch: Annotated[int, Path(ge=0, lt=10**9, description="An epoch of the timeline", examples=[0])],
+    if_none_match: caching.IfNoneMatch = None,
+) -> Response:
+    """A PNG of the fixed latents, drawn by G's average after that epoch.
+
+    ![Before training](v1/models/mnist-conv/timeline/0.png) ![After two epochs](v1/models/mnist-conv/timeline/2.png)
+    """
+    model = state.catalog.find(name, parameter="name").model
+    entry = next((entry for entry in model.timeline if entry.epoch == epoch), None)
+    if entry is None:
+        epochs = ", ".join(str(known.epoch) for known in model.timeline)
+        raise Problem.of_parameter("epoch", f"the timeline of {model.name} has the epochs {epochs}", epoch, status=404)
+    headers = {
+        "X-Model": model.reference,
+        "ETag": caching.entity_tag(model, f"timeline/{epoch}"),
+        "Cache-Control": caching.cache_control(seed_given=True, version_given="@" in name),
+    }
+    if caching.matches(if_none_match, headers["ETag"]):
+        return Response(status_code=304, headers=headers)
+    try:
+        picture = read_picture(model.path, entry)
+    except (ModelFolderError, OSError) as error:
+        detail = f"the picture of epoch {epoch} is no longer in the model's folder"
+        raise Problem.of_parameter("epoch", detail, epoch, status=404) from error
+    return Response(picture, headers=headers, media_type="image/png")
+
+
+def _summary(served: ServedModel, error: str | None) -> ModelSummary:
+    model, metadata = served.model, served.model.metadata
+    return ModelSummary(
+        name=model.name,
+        ready=True,
+        model=model.reference,
+        sha256=model.sha256,
+        architecture=metadata.architecture.name,
+        dataset=metadata.dataset,
+        recipe=metadata.recipe,
+        images_seen=metadata.images_seen,
+        evaluation=dict(metadata.evaluation),
+        error=error,
+    )

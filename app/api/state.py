@@ -1,0 +1,157 @@
+"""What the routes share: made once when the service starts, handed to each request."""
+
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Annotated, cast
+
+from fastapi import Depends, Request
+
+from app.api.siblings import Siblings
+from app.inference.catalog import Catalog, ServedModel
+from app.inference.decode_slots import Decoders, TooManyPixelsError
+from app.inference.engine import Engine, ExhaustedError, OverloadedError, Rows, StoppedError
+from app.inference.projection_queue import LateError, ProjectionQueue, QueueFullError
+from app.problems import Problem
+from app.settings import Settings
+from app.telemetry.metrics import Metrics
+from models.inference.projection import Projection
+
+RETRY_AFTER_S = 1
+RETRY_PROJECTION_AFTER_S = 2
+
+
+@dataclass(frozen=True)
+class State:
+    """A service: its settings, models, engine, projections, decoders, metrics, siblings, and whether it is to end."""
+
+    settings: Settings
+    catalog: Catalog
+    engine: Engine
+    projections: ProjectionQueue
+    decoders: Decoders
+    metrics: Metrics
+    is_ending: Callable[[], bool] = lambda: False
+    siblings: Siblings | None = None
+
+    async def draw(self, served: ServedModel, latents: Rows, *, may_wait: bool = False) -> Rows:
+        """G of latents, through the engine.
+
+        Raises:
+            Problem: 429 when the queue is full, 503 when the engine has stopped.
+        """
+        images = await self._run(served.sampler, latents, may_wait=may_wait)
+        self.metrics.count_images(served.model.name, len(images))
+        return images
+
+    async def draw_words(self, served: ServedModel, words: Rows) -> Rows:
+        """G of the latents that random words stand for, through the engine, which makes the latents as well.
+
+        Raises:
+            Problem: 429 when the queue is full, 503 when the engine has stopped.
+        """
+        images = await self._run(served.drawer, words, may_wait=False)
+        self.metrics.count_images(served.model.name, len(images))
+        return images
+
+    async def score(self, served: ServedModel, images: Rows, *, may_wait: bool = False) -> Rows:
+        """D's logits of images, through the engine.
+
+        Raises:
+            Problem: 429 when the queue is full, 503 when the engine has stopped.
+        """
+        logits = await self._run(served.scorer, images, may_wait=may_wait)
+        self.metrics.scored.labels(served.model.name).inc(len(images))
+        return logits
+
+    async def explain(self, served: ServedModel, images: Rows) -> Rows:
+        """The gradients of D's logits by the pixels of images, through the engine, even when its queue is full.
+
+        For images that have been scored: an answer that has begun is not refused half-way.
+
+        Raises:
+            Problem: 503 when the engine has stopped.
+        """
+        return await self._run(served.explainer, images, may_wait=True)
+
+    async def project(self, served: ServedModel, image: Rows, *, gone: Coroutine[None, None, None]) -> Projection:
+        """The latent nearest to an image, through the projections' own queue.
+
+        Args:
+            served: the model whose G is searched.
+            image: [H, W] or [H, W, 3] uint8.
+            gone: ends when the client has gone.
+
+        Raises:
+            Problem: 429 when the queue is full, 503 when it takes too long.
+            GoneError: the client has gone.
+        """
+
+        def job() -> Projection:
+            with self.metrics.projection_seconds.labels(served.model.name).time():
+                return served.projector(image)
+
+        try:
+            found = await self.projections.run(job, gone=gone)
+        except QueueFullError as error:
+            raise self._refused("projections", RETRY_PROJECTION_AFTER_S) from error
+        except LateError as error:
+            raise Problem(503, f"{error}; try again", headers=_soon()) from error
+        self.metrics.projections.labels(served.model.name).inc()
+        return found
+
+    @asynccontextmanager
+    async def decode(self, pixels: int) -> AsyncIterator[None]:
+        """A turn to decode uploads of so many pixels.
+
+        Raises:
+            Problem: 429 when too many wait.
+        """
+        try:
+            async with self.decoders.turn(pixels):
+                yield
+        except TooManyPixelsError as error:
+            raise self._overloaded() from error
+
+    def check_room(self, images: int = 1) -> None:
+        """Refuse what cannot be begun now, before anything is made for it.
+
+        Raises:
+            Problem: 429 when the queue is full.
+        """
+        if not self.engine.has_room_for(images):
+            raise self._overloaded()
+
+    async def _run(self, network: object, rows: Rows, *, may_wait: bool) -> Rows:
+        try:
+            return await self.engine.run(network, rows, may_wait=may_wait)  # type: ignore[arg-type]
+        except OverloadedError as error:
+            raise self._overloaded() from error
+        except ExhaustedError as error:
+            raise Problem(503, f"{error}; ask for fewer, or try again", headers=_soon()) from error
+        except StoppedError as error:
+            raise Problem(503, "the engine does not answer; /readyz says why", headers=_soon()) from error
+
+    def _overloaded(self) -> Problem:
+        return self._refused("images", RETRY_AFTER_S)
+
+    def _refused(self, what: str, retry_after_s: int) -> Problem:
+        self.metrics.shed.labels(what).inc()
+        return overloaded(what, retry_after_s)
+
+
+def overloaded(what: str, retry_after_s: int) -> Problem:
+    """The problem of a service in which as many as may wait already."""
+    headers = {"Retry-After": str(retry_after_s)}
+    return Problem(429, f"too many {what} wait; try again in {retry_after_s} s", headers=headers)
+
+
+def _soon() -> dict[str, str]:
+    return {"Retry-After": str(RETRY_AFTER_S)}
+
+
+async def _state(request: Request) -> State:  # not `def`: FastAPI would send that to a thread
+    return cast("State", request.app.state.gan)
+
+
+SharedState = Annotated[State, Depends(_state)]

@@ -1,0 +1,4 @@
+"""Pixels in and out: PNG, animations, archives, uploads.
+
+May import `app.problems` and `models`.
+"""

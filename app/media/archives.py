@@ -1,0 +1,168 @@
+"""Many images as one download, streamed: memory does not grow with n.
+
+Both archives are made by `zipfile` writing to a sink that hands on what it got; entries are stored, not deflated, with
+a fixed time, so the same samples give the same bytes.
+"""
+
+import asyncio
+import io
+import math
+import zipfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.media.png import encode_png
+from models.inference.integer_generator import ROWS_AT_ONCE
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+CHUNK_BYTES = 2**19
+"""Of images that are drawn and written at once."""
+
+KEPT_BYTES = 8 * 2**20
+"""Latents of an archive that are kept from its images, which come first, to its latents: 20,000 images' of 100 each."""
+
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the first moment a ZIP can name
+
+
+@dataclass(frozen=True)
+class Samples:
+    """n samples that can be drawn in any chunk, more than once.
+
+    Attributes:
+        first: index of the first image.
+        n: how many.
+        latents: (start, count) → [count, z_dim] float32, start counted from the first.
+        image_array: shape of one image, (H, W) or (H, W, 3).
+        z_dim: width of a latent.
+    """
+
+    first: int
+    n: int
+    latents: Callable[[int, int], NDArray[np.float32]]
+    image_array: tuple[int, ...]
+    z_dim: int
+    _kept: dict[int, NDArray[np.float32]] = field(default_factory=dict, init=False, repr=False)
+
+    @property
+    def chunk_images(self) -> int:
+        """Images of a chunk but the last: as many as `CHUNK_BYTES` hold, in whole calls of a quick G."""
+        return max(1, CHUNK_BYTES // math.prod(self.image_array) // ROWS_AT_ONCE) * ROWS_AT_ONCE
+
+    def chunks(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """(start, latents) of each chunk, in order. The first `KEPT_BYTES` of them are drawn once, the rest anew."""
+        chunk = self.chunk_images
+        for start in range(0, self.n, chunk):
+            latents = self._kept.get(start)
+            if latents is None:
+                latents = self.latents(start, min(chunk, self.n - start))
+                if (len(self._kept) + 1) * latents.nbytes <= KEPT_BYTES:
+                    self._kept[start] = latents
+            yield start, latents
+
+
+def npz_bytes(samples: Samples) -> int:
+    """The length of what `stream_npz` gives: an archive of no images, and what they take."""
+    sink = _Sink()
+    with zipfile.ZipFile(sink, "w") as archive:
+        _begin_images(archive, samples).close()
+        _begin_latents(archive, samples).close()
+    a_latent = samples.z_dim * np.dtype(np.float32).itemsize
+    return len(sink.take()) + samples.n * (math.prod(samples.image_array) + a_latent)
+
+
+async def stream_npz(samples: Samples, images: AsyncIterator[NDArray[np.uint8]]) -> AsyncIterator[bytes]:
+    """The bytes of an .npz with `images`, [n, …] uint8, and `latents`, [n, z_dim] float32.
+
+    Args:
+        samples: what is drawn.
+        images: its images, one array for each of `samples.chunks()`.
+    """
+    sink = _Sink()
+    with zipfile.ZipFile(sink, "w") as archive:
+        with _begin_images(archive, samples) as file:
+            async for chunk in images:
+                file.write(np.ascontiguousarray(chunk).data)
+                yield sink.take()
+        for _ in _write_latents(archive, samples):
+            yield sink.take()
+    yield sink.take()
+
+
+async def stream_zip(samples: Samples, images: AsyncIterator[NDArray[np.uint8]]) -> AsyncIterator[bytes]:
+    """The bytes of a ZIP with one PNG an image, named by its index, and `latents.npy`."""
+    sink = _Sink()
+    index = samples.first
+    with zipfile.ZipFile(sink, "w") as archive:
+        async for chunk in images:
+            await asyncio.to_thread(_write_pngs, archive, chunk, index)
+            index += len(chunk)
+            yield sink.take()
+        for _ in _write_latents(archive, samples):
+            yield sink.take()
+    yield sink.take()
+
+
+def _write_pngs(archive: zipfile.ZipFile, images: NDArray[np.uint8], first: int) -> None:
+    for index, image in enumerate(images, start=first):
+        archive.writestr(_entry(f"{index:06d}.png"), encode_png(image))
+
+
+def _write_latents(archive: zipfile.ZipFile, samples: Samples) -> Iterator[None]:
+    """Write the latents; yields after each chunk."""
+    with _begin_latents(archive, samples) as file:
+        for _, latents in samples.chunks():
+            file.write(np.ascontiguousarray(latents).data)
+            yield
+
+
+def _begin_images(archive: zipfile.ZipFile, samples: Samples) -> IO[bytes]:
+    return _begin_array(archive, "images.npy", (samples.n, *samples.image_array), np.uint8)
+
+
+def _begin_latents(archive: zipfile.ZipFile, samples: Samples) -> IO[bytes]:
+    return _begin_array(archive, "latents.npy", (samples.n, samples.z_dim), np.float32)
+
+
+def _begin_array(archive: zipfile.ZipFile, name: str, shape: tuple[int, ...], dtype: type[np.generic]) -> IO[bytes]:
+    """An entry with the header of an .npy file, for the array's bytes to follow."""
+    file = archive.open(_entry(name), "w", force_zip64=True)
+    file.write(_npy_header(shape, dtype))
+    return file
+
+
+def _entry(name: str) -> zipfile.ZipInfo:
+    return zipfile.ZipInfo(name, _EPOCH)
+
+
+def _npy_header(shape: tuple[int, ...], dtype: type[np.generic]) -> bytes:
+    """The header of an .npy file, before the array's bytes."""
+    buffer = io.BytesIO()
+    description = np.lib.format.dtype_to_descr(np.dtype(dtype))
+    np.lib.format.write_array_header_1_0(buffer, {"descr": description, "fortran_order": False, "shape": shape})
+    return buffer.getvalue()
+
+
+class _Sink(io.RawIOBase):
+    """A file that cannot be sought and keeps only what has not been taken."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._parts: list[bytes] = []
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: "ReadableBuffer") -> int:
+        part = bytes(data)
+        self._parts.append(part)
+        return len(part)
+
+    def take(self) -> bytes:
+        taken, self._parts = b"".join(self._parts), []
+        return taken

@@ -1,0 +1,66 @@
+"""`python -m app.server.worker`: one of several processes of the service. Only `app.server.supervisor` starts it."""
+
+import os
+import shutil
+import signal
+import socket
+import sys
+import threading
+import time
+from pathlib import Path
+
+from app.server.uvicorn_server import serve
+from app.settings import Settings
+from app.telemetry.metrics import Metrics, count_in_files
+
+READY = b"ready\n"
+"""What a worker writes to its standard output once it answers requests."""
+
+ORPHAN_GRACE_S = 1.0
+"""Seconds that an orphan's requests under way get to end."""
+
+
+def command(worker: int, listener: int, metrics_dir: Path) -> list[str]:
+    """The command that starts a worker: its number from 0, the descriptor of its socket, the folder to count in."""
+    return [sys.executable, "-m", "app.server.worker", str(worker), str(listener), str(metrics_dir)]
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """A worker's environment: the parent's settings, whatever a .env file says by now, and no pools of threads."""
+    named = {f"GAN_{name.upper()}": _text(value) for name, value in settings.model_dump().items()}
+    return dict(os.environ) | named | dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+
+
+def _text(value: object) -> str:
+    """A setting as its variable has it."""
+    if value is None:
+        return ""
+    return ",".join(value) if isinstance(value, tuple) else str(value)
+
+
+def main() -> None:
+    """Serve until told to stop, or until the parent is gone."""
+    worker, descriptor, metrics_dir = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
+    threading.Thread(target=_end_with_parent, args=(metrics_dir,), name="orphan", daemon=True).start()
+    count_in_files(metrics_dir, worker=worker)
+    with socket.socket(fileno=descriptor) as listener:
+        serve(Settings(), listener, metrics=Metrics(metrics_dir), ready=_say_ready, worker=worker)
+
+
+def _say_ready() -> None:
+    os.write(sys.stdout.fileno(), READY)
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # nobody reads on: what else is printed goes to the log
+
+
+def _end_with_parent(metrics_dir: Path) -> None:
+    """Wait for the end of standard input, which the parent holds open as long as it lives; then end this process."""
+    while os.read(sys.stdin.fileno(), 1):
+        pass
+    shutil.rmtree(metrics_dir, ignore_errors=True)  # nobody else will
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(ORPHAN_GRACE_S)
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,4 @@
+"""What the service tells about itself: metrics, logs, request ids.
+
+Imports no other room of `app`.
+"""

@@ -1,0 +1,93 @@
+"""The log: lines for people, or one JSON object a line for machines, of uvicorn's loggers as well as ours."""
+
+import json
+import logging
+import os
+import time
+from typing import Any, Literal, TypeAlias
+
+from app.telemetry.request_ids import RequestId, current
+
+LogFormat: TypeAlias = Literal["text", "json"]
+
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160), 0x2028, 0x2029)}
+
+
+def configure(level: str, form: LogFormat, *, worker: int | None = None) -> None:
+    """Have all that is logged in this process go to its standard error.
+
+    Args:
+        level: the least that is logged.
+        form: of each line.
+        worker: the number of this process, where it is one of several.
+    """
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonFormatter(worker) if form == "json" else TextFormatter())
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    logging.captureWarnings(form == "json")
+
+
+class TextFormatter(logging.Formatter):
+    """`LEVEL logger: message [request id]`, and a traceback below it.
+
+    A message is one line, whatever a client has put into it.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One record."""
+        request = _request_of(record)
+        id_text = "" if request is None else f" [request {request.text}]"
+        line = f"{record.levelname} {record.name}: {_message_of(record).translate(_CONTROLS)}{id_text}"
+        return f"{line}\n{error}" if (error := _error_of(self, record)) else line
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line.
+
+    Always `time` (RFC 3339, UTC), `level`, `logger`, `message` and `pid`; where known `worker`, `request_id`,
+    `trace_id`, `span_id`, and `error`, a traceback; besides whatever the record has as `fields`.
+
+    Args:
+        worker: the number of this process, where it is one of several.
+    """
+
+    def __init__(self, worker: int | None = None) -> None:
+        super().__init__()
+        self._worker = worker
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One record."""
+        request = _request_of(record)
+        found: dict[str, Any] = {
+            "time": f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(record.created))}.{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": _message_of(record),
+            "pid": os.getpid(),
+            "worker": self._worker,
+        }
+        if request is not None:
+            found |= {"request_id": request.text, "trace_id": request.trace_id, "span_id": request.span_id}
+        found |= getattr(record, "fields", {})
+        found["error"] = _error_of(self, record) or None
+        return json.dumps({name: value for name, value in found.items() if value is not None})
+
+
+def _request_of(record: logging.LogRecord) -> RequestId | None:
+    """The request that a record is about: its own word, or the one that is being answered."""
+    request: RequestId | None = getattr(record, "request", None)
+    return request or current.get()
+
+
+def _message_of(record: logging.LogRecord) -> str:
+    return record.getMessage().strip()
+
+
+def _error_of(formatter: logging.Formatter, record: logging.LogRecord) -> str:
+    """The traceback of a record, and the stack where one was asked for."""
+    parts = []
+    if record.exc_info:
+        parts.append(formatter.formatException(record.exc_info))
+    if record.stack_info:
+        parts.append(formatter.formatStack(record.stack_info))
+    return "\n".join(parts)

@@ -1,0 +1,99 @@
+"""Which request: an id that a person can quote, the trace that it belongs to, and the stages that it went through.
+
+The trace is that of the header `traceparent` (W3C Trace Context, level 1, https://www.w3.org/TR/trace-context-1/).
+"""
+
+import re
+import secrets
+from collections.abc import Iterable
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from starlette.types import Scope
+
+MAX_STAGES = 100
+"""That are kept of one request: a large archive has hundreds."""
+
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_TRACEPARENT = re.compile(rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.DOTALL)
+
+
+class TraceParent(NamedTuple):
+    """Who called, in which trace: hex digits; `flags` says in its last bit whether the caller records the trace."""
+
+    trace_id: str
+    parent_id: str
+    flags: int
+
+
+class Stage(NamedTuple):
+    """A part of a request's work: its name, and when it began and ended by `time.perf_counter`."""
+
+    name: str
+    began: float
+    ended: float
+
+
+@dataclass(slots=True)
+class RequestId:
+    """What a request is known by.
+
+    Attributes:
+        text: 1 to 64 letters, digits, dots, underlines and hyphens.
+        caller: of the header `traceparent`, if any.
+        trace_id: of the trace that the request belongs to, 32 hex digits; None when nobody traces it.
+        span_id: of our own span in it, 16 hex digits; None without one.
+        stages: of its work, the first `MAX_STAGES`.
+    """
+
+    text: str
+    caller: TraceParent | None = None
+    trace_id: str | None = None
+    span_id: str | None = None
+    stages: list[Stage] = field(default_factory=list)
+
+    def add_stage(self, name: str, began: float, ended: float) -> None:
+        """Note a part of the request's work."""
+        if len(self.stages) < MAX_STAGES:
+            self.stages.append(Stage(name, began, ended))
+
+
+current: ContextVar[RequestId | None] = ContextVar("request", default=None)
+"""The request that is being answered here, where requests are observed (`app.middleware.access_log`)."""
+
+
+def request_id_of(scope: Scope) -> RequestId:
+    """The id of the request of an ASGI scope, which keeps it from the first time on."""
+    known: RequestId | None = scope.get("gan.request_id")
+    if known is None:
+        known = scope["gan.request_id"] = identify(scope["headers"])
+    return known
+
+
+def identify(headers: Iterable[tuple[bytes, bytes]]) -> RequestId:
+    """The id that the client has given in X-Request-Id, or that of its trace, or a random one."""
+    given: dict[bytes, list[bytes]] = {b"x-request-id": [], b"traceparent": []}
+    for name, value in headers:
+        if name in given:
+            given[name].append(value)
+    ids, parents = given[b"x-request-id"], given[b"traceparent"]
+    caller = parse_traceparent(parents[0]) if len(parents) == 1 else None
+    trace_id = None if caller is None else caller.trace_id
+    own = ids[0].decode() if len(ids) == 1 and _REQUEST_ID.fullmatch(ids[0]) else None
+    return RequestId(own or trace_id or secrets.token_hex(16), caller, trace_id)
+
+
+def parse_traceparent(value: bytes) -> TraceParent | None:
+    """What a `traceparent` says; None when it is not as the recommendation wants it, and must be ignored.
+
+    Later versions may add parts behind a hyphen; version ff is none, version 00 has four parts, and an id of zeros only
+    is none.
+    """
+    found = _TRACEPARENT.fullmatch(value)
+    if found is None:
+        return None
+    version, trace_id, parent_id, flags, more = (part.decode("latin-1") for part in found.groups(b""))
+    if version == "ff" or (version == "00" and more) or not int(trace_id, 16) or not int(parent_id, 16):
+        return None
+    return TraceParent(trace_id, parent_id, int(flags, 16))

@@ -1,0 +1,176 @@
+"""The quantised G computed in integers, by oneDNN: bytes times bytes into 32-bit sums, several times as fast.
+
+The sums are exact here as in `models.networks.quantised`, and every step after them is rounded in the same order: a
+row's bits depend neither on the rows beside it nor on the number of threads. What is left between the two is the last
+bit of tanh, of one pixel in millions a grey level.
+"""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from models.images import spent_as_uint8, to_uint8
+from models.networks.conditional import Ballots
+from models.networks.layers import Float32
+from models.networks.quantised import LARGEST_INPUT, QuantisedLinear
+
+TILE_ROWS = (4, 8, 32, 64, 128, 256, 512)
+"""Rows of the tiles to try (`models.inference.tiles`): the way into a product takes as long as 30 rows of it."""
+
+ROWS_AT_ONCE = 512
+"""Rows of one call at most: with more the next call waits longer for little."""
+
+PRODUCTS_AT_ONCE = 400_000_000
+"""Of one call: about two milliseconds, for which the next call waits."""
+
+PROBE_ROWS = 64
+MAX_LEVELS_APART = 1
+MIN_SHARE_EQUAL = 0.999
+
+
+def in_integers(generator: nn.Module, *, z_dim: int) -> "IntegerNetwork | None":
+    """A quantised G as a network that computes in integers.
+
+    None where that cannot be: G is not quantised or has layers that oneDNN does not take, or this processor's integer
+    products are not the right ones (without instructions of their own, they saturate).
+    """
+    if not isinstance(generator, nn.Sequential) or not any(isinstance(layer, QuantisedLinear) for layer in generator):
+        return None
+    latents = torch.randn(PROBE_ROWS, z_dim, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        try:
+            network = IntegerNetwork(generator)
+            seen = to_uint8(network.images(torch.from_numpy(network.whole(latents.numpy()))))
+        except (AttributeError, NotImplementedError, RuntimeError):  # of a PyTorch or a processor without such products
+            return None
+        right = to_uint8(generator(latents))
+    apart = np.abs(seen.astype(int) - right)
+    return network if apart.max() <= MAX_LEVELS_APART and (apart == 0).mean() >= MIN_SHARE_EQUAL else None
+
+
+class IntegerNetwork:
+    """G in two steps: latents to whole numbers, and those to images.
+
+    The ballots before the first linear layer, and the layers after the last one's tanh, run in float32 as they are.
+
+    Args:
+        generator: a quantised G.
+
+    Attributes:
+        ballots: before the first linear layer, if G is conditional.
+        rows_at_once: of one call at most, so that it ends in about two milliseconds: 64 to `ROWS_AT_ONCE`.
+
+    Raises:
+        NotImplementedError: it has layers that oneDNN does not take.
+    """
+
+    def __init__(self, generator: nn.Sequential) -> None:
+        layers = [layer for layer in generator if not isinstance(layer, Float32)]
+        linear = {k: layer for k, layer in enumerate(layers) if isinstance(layer, QuantisedLinear)}
+        places = list(linear)
+        self.ballots = _ballots_of(layers[: places[0]])
+        self._steps = (1 / linear[places[0]].input_scale).numpy()
+        self._zero_point = linear[places[0]].zero_point.numpy()
+        self._products = [
+            _Product(linear[place], layers[place + 1 : behind], linear[behind]) for place, behind in pairwise(places)
+        ]
+        end = places[-1] + 1
+        ends_in_tanh = end < len(layers) and isinstance(layers[end], nn.Tanh)
+        if ends_in_tanh:
+            end += 1
+        self._products.append(_Product(linear[places[-1]], layers[places[-1] + 1 : end], None))
+        self._tail = [_cheaper(layer) for layer in layers[end:]]
+        self._is_bounded = ends_in_tanh and all(isinstance(layer, nn.Unflatten) for layer in layers[end:])
+        products = sum(layer.weight.numel() for layer in linear.values())
+        self.rows_at_once = min(ROWS_AT_ONCE, max(1, PRODUCTS_AT_ONCE // (64 * products)) * 64)
+
+    def whole(self, latents: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """Latents [N, z_dim] float32 → the first linear layer's input, [N, z_dim] uint8."""
+        return self.rounded(latents if self.ballots is None else self.ballots.of_array(latents))
+
+    def rounded(self, x: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """What the first linear layer gets, float32 of any shape, in whole numbers 0 … 255."""
+        steps = x * self._steps  # by NumPy: it begins in less time than PyTorch
+        steps += self._zero_point
+        np.rint(steps, out=steps)
+        np.maximum(steps, 0, out=steps)
+        np.minimum(steps, LARGEST_INPUT, out=steps)
+        whole: NDArray[np.uint8] = steps.astype(np.uint8)
+        return whole
+
+    def images(self, whole: torch.Tensor) -> torch.Tensor:
+        """Whole numbers [N, z_dim] uint8 → images [N, C, H, W] float32 in [−1, 1]."""
+        for product in self._products:
+            whole = product(whole)
+        for layer in self._tail:
+            whole = layer(whole)
+        return whole
+
+    def in_bytes(self, images: torch.Tensor) -> NDArray[np.uint8]:
+        """What `images` gave, which is overwritten, as [N, H, W] or [N, H, W, 3] uint8."""
+        return spent_as_uint8(images.numpy()) if self._is_bounded else to_uint8(images)
+
+
+def _ballots_of(layers: list[nn.Module]) -> Ballots | None:
+    """What comes before the first linear layer."""
+    match layers:
+        case []:
+            return None
+        case [Ballots() as ballots]:
+            return ballots
+    raise NotImplementedError(f"there is no integer network that begins with {layers}")
+
+
+def _cheaper(layer: nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
+    """The same function of a layer's input; a module takes some microseconds to begin."""
+    if isinstance(layer, nn.Unflatten) and layer.dim == 1:
+        shape = tuple(layer.unflattened_size)
+        return lambda x: x.view(len(x), *shape)
+    return layer
+
+
+class _Product:
+    """One linear layer and its activation: uint8 [N, fan_in] → uint8 [N, units], as the layer behind it wants them.
+
+    Args:
+        layer: the linear layer.
+        activation: what follows it, one layer or none.
+        behind: the next linear layer; None for the last one, whose results are float32.
+
+    Raises:
+        NotImplementedError: oneDNN has no such activation.
+    """
+
+    def __init__(self, layer: QuantisedLinear, activation: Sequence[nn.Module], behind: QuantisedLinear | None) -> None:
+        units, fan_in = layer.weight.shape
+        name, arguments = _post_op(activation)
+        scale, zero_point, dtype = 1.0, 0, torch.float32
+        if behind is not None:
+            scale, zero_point, dtype = float(behind.input_scale), int(behind.zero_point), torch.uint8
+        self._multiply = torch.ops.onednn.qlinear_pointwise.default
+        self._before = (float(layer.input_scale), int(layer.zero_point))
+        self._weight = torch.ops.onednn.qlinear_prepack(layer.weight.to(torch.int8), [PROBE_ROWS, fan_in])
+        self._weights = (layer.weight_scale, torch.zeros(units, dtype=torch.int32), layer.bias)
+        self._after = (scale, zero_point, dtype, name, arguments, "")
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        result: torch.Tensor = self._multiply(x, *self._before, self._weight, *self._weights, *self._after)
+        return result
+
+
+def _post_op(activation: Sequence[nn.Module]) -> tuple[str, list[float]]:
+    """The name and the arguments by which oneDNN knows an activation."""
+    match list(activation):
+        case []:
+            return "none", []
+        case [nn.ReLU()]:
+            return "relu", []
+        case [nn.LeakyReLU(negative_slope=slope)]:
+            return "leaky_relu", [slope]
+        case [nn.Tanh()]:
+            return "tanh", []
+    raise NotImplementedError(f"oneDNN's product has nothing for {activation}")

@@ -1,0 +1,192 @@
+"""Projection: the latent whose image is nearest to a given one.
+
+The distance is the mean squared error over pixels, with a weak pull towards 0. It is minimised within the prior's
+bounds, from several starting points, since it has many minima: the guess of the model's encoder where there is one, and
+the best of many draws of the prior (Zhu et al. 2016, arXiv 1609.03552, start from an encoder; Lipton and Tripathi 2017,
+arXiv 1702.04782, and Creswell and Bharath 2016, arXiv 1611.05644, from draws). The worse ones are given up on the way.
+
+Those papers descend the gradient. A latent has few coordinates, so the whole Jacobian of G costs as much as a batch of
+z_dim images, and the damped Gauss–Newton method (Levenberg 1944; Marquardt 1963) gets closer in 10 steps than Adam in
+200, in less time: see docs/decisions/0005-projection-by-gauss-newton.md.
+"""
+
+import warnings
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.func import jvp, vmap
+
+from models.images import ImageShape, from_uint8
+from models.inference.tiles import one_thread
+from models.latents import Prior, draw_latents
+from models.networks.conditional import ballots_of, labels_of
+from models.networks.quantised import without_rounding
+
+DRAWS = 1024
+"""Draws of the prior among which the starting points are sought."""
+
+DRAWS_SEED = 1609
+
+ROUNDS = ((10, 3), (4, 4), (1, 10))
+"""How many latents go on in each round, the best ones; and for how many steps."""
+
+DAMPING = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
+"""λ of Marquardt's damping, as shares of the mean curvature. Each step tries them all."""
+
+PULL = 1e-4
+"""Weight of mean z² beside the squared error of pixels in [−1, 1]: enough to settle what no pixel depends on."""
+
+BOX = 3**0.5
+"""A uniform prior's coordinates are within ± this."""
+
+BALL_DEVIATIONS = 2.0
+"""A normal prior's ‖z‖² has the mean d and the deviation √(2d); a search goes no further out than so many of them."""
+
+JACOBIAN_CHUNK = 128
+"""Rows of the Jacobian made at once: a bound on memory."""
+
+
+@dataclass(frozen=True)
+class Projection:
+    """What was found.
+
+    Attributes:
+        latent: [z_dim] float32.
+        restarts: latents that the search started from.
+        steps: of the one that was found, from its start to its end.
+    """
+
+    latent: NDArray[np.float32]
+    restarts: int
+    steps: int
+
+
+@cache
+def prepare() -> None:
+    """Load what PyTorch's forward mode loads at its first use: about a second, and a warning that is not for us."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        jvp(torch.sin, (torch.zeros(1),), (torch.ones(1),))
+
+
+class Projector:
+    """G made ready to be searched. The same image gives the same latent, bit for bit, on one machine.
+
+    One thread at a time may call it; it differentiates G, so not one that is in inference mode.
+
+    Args:
+        generator: G in evaluation mode, [N, z_dim] float32 → [N, C, H, W] in [−1, 1]; shared, not changed.
+        z_dim: width of a latent.
+        prior: of the latents.
+        image_shape: shape of G's images.
+        classes: 0, or how many classes the latents name; their ballots are switches, which no gradient turns.
+        encoder: [N, C, H, W] → [N, z_dim], or None.
+        device: where the networks are.
+    """
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        *,
+        z_dim: int,
+        prior: Prior,
+        image_shape: ImageShape,
+        classes: int = 0,
+        encoder: nn.Module | None = None,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.z_dim = z_dim
+        self.prior: Prior = prior
+        self.image_shape = image_shape
+        self.classes = classes
+        self.device = torch.device(device)
+        self._generator = without_rounding(generator)  # between its steps a quantised one leads nowhere
+        self._encoder = encoder
+
+    @torch.no_grad()
+    def __call__(self, image: NDArray[np.uint8]) -> Projection:
+        """The latent nearest to an image, [H, W] (grey) or [H, W, 3] (RGB) uint8.
+
+        Raises:
+            ValueError: the image has another shape or dtype.
+        """
+        if image.dtype != np.uint8 or image.shape != self.image_shape.array:
+            raise ValueError(
+                f"the image must be {list(self.image_shape.array)} uint8, not {list(image.shape)} {image.dtype}"
+            )
+        prepare()
+        with one_thread():
+            target = from_uint8(image[None]).to(self.device)
+            z = self._starting_points(target, ROUNDS[0][0])
+            restarts = len(z)
+            for rows, steps in ROUNDS:
+                z = z[self._costs(z, target).argsort(stable=True)[:rows]]
+                for _ in range(steps):
+                    z = torch.stack([self._step(row, target) for row in z])
+            best = z[self._costs(z, target).argmin()]
+        return Projection(best.cpu().numpy(), restarts=restarts, steps=sum(steps for _, steps in ROUNDS))
+
+    def _starting_points(self, target: torch.Tensor, n: int) -> torch.Tensor:
+        """[n, z_dim]: the encoder's guess, if there is one, and the best draws; of each class the best one only."""
+        draws = torch.from_numpy(draw_latents(DRAWS_SEED, 0, DRAWS, z_dim=self.z_dim, prior=self.prior)).to(self.device)
+        order = self._costs(draws, target).argsort(stable=True)
+        if self.classes:
+            head_starts = ballots_of(self._generator).head_starts
+            labels = labels_of(draws[order], head_starts=head_starts).tolist()
+            order = order[sorted(labels.index(label) for label in set(labels))]
+        points = draws[order]
+        if self._encoder is not None:
+            points = torch.cat([self._within(self._encoder(target)), points])
+        return points[:n]
+
+    def _step(self, z: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        """One damped Gauss–Newton step of one latent, [z_dim] → [z_dim]; to where it is, if nothing helps."""
+        image, jacobian = self._linearise(z)
+        pull, eye = PULL / self.z_dim, torch.eye(self.z_dim, device=self.device)
+        # Half of the cost's gradient, and of its Hessian without G's second derivatives.
+        gradient = jacobian @ (image - target.flatten()) / len(image) + pull * z
+        hessian = jacobian @ jacobian.T / len(image) + pull * eye
+        if self.prior == "uniform":
+            # Coordinates that stand at a side of the box and would leave it stay there (Bertsekas 1982).
+            free = ((z.abs() < BOX) | (z * gradient > 0)).float()
+            gradient = gradient * free
+            hessian = hessian * free * free[:, None] + torch.diag(1 - free) * hessian.diag()
+        damping = torch.tensor(DAMPING, device=self.device) * hessian.diag().mean()
+        steps, _ = torch.linalg.solve_ex(hessian + damping[:, None, None] * eye, gradient.expand(len(damping), -1))
+        tried = torch.cat([z[None], self._within(z - steps)])
+        best: torch.Tensor = tried[self._costs(tried, target).argmin()]
+        return best
+
+    def _linearise(self, z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """G(z), [pixels], and the Jacobian there, [z_dim, pixels]."""
+
+        def pixels(latent: torch.Tensor) -> torch.Tensor:
+            image: torch.Tensor = self._generator(latent[None])[0]
+            return image.flatten()
+
+        def along(direction: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            image, row = jvp(pixels, (z,), (direction,))[:2]
+            return image, row
+
+        eye = torch.eye(self.z_dim, device=self.device)
+        linearised = [vmap(along)(part) for part in torch.split(eye, JACOBIAN_CHUNK)]
+        return linearised[0][0][0], torch.cat([rows for _, rows in linearised])
+
+    def _costs(self, z: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        """[N, z_dim] → what is minimised, [N]; infinite where G has left the numbers."""
+        images = (self._generator(part) for part in torch.split(z, 64))  # a bound on memory
+        errors = torch.cat([(part - target).square().flatten(1).mean(dim=1) for part in images])
+        costs = errors + PULL * z.square().mean(dim=1)
+        return torch.where(torch.isfinite(costs), costs, torch.inf)
+
+    def _within(self, z: torch.Tensor) -> torch.Tensor:
+        """Where the prior puts its mass: a uniform prior's box, to float32's last bit; a normal one's ball."""
+        if self.prior == "uniform":
+            return z.clamp(-BOX, BOX)
+        radius = (self.z_dim + BALL_DEVIATIONS * (2 * self.z_dim) ** 0.5) ** 0.5
+        inside: torch.Tensor = z * (radius / z.norm(dim=1, keepdim=True).clamp(min=radius))
+        return inside

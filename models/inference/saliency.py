@@ -1,0 +1,54 @@
+"""The explainer: pictures in, gradients of D's logit out: where D looks, and what it would rather see there.
+
+Source: Simonyan, Vedaldi and Zisserman 2013 ("Deep inside convolutional networks: visualising image classification
+models and saliency maps", arXiv 1312.6034), section 3. They keep magnitudes, the largest over the channels; here the
+sign stays, and channels are summed, which is the slope of the logit as a pixel becomes brighter in all of them alike.
+"""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from models.images import ImageShape, check_images, from_uint8
+from models.inference.tiles import Tiled
+
+
+class Explainer:
+    """D made ready to be differentiated by its input, in tiles, each gradient the same whoever shares its batch.
+
+    One thread at a time may call it, inference mode or not.
+
+    Args:
+        discriminator: D in evaluation mode, [N, C, H, W] float32 in [−1, 1] → logits [N]; shared, not changed.
+        image_shape: shape of the images that D takes.
+        device: where D is.
+    """
+
+    def __init__(
+        self, discriminator: nn.Module, *, image_shape: ImageShape, device: torch.device | str = "cpu"
+    ) -> None:
+        self.image_shape = image_shape
+        self.device = torch.device(device)
+        self._discriminator = discriminator
+        # Other tiles would save a half at best of what few ask for, and trying them costs a tenth of a second a start.
+        self._tiled = Tiled(self._gradients, row_shape=image_shape.chw, tried=(), device=self.device)
+
+    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Images [n, H, W] (grey) or [n, H, W, 3] (RGB) uint8, n ≥ 1 → ∂logit/∂pixel [n, H, W] float32.
+
+        By pixels in [−1, 1]: positive where a brighter pixel raises the logit. Not finite where D's arithmetic is not.
+
+        Raises:
+            ValueError: the images have another shape or dtype.
+        """
+        check_images(images, self.image_shape)
+        gradients: NDArray[np.float32] = self._tiled(from_uint8(images).to(self.device)).cpu().numpy()
+        return gradients
+
+    def _gradients(self, images: torch.Tensor) -> torch.Tensor:
+        """[N, C, H, W] → [N, H, W]. Each logit depends on its own image alone, so their sum has all the gradients."""
+        with torch.inference_mode(mode=False):  # which a tile comes in
+            pixels = images.clone().requires_grad_()
+            (gradients,) = torch.autograd.grad(self._discriminator(pixels).sum(), pixels)
+        return gradients.sum(dim=1)

@@ -1,0 +1,74 @@
+"""The sampler: latents in, pictures out, every picture the same whoever shares its batch."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from models.errors import LatentError
+from models.images import ImageShape, to_uint8
+from models.inference.integer_generator import TILE_ROWS, in_integers
+from models.inference.tiles import OTHER_TILE_ROWS, PADDED_ROWS, Tiled
+from models.networks.folding import fold_batchnorm
+
+
+class Sampler:
+    """G made ready for inference: batch normalisation folded, in integers where it is quantised, in tiles.
+
+    It keeps nothing between calls: several threads may call it at once, while PyTorch uses one thread for each of them.
+
+    Args:
+        generator: G, [N, z_dim] float32 → [N, C, H, W] in [−1, 1]; copied, not changed.
+        z_dim: width of a latent.
+        image_shape: shape of G's images.
+        device: where to run.
+
+    Attributes:
+        generator: G, folded, on the device; for whoever differentiates it.
+        integers: G in integers, if that is how it is run.
+        rows_at_once: latents that a call should have at most, where somebody waits for another.
+    """
+
+    def __init__(
+        self, generator: nn.Module, *, z_dim: int, image_shape: ImageShape, device: torch.device | str = "cpu"
+    ) -> None:
+        self.z_dim = z_dim
+        self.image_shape = image_shape
+        self.device = torch.device(device)
+        self.generator = fold_batchnorm(generator).to(self.device)
+        self.integers = in_integers(self.generator, z_dim=z_dim) if self.device.type == "cpu" else None
+        if self.integers is None:
+            self.rows_at_once = PADDED_ROWS
+            self._tiled = Tiled(self.generator, row_shape=(z_dim,), tried=OTHER_TILE_ROWS, device=self.device)
+        else:
+            self.rows_at_once = self.integers.rows_at_once
+            self._tiled = Tiled(self.integers.images, row_shape=(z_dim,), dtype=torch.uint8, tried=TILE_ROWS)
+
+    def __call__(self, latents: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """Latents [n, z_dim] float32, n ≥ 1 → images [n, H, W] (grey) or [n, H, W, 3] (RGB) uint8.
+
+        Raises:
+            LatentError: the latents have another shape.
+        """
+        return self.of_inputs(self._inputs(latents))
+
+    def of_inputs(self, inputs: torch.Tensor) -> NDArray[np.uint8]:
+        """The same of what its network gets: latents, or whole numbers where it is run in integers."""
+        in_bytes = to_uint8 if self.integers is None else self.integers.in_bytes
+        images = [in_bytes(piece) for piece in self._tiled.each(inputs)]
+        return images[0] if len(images) == 1 else np.concatenate(images)
+
+    def before_rounding(self, latents: NDArray[np.float32]) -> torch.Tensor:
+        """G's own values, [n, C, H, W] float32 in [−1, 1]: they tell two machines apart where the pixels may not.
+
+        Raises:
+            LatentError: the latents have another shape.
+        """
+        return self._tiled(self._inputs(latents))
+
+    def _inputs(self, latents: NDArray[np.float32]) -> torch.Tensor:
+        if latents.ndim != 2 or latents.shape[0] < 1 or latents.shape[1] != self.z_dim:
+            raise LatentError(f"latents must have the shape [n, {self.z_dim}], n ≥ 1, not {list(latents.shape)}")
+        if self.integers is not None:
+            return torch.from_numpy(self.integers.whole(np.asarray(latents, dtype=np.float32)))
+        return torch.as_tensor(latents, dtype=torch.float32, device=self.device)

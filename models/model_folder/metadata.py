@@ -1,0 +1,117 @@
+"""The metadata inside `model.safetensors`: everything the weights need to be used, and where they come from.
+
+safetensors keeps metadata as a map of strings, so each field is one entry: plain text for texts, JSON for the rest.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
+
+from models.errors import FormatVersionError, ModelMetadataError
+from models.images import ImageShape
+from models.latents import SEED_LIMIT, Prior
+from models.model_folder.calibration import Calibration
+from models.model_folder.untrusted_json import MAX_ENTRIES, check_extent
+from models.networks.architectures import Architecture
+from models.networks.conditional import MAX_CLASSES
+from models.networks.encoder import Encoder
+
+FORMAT_VERSION = 1
+"""The version that this code writes; it reads every version from 1 to this one."""
+
+
+class Metadata(BaseModel):
+    """What a model folder says about its model."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format_version: Literal[1] = 1
+    architecture: Architecture = Field(description="Which networks, and their sizes")
+    z_dim: int = Field(ge=1, le=4096, description="Coordinates of a latent")
+    prior: Prior = Field(description="Distribution of a latent's coordinates")
+    image_shape: ImageShape
+    classes: int = Field(default=0, ge=0, le=MAX_CLASSES, description="Classes that can be asked for; 0: unconditional")
+    packing: int = Field(default=1, ge=1, le=8, description="Images that D judged at once in training")
+    quantised: bool = Field(default=False, description="G's weights and activations are whole numbers of 8 bits")
+    encoder: Encoder | None = Field(default=None, description="Sizes of the encoder that projections start from")
+    dataset: str = Field(max_length=200, description="What the model was trained on")
+    recipe: str = Field(max_length=200, description="Name of the training recipe")
+    seed: int = Field(ge=0, lt=SEED_LIMIT, description="Seed of the training run")
+    epochs: int = Field(ge=0, description="Passes over the data")
+    images_seen: int = Field(ge=0, description="Real images that D was shown")
+    git_commit: str = Field(max_length=64, description="Commit of the code that trained it")
+    calibration: Calibration = Field(description="Quantiles of D's logits on held-out real and on generated images")
+    evaluation: dict[str, FiniteFloat] = Field(default_factory=dict, description="Figures of the exported networks")
+    licence: str = Field(max_length=200, description="Licence of the weights")
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "Metadata":
+        if self.classes and not 2 <= self.classes < self.z_dim:
+            raise ValueError(f"{self.classes} classes do not fit into latents of {self.z_dim} coordinates")
+        if self.classes and self.packing > 1:
+            raise ValueError("a D of packs has no classes")
+        if self.quantised and not self.architecture.quantisable:
+            raise ValueError(f"a G of the architecture {self.architecture.name} cannot be quantised")
+        return self
+
+    def to_strings(self) -> dict[str, str]:
+        """One string a field, as safetensors wants them: the inverse of `parse_metadata`.
+
+        A model says nothing of the encoder or the quantisation that it has not, so that its bytes are those of the time
+        before there were any.
+        """
+        absent = {name for name in ("encoder", "quantised") if not getattr(self, name)}
+        fields = self.model_dump(mode="json", exclude=absent)
+        return {
+            name: value if isinstance(value, str) else json.dumps(value, separators=(",", ":"), allow_nan=False)
+            for name, value in fields.items()
+        }
+
+
+def parse_metadata(strings: Mapping[str, str] | None) -> Metadata:
+    """Metadata from the strings of a safetensors file.
+
+    Raises:
+        FormatVersionError: the format is newer than FORMAT_VERSION, or not a version.
+        ModelMetadataError: a field is missing, unknown or wrong; the text names each of them.
+    """
+    if not strings:
+        raise ModelMetadataError(
+            "model.safetensors holds no metadata; export the model with `python -m training export`"
+        )
+    _check_version(strings.get("format_version"))
+    if len(strings) > MAX_ENTRIES:
+        raise ModelMetadataError(f"metadata of model.safetensors: {len(strings):,} entries; no model has as many")
+    try:
+        return Metadata.model_validate({name: _parse(name, text) for name, text in strings.items()})
+    except ValidationError as error:
+        mistakes = "; ".join(
+            f"{'.'.join(map(str, mistake['loc'])) or 'metadata'}: {mistake['msg']}" for mistake in error.errors()
+        )
+        raise ModelMetadataError(f"metadata of model.safetensors: {mistakes}") from error
+
+
+_TEXT_FIELDS = frozenset(name for name, field in Metadata.model_fields.items() if field.annotation is str) | {"prior"}
+
+
+def _parse(name: str, text: str) -> object:
+    if name in _TEXT_FIELDS:
+        return text
+    try:
+        value = json.loads(text)
+        check_extent(value)
+        json.dumps(value, ensure_ascii=False).encode()  # a lone surrogate could not be sent to anybody
+        return value
+    except (ValueError, RecursionError) as error:
+        raise ModelMetadataError(f"metadata of model.safetensors: {name} is not JSON: {error}") from error
+
+
+def _check_version(text: str | None) -> None:
+    if text is None:
+        raise ModelMetadataError("metadata of model.safetensors: format_version: Field required")
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= FORMAT_VERSION):
+        raise FormatVersionError(
+            f"format_version is {text[:40]!r}; this code reads 1 to {FORMAT_VERSION}: use a newer release of it"
+        )

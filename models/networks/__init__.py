@@ -1,0 +1,4 @@
+"""G and D: layers, architectures, and how a pair is built from its description.
+
+May import the modules directly below `models` (`latents`, `images`, `errors`), no other room.
+"""

@@ -1,0 +1,36 @@
+"""G and D, built from what describes them."""
+
+from torch import nn
+
+from models.images import ImageShape
+from models.networks.architectures import Architecture
+from models.networks.packing import PackedDiscriminator, packed_shape
+from models.networks.quantised import quantised_like
+
+
+def build_networks(
+    architecture: Architecture,
+    *,
+    z_dim: int,
+    image_shape: ImageShape,
+    classes: int = 0,
+    packing: int = 1,
+    quantised: bool = False,
+) -> tuple[nn.Module, nn.Module]:
+    """G, [N, z_dim] float32 → [N, C, H, W] in [−1, 1], and D, [N, C, H, W] float32 → logits [N].
+
+    Args:
+        architecture: which networks, and their sizes.
+        z_dim: coordinates of a latent, the ballots of the classes included.
+        image_shape: shape of the images.
+        classes: 0, or how many classes G draws from.
+        packing: how many images D judges at once in training.
+        quantised: G in whole numbers (`models.networks.quantised`), which is not trained any more.
+    """
+    generator = architecture.generator(z_dim=z_dim, image_shape=image_shape, classes=classes)
+    if quantised:
+        generator = quantised_like(generator)
+    if packing == 1:
+        return generator, architecture.discriminator(image_shape=image_shape, classes=classes)
+    body = architecture.discriminator(image_shape=packed_shape(image_shape, packing), classes=classes)
+    return generator, PackedDiscriminator(body, packing)

@@ -1,0 +1,84 @@
+"""Layers that more than one architecture is built of."""
+
+import torch
+from torch import nn
+
+from models.networks.batch_part import WHOLE
+
+
+class Float32(nn.Module):
+    """x as float32: where products are rounded to bfloat16, a sigmoid near 1 would be 1, and its gradient 0."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.float()
+
+
+class Maxout(nn.Module):
+    """Each unit is the largest of `pieces` linear functions of the input: [N, fan_in] → [N, units].
+
+    Source: Goodfellow et al., "Maxout networks", ICML 2013.
+    """
+
+    def __init__(self, fan_in: int, units: int, pieces: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(fan_in, units * pieces)
+        self.pieces = pieces
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        # max, not amax: where pieces tie, one of them takes the gradient.
+        pieces: torch.Tensor = self.linear(x).unflatten(1, (-1, self.pieces))
+        return pieces.max(dim=2).values
+
+
+class Dropout(nn.Module):
+    """Inverted dropout whose masks come from a generator that is handed in, never from global state.
+
+    In training mode each value is kept with probability `keep` and then divided by it. `rng` must be set before the
+    first forward pass in training mode; `part` says which rows of the batch it is shown, where several processes play.
+    """
+
+    def __init__(self, keep: float) -> None:
+        super().__init__()
+        self.keep = keep
+        self.rng: torch.Generator | None = None
+        self.part = WHOLE
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not self.training:
+            return x
+        if self.rng is None:
+            raise RuntimeError("Dropout.rng must be set to a torch.Generator before training")
+        whole = (self.part.whole(len(x)), *x.shape[1:])
+        mask = self.part.of(torch.rand(whole, generator=self.rng, device=x.device)) < self.keep
+        return x * mask / self.keep
+
+
+def dropout(keep: float) -> list[nn.Module]:
+    """A dropout layer, or none where everything is kept."""
+    return [Dropout(keep)] if keep < 1 else []
+
+
+class GroupDeviation(nn.Module):
+    """Append one feature: how much the images of a group of 4 differ from each other. [N, F] → [N, F + 1].
+
+    The standard deviation of each feature over the group, averaged over features: a D that sees it notices a G whose
+    samples are all alike. In evaluation an image stands alone, and the feature is the mean of it seen in training.
+    Source: Karras et al. 2018 (arXiv 1710.10196), section 3.
+    """
+
+    GROUP = 4
+    MEMORY = 0.99  # of the running mean, a step
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("running_deviation", torch.zeros(()))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        running = self.get_buffer("running_deviation")
+        if not self.training:
+            return torch.cat([x, running.to(x.dtype).expand(len(x), 1)], dim=1)
+        groups = x.float().reshape(-1, self.GROUP, x.shape[1])
+        deviation = (groups.var(dim=1, correction=0) + 1e-8).sqrt().mean(dim=1)
+        with torch.no_grad():
+            running.lerp_(deviation.mean(), 1 - self.MEMORY if running else 1.0)  # the first one stands for itself
+        return torch.cat([x, deviation.repeat_interleave(self.GROUP)[:, None].to(x.dtype)], dim=1)

@@ -1,0 +1,4 @@
+"""The command line: `python -m training COMMAND`.
+
+May import every room of `training`.
+"""

@@ -1,0 +1,168 @@
+"""The judge's eyes: a digit classifier, and its features, in which sets of pictures are compared.
+
+Inception's features, made for photographs, say little about digits; those of a network that reads digits do. It is
+trained by `python -m training classifier` on MNIST's training images and shipped as `classifier.safetensors`.
+"""
+
+import math
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save
+from torch import nn
+from torch.nn import functional
+
+from models.files import write_atomically
+from training.errors import DataError
+from training.gan.ema import EMA
+
+WEIGHTS_FILE = Path(__file__).with_name("classifier.safetensors")
+FEATURES = 128
+SIDE = 28
+
+_BATCH = 128
+_BLOCK = 1000  # images of one pass without gradients
+_LEARNING_RATE = 2e-3
+_EMA_HALFLIFE_IMAGES = 30_000.0
+_ROTATION_RAD, _SCALE, _SHEAR, _SHIFT_PX = math.radians(12), 0.12, 0.15, 2.5  # the largest of each, both ways
+
+
+class DigitClassifier(nn.Module):
+    """Three convolutions and a layer of features: [N, 1, 28, 28] float32 in [−1, 1] → logits [N, 10]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(1, 32, kernel_size=5, stride=2, padding=2, bias=False),  # 14 × 14
+            nn.BatchNorm2d(32),
+            nn.ReLU(),
+            nn.Conv2d(32, 64, kernel_size=3, padding=1, bias=False),
+            nn.BatchNorm2d(64),
+            nn.ReLU(),
+            nn.MaxPool2d(2),  # 7 × 7
+            nn.Conv2d(64, 128, kernel_size=3, padding=1, bias=False),
+            nn.BatchNorm2d(128),
+            nn.ReLU(),
+            nn.MaxPool2d(2),  # 3 × 3
+            nn.Flatten(),
+            nn.Linear(128 * 3 * 3, FEATURES),
+            nn.ReLU(),
+        )
+        self.head = nn.Linear(FEATURES, 10)
+
+    def features(self, images: torch.Tensor) -> torch.Tensor:
+        """[N, 1, 28, 28] float32 in [−1, 1] → [N, 128], not negative."""
+        features: torch.Tensor = self.body(images)
+        return features
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.head(self.features(images))
+        return logits
+
+
+@cache
+def load_classifier(path: Path = WEIGHTS_FILE) -> DigitClassifier:
+    """The shipped classifier, in evaluation mode.
+
+    Raises:
+        DataError: the file is missing or damaged.
+    """
+    classifier = DigitClassifier()
+    try:
+        classifier.load_state_dict(load_file(path))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise DataError(
+            f"{path} cannot be read ({error}): restore it with `git checkout`, or train it anew with "
+            "`python -m training classifier`"
+        ) from error
+    return classifier.eval().requires_grad_(requires_grad=False)
+
+
+def read_accuracy(path: Path = WEIGHTS_FILE) -> float:
+    """The accuracy on MNIST's test images, 0–1, that was written beside the weights.
+
+    Raises:
+        DataError: the file is missing or damaged.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            return float((file.metadata() or {})["test_accuracy"])
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise DataError(f"{path} says no accuracy ({error}): restore it with `git checkout`") from error
+
+
+def train_classifier(
+    images: torch.Tensor, labels: torch.Tensor, *, epochs: int, seed: int, say: Callable[[str], None]
+) -> DigitClassifier:
+    """Train on digits [N, 1, 28, 28] uint8 and labels [N] int64, and return the average of its weights.
+
+    Cross-entropy, Adam with a learning rate that rises and falls once, and every image moved,
+    turned, sheared and scaled a little each time. The same arguments give the same weights on one machine.
+    """
+    rng = torch.Generator().manual_seed(seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)  # PyTorch draws initial weights from global state alone
+        classifier = DigitClassifier()
+    average = EMA(classifier, halflife_images=_EMA_HALFLIFE_IMAGES)
+    optimiser = torch.optim.Adam(classifier.parameters(), fused=True)
+    steps = len(images) // _BATCH
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, _LEARNING_RATE, epochs=epochs, steps_per_epoch=steps)
+    for epoch in range(epochs):
+        losses = 0.0
+        order = torch.randperm(len(images), generator=rng)
+        for step in range(steps):
+            batch = order[step * _BATCH : (step + 1) * _BATCH]
+            pictures = distort(images[batch].float() / 127.5 - 1, rng=rng)
+            loss = functional.cross_entropy(classifier(pictures), labels[batch])
+            optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            schedule.step()
+            average.update(classifier, batch_images=_BATCH, images_seen=(epoch * steps + step + 1) * _BATCH)
+            losses += float(loss.detach())
+        say(f"epoch {epoch + 1}/{epochs}  loss {losses / steps:.4f}")
+    return average.network
+
+
+def distort(images: torch.Tensor, *, rng: torch.Generator) -> torch.Tensor:
+    """Each of [N, C, H, W] float32 in [−1, 1] turned, sheared, scaled and moved at random; −1 comes in from outside."""
+    n = len(images)
+
+    def either_way(largest: float) -> torch.Tensor:
+        return (torch.rand(n, generator=rng) * 2 - 1) * largest
+
+    angle, shear = either_way(_ROTATION_RAD), either_way(_SHEAR)
+    width, height = 1 + either_way(_SCALE), 1 + either_way(_SCALE)
+    shift = 2 * _SHIFT_PX / images.shape[-1]  # affine_grid counts in half sides
+    maps = torch.stack(
+        [
+            torch.stack([angle.cos() * width, (shear - angle.sin()) * width, either_way(shift)], dim=1),
+            torch.stack([angle.sin() * height, angle.cos() * height, either_way(shift)], dim=1),
+        ],
+        dim=1,
+    )
+    grid = functional.affine_grid(maps, list(images.shape), align_corners=False)
+    return functional.grid_sample(images + 1, grid, align_corners=False) - 1
+
+
+@torch.no_grad()
+def accuracy(classifier: DigitClassifier, images: torch.Tensor, labels: torch.Tensor) -> float:
+    """Share (0–1) of digits [N, 1, 28, 28] uint8 whose label [N] it says."""
+    right = 0
+    for start in range(0, len(images), _BLOCK):
+        logits = classifier(images[start : start + _BLOCK].float() / 127.5 - 1)
+        right += int((logits.argmax(dim=1) == labels[start : start + _BLOCK]).sum())
+    return right / len(images)
+
+
+def write_classifier(path: Path, classifier: DigitClassifier, *, test_accuracy: float, seed: int, epochs: int) -> None:
+    """Write weights, and how they came about, to a safetensors file.
+
+    Raises:
+        OSError: the disk is full or cannot be written.
+    """
+    facts = {"test_accuracy": str(test_accuracy), "seed": str(seed), "epochs": str(epochs)}
+    write_atomically(path, save({name: t.contiguous() for name, t in classifier.state_dict().items()}, facts))

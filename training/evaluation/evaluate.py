@@ -1,0 +1,206 @@
+"""Figures of a trained pair: what G's samples and D's opinions are worth, each beside the same for real images.
+
+A figure `x` is of G's samples; `x_real` is the same figure of as many real training images in their place.
+
+frechet                                Fréchet distance to the held-out images, in the features of `evaluation.features`
+kid, kid_deviation                     kernel distance: mean and standard deviation over subsets
+precision, recall, density, coverage   see `training.evaluation.metrics`
+share_0 … share_9                      share of each digit, as the classifier reads it; digits only
+smallest_share, largest_share          of a digit, over its share among the held-out images; digits only
+modes, mode_kl                         classes seen, of 10 or 1,000, and KL(shares ‖ uniform) in nats; digits only
+parzen_ll, parzen_ll_standard_error    the 2014 paper's log-likelihood, in nats
+nearest_training                       mean distance to the nearest training image, in grey levels
+nearest_training_first_percentile      the same at the nearest hundredth: copies would make it 0
+value                                  V(G, D), the paper's equation 1; −log 4 at the optimum
+d_held_out, d_fake                     mean D of held-out images, and of the samples; 0.5 at the optimum
+auroc                                  chance that D prefers a held-out image to one of these; 0.5 at the optimum
+auroc_noise, auroc_letters, …          the same against pictures that are no real images (`out_of_distribution`)
+"""
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from models.images import channels_first, channels_last
+from models.inference.sampler import Sampler
+from models.inference.scorer import Scorer
+from models.latents import Prior, draw_latents
+from models.model_folder.calibration import Calibration, calibrate
+from training.data.dataset import Dataset
+from training.evaluation.classifier import FEATURES
+from training.evaluation.features import Features, extract
+from training.evaluation.metrics import (
+    NEAREST,
+    divergence_from_uniform,
+    frechet_distance,
+    kernel_distance,
+    modes,
+    nearest_distances,
+    precision_recall_density_coverage,
+    share_ratios,
+    shares,
+)
+from training.evaluation.neighbours import Nearest, find_nearest
+from training.evaluation.out_of_distribution import auroc, examine
+from training.evaluation.parallel import run_in_parts
+from training.evaluation.parzen import VALIDATION_IMAGES, estimate
+from training.gan import losses
+
+SAMPLES = 10_000
+MODE_SAMPLES = 26_000
+"""PacGAN's number, for the modes of stacked digits."""
+
+SAMPLE_SEED = 2014
+"""The samples judged are images 0 … 9,999 of this seed."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What is known of a pair.
+
+    Attributes:
+        figures: by name, see the head of this module.
+        calibration: of D's score.
+        samples: [N, C, H, W] uint8, G's images that were judged.
+        nearest: their nearest training images.
+        logits: D's, [·] float32, of the `samples`, of the `held_out` images, and of each kind of picture that is no
+            real image (`training.evaluation.out_of_distribution`).
+    """
+
+    figures: dict[str, float]
+    calibration: Calibration
+    samples: torch.Tensor
+    nearest: Nearest
+    logits: dict[str, NDArray[np.float32]]
+
+
+def evaluate(sampler: Sampler, scorer: Scorer, dataset: Dataset, *, prior: Prior, samples: int = SAMPLES) -> Evaluation:
+    """Judge a pair on a data set's held-out images.
+
+    Args:
+        sampler: G.
+        scorer: D.
+        dataset: its held-out images are the test; training images stand for the real ones beside each figure.
+        prior: of G's latents.
+        samples: how many of G's images to judge.
+
+    Raises:
+        DataError: the digit classifier's file is missing or damaged.
+    """
+    score = partial(run_in_parts, scorer)
+    fake = _draw(sampler, samples, prior)
+    rows = _stand_in_rows(dataset, samples)
+    real = dataset.images[rows]
+    others = torch.ones(len(dataset.images), dtype=torch.bool)
+    others[rows] = False
+    held_out_logits, fake_logits = score(channels_last(dataset.held_out)), score(channels_last(fake))
+    nearest = find_nearest(fake, dataset.images)
+    held_out = _HeldOut.of(dataset)
+    figures: dict[str, float] = {}
+    for suffix, images, logits, neighbours in (
+        ("", fake, fake_logits, nearest),
+        ("_real", real, score(channels_last(real)), find_nearest(real, dataset.images[others])),
+    ):
+        seen = (
+            _likeness(held_out, extract(images, digits=dataset.digits))
+            | _parzen_figures(images, dataset)
+            | _novelty(neighbours)
+            | _opinions(held_out_logits, logits)
+        )
+        figures |= {f"{name}{suffix}": figure for name, figure in seen.items()}
+    if dataset.digits == 3:
+        figures |= _stacked_modes(sampler, dataset, prior)
+    figures["d_held_out"] = float(_probability(held_out_logits).mean())
+    no_images = examine(score, dataset.held_out)
+    figures |= {f"auroc_{kind}": auroc(held_out_logits, logits) for kind, logits in no_images.items()}
+    logits_of = {"samples": fake_logits, "held_out": held_out_logits, **no_images}
+    return Evaluation(figures, calibrate(held_out_logits, fake_logits), fake, nearest, logits_of)
+
+
+def _draw(sampler: Sampler, n: int, prior: Prior) -> torch.Tensor:
+    return channels_first(run_in_parts(sampler, draw_latents(SAMPLE_SEED, 0, n, z_dim=sampler.z_dim, prior=prior)))
+
+
+@dataclass(frozen=True)
+class _HeldOut:
+    """The held-out images as a judge sees them, and their distances to their nearest others: made once."""
+
+    features: Features
+    nearest: torch.Tensor
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> "_HeldOut":
+        features = extract(dataset.held_out, digits=dataset.digits)
+        values = features.values
+        return cls(features, nearest_distances(values, min(NEAREST, len(values) - 1)))
+
+
+def _likeness(held_out: _HeldOut, seen: Features) -> dict[str, float]:
+    real, fake = held_out.features.values, seen.values
+    kid, deviation = kernel_distance(real, fake)
+    figures = {
+        "frechet": frechet_distance(real, fake),
+        "kid": kid,
+        "kid_deviation": deviation,
+        **precision_recall_density_coverage(real, fake, real_nearest=held_out.nearest),
+    }
+    if held_out.features.labels is None or seen.labels is None or real.shape[1] > FEATURES:
+        return figures  # no digits, or stacked ones
+    return figures | _digit_figures(held_out.features.labels, seen.labels)
+
+
+def _digit_figures(held_out: torch.Tensor, seen: torch.Tensor) -> dict[str, float]:
+    ratios = share_ratios(held_out, seen, classes=10)
+    return {f"share_{digit}": share for digit, share in enumerate(shares(seen, classes=10))} | {
+        "smallest_share": min(ratios),
+        "largest_share": max(ratios),
+        "modes": float(modes(seen)),
+        "mode_kl": divergence_from_uniform(seen, classes=10),
+    }
+
+
+def _stacked_modes(sampler: Sampler, dataset: Dataset, prior: Prior) -> dict[str, float]:
+    """Modes and their divergence as PacGAN counts them: 26,000 samples, 1,000 classes, any hit counts."""
+    figures: dict[str, float] = {}
+    for suffix, images in (("", _draw(sampler, MODE_SAMPLES, prior)), ("_real", dataset.images[-MODE_SAMPLES:])):
+        labels = extract(images, digits=3).labels
+        if labels is not None:
+            figures[f"modes{suffix}"] = float(modes(labels))
+            figures[f"mode_kl{suffix}"] = divergence_from_uniform(labels, classes=1000)
+    return figures
+
+
+def _stand_in_rows(dataset: Dataset, samples: int) -> torch.Tensor:
+    """Training images that stand for samples: those before the images that choose the Parzen window's width."""
+    split = len(dataset.images) * 5 // 6
+    return torch.arange(max(0, split - samples), split)
+
+
+def _parzen_figures(images: torch.Tensor, dataset: Dataset) -> dict[str, float]:
+    # MNIST: train[50000:51000] chooses σ, as in the paper.
+    split = len(dataset.images) * 5 // 6
+    found = estimate(images, dataset.images[split : split + VALIDATION_IMAGES], dataset.held_out)
+    return {"parzen_ll": found.mean, "parzen_ll_standard_error": found.standard_error, "parzen_sigma": found.sigma}
+
+
+def _novelty(nearest: Nearest) -> dict[str, float]:
+    return {
+        "nearest_training": float(nearest.distances.mean()),
+        "nearest_training_first_percentile": float(nearest.distances.quantile(0.01)),
+    }
+
+
+def _opinions(held_out_logits: NDArray[np.float32], logits: NDArray[np.float32]) -> dict[str, float]:
+    held_out, seen = torch.from_numpy(held_out_logits).double(), torch.from_numpy(logits).double()
+    return {
+        "value": float(losses.value(held_out, seen)),
+        "d_fake": float(_probability(logits).mean()),
+        "auroc": auroc(held_out_logits, logits),
+    }
+
+
+def _probability(logits: NDArray[np.float32]) -> torch.Tensor:
+    return torch.sigmoid(torch.from_numpy(logits).double())

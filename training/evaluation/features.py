@@ -1,0 +1,58 @@
+"""Where sets of pictures are compared: in a digit classifier's features, or in pixels where there are no digits."""
+
+from dataclasses import dataclass
+
+import torch
+from torch.nn import functional
+
+from training.evaluation.classifier import load_classifier
+
+PIXELS_SIDE = 16
+_BLOCK = 500  # images of one pass
+
+
+@dataclass(frozen=True)
+class Features:
+    """What a set of N pictures looks like to a judge.
+
+    Attributes:
+        values: [N, F] float32.
+        labels: [N] int64, the digit that the classifier reads, or 100·red + 10·green + blue of a stacked one; None
+            where the pictures are no digits.
+    """
+
+    values: torch.Tensor
+    labels: torch.Tensor | None
+
+
+@torch.no_grad()
+def extract(images: torch.Tensor, *, digits: int) -> Features:
+    """The features of [N, C, H, W] uint8.
+
+    Args:
+        images: pictures; digits are resized to the 28 × 28 that the classifier reads.
+        digits: in how many channels of a picture there is a digit: 1 for MNIST, 3 for stacked MNIST, 0 for anything
+            else, whose features are its pixels at 16 × 16.
+
+    Raises:
+        DataError: the classifier's file is missing or damaged.
+    """
+    if not digits:
+        blocks = [functional.interpolate(block.float() / 255, size=PIXELS_SIDE, mode="area") for block in _cut(images)]
+        return Features(torch.cat(blocks).flatten(1), None)
+    classifier = load_classifier()
+    values, labels = [], []
+    for block in _cut(images):
+        planes = block.flatten(0, 1)[:, None].float() / 127.5 - 1
+        if planes.shape[-1] != 28:
+            planes = functional.interpolate(planes, size=28, mode="bilinear", antialias=True)
+        features = classifier.features(planes)
+        read = classifier.head(features).argmax(dim=1).reshape(-1, digits)
+        values.append(features.reshape(len(block), -1))
+        labels.append((read * 10 ** torch.arange(digits - 1, -1, -1)).sum(dim=1))
+    return Features(torch.cat(values), torch.cat(labels))
+
+
+def _cut(images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    blocks: tuple[torch.Tensor, ...] = torch.split(images, _BLOCK)
+    return blocks

@@ -1,0 +1,179 @@
+"""An evaluation as one HTML page: pictures, charts and tables, with nothing to load and no script."""
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from html import escape
+from pathlib import Path
+from string import Template
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from models.files import write_atomically
+from models.grids import assemble_grid
+from models.images import channels_last
+from training.data.dataset import Dataset
+from training.evaluation.charts import draw_histograms, draw_shares
+from training.evaluation.evaluate import SAMPLE_SEED, Evaluation
+from training.evaluation.table import COLUMNS, Group, group_figures
+from training.pictures import encode_png
+
+TEMPLATE_FILE = Path(__file__).with_name("report.html")
+GRID_IMAGES = 64
+PAIRS = 24
+LIKED = 32
+
+_ROW = 8  # images in a row of a grid
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a report comes from.
+
+    Attributes:
+        command: that made it.
+        commit: of the code.
+        made: when.
+        machine: the processor.
+        seconds: that the evaluation took.
+    """
+
+    command: str
+    commit: str
+    made: datetime
+    machine: str
+    seconds: float
+
+
+def write_report(path: Path, evaluation: Evaluation, dataset: Dataset, *, model: str, origin: Origin) -> None:
+    """Write the page to a file, whole or not at all.
+
+    Raises:
+        OSError: the disk is full or cannot be written.
+    """
+    write_atomically(path, render_report(evaluation, dataset, model=model, origin=origin).encode())
+
+
+def render_report(evaluation: Evaluation, dataset: Dataset, *, model: str, origin: Origin) -> str:
+    """The page. Every text from outside is escaped.
+
+    Args:
+        evaluation: of a pair on that data set.
+        dataset: for real images to show.
+        model: the model's name.
+        origin: told at the page's foot.
+    """
+    return Template(TEMPLATE_FILE.read_text(encoding="utf-8")).substitute(
+        model=escape(model),
+        dataset=escape(dataset.name),
+        n_samples=f"{len(evaluation.samples):,}",
+        n_held_out=f"{len(dataset.held_out):,}",
+        samples=_samples(evaluation, dataset),
+        tables="\n".join(_table(group) for group in group_figures(evaluation.figures)),
+        shares=_shares(evaluation.figures),
+        neighbours=_neighbours(evaluation, dataset),
+        opinions=_opinions(evaluation),
+        origin=_origin(origin),
+    )
+
+
+def _samples(evaluation: Evaluation, dataset: Dataset) -> str:
+    samples, real = evaluation.samples[:GRID_IMAGES], dataset.held_out[:GRID_IMAGES]
+    return _pair(
+        _grid(samples, alt=f"{len(samples)} samples", caption=f"G’s first {len(samples)} images of seed {SAMPLE_SEED}"),
+        _grid(real, alt=f"{len(real)} real images", caption=f"{len(real)} held-out real images"),
+    )
+
+
+def _shares(figures: Mapping[str, float]) -> str:
+    """The digits' section; empty where there are no digits."""
+    if "share_0" not in figures:
+        return ""
+    model, real = ([figures[f"share_{digit}{suffix}"] for digit in range(10)] for suffix in ("", "_real"))
+    chart = draw_shares(model, real, title="Share of each digit among the samples and among real images")
+    return (
+        '<section aria-labelledby="shares">\n<h2 id="shares">Which digits</h2>\n'
+        f'<figure>{chart}<figcaption class="key"><span><i class="model"></i>samples</span>'
+        '<span><i class="real"></i>real training images</span><br>'
+        "The share of each digit, as the judge’s classifier reads it.</figcaption></figure>\n</section>"
+    )
+
+
+def _neighbours(evaluation: Evaluation, dataset: Dataset) -> str:
+    distances = evaluation.nearest.distances
+    hundredth = distances.argsort(stable=True)[: max(1, len(distances) // 100)][:PAIRS]
+    any_of_them = torch.arange(min(PAIRS, len(distances)))
+    figures = []
+    for rows, which in ((hundredth, "the most suspicious, of the nearest hundredth"), (any_of_them, "the first ones")):
+        samples, nearest = evaluation.samples[rows], dataset.images[evaluation.nearest.rows[rows]]
+        both = np.concatenate([channels_last(samples), channels_last(nearest)], axis=1)
+        farthest, closest = distances[rows].max(), distances[rows].min()
+        text = f"{len(rows)} samples, each above its nearest training image: {which}"
+        caption = f"{text}; {closest:.1f} to {farthest:.1f} grey levels away."
+        figures.append(_figure(assemble_grid(both, columns=_ROW, padding=3), alt=text, caption=caption))
+    return _pair(*figures)
+
+
+def _opinions(evaluation: Evaluation) -> str:
+    logits = evaluation.logits
+    order = torch.from_numpy(logits["samples"]).argsort(descending=True, stable=True)
+    n = min(LIKED, max(1, len(order) // 2))
+    best, least = (
+        _grid(evaluation.samples[rows], alt=f"{n} samples that {words}", caption=f"The {n} samples that {words}")
+        for rows, words in ((order[:n], "D likes best"), (order[-n:].flip(0), "D likes least"))
+    )
+    names = {"held_out": "held-out images", "samples": "samples"}
+    first = {name: logits[kind] for kind, name in names.items()}
+    rest = {kind: of_kind for kind, of_kind in logits.items() if kind not in names}
+    chart = draw_histograms(
+        first | rest,
+        {"held-out images": "real", "samples": "model"},
+        title="Histograms of D’s logits of held-out images, of samples, and of pictures that are no real images",
+    )
+    caption = (
+        "D’s logits: the farther to the right, the more real; at 0, dashed, D says ½. Each histogram is as high as its "
+        "fullest bin; what lies beyond the axis is counted at its ends."
+    )
+    return _pair(best, least) + f"\n<figure>{chart}<figcaption>{caption}</figcaption></figure>"
+
+
+def _origin(origin: Origin) -> str:
+    terms = {
+        "Command": f"<code>{escape(origin.command)}</code>",
+        "Commit": f"<code>{escape(origin.commit)}</code>",
+        "Date": f'<time datetime="{origin.made.isoformat()}">{origin.made:%d %B %Y, %H:%M %Z}</time>',
+        "Machine": f"{escape(origin.machine)}; the evaluation took {origin.seconds:.0f} s",
+    }
+    return "\n".join(f"<dt>{term}</dt><dd>{text}</dd>" for term, text in terms.items())
+
+
+def _table(group: Group) -> str:
+    head = "".join(f'<th scope="col">{name}</th>' for name in COLUMNS[1:])
+    rows = [
+        f'<tr><th scope="row">{escape(row.name)}</th><td>{row.model}</td><td>{row.real}</td><td>{row.best}</td></tr>'
+        for row in group.rows
+    ]
+    return (
+        f'<table><caption>{escape(group.question)}</caption>\n<thead><tr><th scope="col">figure</th>{head}</tr></thead>'
+        f"\n<tbody>\n{chr(10).join(rows)}\n</tbody></table>"
+    )
+
+
+def _grid(images: torch.Tensor, *, alt: str, caption: str) -> str:
+    return _figure(assemble_grid(channels_last(images), columns=_ROW, padding=2), alt=alt, caption=caption)
+
+
+def _figure(picture: NDArray[np.uint8], *, alt: str, caption: str) -> str:
+    data = base64.b64encode(encode_png(picture)).decode()
+    height, width = picture.shape[:2]
+    return (
+        f'<figure><img src="data:image/png;base64,{data}" width="{width}" height="{height}" alt="{escape(alt)}">'
+        f"<figcaption>{escape(caption)}</figcaption></figure>"
+    )
+
+
+def _pair(*figures: str) -> str:
+    return f'<div class="pair">\n{chr(10).join(figures)}\n</div>'

@@ -1,0 +1,156 @@
+"""The figures of a pair as a person reads them: grouped by question, each beside the same figure of real images."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+COLUMNS = ("", "this model", "real images", "at best")
+"""Of every table. At best: the best value there is, or the theory's where the game is over and nobody can win."""
+
+NONE = "–"
+MAX_WIDTH = 100
+
+
+@dataclass(frozen=True)
+class Row:
+    """One figure in words: its plain name, G's or D's value, the value with real images in G's place, the best."""
+
+    name: str
+    model: str
+    real: str
+    best: str
+
+
+@dataclass(frozen=True)
+class Group:
+    """The figures that answer one question."""
+
+    question: str
+    rows: tuple[Row, ...]
+
+
+class _Line(NamedTuple):
+    """Which figure is told how; `deviation` is the figure that stands behind its ±."""
+
+    figure: str
+    name: str
+    best: str
+    decimals: int = 3
+    deviation: str | None = None
+
+
+_LIKENESS = (
+    _Line("frechet", "Fréchet distance, {features}", "0"),
+    _Line("kid", "Kernel distance, {features}", "0", deviation="kid_deviation"),
+    _Line("precision", "Precision: samples among real images", "1"),
+    _Line("density", "Density: how deep among them", "1"),
+)
+_VARIETY = (
+    _Line("recall", "Recall: real images among samples", "1"),
+    _Line("coverage", "Coverage: real images with a sample near", "1"),
+    _Line("modes", "{kinds} that occur", "{kinds_there_are}", 0),
+    _Line("mode_kl", "KL of their shares from equal ones, nats", "0"),
+    _Line("smallest_share", "Rarest digit: its share over held-out's", "1"),
+    _Line("largest_share", "Most frequent digit, likewise", "1"),
+)
+_SHARES = tuple(_Line(f"share_{digit}", f"Share of the digit {digit}", "as real") for digit in range(10))
+_NOVELTY = (
+    _Line("nearest_training", "Nearest training image, grey levels away", "as real", 1),
+    _Line("nearest_training_first_percentile", "The same at the nearest hundredth (copies: 0)", "as real", 1),
+)
+_OPINIONS = (
+    _Line("value", "V(G, D), the value of the game", "−log 4 = −1.386"),
+    _Line("d_held_out", "Mean D of held-out images", "0.5"),
+    _Line("d_fake", "Mean D of the samples", "0.5"),
+    _Line("auroc", "AUROC of D: held-out against samples", "0.5"),
+)
+_HISTORY = (
+    _Line("parzen_ll", "Log-likelihood, nats (paper, MNIST: 225 ± 2)", "as real", 1, "parzen_ll_standard_error"),
+    _Line("parzen_sigma", "Width σ of the window", NONE),
+)
+
+_KINDS = {
+    "inverted": "inverted images",
+    "shuffled": "shuffled pixels",
+    "overlaid": "two images in one",
+    "halves": "halves of images",
+    "blank": "a blank page",
+}
+"""Names of `training.evaluation.out_of_distribution` that need more words."""
+
+
+def group_figures(figures: Mapping[str, float], *, details: bool = True) -> tuple[Group, ...]:
+    """The figures of `training.evaluation.evaluate` in words; those that a data set does not have are left out.
+
+    Args:
+        figures: by name; `x_real` stands beside `x`.
+        details: the share of each digit too.
+    """
+    asked = [name.removeprefix("auroc_") for name in figures if name.startswith("auroc_") and name != "auroc_real"]
+    kinds = tuple(
+        _Line(f"auroc_{kind}", f"AUROC of D: held-out against {_KINDS.get(kind, kind)}", "1") for kind in asked
+    )
+    digits = "modes" in figures
+    questions = {
+        "How near to real images?": _LIKENESS,
+        "Are all digits there?" if digits else "Is every kind there?": _VARIETY + (_SHARES if details else ()),
+        "Does it copy?": _NOVELTY,
+        "What does D know?": _OPINIONS + kinds,
+        "History: Parzen windows of 2014": _HISTORY,
+    }
+    stacked = digits and "share_0" not in figures
+    words = {
+        "features": "digit reader's features" if digits else "pixels at 16 × 16",
+        "kinds": "Triples of digits" if stacked else "Digits",
+        "kinds_there_are": "1000" if stacked else "10",
+    }
+    return tuple(
+        Group(question, tuple(_row(figures, line, words) for line in lines if line.figure in figures))
+        for question, lines in questions.items()
+        if any(line.figure in figures for line in lines)
+    )
+
+
+def format_text(groups: Sequence[Group]) -> str:
+    """The groups as aligned text, at most 100 columns wide."""
+    rows = [row for group in groups for row in group.rows]
+    cells = [COLUMNS, *((f"  {row.name}", row.model, row.real, row.best) for row in rows)]
+    widths = [max(len(cell) for cell in column) for column in zip(*cells, strict=True)]
+
+    def line(*texts: str) -> str:
+        name, *values = (text.ljust(width) for text, width in zip(texts, widths, strict=True))
+        return "  ".join([name, *values]).rstrip()
+
+    lines = [line(*COLUMNS)]
+    for group in groups:
+        lines += ["", group.question, *(line(f"  {row.name}", row.model, row.real, row.best) for row in group.rows)]
+    return "\n".join(lines)
+
+
+def format_markdown(groups: Sequence[Group]) -> str:
+    """The groups as Markdown tables, one each."""
+    tables = []
+    for group in groups:
+        head = f"| {' | '.join((group.question, *COLUMNS[1:]))} |\n|---|---|---|---|\n"
+        tables.append(head + "\n".join(f"| {row.name} | {row.model} | {row.real} | {row.best} |" for row in group.rows))
+    return "\n\n".join(tables)
+
+
+def _row(figures: Mapping[str, float], line: _Line, words: Mapping[str, str]) -> Row:
+    return Row(
+        line.name.format_map(words), _say(figures, line, ""), _say(figures, line, "_real"), line.best.format_map(words)
+    )
+
+
+def _say(figures: Mapping[str, float], line: _Line, suffix: str) -> str:
+    """A figure, with its deviation where it has one."""
+    if line.figure + suffix not in figures:
+        return NONE
+    text = _number(figures[line.figure + suffix], line.decimals)
+    return f"{text} ± {_number(figures[line.deviation + suffix], line.decimals)}" if line.deviation else text
+
+
+def _number(figure: float, decimals: int) -> str:
+    """Fewer decimals where there are many digits before them; the minus is a minus."""
+    kept = 0 if abs(figure) >= 1000 else min(decimals, 1) if abs(figure) >= 100 else decimals
+    return f"{figure:.{kept}f}".replace("-", "−")

@@ -1,0 +1,148 @@
+"""From a run folder to a model folder."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import nn
+
+from models.inference.sampler import Sampler
+from models.inference.scorer import Scorer
+from models.latents import draw_latents
+from models.model_folder.folder import write_model
+from models.model_folder.history import History, TrainingEvent
+from models.model_folder.metadata import Metadata
+from models.networks.encoder import Encoder
+from models.networks.quantised import quantise
+from training.config import RunConfig
+from training.data.dataset import Dataset
+from training.errors import RunError
+from training.evaluation.evaluate import SAMPLES, evaluate
+from training.export.card import write_card
+from training.export.discriminator_finetuning import train_judge
+from training.export.encoder import train_encoder
+from training.gan.game import Game
+from training.recipe import Recipe
+from training.run.checkpoint import Progress, load_checkpoint, read_progress
+from training.run.fixed_grid import draw_grid
+from training.run.folder import RunFolder
+
+QUANTISING_SEED, QUANTISING_LATENTS = 1, 4096
+"""The latents that show how far G's activations reach."""
+
+MNIST_LICENCE = "MIT (weights); MNIST: CC BY-SA 3.0, Yann LeCun and Corinna Cortes"
+
+
+def export(
+    folder: RunFolder,
+    config: RunConfig,
+    dataset: Dataset,
+    to: Path,
+    *,
+    samples: int = SAMPLES,
+    dtype: torch.dtype = torch.float32,
+    state: Literal["best", "last"] = "best",
+    afterwards: tuple[str, ...] = (),
+    say: Callable[[str], None] = print,
+) -> None:
+    """Write the model folder `to` from a saved state of a run: G's average, D, and what is known of them.
+
+    Where the recipe says so, G first gets whole numbers for weights (`models.networks.quantised`), D becomes a judge
+    (`training.export.discriminator_finetuning`), and an encoder is fitted to G (`training.export.encoder`); the last
+    two take minutes each.
+
+    model.safetensors depends on the run's seed, data and recipe alone, not on when or how often it was interrupted.
+
+    Args:
+        folder: the run.
+        config: its configuration.
+        dataset: all of its data, whose held-out images judge the pair and calibrate D's score.
+        to: the model folder to write; its name becomes the model's.
+        samples: how many of G's images to judge.
+        dtype: of the weights in the file, float32 or float16. It is the rounded networks that are judged.
+        state: the one with the smallest Fréchet distance, where the recipe had it measured; or the last one.
+        afterwards: what the command line laid over the run's settings, for the card.
+        say: told how the judge's training and the encoder's go.
+
+    Raises:
+        RunError: nothing has been saved yet, or the data are not those that the run began with.
+        ModelNameError: the folder's name cannot be a model's.
+        OSError: the disk is full or cannot be written.
+    """
+    saved = folder.best_file if state == "best" and folder.best_file.exists() else folder.checkpoint_file
+    if not saved.exists():
+        raise RunError(f"{folder.path} has no saved state yet: `resume {folder.path}` trains it")
+    torch.set_num_threads(config.threads)
+    recipe = config.recipe
+    trained_on = dataset.first(recipe.train_images)
+    config.check_data(trained_on)
+    game = Game.of(config, trained_on, device=torch.device("cpu"))
+    progress = load_checkpoint(saved, game)
+    timeline = folder.timeline(last=len(progress.records))
+    generator = _finished(game.average.network, recipe)
+    generator.to(dtype).float()
+    timeline[len(progress.records)] = draw_grid(generator, config)  # of this very G, whatever epochs were drawn
+    discriminator = game.plain_discriminator()
+    if recipe.judge_steps:
+        discriminator = train_judge(
+            discriminator, generator, dataset, recipe, timeline=timeline, seed=config.seed, say=say
+        )
+    discriminator.to(dtype).float()
+    encoder, encoder_sizes = None, None
+    if recipe.encoder_steps:
+        encoder_sizes = Encoder.for_images(config.image_shape)
+        encoder = train_encoder(
+            generator, recipe, sizes=encoder_sizes, image_shape=config.image_shape, seed=config.seed, say=say
+        )
+    evaluation = evaluate(
+        Sampler(generator, z_dim=recipe.z_dim, image_shape=config.image_shape),
+        Scorer(discriminator, image_shape=config.image_shape),
+        dataset,
+        prior=recipe.prior,
+        samples=samples,
+    )
+    metadata = Metadata(
+        architecture=recipe.architecture,
+        z_dim=recipe.z_dim,
+        prior=recipe.prior,
+        image_shape=config.image_shape,
+        classes=config.classes,
+        packing=recipe.packing,
+        quantised=recipe.quantise,
+        encoder=encoder_sizes,
+        dataset=config.dataset,
+        recipe=config.recipe_name,
+        seed=config.seed,
+        epochs=len(progress.records),
+        images_seen=progress.images,
+        git_commit=config.git_commit,
+        calibration=evaluation.calibration,
+        evaluation=evaluation.figures,
+        licence=MNIST_LICENCE if config.data == "mnist" else "as the training images'",
+    )
+    write_model(
+        to,
+        metadata=metadata,
+        generator=generator,
+        discriminator=discriminator,
+        encoder=encoder,
+        history=History(epochs=tuple(progress.records), events=tuple(_events(folder, progress))),
+        timeline=timeline,
+        card=write_card(to.name, config, progress, metadata, dtype=dtype, afterwards=afterwards),
+        dtype=dtype,
+    )
+
+
+def _finished(generator: nn.Module, recipe: Recipe) -> nn.Module:
+    """G as it is written: in whole numbers, if the recipe says so."""
+    if not recipe.quantise:
+        return generator
+    latents = draw_latents(QUANTISING_SEED, 0, QUANTISING_LATENTS, z_dim=recipe.z_dim, prior=recipe.prior)
+    return quantise(generator, torch.from_numpy(latents))
+
+
+def _events(folder: RunFolder, progress: Progress) -> list[TrainingEvent]:
+    """All that went wrong in the run, after the exported state too: it is why the run fell back to it, or did not."""
+    last = read_progress(folder.checkpoint_file) if folder.checkpoint_file.exists() else progress
+    return last.events

@@ -1,0 +1,145 @@
+"""What is no real image: pictures that a judge must not praise although no G ever drew them.
+
+Each function takes real images [N, C, H, W] float32 in [−1, 1] and a generator of random numbers, and returns as many
+pictures of the same shape and range that are something else. They are made from the images or from nothing, so every
+data set has them.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch.nn import functional
+
+from training.data.glyphs import draw_glyphs
+
+Negative = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
+
+GLYPHS = 6000
+"""Letters and signs drawn once for a judge's training."""
+
+
+def noise(real: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+    """Uniform noise; of each three, one is coarse, one sparse, and one as it comes."""
+    n, channels, height, width = real.shape
+    fine = torch.rand(n, channels, height, width, generator=rng) * 2 - 1
+    coarse = torch.rand(n, channels, (height + 3) // 4, (width + 3) // 4, generator=rng) * 2 - 1
+    coarse = functional.interpolate(coarse, size=(height, width), mode="bilinear")
+    density = torch.rand(n, 1, 1, 1, generator=rng) * 0.4
+    sparse = torch.where(torch.rand(real.shape, generator=rng) < density, fine.abs(), -1.0)
+    kind = torch.randint(3, (n, 1, 1, 1), generator=rng)
+    return torch.where(kind == 0, fine, torch.where(kind == 1, coarse, sparse))
+
+
+def inverted(real: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+    """Ink for paper and paper for ink."""
+    del rng
+    return -real
+
+
+def shuffled(real: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+    """The pixels, or squares of 4 × 4 or 7 × 7 of them, in a random order: the same ink, no shape."""
+    height, width = real.shape[2:]
+    sides = [side for side in (1, 4, 7) if height % side == 0 and width % side == 0]
+    side = sides[int(torch.randint(len(sides), (), generator=rng))]
+    tiles = functional.unfold(real, kernel_size=side, stride=side)
+    order = torch.rand(len(real), 1, tiles.shape[2], generator=rng).argsort(dim=2)
+    return functional.fold(tiles.gather(2, order.expand_as(tiles)), (height, width), kernel_size=side, stride=side)
+
+
+def overlaid(real: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+    """Two images in one, the second moved by up to a tenth of the side: the brighter pixel, or the sum."""
+    other = moved(real.roll(1, dims=0), rng, reach=real.shape[-1] // 10)
+    added = (real + other + 1).clamp(-1, 1)
+    return torch.where(torch.rand(len(real), 1, 1, 1, generator=rng) < 0.5, torch.maximum(real, other), added)
+
+
+def halved(real: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+    """One side of each image is empty: left, right, above or below, 40 to 60 per cent of it."""
+    height, width = real.shape[2:]
+    share = 0.4 + 0.2 * torch.rand(len(real), 1, 1, generator=rng)
+    rows = (torch.arange(height) / height)[None, :, None]
+    columns = (torch.arange(width) / width)[None, None, :]
+    side = torch.randint(4, (len(real), 1, 1), generator=rng)
+    along = torch.where(side < 2, rows, columns)
+    hidden = torch.where(side % 2 == 0, along < share, along >= share)
+    return real.masked_fill(hidden[:, None], -1.0)
+
+
+def plain(real: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+    """One grey for the whole picture; of each two, one is black. Of each four, one has a dot or two of dust."""
+    n = len(real)
+    level = torch.rand(n, 1, 1, 1, generator=rng) * 2 - 1
+    level = torch.where(torch.rand(n, 1, 1, 1, generator=rng) < 0.5, -1.0, level)
+    dust = torch.rand(real.shape, generator=rng) < 2 / real[0].numel()
+    dusty = torch.rand(n, 1, 1, 1, generator=rng) < 0.25
+    return torch.where(dust & dusty, 1.0, level.expand_as(real))
+
+
+def patterned(real: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+    """Checkerboards and stripes: fields of 1 pixel to half the side, any phase, full contrast or less."""
+    n, _, height, width = real.shape
+    field = torch.randint(1, height // 2 + 1, (2, n, 1, 1), generator=rng)
+    phase = torch.randint(0, height, (2, n, 1, 1), generator=rng)
+    rows = (torch.arange(height)[None, :, None] + phase[0]) // field[0] % 2
+    columns = (torch.arange(width)[None, None, :] + phase[1]) // field[0] % 2
+    kind = torch.randint(4, (n, 1, 1), generator=rng)  # of four, two are checkerboards
+    bright = torch.where(kind < 2, rows ^ columns, torch.where(kind == 2, rows, columns))
+    contrast = torch.where(torch.rand(n, 1, 1, generator=rng) < 0.5, 1.0, torch.rand(n, 1, 1, generator=rng))
+    return (bright * 2 * contrast - 1)[:, None].expand_as(real)
+
+
+def dirty(real: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+    """The image under noise, blurred until it is a cloud, or so pale that it is hardly there."""
+    n = len(real)
+    amount = 0.4 + 0.6 * torch.rand(n, 1, 1, 1, generator=rng)
+    under_noise = (real + amount * torch.randn(real.shape, generator=rng)).clamp(-1, 1)
+    cloud = functional.avg_pool2d(functional.pad(real, [4] * 4, value=-1.0), kernel_size=9, stride=1)
+    pale = (real + 1) * (0.05 + 0.25 * torch.rand(n, 1, 1, 1, generator=rng)) - 1
+    kind = torch.randint(3, (n, 1, 1, 1), generator=rng)
+    return torch.where(kind == 0, under_noise, torch.where(kind == 1, cloud, pale))
+
+
+def moved(images: torch.Tensor, rng: torch.Generator, *, reach: int) -> torch.Tensor:
+    """Each image moved by up to `reach` pixels each way; −1 comes in from outside."""
+    n, _, height, width = images.shape
+    shifts = torch.randint(-reach, reach + 1, (2, n, 1), generator=rng)
+    padded = functional.pad(images, [reach] * 4, value=-1.0).permute(0, 2, 3, 1)
+    rows = torch.arange(height) + reach + shifts[0]
+    columns = torch.arange(width) + reach + shifts[1]
+    taken = padded[torch.arange(n)[:, None, None], rows[:, :, None], columns[:, None, :]]
+    return taken.permute(0, 3, 1, 2)
+
+
+def letters(side: int, *, seed: int) -> Negative:
+    """A drawer of printed letters and signs, distorted as a hand would; the pool is drawn once."""
+    pool = torch.from_numpy(draw_glyphs(GLYPHS, side=side, seed=seed))[:, None]
+
+    def draw(real: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+        chosen = pool[torch.randint(len(pool), (len(real),), generator=rng)]
+        reach = torch.randint(0, real.shape[-1] // 10 + 1, (), generator=rng)
+        return moved((chosen.float() / 127.5 - 1).expand(real.shape), rng, reach=int(reach))
+
+    return draw
+
+
+class Kind(NamedTuple):
+    """A maker of pictures, and how often it is asked beside the others."""
+
+    make: Negative
+    weight: float
+
+
+LETTERS_WEIGHT = 6.0
+
+FROM_IMAGES = (
+    Kind(noise, 1.0),
+    Kind(inverted, 0.5),
+    Kind(shuffled, 1.0),
+    Kind(overlaid, 8.0),
+    Kind(halved, 3.0),
+    Kind(plain, 1.0),
+    Kind(patterned, 1.0),
+    Kind(dirty, 2.0),
+)
+"""Those that need no pool: the harder they are to tell from real images, the more of them."""

@@ -1,0 +1,31 @@
+"""Gradient penalties: what keeps D smooth, so that its gradient still tells G where to go.
+
+All are means over images of a function of ‖∇ₓ D(x)‖, differentiated once more in D's step.
+"""
+
+import torch
+
+from models.networks.batch_part import WHOLE, Part
+
+
+def squared_gradient_norms(logits: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
+    """‖∇ₓ logit‖² of each image: [N], differentiable in D's weights.
+
+    γ/2 times its mean is R1 on real images and R2 on fakes: Mescheder et al. 2018 (arXiv 1801.04406), section 4.1.
+
+    Args:
+        logits: D's logits of `images`.
+        images: [N, C, H, W] float32; they must require gradients.
+    """
+    (gradients,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
+    return gradients.float().square().flatten(1).sum(dim=1)
+
+
+def interpolated(real: torch.Tensor, fake: torch.Tensor, *, rng: torch.Generator, part: Part = WHOLE) -> torch.Tensor:
+    """A point drawn uniformly between each real image and the fake of its row, [N, C, H, W], requiring gradients.
+
+    (‖∇D‖ − 1)² there is WGAN-GP's penalty: Gulrajani et al. 2017 (arXiv 1704.00028), equation 3.
+    `part` is what `real` and `fake` are of their batch.
+    """
+    weight = part.of(torch.rand(part.whole(len(real)), 1, 1, 1, generator=rng, device=real.device))
+    return torch.lerp(real, fake.detach().to(real.dtype), weight).requires_grad_()

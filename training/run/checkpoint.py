@@ -1,0 +1,164 @@
+"""The fat state of a run: everything from which it goes on exactly as if it had never been stopped.
+
+One safetensors file, no pickle: weights of G, D and G's average, the optimisers' moments, the random state; and, as
+JSON in its metadata, where the run stands. The data's order is drawn from the seed and the epoch, so it needs no state.
+"""
+
+from pathlib import Path
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from models.files import write_atomically
+from models.model_folder.history import EpochRecord, TrainingEvent
+from training.errors import NotFiniteError, RunError
+from training.gan.game import DiscriminatorStep, Game
+
+_RNG = "rng"
+
+
+class EpochSums(BaseModel):
+    """Sums over the steps of an epoch so far."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    generator_steps: int = 0
+    discriminator_steps: int = 0
+    loss_d: float = 0.0
+    loss_g: float = 0.0
+    d_real: float = 0.0
+    d_fake: float = 0.0
+    value: float = 0.0
+
+    def add_discriminator_step(self, seen: DiscriminatorStep) -> None:
+        """Count what one D step saw."""
+        self.discriminator_steps += 1
+        self.loss_d += seen.loss
+        self.d_real += seen.d_real
+        self.d_fake += seen.d_fake
+        self.value += seen.value
+
+    def add_generator_step(self, loss: float) -> None:
+        """Count one G step."""
+        self.generator_steps += 1
+        self.loss_g += loss
+
+
+class Progress(BaseModel):
+    """Where a run stands."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    epoch: int = Field(default=1, ge=1, description="The epoch that is being played, from 1")
+    position: int = Field(default=0, ge=0, description="G's steps done in this epoch")
+    step: int = Field(default=0, ge=0, description="G's steps done in all")
+    images: int = Field(default=0, ge=0, description="Real images passed over")
+    seconds: float = Field(default=0.0, ge=0, description="Training time")
+    finished: bool = False
+    sums: EpochSums = Field(default_factory=EpochSums)
+    records: list[EpochRecord] = Field(default_factory=list, description="The epochs that are done")
+    events: list[TrainingEvent] = Field(default_factory=list, description="What went wrong")
+    rollbacks: int = Field(default=0, ge=0, description="Falls back to the best state")
+
+
+def state_of(game: Game) -> dict[str, torch.Tensor]:
+    """Every tensor of a game's state, by its name in the file."""
+    tensors = {_RNG: game.rng.get_state()}
+    for prefix, module in _modules(game).items():
+        tensors |= {f"{prefix}.{name}": tensor for name, tensor in module.state_dict().items()}
+    for prefix, optimiser in _optimisers(game).items():
+        for index, state in optimiser.state_dict()["state"].items():
+            tensors |= {f"{prefix}.{index}.{name}": value for name, value in state.items() if value is not None}
+    return tensors
+
+
+def save_checkpoint(path: Path, game: Game, progress: Progress) -> None:
+    """Write the whole state to `path`, or leave what was there.
+
+    Of several processes, which hold the same state, all look at it and the first writes.
+
+    Raises:
+        NotFiniteError: a weight or a moment is NaN or infinite, although no loss was so far.
+        OSError: the disk is full or cannot be written.
+    """
+    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in state_of(game).items()}
+    for name, tensor in contiguous.items():
+        if not torch.isfinite(tensor).all():
+            raise NotFiniteError(
+                f"epoch {progress.epoch}, step {progress.step}: {name} holds NaN or infinity: training stops here. The "
+                "last saved state is as it was; begin anew with lower learning rates or `--set precision=float32`"
+            )
+    if game.processes.first:
+        write_atomically(path, save(contiguous, {"progress": progress.model_dump_json()}))
+
+
+def read_progress(path: Path) -> Progress:
+    """Where the state saved at `path` stands.
+
+    Raises:
+        RunError: the file is damaged.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            return _progress(file)
+    except (SafetensorError, OSError, KeyError, ValidationError) as error:
+        raise RunError(f"{path} cannot be resumed from: {error}") from error
+
+
+def load_checkpoint(path: Path, game: Game) -> Progress:
+    """Put a game back into the state saved at `path`, and say where it stands.
+
+    Raises:
+        RunError: the file is damaged, or of another game.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:  # once: the next save puts another file under this name
+            progress = _progress(file)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
+        for prefix, module in _modules(game).items():
+            module.load_state_dict(_under(prefix, tensors))
+        for prefix, optimiser in _optimisers(game).items():
+            _load_optimiser(optimiser, _under(prefix, tensors), begun=progress.step > 0)
+        if tensors[_RNG].dtype != torch.uint8:
+            raise ValueError(f"{_RNG} is {tensors[_RNG].dtype}, not bytes")
+        game.rng.set_state(tensors[_RNG])
+    except (SafetensorError, OSError, KeyError, ValueError, RuntimeError) as error:  # a ValidationError is a ValueError
+        raise RunError(f"{path} cannot be resumed from: {error}") from error
+    return progress
+
+
+def _progress(file: safe_open) -> Progress:
+    metadata = file.metadata()  # type: ignore[no-untyped-call]
+    return Progress.model_validate_json((metadata or {})["progress"])
+
+
+def _modules(game: Game) -> dict[str, torch.nn.Module]:
+    return {"generator": game.generator, "discriminator": game.discriminator, "average": game.average.network}
+
+
+def _optimisers(game: Game) -> dict[str, torch.optim.Optimizer]:
+    return {"generator_optimiser": game.generator_optimiser, "discriminator_optimiser": game.discriminator_optimiser}
+
+
+def _under(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name.removeprefix(f"{prefix}."): t for name, t in tensors.items() if name.startswith(f"{prefix}.")}
+
+
+def _load_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, torch.Tensor], *, begun: bool) -> None:
+    """PyTorch takes any moments here, and fails or begins anew at the next step: so they are checked."""
+    state: dict[int, dict[str, torch.Tensor]] = {}
+    for name, tensor in tensors.items():
+        number, key = name.split(".", maxsplit=1)
+        state.setdefault(int(number), {})[key] = tensor
+    is_adam = isinstance(optimiser, torch.optim.Adam)  # SGD without momentum has no state
+    parameters = dict(enumerate(optimiser.param_groups[0]["params"]))
+    if state.keys() != parameters.keys() and (state or (is_adam and begun)):
+        raise ValueError(f"the optimiser's moments are of {len(state)} tensors, the network has {len(parameters)}")
+    for index, moments in state.items():
+        shapes = {key: moment.shape for key, moment in moments.items() if key != "step"}
+        names = ("exp_avg", "exp_avg_sq") if is_adam else ("momentum_buffer",)
+        if shapes != dict.fromkeys(names, parameters[index].shape) or is_adam != ("step" in moments):
+            raise ValueError(f"the optimiser's moments of tensor {index} are not those of this optimiser and network")
+    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})

@@ -1,0 +1,149 @@
+"""The run folder: a training run that explains itself.
+
+config.json              everything that decides the result
+log.txt                  what was said
+stats.jsonl              one record an epoch
+grids/*.png              the same 64 latents, drawn by G's average; the file's name is the epoch, 0 the untrained G
+curves.png               losses, D(x), D(G(z)) and V(G, D), with the theory's lines
+tensorboard/             the same, for TensorBoard
+checkpoint.safetensors   the state to resume from
+best.safetensors         the state with the smallest Fréchet distance, where the recipe has it measured
+events.jsonl             what went wrong, one event a line
+"""
+
+import os
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from models.files import TEMPORARY_SUFFIX, naming, sync_folder, write_atomically
+from models.model_folder.history import EpochRecord, History, TrainingEvent
+from training.config import RunConfig
+from training.errors import RunError
+from training.run.checkpoint import Progress
+
+
+class RunFolder:
+    """Paths and files of one run."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config_file = path / "config.json"
+        self.checkpoint_file = path / "checkpoint.safetensors"
+        self.best_file = path / "best.safetensors"
+        self.stats_file = path / "stats.jsonl"
+        self.events_file = path / "events.jsonl"
+        self.curves_file = path / "curves.png"
+        self.log_file = path / "log.txt"
+        self.grids = path / "grids"
+        self.tensorboard = path / "tensorboard"
+
+    def create(self, config: RunConfig) -> None:
+        """Make the folder of a new run.
+
+        Raises:
+            RunError: there is a run already.
+            OSError: the disk is full or cannot be written.
+        """
+        if self.config_file.exists():
+            raise RunError(
+                f"{self.path} holds a run already: `resume {self.path}` goes on with it, `--out` names another"
+            )
+        begun = {self.grids.name, f".{self.config_file.name}{TEMPORARY_SUFFIX}"}  # what a start cut short leaves
+        strange = self.path.exists() and any(entry.name not in begun for entry in self.path.iterdir())
+        if strange or (self.grids.exists() and any(self.grids.iterdir())):  # pictures in it are somebody else's
+            raise RunError(f"{self.path} is not empty and not a run folder: give another `--out`")
+        self.grids.mkdir(parents=True, exist_ok=True)
+        write_atomically(self.config_file, (config.model_dump_json(indent=2) + "\n").encode())
+        sync_folder(self.path.parent)
+
+    def read_config(self) -> RunConfig:
+        """The configuration of the run.
+
+        Raises:
+            RunError: there is no run here, or its configuration is damaged.
+        """
+        if not self.config_file.is_file():
+            raise RunError(f"{self.path} is not a run folder: it has no config.json")
+        try:
+            return RunConfig.model_validate_json(self.config_file.read_bytes())
+        except ValidationError as error:
+            raise RunError(f"{self.config_file} is damaged: {error}") from error
+
+    def rewrite(self, progress: Progress) -> None:
+        """Make the folder say what `progress` says, and nothing of epochs that this state has not seen."""
+        self.drop_grids_after(progress.epoch - 1)
+        self.write_stats(progress.records)
+        self.write_events(progress.events)
+
+    def write_stats(self, records: list[EpochRecord]) -> None:
+        """Write all records so far; one line each."""
+        lines = "".join(record.model_dump_json() + "\n" for record in records)
+        write_atomically(self.stats_file, lines.encode())
+
+    def write_events(self, events: list[TrainingEvent]) -> None:
+        """Write all events so far; one line each, and no file where nothing happened."""
+        if not events:
+            self.events_file.unlink(missing_ok=True)
+            return
+        lines = "".join(event.model_dump_json() + "\n" for event in events)
+        write_atomically(self.events_file, lines.encode())
+
+    def write_grid(self, epoch: int, png: bytes) -> None:
+        """Keep the picture of the fixed latents after `epoch` epochs."""
+        write_atomically(self.grids / f"{epoch:05d}.png", png)
+
+    def write_curves(self, png: bytes) -> None:
+        """Keep the picture of the curves so far."""
+        write_atomically(self.curves_file, png)
+
+    def drop_grids_after(self, epoch: int) -> None:
+        """Remove pictures of epochs that the state to resume from has not seen."""
+        for drawn, path in self.grid_files().items():
+            if drawn > epoch:
+                path.unlink()
+
+    def grid_files(self) -> dict[int, Path]:
+        """The pictures' files by epoch, in their order."""
+        return {int(path.stem): path for path in sorted(self.grids.glob("*.png"))}
+
+    def timeline(self, *, last: int) -> dict[int, bytes]:
+        """The pictures by epoch, up to epoch `last`."""
+        return {epoch: path.read_bytes() for epoch, path in self.grid_files().items() if epoch <= last}
+
+    def read_history(self) -> History:
+        """What `write_stats` and `write_events` wrote last; empty before the first epoch has ended.
+
+        Raises:
+            RunError: a file is damaged.
+        """
+        try:
+            return History(
+                epochs=tuple(EpochRecord.model_validate_json(line) for line in _lines(self.stats_file)),
+                events=tuple(TrainingEvent.model_validate_json(line) for line in _lines(self.events_file)),
+            )
+        except ValidationError as error:
+            raise RunError(f"the records of {self.path} are damaged: {error}") from error
+
+    def log(self, text: str) -> None:
+        """Add a line to the log, with the time; a whole one or none.
+
+        Raises:
+            OSError: the disk is full or cannot be written.
+        """
+        line = f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n".encode()
+        with naming(self.log_file), self.log_file.open("ab", buffering=0) as file:
+            before = file.seek(0, os.SEEK_END) if file.seekable() else 0
+            try:
+                while line:
+                    line = line[file.write(line) :]
+            except OSError:
+                with suppress(OSError):
+                    file.truncate(before)
+                raise
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8").splitlines() if path.exists() else []

@@ -1,0 +1,209 @@
+"""The training loop: epochs, batches, and what is kept of them."""
+
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from models.device import resolve_device
+from models.model_folder.history import EpochRecord
+from training.config import RunConfig
+from training.data.dataset import Dataset
+from training.errors import NotFiniteError
+from training.gan.distributed import ALONE, Processes
+from training.gan.game import Game, RealBatch
+from training.run.alarms import best_record, new_alarms
+from training.run.checkpoint import EpochSums, Progress, load_checkpoint, save_checkpoint, state_of
+from training.run.curves import draw_curves
+from training.run.fixed_grid import draw_grid
+from training.run.folder import RunFolder
+from training.run.monitor import Monitor
+from training.run.reporter import Reporter
+from training.run.rollback import ROLLBACK_RATE, attend, fall_back
+from training.run.run import Run
+
+
+def train(
+    config: RunConfig, dataset: Dataset, folder: RunFolder, reporter: Reporter, processes: Processes = ALONE
+) -> None:
+    """Play the game from where the run folder stands to the end of its recipe, or of its minutes.
+
+    All `processes` play; the first alone writes into the folder, which all can read.
+
+    Raises:
+        NotFiniteError: a loss became NaN or infinite, and there is no state to fall back to; the last saved state stays
+            as it is.
+        DeviceError: the run began on a device that is not here.
+        RunError: the data are not those that the run began with, or the saved state does not fit.
+        RecipeError: so many processes cannot share a batch evenly.
+        ProcessesError: another process has ended, or plays another game.
+        OSError: the disk is full or cannot be written; the last saved state stays as it is.
+    """
+    torch.set_num_threads(config.threads)
+    config.check_data(dataset)
+    config.recipe.check_processes(processes.world)
+    recipe, device = config.recipe, resolve_device(config.device)
+    data = dataset.to(device)
+
+    # --- Where the run stands -------------------------------------------------------------------
+    game = Game.of(config, dataset, device=device, processes=processes)
+    begun = folder.checkpoint_file.exists()
+    progress = load_checkpoint(folder.checkpoint_file, game) if begun else Progress()
+    processes.check_same("the same settings", config.model_dump_json())
+    processes.check_same("the same state to begin with", state_of(game))
+    monitor = None
+    if processes.first:
+        if not begun:
+            folder.write_grid(0, draw_grid(game.average.network, config, device=game.device))
+        folder.rewrite(progress)
+        if recipe.metrics_every_epochs and not progress.finished:
+            monitor = Monitor(config, dataset)
+    run = Run(config, folder, reporter, game, monitor, progress)
+    reporter.start(progress, total_steps=config.total_steps)
+    if processes.world != config.processes:
+        reporter.say(
+            f"processes: {processes.world}, when the run began {config.processes}: the same game, but other bits than "
+            "the undisturbed run's"
+        )
+
+    # --- The game -------------------------------------------------------------------------------
+    while not run.progress.finished:
+        try:
+            play_epoch(run, data)
+            close_epoch(run)
+        except NotFiniteError as error:
+            fall_back(run, {"not-finite": str(error)})
+
+    # --- What is left when it is over -----------------------------------------------------------
+    if (
+        processes.first and not folder.curves_file.exists()
+    ):  # a run resumed at its end, after a kill before its last picture
+        folder.write_curves(draw_curves(run.progress.records, title=curves_title(config)))
+    reporter.finish(run.progress)
+
+
+def play_epoch(run: Run, data: Dataset) -> None:
+    """Play the rest of an epoch, from where the run stands in it; less, if the run's minutes are over."""
+    config, progress = run.config, run.progress
+    started = time.monotonic() - progress.seconds
+    for batches in epoch_batches(config, progress.epoch, start=progress.position, rollbacks=progress.rollbacks):
+        factor = ROLLBACK_RATE**progress.rollbacks
+        run.game.set_rates(step=progress.step, steps=config.total_steps, epoch=progress.epoch, factor=factor)
+        play_step(run.game, data, batches, progress)
+        progress.seconds = run.game.processes.number_of_first(time.monotonic() - started)
+        run.reporter.step(progress)
+        if config.minutes is not None and progress.seconds >= 60 * config.minutes:
+            progress.finished = True
+            return
+        run.save_if_due()
+
+
+def close_epoch(run: Run) -> None:
+    """Put an epoch on record: its figures, its picture, the best state, and the alarms it gives."""
+    recipe, folder, game, epoch = run.config.recipe, run.folder, run.game, run.progress.epoch
+    game.processes.check_same(f"the same state after epoch {epoch}", state_of(game))
+    end_epoch(run.progress, last=recipe.epochs, metrics=measured(run))
+    records = run.progress.records
+    is_best = best_record(records) is records[-1]
+    is_due = epoch <= recipe.grid_every_epochs or epoch % recipe.grid_every_epochs == 0
+    if game.processes.first:
+        folder.write_stats(records)
+        if is_best or is_due or run.progress.finished:
+            folder.write_grid(epoch, draw_grid(game.average.network, run.config, device=game.device))
+    if is_best:
+        save_checkpoint(folder.best_file, game, run.progress)
+    if game.processes.first and (is_due or run.progress.finished):
+        folder.write_curves(draw_curves(records, title=curves_title(run.config)))
+    run.reporter.epoch(records[-1])
+    if alarms := new_alarms(records, loss=recipe.loss):
+        attend(run, alarms)
+    if run.progress.finished:
+        run.save()
+    else:
+        run.save_if_due()
+
+
+def epoch_batches(config: RunConfig, epoch: int, *, start: int, rollbacks: int = 0) -> Iterator[list[torch.Tensor]]:
+    """The index batches of one epoch from G's step `start` on: k batches of `batch_size` images, one for each D step.
+
+    Each of the k D steps between two of G's has its own minibatch, as algorithm 1 has it, from its own order of the
+    data. The orders follow from the seed, the epoch and the number of falls back alone. The last, smaller batch is
+    dropped.
+    """
+    size = config.recipe.batch_size
+    again = [rollbacks] if rollbacks else []
+    orders = [
+        torch.from_numpy(np.random.default_rng([config.seed, epoch, k, *again]).permutation(config.train_images))
+        for k in range(config.recipe.d_steps)
+    ]
+    for position in range(start, config.steps_per_epoch):
+        yield [order[position * size : (position + 1) * size] for order in orders]
+
+
+def play_step(game: Game, data: Dataset, batches: list[torch.Tensor], progress: Progress) -> None:
+    """k steps of D, one of G, and G's average moved; the sums of the epoch grow by what they saw."""
+    sums, step = progress.sums, progress.step
+    *first, last = [real_batch(data, game.part.of(batch), conditional=game.classes > 0) for batch in batches]
+    try:
+        for real in first:
+            sums.add_discriminator_step(game.discriminator_step(real, step=step))
+        if game.recipe.updates == "simultaneous":
+            seen, loss_g = game.simultaneous_step(last, step=step)
+        else:
+            seen = game.discriminator_step(last, step=step)
+            loss_g = game.generator_step(last)
+        sums.add_discriminator_step(seen)
+        sums.add_generator_step(loss_g)
+    except NotFiniteError as error:
+        raise NotFiniteError(f"epoch {progress.epoch}, step {progress.step + 1}: {error}") from error
+    progress.images += len(batches[-1])
+    progress.step += 1
+    progress.position += 1
+    game.average.update(game.generator, batch_images=len(batches[-1]), images_seen=progress.images)
+
+
+def real_batch(data: Dataset, batch: torch.Tensor, *, conditional: bool) -> RealBatch:
+    """The images at the indices `batch`, uint8 → [B, C, H, W] float32 in [−1, 1]: the loop's edge."""
+    batch = batch.to(data.images.device)
+    images = data.images[batch].to(torch.float32).div_(127.5).sub_(1)
+    return RealBatch(images, data.labels[batch] if conditional and data.labels is not None else None)
+
+
+def end_epoch(progress: Progress, *, last: int, metrics: dict[str, float]) -> None:
+    """Turn the epoch's sums into its record and begin the next, or finish after the last."""
+    sums = progress.sums
+    progress.records.append(
+        EpochRecord(
+            epoch=progress.epoch,
+            images=progress.images,
+            seconds=round(progress.seconds, 3),
+            loss_d=sums.loss_d / sums.discriminator_steps,
+            loss_g=sums.loss_g / sums.generator_steps,
+            d_real=sums.d_real / sums.discriminator_steps,
+            d_fake=sums.d_fake / sums.discriminator_steps,
+            value=sums.value / sums.discriminator_steps,
+            metrics=metrics,
+        )
+    )
+    progress.finished = progress.finished or progress.epoch >= last
+    progress.epoch += 1
+    progress.position = 0
+    progress.sums = EpochSums()
+
+
+def measured(run: Run) -> dict[str, float]:
+    """The figures of G's samples, in an epoch that the recipe has measured, and in the last; else none."""
+    epoch, recipe = run.progress.epoch, run.config.recipe
+    if not recipe.metrics_every_epochs:
+        return {}
+    is_due = epoch % recipe.metrics_every_epochs == 0 or run.progress.finished or epoch == recipe.epochs
+    if not is_due:
+        return {}
+    # The first process alone has a monitor, and the others wait for what it says.
+    return run.game.processes.figures_of_first(lambda: run.monitor.measure(run.game) if run.monitor else {})
+
+
+def curves_title(config: RunConfig) -> str:
+    """What the picture of the curves is headed by."""
+    return f"{config.recipe_name} on {config.dataset}, seed {config.seed}"

@@ -1,0 +1,136 @@
+"""`training watch`: a run folder as a page that follows it, on a port of its own.
+
+It only reads: the run may go on, end or be resumed while people look, and several may look at once.
+"""
+
+import json
+import mimetypes
+import re
+import time
+from collections.abc import Iterator
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from training.errors import RunError
+from training.run.folder import RunFolder
+from viewer import viewer_dir
+
+PAGE = Path(__file__).with_name("watch_page")
+
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
+    "form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
+)
+_GRID = re.compile(r"/grids/(\d{1,9})\.png")
+
+
+def make_server(folder: RunFolder, *, host: str, port: int) -> ThreadingHTTPServer:
+    """A server of the page, which listens already; its `serve_forever` answers.
+
+    Args:
+        folder: of the run.
+        host: address to listen on.
+        port: to listen on; 0 takes a free one.
+
+    Raises:
+        RunError: there is no run in the folder, or its configuration is damaged.
+        OSError: the port is taken.
+    """
+    folder.read_config()
+    files = dict(_page_files())
+
+    class Handler(_Handler):
+        run = folder
+        page = files
+
+    return ThreadingHTTPServer((host, port), Handler)
+
+
+def describe_run(folder: RunFolder) -> dict[str, Any]:
+    """What the page shows: the run's name, how far it is, its history, and its pictures.
+
+    `written_s_ago` is the time since a file of it was last written, in seconds.
+
+    Raises:
+        RunError: a file of the run is damaged.
+    """
+    config, history = folder.read_config(), folder.read_history()
+    grids = folder.grid_files()
+    signs = [folder.config_file, folder.stats_file, folder.log_file, folder.checkpoint_file]
+    written = max(path.stat().st_mtime for path in signs if path.exists())
+    return {
+        "name": folder.path.resolve().name,
+        "recipe": config.recipe_name,
+        "data": config.data,
+        "epochs": config.recipe.epochs,
+        "written_s_ago": round(max(0.0, time.time() - written), 1),
+        "history": history.model_dump(mode="json"),
+        # A resumed run draws pictures again: another address for each time.
+        "pictures": [
+            {"epoch": epoch, "url": f"grids/{epoch}.png?written={path.stat().st_mtime_ns}"}
+            for epoch, path in grids.items()
+        ],
+    }
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """Answers GET and HEAD; nothing is written, and no path but those known is read."""
+
+    run: RunFolder
+    page: dict[str, Path]
+    protocol_version = "HTTP/1.1"
+    timeout = 30  # seconds for a client to say what it wants
+
+    def do_GET(self) -> None:
+        """Answer a request."""
+        path = self.path.partition("?")[0]
+        try:
+            if path == "/run.json":
+                body = json.dumps(describe_run(self.run), allow_nan=False).encode()
+                self._answer(body, "application/json", cache="no-store")
+            elif grid := _GRID.fullmatch(path):
+                self._answer(self.run.grid_files()[int(grid[1])].read_bytes(), "image/png")
+            else:
+                file = self.page[path]
+                self._answer(file.read_bytes(), mimetypes.guess_type(file.name)[0] or "text/plain")
+        except RunError as error:
+            self._fail(HTTPStatus.INTERNAL_SERVER_ERROR, str(error))
+        except (KeyError, FileNotFoundError):
+            self._fail(HTTPStatus.NOT_FOUND, "there is no such page here")
+
+    def do_HEAD(self) -> None:
+        """Answer with the headers alone."""
+        self.do_GET()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  (the name that http.server gives)
+        """Say nothing: the terminal is the person's."""
+
+    def _answer(self, body: bytes, media_type: str, *, cache: str = "no-cache", status: int = HTTPStatus.OK) -> None:
+        self.send_response(status)
+        for name, value in {
+            "Content-Type": media_type,
+            "Content-Length": str(len(body)),
+            "Cache-Control": cache,
+            "Content-Security-Policy": _POLICY,
+            "X-Content-Type-Options": "nosniff",
+            "Referrer-Policy": "no-referrer",
+        }.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def _fail(self, status: HTTPStatus, detail: str) -> None:
+        body = json.dumps({"title": status.phrase, "status": status, "detail": detail}).encode()
+        self._answer(body, "application/problem+json", cache="no-store", status=status)
+
+
+def _page_files() -> Iterator[tuple[str, Path]]:
+    """The page's files by the path that they are asked for."""
+    yield "/", PAGE / "index.html"
+    for prefix, folder in (("/", PAGE), ("/viewer/", viewer_dir())):
+        for file in folder.rglob("*"):
+            if file.is_file():
+                yield f"{prefix}{file.relative_to(folder).as_posix()}", file
