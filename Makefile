@@ -24,7 +24,7 @@ test: $(VENV)/.test  ## all tests, by two processes
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 test-ray: $(RAY)/.ray  ## the tests of the API once more, on a local Ray with two replicas; and samples by Ray Data
-	$(RAY)/bin/python -m pytest tests/ray tests/training/test_bulk.py::test_ray_writes_the_identical_files
+	$(RAY)/bin/python -m pytest tests/ray tests/training/bulk/test_bulk.py::test_ray_writes_the_identical_files
 
 check: $(VENV)/.test  ## style, types, the direction of imports, and what bandit finds unsafe
 	$(BIN)/ruff check .

@@ -2,27 +2,25 @@
 
 import inspect
 
-from tests.app import (
-    test_archives,
+from tests.app import test_problems
+from tests.app.api import (
     test_caching,
-    test_digit,
     test_health,
-    test_hostile_uploads,
     test_interpolations,
     test_models,
-    test_problems,
     test_projections,
     test_samples,
     test_score,
 )
-from tests.app.test_interpolations import images  # noqa: F401  (a fixture, as the next ones)
-from tests.app.test_projections import digit  # noqa: F401
-from tests.app.test_score import digits  # noqa: F401
+from tests.app.api.test_interpolations import images  # noqa: F401  (a fixture, as the next ones)
+from tests.app.api.test_projections import digit  # noqa: F401
+from tests.app.api.test_score import digits  # noqa: F401
+from tests.app.media import test_archives, test_digit_photo, test_hostile_uploads
 
 MODULES = (
     test_archives,
     test_caching,
-    test_digit,
+    test_digit_photo,
     test_health,
     test_hostile_uploads,
     test_interpolations,

@@ -1,7 +1,7 @@
 """What the bundled model `mnist-conv` answers, for the examples of the OpenAPI document.
 
 The upload of the examples, `seven.png`, is the first image of MNIST's test set; the samples are those of seed 7.
-tests/app/test_openapi.py compares all examples with a running service: it says what to change here and in
+tests/app/api/test_openapi.py compares all examples with a running service: it says what to change here and in
 `app.api.schemas` when the model has been trained anew.
 """
 

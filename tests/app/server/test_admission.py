@@ -12,8 +12,8 @@ import pytest
 from app.server.admission import MAX_READ, Gate
 from app.telemetry.metrics import Metrics
 from tests.app.checks import assert_problem
+from tests.app.server.test_protocol import connect, rest
 from tests.app.service import Service, running
-from tests.app.test_connections import connect, rest
 from tests.tiny import make_tiny_model_folder
 
 SLOW = (

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, Histogram, generate_latest
 
 from app.inference.engine import Engine
 from app.telemetry.metrics import Metrics, _Histogram, _pids, count_in_files, forget_gauges
-from tests.app.test_observing import play
+from tests.app.middleware.test_access_log import play
 
 
 def told(metrics: Metrics) -> dict[str, float]:

@@ -8,8 +8,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.app.checks import assert_problem
+from tests.app.server.test_supervisor import wait_until
 from tests.app.service import Service, held_requests, running
-from tests.app.test_workers import wait_until
 from tests.tiny import make_tiny_model_folder
 
 

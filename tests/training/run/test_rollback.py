@@ -11,6 +11,7 @@ from torch import nn
 
 from models.model_folder.folder import load_model
 from models.model_folder.history import TrainingEvent
+from tests.training.run.test_resume import crash
 from tests.training.support import (
     CONSTANT_RATE,
     CONSTANT_RATES,
@@ -24,7 +25,6 @@ from tests.training.support import (
     tiny_recipe,
     write_npz,
 )
-from tests.training.test_resume import crash
 from training.config import RunConfig
 from training.data.dataset import load_dataset
 from training.errors import NotFiniteError

@@ -22,7 +22,7 @@ from app.server.admission import Gate
 from app.server.fast_path import MAX_PLAN_CHARACTERS, MAX_PLANS, Shortcut
 from app.server.protocol import GuardedConfig, GuardedProtocol
 from app.settings import Settings
-from tests.app.test_express import requests
+from tests.app.api.test_express import requests
 
 COMMON = [(b"date", b"today"), (b"x-content-type-options", b"nosniff")]
 COUNTED = 'gan_http_requests_total{{method="GET",route="/v1/samples",status="{}"}}'
