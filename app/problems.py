@@ -28,7 +28,6 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.routing import BaseRoute, Match, Route
 
-from app.middleware.disconnects import GoneError
 from app.telemetry.request_ids import current, request_id_of
 from models.errors import LatentError
 
@@ -52,6 +51,10 @@ _NAMES = {
 }
 _TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
 """RFC 9110's words, where those of `http` were others before Python 3.13."""
+
+
+class ClientGoneError(Exception):
+    """The client closed its connection before its answer was ready."""
 
 
 class ParameterError(BaseModel):
@@ -139,7 +142,7 @@ def install(app: FastAPI, routes: Iterable[BaseRoute]) -> None:
     app.add_exception_handler(HTTPException, partial(_http_error, tuple(routes)))
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(LatentError, _latent_error)
-    app.add_exception_handler(GoneError, _gone)
+    app.add_exception_handler(ClientGoneError, _gone)
     app.add_exception_handler(ClientDisconnect, _gone)
     app.add_exception_handler(Exception, internal_error)
 

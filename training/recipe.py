@@ -11,10 +11,11 @@ from models.latents import Prior
 from models.networks.architectures import Architecture
 from models.networks.layers import GroupDeviation
 from training.errors import RecipeError
-from training.gan.losses import LossName
 
 FOLDER = Path(__file__).parent / "recipes"
 
+
+LossName: TypeAlias = Literal["non-saturating", "minimax", "hinge", "least-squares", "wasserstein", "relativistic"]
 
 AFTER_THE_GAME = ("judge_steps", "encoder_steps", "quantise")
 """Settings of what `export` does with a run."""

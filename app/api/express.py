@@ -18,8 +18,8 @@ from app.api.routes import samples
 from app.api.sample_request import PATH
 from app.api.schemas import SamplesQuery
 from app.api.state import State
-from app.middleware.disconnects import GoneError, Watch
-from app.problems import CLIENT_CLOSED_REQUEST, Problem, internal_error
+from app.middleware.disconnects import Watch
+from app.problems import CLIENT_CLOSED_REQUEST, ClientGoneError, Problem, internal_error
 
 _ROUTE = next(route for route in samples.router.routes if "GET" in getattr(route, "methods", ()))
 _BODY = {b"content-length", b"transfer-encoding", b"expect"}
@@ -79,7 +79,7 @@ async def _response(
             )
     except Problem as problem:
         return problem.response()
-    except GoneError:
+    except ClientGoneError:
         return Response(status_code=CLIENT_CLOSED_REQUEST)
 
 

@@ -84,7 +84,7 @@ class State:
 
         Raises:
             Problem: 429 when the queue is full, 503 when it takes too long.
-            GoneError: the client has gone.
+            ClientGoneError: the client has gone.
         """
 
         def job() -> Projection:

@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import TypeVar
 
-from app.middleware.disconnects import GoneError
+from app.problems import ClientGoneError
 from app.telemetry.metrics import Metrics
 
 DEADLINE_S = 60.0
@@ -68,7 +68,7 @@ class ProjectionQueue:
 
         Raises:
             QueueFullError: the queue is full.
-            GoneError: `gone` ended first.
+            ClientGoneError: `gone` ended first.
             LateError: neither ended within `DEADLINE_S`, or the thread hangs.
         """
         if self._given_up:
@@ -89,7 +89,7 @@ class ProjectionQueue:
             if not ended:
                 raise LateError(f"no projection within {DEADLINE_S:g} s")
             if not result.done():
-                raise GoneError
+                raise ClientGoneError
             if submitted.cancelled() and not self.is_alive:
                 raise LateError("projections are not made any more")
             return result.result()

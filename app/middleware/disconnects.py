@@ -6,12 +6,10 @@ from types import TracebackType
 
 from starlette.types import Receive
 
+from app.problems import ClientGoneError
+
 WATCH_AFTER_S = 0.05
 """Whoever is answered sooner is not watched: that costs a task each."""
-
-
-class GoneError(Exception):
-    """The client went before its answer came."""
 
 
 async def until_gone(receive: Receive) -> None:
@@ -21,7 +19,7 @@ async def until_gone(receive: Receive) -> None:
 
 
 class Watch:
-    """A block that ends with GoneError when the client goes; what the block waits for is cancelled.
+    """A block that ends with ClientGoneError when the client goes; what the block waits for is cancelled.
 
     Args:
         receive: of the request, whose body has been read.
@@ -49,7 +47,7 @@ class Watch:
             self._watcher = None  # its error will have this block in its traceback: a cycle, which only a pause ends
         if self._gone and isinstance(error, asyncio.CancelledError):
             self._task.uncancel()
-            raise GoneError from error
+            raise ClientGoneError from error
 
     def begin(self) -> None:
         """Look out for the client's going from now on."""

@@ -13,8 +13,8 @@ import numpy as np
 
 from models.errors import ModelFolderError
 from models.model_folder.folder import LoadedModel
+from training.bulk.processes import write_in_process
 from training.bulk.request import Request
-from training.bulk.run import write_in_process
 from training.errors import BulkError, TrainingError
 
 BLOCKS_AN_ACTOR = 64

@@ -1,25 +1,15 @@
 """All shards of a request: those that are there already are left, the rest are written in any order."""
 
-import os
-import signal
-import threading
-from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from functools import lru_cache
-from itertools import islice
-from multiprocessing import get_context, parent_process
 from pathlib import Path
 
-import torch
 from tqdm import tqdm
 
-from models.model_folder.folder import LoadedModel, load_model
+from models.model_folder.folder import LoadedModel
 from training.bulk.drawing import make_sampler
 from training.bulk.formats import check_format
+from training.bulk.processes import write_in_processes
 from training.bulk.request import Format, Request, begin_or_go_on, check_bulk, leftovers
 from training.bulk.shards import ShardWriter, remove, take_fingerprint
-from training.errors import BulkError
 from training.run.lock import only_writer
 
 BUSY = "another process is writing samples into {folder}: wait for its end or stop it, or give another --out"
@@ -95,7 +85,7 @@ def _write_missing(
 
         counts = write_with_ray(model, request, folder, processes)
     elif (processes or 1) > 1:
-        counts = _write_in_processes(model, request, folder, processes or 1)
+        counts = write_in_processes(model, request, folder, processes or 1)
     else:
         writer = ShardWriter(model, request, folder)
         counts = (writer.write(number) for number in request.missing(folder))
@@ -110,65 +100,6 @@ def _write_missing(
     with bar:
         for count in counts:
             bar.update(count)
-
-
-def _write_in_processes(model: LoadedModel, request: Request, folder: Path, processes: int) -> Iterator[int]:
-    """The images of each shard as it is finished. A few shards wait for each process, however many there are."""
-    task = (str(model.path.resolve()), request.model_dump_json(), str(folder))
-    missing = request.missing(folder)
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_begin_process) as pool:
-        waiting: set[Future[int]] = set()
-        try:
-            while True:
-                waiting |= {
-                    pool.submit(write_in_process, *task, number)
-                    for number in islice(missing, 2 * processes - len(waiting))
-                }
-                if not waiting:
-                    return
-                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                yield from (future.result() for future in done)
-        except BrokenProcessPool as error:
-            raise BulkError(
-                "a process that wrote shards died (was it killed, or was memory short?): the same command goes on; "
-                "fewer --processes need less memory"
-            ) from error
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
-def write_in_process(model: str, request: str, folder: str, number: int) -> int:
-    """Write one shard in a process of its own, in which the model is loaded once.
-
-    Args:
-        model: path of the model folder.
-        request: as JSON.
-        folder: where the shards go.
-        number: which one.
-
-    Returns:
-        How many images it has.
-    """
-    return _writer(model, request, folder).write(number)
-
-
-@lru_cache(maxsize=1)
-def _writer(model: str, request: str, folder: str) -> ShardWriter:
-    torch.set_num_threads(1)
-    return ShardWriter(load_model(Path(model)), Request.model_validate_json(request), Path(folder))
-
-
-def _begin_process() -> None:
-    """Ctrl-C ends it at once and without a word; so does the end of the process that began it, however that ends."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def _remove_leftovers(folder: Path) -> None:

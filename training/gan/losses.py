@@ -7,12 +7,13 @@ of G, because a relativistic one compares the two. Equation numbers are those of
 """
 
 from collections.abc import Callable
-from typing import Literal, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import torch
 from torch.nn.functional import relu, softplus
 
-LossName: TypeAlias = Literal["non-saturating", "minimax", "hinge", "least-squares", "wasserstein", "relativistic"]
+from training.recipe import LossName
+
 Loss: TypeAlias = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 

@@ -8,7 +8,7 @@ not-finite          a loss or a weight became NaN or infinite (the loop finds it
 from typing import Literal, TypeAlias
 
 from models.model_folder.history import EpochRecord
-from training.gan.losses import LossName
+from training.recipe import LossName
 
 Alarms: TypeAlias = dict[Literal["collapse", "discriminator-won", "not-finite"], str]
 

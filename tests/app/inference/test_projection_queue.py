@@ -8,7 +8,7 @@ import pytest
 
 from app.inference import watchdog
 from app.inference.projection_queue import LateError, ProjectionQueue, QueueFullError
-from app.middleware.disconnects import GoneError
+from app.problems import ClientGoneError
 from app.telemetry.metrics import Metrics
 
 
@@ -98,7 +98,7 @@ def test_a_client_that_goes_before_its_turn() -> None:
         task = asyncio.create_task(queue.run(jobs.job("left"), gone=_ended(left)))
         await asyncio.sleep(0)
         left.set()
-        with pytest.raises(GoneError):
+        with pytest.raises(ClientGoneError):
             await task
         (stayed,) = await submitted(queue, jobs, "stayed")
         jobs.free.set()
@@ -119,7 +119,7 @@ def test_a_client_that_goes_in_its_turn() -> None:
         task = asyncio.create_task(queue.run(jobs.job("held", held=True), gone=_ended(left)))
         await asyncio.to_thread(jobs.busy.wait, 10)
         left.set()
-        with pytest.raises(GoneError):
+        with pytest.raises(ClientGoneError):
             await task
         (waits,) = await submitted(queue, jobs, "waits")
         gone = never()

@@ -10,7 +10,8 @@ import pytest
 
 import app.middleware.disconnects
 from app.main import create_app
-from app.middleware.disconnects import WATCH_AFTER_S, GoneError, Watch, _Waiting
+from app.middleware.disconnects import WATCH_AFTER_S, Watch, _Waiting
+from app.problems import ClientGoneError
 from app.settings import Settings
 
 
@@ -30,7 +31,7 @@ async def waits_for_ever(receive: Any) -> None:
 
 def test_who_goes_ends_the_block() -> None:
     async def play() -> None:
-        with pytest.raises(GoneError):
+        with pytest.raises(ClientGoneError):
             await asyncio.wait_for(waits_for_ever(goes), 10)
         task = asyncio.current_task()
         assert task is not None
@@ -46,7 +47,7 @@ def test_a_rest_of_the_body_is_no_departure() -> None:
         return messages.pop(0)
 
     async def play() -> None:
-        with pytest.raises(GoneError):
+        with pytest.raises(ClientGoneError):
             await asyncio.wait_for(waits_for_ever(receive), 10)
         assert not messages
 
@@ -85,7 +86,7 @@ def test_all_that_wait_are_watched() -> None:
     async def play() -> None:
         for _ in range(2):
             ends = asyncio.gather(*[waits_for_ever(goes) for _ in range(3)], return_exceptions=True)
-            assert [type(end) for end in await asyncio.wait_for(ends, 10)] == [GoneError] * 3
+            assert [type(end) for end in await asyncio.wait_for(ends, 10)] == [ClientGoneError] * 3
 
     for _ in range(2):
         asyncio.run(play())

@@ -35,8 +35,8 @@ from models.networks.conditional import ask_for_class, labels_of
 from tests.tiny import make_tiny_model_folder
 from tests.training.support import ROOT, command_line, environment
 from training.bulk.drawing import make_sampler
+from training.bulk.processes import write_in_process
 from training.bulk.request import FORMATS, MAX_SHARD_IMAGES, Format, read_request
-from training.bulk.run import write_in_process
 from training.bulk.shards import take_fingerprint
 from training.cli.command_line import main
 from training.errors import BulkError

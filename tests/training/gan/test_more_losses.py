@@ -9,7 +9,6 @@ import torch
 from training.gan.losses import (
     LOSSES,
     Loss,
-    LossName,
     discriminator_loss,
     hinge_discriminator_loss,
     least_squares_discriminator_loss,
@@ -22,6 +21,7 @@ from training.gan.losses import (
     value,
     wasserstein_discriminator_loss,
 )
+from training.recipe import LossName
 
 REAL = [2.0, -1.0, 0.5, 3.0]
 FAKE = [-2.0, 0.25, 1.5, -0.5]
