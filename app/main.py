@@ -7,10 +7,9 @@ from contextlib import asynccontextmanager
 
 import torch
 from fastapi import FastAPI
-from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
+from starlette.types import Lifespan, Receive, Scope, Send
 
 from app import problems
-from app.api.express import Express
 from app.api.openapi import document
 from app.api.reload import Reloader
 from app.api.routes import admin, health, interpolations, models, pages, projections, samples, score
@@ -21,14 +20,14 @@ from app.inference.decode_slots import Decoders
 from app.inference.engine import Engine
 from app.inference.projection_queue import DEADLINE_S, ProjectionQueue
 from app.inference.watchdog import watch
-from app.middleware.access_log import Observe, Spans
-from app.middleware.auth import RequireKey
+from app.middleware.access_log import Spans
 from app.middleware.body_limit import AnswerHead, CountRequests, LimitBodies
-from app.middleware.cors import readable_by
+from app.middleware.entrance import Entrance
 from app.settings import Settings
 from app.telemetry.metrics import Metrics
 from models.device import resolve_device
 from models.inference.projection import prepare
+from models.inference.word_sampler import words_with_class
 from models.latents import draw_latents, draw_words
 
 DESCRIPTION = """\
@@ -55,10 +54,10 @@ _log = logging.getLogger(__name__)
 
 
 class _Application(FastAPI):
-    """FastAPI's application, with the short way in front of all of it."""
+    """FastAPI's application behind its entrance, which also sees what FastAPI answers by itself."""
 
     def __init__(
-        self, settings: Settings, *, metrics: Metrics, spans: Spans | None, lifespan: Lifespan["_Application"]
+        self, settings: Settings, *, metrics: Metrics, entrance: Entrance, lifespan: Lifespan["_Application"]
     ) -> None:
         super().__init__(
             title="GAN service",
@@ -76,30 +75,15 @@ class _Application(FastAPI):
                 "auto_configure": False,
             },  # app.middleware.tracing
         )
-        self._entrance = _entrance(Express(super().__call__), settings, metrics, spans)
+        self.state.entrance = entrance
+        self._service = entrance.around(super().__call__, metrics)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request: ASGI."""
         scope["app"] = self
         if self.root_path:
             scope["root_path"] = self.root_path
-        await self._entrance(scope, receive, send)
-
-
-def has_entrance(settings: Settings) -> bool:
-    """Whether something stands before all of the service: keys, other origins' pages, or a record of each request."""
-    return bool(settings.api_keys or settings.cors_origins or settings.access_log or settings.otel)
-
-
-def _entrance(service: ASGIApp, settings: Settings, metrics: Metrics, spans: Spans | None) -> ASGIApp:
-    """What stands before all of the service, where it is asked for."""
-    if settings.api_keys:
-        service = RequireKey(service, hashes=settings.api_keys, root_path=settings.root_path, metrics=metrics)
-    if settings.cors_origins:  # before the keys: a browser asks whether it may without sending one
-        service = readable_by(settings.cors_origins, service)
-    if settings.access_log or spans is not None:
-        service = Observe(service, access_log=settings.access_log, spans=spans)
-    return service
+        await self._service(scope, receive, send)
 
 
 def create_app(
@@ -149,7 +133,14 @@ def create_app(
             if spans is not None:
                 await asyncio.to_thread(spans.stop)
 
-    app = _Application(settings, metrics=metrics, spans=spans, lifespan=lifespan)
+    entrance = Entrance(
+        key_hashes=settings.api_keys,
+        origins=settings.cors_origins,
+        access_log=settings.access_log,
+        spans=spans,
+        root_path=settings.root_path,
+    )
+    app = _Application(settings, metrics=metrics, entrance=entrance, lifespan=lifespan)
     modules = (samples, interpolations, score, projections, models, health, admin)
     problems.install(app, [route for module in (*modules, pages) for route in module.router.routes])
     for module in modules:
@@ -180,5 +171,8 @@ async def _warm(state: State) -> None:
         images = await state.engine.run(served.sampler, latents)
         await state.engine.run(served.scorer, images)
         await state.engine.run(served.explainer, images)
-        await state.engine.run(served.drawer, draw_words(0, 0, 1, z_dim=metadata.z_dim))
+        words = draw_words(0, 0, 1, z_dim=metadata.z_dim)
+        await state.engine.run(served.word_sampler, words)
+        if served.class_sampler is not None:
+            await state.engine.run(served.class_sampler, words_with_class(words, 0))
         state.metrics.models.labels(served.model.reference).set(1)

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.api.routes.health import readiness_of
 from app.api.siblings import merge
 from app.main import create_app
-from app.server.admission import Gate
+from app.server.admission import Admission
 from app.server.uvicorn_server import SECURITY_HEADERS
 from app.settings import Settings
 from app.telemetry.logs import configure
@@ -58,13 +58,13 @@ class Replica:
         configure(settings.log_level, settings.log_format)
         self._metrics = Metrics()
         self._service: FastAPI = create_app(settings, self._metrics, siblings=_Replicas(self))
-        gate = Gate(
+        admission = Admission(
             max_requests=settings.max_requests,
             metrics=self._metrics,
             root_path=settings.root_path,
             origins=settings.cors_origins,
         )
-        return Door(self._service, gate, self._metrics)
+        return Door(self._service, admission, self._metrics)
 
     async def check_health(self) -> None:
         """What `/readyz` says.
@@ -88,20 +88,20 @@ class Replica:
 
 
 class Door:
-    """The gate of `app.server.admission` as an application: for a server whose connections are not ours.
+    """Admission as an application: for a server whose connections are not ours.
 
     While as many requests as may are under way, further ones are refused, and every answer has the security headers. A
     request of a slow client counts as any other: of its connection nothing is known here.
 
     Args:
         app: what is behind the door.
-        gate: says who may come in.
+        admission: says who may come in.
         metrics: where to count those that are inside.
     """
 
-    def __init__(self, app: ASGIApp, gate: Gate, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, admission: Admission, metrics: Metrics) -> None:
         self._app = app
-        self._gate = gate
+        self._admission = admission
         self._metrics = metrics
         self._under_way = 0
         self._headers = [(name.lower().encode(), value.encode()) for name, value in SECURITY_HEADERS]
@@ -117,11 +117,11 @@ class Door:
                 message = {**message, "headers": self._headers + own}
             await send(message)
 
-        gate = self._gate
-        if self._under_way >= gate.max_requests and not gate.lets_in(
+        admission = self._admission
+        if self._under_way >= admission.max_requests and not admission.lets_in(
             scope["path"].encode(), self._under_way, lambda: 0
         ):
-            await gate.refuse(scope, receive, send_on)
+            await admission.refuse(scope, receive, send_on)
             return
         self._count(+1)
         try:

@@ -28,14 +28,14 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from app.main import create_app
 from app.media.png import encode_rows
-from app.server.fast_path import Shortcut
+from app.server.fast_path import FastPath
 from app.settings import Settings
 from benchmarks.contenders import Contender, add_load_options, bare, hello, ours, plain, started
 from benchmarks.cores import SERVER_CORE, pinned_to
 from benchmarks.report import describe_machine, table
 from benchmarks.wrk import load, need_wrk
 from models.grids import assemble_rows
-from models.inference.word_sampler import Drawer
+from models.inference.word_sampler import WordSampler
 from models.latents import draw_words
 from models.model_folder.folder import load_model
 from models.model_folder.metadata import Metadata
@@ -57,12 +57,12 @@ class _Pictures:
     """
 
     metadata: Metadata
-    draw: Drawer
+    draw: WordSampler
 
     @classmethod
     def of(cls, folder: Path) -> "_Pictures":
         model = load_model(folder)
-        return cls(model.metadata, Drawer(make_sampler(model), model.metadata.prior))
+        return cls(model.metadata, WordSampler(make_sampler(model), model.metadata.prior))
 
     def words(self, n: int) -> NDArray[np.uint64]:
         return draw_words(7, 0, n, z_dim=self.metadata.z_dim)
@@ -129,12 +129,12 @@ def _unmodified(models_dir: Path, model: str, n: int) -> float:
 
     async def measure() -> float:
         async with app.router.lifespan_context(app):
-            shortcut = Shortcut(app)
+            fast_path = FastPath(app)
             times = []
             for seed in range(REPETITIONS):
                 cycle = _cycle(f"n={n}&padding=0&format=png&seed={seed}", sink)
                 began = time.perf_counter()
-                shortcut.take(cycle, set(), otherwise=sink.close)
+                fast_path.take(cycle, set(), sink.close, alone=True)
                 times.append(time.perf_counter() - began)
         if not sink.written.startswith(b"HTTP/1.1 304 "):
             raise RuntimeError("a request was not answered by 304")

@@ -1,6 +1,6 @@
 """`python -m benchmarks.dissection`: what each part of a request costs where it is, found by leaving it out.
 
-The service's own protocol, shortcut and engine in this process, on one core, without a network: each client is a
+The service's own protocol, fast path and engine in this process, on one core, without a network: each client is a
 transport that sends the next request when its answer is written. What is told is processor time a request, of the
 event loop's thread and of the engine's. A part is left out by putting a result in its place that was made before.
 
@@ -28,8 +28,8 @@ from uvicorn.server import ServerState
 
 from app.main import create_app
 from app.malloc import give_memory_back
-from app.server.admission import Gate
-from app.server.fast_path import Shortcut
+from app.server.admission import Admission
+from app.server.fast_path import FastPath
 from app.server.protocol import GuardedConfig, GuardedProtocol
 from app.settings import Settings
 from benchmarks.contenders import add_model_options
@@ -39,13 +39,13 @@ from benchmarks.report import describe_machine, table
 IMAGES = {"one image": 1, "64 grid": 64}
 PARTS = {
     "the whole": None,
-    "what the query asks for": "app.server.fast_path.Shortcut._job",
+    "what the query asks for": "app.api.sample_request.SampleRequests.parse",
     "random words": "app.api.sample_request.draw_words",
-    "headers": "app.api.sample_request.Job.lines",
+    "headers": "app.server.fast_path.FastPath._lines",
     "latents": "models.inference.input_table.InputTable.__call__",
     "G, its images as bytes too": "models.inference.sampler.Sampler.of_inputs",
     "its images as bytes": "models.inference.integer_generator.spent_as_uint8",
-    "PNG": "app.api.sample_request.Job.png",
+    "PNG": "app.api.sample_request.SampleJob.encode",
 }
 """By name, the function that is left out."""
 
@@ -153,8 +153,10 @@ def _medians(each: list[tuple[float, float]]) -> tuple[float, float]:
 @asynccontextmanager
 async def _asking(app: FastAPI, number: int, n: int) -> AsyncIterator[_Clients]:
     """Clients of the service, on connections without a network."""
-    gate = Gate(max_requests=number + 1, metrics=app.state.gan.metrics)
-    config = GuardedConfig(app, gate=gate, shortcut=Shortcut(app), log_config=None, access_log=False, ws="none")
+    admission = Admission(max_requests=number + 1, metrics=app.state.gan.metrics)
+    config = GuardedConfig(
+        app, admission=admission, fast_path=FastPath(app).take, log_config=None, access_log=False, ws="none"
+    )
     config.load()
     clients, server = _Clients(), ServerState()
     clients.all = [_Client(GuardedProtocol(config, server, {}), k, n, clients.end) for k in range(number)]

@@ -19,7 +19,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 
-from app.server.protocol import BODY_TIMEOUT_S, HEAD_TIMEOUT_S, STUCK_TIMEOUT_S, SWEEP_S
+from app.server.sweeper import BODY_TIMEOUT_S, HEAD_TIMEOUT_S, STUCK_TIMEOUT_S, SWEEP_S
 from benchmarks.contenders import ours, started
 from benchmarks.cores import CLIENT_CORE, pinned_to
 from benchmarks.families import resident_mb

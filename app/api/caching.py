@@ -22,12 +22,15 @@ IMMUTABLE = "public, max-age=31536000, immutable"
 REVALIDATE = "no-cache"
 NO_STORE = "no-store"
 
+MAX_TAG_CHARACTERS = 4096
+"""Of an If-None-Match header."""
+
 _NOBODYS_TAG = '"0123456789abcdef0123456789abcdef"'
 
 IfNoneMatch: TypeAlias = Annotated[
     str | None,
     Header(
-        max_length=4096,
+        max_length=MAX_TAG_CHARACTERS,
         description="An ETag from before: 304 when it is still this answer's. That of the example is no answer's",
         examples=[None, _NOBODYS_TAG],
     ),

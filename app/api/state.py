@@ -3,14 +3,16 @@
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
+from app.api.sample_request import SampleRequests
 from app.api.siblings import Siblings
 from app.inference.catalog import Catalog, ServedModel
 from app.inference.decode_slots import Decoders, TooManyPixelsError
-from app.inference.engine import Engine, ExhaustedError, OverloadedError, Rows, StoppedError
+from app.inference.engine import Engine, ExhaustedError, Network, OverloadedError, Rows, StoppedError
 from app.inference.projection_queue import LateError, ProjectionQueue, QueueFullError
 from app.problems import Problem
 from app.settings import Settings
@@ -34,23 +36,26 @@ class State:
     is_ending: Callable[[], bool] = lambda: False
     siblings: Siblings | None = None
 
-    async def draw(self, served: ServedModel, latents: Rows, *, may_wait: bool = False) -> Rows:
-        """G of latents, through the engine.
+    @cached_property
+    def sample_requests(self) -> SampleRequests:
+        """Parses the requests for samples of this catalog's models."""
+        return SampleRequests(self.catalog)
+
+    async def draw(
+        self, served: ServedModel, rows: Rows, *, network: Network | None = None, may_wait: bool = False
+    ) -> Rows:
+        """G's images, through the engine.
+
+        Args:
+            served: the model.
+            rows: [n, …], the input of `network`; latents [n, z_dim] where none is named.
+            network: one of the model's generators; None takes its sampler.
+            may_wait: take the job even when the queue is full; for the chunks of an answer that has begun.
 
         Raises:
             Problem: 429 when the queue is full, 503 when the engine has stopped.
         """
-        images = await self._run(served.sampler, latents, may_wait=may_wait)
-        self.metrics.count_images(served.model.name, len(images))
-        return images
-
-    async def draw_words(self, served: ServedModel, words: Rows) -> Rows:
-        """G of the latents that random words stand for, through the engine, which makes the latents as well.
-
-        Raises:
-            Problem: 429 when the queue is full, 503 when the engine has stopped.
-        """
-        images = await self._run(served.drawer, words, may_wait=False)
+        images = await self._run(network or served.sampler, rows, may_wait=may_wait)
         self.metrics.count_images(served.model.name, len(images))
         return images
 
@@ -122,9 +127,9 @@ class State:
         if not self.engine.has_room_for(images):
             raise self._overloaded()
 
-    async def _run(self, network: object, rows: Rows, *, may_wait: bool) -> Rows:
+    async def _run(self, network: Network, rows: Rows, *, may_wait: bool) -> Rows:
         try:
-            return await self.engine.run(network, rows, may_wait=may_wait)  # type: ignore[arg-type]
+            return await self.engine.run(network, rows, may_wait=may_wait)
         except OverloadedError as error:
             raise self._overloaded() from error
         except ExhaustedError as error:

@@ -13,7 +13,7 @@ from models.inference.projection import Projector
 from models.inference.saliency import Explainer
 from models.inference.sampler import Sampler
 from models.inference.scorer import Scorer
-from models.inference.word_sampler import Drawer
+from models.inference.word_sampler import ClassWordSampler, WordSampler
 from models.model_folder.folder import LoadedModel, load_model
 
 MAX_REASON_CHARACTERS = 500
@@ -28,7 +28,8 @@ class ServedModel:
     Attributes:
         model: as it was read.
         sampler: G.
-        drawer: G as well, of random words.
+        word_sampler: G as well, of random words.
+        class_sampler: the same, of words with the class that is asked for; None where G is not conditional.
         scorer: D.
         explainer: D as well, differentiated; the two share it.
         projector: the way back from an image to a latent.
@@ -36,7 +37,8 @@ class ServedModel:
 
     model: LoadedModel
     sampler: Sampler
-    drawer: Drawer
+    word_sampler: WordSampler
+    class_sampler: ClassWordSampler | None
     scorer: Scorer
     explainer: Explainer
     projector: Projector
@@ -139,8 +141,9 @@ def _serve(model: LoadedModel, device: torch.device) -> ServedModel:
         encoder=None if model.encoder is None else model.encoder.to(device),
         device=device,
     )
-
-    return ServedModel(model, sampler, Drawer(sampler, metadata.prior), scorer, explainer, projector)
+    word_sampler = WordSampler(sampler, metadata.prior)
+    class_sampler = ClassWordSampler(word_sampler, model.head_starts) if metadata.classes else None
+    return ServedModel(model, sampler, word_sampler, class_sampler, scorer, explainer, projector)
 
 
 def _unknown(parameter: str, detail: str, value: object) -> Problem:

@@ -76,6 +76,10 @@ Receive: TypeAlias = Callable[[list[tuple[Any, Rows | Exception]]], None]
 """Takes the results, or why there are none, of each asker whose job ended with the same call; in its event loop."""
 
 
+NoteTimes: TypeAlias = Callable[[float, float, float], None]
+"""Takes the times of a job: `Engine.submit`."""
+
+
 @dataclass(eq=False, slots=True)
 class _Job:
     """Rows that want a network's results; `taken` of them have been in a call.
@@ -91,6 +95,7 @@ class _Job:
     began: float = 0.0
     ended: float = 0.0
     taken: int = 0
+    note_times: NoteTimes | None = None
     results: list[Rows] = field(default_factory=list)
 
     @property
@@ -199,7 +204,15 @@ class Engine:
             request.add_stage("inference", job.began, job.ended)
         return results
 
-    def submit(self, network: Network, rows: Rows, asker: Asker, receive: Receive) -> None:
+    def submit(
+        self,
+        network: Network,
+        rows: Rows,
+        asker: Asker,
+        receive: Receive,
+        *,
+        note_times: NoteTimes | None = None,
+    ) -> None:
         """As `run`, for who waits without a task.
 
         Args:
@@ -208,12 +221,14 @@ class Engine:
             asker: waits for the results; once it is cancelled the job is dropped, or its results are.
             receive: called with the results, or with what `run` would raise; once for all askers of a call that have
                 the same.
+            note_times: called before that, by the engine's thread, with when the job came, and when its first call
+                began and its last one ended, by `time.perf_counter`.
 
         Raises:
             OverloadedError, StoppedError: as above.
         """
         loop = asyncio.get_running_loop()
-        self._put(network, _Job(rows, asker, receive, loop, time.perf_counter()), may_wait=False)
+        self._put(network, _Job(rows, asker, receive, loop, time.perf_counter(), note_times=note_times), may_wait=False)
 
     def _put(self, network: Network, job: _Job, *, may_wait: bool) -> None:
         rows = len(job.rows)
@@ -468,6 +483,8 @@ def _settle(answers: list[tuple[_Job, Rows | Exception]]) -> None:
     """Hand answers to who receives them, one call of an event loop for each."""
     grouped: dict[tuple[asyncio.AbstractEventLoop, Receive], list[tuple[Asker, Rows | Exception]]] = {}
     for job, answer in answers:
+        if job.note_times is not None:
+            job.note_times(job.came, job.began, job.ended)
         grouped.setdefault((job.loop, job.receive), []).append((job.asker, answer))
     for (loop, receive), settled in grouped.items():
         try:

@@ -1,6 +1,6 @@
-"""What stands before everything else where requests are to be seen one by one: ids, a line of the log, a span.
+"""Observes requests one by one: an id, a line of the log, a span. It stands before everything else.
 
-Only where one of these is asked for: the service without them pays nothing.
+It is there only where one of these is asked for: the service without them pays nothing.
 """
 
 import asyncio
@@ -32,29 +32,83 @@ class Spans(Protocol):
         """Send what has not been sent."""
 
 
-class Observe:
-    """Gives each request an id, which the answer names in X-Request-Id, and tells of it when it has been answered.
+class Observation:
+    """One request that is observed.
 
     Args:
-        app: what answers.
-        access_log: whether to write a line for each request.
-        spans: where to record a span for each request, if at all.
+        scope: of the request (ASGI).
+        access_log: whether a line is logged when it ends.
+        spans: where to record a span, or None.
+
+    Attributes:
+        request: its ids.
     """
 
-    def __init__(self, app: ASGIApp, *, access_log: bool, spans: Spans | None) -> None:
-        self._app = app
+    __slots__ = ("_access_log", "_end_span", "_scope", "_started", "request")
+
+    def __init__(self, scope: Scope, *, access_log: bool, spans: Spans | None) -> None:
+        self._scope = scope
+        self._started = time.perf_counter()
+        self._access_log = access_log
+        self.request = request_id_of(scope)
+        self._end_span = None if spans is None else spans.begin(scope, self.request)
+
+    def end(self, status: int, sent: int, error: BaseException | None = None) -> None:
+        """Tell of the request.
+
+        Args:
+            status: of the answer.
+            sent: bytes of its body.
+            error: what the request was ended by, if by an error.
+        """
+        if self._end_span is not None:
+            self._end_span(status, error)
+        if self._access_log:
+            seconds = time.perf_counter() - self._started
+            _tell(self._scope, self.request, status=status, sent=sent, seconds=seconds)
+
+
+class Observer:
+    """Observes requests: gives each an id, and tells of it when it has been answered.
+
+    Args:
+        access_log: whether to write a line for each request.
+        spans: where to record a span for each request, or None.
+    """
+
+    def __init__(self, *, access_log: bool, spans: Spans | None) -> None:
         self._access_log = access_log
         self._spans = spans
         if access_log:
             _log.setLevel(logging.INFO)  # it was asked for, whatever else is to be logged
 
+    def begin(self, scope: Scope) -> Observation:
+        """Observe the request of a scope, which keeps its observation: a request is observed once."""
+        known: Observation | None = scope.get("gan.observation")
+        if known is None:
+            known = Observation(scope, access_log=self._access_log, spans=self._spans)
+            scope["gan.observation"] = known
+        return known
+
+
+class Observe:
+    """Has each request observed; the answer names its id in X-Request-Id.
+
+    Args:
+        app: what answers.
+        observer: observes.
+    """
+
+    def __init__(self, app: ASGIApp, *, observer: Observer) -> None:
+        self._app = app
+        self._observer = observer
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started = time.perf_counter()
-        request = request_id_of(scope)
-        end_span = None if self._spans is None else self._spans.begin(scope, request)
+        observation = self._observer.begin(scope)
+        request = observation.request
         current.set(request)  # for good: the task is this request's, and uvicorn may log in it after us
         status, sent = 500, 0
         error: BaseException | None = None
@@ -77,10 +131,7 @@ class Observe:
                 status = CLIENT_CLOSED_REQUEST
             raise
         finally:
-            if end_span is not None:
-                end_span(status, error)
-            if self._access_log:
-                _tell(scope, status=status, sent=sent, seconds=time.perf_counter() - started)
+            observation.end(status, sent, error)
 
 
 def route_of(scope: Scope) -> str | None:
@@ -89,7 +140,7 @@ def route_of(scope: Scope) -> str | None:
     return route
 
 
-def _tell(scope: Scope, *, status: int, sent: int, seconds: float) -> None:
+def _tell(scope: Scope, request: RequestId, *, status: int, sent: int, seconds: float) -> None:
     client = (scope.get("client") or ("unknown",))[0]
     raw: bytes | None = scope.get("raw_path")
     path = quote(scope["path"]) if raw is None else raw.partition(b"?")[0].decode("latin-1")
@@ -105,5 +156,5 @@ def _tell(scope: Scope, *, status: int, sent: int, seconds: float) -> None:
     }
     _log.info(
         "%s %s %d, %d bytes in %g ms to %s", scope["method"], path, status, sent, milliseconds, client,
-        extra={"fields": fields},
+        extra={"fields": fields, "request": request},
     )  # fmt: skip

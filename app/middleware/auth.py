@@ -9,7 +9,7 @@ import binascii
 import hashlib
 import hmac
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -65,35 +65,24 @@ def refused(*schemes: str) -> Problem:
     return Problem(401, detail, headers={"WWW-Authenticate": ", ".join(f'{scheme} realm="gan"' for scheme in schemes)})
 
 
-class RequireKey:
-    """Lets in who has a key; `/healthz` and `/readyz` are open to all.
-
-    What needs a key is no shared cache's to keep, which would hand it to anyone: the answers are private.
+class Keys:
+    """Decides whether a request may come in: it has a known key, or asks for `/healthz` or `/readyz`.
 
     Args:
-        app: what is behind the door.
         hashes: of the keys, by `hash_key`; at least one.
         root_path: prefix of the service's paths.
-        metrics: where to count who is not let in.
     """
 
-    def __init__(self, app: ASGIApp, *, hashes: Sequence[str], root_path: str, metrics: Metrics) -> None:
-        self._app = app
-        self._metrics = metrics
+    def __init__(self, hashes: Sequence[str], *, root_path: str) -> None:
         self._hashes = tuple(hashes)
         self._open = open_paths(root_path)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] in self._open:
-            await self._app(scope, receive, send)
-        elif self._may_enter(scope):
-            await self._app(scope, receive, _privately(send))
-        else:
-            started = time.perf_counter()
-            await refused("Bearer", "Basic").response()(scope, receive, send)
-            self._metrics.count_request("other", method_of(scope), 401, seconds=time.perf_counter() - started)
+    def is_open(self, scope: Scope) -> bool:
+        """Whether a request (ASGI) needs no key."""
+        return scope["path"] in self._open
 
-    def _may_enter(self, scope: Scope) -> bool:
+    def admit(self, scope: Scope) -> bool:
+        """Whether a request (ASGI) has exactly one Authorization header, with a known key."""
         given = [value.decode("latin-1") for name, value in scope["headers"] if name == b"authorization"]
         if len(given) != 1:
             return False
@@ -101,15 +90,42 @@ class RequireKey:
         return is_known(_password_of(given[0]) if key is None else key, self._hashes)
 
 
-def _privately(send: Send) -> Send:
-    """Sends answers that only their client may keep (RFC 9111, 3.5: with `public`, anyone might)."""
+class RequireKey:
+    """Refuses requests that have no known key, by 401. Answers to the others are private.
 
+    Args:
+        app: what is behind the door.
+        keys: decides.
+        metrics: counts who is not let in.
+    """
+
+    def __init__(self, app: ASGIApp, *, keys: Keys, metrics: Metrics) -> None:
+        self._app = app
+        self._keys = keys
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or self._keys.is_open(scope):
+            await self._app(scope, receive, send)
+        elif self._keys.admit(scope):
+            await self._app(scope, receive, _privately(send))
+        else:
+            started = time.perf_counter()
+            await refused("Bearer", "Basic").response()(scope, receive, send)
+            self._metrics.count_request("other", method_of(scope), 401, seconds=time.perf_counter() - started)
+
+
+def private(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """The headers of an answer that only its client may keep: shared caches would hand it to anyone (RFC 9111, 3.5)."""
+    return [
+        (name, value.replace(b"public", b"private") if name == b"cache-control" else value) for name, value in headers
+    ]
+
+
+def _privately(send: Send) -> Send:
     async def send_private(message: Message) -> None:
         if message["type"] == "http.response.start":
-            message["headers"] = [
-                (name, value.replace(b"public", b"private") if name == b"cache-control" else value)
-                for name, value in message["headers"]
-            ]
+            message["headers"] = private(message["headers"])
         await send(message)
 
     return send_private

@@ -1,17 +1,50 @@
-"""CORS: which other origins' pages may read the answers, refusals by the gate among them."""
+"""CORS: which other origins' pages may read the answers, refusals by `app.server.admission` among them."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 
+from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
-def readable_by(origins: Sequence[str], service: ASGIApp) -> ASGIApp:
-    """A service whose answers pages of these origins may read."""
-    return CORSMiddleware(
-        service,
-        allow_origins=origins,
-        allow_methods=["GET", "POST"],
-        allow_headers=["Authorization", "Content-Type", "If-None-Match", "Traceparent", "Tracestate", "X-Request-Id"],
-        expose_headers=["Content-Location", "ETag", "Retry-After", "X-Model", "X-Request-Id", "X-Seed"],
-    )
+class Cors(CORSMiddleware):
+    """Starlette's middleware, which can also say which headers it would add.
+
+    Args:
+        app: the service.
+        origins: whose pages may read the answers; `*` stands for all.
+    """
+
+    def __init__(self, app: ASGIApp, origins: Sequence[str]) -> None:
+        allowed = ["Authorization", "Content-Type", "If-None-Match", "Traceparent", "Tracestate", "X-Request-Id"]
+        super().__init__(
+            app,
+            allow_origins=origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=allowed,
+            expose_headers=["Content-Location", "ETag", "Retry-After", "X-Model", "X-Request-Id", "X-Seed"],
+        )
+
+    def rewritten(self, headers: list[tuple[bytes, bytes]], *, origin: bytes | None) -> list[tuple[bytes, bytes]]:
+        """The headers of an answer as this middleware sends them.
+
+        Args:
+            headers: as the service sends them.
+            origin: the request's Origin header, or None.
+        """
+        sent: list[Message] = []
+
+        async def keep(message: Message) -> None:
+            sent.append(message)
+
+        request = Headers(raw=[] if origin is None else [(b"origin", origin)])
+        sending = self.send({"type": "http.response.start", "headers": list(headers)}, keep, request)
+        with suppress(StopIteration):
+            sending.send(None)  # it only awaits `keep`, which waits for nothing
+        found: list[tuple[bytes, bytes]] = sent[0]["headers"]
+        return found
+
+
+async def nothing(scope: Scope, receive: Receive, send: Send) -> None:
+    """An application that does nothing: behind a `Cors` that is asked for headers alone."""

@@ -1,4 +1,4 @@
-"""The gate: while as many requests as may are under way, further ones are refused, before anything is done for them.
+"""Admission: while as many requests as may are under way, further ones are refused before anything is done for them.
 
 Under many times the load that it can answer, a service that takes all that comes answers everything late. So what is
 refused has to cost next to nothing: neither a task nor a scope nor a look at the parameters.
@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api.state import RETRY_AFTER_S, overloaded
 from app.middleware.auth import open_paths
-from app.middleware.cors import readable_by
+from app.middleware.cors import Cors
 from app.telemetry.metrics import Metrics
 
 MOST_PASSES = 16
@@ -31,7 +31,7 @@ TURN_S = 0.002
 Headers = list[tuple[bytes, bytes]]
 
 
-class Gate:
+class Admission:
     """Refuses requests, by 429, while as many as may are under way; supervisors always come in.
 
     A request counts until it has been answered, but not while it waits for its client: whoever sends or reads slowly
@@ -54,7 +54,7 @@ class Gate:
         self.max_requests = max_requests
         self.is_closing = False  # each connection ends with its next answer
         self.needs_more = {b"content-length", b"transfer-encoding"} | ({b"origin"} if origins else set())
-        self.refuse: ASGIApp = readable_by(origins, _refuse) if origins else _refuse
+        self.refuse: ASGIApp = Cors(_refuse, origins) if origins else _refuse
         self._metrics = metrics
         self._open = {path.encode() for path in open_paths(root_path)}
         self.first = tuple(b"%b %b" % (method, url) for method in (b"GET", b"HEAD") for url in self._open)

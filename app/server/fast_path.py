@@ -1,10 +1,11 @@
-"""The shortest way for a small picture of `GET /v1/samples`: from the request's head to the socket without a task.
+"""The fast path of `GET /v1/samples`: from the request's head to the socket without a task and without ASGI messages.
 
-What is plainly right (`app.api.express`) goes it, as long as nothing comes in between. Whatever else there is to say, a
-full queue or a fault included, is said on the ordinary way: the request goes that from its beginning, as if nothing had
-been tried. A task, ASGI's messages and the coroutines of each layer take as long as G.
+It is the ordinary way with work left out, not a second one: the same objects observe the request and let it in
+(`app.middleware.entrance`), parse it (`app.api.sample_request`), draw it (`app.inference.engine`) and encode it
+(`SampleJob.encode`). A task, ASGI's messages and the coroutines of each layer would take as long as G.
 
-Requests that differ from one before in their seed alone have its plan, and are not checked again.
+Whatever it does not do, a full queue or a fault included, goes the ordinary way from the request's beginning. Each such
+fallback is counted in `/metrics` by its reason, and the first of each reason is logged. See docs/decisions/0011.
 """
 
 import asyncio
@@ -12,52 +13,89 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, cast
+from enum import StrEnum
+from typing import Any, NamedTuple, cast
 
 from fastapi import FastAPI
-from starlette.types import Scope
+from fastapi.exceptions import RequestValidationError
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from app.api import caching
 from app.api.content_negotiation import SAMPLES_FORMATS
-from app.api.express import goes_to_samples, headers_of, query_of
-from app.api.sample_request import PATH, Job, Plan
+from app.api.routes import samples
+from app.api.sample_request import PATH, SampleJob, SamplePlan, read_head
 from app.api.state import State
 from app.inference.engine import Rows
-from app.problems import CLIENT_CLOSED_REQUEST
+from app.middleware.access_log import Observation
+from app.middleware.entrance import Entrance
+from app.problems import CLIENT_CLOSED_REQUEST, Problem
 
-MAX_PLANS = 256
-MAX_PLAN_CHARACTERS = 256
-"""Of a request's query without its seed, if its plan is to be kept."""
+MAX_HEADS = 1024
+"""Heads of answers that are kept; when there are more, all are dropped."""
 
-SEED_DIGITS = 15
-"""A number of so many is below 2⁵³."""
-
-_PNG = f"content-type: {SAMPLES_FORMATS['png']}\r\n"
+_ROUTE = next(route for route in samples.router.routes if "GET" in getattr(route, "methods", ()))
 
 _log = logging.getLogger(__name__)
 
 
+class Fallback(StrEnum):
+    """Why a `GET /v1/samples` goes the ordinary way."""
+
+    PIPELINED = "pipelined"
+    SLOW_READER = "slow_reader"
+    BODY = "body"
+    KEY = "key"
+    PROBLEM = "problem"
+    LARGE = "large"
+    QUEUE = "queue"
+    FAULT = "fault"
+
+
+_EXPLANATIONS = {
+    Fallback.PIPELINED: "other requests of its connection come before it",
+    Fallback.SLOW_READER: "its client reads too slowly",
+    Fallback.BODY: "it has a body, or may have one",
+    Fallback.KEY: "it has no known key",
+    Fallback.PROBLEM: "it is answered with a problem document",
+    Fallback.LARGE: "its answer is an archive, or too large to be encoded on the event loop",
+    Fallback.QUEUE: "as many images wait as may",
+    Fallback.FAULT: "the fast path met a fault",
+}
+
+
+class _Head(NamedTuple):
+    """Header lines of a plan's answers: those before the lines that depend on the seed, and those behind all others."""
+
+    plan: SamplePlan
+    before: str
+    behind: str
+
+
 @dataclass(eq=False, slots=True)
 class Drawing:
-    """A picture that is drawn: it stands among the tasks of a server, and is cancelled as they are.
+    """A request whose images are being drawn. It stands among the tasks of a server, and is cancelled as they are.
 
     Attributes:
         cycle: uvicorn's side of the request.
         state: of the service.
         came: when the request did, by `time.perf_counter`.
         job: what is drawn.
+        rows: what the network is given.
         tasks: the server's.
         otherwise: has the request go the ordinary way.
+        observation: of the request, where requests are observed.
         gone: whether it has been cancelled.
     """
 
     cycle: RequestResponseCycle
     state: State
     came: float
-    job: Job
+    job: SampleJob
+    rows: Rows
     tasks: set[Any]
     otherwise: Callable[[], None]
+    observation: Observation | None
     gone: bool = False
 
     def cancelled(self) -> bool:
@@ -70,93 +108,115 @@ class Drawing:
             return False
         self.gone = True
         asyncio.get_running_loop().call_soon(self.leave)  # not at once: the server may be going through its tasks
-        _count(self.state, CLIENT_CLOSED_REQUEST, came=self.came)
+        self.count_gone()
         return True
 
-    def enter(self) -> None:
-        """Stand among the tasks."""
-        self.tasks.add(self)
+    def count_gone(self) -> None:
+        """Tell that the client went before its answer."""
+        _count(self.state, CLIENT_CLOSED_REQUEST, self.came, self.observation)
+
+    def note_times(self, came: float, began: float, ended: float) -> None:
+        """Note when the engine took the job, and began and ended its calls; by `time.perf_counter`."""
+        if self.observation is not None:
+            self.observation.request.add_stage("queue", came, began)
+            self.observation.request.add_stage("inference", began, ended)
 
     def leave(self) -> None:
-        """Stand there no more."""
+        """Stand among the tasks no more."""
         self.tasks.discard(self)
 
 
-class Shortcut:
+class FastPath:
     """Answers requests that have been read by uvicorn.
 
     Args:
         app: the service.
+        proxy: makes uvicorn's middleware for the headers of proxies, where their word is taken; None: it is not.
     """
 
-    def __init__(self, app: FastAPI) -> None:
+    def __init__(self, app: FastAPI, *, proxy: Callable[[ASGIApp], ASGIApp] | None = None) -> None:
         self._app = app
+        self._entrance: Entrance = app.state.entrance
+        self._proxy = None if proxy is None else proxy(_nothing)
         self._common: list[tuple[bytes, bytes]] | None = None
         self._common_lines = b""
-        self._state: State | None = None  # whose plans these are
-        self._plans: dict[tuple[bytes, bytes, str | None], Plan] = {}
+        self._heads: dict[tuple[int, bytes | None], _Head] = {}
+        self._told: set[Fallback] = set()
 
-    def take(self, cycle: RequestResponseCycle, tasks: set[Any], *, otherwise: Callable[[], None]) -> Drawing | None:
+    def take(
+        self, cycle: RequestResponseCycle, tasks: set[Any], otherwise: Callable[[], None], *, alone: bool
+    ) -> Drawing | None:
         """Answer a request, or begin to.
 
         Args:
-            cycle: the request, whose answer has not begun; no other of its connection is under way.
-            tasks: the server's, for what is begun to stand among.
+            cycle: the request, whose answer has not begun.
+            tasks: the server's, among which stands what is begun.
             otherwise: has the request go the ordinary way; called when that turns out to be right later.
+            alone: whether no other request of the connection is under way or waits.
 
         Returns:
-            What is begun, for its client's going to cancel; None when it has been answered, or is to go the ordinary
-            way at once: `cycle.response_complete` tells.
+            What is begun, to be cancelled when the client goes; None when the request has been answered, or is to go
+            the ordinary way at once: `cycle.response_complete` tells which.
         """
         scope = cast("Scope", cycle.scope)
-        root_path = self._app.root_path
-        if root_path:
-            scope["root_path"] = root_path
-        if scope["method"] != "GET" or not goes_to_samples(scope) or cycle.flow.write_paused:
+        if self._app.root_path:
+            scope["root_path"] = self._app.root_path
+        if scope["method"] != "GET" or not _is_for_samples(scope):
             return None
-        if (headers := headers_of(scope)) is None:
-            return None
-        state, came = self._app.state.gan, time.perf_counter()
+        state: State = self._app.state.gan
         try:
-            job = self._job(state, scope, headers.get(b"accept"), root_path)
-            if job is None:
-                return None
-            known = headers.get(b"if-none-match")
-            if known is None or not caching.matches(known, job.etag):
-                return self._begin(Drawing(cycle, state, came, job, tasks, otherwise))
-            self._answer(cycle, 304, job.lines())
-            _count(state, 304, came=came)
-        except Exception:  # noqa: BLE001  (whatever it is: it is met again on the ordinary way, and told there)
+            if not alone:
+                taken: Drawing | Fallback | None = Fallback.PIPELINED
+            elif cycle.flow.write_paused:
+                taken = Fallback.SLOW_READER
+            else:
+                taken = self._begin(state, cycle, scope, tasks, otherwise)
+        except Exception:  # noqa: BLE001  (whatever it is, the ordinary way meets it again, and answers)
+            self._fall_back(state, Fallback.FAULT)
             return None
-        return None
+        if isinstance(taken, Fallback):
+            self._fall_back(state, taken)
+            return None
+        return taken
 
-    def _begin(self, drawing: Drawing) -> Drawing | None:
-        """Have a picture drawn, if it is of those that go this way."""
-        plan, engine = drawing.job.plan, drawing.state.engine
-        if not (plan.is_small and plan.draws_the_prior and engine.has_room_for(plan.n)):
+    def _begin(
+        self,
+        state: State,
+        cycle: RequestResponseCycle,
+        scope: Scope,
+        tasks: set[Any],
+        otherwise: Callable[[], None],
+    ) -> Drawing | Fallback | None:
+        came = time.perf_counter()
+        head = read_head(scope)
+        if head.has_body:
+            return Fallback.BODY
+        observation = self._observe(scope)
+        if not self._entrance.admit(scope):
+            return Fallback.KEY
+        try:
+            job = state.sample_requests.parse(scope)
+        except (Problem, RequestValidationError):
+            return Fallback.PROBLEM
+        scope["route"] = _ROUTE  # observations tell it
+        if head.if_none_match is not None and caching.matches(head.if_none_match, job.etag):
+            self._answer(cycle, 304, self._lines(scope, job, "", observation))
+            _count(state, 304, came, observation)
             return None
-        engine.submit(plan.served.drawer, drawing.job.words(), drawing, self._receive)
-        drawing.enter()
+        if (reason := _hindrance(state, job)) is not None:
+            return reason
+        drawing = Drawing(cycle, state, came, job, job.rows(), tasks, otherwise, observation)
+        note = None if observation is None else drawing.note_times
+        state.engine.submit(job.network, drawing.rows, drawing, self._receive, note_times=note)
+        tasks.add(drawing)
         return drawing
 
-    def _job(self, state: State, scope: Scope, accept: str | None, root_path: str) -> Job | None:
-        """What a request asks for; None if it is not plainly right."""
-        if state is not self._state:  # other models, perhaps
-            self._state, self._plans = state, {}
-        before, _, behind = scope["query_string"].partition(b"seed=")
-        number, _, after = behind.partition(b"&")
-        has_seed = number.isdigit() and len(number) <= SEED_DIGITS
-        kept = has_seed and len(before) + len(after) + len(accept or "") <= MAX_PLAN_CHARACTERS
-        if kept and (plan := self._plans.get((before, after, accept))) is not None:
-            return Job(plan, int(number))
-        if (query := query_of(scope)) is None:
+    def _observe(self, scope: Scope) -> Observation | None:
+        if not self._entrance.observes:
             return None
-        plan = Plan.of(state, query, accept, root_path=root_path, is_public=True)
-        if kept and query.seed == int(number):
-            if len(self._plans) >= MAX_PLANS:
-                self._plans.clear()
-            self._plans[before, after, accept] = plan
-        return plan.job()
+        if self._proxy is not None:
+            _run_at_once(self._proxy, scope)
+        return self._entrance.observe(scope)
 
     def _receive(self, answers: list[tuple[Drawing, Rows | Exception]]) -> None:
         """Answer with what has been drawn in one call."""
@@ -166,35 +226,71 @@ class Shortcut:
             drawing.leave()
             try:
                 self._end(drawing, images)
-            except Exception:  # noqa: BLE001  (it is one's own; the others get their answers)
+            except Exception:  # noqa: BLE001  (the others of the call get their answers)
                 _log.exception("an answer could not be written")
                 drawing.cycle.transport.abort()
 
     def _end(self, drawing: Drawing, images: Rows | Exception) -> None:
         if drawing.cycle.disconnected or drawing.cycle.transport.is_closing():
-            _count(drawing.state, CLIENT_CLOSED_REQUEST, came=drawing.came)
+            drawing.count_gone()
             return
-        metrics, plan = drawing.state.metrics, drawing.job.plan
+        job, observation = drawing.job, drawing.observation
         try:
             if isinstance(images, Exception):
                 raise images
             started = time.perf_counter()
-            png = drawing.job.png(images)
+            body = job.encode(drawing.rows, images)
             encoded = time.perf_counter()
-            headers = f"{drawing.job.lines()}content-length: {len(png)}\r\n{_PNG}"
-        except Exception:  # noqa: BLE001  (as above)
+            described = f"content-length: {len(body)}\r\ncontent-type: {SAMPLES_FORMATS[job.plan.form]}\r\n"
+            lines = self._lines(cast("Scope", drawing.cycle.scope), job, described, observation)
+        except Exception:  # noqa: BLE001  (as in `take`)
+            self._fall_back(drawing.state, Fallback.FAULT)
             drawing.otherwise()
             return
-        self._answer(drawing.cycle, 200, headers, png)
-        metrics.count_picture(PATH, plan.served.model.name, plan.n, came=drawing.came, started=started, encoded=encoded)
+        self._answer(drawing.cycle, 200, lines, body)
+        plan = job.plan
+        drawing.state.metrics.count_samples(
+            PATH, plan.served.model.name, plan.n, plan.form, came=drawing.came, started=started, encoded=encoded
+        )
+        if observation is not None:
+            observation.request.add_stage("encode", started, encoded)
+            observation.end(200, len(body))
 
-    def _answer(self, cycle: RequestResponseCycle, status: int, headers: str, body: bytes = b"") -> None:
+    def _lines(self, scope: Scope, job: SampleJob, described: str, observation: Observation | None) -> str:
+        """The header lines of an answer, in the order of the ordinary way.
+
+        Args:
+            scope: of the request.
+            job: of the request.
+            described: the lines of the body's length and type; "" without a body.
+            observation: of the request, where requests are observed.
+        """
+        origin = _origin_of(scope) if self._entrance.varies_by_origin else None
+        head = self._heads.get((id(job.plan), origin))
+        if head is None or head.plan is not job.plan:
+            head = self._keep_head(job.plan, origin)
+        seed = "".join([f"{name}: {value}\r\n" for name, value in job.seed_headers()])
+        lines = f"{head.before}{seed}{described}{head.behind}"
+        return lines if observation is None else f"{lines}x-request-id: {observation.request.text}\r\n"
+
+    def _keep_head(self, plan: SamplePlan, origin: bytes | None) -> _Head:
+        """The lines of a plan as the entrance rewrites them."""
+        fixed = [(name.encode(), value.encode("latin-1")) for name, value in plan.fixed.items()]
+        rewritten = self._entrance.rewritten([*fixed, (b"x-seed", b"")], origin=origin)
+        place = rewritten.index((b"x-seed", b""))
+        head = _Head(plan, _text(rewritten[:place]), _text(rewritten[place + 1 :]))
+        if len(self._heads) >= MAX_HEADS:
+            self._heads.clear()
+        self._heads[id(plan), origin] = head
+        return head
+
+    def _answer(self, cycle: RequestResponseCycle, status: int, lines: str, body: bytes = b"") -> None:
         """Write an answer, and tell uvicorn's side that it is complete."""
         if cycle.default_headers is not self._common:  # another date: once a second
             self._common = cycle.default_headers
             self._common_lines = b"".join(b"%b: %b\r\n" % header for header in cycle.default_headers)
         end = "\r\n" if cycle.keep_alive else "connection: close\r\n\r\n"
-        head = f"{headers}{end}".encode("latin-1")
+        head = f"{lines}{end}".encode("latin-1")
         cycle.transport.write(b"".join((STATUS_LINE[status], self._common_lines, head, body)))
         cycle.response_started = cycle.response_complete = True
         cycle.message_event.set()
@@ -202,6 +298,68 @@ class Shortcut:
             cycle.transport.close()
         cycle.on_response()
 
+    def _fall_back(self, state: State, reason: Fallback) -> None:
+        """Count a request that goes the ordinary way; the first of each reason is logged."""
+        state.metrics.count_fallback(reason)
+        if reason in self._told:
+            return
+        self._told.add(reason)
+        is_fault = reason is Fallback.FAULT
+        _log.log(
+            logging.WARNING if is_fault else logging.INFO,
+            "a request for samples left the fast path (%s: %s); gan_fast_path_fallbacks_total counts the next ones",
+            reason.value,
+            _EXPLANATIONS[reason],
+            exc_info=is_fault,
+        )
 
-def _count(state: State, status: int, *, came: float) -> None:
+
+def _hindrance(state: State, job: SampleJob) -> Fallback | None:
+    """Why a job cannot be begun here, if it cannot: its answer is not small, or there is no room."""
+    if not job.plan.is_inline:
+        return Fallback.LARGE
+    return None if state.engine.has_room_for(job.plan.n) else Fallback.QUEUE
+
+
+def _is_for_samples(scope: Scope) -> bool:
+    """Whether a request's path is the route's."""
+    path: str = scope["path"]
+    root_path: str = scope.get("root_path", "")
+    return path == PATH or (path.startswith(f"{root_path}/") and path[len(root_path) :] == PATH)
+
+
+def _origin_of(scope: Scope) -> bytes | None:
+    return next((value for name, value in scope["headers"] if name == b"origin"), None)
+
+
+def _text(headers: list[tuple[bytes, bytes]]) -> str:
+    return "".join(f"{name.decode('latin-1')}: {value.decode('latin-1')}\r\n" for name, value in headers)
+
+
+def _count(state: State, status: int, came: float, observation: Observation | None) -> None:
+    """Count a request whose answer has no body."""
     state.metrics.count_request(PATH, "GET", status, seconds=time.perf_counter() - came)
+    if observation is not None:
+        observation.end(status, 0)
+
+
+def _run_at_once(app: ASGIApp, scope: Scope) -> None:
+    """Run a middleware whose application waits for nothing, for what it does to a scope."""
+    running = app(scope, _no_message, _no_answer)
+    try:
+        running.send(None)  # type: ignore[attr-defined]
+    except StopIteration:
+        return
+    raise RuntimeError(f"{type(app).__name__} waits for something")
+
+
+async def _nothing(scope: Scope, receive: Receive, send: Send) -> None:
+    """An application that does nothing."""
+
+
+async def _no_message() -> dict[str, Any]:
+    raise RuntimeError("nothing is received here")
+
+
+async def _no_answer(message: object) -> None:
+    raise RuntimeError(f"nothing is sent here: {message!r}")

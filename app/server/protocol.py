@@ -1,23 +1,16 @@
-"""Connections that cost too much or go nowhere: limits that uvicorn does not have.
-
-The head of a request may have `MAX_HEAD_BYTES`. Now and then a sweep looks at all connections, and ends those on which
-a head, a body or the reading of an answer takes too long; requests themselves pay nothing for it.
-"""
+"""uvicorn's HTTP protocol with what it does not have: a limit on heads, admission, and a place for a fast path."""
 
 import asyncio
-import socket
-import struct
-from collections.abc import Iterable
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from starlette.types import ASGIApp
 from uvicorn import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from app.server.admission import Gate
-from app.server.fast_path import Drawing, Shortcut
+from app.server.admission import Admission
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGI3Application
@@ -25,28 +18,30 @@ if TYPE_CHECKING:
 MAX_HEAD_BYTES = 64 * 1024
 """Of a request's line and headers together."""
 
-SWEEP_S = 2.0
 
-HEAD_TIMEOUT_S = 30.0
-"""Until a request's head is there, from the connection's begin or from the end of the answer before."""
+class Begun(Protocol):
+    """What a fast path has begun for a request."""
 
-BODY_TIMEOUT_S = 120.0
-"""Until a request's body is there, from its head."""
+    def cancel(self) -> bool:
+        """The client has gone: nobody waits for it any more."""
 
-IDLE_TIMEOUT_S = 5.0
-"""Between a request that has been answered and the first byte of the next."""
 
-STUCK_TIMEOUT_S = 60.0
-"""For a client that reads nothing of an answer that waits for it."""
+class TakeFastPath(Protocol):
+    """Answers a request at once, or begins to, or leaves it to the application (`FastPath.take`)."""
+
+    def __call__(
+        self, cycle: RequestResponseCycle, tasks: set[Any], otherwise: Callable[[], None], *, alone: bool
+    ) -> Begun | None:
+        """Take a request."""
 
 
 class GuardedConfig(Config):
-    """uvicorn's configuration, a gate, and a shortcut.
+    """uvicorn's configuration, with admission and a fast path.
 
     Args:
         app: the application (ASGI).
-        gate: says whether a request may come in.
-        shortcut: answers some requests without the application, where nothing stands before it.
+        admission: says whether a request may come in.
+        fast_path: answers some requests without the application; None leaves all to it.
         settings: uvicorn's own.
     """
 
@@ -54,20 +49,20 @@ class GuardedConfig(Config):
         self,
         app: ASGIApp,
         *,
-        gate: Gate,
-        shortcut: Shortcut | None,
+        admission: Admission,
+        fast_path: TakeFastPath | None,
         **settings: Any,  # noqa: ANN401  (some fifty, each its own)
     ) -> None:
         super().__init__(app, http=GuardedProtocol, **settings)
-        self.gate = gate
-        self.shortcut = shortcut
+        self.admission = admission
+        self.fast_path = fast_path
 
 
 class GuardedProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP, with a limit on heads, and a gate before the requests.
+    """uvicorn's HTTP, with a limit on heads, admission before the requests, and a fast path.
 
     Args:
-        config: uvicorn's, with the gate.
+        config: uvicorn's, with admission and the fast path.
         server_state: uvicorn's.
         app_state: uvicorn's.
         _loop: uvicorn's.
@@ -81,10 +76,10 @@ class GuardedProtocol(HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self._gate = config.gate
-        self._shortcut = config.shortcut
+        self._admission = config.admission
+        self._fast_path = config.fast_path
         self._service = self.app
-        self._drawing: Drawing | None = None  # what the shortcut has begun
+        self._begun: Begun | None = None  # by the fast path
         self._head_bytes = 0
         self._in_body = False
         self._unread = b""
@@ -96,11 +91,11 @@ class GuardedProtocol(HttpToolsProtocol):
             self._unread += data
             if len(self._unread) > MAX_HEAD_BYTES:
                 self.read_on()
-        elif self._gate.may_read(len(self.tasks)) or self.is_answering or data.startswith(self._gate.first):
+        elif self._admission.may_read(len(self.tasks)) or self.is_answering or data.startswith(self._admission.first):
             self._read(data)
         else:
             self._unread = data
-            self._gate.put_off(self.read_on)
+            self._admission.put_off(self.read_on)
 
     def read_on(self) -> None:
         """Read what was put off."""
@@ -120,31 +115,33 @@ class GuardedProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._in_body = True
         self.requests += 1
-        if len(self.tasks) < self._gate.max_requests or self._gate.lets_in(self.url, len(self.tasks), self._count_slow):
+        if len(self.tasks) < self._admission.max_requests or self._admission.lets_in(
+            self.url, len(self.tasks), self._count_slow
+        ):
             super().on_headers_complete()
         elif self._is_plain_get() and not self.is_answering:
             self._refuse()
         else:  # an answer before it comes first, or a body after it, or a page asks
-            inside, self.app = self.app, self._gate.refuse
+            inside, self.app = self.app, self._admission.refuse
             super().on_headers_complete()
             self.app = inside
-        if self._gate.is_closing and self.is_answering:
+        if self._admission.is_closing and self.is_answering:
             self.cycle.keep_alive = False
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: "ASGI3Application") -> None:
-        """Begin to answer; a request behind which others wait goes the ordinary way, lest they call each other."""
+        """Begin to answer. A request behind which others wait is not `alone`: answering it inline would recurse."""
         ordinary = super()._start_asgi_task
-        if self._shortcut is not None and app is self._service and cycle is self.cycle:
-            self._drawing = self._shortcut.take(cycle, self.tasks, otherwise=partial(ordinary, cycle, app))
-            if self._drawing is not None or cycle.response_complete:
+        if self._fast_path is not None and app is self._service:
+            self._begun = self._fast_path(cycle, self.tasks, partial(ordinary, cycle, app), alone=cycle is self.cycle)
+            if self._begun is not None or cycle.response_complete:
                 return
         ordinary(cycle, app)
 
     def connection_lost(self, error: Exception | None) -> None:
         """The client has gone, or was sent away: what is drawn for it is dropped."""
         super().connection_lost(error)
-        if self._drawing is not None:
-            self._drawing.cancel()
+        if self._begun is not None:
+            self._begun.cancel()
 
     def on_message_complete(self) -> None:
         """The parser has read a request: what comes next is a head."""
@@ -166,10 +163,21 @@ class GuardedProtocol(HttpToolsProtocol):
         self.read_on()
         super().shutdown()
 
+    def standing(self) -> "Standing | None":
+        """What the connection waits for from its client; None while it waits for us."""
+        if not self.is_answering:
+            return Standing("idle" if self.is_idle else "head", self.requests, 0)
+        waiting = self.transport.get_write_buffer_size()
+        if waiting:
+            return Standing("reading", self.requests, waiting)
+        if self.cycle.more_body and not self.cycle.response_started:
+            return Standing("body", self.requests, 0)
+        return None
+
     @property
     def waits_for_client(self) -> bool:
         """Whether there is a request whose body has not come or whose answer is not read."""
-        standing = _standing_of(self)
+        standing = self.standing()
         return standing is not None and standing.phase in {"body", "reading"}
 
     def _count_slow(self) -> int:
@@ -178,12 +186,16 @@ class GuardedProtocol(HttpToolsProtocol):
     def _is_plain_get(self) -> bool:
         """Whether it is a GET without a body, and not of a page that wants headers of its own."""
         names = [name for name, _ in self.headers]
-        return self.parser.get_method() == b"GET" and self._gate.needs_more.isdisjoint(names)
+        return self.parser.get_method() == b"GET" and self._admission.needs_more.isdisjoint(names)
 
     def _refuse(self) -> None:
         """Answer at once: neither a task nor a scope is made for it."""
-        kept = self.parser.should_keep_alive() and self.parser.get_http_version() != "1.0" and not self._gate.is_closing
-        self.transport.write(self._gate.refusal(self.server_state.default_headers, kept=kept))
+        kept = (
+            self.parser.should_keep_alive()
+            and self.parser.get_http_version() != "1.0"
+            and not self._admission.is_closing
+        )
+        self.transport.write(self._admission.refusal(self.server_state.default_headers, kept=kept))
         if not kept:
             self.transport.close()
 
@@ -198,60 +210,18 @@ class GuardedProtocol(HttpToolsProtocol):
         return self.cycle is not None and not self.cycle.response_complete
 
 
-class _Standing(NamedTuple):
-    """What a connection waits for; while that stays the same, nothing moves."""
+class Standing(NamedTuple):
+    """What a connection waits for; while that stays the same, nothing moves.
+
+    Attributes:
+        phase: idle, head, body or reading.
+        requests: heads that have been read.
+        waiting_bytes: of the answer, that the client has not read.
+    """
 
     phase: str
     requests: int
     waiting_bytes: int
-
-
-_AT_ONCE = struct.pack("ii", 1, 0)
-_LIMITS_S = {"idle": IDLE_TIMEOUT_S, "head": HEAD_TIMEOUT_S, "body": BODY_TIMEOUT_S, "reading": STUCK_TIMEOUT_S}
-
-
-class Sweeper:
-    """Ends connections on which nothing moves.
-
-    Args:
-        connections: of a server; looked at again at each sweep.
-        limits_s: by phase.
-    """
-
-    def __init__(self, connections: Iterable[object], limits_s: dict[str, float] | None = None) -> None:
-        self._connections = connections
-        self._limits_s = limits_s or _LIMITS_S
-        self._since: dict[GuardedProtocol, tuple[_Standing, float]] = {}
-
-    async def run(self) -> None:
-        """Sweep until cancelled."""
-        while True:
-            await asyncio.sleep(SWEEP_S)
-            self.sweep(asyncio.get_running_loop().time())
-
-    def sweep(self, now: float) -> None:
-        """Look at all connections, at a time in seconds."""
-        before, self._since = self._since, {}
-        for connection in [one for one in self._connections if isinstance(one, GuardedProtocol)]:
-            standing = _standing_of(connection)
-            if standing is None or connection.transport.is_closing():
-                continue
-            known = before.get(connection)
-            since = known[1] if known is not None and known[0] == standing else now
-            if now - since < self._limits_s[standing.phase]:
-                self._since[connection] = (standing, since)
-            elif standing.phase == "idle":
-                connection.transport.close()
-            elif standing.phase == "reading":
-                drop(connection)  # it would read no word of ours
-            else:
-                refuse(connection, b"408 Request Timeout")
-
-
-def drop(connection: HttpToolsProtocol) -> None:
-    """End a connection by a reset: else the kernel would keep what was not read, megabytes, and try for minutes."""
-    connection.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
-    connection.transport.abort()
 
 
 def refuse(connection: HttpToolsProtocol, status: bytes) -> None:
@@ -263,16 +233,3 @@ def refuse(connection: HttpToolsProtocol, status: bytes) -> None:
 def _standing_headers(connection: HttpToolsProtocol) -> bytes:
     headers = [*connection.server_state.default_headers, (b"content-length", b"0"), (b"connection", b"close")]
     return b"".join(b"%b: %b\r\n" % header for header in headers)
-
-
-def _standing_of(connection: GuardedProtocol) -> _Standing | None:
-    """What a connection waits for from its client; None while it waits for us."""
-    if not connection.is_answering:
-        return _Standing("idle" if connection.is_idle else "head", connection.requests, 0)
-    waiting = connection.transport.get_write_buffer_size()
-    if waiting:
-        return _Standing("reading", connection.requests, waiting)
-    cycle = connection.cycle
-    if cycle.more_body and not cycle.response_started:
-        return _Standing("body", connection.requests, 0)
-    return None

@@ -6,18 +6,24 @@ import os
 import socket
 from collections.abc import Callable
 from contextlib import suppress
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from app.main import create_app, has_entrance
+from app.main import create_app
 from app.malloc import give_memory_back
-from app.server.admission import Gate
-from app.server.fast_path import Shortcut
-from app.server.protocol import GuardedConfig, GuardedProtocol, Sweeper
+from app.server.admission import Admission
+from app.server.fast_path import FastPath
+from app.server.protocol import GuardedConfig, GuardedProtocol
+from app.server.sweeper import Sweeper
 from app.settings import Settings
 from app.telemetry.logs import configure
 from app.telemetry.metrics import Metrics
+
+if TYPE_CHECKING:
+    from uvicorn._types import ASGI3Application
 
 SECURITY_HEADERS = [
     ("X-Content-Type-Options", "nosniff"),
@@ -64,6 +70,12 @@ def url(listener: socket.socket) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
+def trusted_proxies(service: ASGIApp) -> ASGIApp:
+    """uvicorn's own middleware, which believes the proxies that `FORWARDED_ALLOW_IPS` names."""
+    allowed = os.environ["FORWARDED_ALLOW_IPS"]
+    return cast("ASGIApp", ProxyHeadersMiddleware(cast("ASGI3Application", service), trusted_hosts=allowed))
+
+
 def serve(
     settings: Settings,
     listener: socket.socket,
@@ -83,24 +95,25 @@ def serve(
     """
     configure(settings.log_level, settings.log_format, worker=worker)
     give_memory_back()
-    gate = Gate(
+    admission = Admission(
         max_requests=settings.max_requests, metrics=metrics, root_path=settings.root_path, origins=settings.cors_origins
     )
     app = create_app(settings, metrics, is_ending=lambda: server.should_exit)
+    believes_proxies = "FORWARDED_ALLOW_IPS" in os.environ  # uvicorn's own variable; to look costs each request 3 µs
     config = GuardedConfig(
         app,
-        gate=gate,
-        shortcut=None if has_entrance(settings) else Shortcut(app),
+        admission=admission,
+        fast_path=FastPath(app, proxy=trusted_proxies if believes_proxies else None).take,
         log_config=None,
         log_level=settings.log_level,
         access_log=False,  # `app.middleware.access_log` writes one
         server_header=False,
         headers=SECURITY_HEADERS,
-        proxy_headers="FORWARDED_ALLOW_IPS" in os.environ,  # uvicorn's own variable; to look costs each request 3 µs
+        proxy_headers=believes_proxies,
         timeout_graceful_shutdown=ENDING_S,
         ws="none",
     )
-    server = _Server(config, gate, metrics, ready, grace_s=settings.shutdown_grace_s)
+    server = _Server(config, admission, metrics, ready, grace_s=settings.shutdown_grace_s)
     with suppress(KeyboardInterrupt):  # uvicorn raises it once more after it has ended in order
         server.run(sockets=[listener, *(listener.dup() for _ in range(ACCEPTORS - 1))])
 
@@ -109,10 +122,16 @@ class _Server(uvicorn.Server):
     """uvicorn, saying that it serves once it does, sweeping and counting what goes on, and ending without haste."""
 
     def __init__(
-        self, config: uvicorn.Config, gate: Gate, metrics: Metrics, ready: Callable[[], None], *, grace_s: float
+        self,
+        config: uvicorn.Config,
+        admission: Admission,
+        metrics: Metrics,
+        ready: Callable[[], None],
+        *,
+        grace_s: float,
     ) -> None:
         super().__init__(config)
-        self._gate = gate
+        self._admission = admission
         self._metrics = metrics
         self._ready = ready
         self._grace_s = grace_s
@@ -127,7 +146,7 @@ class _Server(uvicorn.Server):
             self._ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._gate.is_closing = True
+        self._admission.is_closing = True
         if not self.force_exit:
             await asyncio.sleep(self._grace_s)
         last = [listener.dup() for listener in (sockets or [])[:1]]

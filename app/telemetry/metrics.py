@@ -160,6 +160,12 @@ class Metrics:
             ["cause"],
             registry=self.registry,
         )
+        self.fallbacks = Counter(
+            "gan_fast_path_fallbacks",
+            "GET requests for samples that went the ordinary way, by the reason",
+            ["reason"],
+            registry=self.registry,
+        )
         self.models = Gauge(
             "gan_model_info",
             "1 for each usable model",
@@ -171,6 +177,7 @@ class Metrics:
         # `labels` looks a child up under a lock, after a check of its arguments: several times as slowly as this.
         self._images_of = lru_cache(maxsize=None)(self.images.labels)
         self._requests_of = lru_cache(maxsize=None)(self.requests.labels)
+        self._fallbacks_of = lru_cache(maxsize=None)(self.fallbacks.labels)
         self._seconds_of = lru_cache(maxsize=None)(self.seconds.labels)
         self._encode_seconds_of = {form: self.encode_seconds.labels(form) for form in ENCODED_FORMATS}
         for cause in SHED_CAUSES:  # told from the start, so that the first one is seen as a change
@@ -207,15 +214,16 @@ class Metrics:
         if (request := current.get()) is not None:
             request.add_stage("encode", started, ended)
 
-    def count_picture(
-        self, route: str, model: str, images: int, *, came: float, started: float, encoded: float
+    def count_samples(
+        self, route: str, model: str, images: int, form: str, *, came: float, started: float, encoded: float
     ) -> None:
-        """All that counts of a PNG with which a GET has just been answered, in one go.
+        """Count all of an answer to a GET that has just been sent, in one go.
 
         Args:
             route: as above.
-            model: whose images it shows.
+            model: whose images it has.
             images: how many.
+            form: one of `ENCODED_FORMATS`.
             came: when the request did, by `time.perf_counter`.
             started: when its encoding began.
             encoded: when that ended.
@@ -223,10 +231,14 @@ class Metrics:
         self._settle_soon()
         values, counts = self._values, self._counts
         values.setdefault(self._seconds_of(route), []).append(time.perf_counter() - came)
-        values.setdefault(self._encode_seconds_of["png"], []).append(encoded - started)
+        values.setdefault(self._encode_seconds_of[form], []).append(encoded - started)
         requests, drawn = self._requests_of(route, "GET", 200), self._images_of(model)
         counts[requests] = counts.get(requests, 0) + 1
         counts[drawn] = counts.get(drawn, 0) + images
+
+    def count_fallback(self, reason: str) -> None:
+        """Count a request for samples that left the fast path (`app.server.fast_path.Fallback`)."""
+        self._count_soon(self._fallbacks_of(reason), 1)
 
     def observe_aside(self, histogram: _Histogram, observed: Sequence[float]) -> None:
         """Observe values from another thread; they are settled with what the thread that counts counts next."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from models.inference.integer_generator import IntegerNetwork
 from models.latents import Prior, latents_of_words
+from models.networks.conditional import ask_for_class
 from models.networks.quantised import LARGEST_INPUT
 
 CELL_BITS = 16
@@ -42,8 +43,16 @@ class InputTable:
         most = network.rounded(latents_of_words(highest, prior=prior) + np.float32(STEP_MARGIN))
         self._numbers = np.where(least == most, least, np.uint8(UNCERTAIN))
 
-    def __call__(self, words: NDArray[np.uint64]) -> NDArray[np.uint8]:
-        """Words [n, z_dim], n ≥ 1 → [n, z_dim] uint8; each row depends on its own words alone."""
+    def __call__(self, words: NDArray[np.uint64], labels: NDArray[np.int64] | None = None) -> NDArray[np.uint8]:
+        """Words [n, z_dim], n ≥ 1 → [n, z_dim] uint8; each row depends on its own words and label alone.
+
+        Args:
+            words: random words [n, z_dim].
+            labels: [n], the class that each row's latent is to name (`ask_for_class`); None leaves the latents as drawn.
+
+        Raises:
+            ValueError: there is no such class.
+        """
         flat = words.reshape(-1)
         whole = self._numbers.take(_cells(flat))
         (uncertain,) = (whole == UNCERTAIN).nonzero()
@@ -55,6 +64,8 @@ class InputTable:
         votes = words[:, -self._ballots.classes :]
         latents = latents_of_words(np.concatenate((votes.reshape(-1), exact)), prior=self._prior)
         chosen = latents[: votes.size].reshape(votes.shape)
+        if labels is not None:
+            chosen[:] = ask_for_class(chosen, labels, head_starts=self._ballots.head_starts.numpy())
         chosen[:] = self._ballots.of_votes(chosen)
         rounded = self._network.rounded(latents)
         whole[uncertain] = rounded[votes.size :]

@@ -90,24 +90,31 @@ def labels_of(latents: torch.Tensor, *, head_starts: torch.Tensor) -> torch.Tens
     return (latents[:, -len(head_starts) :] + head_starts).argmax(dim=1)
 
 
-def ask_for_class(latents: NDArray[np.float32], label: int, *, head_starts: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The same latents [n, z_dim], but each names `label`: its ballot and the largest, as counted, change places.
+def ask_for_class(
+    latents: NDArray[np.float32], label: int | NDArray[np.int64], *, head_starts: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """The same latents [n, z_dim], but each names a class: its ballot and the largest, as counted, change places.
 
     Where no class has a head start over another, the result is by symmetry distributed as the prior's latents of that
     class are, exactly; otherwise the two ballots differ by what the head starts differ.
+
+    Args:
+        latents: [n, z_dim] float32; only the last K coordinates, the ballots, are read and changed.
+        label: the class of all rows, or [n] int64, one for each row; 0 ≤ label < K.
+        head_starts: [K] float32, those of G.
 
     Raises:
         ValueError: there is no such class.
     """
     classes = len(head_starts)
-    if not 0 <= label < classes:
+    if np.min(label) < 0 or np.max(label) >= classes:
         raise ValueError(f"the class must be 0 to {classes - 1}, not {label}")
     asked = latents.copy()
     ballots = asked[:, -classes:]
     rows = np.arange(len(asked))
     largest = (ballots + head_starts).argmax(axis=1)
     ahead = head_starts[largest] - head_starts[label]
-    ballots[rows, largest], ballots[:, label] = ballots[:, label] - ahead, ballots[rows, largest] + ahead
+    ballots[rows, largest], ballots[rows, label] = ballots[rows, label] - ahead, ballots[rows, largest] + ahead
     return asked
 
 

@@ -5,6 +5,7 @@ import inspect
 from tests.app import test_problems
 from tests.app.api import (
     test_caching,
+    test_digit_parameter,
     test_health,
     test_interpolations,
     test_models,
@@ -15,12 +16,12 @@ from tests.app.api import (
 from tests.app.api.test_interpolations import images  # noqa: F401  (a fixture, as the next ones)
 from tests.app.api.test_projections import digit  # noqa: F401
 from tests.app.api.test_score import digits  # noqa: F401
-from tests.app.media import test_archives, test_digit_photo, test_hostile_uploads
+from tests.app.media import test_archives, test_hostile_uploads
 
 MODULES = (
     test_archives,
     test_caching,
-    test_digit_photo,
+    test_digit_parameter,
     test_health,
     test_hostile_uploads,
     test_interpolations,

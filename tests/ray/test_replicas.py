@@ -18,7 +18,7 @@ from starlette.types import Message, Receive, Scope, Send
 import app.ray
 from app.inference.engine import Network, Rows
 from app.ray import Door, NotReadyError, Replica
-from app.server.admission import Gate
+from app.server.admission import Admission
 from app.server.uvicorn_server import SECURITY_HEADERS
 from app.settings import Settings
 from app.telemetry.metrics import Metrics
@@ -155,7 +155,7 @@ def test_the_door_refuses_by_the_contract_and_lets_supervisors_in() -> None:
         await send({"type": "http.response.body", "body": b"done"})
 
     async def scenario() -> None:
-        transport = httpx.ASGITransport(app=Door(slow, Gate(max_requests=2, metrics=metrics), metrics))
+        transport = httpx.ASGITransport(app=Door(slow, Admission(max_requests=2, metrics=metrics), metrics))
         async with httpx.AsyncClient(transport=transport, base_url="http://door") as client:
             waiting = [asyncio.create_task(client.get("/slow")) for _ in range(2)]
             await both_are_in.wait()
@@ -185,7 +185,7 @@ def test_a_request_that_fails_gives_its_place_back() -> None:
         pass
 
     metrics = Metrics()
-    door = Door(broken, Gate(max_requests=1, metrics=metrics), metrics)
+    door = Door(broken, Admission(max_requests=1, metrics=metrics), metrics)
     for _ in range(3):
         with pytest.raises(ValueError, match="broken"):
             asyncio.run(door({"type": "http", "path": "/", "headers": []}, nothing, forget))

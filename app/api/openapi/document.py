@@ -17,6 +17,7 @@ def install(app: FastAPI) -> None:
             document = generate()
             _add_schemas(document["components"]["schemas"])
             for path in document["paths"].values():
+                path |= {method: _in_order(operation) for method, operation in path.items()}
                 for operation in path.values():
                     for parameter in operation.get("parameters", []):
                         _show_examples(parameter)
@@ -34,6 +35,16 @@ def _add_schemas(schemas: dict[str, Any]) -> None:
     # FastAPI's own shape of validation errors is never sent.
     schemas.pop("HTTPValidationError", None)
     schemas.pop("ValidationError", None)
+
+
+def _in_order(operation: dict[str, Any]) -> dict[str, Any]:
+    """An operation with its parameters before its responses; FastAPI puts those behind that a route adds itself."""
+    names = list(operation)
+    if "parameters" not in names or names.index("parameters") < names.index("responses"):
+        return operation
+    names.remove("parameters")
+    names.insert(names.index("responses"), "parameters")
+    return {name: operation[name] for name in names}
 
 
 def _show_examples(parameter: dict[str, Any]) -> None:

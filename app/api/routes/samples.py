@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Annotated
 
 import numpy as np
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from numpy.typing import NDArray
 
@@ -14,14 +14,13 @@ from app.api import caching
 from app.api.content_negotiation import SAMPLES_FORMATS, document_content
 from app.api.json_bodies import JSONRoute
 from app.api.openapi import examples, links, problem_examples
+from app.api.openapi.parameters import parameters_of
 from app.api.responses import WholeResponse
-from app.api.sample_listing import list_samples_aside
-from app.api.sample_request import Job, Plan
-from app.api.schemas import SamplesAnswer, SamplesBody, SamplesQuery
+from app.api.sample_request import SampleJob, read_head
+from app.api.schemas import SamplesBody, SamplesQuery
 from app.api.state import SharedState, State
 from app.media.archives import Samples, npz_bytes, stream_npz, stream_zip
 from app.middleware.disconnects import Watch
-from models.latents import check_latents
 
 router = APIRouter(tags=["samples"], route_class=JSONRoute)
 
@@ -32,6 +31,10 @@ def _documented_headers(grid: str, *, etag: str | None = None) -> dict[str, dict
         "X-Seed": {"description": "The seed, drawn or given", "schema": {"type": "integer", "example": 7}},
         **caching.documented_headers(etag=etag, content_location=location),
     }
+
+
+def _parameters(query: Annotated[SamplesQuery, Query()], if_none_match: caching.IfNoneMatch = None) -> None:
+    """What `SampleRequests.parse` reads of a GET, for the OpenAPI document."""
 
 
 _SENT: dict[str, object] = {
@@ -53,14 +56,9 @@ _SENT: dict[str, object] = {
         304: {"description": "Not modified: If-None-Match holds the ETag"},
         **problem_examples.of_drawing(SAMPLES_FORMATS, "n", "0"),
     },
+    openapi_extra={"parameters": parameters_of(_parameters)},
 )
-async def get_samples(
-    request: Request,
-    state: SharedState,
-    query: Annotated[SamplesQuery, Query()],
-    accept: Annotated[str | None, Header(include_in_schema=False)] = None,
-    if_none_match: caching.IfNoneMatch = None,
-) -> Response:
+async def get_samples(request: Request, state: SharedState) -> Response:
     """A PNG grid of images `first … first + n − 1` of a seed; or JSON with their latents, an npz, or a ZIP of PNGs.
 
     Image i of a seed is the same image whatever n, whoever else is asking. `Content-Location` is the URL that gives
@@ -68,31 +66,10 @@ async def get_samples(
 
     ![Images 0 to 15 of seed 7: v1/samples?n=16&seed=7&columns=8 of a running service](v1/samples?n=16&seed=7&columns=8)
     """
-    root_path = request.scope.get("root_path", "")
-    with Watch(request.receive):
-        return await answer(state, query, root_path=root_path, accept=accept, if_none_match=if_none_match)
-
-
-async def answer(
-    state: State, query: SamplesQuery, *, root_path: str, accept: str | None, if_none_match: str | None
-) -> Response:
-    """The answer to a checked `GET /v1/samples`.
-
-    Args:
-        state: the service's.
-        query: what to draw.
-        root_path: the prefix of this service's URLs.
-        accept: the header, if any.
-        if_none_match: the header, if any.
-
-    Raises:
-        Problem: what is asked for cannot be had.
-    """
-    job = Plan.of(state, query, accept, root_path=root_path, is_public=True).job()
-    headers = job.headers()
-    if caching.matches(if_none_match, headers["etag"]):
-        return WholeResponse(b"", headers, status_code=304)
-    return await _respond(state, job, headers)
+    job = state.sample_requests.parse(request.scope)
+    if caching.matches(read_head(request.scope).if_none_match, job.etag):
+        return WholeResponse(b"", job.headers(), status_code=304)
+    return await _answer(request, state, job)
 
 
 @router.post(
@@ -105,67 +82,36 @@ async def answer(
         **problem_examples.of_body(),
     },
 )
-async def post_samples(
-    request: Request,
-    state: SharedState,
-    body: SamplesBody,
-    accept: Annotated[str | None, Header(include_in_schema=False)] = None,
-) -> Response:
+async def post_samples(request: Request, state: SharedState, body: SamplesBody) -> Response:
     """The same as `GET` with a JSON body, where `latents` may stand in place of seed, first and n.
 
     A latent from an earlier JSON answer gives the identical image.
     """
-    served = state.catalog.find(body.model)
-    posted = None if body.latents is None else check_latents(body.latents, z_dim=served.model.metadata.z_dim)
-    root_path = request.scope.get("root_path", "")
-    job = Plan.of(state, body, accept, root_path=root_path, is_public=False, posted=posted).job()
-    with Watch(request.receive):
-        return await _respond(state, job, job.headers())
+    return await _answer(request, state, state.sample_requests.parse(request.scope, body))
 
 
-async def _respond(state: State, job: Job, headers: dict[str, str]) -> Response:
+async def _answer(request: Request, state: State, job: SampleJob) -> Response:
+    """The answer to a job, unless its client goes before it is ready."""
     form, n = job.plan.form, job.plan.n
-    state.check_room(n if form in ("png", "json") else 1)  # of an archive the chunks wait, once it has begun
-    if form == "png":
-        return WholeResponse(await _grid(state, job), headers, media_type=SAMPLES_FORMATS["png"])
-    if form == "json":
-        return WholeResponse(await _json(state, job), headers, media_type=SAMPLES_FORMATS["json"])
-    return await _archive(state, job, headers)
+    with Watch(request.receive):
+        state.check_room(n if form in ("png", "json") else 1)  # an archive waits with each chunk, once it has begun
+        if form in ("npz", "zip"):
+            return _archive(state, job)
+        return WholeResponse(await _body(state, job), job.headers(), media_type=SAMPLES_FORMATS[form])
 
 
-async def _grid(state: State, job: Job) -> bytes:
-    images = await job.images(state)
+async def _body(state: State, job: SampleJob) -> bytes:
+    """The body of a PNG or JSON answer, encoded in a thread where it is large."""
+    rows = job.rows()
+    images = await state.draw(job.plan.served, rows, network=job.network)
     started = time.perf_counter()
-    png = job.png(images) if job.plan.is_small else await asyncio.to_thread(job.png, images)
-    state.metrics.count_encoding("png", started=started)
-    return png
+    body = job.encode(rows, images) if job.plan.is_inline else await asyncio.to_thread(job.encode, rows, images)
+    state.metrics.count_encoding(job.plan.form, started=started)
+    return body
 
 
-async def _json(state: State, job: Job) -> bytes:
-    plan = job.plan
-    latents = job.latents(0, plan.n)
-    images = await state.draw(plan.served, latents)
-    started = time.perf_counter()
-    model, shape = plan.served.model, plan.served.model.metadata.image_shape
-    answer = SamplesAnswer(
-        model=model.reference,
-        model_sha256=model.sha256,
-        seed=job.seed,
-        first=plan.first,
-        prior=model.metadata.prior,
-        z_dim=model.metadata.z_dim,
-        width=shape.width,
-        height=shape.height,
-        channels=shape.channels,
-        samples=await list_samples_aside(latents, images, first=plan.first),
-    )
-    encoded = answer.model_dump_json().encode()
-    state.metrics.count_encoding("json", started=started)
-    return encoded
-
-
-async def _archive(state: State, job: Job, headers: dict[str, str]) -> Response:
-    plan = job.plan
+def _archive(state: State, job: SampleJob) -> Response:
+    plan, headers = job.plan, job.headers()
     metadata = plan.served.model.metadata
     samples = Samples(plan.first, plan.n, job.latents, metadata.image_shape.array, metadata.z_dim)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.server.admission import MAX_READ, Gate
+from app.server.admission import MAX_READ, Admission
 from app.telemetry.metrics import Metrics
 from tests.app.checks import assert_problem
 from tests.app.server.test_protocol import connect, rest
@@ -23,8 +23,8 @@ BUSY = "/v1/samples?n=100000&format=zip&seed=1"
 SMALL = "/v1/samples?n=1"
 
 
-def gate(max_requests: int = 2) -> Gate:
-    return Gate(metrics=Metrics(), root_path="/gan", max_requests=max_requests)
+def gate(max_requests: int = 2) -> Admission:
+    return Admission(metrics=Metrics(), root_path="/gan", max_requests=max_requests)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The shortcut gives the ordinary way's answers, byte for byte, and leaves to it all that is not plainly right."""
+"""The fast path gives the ordinary way's answers, byte for byte, and leaves to it all that it does not do."""
 
 import asyncio
 import threading
@@ -13,16 +13,17 @@ import pytest
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
-from app.api.sample_request import Plan
+from app.api.sample_request import MAX_PLAN_CHARACTERS, MAX_PLANS, SamplePlan, SampleRequests
 from app.api.schemas import SamplesQuery
 from app.api.state import State
 from app.inference.engine import StoppedError
-from app.main import create_app, has_entrance
-from app.server.admission import Gate
-from app.server.fast_path import MAX_PLAN_CHARACTERS, MAX_PLANS, Shortcut
+from app.main import create_app
+from app.server.admission import Admission
+from app.server.fast_path import Fallback, FastPath
 from app.server.protocol import GuardedConfig, GuardedProtocol
+from app.server.uvicorn_server import trusted_proxies
 from app.settings import Settings
-from tests.app.api.test_express import requests
+from tests.app.api.test_sample_request import requests
 
 COMMON = [(b"date", b"today"), (b"x-content-type-options", b"nosniff")]
 COUNTED = 'gan_http_requests_total{{method="GET",route="/v1/samples",status="{}"}}'
@@ -33,6 +34,11 @@ QUICK = [
     "n=5&columns=2&first=3&seed=1",
     "n=1",
     "model=conv",
+    "n=1&seed=7&format=json",
+    "n=3&format=json&truncation=0.5",
+    "n=1&seed=7&truncation=0.5",
+    "model=digits&digit=3&n=4&seed=7",
+    "model=digits&digit=3&n=1&seed=7&format=json",
 ]
 
 
@@ -74,7 +80,9 @@ class Served:
 
 
 @asynccontextmanager
-async def served(models_dir: Path, *, shortcut: bool = True, **settings: Any) -> AsyncIterator[Served]:
+async def served(
+    models_dir: Path, *, fast: bool = True, proxied: bool = False, **settings: Any
+) -> AsyncIterator[Served]:
     application = create_app(Settings(models_dir=models_dir, **settings))
 
     async def service(scope: Scope, receive: Receive, send: Send) -> None:
@@ -83,9 +91,18 @@ async def served(models_dir: Path, *, shortcut: bool = True, **settings: Any) ->
 
     async with application.router.lifespan_context(application):
         state = application.state.gan
-        gate = Gate(max_requests=settings.get("max_requests", 256), metrics=state.metrics)
-        taken = Shortcut(application) if shortcut else None
-        config = GuardedConfig(service, gate=gate, shortcut=taken, log_config=None, access_log=False, ws="none")
+        admission = Admission(max_requests=settings.get("max_requests", 256), metrics=state.metrics)
+        proxy = trusted_proxies if proxied else None
+        taken = FastPath(application, proxy=proxy).take if fast else None
+        config = GuardedConfig(
+            service,
+            admission=admission,
+            fast_path=taken,
+            log_config=None,
+            access_log=False,
+            ws="none",
+            proxy_headers=proxied,
+        )
         config.load()
         server_state = ServerState()
         server_state.default_headers = COMMON
@@ -110,19 +127,63 @@ def cases() -> list[bytes]:
     return asked + [get(query) for query in QUICK if "seed" in query]
 
 
-def test_the_same_bytes(models_dir: Path) -> None:
-    async def answers(*, shortcut: bool) -> tuple[list[bytes], int]:
-        async with served(models_dir, shortcut=shortcut) as here:
-            return [await here.ask(data) for data in cases()], len(here.ordinary)
+KEY = "0123456789abcdef"
+ORIGIN = "https://a.example"
+BEHIND: dict[str, tuple[dict[str, Any], list[list[str]]]] = {
+    "nothing": ({}, [[]]),
+    "keys": ({"api_keys": [KEY, "another"]}, [[f"Authorization: Bearer {KEY}"], [], ["Authorization: Bearer no"]]),
+    "cors": ({"cors_origins": [ORIGIN]}, [[f"Origin: {ORIGIN}"], [], ["Origin: https://b.example"]]),
+    "cors for all": ({"cors_origins": ["*"]}, [[f"Origin: {ORIGIN}"], []]),
+    "the access log": ({"access_log": True}, [["X-Request-Id: r-1"], [f"Traceparent: 00-{'a' * 32}-{'b' * 16}-01"]]),
+    "all of them": (
+        {"api_keys": [KEY], "cors_origins": [ORIGIN, "https://b.example"], "access_log": True},
+        [
+            [f"Authorization: Bearer {KEY}", f"Origin: {ORIGIN}", "X-Request-Id: r-1"],
+            [f"Origin: {ORIGIN}", "X-Request-Id: r-2"],
+        ],
+    ),
+}
+"""What stands before the service, and the headers that requests come with."""
 
-    (short, others), (long, all_of_them) = (asyncio.run(answers(shortcut=shortcut)) for shortcut in (True, False))
-    for asked, one, other in zip(cases(), short, long, strict=True):
-        assert one == other, asked
+
+@pytest.mark.parametrize("name", BEHIND)
+def test_the_same_bytes(models_dir: Path, name: str, caplog: pytest.LogCaptureFixture) -> None:
+    settings, sent = BEHIND[name]
+    step = 1 if name == "nothing" else 17  # each case is asked with each of the headers, on both ways
+    asked = [data.replace(b"\r\n\r\n", lines(more)) for data in cases()[::step] for more in sent]
+
+    async def answers(*, fast: bool) -> tuple[list[bytes], int]:
+        async with served(models_dir, fast=fast, **settings) as here:
+            return [await here.ask(data) for data in asked], len(here.ordinary)
+
+    (short, others), said = asyncio.run(answers(fast=True)), logged(caplog)
+    caplog.clear()
+    (long, all_of_them), said_at_length = asyncio.run(answers(fast=False)), logged(caplog)
+    for data, one, other in zip(asked, short, long, strict=True):
+        assert one == other, data
+    assert said == said_at_length
+    assert len(said) == (all_of_them if settings.get("access_log") else 0)
     assert all_of_them == sum(not answer.startswith(b"HTTP/1.1 400 ") for answer in long)  # uvicorn's own
     pictures = sum(b"200 OK" in answer and b"image/png" in answer for answer in long)
-    assert pictures > 40
+    assert pictures > 5
     assert others < all_of_them - pictures / 2
-    assert {answer.split()[1] for answer in short} >= {b"200", b"304", b"404", b"406", b"422"}
+    assert {answer.split()[1] for answer in short} >= {b"200", b"304", b"422"}
+
+
+def lines(headers: list[str]) -> bytes:
+    """Further headers, and the end of a head."""
+    return "".join(f"\r\n{line}" for line in [*headers, "", ""]).encode()
+
+
+def logged(caplog: pytest.LogCaptureFixture) -> list[dict[str, object]]:
+    """What the access log says, without what no two runs have in common."""
+    found = []
+    for record in caplog.records:
+        if record.name == "app.middleware.access_log":
+            fields = dict(vars(record)["fields"])
+            del fields["milliseconds"]
+            found.append(fields | {"request": vars(record)["request"].text})
+    return found
 
 
 LIKE_EACH_OTHER = [
@@ -142,27 +203,27 @@ LIKE_EACH_OTHER = [
 def test_the_same_bytes_where_only_the_seed_is_another(models_dir: Path) -> None:
     """A request that has the plan of one before, and those that only look as if they might."""
 
-    async def answers(*, shortcut: bool) -> list[bytes]:
-        async with served(models_dir, shortcut=shortcut) as here:
+    async def answers(*, fast: bool) -> list[bytes]:
+        async with served(models_dir, fast=fast) as here:
             asked = [
                 get(query, *more) for one in LIKE_EACH_OTHER for query in one for more in ([], ["Accept: image/*"])
             ]
             return [await here.ask(data) for data in asked]
 
-    short, long = (asyncio.run(answers(shortcut=shortcut)) for shortcut in (True, False))
+    short, long = (asyncio.run(answers(fast=fast)) for fast in (True, False))
     assert short == long
     assert {answer.split()[1] for answer in short} == {b"200", b"422"}
 
 
 def test_a_plan_is_made_once(models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
-    plan_of = Plan.of
+    plan = SampleRequests._plan
 
-    def counted(state: State, asked: SamplesQuery, *arguments: Any, **more: Any) -> Plan:
+    def counted(self: SampleRequests, asked: SamplesQuery, *arguments: Any, **more: Any) -> SamplePlan:
         made.append(asked.seed)
-        return plan_of(state, asked, *arguments, **more)
+        return plan(self, asked, *arguments, **more)
 
-    monkeypatch.setattr(Plan, "of", counted)
+    monkeypatch.setattr(SampleRequests, "_plan", counted)
 
     async def ask() -> None:
         async with served(models_dir) as here:
@@ -198,29 +259,90 @@ def test_what_goes_it(models_dir: Path) -> None:
     asyncio.run(ask())
 
 
-def test_what_does_not(models_dir: Path) -> None:
-    asked = [
-        get("n=1&seed=7&format=json"),
-        get("n=1&seed=7&format=npz"),
-        get("n=65&seed=7&scale=2"),
-        get("n=1&seed=7&truncation=0.5"),
-        get("model=digits&digit=3&n=1&seed=7"),
-        get("n=1&seed=7&model=nothing"),
-        get("n=1&seed=7", "Content-Length: 0"),
-        get("n=1&seed=7", "Content-Length: 2") + b"{}",
-        get("n=1&seed=7", "Transfer-Encoding: chunked") + b"2\r\n{}\r\n0\r\n\r\n",
-        get("n=1&seed=7", "Expect: 100-continue"),
-        get("n=1&seed=7").replace(b"GET", b"HEAD"),
-        get("n=1&seed=7").replace(b"/v1/samples", b"/v2/samples"),
-    ]
+LEFT: dict[str, tuple[Fallback | None, bytes]] = {
+    "an archive": (Fallback.LARGE, get("n=1&seed=7&format=npz")),
+    "a large grid": (Fallback.LARGE, get("n=65&seed=7&scale=2")),
+    "much JSON": (Fallback.LARGE, get("n=300&seed=7&format=json")),
+    "no such model": (Fallback.PROBLEM, get("n=1&seed=7&model=nothing")),
+    "no images": (Fallback.PROBLEM, get("n=0")),
+    "an empty body": (Fallback.BODY, get("n=1&seed=7", "Content-Length: 0")),
+    "a body": (Fallback.BODY, get("n=1&seed=7", "Content-Length: 2") + b"{}"),
+    "chunks": (Fallback.BODY, get("n=1&seed=7", "Transfer-Encoding: chunked") + b"2\r\n{}\r\n0\r\n\r\n"),
+    "a question": (Fallback.BODY, get("n=1&seed=7", "Expect: 100-continue")),
+    "HEAD": (None, get("n=1&seed=7").replace(b"GET", b"HEAD")),
+    "another path": (None, get("n=1&seed=7").replace(b"/v1/samples", b"/v2/samples")),
+}
+FALLBACKS = 'gan_fast_path_fallbacks_total{{reason="{}"}}'
+
+
+def test_what_does_not(models_dir: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Each is counted by its reason, and the first of each reason is logged."""
+    caplog.set_level("INFO")
 
     async def ask() -> None:
         async with served(models_dir) as here:
-            for count, data in enumerate(asked, start=1):
-                assert (await here.ask(data)).startswith((b"HTTP/1.1 200", b"HTTP/1.1 404")), data
-                assert len(here.ordinary) == count, data
+            expected = dict.fromkeys(Fallback, 0)
+            for _ in range(2):
+                for name, (reason, data) in LEFT.items():
+                    before = len(here.ordinary)
+                    assert (await here.ask(data)).startswith((b"HTTP/1.1 200", b"HTTP/1.1 404", b"HTTP/1.1 422")), name
+                    assert len(here.ordinary) == before + 1, name
+                    if reason is not None:
+                        expected[reason] += 1
+            assert {reason: here.count(FALLBACKS.format(reason)) for reason in Fallback} == expected
 
     asyncio.run(ask())
+    told = [record.getMessage() for record in caplog.records if record.name == "app.server.fast_path"]
+    assert len(told) == len({reason for reason, _ in LEFT.values() if reason is not None})
+    assert any("(large: its answer is an archive, or too large" in message for message in told)
+
+
+def test_who_has_no_key_is_refused_on_the_ordinary_way(models_dir: Path) -> None:
+    async def ask() -> None:
+        async with served(models_dir, api_keys=[KEY]) as here:
+            assert (await here.ask(get("n=1&seed=7"))).startswith(b"HTTP/1.1 401 ")
+            assert here.count(FALLBACKS.format("key")) == 1
+            assert (await here.ask(get("n=1&seed=7", f"Authorization: Bearer {KEY}"))).startswith(b"HTTP/1.1 200 ")
+            assert len(here.ordinary) == 1
+
+    asyncio.run(ask())
+
+
+def test_a_trace_has_the_same_spans(models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A span for the request, and spans within it for its waiting, its inference and its encoding."""
+    pytest.importorskip("opentelemetry.sdk")
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+    from app.middleware.tracing import Tracing
+
+    async def spans(*, fast: bool) -> list[tuple[str, Any]]:
+        exporter = InMemorySpanExporter()
+        monkeypatch.setattr("app.main._spans", lambda _settings: Tracing(exporter))
+        async with served(models_dir, fast=fast, otel=True) as here:
+            for query in ("n=1&seed=7", "n=1&seed=7&format=json", "n=0"):
+                await here.ask(get(query, f"Traceparent: 00-{'a' * 32}-{'b' * 16}-01"))
+            await here.ask(get("n=1&seed=7", "If-None-Match: *"))
+            assert len(here.ordinary) == (1 if fast else 4)
+        return [(span.name, dict(span.attributes or {})) for span in exporter.get_finished_spans()]
+
+    short, long = (asyncio.run(spans(fast=fast)) for fast in (True, False))
+    assert short == long
+    assert [name for name, _ in short][:4] == ["queue", "inference", "encode", "GET /v1/samples"]
+
+
+def test_the_client_behind_a_proxy_is_logged(
+    models_dir: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "127.0.0.1")
+
+    async def ask() -> None:
+        async with served(models_dir, proxied=True, access_log=True) as here:
+            await here.ask(get("n=1&seed=7", "X-Forwarded-For: 192.0.2.7"))
+            await here.ask(get("n=1&seed=7&format=npz", "X-Forwarded-For: 192.0.2.8"))
+            assert len(here.ordinary) == 1
+
+    asyncio.run(ask())
+    assert [fields["client"] for fields in logged(caplog)] == ["192.0.2.7", "192.0.2.8"]
 
 
 def test_one_after_the_other(models_dir: Path) -> None:
@@ -337,7 +459,7 @@ def test_a_fault_of_its_own_goes_the_ordinary_way(models_dir: Path, monkeypatch:
     def fails(*arguments: Any) -> None:
         raise RuntimeError("a secret")
 
-    monkeypatch.setattr("app.api.sample_request.Job.lines", fails)
+    monkeypatch.setattr("app.server.fast_path.FastPath._lines", fails)
 
     async def ask() -> None:
         async with served(models_dir) as here:
@@ -349,13 +471,17 @@ def test_a_fault_of_its_own_goes_the_ordinary_way(models_dir: Path, monkeypatch:
 
 @pytest.mark.parametrize(
     "place",
-    ["app.api.sample_request.encode_rows", "app.api.sample_request.Plan.of", "app.api.sample_request.Job.words"],
+    [
+        "encode_rows",
+        "SampleRequests._plan",
+        "draw_words",
+    ],
 )
 def test_a_fault_is_told_on_the_ordinary_way(models_dir: Path, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
     def fails(*arguments: Any, **more: Any) -> None:
         raise RuntimeError("a secret")
 
-    monkeypatch.setattr(place, fails)
+    monkeypatch.setattr(f"app.api.sample_request.{place}", fails)
 
     async def ask() -> None:
         async with served(models_dir) as here:
@@ -380,17 +506,3 @@ def test_a_dead_engine_is_told_on_the_ordinary_way(models_dir: Path) -> None:
             assert here.ordinary == ["/v1/samples"]
 
     asyncio.run(ask())
-
-
-@pytest.mark.parametrize(
-    ("settings", "stands"),
-    [
-        ({}, False),
-        ({"api_keys": ["0123456789abcdef"]}, True),
-        ({"cors_origins": ["https://a.example"]}, True),
-        ({"access_log": True}, True),
-        ({"otel": True}, True),
-    ],
-)
-def test_nothing_that_stands_before_the_service_is_passed_by(settings: dict[str, Any], stands: bool) -> None:
-    assert has_entrance(Settings(**settings)) == stands

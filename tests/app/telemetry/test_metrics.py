@@ -66,14 +66,15 @@ def test_requests_are_settled_soon() -> None:
     assert found['gan_encode_seconds_count{format="png"}'] == 1
 
 
-def test_a_picture_counts_as_what_it_is_made_of() -> None:
+@pytest.mark.parametrize("form", ["png", "json"])
+def test_an_answer_counts_as_what_it_is_made_of(form: str) -> None:
     one, other = Metrics(), Metrics()
 
     async def count() -> None:
-        one.count_picture("/r", "m", 64, came=0.0, started=1.0, encoded=3.0)
+        one.count_samples("/r", "m", 64, form, came=0.0, started=1.0, encoded=3.0)
         other.count_request("/r", "GET", 200, seconds=9.0)
         other.count_images("m", 64)
-        other.count_encoding("png", started=0.0)
+        other.count_encoding(form, started=0.0)
 
     asyncio.run(count())
     one.settle()

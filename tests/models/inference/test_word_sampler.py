@@ -12,7 +12,7 @@ from models.images import ImageShape
 from models.inference.input_table import CELL_BITS, UNCERTAIN, InputTable
 from models.inference.integer_generator import IntegerNetwork, in_integers
 from models.inference.sampler import Sampler
-from models.inference.word_sampler import Drawer
+from models.inference.word_sampler import WordSampler
 from models.latents import Prior, draw_latents, draw_words, latents_of_words
 from models.networks.goodfellow2014 import Goodfellow2014
 from models.networks.mlp import MLP
@@ -109,7 +109,7 @@ def test_its_pictures_are_the_sampler_s(kind: str, prior: Prior, quantised: nn.M
     generator = quantised if in_whole_numbers else make(kind, prior)
     sampler = Sampler(generator, z_dim=Z_DIM, image_shape=SHAPE)
     assert (sampler.integers is not None) == in_whole_numbers
-    draw = Drawer(sampler, prior)
+    draw = WordSampler(sampler, prior)
     assert draw.rows_at_once == sampler.rows_at_once
     whole = sampler(draw_latents(7, 0, 300, z_dim=Z_DIM, prior=prior))
     words = draw_words(7, 0, 300, z_dim=Z_DIM)

@@ -1,21 +1,26 @@
-"""The short way for samples gives the long way's answers, byte for byte, to right and wrong requests alike."""
+"""Requests for samples are parsed as FastAPI would parse them, and counted; faults are told."""
 
 import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Annotated, Any
 
 import httpx
 import numpy as np
 import pytest
+import torch
+from fastapi import FastAPI, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from numpy.testing import assert_array_equal
 
-import app.api.express
+from app.api import caching, sample_request
+from app.api.sample_request import SampleRequests, _validated
+from app.api.schemas import SamplesQuery
+from app.inference.catalog import load_catalog
 from app.main import create_app
 from app.settings import Settings
-
-Case: TypeAlias = tuple[str, dict[str, str], dict[str, Any]]  # path, headers, what else the request has
 
 pytestmark = pytest.mark.filterwarnings("ignore:The `root_path` parameter is deprecated")
 
@@ -79,55 +84,102 @@ async def asked(client: httpx.AsyncClient, path: str, headers: dict[str, str], *
     return response.status_code, sorted(response.headers.multi_items()), response.content
 
 
-async def both(
-    models_dir: Path, monkeypatch: pytest.MonkeyPatch, cases: list[Case]
-) -> tuple[list[Any], list[Any], int]:
-    """The answers by the short way and by the long one, and how many took the short one."""
-    taken = 0
-    answer = app.api.express._answer
+def fastapi_says(cases: list[tuple[bytes, str | None]]) -> list[object]:
+    """What FastAPI makes of queries and If-None-Match headers: the parameters, or the mistakes."""
+    reference = FastAPI()
+    found: list[object] = []
 
-    async def counted(*arguments: Any) -> None:
-        nonlocal taken
-        taken += 1
-        await answer(*arguments)
+    @reference.get("/")
+    async def route(query: Annotated[SamplesQuery, Query()], if_none_match: caching.IfNoneMatch = None) -> None:
+        found.append((query, query.model_fields_set))
 
-    monkeypatch.setattr(app.api.express, "_answer", counted)
-    async with served(models_dir) as client:
-        short = [await asked(client, path, headers, **more) for path, headers, more in cases]
-    monkeypatch.setattr("app.main.Express", lambda inner: inner)
-    count = taken
-    async with served(models_dir) as client:
-        long = [await asked(client, path, headers, **more) for path, headers, more in cases]
-    assert taken == count  # the long way is not the short one
-    return short, long, taken
+    @reference.exception_handler(RequestValidationError)
+    async def tell(_request: Request, error: RequestValidationError) -> Response:
+        found.append([{**mistake, "ctx": str(mistake.get("ctx"))} for mistake in error.errors()])
+        return Response()
+
+    async def ask() -> None:
+        for query, tag in cases:
+            headers = [] if tag is None else [(b"if-none-match", tag.encode())]
+            scope = {"type": "http", "method": "GET", "path": "/", "query_string": query, "headers": headers}
+            await reference(scope | {"root_path": "", "http_version": "1.1"}, no_message, no_answer)
+
+    asyncio.run(ask())
+    return found
 
 
-def test_the_same_answers(models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cases: list[Case] = [(f"/gan/v1/samples?{query}", headers, {}) for query, headers in requests()]
-    short, long, taken = asyncio.run(both(models_dir, monkeypatch, cases))
-    for case, one, other in zip(cases, short, long, strict=True):
+async def no_message() -> dict[str, Any]:
+    return {"type": "http.request", "body": b"", "more_body": False}
+
+
+async def no_answer(message: object) -> None:
+    pass
+
+
+def we_say(query: bytes, tag: str | None) -> object:
+    try:
+        asked = _validated(query, tag)
+    except RequestValidationError as error:
+        return [{**mistake, "ctx": str(mistake.get("ctx"))} for mistake in error.errors()]
+    return asked, asked.model_fields_set
+
+
+def test_parameters_are_read_as_fastapi_reads_them() -> None:
+    queries = [query.encode("latin-1", "replace") for query, _ in requests()] + [query.encode() for query in RAW]
+    queries += [b"n=x&more=1&more=2&seed=-1", b"n=2&n=x", b"n=x&n=2", b"first=9007199254740991&n=2", b"\xff=1&n=1"]
+    cases: list[tuple[bytes, str | None]] = [(query, None) for query in queries]
+    cases += [(query, tag) for query in (b"n=1", b"n=0") for tag in ("*", "x" * 4096, "x" * 4097)]
+    ours = [we_say(query, tag) for query, tag in cases]
+    for case, one, other in zip(cases, ours, fastapi_says(cases), strict=True):
         assert one == other, case
-    statuses = [status for status, _, _ in short]
-    assert {200, 304, 404, 406, 422} <= set(statuses)
-    assert 500 not in statuses
-    assert taken >= statuses.count(200) + statuses.count(304) > 50  # whatever was right went the short way
+    assert sum(isinstance(one, list) for one in ours) > 100
+    assert sum(isinstance(one, tuple) for one in ours) > 50
 
 
-def test_other_requests_are_not_touched(models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cases: list[Case] = [
-        *[(f"/gan/v1/samples?{query}", {}, {}) for query in RAW if "seed" in query],
-        ("/gan/v1/samples?seed=7&n=1", {}, {"method": "HEAD"}),
-        ("/gan/v1/samples?seed=7&n=1", {}, {"method": "OPTIONS"}),
-        ("/gan/v1/samples", {}, {"method": "POST", "json": {"n": 1, "seed": 7}}),
-        ("/v1/samples?seed=7&n=1", {}, {}),
-        ("/x/v1/samples?seed=7&n=1", {}, {}),
-        ("/gan/gan/v1/samples?seed=7&n=1", {}, {}),
-        ("/gan/v1/samples/?seed=7&n=1", {}, {}),
-        ("/gan//v1/samples?seed=7&n=1", {}, {}),
-    ]
-    short, long, _ = asyncio.run(both(models_dir, monkeypatch, cases))
-    for case, one, other in zip(cases, short, long, strict=True):
-        assert one == other, case
+def scope_of(query: bytes, *headers: tuple[bytes, bytes], root_path: str = "") -> dict[str, Any]:
+    return {"query_string": query, "headers": list(headers), "root_path": root_path}
+
+
+def parser(models_dir: Path) -> SampleRequests:
+    return SampleRequests(load_catalog(models_dir, default="conv", device=torch.device("cpu")))
+
+
+def test_a_request_is_parsed_once(models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks again, such as the ordinary way after the fast path, gets the same job, drawn seed included."""
+    requests_for_samples, scope = parser(models_dir), scope_of(b"n=1")
+    job = requests_for_samples.parse(scope)
+    monkeypatch.setattr(sample_request, "_validated", None)
+    assert requests_for_samples.parse(scope) is job
+
+
+def test_requests_that_differ_in_their_seed_share_a_plan(models_dir: Path) -> None:
+    parse = parser(models_dir).parse
+    first, second = parse(scope_of(b"n=2&seed=7&scale=2")), parse(scope_of(b"n=2&seed=8&scale=2"))
+    assert first.plan is second.plan
+    assert (first.seed, second.seed) == (7, 8)
+    assert first.headers()["etag"] != second.headers()["etag"]
+    assert parse(scope_of(b"n=2&seed=7&scale=3")).plan is not first.plan
+    assert parse(scope_of(b"n=2&seed=7&scale=2", (b"accept", b"image/png"))).plan is not first.plan
+    assert parse(scope_of(b"n=2&seed=7&scale=2", root_path="/gan")).plan is not first.plan
+
+
+def test_an_overlong_tag_is_a_mistake_of_a_known_query_too(models_dir: Path) -> None:
+    parse = parser(models_dir).parse
+    parse(scope_of(b"n=2&seed=7"))
+    with pytest.raises(RequestValidationError):
+        parse(scope_of(b"n=2&seed=7", (b"if-none-match", b"x" * 4097)))
+
+
+@pytest.mark.parametrize(
+    "query", [b"n=3&seed=7&model=digits", b"n=3&seed=7&model=digits&digit=2", b"n=2&truncation=.5"]
+)
+def test_what_g_is_given_stands_for_the_latents_that_are_told(models_dir: Path, query: bytes) -> None:
+    """Random words give the pixels of the latents that the JSON of the same request has."""
+    parse = parser(models_dir).parse
+    picture, listed = parse(scope_of(query + b"&format=png")), parse(scope_of(query + b"&format=json"))
+    listed.seed = picture.seed
+    assert_array_equal(picture.network(picture.rows()), listed.network(listed.rows()))
+    assert_array_equal(listed.rows(), listed.latents(0, listed.plan.n))
 
 
 async def counts(models_dir: Path) -> list[str]:
@@ -143,10 +195,8 @@ async def counts(models_dir: Path) -> list[str]:
     return [line for line in lines if line.startswith(("gan_http_requests_total", "gan_http_request_seconds_count"))]
 
 
-def test_the_same_counts(models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_counted(models_dir: Path) -> None:
     short = asyncio.run(counts(models_dir))
-    monkeypatch.setattr("app.main.Express", lambda inner: inner)
-    assert short == asyncio.run(counts(models_dir))
     assert 'gan_http_requests_total{method="GET",route="/v1/samples",status="200"} 3.0' in short
     assert 'gan_http_requests_total{method="GET",route="/v1/samples",status="304"} 1.0' in short
     assert 'gan_http_requests_total{method="HEAD",route="/v1/samples",status="200"} 1.0' in short
@@ -168,19 +218,16 @@ async def faulty(models_dir: Path) -> tuple[int, Any, bytes, list[str]]:
     return *answer, [line for line in lines if line.startswith("gan_http_requests_total")]
 
 
-def test_the_same_faults(models_dir: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_fault_is_told_under_an_id(
+    models_dir: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     async def fails(*arguments: Any, **more: Any) -> None:
         raise RuntimeError("a secret")
 
-    monkeypatch.setattr("app.api.routes.samples.answer", fails)
-    short = asyncio.run(faulty(models_dir))
+    monkeypatch.setattr("app.api.routes.samples._answer", fails)
+    status, headers, body, lines = asyncio.run(faulty(models_dir))
     messages = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
     assert "unexpected error at GET /v1/samples" in messages
-    caplog.clear()
-    monkeypatch.setattr("app.main.Express", lambda inner: inner)
-    assert short == asyncio.run(faulty(models_dir))
-    assert messages == [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
-    status, headers, body, lines = short
     assert ("x-request-id", "a-fault") in headers
     assert json.loads(body)["instance"] == "urn:gan:request:a-fault"
     assert status == 500
