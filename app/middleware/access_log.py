@@ -15,6 +15,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.problems import CLIENT_CLOSED_REQUEST
 from app.telemetry.request_ids import RequestId, current, request_id_of
 
+_LINE = "%s %s %d, %d bytes in %g ms to %s"
+
 _log = logging.getLogger(__name__)
 
 
@@ -32,25 +34,48 @@ class Spans(Protocol):
         """Send what has not been sent."""
 
 
+class _Lines:
+    """The lines of the access log that are still to be written: those of one pass of the event loop are made together.
+
+    One after the other they take a third of the time, since their code and data are in the processor's caches.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[Scope, RequestId, int, int, float, float]] = []
+
+    def add(self, scope: Scope, request: RequestId, status: int, sent: int, seconds: float) -> None:
+        """Have a line written soon; its time is now."""
+        if not self._waiting:
+            asyncio.get_running_loop().call_soon(self._write)
+        self._waiting.append((scope, request, status, sent, seconds, time.time()))
+
+    def _write(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for line in waiting:
+            _log.handle(_Record(*line))
+
+
 class Observation:
     """One request that is observed.
 
     Args:
         scope: of the request (ASGI).
-        access_log: whether a line is logged when it ends.
+        lines: where a line is logged when it ends, or None.
         spans: where to record a span, or None.
 
     Attributes:
         request: its ids.
+        is_traced: whether a span is recorded, which tells the stages of the request's work.
     """
 
-    __slots__ = ("_access_log", "_end_span", "_scope", "_started", "request")
+    __slots__ = ("_end_span", "_lines", "_scope", "_started", "is_traced", "request")
 
-    def __init__(self, scope: Scope, *, access_log: bool, spans: Spans | None) -> None:
+    def __init__(self, scope: Scope, *, lines: _Lines | None, spans: Spans | None) -> None:
         self._scope = scope
         self._started = time.perf_counter()
-        self._access_log = access_log
+        self._lines = lines
         self.request = request_id_of(scope)
+        self.is_traced = spans is not None
         self._end_span = None if spans is None else spans.begin(scope, self.request)
 
     def end(self, status: int, sent: int, error: BaseException | None = None) -> None:
@@ -63,9 +88,8 @@ class Observation:
         """
         if self._end_span is not None:
             self._end_span(status, error)
-        if self._access_log:
-            seconds = time.perf_counter() - self._started
-            _tell(self._scope, self.request, status=status, sent=sent, seconds=seconds)
+        if self._lines is not None:
+            self._lines.add(self._scope, self.request, status, sent, time.perf_counter() - self._started)
 
 
 class Observer:
@@ -77,7 +101,7 @@ class Observer:
     """
 
     def __init__(self, *, access_log: bool, spans: Spans | None) -> None:
-        self._access_log = access_log
+        self._lines = _Lines() if access_log else None
         self._spans = spans
         if access_log:
             _log.setLevel(logging.INFO)  # it was asked for, whatever else is to be logged
@@ -86,7 +110,7 @@ class Observer:
         """Observe the request of a scope, which keeps its observation: a request is observed once."""
         known: Observation | None = scope.get("gan.observation")
         if known is None:
-            known = Observation(scope, access_log=self._access_log, spans=self._spans)
+            known = Observation(scope, lines=self._lines, spans=self._spans)
             scope["gan.observation"] = known
         return known
 
@@ -140,21 +164,40 @@ def route_of(scope: Scope) -> str | None:
     return route
 
 
-def _tell(scope: Scope, request: RequestId, *, status: int, sent: int, seconds: float) -> None:
-    client = (scope.get("client") or ("unknown",))[0]
-    raw: bytes | None = scope.get("raw_path")
-    path = quote(scope["path"]) if raw is None else raw.partition(b"?")[0].decode("latin-1")
-    milliseconds = round(seconds * 1000, 3)
-    fields = {
-        "method": scope["method"],
-        "route": route_of(scope) or "other",
-        "path": path,
-        "status": status,
-        "milliseconds": milliseconds,
-        "bytes": sent,
-        "client": client,
-    }
-    _log.info(
-        "%s %s %d, %d bytes in %g ms to %s", scope["method"], path, status, sent, milliseconds, client,
-        extra={"fields": fields, "request": request},
-    )  # fmt: skip
+class _Record(logging.LogRecord):
+    """A record of the log, made without what no formatter of ours uses.
+
+    To look for the line of code that logs, and for the thread and the task, takes as long as all the rest.
+
+    Args:
+        scope: of the request (ASGI).
+        request: its ids.
+        status: of the answer.
+        sent: bytes of its body.
+        seconds: that it took.
+        ended: when, in seconds since the epoch.
+    """
+
+    def __init__(  # no super().__init__: see above
+        self, scope: Scope, request: RequestId, status: int, sent: int, seconds: float, ended: float
+    ) -> None:
+        method = scope["method"]
+        client = (scope.get("client") or ("unknown",))[0]
+        raw: bytes | None = scope.get("raw_path")
+        path = quote(scope["path"]) if raw is None else raw.partition(b"?")[0].decode("latin-1")
+        milliseconds = round(seconds * 1000, 3)
+        self.name, self.levelno, self.levelname = _log.name, logging.INFO, "INFO"
+        self.created, self.msecs = ended, (ended - int(ended)) * 1000
+        self.msg, self.args = _LINE, (method, path, status, sent, milliseconds, client)
+        self.exc_info = self.exc_text = self.stack_info = None
+        self.pathname, self.filename, self.module, self.lineno = __file__, "access_log.py", "access_log", 0
+        self.request = request
+        self.fields = {
+            "method": method,
+            "route": route_of(scope) or "other",
+            "path": path,
+            "status": status,
+            "milliseconds": milliseconds,
+            "bytes": sent,
+            "client": client,
+        }

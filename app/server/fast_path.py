@@ -206,7 +206,7 @@ class FastPath:
         if (reason := _hindrance(state, job)) is not None:
             return reason
         drawing = Drawing(cycle, state, came, job, job.rows(), tasks, otherwise, observation)
-        note = None if observation is None else drawing.note_times
+        note = drawing.note_times if observation is not None and observation.is_traced else None
         state.engine.submit(job.network, drawing.rows, drawing, self._receive, note_times=note)
         tasks.add(drawing)
         return drawing
@@ -253,7 +253,8 @@ class FastPath:
             PATH, plan.served.model.name, plan.n, plan.form, came=drawing.came, started=started, encoded=encoded
         )
         if observation is not None:
-            observation.request.add_stage("encode", started, encoded)
+            if observation.is_traced:
+                observation.request.add_stage("encode", started, encoded)
             observation.end(200, len(body))
 
     def _lines(self, scope: Scope, job: SampleJob, described: str, observation: Observation | None) -> str:

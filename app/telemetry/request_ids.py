@@ -73,11 +73,13 @@ def request_id_of(scope: Scope) -> RequestId:
 
 def identify(headers: Iterable[tuple[bytes, bytes]]) -> RequestId:
     """The id that the client has given in X-Request-Id, or that of its trace, or a random one."""
-    given: dict[bytes, list[bytes]] = {b"x-request-id": [], b"traceparent": []}
+    ids: list[bytes] = []
+    parents: list[bytes] = []
     for name, value in headers:
-        if name in given:
-            given[name].append(value)
-    ids, parents = given[b"x-request-id"], given[b"traceparent"]
+        if name == b"x-request-id":
+            ids.append(value)
+        elif name == b"traceparent":
+            parents.append(value)
     caller = parse_traceparent(parents[0]) if len(parents) == 1 else None
     trace_id = None if caller is None else caller.trace_id
     own = ids[0].decode() if len(ids) == 1 and _REQUEST_ID.fullmatch(ids[0]) else None

@@ -48,7 +48,7 @@ class InputTable:
 
         Args:
             words: random words [n, z_dim].
-            labels: [n], the class that each row's latent is to name (`ask_for_class`); None leaves the latents as drawn.
+            labels: [n], the class that each row's latent is to name (`ask_for_class`); None: as drawn.
 
         Raises:
             ValueError: there is no such class.

@@ -1,27 +1,32 @@
 """The log, as text and as JSON: one line is one event, whatever is in it."""
 
+import asyncio
 import json
 import logging
 import re
 import sys
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from app.telemetry.line_handler import LineHandler
 from app.telemetry.logs import JsonFormatter, TextFormatter
 from app.telemetry.request_ids import RequestId, current
 
 HOSTILE = 'a\nERROR fake: {"x": 1}\r\x1b[31m\u2028\x00'
 
 
-def record(message: str, *arguments: object, error: bool = False, **extra: Any) -> logging.LogRecord:
+def record(
+    message: str, *arguments: object, error: bool = False, level: int = logging.WARNING, **extra: Any
+) -> logging.LogRecord:
     info = None
     if error:
         try:
             raise ValueError("two\nlines")
         except ValueError:
             info = sys.exc_info()
-    made = logging.LogRecord("app.x", logging.WARNING, "x.py", 1, message, arguments, info)
+    made = logging.LogRecord("app.x", level, "x.py", 1, message, arguments, info)
     made.__dict__.update(extra)
     return made
 
@@ -76,3 +81,59 @@ def test_the_request_that_is_being_answered() -> None:
         current.reset(token)
     assert (found["request_id"], found["trace_id"], found["span_id"], found["status"]) == ("an-id", "4b", "5c", 200)
     assert "request_id" not in parsed(JsonFormatter(), record("x"))
+
+
+def test_json_is_what_json_dumps_writes() -> None:
+    """Whatever the type of a field: texts and whole numbers are written without `json.dumps`."""
+    fields = {
+        "a": 'ä"\\\n\ud800',
+        "b": -3,
+        "c": 1.5,
+        "d": True,
+        "e": None,
+        "f": [1, "x"],
+        "g": 2**70,
+        "h": float("inf"),
+    }
+    line = JsonFormatter().format(record("x", fields=fields))
+    wanted = {name: value for name, value in fields.items() if value is not None}
+    assert line.endswith(f", {json.dumps(wanted)[1:]}")
+
+
+def test_lines_of_one_pass_are_written_at_once() -> None:
+    written: list[str] = []
+    handler = LineHandler()
+    handler.setStream(SimpleNamespace(write=written.append, flush=lambda: None))  # type: ignore[arg-type]
+    handler.setFormatter(TextFormatter())
+
+    async def log() -> None:
+        handler.handle(record("one"))
+        handler.handle(record("two"))
+        assert written == []
+        await asyncio.sleep(0)
+        assert written == ["WARNING app.x: one\nWARNING app.x: two\n"]
+        handler.handle(record("three"))
+        handler.handle(record("it broke", level=logging.ERROR))
+        assert written[1:] == ["WARNING app.x: three\nERROR app.x: it broke\n"]  # an error does not wait
+        await asyncio.sleep(0)
+        assert len(written) == 2
+
+    asyncio.run(log())
+    handler.handle(record("four"))  # no event loop runs here
+    assert written[2:] == ["WARNING app.x: four\n"]
+
+
+def test_a_line_that_cannot_be_written_ends_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    def broken(text: str) -> None:
+        raise BrokenPipeError("gone")
+
+    handler = LineHandler()
+    handler.setStream(SimpleNamespace(write=broken, flush=lambda: None))  # type: ignore[arg-type]
+
+    async def log() -> None:
+        handler.handle(record("one"))
+        await asyncio.sleep(0)
+        handler.handle(record("two", level=logging.ERROR))
+
+    asyncio.run(log())
+    assert capsys.readouterr().err.count("BrokenPipeError: gone") == 2
