@@ -13,11 +13,10 @@ from urllib.parse import quote
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.problems import CLIENT_CLOSED_REQUEST
+from app.telemetry.access_record import LOGGER, AccessRecord
 from app.telemetry.request_ids import RequestId, current, request_id_of
 
-_LINE = "%s %s %d, %d bytes in %g ms to %s"
-
-_log = logging.getLogger(__name__)
+_log = logging.getLogger(LOGGER)
 
 
 class Spans(Protocol):
@@ -52,7 +51,7 @@ class _Lines:
     def _write(self) -> None:
         waiting, self._waiting = self._waiting, []
         for line in waiting:
-            _log.handle(_Record(*line))
+            _log.handle(_record_of(*line))
 
 
 class Observation:
@@ -164,40 +163,10 @@ def route_of(scope: Scope) -> str | None:
     return route
 
 
-class _Record(logging.LogRecord):
-    """A record of the log, made without what no formatter of ours uses.
-
-    To look for the line of code that logs, and for the thread and the task, takes as long as all the rest.
-
-    Args:
-        scope: of the request (ASGI).
-        request: its ids.
-        status: of the answer.
-        sent: bytes of its body.
-        seconds: that it took.
-        ended: when, in seconds since the epoch.
-    """
-
-    def __init__(  # no super().__init__: see above
-        self, scope: Scope, request: RequestId, status: int, sent: int, seconds: float, ended: float
-    ) -> None:
-        method = scope["method"]
-        client = (scope.get("client") or ("unknown",))[0]
-        raw: bytes | None = scope.get("raw_path")
-        path = quote(scope["path"]) if raw is None else raw.partition(b"?")[0].decode("latin-1")
-        milliseconds = round(seconds * 1000, 3)
-        self.name, self.levelno, self.levelname = _log.name, logging.INFO, "INFO"
-        self.created, self.msecs = ended, (ended - int(ended)) * 1000
-        self.msg, self.args = _LINE, (method, path, status, sent, milliseconds, client)
-        self.exc_info = self.exc_text = self.stack_info = None
-        self.pathname, self.filename, self.module, self.lineno = __file__, "access_log.py", "access_log", 0
-        self.request = request
-        self.fields = {
-            "method": method,
-            "route": route_of(scope) or "other",
-            "path": path,
-            "status": status,
-            "milliseconds": milliseconds,
-            "bytes": sent,
-            "client": client,
-        }
+def _record_of(scope: Scope, request: RequestId, status: int, sent: int, seconds: float, ended: float) -> AccessRecord:
+    client = (scope.get("client") or ("unknown",))[0]
+    raw: bytes | None = scope.get("raw_path")
+    path = quote(scope["path"]) if raw is None else raw.partition(b"?")[0].decode("latin-1")
+    milliseconds = round(seconds * 1000, 3)
+    route = route_of(scope) or "other"
+    return AccessRecord(request, ended, scope["method"], route, path, status, sent, milliseconds, client)
