@@ -88,9 +88,9 @@ class JsonFormatter(logging.Formatter):
         return (
             f'{{"time": "{_time_of(record)}", "level": "info", "logger": "{record.name}", '
             f'"message": {quote(_message_of(record))}, "pid": {self._pid}{self._worker_text}, '
-            f'"request_id": "{request.text}"{trace}{span}, "method": {quote(record.method)}, "route": {quote(record.route)}, '
-            f'"path": {quote(record.path)}, "status": {record.status}, "milliseconds": {record.milliseconds!r}, '
-            f'"bytes": {record.sent}, "client": {quote(record.client)}}}'
+            f'"request_id": "{request.text}"{trace}{span}, "method": {quote(record.method)}, '
+            f'"route": {quote(record.route)}, "path": {quote(record.path)}, "status": {record.status}, '
+            f'"milliseconds": {record.milliseconds!r}, "bytes": {record.sent}, "client": {quote(record.client)}}}'
         )
 
 
