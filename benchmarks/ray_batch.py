@@ -7,7 +7,9 @@ from ray import serve
 from starlette.types import ASGIApp
 
 import app.main
-from app.inference.engine import MAX_BATCH_ROWS, Engine, Network, Rows
+from app.inference.batch_queue import MAX_BATCH_ROWS
+from app.inference.engine import Engine
+from app.inference.jobs import Network, Rows
 from app.ray import Replica
 from models.inference.integer_generator import ROWS_AT_ONCE
 

@@ -24,7 +24,7 @@ from app.api.picture_limits import check_pixels, count_pixels
 from app.api.sample_listing import list_samples
 from app.api.schemas import MAX_GRID_IMAGES, SamplesAnswer, SamplesBody, SamplesQuery
 from app.inference.catalog import Catalog, ServedModel
-from app.inference.engine import Network, Rows
+from app.inference.jobs import Network, Rows
 from app.media.png import INLINE_PIXELS, encode_rows
 from app.problems import Problem
 from models.grids import assemble_rows, default_columns

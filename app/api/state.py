@@ -12,7 +12,8 @@ from app.api.sample_request import SampleRequests
 from app.api.siblings import Siblings
 from app.inference.catalog import Catalog, ServedModel
 from app.inference.decode_slots import Decoders, TooManyPixelsError
-from app.inference.engine import Engine, ExhaustedError, Network, OverloadedError, Rows, StoppedError
+from app.inference.engine import Engine, ExhaustedError, OverloadedError, StoppedError
+from app.inference.jobs import Network, Rows
 from app.inference.projection_queue import LateError, ProjectionQueue, QueueFullError
 from app.problems import Problem
 from app.settings import Settings

@@ -26,7 +26,7 @@ from app.api.content_negotiation import SAMPLES_FORMATS
 from app.api.routes import samples
 from app.api.sample_request import PATH, SampleJob, SamplePlan, read_head
 from app.api.state import State
-from app.inference.engine import Rows
+from app.inference.jobs import Rows
 from app.middleware.access_log import Observation
 from app.middleware.entrance import Entrance
 from app.problems import CLIENT_CLOSED_REQUEST, Problem

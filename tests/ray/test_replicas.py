@@ -16,7 +16,7 @@ from ray.serve.schema import ServeDeploySchema
 from starlette.types import Message, Receive, Scope, Send
 
 import app.ray
-from app.inference.engine import Network, Rows
+from app.inference.jobs import Network, Rows
 from app.ray import Door, NotReadyError, Replica
 from app.server.admission import Admission
 from app.server.uvicorn_server import SECURITY_HEADERS

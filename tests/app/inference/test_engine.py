@@ -8,16 +8,9 @@ import pytest
 import torch
 
 from app.inference import watchdog
-from app.inference.engine import (
-    MAX_BATCH_ROWS,
-    MAX_FAULTS,
-    TURN_ROWS,
-    Engine,
-    ExhaustedError,
-    OverloadedError,
-    Rows,
-    StoppedError,
-)
+from app.inference.batch_queue import MAX_BATCH_ROWS, TURN_ROWS
+from app.inference.engine import MAX_FAULTS, Engine, ExhaustedError, OverloadedError, StoppedError
+from app.inference.jobs import Rows
 from app.inference.watchdog import watch
 from app.telemetry.metrics import Metrics
 
@@ -414,7 +407,7 @@ def test_a_fault_of_the_thread_fails_who_waits_and_it_begins_anew() -> None:
                     await asyncio.wait_for(task, 5)
             await started.ping(timeout_s=5)
             assert (await started.run(network, rows(4))).tolist() == [[8]]
-        assert started._waiting_rows == 0
+        assert started._queue.waiting_rows == 0
         started.stop()
 
     asyncio.run(play())
@@ -472,7 +465,7 @@ def test_without_memory_each_is_tried_by_itself(error: Exception) -> None:
         assert "3 images" in str(results[1])
         with pytest.raises(ExhaustedError):  # a job of several calls, of which none can be made
             await asyncio.wait_for(started.run(short, np.ones((3 * MAX_BATCH_ROWS, 1))), 5)
-        assert started._waiting_rows == 0
+        assert started._queue.waiting_rows == 0
         started.stop()
 
     asyncio.run(play())

@@ -1,0 +1,137 @@
+"""The queue of jobs before the engine, and the choice of the rows that share the next call of a network.
+
+Networks take turns. A call has at most the network's `rows_at_once` rows, and the oldest jobs come first. A large job
+gets a part of each call, so that a job of one image waits for a call or two, not for the whole of a large job.
+
+This is a plain data structure: it has no thread, no event loop and no lock. The caller holds a lock where it needs one.
+"""
+
+from collections import OrderedDict, deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from app.inference.jobs import Job, Network
+
+MAX_BATCH_ROWS = 64
+"""The most rows of one call of a network that has no `rows_at_once`. A job of more rows is a large one."""
+
+TURN_ROWS = 32
+"""Rows of a large job in one call, while other jobs wait for the same network."""
+
+
+class Part(NamedTuple):
+    """Rows start … stop − 1 of a job, in one call."""
+
+    job: Job
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One call of a network: the parts of jobs that share it, in the order of their rows."""
+
+    network: Network
+    parts: list[Part]
+
+
+class BatchQueue:
+    """Jobs that wait, by network.
+
+    Args:
+        max_rows: how many rows may wait; the caller asks `has_room_for` before `put`.
+
+    Attributes:
+        waiting_rows: rows that wait now.
+    """
+
+    def __init__(self, *, max_rows: int) -> None:
+        self.max_rows = max_rows
+        self.waiting_rows = 0
+        self._jobs_of: OrderedDict[Network, deque[Job]] = OrderedDict()  # the network whose turn it is comes first
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no job waits."""
+        return not self._jobs_of
+
+    def has_room_for(self, rows: int) -> bool:
+        """Whether `rows` more rows fit. An empty queue takes any number."""
+        return not self.waiting_rows or self.waiting_rows + rows <= self.max_rows
+
+    def put(self, network: Network, job: Job) -> None:
+        """Add a job behind the others of its network, whether there is room for it or not."""
+        self._jobs_of.setdefault(network, deque()).append(job)
+        self.waiting_rows += len(job.rows)
+
+    def take(self) -> Batch:
+        """The next call, of the network whose turn it is. The queue must not be empty.
+
+        Each job gets a turn first (`_take_turns`). Room that is left in a call of the usual size goes to the oldest
+        jobs; a job that is alone gets all the rows that the network takes.
+
+        Returns:
+            The call; it has no parts if all jobs of this network were cancelled.
+        """
+        network, jobs = self._jobs_of.popitem(last=False)
+        call_rows: int = getattr(network, "rows_at_once", MAX_BATCH_ROWS)
+        turns, room = self._take_turns(jobs, call_rows)
+        if len(turns) > 1 or jobs:
+            room = max(0, MAX_BATCH_ROWS - (call_rows - room))
+        parts = []
+        for job, turn in turns:
+            left = job.left
+            rows = min(left, turn + room)
+            room -= rows - turn
+            parts.append(Part(job, job.taken, job.taken + rows))
+            job.taken += rows
+            self.waiting_rows -= rows
+            if rows < left:
+                jobs.append(job)
+        if jobs:
+            self._jobs_of[network] = jobs  # behind the other networks
+        return Batch(network, parts)
+
+    def _take_turns(self, jobs: deque[Job], room: int) -> tuple[list[tuple[Job, int]], int]:
+        """Take jobs of one network out of its queue, each with the rows of its turn, and drop cancelled ones.
+
+        A small job's turn is the whole job if the call has room for two of the largest small jobs, else at most half a
+        call. A large job's turn is `TURN_ROWS`, and at most two large jobs are in a call.
+
+        Returns:
+            The jobs with their rows, and the rows for which the call has room left.
+        """
+        small_turn, large_room = min(MAX_BATCH_ROWS, max(TURN_ROWS, room // 2)), MAX_BATCH_ROWS
+        turns: list[tuple[Job, int]] = []
+        while jobs and room:
+            job = jobs[0]
+            is_small = len(job.rows) <= MAX_BATCH_ROWS
+            turn = small_turn if is_small else min(TURN_ROWS, large_room)
+            if not turn:  # a third large job, which waits here, and what is behind it too
+                break
+            jobs.popleft()
+            if job.waiter.cancelled():
+                self.waiting_rows -= job.left
+                continue
+            rows = min(job.left, turn, room)
+            room -= rows
+            if not is_small:
+                large_room -= rows
+            turns.append((job, rows))
+        return turns, room
+
+    def drop(self, network: Network, jobs: Iterable[Job]) -> None:
+        """Remove what is left of these jobs; those that do not wait are passed over."""
+        dropped = {id(job) for job in jobs}
+        waiting = self._jobs_of.pop(network, deque())
+        self.waiting_rows -= sum(job.left for job in waiting if id(job) in dropped)
+        if others := deque(job for job in waiting if id(job) not in dropped):
+            self._jobs_of[network] = others  # behind the other networks
+
+    def clear(self) -> list[Job]:
+        """Remove all jobs, and return them."""
+        jobs = [job for waiting in self._jobs_of.values() for job in waiting]
+        self._jobs_of.clear()
+        self.waiting_rows = 0
+        return jobs

@@ -1,0 +1,55 @@
+"""One call of a network: the rows of all parts go in together, and the results of each part come out."""
+
+import time
+from collections.abc import Iterator
+
+import numpy as np
+
+from app.inference.batch_queue import Batch, Part
+from app.inference.jobs import Rows
+from app.telemetry.metrics import Metrics
+
+
+def call_network(batch: Batch, metrics: Metrics) -> list[Rows]:
+    """The results of each part of a batch, [stop − start, …], in one call of its network.
+
+    Notes in each job when it began and ended, and observes how long the jobs waited and how long the call took.
+
+    Raises:
+        Exception: what the network raised.
+    """
+    rows = [job.rows[start:stop] for job, start, stop in batch.parts]
+    began_at = time.perf_counter()
+    if waits := _note_beginnings(batch.parts, began_at):
+        metrics.observe_aside(metrics.queue_seconds, waits)
+    results = batch.network(np.concatenate(rows) if len(rows) > 1 else rows[0])
+    parts = list(_split(results, batch.parts))
+    metrics.observe_aside(metrics.call_seconds, (_note_ends(batch.parts) - began_at,))
+    metrics.observe_aside(metrics.batch_rows, (len(results),))
+    return parts
+
+
+def _note_beginnings(parts: list[Part], began_at: float) -> list[float]:
+    """Note the time in each job whose first call begins now, and return how many seconds each of them has waited."""
+    waits = []
+    for job, start, _ in parts:
+        if start == 0:
+            job.began_at = began_at
+            waits.append(began_at - job.submitted_at)
+    return waits
+
+
+def _note_ends(parts: list[Part]) -> float:
+    """Note now as the end of each job's latest call, and return it."""
+    now = time.perf_counter()
+    for job, _, _ in parts:
+        job.ended_at = now
+    return now
+
+
+def _split(results: Rows, parts: list[Part]) -> Iterator[Rows]:
+    """The results of each part of a call."""
+    at = 0
+    for _, start, stop in parts:
+        yield results[at : at + stop - start]
+        at += stop - start
