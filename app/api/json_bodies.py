@@ -13,7 +13,7 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from pydantic_core import from_json
 
-from app.api.schemas import MAX_POSTED_LATENTS
+from app.api.schemas.samples import MAX_POSTED_LATENTS
 from app.problems import Problem
 
 MAX_JSON_BYTES = 16 * 2**20

@@ -16,7 +16,7 @@ from dataclasses import replace
 import torch
 from fastapi import FastAPI
 
-from app.api.schemas import ReloadAnswer
+from app.api.schemas.admin import ReloadAnswer
 from app.api.state import State
 from app.inference.catalog import Catalog, load_catalog
 from app.malloc import give_holes_back

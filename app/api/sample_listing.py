@@ -5,7 +5,7 @@ import asyncio
 import numpy as np
 from numpy.typing import NDArray
 
-from app.api.schemas import Sample
+from app.api.schemas.samples import Sample
 from app.media.png import INLINE_PIXELS, encode_base64_png
 
 

@@ -22,7 +22,8 @@ from app.api.content_negotiation import SAMPLES_FORMATS, SamplesFormat, choose_f
 from app.api.digit_parameter import ask_for_digit, check_digit
 from app.api.picture_limits import check_pixels, count_pixels
 from app.api.sample_listing import list_samples
-from app.api.schemas import MAX_GRID_IMAGES, SamplesAnswer, SamplesBody, SamplesQuery
+from app.api.schemas.fields import MAX_GRID_IMAGES
+from app.api.schemas.samples import SamplesAnswer, SamplesBody, SamplesQuery
 from app.inference.catalog import Catalog, ServedModel
 from app.inference.jobs import Network, Rows
 from app.media.png import INLINE_PIXELS, encode_rows

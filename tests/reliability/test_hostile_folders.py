@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from app.api.schemas import ModelsAnswer, ModelSummary
+from app.api.schemas.models import ModelsAnswer, ModelSummary
 from app.inference.catalog import load_catalog
 from models.errors import ModelFolderError
 from models.model_folder.folder import load_model

@@ -4,7 +4,8 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from app.api.schemas import InterpolationAnswer, SamplesAnswer
+from app.api.schemas.interpolations import InterpolationAnswer
+from app.api.schemas.samples import SamplesAnswer
 from app.problems import ProblemDocument
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Request
 
 from app.api.reload import Reloader, tell_others
-from app.api.schemas import ReloadAnswer
+from app.api.schemas.admin import ReloadAnswer
 from app.api.state import SharedState
 from app.middleware.auth import bearer_of, is_known, refused
 from app.problems import Problem

@@ -4,7 +4,7 @@ import asyncio
 
 from fastapi import APIRouter, Response
 
-from app.api.schemas import Health, Readiness
+from app.api.schemas.health import Health, Readiness
 from app.api.state import SharedState, State
 from app.inference.engine import StoppedError
 from app.telemetry.metrics import CONTENT_TYPE

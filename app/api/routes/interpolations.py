@@ -14,7 +14,7 @@ from app.api.digit_parameter import ask_for_digit, check_digit
 from app.api.openapi import examples, links, problem_examples
 from app.api.picture_limits import check_pixels
 from app.api.sample_listing import list_samples_aside
-from app.api.schemas import MAX_ANIMATION_MS, InterpolationAnswer, InterpolationQuery
+from app.api.schemas.interpolations import MAX_ANIMATION_MS, InterpolationAnswer, InterpolationQuery
 from app.api.state import SharedState, State
 from app.inference.catalog import ServedModel
 from app.media.animations import encode_animation_aside

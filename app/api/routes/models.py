@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path, Request, Response
 from app.api import caching
 from app.api.content_negotiation import document_content
 from app.api.openapi import examples, links, problem_examples
-from app.api.schemas import (
+from app.api.schemas.models import (
     HistoryAnswer,
     ModelAnswer,
     ModelsAnswer,

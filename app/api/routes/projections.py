@@ -16,7 +16,8 @@ from app.api.forms import (
 )
 from app.api.openapi import links, problem_examples
 from app.api.routes.score import probability_of
-from app.api.schemas import Distance, Percentiles, ProjectionAnswer, ProjectionScores, Score
+from app.api.schemas.projections import Distance, ProjectionAnswer, ProjectionScores
+from app.api.schemas.score import Percentiles, Score
 from app.api.state import RETRY_PROJECTION_AFTER_S, SharedState
 from app.inference.catalog import ServedModel
 from app.media.png import encode_base64_png

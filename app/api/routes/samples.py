@@ -17,7 +17,7 @@ from app.api.openapi import examples, links, problem_examples
 from app.api.openapi.parameters import parameters_of
 from app.api.responses import WholeResponse
 from app.api.sample_request import SampleJob, read_head
-from app.api.schemas import SamplesBody, SamplesQuery
+from app.api.schemas.samples import SamplesBody, SamplesQuery
 from app.api.state import SharedState, State
 from app.media.archives import Samples, npz_bytes, stream_npz, stream_zip
 from app.middleware.disconnects import Watch

@@ -17,7 +17,7 @@ from app.api.forms import (
     text_of,
 )
 from app.api.openapi import links, problem_examples
-from app.api.schemas import Percentiles, ScoreAnswer, ScoreResult
+from app.api.schemas.score import Percentiles, ScoreAnswer, ScoreResult
 from app.api.state import RETRY_AFTER_S, SharedState
 from app.inference.catalog import ServedModel
 from app.media.png import encode_base64_png

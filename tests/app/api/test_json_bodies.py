@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from app.api.json_bodies import MAX_JSON_BYTES, MAX_LISTS, MAX_TEXTS, MAX_VALUES
-from app.api.schemas import MAX_POSTED_LATENTS
+from app.api.schemas.samples import MAX_POSTED_LATENTS
 from reliability.hostile_json import BODIES, MAX_RISE_MB, latents, most_mb
 from tests.app.checks import assert_problem
 from tests.app.service import Service

@@ -17,7 +17,7 @@ from numpy.testing import assert_array_equal
 
 from app.api import caching, sample_request
 from app.api.sample_request import SampleRequests, _validated
-from app.api.schemas import SamplesQuery
+from app.api.schemas.samples import SamplesQuery
 from app.inference.catalog import load_catalog
 from app.main import create_app
 from app.settings import Settings

@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
 from app.api.sample_request import MAX_PLAN_CHARACTERS, MAX_PLANS, SamplePlan, SampleRequests
-from app.api.schemas import SamplesQuery
+from app.api.schemas.samples import SamplesQuery
 from app.api.state import State
 from app.inference.engine import StoppedError
 from app.main import create_app
