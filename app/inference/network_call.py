@@ -21,11 +21,11 @@ def call_network(batch: Batch, metrics: Metrics) -> list[Rows]:
     rows = [job.rows[start:stop] for job, start, stop in batch.parts]
     began_at = time.perf_counter()
     if waits := _note_beginnings(batch.parts, began_at):
-        metrics.observe_aside(metrics.queue_seconds, waits)
+        metrics.observe_from_thread(metrics.queue_seconds, waits)
     results = batch.network(np.concatenate(rows) if len(rows) > 1 else rows[0])
     parts = list(_split(results, batch.parts))
-    metrics.observe_aside(metrics.call_seconds, (_note_ends(batch.parts) - began_at,))
-    metrics.observe_aside(metrics.batch_rows, (len(results),))
+    metrics.observe_from_thread(metrics.call_seconds, (_note_ends(batch.parts) - began_at,))
+    metrics.observe_from_thread(metrics.batch_rows, (len(results),))
     return parts
 
 

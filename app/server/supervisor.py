@@ -19,7 +19,7 @@ from app.server.uvicorn_server import listen_beside
 from app.server.worker import READY, command, environment
 from app.settings import Settings
 from app.telemetry.logs import configure
-from app.telemetry.metrics import forget_gauges
+from app.telemetry.worker_files import forget_gauges
 
 MAX_FAILED_STARTS = 3
 """Starts of one worker, one after the other, of which none came to be ready; then the service ends."""

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from app.server.uvicorn_server import serve
 from app.settings import Settings
-from app.telemetry.metrics import Metrics, count_in_files
+from app.telemetry.metrics import Metrics
+from app.telemetry.worker_files import count_in_files
 
 READY = b"ready\n"
 """What a worker writes to its standard output once it answers requests."""

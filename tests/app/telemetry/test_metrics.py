@@ -9,7 +9,8 @@ import pytest
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 
 from app.inference.engine import Engine
-from app.telemetry.metrics import Metrics, _Histogram, _pids, count_in_files, forget_gauges
+from app.telemetry.families import BatchHistogram
+from app.telemetry.metrics import Metrics
 from tests.app.middleware.test_access_log import play
 
 
@@ -24,10 +25,10 @@ def test_many_values_at_once() -> None:
     bounds = (0.1, 0.25, 1.0, 10.0)
     values = [*bounds, 0.0, 11.0, *rng.exponential(1, 500).tolist()]
     texts = []
-    for kind in (Histogram, _Histogram):
+    for kind in (Histogram, BatchHistogram):
         registry = CollectorRegistry()
         histogram = kind("h", "h", registry=registry, buckets=bounds)
-        if isinstance(histogram, _Histogram):
+        if isinstance(histogram, BatchHistogram):
             histogram.observe_all(values[:7])
             histogram.observe_all(values[7:])
             histogram.observe_all([])
@@ -130,15 +131,3 @@ def test_encodings_are_timed_by_format(models_dir: Path) -> None:
         assert 'gan_requests_shed_total{cause="projections"} 0.0' in lines
 
     play(models_dir, scenario)
-
-
-def test_processes_of_workers_that_have_ended_are_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.telemetry.metrics.values.ValueClass", None)
-    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "")
-    count_in_files(tmp_path, worker=0)
-    (tmp_path / "1.pid").write_text("")  # being written
-    (tmp_path / "2.pid").write_text("12")
-    assert set(_pids(tmp_path)) == {"0", "2"}
-    forget_gauges(tmp_path, worker=0)
-    forget_gauges(tmp_path, worker=0)
-    assert set(_pids(tmp_path)) == {"2"}
