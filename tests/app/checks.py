@@ -51,3 +51,8 @@ def assert_problem(
     if parameter is not None:
         assert parameter in [error["parameter"] for error in problem["errors"]]
     return problem
+
+
+def close(a: NDArray[np.uint8], b: NDArray[np.uint8], levels: float) -> bool:
+    """Whether two pictures differ by at most so many grey levels, on average."""
+    return bool(np.abs(a.astype(int) - b).mean() <= levels)

@@ -1,4 +1,4 @@
-"""From files to D's input: every mode and format, and MNIST's own preparation."""
+"""From files to D's input: every mode and format."""
 
 import io
 import struct
@@ -7,13 +7,12 @@ import zlib
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image
 
-from app.media.uploads import Preprocess, make_digit, read_upload
+from app.media.uploads import Preprocess, read_upload
 from app.problems import Problem
 from models.images import ImageShape
-from tests.app.checks import png_bytes
-from training.data.mnist import read_mnist
+from tests.app.checks import close, png_bytes
 
 GREY = ImageShape()
 RGB = ImageShape(channels=3, height=32, width=32)
@@ -21,76 +20,6 @@ RGB = ImageShape(channels=3, height=32, width=32)
 
 def read(data: bytes, preprocess: Preprocess = "auto", shape: ImageShape = GREY) -> NDArray[np.uint8]:
     return read_upload(data, filename="x.png", shape=shape, preprocess=preprocess, max_pixels=1_000_000)
-
-
-@pytest.fixture(scope="module")
-def digits() -> NDArray[np.uint8]:
-    return read_mnist()[1][:300]
-
-
-@pytest.fixture
-def seven() -> Image.Image:
-    """A 7 in black ink on white paper, 200 × 300 pixels, off the middle."""
-    image = Image.new("L", (200, 300), 255)
-    ImageDraw.Draw(image).line([(30, 150), (110, 150), (60, 280)], fill=0, width=14, joint="curve")
-    return image
-
-
-def close(a: NDArray[np.uint8], b: NDArray[np.uint8], levels: float) -> bool:
-    return bool(np.abs(a.astype(int) - b).mean() <= levels)
-
-
-def test_mnist_digits_come_back_as_they_are(digits: NDArray[np.uint8]) -> None:
-    made = np.stack([read(png_bytes(digit)) for digit in digits])
-    assert (made == digits).all(axis=(1, 2)).mean() > 0.85
-    assert np.abs(made.astype(int) - digits).mean() < 0.1  # the rest are moved by a rounded pixel
-
-
-def test_dark_ink_on_white_is_the_same_digit(digits: NDArray[np.uint8]) -> None:
-    for digit in digits[:50]:
-        assert close(read(png_bytes(255 - digit)), read(png_bytes(digit)), 0.5)
-
-
-def test_enlarged_digit_comes_back(digits: NDArray[np.uint8]) -> None:
-    distances = []
-    for digit in digits[:50]:
-        large = Image.fromarray(digit).resize((280, 280), Image.Resampling.BICUBIC)
-        distances.append(np.abs(read(png_bytes(large)).astype(int) - digit).mean())
-    assert np.mean(distances) < 9
-
-
-def test_box_and_centre_are_mnists(seven: Image.Image) -> None:
-    made = read(png_bytes(seven))
-    rows, columns = np.flatnonzero(made.any(axis=1)), np.flatnonzero(made.any(axis=0))
-    assert max(np.ptp(rows), np.ptp(columns)) + 1 == 20
-    for axis in (0, 1):
-        weight = made.sum(axis=1 - axis)
-        assert abs((weight * np.arange(28)).sum() / weight.sum() - 14) <= 0.5
-    assert made.max() == 255
-
-
-def test_thin_strokes_stay_visible() -> None:
-    image = Image.new("L", (400, 400), 0)
-    ImageDraw.Draw(image).line([(100, 60), (300, 60), (180, 340)], fill=255, width=3)
-    assert read(png_bytes(image)).max() == 255
-
-
-def test_photo_with_grain_and_shade(seven: Image.Image) -> None:
-    rng = np.random.default_rng(0)
-    paper = np.linspace(190, 225, 200)[None, :] + rng.normal(0, 3, (300, 200))
-    photo = np.where(np.asarray(seven) < 128, 60 + rng.normal(0, 5, (300, 200)), paper).clip(0, 255).astype(np.uint8)
-    assert close(read(png_bytes(photo, "JPEG", quality=85)), read(png_bytes(seven)), 14)
-
-
-@pytest.mark.parametrize("shade", [0, 128, 255])
-def test_empty_page_is_black(shade: int) -> None:
-    assert read(png_bytes(np.full((50, 60), shade, dtype=np.uint8))).max() == 0
-
-
-@pytest.mark.parametrize("size", [(1, 1), (1, 500), (500, 1), (3, 2)])
-def test_odd_sizes(size: tuple[int, int]) -> None:
-    ramp = np.arange(size[0] * size[1], dtype=np.uint8).reshape(size)
-    assert read(png_bytes(ramp)).shape == (28, 28)
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "YCbCr"])
@@ -205,14 +134,6 @@ def test_truncated_and_flipped_files_never_crash(seven: Image.Image) -> None:
                 assert read(upload).shape == (28, 28)
             except Problem as problem:
                 assert problem.status_code in (413, 415)  # noqa: PT017  (either is right)
-
-
-def test_make_digit_of_other_sides(seven: Image.Image) -> None:
-    brightness = np.asarray(seven, dtype=np.float32) / np.float32(255)
-    for side in (16, 40, 64):
-        made = make_digit(brightness, side=side)
-        assert made.shape == (side, side)
-        assert np.ptp(np.flatnonzero(made.any(axis=1))) + 1 == round(side * 20 / 28)
 
 
 def test_tiff_is_not_read(seven: Image.Image) -> None:

@@ -1,0 +1,101 @@
+"""From a photo or a drawing of a digit to an image like those of MNIST.
+
+The steps are those with which MNIST was made (LeCun et al. 1998, section III.A): light ink on black, the digit's
+longest side scaled to 20 of the 28 pixels, its centre of mass in the middle.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+BOX_SHARE = 20 / 28
+"""The digit's longest side, as a share of the image's side."""
+
+FAINTEST_INK = 12 / 255
+"""A picture with less contrast than this, as a share of the brightness range, is an empty page."""
+
+FAINT_SHARE = 0.12
+"""Ink fainter than this share of the strongest ink counts as paper."""
+
+
+def make_digit(brightness: NDArray[np.float32], *, side: int) -> NDArray[np.uint8]:
+    """An MNIST-like digit from the brightness of a picture.
+
+    Brightness is a float because pictures of 16 bits have more levels than uint8.
+
+    Args:
+        brightness: [H, W] float32 in [0, 1], of any size; the ink may be lighter or darker than the paper.
+        side: height and width of the result.
+
+    Returns:
+        [side, side] uint8, ink 255 on 0; all 0 for an empty page.
+    """
+    ink, noise = _ink_of(brightness)
+    box = round(side * BOX_SHARE)
+    digit = _trimmed(ink)
+    # An image that is an MNIST digit already keeps its faintest greys; the paper is removed from all others.
+    if ink.shape != (side, side) or max(digit.shape) != box:
+        digit = _trimmed(_without_paper(ink, noise))
+    if digit.size == 0:
+        return np.zeros((side, side), dtype=np.uint8)
+    return (_centred(_fitted(digit, box), side) * 255).round().astype(np.uint8)
+
+
+def _ink_of(brightness: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
+    """The strength of the ink at each pixel, [H, W] in [0, 1], and the noise of the paper on the same scale.
+
+    The paper's brightness is the median of the border. Ink is what differs from it, on the side (lighter or darker)
+    that differs more; the strongest ink is 1. Noise is the border's 90 % quantile of the difference.
+    """
+    border = np.concatenate([brightness[0], brightness[-1], brightness[:, 0], brightness[:, -1]])
+    paper = np.median(border)
+    lighter, darker = np.clip(brightness - paper, 0, None), np.clip(paper - brightness, 0, None)
+    ink = lighter if lighter.max() >= darker.max() else darker
+    strongest = ink.max()
+    if strongest < FAINTEST_INK:
+        return np.zeros_like(ink), 0.0
+    return ink / strongest, float(np.quantile(np.abs(border - paper), 0.9) / strongest)
+
+
+def _without_paper(ink: NDArray[np.float32], noise: float) -> NDArray[np.float32]:
+    """Set to 0 what is too faint to be ink: the paper's grain and shade, and a JPEG's ripples around a stroke."""
+    floor = max(3 * noise, FAINT_SHARE)
+    if floor >= 1:
+        return np.zeros_like(ink)
+    return np.asarray(np.clip((ink - floor) / (1 - floor), 0, 1), dtype=np.float32)
+
+
+def _trimmed(ink: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The smallest rectangle that holds all ink; empty if there is no ink."""
+    rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
+    if not len(rows):
+        return ink[:0, :0]
+    return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
+def _fitted(ink: NDArray[np.float32], box: int) -> NDArray[np.float32]:
+    """Scale the digit so that its longest side is `box` pixels; thin strokes keep their strength."""
+    height, width = ink.shape
+    longest = max(height, width)
+    if longest == box:
+        return ink
+    size = (max(1, round(width * box / longest)), max(1, round(height * box / longest)))
+    scaled = np.asarray(Image.fromarray(ink).resize(size, Image.Resampling.LANCZOS), dtype=np.float32)
+    strongest = scaled.max()
+    if 0 < strongest < 1:
+        scaled = scaled / strongest
+    return np.clip(scaled, 0, 1)
+
+
+def _centred(digit: NDArray[np.float32], side: int) -> NDArray[np.float32]:
+    """The digit on a black square; its centre of mass is as near to the middle as whole pixels and the edges allow."""
+    height, width = digit.shape
+    total = digit.sum()
+    rows, columns = np.arange(height), np.arange(width)
+    centre_row = float((digit.sum(axis=1) * rows).sum() / total) if total else height / 2
+    centre_column = float((digit.sum(axis=0) * columns).sum() / total) if total else width / 2
+    top = int(np.clip(round(side / 2 - centre_row), 0, side - height))
+    left = int(np.clip(round(side / 2 - centre_column), 0, side - width))
+    square = np.zeros((side, side), dtype=np.float32)
+    square[top : top + height, left : left + width] = digit
+    return square
