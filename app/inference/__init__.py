@@ -1,4 +1,8 @@
-"""Networks off the event loop: the engine, the loaded models, the queue of projections, the watchdog.
+"""Networks off the event loop.
+
+`engine` runs them on one thread: `jobs` wait in `batch_queue`, and `network_call` makes one call. `projection_queue`
+has a thread of its own. `catalog` holds the loaded models, `decode_slots` limits how many uploads are decoded at once,
+and `watchdog` ends a service that hangs.
 
 May import `app.problems`, `app.telemetry` and `models`.
 """

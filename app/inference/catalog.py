@@ -1,4 +1,4 @@
-"""The models that the service found: those it can use, and those it cannot, with the reason."""
+"""The models in the models folder: the usable ones with their networks, and the unusable ones with the reason."""
 
 import logging
 from collections.abc import Iterable, Mapping
@@ -17,16 +17,17 @@ from models.inference.word_sampler import ClassWordSampler, WordSampler
 from models.model_folder.folder import LoadedModel, load_model
 
 MAX_REASON_CHARACTERS = 500
+"""The reason why a model cannot be used is cut to so many characters."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class ServedModel:
-    """A model with its networks made ready.
+    """A model with its networks, ready to be called.
 
     Attributes:
-        model: as it was read.
+        model: the model folder as it was read.
         sampler: G.
         word_sampler: G as well, of random words.
         class_sampler: the same, of words with the class that is asked for; None where G is not conditional.
@@ -46,12 +47,12 @@ class ServedModel:
 
 @dataclass(frozen=True)
 class Catalog:
-    """What is in the models folder.
+    """The content of the models folder.
 
     Attributes:
-        models: usable ones by name.
-        broken: reasons by the name of the folder; a model of that name is an earlier version, loaded before.
-        default: name of the model of requests that name none; None when there is no usable one.
+        models: the usable models by name.
+        broken: why a folder cannot be used, by its name. A name may be in `models` too: its earlier version is served.
+        default: name of the model for requests that name none; None if no model is usable.
     """
 
     models: Mapping[str, ServedModel]
@@ -59,10 +60,10 @@ class Catalog:
     default: str | None
 
     def find(self, reference: str | None, *, parameter: str = "model") -> ServedModel:
-        """The model of a `name` or `name@hash`; None asks for the default.
+        """The model with this `name` or `name@hash`; the default model for None.
 
         Raises:
-            Problem: 404 when there is no such model or version, 503 when there is no usable model at all.
+            Problem: 404 if there is no such model or version, 503 if no model is usable.
         """
         if self.default is None:
             raise no_usable_model()
@@ -80,24 +81,24 @@ class Catalog:
 
 
 def no_usable_model() -> Problem:
-    """The problem of a service without any model."""
+    """503: the service has no usable model."""
     return Problem(503, "no model is usable; /readyz says why")
 
 
 def no_such_model(parameter: str, name: str, known: Iterable[str], value: object) -> Problem:
-    """The problem of a parameter that asks for a model that is not there."""
+    """404: a parameter asks for a model that does not exist."""
     return _unknown(parameter, f"there is no model {name[:80]!r}; there are: {', '.join(known)}", value)
 
 
 def load_catalog(folder: Path, *, default: str, device: torch.device, before: Catalog | None = None) -> Catalog:
-    """Load every model folder below `folder`; one that is broken is logged and left out.
+    """Load every model folder in `folder`. A broken one is logged and left out.
 
     Args:
-        folder: of model folders.
-        default: name of the model of requests that name none.
+        folder: holds the model folders.
+        default: name of the model for requests that name none; if it is not usable, the first model takes its place.
         device: where the networks run.
-        before: what was loaded earlier: a model that has not changed keeps its networks, and one whose folder has
-            become bad stays.
+        before: the catalog loaded earlier. A model that has not changed keeps its networks, and a model whose folder
+            has become bad stays as it was.
     """
     earlier = {} if before is None else before.models
     models: dict[str, ServedModel] = {}
@@ -118,7 +119,7 @@ def load_catalog(folder: Path, *, default: str, device: torch.device, before: Ca
             continue
         known = earlier.get(model.name)
         if known is not None and known.model.sha256 == model.sha256:
-            models[model.name] = replace(known, model=model)  # its card or history may be new
+            models[model.name] = replace(known, model=model)  # the card or the history may be new
             continue
         models[model.name] = _serve(model, device)
         _log.info("model %s is loaded", model.reference)
@@ -153,10 +154,10 @@ def _unknown(parameter: str, detail: str, value: object) -> Problem:
 
 
 def _without_path(text: str, folder: Path) -> str:
-    """No path of this machine in what a client sees, and no more than a few lines of what a hostile file says."""
+    """The text without paths of this machine, cut to a few lines: clients see it, and hostile files may shape it."""
     return _shown(text.replace(f"{folder}/", ""))[:MAX_REASON_CHARACTERS]
 
 
 def _shown(text: str) -> str:
-    """Without what ends a line of the log, commands a terminal, or has no UTF-8."""
+    """The text with escapes in place of line ends, terminal commands and characters that UTF-8 cannot encode."""
     return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)

@@ -1,22 +1,22 @@
-"""Turns of the requests whose uploads are decoded: a few at a time, and no more in wait than are soon done."""
+"""Slots for decoding uploads: few requests decode at once, and the pixels that may wait are limited."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 AT_ONCE = 2
-"""An image of 40 million pixels may take 500 MB while it is decoded."""
+"""So many requests decode at once: an image of 40 million pixels may take 500 MB while it is decoded."""
 
 
 class TooManyPixelsError(Exception):
-    """As many pixels wait as may."""
+    """No more pixels may wait."""
 
 
 class Decoders:
-    """Hands out turns.
+    """Gives out the slots.
 
     Args:
-        max_pixels: that may wait or be decoded; a request by itself may have more.
+        max_pixels: how many pixels may wait or be decoded; a request that is alone may have more.
     """
 
     def __init__(self, *, max_pixels: int) -> None:
@@ -26,10 +26,13 @@ class Decoders:
 
     @asynccontextmanager
     async def turn(self, pixels: int) -> AsyncIterator[None]:
-        """Wait for a turn, and hold it.
+        """Wait for a slot, and hold it while the context is open.
+
+        Args:
+            pixels: how many pixels the caller decodes.
 
         Raises:
-            TooManyPixelsError: too many wait already.
+            TooManyPixelsError: too many pixels wait already.
         """
         if self._pixels and self._pixels + pixels > self._max_pixels:
             raise TooManyPixelsError

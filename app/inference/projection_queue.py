@@ -1,7 +1,7 @@
-"""Projections take a second each, so they have a thread of their own, beside the engine's, and a short queue.
+"""The queue of projections: a thread of its own beside the engine's, since a projection takes a second.
 
-A call of the engine's never waits for one; they share the processor, not the queue. One that never ends is
-`app.inference.watchdog`'s affair.
+The engine's calls never wait for a projection; they share the processor, not the queue. `app.inference.watchdog` deals
+with a projection that never ends.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from app.problems import ClientGoneError
 from app.telemetry.metrics import Metrics
 
 DEADLINE_S = 60.0
-"""For a projection and its wait: several times what a full queue takes. One that runs for so long hangs."""
+"""Limit for a projection and its wait, several times what a full queue takes. One that runs for so long hangs."""
 
 Result = TypeVar("Result")
 
@@ -24,19 +24,19 @@ _log = logging.getLogger(__name__)
 
 
 class QueueFullError(Exception):
-    """As many projections wait as may."""
+    """No more projections may wait."""
 
 
 class LateError(Exception):
-    """A projection has not ended in time, or is not going to."""
+    """A projection has not ended in time, or will not end."""
 
 
 class ProjectionQueue:
     """Runs one job after the other on one thread.
 
     Args:
-        max_waiting: jobs that may wait beside the one that runs; one more is refused.
-        metrics: where to count.
+        max_waiting: how many jobs may wait while another one runs; a job beyond that is refused.
+        metrics: where the queue counts.
     """
 
     def __init__(self, *, max_waiting: int, metrics: Metrics) -> None:
@@ -51,7 +51,7 @@ class ProjectionQueue:
 
     @property
     def is_alive(self) -> bool:
-        """Whether projections are made: not any more once one of them has hung."""
+        """Whether projections are made: true until one of them has hung."""
         return not self._given_up
 
     @property
@@ -64,7 +64,7 @@ class ProjectionQueue:
 
         Args:
             job: the work; what it raises is raised here.
-            gone: ends when nobody wants the result any more; a job that has not begun by then never does.
+            gone: ends when nobody wants the result any more; a job that has not begun by then never begins.
 
         Raises:
             QueueFullError: the queue is full.
@@ -78,7 +78,7 @@ class ProjectionQueue:
         if waiting >= self._max_waiting:
             gone.close()
             raise QueueFullError(f"{waiting} projections wait, {self._max_waiting} may")
-        submitted: Future[Result] = self._executor.submit(self._noted, job)
+        submitted: Future[Result] = self._executor.submit(self._run_job, job)
         self._count(+1)
         submitted.add_done_callback(lambda _: self._count(-1))
         result = asyncio.wrap_future(submitted)
@@ -94,27 +94,27 @@ class ProjectionQueue:
                 raise LateError("projections are not made any more")
             return result.result()
         finally:
-            result.cancel()  # and with it the job, unless it has begun
+            result.cancel()  # this cancels the job too, unless it has begun
             left.cancel()
             with suppress(asyncio.CancelledError):
                 await left
 
     def prepare(self, job: Callable[[], object]) -> None:
-        """Have the thread do something first of all; it counts as no projection."""
-        self._executor.submit(self._noted, job)
+        """Have the thread run `job` before all projections. It does not count as a projection."""
+        self._executor.submit(self._run_job, job)
 
     def give_up(self, reason: str) -> None:
-        """Drop what waits, and take no more: what runs is never going to end."""
+        """Drop the jobs that wait, and take no more: the running one will never end."""
         _log.critical("projections are given up: %s", reason)
         self._given_up = True
         self._executor.shutdown(wait=False, cancel_futures=True)
 
     def stop(self) -> None:
-        """Drop what waits, finish what runs, end the thread; one that hangs is left behind."""
+        """Drop the jobs that wait, finish the running one and end the thread. A thread that hangs is left behind."""
         self._executor.shutdown(wait=not self._given_up, cancel_futures=True)
 
-    def _noted(self, job: Callable[[], Result]) -> Result:
-        """Run a job, and have it seen that it runs."""
+    def _run_job(self, job: Callable[[], Result]) -> Result:
+        """Run a job, and show meanwhile that it runs (`running_call`)."""
         self._begun += 1
         self._runs = True
         try:

@@ -1,9 +1,9 @@
-"""The watchdog: a service that can answer nothing any more ends, so that its supervisor starts another.
+"""The watchdog: it ends a service that cannot answer any more, so that a supervisor starts another.
 
-A thread that hangs in native code cannot be ended from outside, only with its process. So when one call of a network or
-one projection has run for too long, or the engine has given up by itself, who waits is told, `/readyz` says 503, and
-the process is sent SIGTERM: answers under way end in order, and Docker, systemd, Kubernetes or our own
-`app.server.supervisor` start it again.
+A thread that hangs in native code can only be ended together with its process. So when one call of a network or one
+projection has run for too long, or the engine has stopped by itself, waiting requests get an error, `/readyz` says 503,
+and the process gets SIGTERM. Answers under way are finished, and Docker, systemd, Kubernetes or our own
+`app.server.supervisor` start the service again.
 """
 
 import asyncio
@@ -14,40 +14,42 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 TICK_S = 0.5
+"""Seconds between two looks."""
 
 _log = logging.getLogger(__name__)
 
 
 class Watched(Protocol):
-    """What makes one call after the other, each of which may hang: the engine, the projections."""
+    """Makes one call after the other, each of which may hang: the engine and the queue of projections."""
 
     @property
     def is_alive(self) -> bool:
-        """Whether it is still of use."""
+        """Whether it still takes jobs."""
 
     @property
     def running_call(self) -> int | None:
-        """The number of the call that runs; None between calls."""
+        """The number of the running call; None between calls."""
 
     def give_up(self, reason: str) -> None:
-        """Tell all who wait, and take no more."""
+        """Fail the jobs that wait, and take no more."""
 
 
 def end_process() -> None:
-    """Have this process end in order; uvicorn then ends it by the same signal, which waits for no thread."""
+    """Send this process SIGTERM. Uvicorn shuts down and raises it again: the process ends whatever its threads do."""
     os.kill(os.getpid(), signal.SIGTERM)
 
 
 async def watch(limits_s: Mapping[Watched, float], *, end: Callable[[], None] = end_process) -> None:
-    """Look at all until one of them is of no use any more; then call `end`, once.
+    """Look at the engine and the queue until one of them takes no more jobs; then call `end`, once.
 
-    Time is counted in ticks of this event loop: a process that was stopped and goes on has not hung.
+    Time is counted in ticks of this event loop, so a process that was suspended and resumed does not seem to hang.
 
     Args:
-        limits_s: what to look at, and the seconds that one call of each may take; one whose call hangs is given up.
-        end: what to do about it.
+        limits_s: how many seconds one call of each may take; the one whose call takes longer is given up.
+        end: ends the service.
     """
-    seen: dict[Watched, tuple[int | None, int]] = dict.fromkeys(limits_s, (None, 0))  # its call, and for how many ticks
+    # The running call that was seen last, and for how many ticks
+    seen: dict[Watched, tuple[int | None, int]] = dict.fromkeys(limits_s, (None, 0))
     while all(watched.is_alive for watched in limits_s):
         await asyncio.sleep(TICK_S)
         for watched, limit_s in limits_s.items():

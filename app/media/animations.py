@@ -1,4 +1,4 @@
-"""Images as an animation."""
+"""Images as an animated GIF or WebP."""
 
 import asyncio
 import io
@@ -11,11 +11,15 @@ from PIL import Image
 
 AnimationFormat: TypeAlias = Literal["gif", "webp"]
 
-GIF_TICK_MS = 10  # the unit of a GIF's delays
-GIF_COLOURS = 256
+GIF_TICK_MS = 10
+"""The unit of a GIF's delays, in milliseconds."""
 
-# Pillow's `optimize` searches each frame's palette anew: slower, and for 256 greys no smaller.
-# WebP's method 0 is its quickest: on RGB noise, a client's worst, it takes a thirtieth of the default's time.
+GIF_COLOURS = 256
+"""The most colours of a GIF."""
+
+# Pillow's `optimize` would search each frame's palette anew, which is slower and for 256 greys no smaller.
+# WebP's method 0 is its fastest: on RGB noise, the worst that a client can ask for, it takes a thirtieth of the time
+# of the default method.
 _OPTIONS: dict[AnimationFormat, dict[str, Any]] = {
     "gif": {"optimize": False},
     "webp": {"lossless": True, "method": 0},
@@ -23,16 +27,19 @@ _OPTIONS: dict[AnimationFormat, dict[str, Any]] = {
 
 
 def encode_animation(images: NDArray[np.uint8], form: AnimationFormat, *, scale: int = 1, duration_ms: int) -> bytes:
-    """Images one after the other, again and again; the same bytes for the same pixels.
+    """Encode an animation that shows the images in order and repeats for ever. Equal pixels give equal bytes.
 
-    Pillow joins equal neighbours into one frame that lasts as long as they do.
+    Pillow joins equal neighbours into one frame, which lasts as long as they would.
 
     Args:
         images: [n, H, W] or [n, H, W, 3] uint8, n ≥ 1.
-        form: "webp" is lossless; "gif" is for grey, and brings the colours of an RGB image down to 256.
+        form: "webp" is lossless; "gif" is for grey images, and reduces an RGB image to 256 colours.
         scale: each pixel becomes scale × scale pixels.
-        duration_ms: of one image; in a GIF to the nearest 10 ms. n · duration_ms may be 655,350 ms at most, since
-            equal images are joined and a GIF's delays have 16 bits.
+        duration_ms: how long each image shows; in a GIF, rounded to the nearest 10 ms. n · duration_ms may be at most
+            655,350 ms, since equal images are joined and a GIF's delays have 16 bits.
+
+    Returns:
+        The file.
     """
     if form == "gif":
         duration_ms = (duration_ms + GIF_TICK_MS // 2) // GIF_TICK_MS * GIF_TICK_MS
@@ -53,7 +60,7 @@ def encode_animation(images: NDArray[np.uint8], form: AnimationFormat, *, scale:
 async def encode_animation_aside(
     images: NDArray[np.uint8], form: AnimationFormat, *, scale: int, duration_ms: int
 ) -> bytes:
-    """`encode_animation` in a thread: it would hold up the event loop."""
+    """Run `encode_animation` in a thread, since it would block the event loop."""
     return await asyncio.to_thread(encode_animation, images, form, scale=scale, duration_ms=duration_ms)
 
 
@@ -61,6 +68,6 @@ def _frames(images: NDArray[np.uint8], form: AnimationFormat, scale: int) -> Ite
     for image in images:
         frame = Image.fromarray(image)
         if form == "gif" and frame.mode == "RGB":
-            # Before it is enlarged, and with the octree: Pillow's median cut takes twenty times as long.
+            # The image is enlarged later. The octree takes a twentieth of the time of Pillow's default, median cut.
             frame = frame.quantize(GIF_COLOURS, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
         yield frame.resize((frame.width * scale, frame.height * scale), Image.Resampling.NEAREST)

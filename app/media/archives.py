@@ -1,7 +1,7 @@
-"""Many images as one download, streamed: memory does not grow with n.
+"""Many images as one streamed npz or zip: the memory in use does not grow with their number.
 
-Both archives are made by `zipfile` writing to a sink that hands on what it got; entries are stored, not deflated, with
-a fixed time, so the same samples give the same bytes.
+`zipfile` writes both archives to a sink, from which the bytes are sent on. Entries are stored, not deflated, and have a
+fixed time, so equal samples give equal bytes.
 """
 
 import asyncio
@@ -22,24 +22,25 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 CHUNK_BYTES = 2**19
-"""Of images that are drawn and written at once."""
+"""The most bytes of images that are drawn and written at once."""
 
 KEPT_BYTES = 8 * 2**20
-"""Latents of an archive that are kept from its images, which come first, to its latents: 20,000 images' of 100 each."""
+"""Latents are needed twice: for the images, and at the end of the archive. So many bytes of them are kept, which is
+20,000 latents of 100 numbers; the rest are drawn again."""
 
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # the first moment a ZIP can name
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a ZIP can name
 
 
 @dataclass(frozen=True)
 class Samples:
-    """n samples that can be drawn in any chunk, more than once.
+    """n samples that can be drawn in chunks, more than once.
 
     Attributes:
         first: index of the first image.
-        n: how many.
-        latents: (start, count) → [count, z_dim] float32, start counted from the first.
+        n: how many samples.
+        latents: makes latents: (start, count) → [count, z_dim] float32, where start counts from the first image.
         image_array: shape of one image, (H, W) or (H, W, 3).
-        z_dim: width of a latent.
+        z_dim: numbers in a latent.
     """
 
     first: int
@@ -51,11 +52,11 @@ class Samples:
 
     @property
     def chunk_images(self) -> int:
-        """Images of a chunk but the last: as many as `CHUNK_BYTES` hold, in whole calls of a quick G."""
+        """Images of each chunk but the last: as many as `CHUNK_BYTES` hold, rounded down to whole calls of G."""
         return max(1, CHUNK_BYTES // math.prod(self.image_array) // ROWS_AT_ONCE) * ROWS_AT_ONCE
 
     def chunks(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
-        """(start, latents) of each chunk, in order. The first `KEPT_BYTES` of them are drawn once, the rest anew."""
+        """(start, latents) of each chunk, in order. The first `KEPT_BYTES` of latents are drawn once."""
         chunk = self.chunk_images
         for start in range(0, self.n, chunk):
             latents = self._kept.get(start)
@@ -67,7 +68,7 @@ class Samples:
 
 
 def npz_bytes(samples: Samples) -> int:
-    """The length of what `stream_npz` gives: an archive of no images, and what they take."""
+    """The length of the archive of `stream_npz`, in bytes: an archive without images, plus the images and latents."""
     sink = _Sink()
     with zipfile.ZipFile(sink, "w") as archive:
         _begin_images(archive, samples).close()
@@ -80,8 +81,8 @@ async def stream_npz(samples: Samples, images: AsyncIterator[NDArray[np.uint8]])
     """The bytes of an .npz with `images`, [n, …] uint8, and `latents`, [n, z_dim] float32.
 
     Args:
-        samples: what is drawn.
-        images: its images, one array for each of `samples.chunks()`.
+        samples: the samples to draw.
+        images: their images, one array for each of `samples.chunks()`.
     """
     sink = _Sink()
     with zipfile.ZipFile(sink, "w") as archive:
@@ -95,7 +96,10 @@ async def stream_npz(samples: Samples, images: AsyncIterator[NDArray[np.uint8]])
 
 
 async def stream_zip(samples: Samples, images: AsyncIterator[NDArray[np.uint8]]) -> AsyncIterator[bytes]:
-    """The bytes of a ZIP with one PNG an image, named by its index, and `latents.npy`."""
+    """The bytes of a ZIP with a PNG for each image, named by its index, and `latents.npy`.
+
+    Args: as in `stream_npz`.
+    """
     sink = _Sink()
     index = samples.first
     with zipfile.ZipFile(sink, "w") as archive:
@@ -114,7 +118,7 @@ def _write_pngs(archive: zipfile.ZipFile, images: NDArray[np.uint8], first: int)
 
 
 def _write_latents(archive: zipfile.ZipFile, samples: Samples) -> Iterator[None]:
-    """Write the latents; yields after each chunk."""
+    """Write the latents, and yield after each chunk."""
     with _begin_latents(archive, samples) as file:
         for _, latents in samples.chunks():
             file.write(np.ascontiguousarray(latents).data)
@@ -149,7 +153,7 @@ def _npy_header(shape: tuple[int, ...], dtype: type[np.generic]) -> bytes:
 
 
 class _Sink(io.RawIOBase):
-    """A file that cannot be sought and keeps only what has not been taken."""
+    """A file that keeps only the bytes that have not been taken yet. It cannot seek."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -25,10 +25,11 @@ except ImportError:  # no wheel for this machine
 Encoder: TypeAlias = Literal["isal", "pillow"]
 
 ENCODER: Encoder = "pillow" if isal_zlib is None else "isal"
-"""Who writes the PNGs of this process; a part of every ETag, since its bytes are its own."""
+"""The encoder of this process. It is part of every ETag, since encoders give different bytes."""
 
 FIXED_CODES_BYTES = 4096
-"""Scanlines of no more bytes take deflate's fixed Huffman codes: on a digit a fifth of the time for 2 % more bytes."""
+"""Up to so many bytes of scanlines take deflate's fixed Huffman codes: a digit takes a fifth of the time, and 2 % more
+bytes."""
 
 COMPRESS_LEVEL = 1  # on a grid of digits ISA-L's 3 takes twice the time for 3 % more bytes; its 0 a fifth more bytes
 INLINE_PIXELS = 256 * 256  # below this, handing the work to a thread costs more than the work
@@ -40,7 +41,7 @@ _IEND = b"\x00\x00\x00\x00IEND\xae\x42\x60\x82"
 
 
 def encode_png(picture: NDArray[np.uint8]) -> bytes:
-    """A picture [H, W], [H, W, 3] or [H, W, 4] (RGBA) uint8 as PNG; the same bytes for the same pixels."""
+    """A picture [H, W], [H, W, 3] or [H, W, 4] (RGBA) uint8 as PNG. Equal pixels give equal bytes."""
     return encode_rows(as_rows(picture), channels=math.prod(picture.shape[2:]))
 
 
@@ -51,7 +52,7 @@ def encode_rows(rows: NDArray[np.uint8], *, channels: int) -> bytes:
 
 
 async def encode_png_aside(picture: NDArray[np.uint8]) -> bytes:
-    """`encode_png`, in a thread when the picture is large enough to hold up the event loop."""
+    """Run `encode_png`, in a thread if the picture is large enough to block the event loop."""
     return encode_png(picture) if picture.size <= INLINE_PIXELS else await asyncio.to_thread(encode_png, picture)
 
 
@@ -70,9 +71,9 @@ def _encode_with_isal(scanlines: NDArray[np.uint8], channels: int) -> bytes:
 
 
 def _deflate(scanlines: NDArray[np.uint8]) -> bytes:
-    if scanlines.nbytes > FIXED_CODES_BYTES:  # codes of their own are worth their table
+    if scanlines.nbytes > FIXED_CODES_BYTES:  # for so many bytes, codes of their own are worth the table
         return isal_zlib.compress(scanlines.data, COMPRESS_LEVEL)
-    # ISA-L has the fixed codes at level 0.
+    # ISA-L offers the fixed codes at level 0 only.
     deflater = isal_zlib.compressobj(
         0, isal_zlib.DEFLATED, isal_zlib.MAX_WBITS, isal_zlib.DEF_MEM_LEVEL, isal_zlib.Z_FIXED
     )

@@ -1,7 +1,7 @@
-"""Overlays: a gradient as a picture to lay over the image that it belongs to.
+"""A saliency overlay: the gradient of D's logit as a picture to lay over the image.
 
-The two hues differ for colour-blind eyes too, are about equally bright, and have a contrast of more than 3 both with
-black and with white pixels (WCAG 2.2, 1.4.11).
+Colour-blind people can tell the two hues apart. The hues are about equally bright, and each has a contrast of more than
+3 with black pixels and with white ones (WCAG 2.2, 1.4.11).
 """
 
 import numpy as np
@@ -15,11 +15,16 @@ LOWERS = (60, 140, 255)
 
 
 def overlay_of(gradient: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """∂logit/∂pixel [H, W] float32 → RGBA [H, W, 4] uint8: the hue its sign, alpha 255·|gradient|/(largest |gradient|).
+    """The overlay of a gradient: the hue shows its sign, and alpha is 255 · |gradient| / (largest |gradient|).
 
-    A gradient of zeros gives alpha 0 everywhere. A NaN counts as 0, an infinity as larger than all that is finite.
+    Args:
+        gradient: ∂logit/∂pixel, [H, W] float32. A NaN counts as 0, an infinity as larger than every finite number.
+
+    Returns:
+        [H, W, 4] uint8, RGBA; alpha 0 everywhere if the gradient is 0 everywhere.
     """
-    strengths = np.nan_to_num(np.abs(gradient.astype(np.float64)))  # float64: no float32 is too small to be divided by
+    # In float64, the smallest float32 is large enough to divide by.
+    strengths = np.nan_to_num(np.abs(gradient.astype(np.float64)))
     alphas = np.rint(strengths / (strengths.max() or 1.0) * 255).astype(np.uint8)
     hues = np.where(gradient[..., None] > 0, np.array(RAISES, np.uint8), np.array(LOWERS, np.uint8))
     overlay = np.concatenate([hues, alphas[..., None]], axis=2)

@@ -1,4 +1,4 @@
-"""The log: lines for people, or one JSON object a line for machines, of uvicorn's loggers as well as ours."""
+"""The log of uvicorn's loggers and ours: lines for people, or one JSON object a line for machines."""
 
 import json
 import logging
@@ -18,12 +18,12 @@ _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160), 0
 
 
 def configure(level: str, form: LogFormat, *, worker: int | None = None) -> None:
-    """Have all that is logged in this process go to its standard error.
+    """Send everything that is logged in this process to its standard error.
 
     Args:
-        level: the least that is logged.
-        form: of each line.
-        worker: the number of this process, where it is one of several.
+        level: the lowest level that is logged.
+        form: the form of each line.
+        worker: the number of this process, if it is one of several.
     """
     handler = LineHandler()
     handler.setFormatter(JsonFormatter(worker) if form == "json" else TextFormatter())
@@ -32,9 +32,9 @@ def configure(level: str, form: LogFormat, *, worker: int | None = None) -> None
 
 
 class TextFormatter(logging.Formatter):
-    """`LEVEL logger: message [request id]`, and a traceback below it.
+    """`LEVEL logger: message [request id]`, and a traceback on the lines below.
 
-    A message is one line, whatever a client has put into it.
+    A message stays on one line: control characters, which a client may have sent, are escaped.
     """
 
     def format(self, record: logging.LogRecord) -> str:
@@ -48,11 +48,11 @@ class TextFormatter(logging.Formatter):
 class JsonFormatter(logging.Formatter):
     """One JSON object a line.
 
-    Always `time` (RFC 3339, UTC), `level`, `logger`, `message` and `pid`; where known `worker`, `request_id`,
-    `trace_id`, `span_id`, and `error`, a traceback; besides whatever the record has as `fields`.
+    Each object has `time` (RFC 3339, UTC), `level`, `logger`, `message` and `pid`. It has `worker`, `request_id`,
+    `trace_id`, `span_id` and `error` (a traceback) if they are known, and the entries of the record's `fields`.
 
     Args:
-        worker: the number of this process, where it is one of several.
+        worker: the number of this process, if it is one of several.
     """
 
     def __init__(self, worker: int | None = None) -> None:
@@ -105,7 +105,7 @@ def _second(seconds: int) -> str:
 
 
 def _request_of(record: logging.LogRecord) -> RequestId | None:
-    """The request that a record is about: its own word, or the one that is being answered."""
+    """The request that a record names, or else the one that this task answers."""
     request: RequestId | None = getattr(record, "request", None)
     return request or current.get()
 
@@ -115,7 +115,7 @@ def _message_of(record: logging.LogRecord) -> str:
 
 
 def _error_of(formatter: logging.Formatter, record: logging.LogRecord) -> str:
-    """The traceback of a record, and the stack where one was asked for."""
+    """The traceback of a record, and its stack if the record has one; else an empty text."""
     parts = []
     if record.exc_info:
         parts.append(formatter.formatException(record.exc_info))

@@ -156,7 +156,7 @@ class Metrics:
 
 
 def method_of(scope: Scope) -> str:
-    """The method of a request as it is counted. Clients can invent methods; all of those count as "other"."""
+    """The method of a request as it is counted. Clients can send any word: all but three count as "other"."""
     return scope["method"] if scope["method"] in ("GET", "HEAD", "POST") else "other"
 
 

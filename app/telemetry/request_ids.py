@@ -1,6 +1,6 @@
-"""Which request: an id that a person can quote, the trace that it belongs to, and the stages that it went through.
+"""The identity of a request: an id that a person can quote, the trace that it belongs to, and the stages of its work.
 
-The trace is that of the header `traceparent` (W3C Trace Context, level 1, https://www.w3.org/TR/trace-context-1/).
+The trace comes from the header `traceparent` (W3C Trace Context, level 1, https://www.w3.org/TR/trace-context-1/).
 """
 
 import re
@@ -13,14 +13,14 @@ from typing import NamedTuple
 from starlette.types import Scope
 
 MAX_STAGES = 100
-"""That are kept of one request: a large archive has hundreds."""
+"""The most stages that are kept of one request: a large archive has hundreds."""
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _TRACEPARENT = re.compile(rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.DOTALL)
 
 
 class TraceParent(NamedTuple):
-    """Who called, in which trace: hex digits; `flags` says in its last bit whether the caller records the trace."""
+    """The caller and its trace, in hex digits. The last bit of `flags` says whether the caller records the trace."""
 
     trace_id: str
     parent_id: str
@@ -28,7 +28,7 @@ class TraceParent(NamedTuple):
 
 
 class Stage(NamedTuple):
-    """A part of a request's work: its name, and when it began and ended by `time.perf_counter`."""
+    """A part of a request's work. It began and ended at these times of `time.perf_counter`."""
 
     name: str
     began: float
@@ -37,14 +37,14 @@ class Stage(NamedTuple):
 
 @dataclass(slots=True)
 class RequestId:
-    """What a request is known by.
+    """The identity of a request.
 
     Attributes:
-        text: 1 to 64 letters, digits, dots, underlines and hyphens.
-        caller: of the header `traceparent`, if any.
-        trace_id: of the trace that the request belongs to, 32 hex digits; None when nobody traces it.
-        span_id: of our own span in it, 16 hex digits; None without one.
-        stages: of its work, the first `MAX_STAGES`.
+        text: the id: 1 to 64 letters, digits, dots, underscores and hyphens.
+        caller: what the header `traceparent` says, if the request has one.
+        trace_id: the trace that the request belongs to, 32 hex digits; None if nobody traces it.
+        span_id: our own span in this trace, 16 hex digits; None if there is none.
+        stages: the first `MAX_STAGES` stages of the work.
     """
 
     text: str
@@ -54,17 +54,17 @@ class RequestId:
     stages: list[Stage] = field(default_factory=list)
 
     def add_stage(self, name: str, began: float, ended: float) -> None:
-        """Note a part of the request's work."""
+        """Note a stage that began and ended at these times of `time.perf_counter`."""
         if len(self.stages) < MAX_STAGES:
             self.stages.append(Stage(name, began, ended))
 
 
 current: ContextVar[RequestId | None] = ContextVar("request", default=None)
-"""The request that is being answered here, where requests are observed (`app.middleware.access_log`)."""
+"""The request that this task answers; None where requests are not observed (`app.middleware.access_log`)."""
 
 
 def request_id_of(scope: Scope) -> RequestId:
-    """The id of the request of an ASGI scope, which keeps it from the first time on."""
+    """The identity of the request of an ASGI scope. The first call makes it, and the scope keeps it."""
     known: RequestId | None = scope.get("gan.request_id")
     if known is None:
         known = scope["gan.request_id"] = identify(scope["headers"])
@@ -87,10 +87,10 @@ def identify(headers: Iterable[tuple[bytes, bytes]]) -> RequestId:
 
 
 def parse_traceparent(value: bytes) -> TraceParent | None:
-    """What a `traceparent` says; None when it is not as the recommendation wants it, and must be ignored.
+    """Parse a `traceparent`; None if it does not follow the recommendation and must be ignored.
 
-    Later versions may add parts behind a hyphen; version ff is none, version 00 has four parts, and an id of zeros only
-    is none.
+    Later versions may add parts after a hyphen. Version 00 has exactly four parts. Version ff and ids of only zeros are
+    not valid.
     """
     found = _TRACEPARENT.fullmatch(value)
     if found is None:
