@@ -20,7 +20,7 @@ TURN_ROWS = 32
 """Rows of a large job in one call, while other jobs wait for the same network."""
 
 
-class Part(NamedTuple):
+class JobPart(NamedTuple):
     """Rows start … stop − 1 of a job, in one call."""
 
     job: Job
@@ -33,7 +33,7 @@ class Batch:
     """One call of a network: the parts of jobs that share it, in the order of their rows."""
 
     network: Network
-    parts: list[Part]
+    parts: list[JobPart]
 
 
 class BatchQueue:
@@ -84,7 +84,7 @@ class BatchQueue:
             left = job.left
             rows = min(left, turn + room)
             room -= rows - turn
-            parts.append(Part(job, job.taken, job.taken + rows))
+            parts.append(JobPart(job, job.taken, job.taken + rows))
             job.taken += rows
             self.waiting_rows -= rows
             if rows < left:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from app.inference.batch_queue import Batch, Part
+from app.inference.batch_queue import Batch, JobPart
 from app.inference.jobs import Rows
 from app.telemetry.metrics import Metrics
 
@@ -29,7 +29,7 @@ def call_network(batch: Batch, metrics: Metrics) -> list[Rows]:
     return parts
 
 
-def _note_beginnings(parts: list[Part], began_at: float) -> list[float]:
+def _note_beginnings(parts: list[JobPart], began_at: float) -> list[float]:
     """Note the time in each job whose first call begins now, and return how many seconds each of them has waited."""
     waits = []
     for job, start, _ in parts:
@@ -39,7 +39,7 @@ def _note_beginnings(parts: list[Part], began_at: float) -> list[float]:
     return waits
 
 
-def _note_ends(parts: list[Part]) -> float:
+def _note_ends(parts: list[JobPart]) -> float:
     """Note now as the end of each job's latest call, and return it."""
     now = time.perf_counter()
     for job, _, _ in parts:
@@ -47,7 +47,7 @@ def _note_ends(parts: list[Part]) -> float:
     return now
 
 
-def _split(results: Rows, parts: list[Part]) -> Iterator[Rows]:
+def _split(results: Rows, parts: list[JobPart]) -> Iterator[Rows]:
     """The results of each part of a call."""
     at = 0
     for _, start, stop in parts:
