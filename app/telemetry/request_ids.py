@@ -72,7 +72,7 @@ def request_id_of(scope: Scope) -> RequestId:
 
 
 def identify(headers: Iterable[tuple[bytes, bytes]]) -> RequestId:
-    """The id that the client has given in X-Request-Id, or that of its trace, or a random one."""
+    """The identity of a request with these headers: its id is X-Request-Id, else the id of its trace, else random."""
     ids: list[bytes] = []
     parents: list[bytes] = []
     for name, value in headers:
