@@ -10,9 +10,9 @@ import sys
 
 import torch
 
-from benchmarks.contestants import contestant
-from benchmarks.report import describe_machine, table
-from benchmarks.trials import FIGURES, IMAGES_AN_EPOCH, judge, rounded, run
+from benchmarks.trainers.judging import FIGURES, IMAGES_AN_EPOCH, judge, rounded, run
+from benchmarks.trainers.trainer import contestant
+from harness.report import describe_machine, table
 from training.data.dataset import load_dataset
 from training.errors import NotFiniteError
 

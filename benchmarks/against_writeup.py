@@ -9,10 +9,10 @@ import argparse
 
 import torch
 
-from benchmarks.contestants import WRITEUP_MEMORY, contestant
-from benchmarks.report import describe_machine, table
+from benchmarks.trainers.judging import FIGURES, IMAGES_AN_EPOCH, judge, rounded, run
+from benchmarks.trainers.trainer import WRITEUP_MEMORY, contestant
 from benchmarks.training import measure
-from benchmarks.trials import FIGURES, IMAGES_AN_EPOCH, judge, rounded, run
+from harness.report import describe_machine, table
 from training.data.dataset import load_dataset
 
 WRITEUP_EPOCHS = 200

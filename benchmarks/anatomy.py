@@ -30,10 +30,10 @@ from app.main import create_app
 from app.media.png import encode_rows
 from app.server.fast_path import FastPath
 from app.settings import Settings
-from benchmarks.contenders import Contender, add_load_options, bare, hello, ours, plain, started
-from benchmarks.cores import SERVER_CORE, pinned_to
-from benchmarks.report import describe_machine, table
-from benchmarks.wrk import load, need_wrk
+from benchmarks.load.wrk import load, need_wrk
+from harness.cores import SERVER_CORE, pinned_to
+from harness.pinned_services import Contender, add_load_options, bare, hello, ours, plain, started
+from harness.report import describe_machine, table
 from models.grids import assemble_rows
 from models.inference.word_sampler import WordSampler
 from models.latents import draw_words

@@ -14,9 +14,9 @@ import urllib.request
 
 import numpy as np
 
-from benchmarks.contenders import Contender, add_model_options, ours, started
-from benchmarks.cores import CLIENT_CORE, SERVER_CORE, pinned, pinned_to
-from benchmarks.report import describe_machine, table
+from harness.cores import CLIENT_CORE, SERVER_CORE, pinned, pinned_to
+from harness.pinned_services import Contender, add_model_options, ours, started
+from harness.report import describe_machine, table
 
 
 def main() -> None:

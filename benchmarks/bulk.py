@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.report import describe_machine, table
+from harness.report import describe_machine, table
 
 FORMATS = ("npz", "png", "parquet", "webdataset")
 

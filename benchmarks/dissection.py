@@ -32,9 +32,9 @@ from app.server.admission import Admission
 from app.server.fast_path import FastPath
 from app.server.protocol import GuardedConfig, GuardedProtocol
 from app.settings import Settings
-from benchmarks.contenders import add_model_options
-from benchmarks.cores import SERVER_CORE, pinned_to
-from benchmarks.report import describe_machine, table
+from harness.cores import SERVER_CORE, pinned_to
+from harness.pinned_services import add_model_options
+from harness.report import describe_machine, table
 
 IMAGES = {"one image": 1, "64 grid": 64}
 PARTS = {

@@ -12,11 +12,11 @@ import subprocess
 import sys
 from collections import defaultdict
 
-from benchmarks.contenders import Request, add_load_options, ours, started
-from benchmarks.cores import CLIENT_CORE, pinned
+from benchmarks.load.wrk import load, need_wrk
 from benchmarks.open_loop import Outcome
-from benchmarks.report import describe_machine, table
-from benchmarks.wrk import load, need_wrk
+from harness.cores import CLIENT_CORE, pinned
+from harness.pinned_services import Request, add_load_options, ours, started
+from harness.report import describe_machine, table
 
 SHARES = (0.1, 0.5, 0.9)
 

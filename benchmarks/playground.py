@@ -13,8 +13,8 @@ import time
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from benchmarks.contenders import ours, started
-from benchmarks.report import describe_machine, table
+from harness.pinned_services import ours, started
+from harness.report import describe_machine, table
 from models import bundled_models_dir
 
 VIEWS = ("draw", "walk", "judge", "learn", "models")

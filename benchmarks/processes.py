@@ -18,8 +18,8 @@ from typing import NamedTuple
 
 import torch
 
-from benchmarks.contestants import contestant
-from benchmarks.report import describe_machine, table
+from benchmarks.trainers.trainer import contestant
+from harness.report import describe_machine, table
 from training.gan.distributed import Processes, joined
 
 RECIPES = ("mlp", "conv", "goodfellow2014")

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.report import describe_machine, table
+from harness.report import describe_machine, table
 from models import bundled_models_dir
 from models.inference.projection import Projector
 from models.inference.sampler import Sampler

@@ -24,11 +24,11 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.contenders import Request, Running, add_load_options, ours, started
 from benchmarks.latency import ask
+from benchmarks.load.wrk import load, need_wrk
 from benchmarks.open_loop import percentile
-from benchmarks.report import describe_machine, table
-from benchmarks.wrk import load, need_wrk
+from harness.pinned_services import Request, Running, add_load_options, ours, started
+from harness.report import describe_machine, table
 from models.model_folder.folder import load_model
 from training.bulk.drawing import make_sampler
 

@@ -9,11 +9,11 @@ import argparse
 import sys
 from collections import defaultdict
 
-from benchmarks.contenders import RAY_INGRESSES, add_load_options, on_ray, ours, started
-from benchmarks.families import resident_mb
-from benchmarks.ray_service import BATCHINGS
-from benchmarks.report import describe_machine, table
-from benchmarks.wrk import Load, load, middle, need_wrk
+from benchmarks.load.wrk import Load, load, middle, need_wrk
+from harness.pinned_services import RAY_INGRESSES, add_load_options, on_ray, ours, started
+from harness.process_tree import resident_mb
+from harness.ray_service import BATCHINGS
+from harness.report import describe_machine, table
 
 KINDS = ("one image", "64 grid")
 

@@ -9,9 +9,9 @@ import urllib.error
 import urllib.request
 from collections import defaultdict
 
-from benchmarks.contenders import Request, add_load_options, hello, ours, started
-from benchmarks.report import describe_machine, table
-from benchmarks.wrk import Load, load, middle, need_wrk
+from benchmarks.load.wrk import Load, load, middle, need_wrk
+from harness.pinned_services import Request, add_load_options, hello, ours, started
+from harness.report import describe_machine, table
 
 NAMES = ("ours, 304", "FastAPI's hello")
 

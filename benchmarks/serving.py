@@ -1,9 +1,10 @@
 """`python -m benchmarks.serving`: requests/s and latency of one image and of a grid of 64, a new seed each request.
 
-Ours stands beside a plain service (`benchmarks.plain_service`), beside FastAPI's own hello and, with `--rivals`, beside
-the same G in other model servers (`benchmarks.rivals`), each with its own batching on. Server and client (wrk) have a
-core each; rounds go through the services forwards and backwards in turn, and medians are given. None writes an access
-log; ours, the plain service and hello run in uvicorn with uvloop and httptools, in one process.
+Our service is measured beside a plain service (`benchmarks.services.plain_service`), beside FastAPI's own hello and,
+with `--rivals`, beside the same G in other model servers (`benchmarks.rivals`), each with its own batching on. Server
+and client (wrk) have a core each. Every second round goes through the services in the opposite order, and the table
+gives medians. No service writes an access log. Ours, the plain service and hello run in uvicorn with uvloop and
+httptools, in one process.
 """
 
 import argparse
@@ -12,10 +13,10 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
-from benchmarks.contenders import HELLO, PLAIN, Contender, add_load_options, hello, ours, plain, rivals, started
-from benchmarks.families import resident_mb
-from benchmarks.report import describe_machine, table
-from benchmarks.wrk import Load, load, middle, need_wrk
+from benchmarks.load.wrk import Load, load, middle, need_wrk
+from harness.pinned_services import HELLO, PLAIN, Contender, add_load_options, hello, ours, plain, rivals, started
+from harness.process_tree import resident_mb
+from harness.report import describe_machine, table
 
 KINDS = ("one image", "64 grid")
 NO_RIVALS = "Other model servers are left out: --rivals names the python of their environment; `make bench` makes it."

@@ -12,8 +12,8 @@ import time
 
 import torch
 
-from benchmarks.contestants import WRITEUP_MEMORY, WRITEUP_OBJECTS, contestant
-from benchmarks.report import describe_machine, table
+from benchmarks.trainers.trainer import WRITEUP_MEMORY, WRITEUP_OBJECTS, contestant
+from harness.report import describe_machine, table
 from training.recipe import recipe_names
 
 WARM_UP_STEPS = 10

@@ -11,8 +11,8 @@ import time
 
 import torch
 
-from benchmarks.contestants import WRITEUP_MEMORY, Contestant, contestant
-from benchmarks.report import describe_machine, table
+from benchmarks.trainers.trainer import WRITEUP_MEMORY, Contestant, contestant
+from harness.report import describe_machine, table
 from models.images import ImageShape, channels_first
 from models.inference.sampler import Sampler
 from models.latents import draw_latents

@@ -17,11 +17,11 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.report import describe_machine, table
+from harness.report import describe_machine, table
+from harness.service import Service, running
+from harness.tiny_models import make_tiny_model_folder
 from models.images import ImageShape
 from models.networks.encoder import Encoder
-from tests.app.service import Service, running
-from tests.tiny import make_tiny_model_folder
 
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 PHASES = ("examples", "coverage", "fuzzing", "stateful")

@@ -16,10 +16,10 @@ import urllib.request
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.contenders import ROOT, Contender, ours, started
-from benchmarks.report import describe_machine, table
+from harness.pinned_services import ROOT, Contender, ours, started
+from harness.report import describe_machine, table
 from models import bundled_models_dir
-from reliability.probes import Probes
+from reliability.load.probes import Probes
 from reliability.shutdown import listeners, wait_for
 
 ENGINE_TIMEOUT_S = 1
@@ -29,7 +29,7 @@ from pathlib import Path
 
 sys.path.insert(0, {root!r})
 import torch
-from models import sampler
+from models.inference import sampler
 
 orders, call = Path({orders!r}), sampler.Sampler.__call__
 

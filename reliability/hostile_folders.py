@@ -26,9 +26,9 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from benchmarks.report import describe_machine, table
-from tests.app.service import Service, running
-from tests.tiny import make_tiny_model_folder, tiny_png
+from harness.report import describe_machine, table
+from harness.service import Service, running
+from harness.tiny_models import make_tiny_model_folder, tiny_png
 
 Damage = Callable[[Path], object]
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import httpx
 
-from benchmarks.contenders import ours, started
-from benchmarks.report import describe_machine, table
+from harness.pinned_services import ours, started
+from harness.report import describe_machine, table
 from models import bundled_models_dir
-from reliability.probes import Probes
+from reliability.load.probes import Probes
 
 MB = 1_000_000
 MAX_RISE_MB = 250

@@ -1,6 +1,6 @@
 """Hostile images and bodies to a real service: `python -m reliability.hostile_uploads --images 5000`.
 
-Each image of `reliability.hostile_images` goes to /v1/score, one in twenty to /v1/projections; then come bodies that
+Each image of `reliability.hostile.images` goes to /v1/score, one in twenty to /v1/projections; then come bodies that
 are too large, in every way in which one can be, forms of too much, and many large ones at once. Every answer has to be
 200 or a problem document of 413, 415 or 422 (429 where too much comes at once), soon; meanwhile the service has to
 answer others, and its memory has to stay within bounds.
@@ -21,10 +21,10 @@ from pathlib import Path
 import httpx
 import numpy as np
 
-from benchmarks.report import describe_machine, table
+from harness.report import describe_machine, table
+from harness.service import Service, running
 from reliability.api_fuzz import write_models
-from reliability.hostile_images import Hostile, chunk, corpus, large_image, plain
-from tests.app.service import Service, running
+from reliability.hostile.images import Hostile, chunk, corpus, large_image, plain
 
 CLIENTS = 3
 TIMEOUT_S = 30.0

@@ -16,13 +16,13 @@ from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.contenders import ours, started
-from benchmarks.cores import CLIENT_CORE, pinned_to
-from benchmarks.families import resident_mb
-from benchmarks.report import describe_machine, table
+from harness.cores import CLIENT_CORE, pinned_to
+from harness.pinned_services import ours, started
+from harness.process_tree import resident_mb
+from harness.report import describe_machine, table
 from models import bundled_models_dir
-from reliability.flood import WINDOW_S, Outcome, closed_loop, open_loop, percentile
-from reliability.probes import Probes
+from reliability.load.flood import WINDOW_S, Outcome, closed_loop, open_loop, percentile
+from reliability.load.probes import Probes
 
 KINDS = {
     "one image": "/v1/samples?n=1&format=png&seed=SEED",

@@ -20,9 +20,9 @@ from dataclasses import dataclass, field
 from http.client import HTTPException
 from pathlib import Path
 
-from benchmarks.contenders import RAY_INGRESSES, Running, on_ray, ours, started
-from benchmarks.families import family
-from benchmarks.report import describe_machine, table
+from harness.pinned_services import RAY_INGRESSES, Running, on_ray, ours, started
+from harness.process_tree import family
+from harness.report import describe_machine, table
 from models import bundled_models_dir
 
 REPLICAS = 2

@@ -18,13 +18,13 @@ from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmarks.contenders import Contender, ours, started
-from benchmarks.cores import CLIENT_CORE, pinned_to
-from benchmarks.families import family
-from benchmarks.report import describe_machine, table
+from harness.cores import CLIENT_CORE, pinned_to
+from harness.pinned_services import Contender, ours, started
+from harness.process_tree import family
+from harness.report import describe_machine, table
 from models import bundled_models_dir
-from reliability.flood import Outcome, closed_loop
-from reliability.probes import Probes
+from reliability.load.flood import Outcome, closed_loop
+from reliability.load.probes import Probes
 
 CLIENTS = 16
 GRACE_S = 1

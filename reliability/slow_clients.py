@@ -20,12 +20,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from app.server.sweeper import BODY_TIMEOUT_S, HEAD_TIMEOUT_S, STUCK_TIMEOUT_S, SWEEP_S
-from benchmarks.contenders import ours, started
-from benchmarks.cores import CLIENT_CORE, pinned_to
-from benchmarks.families import resident_mb
-from benchmarks.report import describe_machine, table
+from harness.cores import CLIENT_CORE, pinned_to
+from harness.pinned_services import ours, started
+from harness.process_tree import resident_mb
+from harness.report import describe_machine, table
 from models import bundled_models_dir
-from reliability.flood import closed_loop, percentile
+from reliability.load.flood import closed_loop, percentile
 
 UPLOAD = (
     b"POST /v1/score HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\n"

@@ -24,8 +24,8 @@ import httpx
 import numpy as np
 from PIL import Image
 
-from benchmarks.contenders import ours, started
-from benchmarks.report import describe_machine, table
+from harness.pinned_services import ours, started
+from harness.report import describe_machine, table
 from models import bundled_models_dir
 
 Query: TypeAlias = dict[str, str | int]

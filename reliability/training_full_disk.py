@@ -1,7 +1,8 @@
 """A full disk at each kind of write: `python -m reliability.training_full_disk`, as root.
 
 A small tmpfs is mounted, and real commands write into it. It is filled to its last page just when a command opens the
-file in question (`reliability.fill`), or before the command begins; the error is the kernel's. Each time:
+file in question (`reliability.trainings.disk_filler`), or before the command begins; the error is the kernel's. Each
+time:
 
 - the command exits with 1 and one line of error, which names the full disk;
 - no temporary file is left, and every file that has its name is whole; a model or a picture that was there is
@@ -21,10 +22,10 @@ from pathlib import Path
 
 from PIL import Image
 
-from benchmarks.report import describe_machine, table
+from harness.report import describe_machine, table
 from models.model_folder.folder import load_model
-from reliability.fill import PAGE, fill
-from reliability.runs import (
+from reliability.trainings.disk_filler import PAGE, fill
+from reliability.trainings.runs import (
     ROOT,
     command,
     differences,
@@ -225,8 +226,8 @@ class Trial:
         """Run a command, the disk full from that moment on; its exit code and its standard error."""
         full = command(arguments)
         if moment:
-            full = [sys.executable, "-m", "reliability.fill", moment.pattern, str(moment.n), str(self.disk.filler)]
-            full += arguments
+            filling = [sys.executable, "-m", "reliability.trainings.disk_filler", moment.pattern, str(moment.n)]
+            full = [*filling, str(self.disk.filler), *arguments]
         own = {name: value for name, value in environment().items() if name != "PYTHONUNBUFFERED"}
         done = subprocess.run(full, env=own, cwd=ROOT, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False)
         return done.returncode, done.stderr

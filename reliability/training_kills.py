@@ -16,8 +16,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.report import describe_machine, table
-from reliability.runs import (
+from harness.report import describe_machine, table
+from reliability.trainings.runs import (
     command,
     differences,
     environment,

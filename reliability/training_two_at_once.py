@@ -10,9 +10,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.report import describe_machine, table
-from reliability.runs import command, differences, environment, fit_arguments, outcome, succeed, write_data
+from harness.report import describe_machine, table
 from reliability.training_kills import killed
+from reliability.trainings.runs import command, differences, environment, fit_arguments, outcome, succeed, write_data
 from training.run.folder import RunFolder
 
 SETTINGS = ("epochs=200",)

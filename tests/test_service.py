@@ -13,10 +13,10 @@ import torch
 from numpy.typing import NDArray
 
 from gan_client import Client
+from harness.service import ROOT, Service, running
 from models import bundled_models_dir
 from models.model_folder.folder import load_model
 from tests.app.checks import pixels, png_bytes
-from tests.app.service import ROOT, Service, running
 from training.cli.command_line import main
 from training.data.mnist import read_mnist
 from training.evaluation.features import extract

@@ -1,4 +1,4 @@
-"""`python -m bentoml serve benchmarks.rivals.bentoml_service:Pictures`: BentoML around `benchmarks.plain_pictures`.
+"""`python -m bentoml serve benchmarks.rivals.bentoml_service:Pictures`: the plain pictures, served by BentoML.
 
 BentoML batches what comes by POST alone, as lists: a request is a JSON list of one, and so is its answer, the PNG as
 base64. The batching is its own: https://docs.bentoml.com/en/latest/get-started/adaptive-batching.html.
@@ -9,7 +9,7 @@ import base64
 import bentoml
 from pydantic import BaseModel
 
-from benchmarks.plain_pictures import PlainPictures
+from benchmarks.services.plain_pictures import PlainPictures
 
 
 class Asked(BaseModel):

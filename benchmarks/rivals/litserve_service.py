@@ -1,4 +1,4 @@
-"""`python -m benchmarks.rivals.litserve_service PORT`: LitServe around `benchmarks.plain_pictures`.
+"""`python -m benchmarks.rivals.litserve_service PORT`: the plain pictures, served by LitServe.
 
 LitServe routes POST alone, so the query parameters come with a POST. The batching is LitServe's:
 https://lightning.ai/docs/litserve/features/batching.
@@ -13,7 +13,7 @@ import litserve
 from fastapi import Query, Response
 from pydantic import BaseModel
 
-from benchmarks.plain_pictures import PlainPictures
+from benchmarks.services.plain_pictures import PlainPictures
 
 
 class Asked(BaseModel):

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.rivals.ray_service PORT FOLDER`: Ray Serve around `benchmarks.plain_pictures`.
+"""`python -m benchmarks.rivals.ray_service PORT FOLDER`: the plain pictures, served by Ray Serve.
 
 Ray keeps its files in FOLDER. The batching is Ray's:
 https://docs.ray.io/en/latest/serve/advanced-guides/dyn-req-batch.html.
@@ -12,7 +12,7 @@ from ray import serve
 from starlette.requests import Request
 from starlette.responses import Response
 
-from benchmarks.plain_pictures import PlainPictures
+from benchmarks.services.plain_pictures import PlainPictures
 
 MAX_BATCH = 64
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import httpx
 import pytest
 
+from harness.service import Service, running
+from harness.tiny_models import make_tiny_model_folder
 from models import bundled_models_dir
 from models.images import ImageShape
 from models.networks.conv import Conv
 from models.networks.encoder import Encoder
-from tests.app.service import Service, running
-from tests.tiny import make_tiny_model_folder
 
 PREFIX = "/gan"
 """Of the service on the bundled models."""

@@ -9,16 +9,16 @@ from pathlib import Path
 import httpx
 import pytest
 
+from harness.service import ROOT, Service, running
+from harness.tiny_models import make_tiny_model_folder
 from tests.app.checks import assert_problem
-from tests.app.service import ROOT, Service, running
-from tests.tiny import make_tiny_model_folder
 
 SABOTAGE = """
 import sys, time
 from pathlib import Path
 
 sys.path.insert(0, {root!r})
-from models import sampler
+from models.inference import sampler
 
 orders, call = Path({orders!r}), sampler.Sampler.__call__
 

@@ -7,8 +7,8 @@ from urllib.parse import quote
 import httpx
 import pytest
 
+from harness.service import Service
 from tests.app.checks import assert_problem
-from tests.app.service import Service
 
 PATHS = [
     "/",

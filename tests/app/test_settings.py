@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.app.service import ROOT, environment, running
+from harness.service import ROOT, environment, running
 
 
 def start_and_fail(folder: Path, **settings: object) -> subprocess.CompletedProcess[str]:

@@ -11,11 +11,11 @@ import torch
 from benchmarks import processes
 from benchmarks.ablation import CHANGES
 from benchmarks.processes import Measured
-from benchmarks.report import describe_machine, table
-from benchmarks.writeup_loop import BATCH_SIZE, K, MemoryLoader, ObjectDataset, WriteupLoop, object_loader
+from benchmarks.trainers.writeup_loop import BATCH_SIZE, K, MemoryLoader, ObjectDataset, WriteupLoop, object_loader
+from harness.report import describe_machine, table
+from harness.tiny_models import make_tiny_model_folder
 from models.networks.encoder import Encoder
 from tests.benchmarks.commands import ROOT, run
-from tests.tiny import make_tiny_model_folder
 from training.data.mnist import read_mnist
 from training.gan.distributed import ALONE
 from training.recipe import load_recipe

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.plain_pictures import PlainPictures
+from benchmarks.services.plain_pictures import PlainPictures
+from harness.tiny_models import make_tiny_model_folder
 from models.inference.sampler import Sampler
 from models.model_folder.folder import load_model
 from tests.benchmarks.test_serving import pixels
-from tests.tiny import make_tiny_model_folder
 
 
 @pytest.mark.parametrize("quantised", [False, True])

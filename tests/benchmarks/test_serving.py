@@ -11,13 +11,14 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmarks import contenders, dissection
-from benchmarks.contenders import Contender, Request
-from benchmarks.families import family
-from benchmarks.plain_pictures import PlainPictures
+from benchmarks import dissection
+from benchmarks.services.plain_pictures import PlainPictures
 from benchmarks.serving import NO_RIVALS
+from harness import pinned_services
+from harness.pinned_services import Contender, Request
+from harness.process_tree import family
+from harness.tiny_models import make_tiny_model_folder
 from tests.benchmarks.commands import ROOT, run
-from tests.tiny import make_tiny_model_folder
 
 RIVALS = ROOT / ".venv-rivals/bin/python"
 
@@ -67,9 +68,9 @@ def test_a_rival_draws_the_plain_pictures_and_leaves_nobody_behind(
 ) -> None:
     make_tiny_model_folder(tmp_path / "tiny")
     monkeypatch.setenv("PLAIN_MODEL", str(tmp_path / "tiny"))
-    (rival,) = [rival for rival in contenders.rivals(RIVALS, tmp_path, "tiny") if rival.name.startswith(name)]
+    (rival,) = [rival for rival in pinned_services.rivals(RIVALS, tmp_path, "tiny") if rival.name.startswith(name)]
     wanted = PlainPictures()([(1, 5), (64, 5)])
-    with contenders.started(rival) as running:
+    with pinned_services.started(rival) as running:
         drawn = [picture_of(running.port, request) for request in (rival.one, rival.grid)]
         members = family(running.pid)
     for picture, png in zip(drawn, wanted, strict=True):
@@ -142,5 +143,5 @@ def test_archives(options: list[str]) -> None:
 def test_a_service_that_ends_at_once_is_said_so() -> None:
     nothing = Request("/")
     service = Contender("false", ["false"], "/", nothing, nothing)
-    with pytest.raises(RuntimeError, match="ended with code 1 before it was ready"), contenders.started(service):
+    with pytest.raises(RuntimeError, match="ended with code 1 before it was ready"), pinned_services.started(service):
         pass

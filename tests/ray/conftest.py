@@ -12,10 +12,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from benchmarks.contenders import RAY_INGRESSES, free_port, wait_until_ready
-from benchmarks.families import family, see_off
+from harness.pinned_services import RAY_INGRESSES, free_port, wait_until_ready
+from harness.process_tree import family, see_off
+from harness.service import ROOT, Service, environment
 from tests.app.conftest import models_dir  # noqa: F401  (a fixture)
-from tests.app.service import ROOT, Service, environment
 
 if find_spec("ray") is None:
     collect_ignore_glob = ["test_*.py"]
@@ -30,7 +30,7 @@ ADMIN_KEY = "the-admin"
 
 @contextmanager
 def running_on_ray(folder: Path, ingress: str, **settings: object) -> Iterator[Service]:
-    """Start `benchmarks.ray_service` on a free port and wait until it is ready; on leaving, all of it has ended.
+    """Start `harness.ray_service` on a free port and wait until it is ready; on leaving, all of it has ended.
 
     Args:
         folder: where it logs.
@@ -42,7 +42,7 @@ def running_on_ray(folder: Path, ingress: str, **settings: object) -> Iterator[S
     with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as scratch, log.open("w") as output:
         surroundings = {name: value.format(scratch=scratch) for name, value in RAY_INGRESSES[ingress].items()}
         process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.ray_service", str(port), scratch, f"--replicas={REPLICAS}"],
+            [sys.executable, "-m", "harness.ray_service", str(port), scratch, f"--replicas={REPLICAS}"],
             env=environment(**settings) | surroundings | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
             cwd=ROOT,
             stdout=output,

@@ -22,13 +22,13 @@ from app.server.admission import Admission
 from app.server.uvicorn_server import SECURITY_HEADERS
 from app.settings import Settings
 from app.telemetry.metrics import Metrics
-from benchmarks.contenders import Running
-from benchmarks.ray_batch import compute
+from benchmarks.services.ray_batch import compute
+from harness.pinned_services import Running
+from harness.service import ROOT, Service, running
+from harness.tiny_models import make_tiny_model_folder
 from reliability.ray_kill import fetch, replicas, trial
 from tests.app.checks import assert_problem
-from tests.app.service import ROOT, Service, running
 from tests.ray.conftest import ADMIN_KEY, REPLICAS
-from tests.tiny import make_tiny_model_folder
 
 CONFIG = ROOT / "deploy/ray-serve.yaml"
 PICTURE = "/v1/samples?seed=7&n=16"

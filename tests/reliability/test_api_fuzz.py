@@ -9,9 +9,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from harness.service import running
 from reliability import api_fuzz
 from reliability.api_fuzz import RANDOM_PHASES, Round, answers_table, ask, count, write_models
-from tests.app.service import running
 
 
 def test_every_answer_is_as_documented(tmp_path: Path):

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from harness.service import ROOT, Service, running
+from harness.tiny_models import make_tiny_model_folder
 from reliability.faults import SABOTAGE, break_once
-from reliability.flood import closed_loop, open_loop
+from reliability.load.flood import closed_loop, open_loop
+from reliability.load.probes import Probes
 from reliability.overload import back_after_s
-from reliability.probes import Probes
 from reliability.slow_clients import Kind, SlowClients
-from tests.app.service import ROOT, Service, running
-from tests.tiny import make_tiny_model_folder
 
 TARGET = "/v1/samples?n=1&format=png&seed=SEED"
 

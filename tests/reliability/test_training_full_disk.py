@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from reliability.runs import RECIPE, write_data
+from harness.tiny_models import tiny_png
 from reliability.training_full_disk import SETTINGS, WRITES, Moment, damaged, main, named
-from tests.tiny import tiny_png
+from reliability.trainings.runs import RECIPE, write_data
 from training.config import resolve_config
 from training.data.dataset import load_dataset
 from training.recipe import load_recipe
@@ -73,7 +73,7 @@ def test_damage_is_seen(tmp_path: Path):
 def test_a_disk_is_filled_when_the_file_is_opened_for_the_nth_time(tmp_path: Path):
     """What would fill it only says so here."""
     script = (
-        "import sys; from pathlib import Path; from reliability import fill; "
+        "import sys; from pathlib import Path; from reliability.trainings import disk_filler as fill; "
         "fill.fill = lambda filler: print('filled', filler, flush=True); "
         "fill.fill_when_opened('.a.*', 2, Path('F')); "
         "[print(open(f'{sys.argv[1]}/{name}', 'w').name[-4:], flush=True) for name in ('.a.t', '.b.t', '.a.u', '.a.v')]"

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from reliability import training_kills
-from reliability.runs import RECIPE, differences, fit_arguments, outcome, write_data
 from reliability.training_kills import GAMES, Reference, Trial, kill_a_run
+from reliability.trainings.runs import RECIPE, differences, fit_arguments, outcome, write_data
 from training.cli.command_line import main
 from training.recipe import load_recipe
 from training.run.folder import RunFolder

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from tests.tiny import make_tiny_model_folder
+from harness.tiny_models import make_tiny_model_folder
 from tests.training.crash import DIED, die_at_sync, fork, wait
 from training.cli.command_line import main as command
 

@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from tests.app.service import Service
+from harness.service import Service
 
 SAME = "seed=7&n=4"
 VARIANTS = [

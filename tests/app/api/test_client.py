@@ -12,8 +12,8 @@ import pytest
 from numpy.typing import NDArray
 
 from gan_client import AsyncClient, Client, ProblemError, Retries, Samples
+from harness.service import Service
 from tests.app.checks import json_images, png_bytes
-from tests.app.service import Service
 
 Z_DIM = 16
 CALLS = ("samples", "generate", "interpolate", "score", "project", "models", "iter_samples")

@@ -7,10 +7,10 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from harness.service import Service, held_requests, running
+from harness.tiny_models import make_tiny_model_folder
 from tests.app.checks import assert_problem
 from tests.app.server.test_supervisor import wait_until
-from tests.app.service import Service, held_requests, running
-from tests.tiny import make_tiny_model_folder
 
 
 def test_alive(client: httpx.Client) -> None:

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from harness.service import Service
 from models.interpolation import interpolate
 from models.latents import draw_latents
 from tests.app.checks import animation_frames, assert_problem, json_images, pixels
-from tests.app.service import Service
 
 SAME = "seeds=1,2,3&steps=4"
 VARIANTS = [

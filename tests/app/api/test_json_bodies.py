@@ -5,9 +5,9 @@ import pytest
 
 from app.api.json_bodies import MAX_JSON_BYTES, MAX_LISTS, MAX_TEXTS, MAX_VALUES
 from app.api.schemas.samples import MAX_POSTED_LATENTS
+from harness.service import Service
 from reliability.hostile_json import BODIES, MAX_RISE_MB, latents, most_mb
 from tests.app.checks import assert_problem
-from tests.app.service import Service
 
 
 def post(client: httpx.Client, body: bytes) -> httpx.Response:

@@ -14,9 +14,9 @@ from pydantic import BaseModel
 from app.api import schemas
 from app.api.openapi import examples
 from app.problems import ProblemDocument
+from harness.service import ROOT, Service
 from tests.app.checks import pixels, png_bytes
 from tests.app.conftest import PREFIX
-from tests.app.service import ROOT, Service
 from training.data.mnist import read_mnist
 
 METHODS = ("get", "post")

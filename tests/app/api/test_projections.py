@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 from app.main import create_app
 from app.media.uploads import read_upload
 from app.settings import Settings
+from harness.service import Service, running
 from models.inference.projection import BOX, ROUNDS
 from models.inference.scorer import Scorer
 from models.model_folder.folder import load_model
 from tests.app.checks import assert_problem, json_images, pixels, png_bytes
-from tests.app.service import Service, running
 from training.data.mnist import read_mnist
 
 MODELS = ["mnist-conv", "conv", "digits", "three", "rgb"]  # digits has an encoder

@@ -10,10 +10,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from harness.service import Service, running
+from harness.tiny_models import make_tiny_model_folder
 from models.model_folder.folder import load_model
 from tests.app.checks import assert_problem
-from tests.app.service import Service, running
-from tests.tiny import make_tiny_model_folder
 
 ADMIN = {"Authorization": "Bearer the-admin"}
 

@@ -8,8 +8,8 @@ import httpx
 import numpy as np
 import pytest
 
+from harness.service import Service, running
 from tests.app.checks import json_images, pixels
-from tests.app.service import Service, running
 
 
 def test_npz(client: httpx.Client) -> None:

@@ -24,10 +24,10 @@ from app.media.uploads import check_sizes, read_upload
 from app.middleware.body_limit import LimitBodies
 from app.problems import Problem
 from app.telemetry.metrics import Metrics
+from harness.service import Service
 from models.images import ImageShape
-from reliability.hostile_images import KINDS, corpus, many_pieces, thousand_frames
+from reliability.hostile.images import KINDS, corpus, many_pieces, thousand_frames
 from tests.app.checks import assert_problem, png_bytes
-from tests.app.service import Service
 
 GREY, RGB = ImageShape(), ImageShape(channels=3, height=32, width=32)
 MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "I;16")

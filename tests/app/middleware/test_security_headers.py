@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from app.server.uvicorn_server import SECURITY_HEADERS
+from harness.service import Service, running
 from tests.app.server.test_protocol import connect, rest
-from tests.app.service import Service, running
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Locator, Response
 
+from harness.service import Service
 from tests.app.checks import png_bytes
 from tests.app.conftest import PREFIX
-from tests.app.service import Service
 from tests.browser import Visit, needs_chromium
 from training.data.mnist import read_mnist
 

@@ -4,7 +4,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Response
 
-from tests.app.service import Service
+from harness.service import Service
 from tests.browser import Scheme, Visit, needs_chromium
 
 VIEWS = {

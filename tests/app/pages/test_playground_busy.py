@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 from playwright.sync_api import Browser, Page, Route, expect
 
+from harness.service import Service, running
+from harness.tiny_models import make_tiny_model_folder
 from tests.app.playground import (
     canvas_pixels,
     hold,
@@ -16,9 +18,7 @@ from tests.app.playground import (
     settle,
     until,
 )
-from tests.app.service import Service, running
 from tests.browser import Visit, needs_chromium
-from tests.tiny import make_tiny_model_folder
 
 pytestmark = needs_chromium
 

@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from harness.service import Service
 from tests.app.checks import json_images, pixels
 from tests.app.playground import (
     asks,
@@ -32,7 +33,6 @@ from tests.app.playground import (
     tile_pixels,
     until,
 )
-from tests.app.service import Service
 from tests.browser import Visit, needs_chromium
 
 pytestmark = needs_chromium

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Browser, FilePayload, Locator, Page, expect
 
+from harness.service import Service
 from tests.app.checks import pixels, png_bytes
 from tests.app.playground import (
     asks,
@@ -30,7 +31,6 @@ from tests.app.playground import (
     told,
     until,
 )
-from tests.app.service import Service
 from tests.browser import Scheme, Visit, needs_chromium
 
 pytestmark = needs_chromium

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from harness.service import Service
 from tests.app.checks import pixels
 from tests.app.playground import expect_in_address, image_pixels, ok, open_page, rgb, settle, told, until
-from tests.app.service import Service
 from tests.browser import Visit, needs_chromium
 
 pytestmark = needs_chromium

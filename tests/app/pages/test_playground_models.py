@@ -3,6 +3,7 @@
 import numpy as np
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from harness.service import Service
 from tests.app.checks import pixels
 from tests.app.playground import (
     canvas_pixels,
@@ -16,7 +17,6 @@ from tests.app.playground import (
     told,
     until,
 )
-from tests.app.service import Service
 from tests.browser import Visit, needs_chromium
 
 pytestmark = needs_chromium

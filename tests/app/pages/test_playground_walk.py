@@ -7,6 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from harness.service import Service
 from tests.app.checks import animation_frames, json_images, pixels
 from tests.app.playground import (
     canvas_pixels,
@@ -23,7 +24,6 @@ from tests.app.playground import (
     settle,
     until,
 )
-from tests.app.service import Service
 from tests.browser import Visit, needs_chromium
 
 pytestmark = needs_chromium

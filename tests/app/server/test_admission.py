@@ -11,10 +11,10 @@ import pytest
 
 from app.server.admission import MAX_READ, Admission
 from app.telemetry.metrics import Metrics
+from harness.service import Service, running
+from harness.tiny_models import make_tiny_model_folder
 from tests.app.checks import assert_problem
 from tests.app.server.test_protocol import connect, rest
-from tests.app.service import Service, running
-from tests.tiny import make_tiny_model_folder
 
 SLOW = (
     b"POST /v1/score HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: 99\r\n\r\n"

@@ -17,9 +17,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from gan_client import Client
+from harness.service import ROOT, Service
 from tests.app.checks import assert_problem, png_bytes
 from tests.app.server.test_supervisor import wait_until
-from tests.app.service import ROOT, Service
 
 CONFIGURATION = ROOT / "deploy" / "nginx" / "gan-cache.conf"
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from app.server.protocol import MAX_HEAD_BYTES
-from tests.app.service import ROOT, Service, running
+from harness.service import ROOT, Service, running
 
 HURRY = """
 import sys

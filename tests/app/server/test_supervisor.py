@@ -18,9 +18,9 @@ from pydantic import ValidationError
 from app.server.shared_folder import PREFIX, shared_folder
 from app.server.supervisor import MAX_FAILED_STARTS
 from app.settings import Settings
-from tests.app.service import Service, held_requests, running
+from harness.service import Service, held_requests, running
+from harness.tiny_models import make_tiny_model_folder
 from tests.app.test_settings import start_and_fail
-from tests.tiny import make_tiny_model_folder
 
 DEADLINE_S = 240  # for a machine that is busy with other things
 

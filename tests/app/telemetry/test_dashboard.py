@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from prometheus_client.parser import text_string_to_metric_families
 
+from harness.service import ROOT, Service
 from tests.app.checks import png_bytes
-from tests.app.service import ROOT, Service
 
 DASHBOARD: dict[str, Any] = json.loads((ROOT / "docs" / "grafana-dashboard.json").read_text(encoding="utf-8"))
 METRIC = re.compile(r"\b(?:gan|process)_[a-z0-9_]+")

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from harness.tiny_models import make_tiny_model_folder
 from models import bundled_models_dir
 from models.images import ImageShape
 from models.inference import projection
@@ -17,7 +18,6 @@ from models.inference.sampler import Sampler
 from models.latents import Prior, draw_latents
 from models.model_folder.folder import load_model
 from models.networks.conditional import Ballots
-from tests.tiny import make_tiny_model_folder
 
 SHAPE = ImageShape(height=16, width=16)
 D = 6

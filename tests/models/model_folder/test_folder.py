@@ -20,13 +20,13 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from harness.tiny_models import make_tiny_model_folder, tiny_png
 from models import errors
 from models.model_folder import folder
 from models.model_folder.folder import check_destination, load_model, sort_metadata
 from models.model_folder.metadata import parse_metadata
 from models.networks.encoder import Encoder
 from tests.models.support import with_tensors, write_again
-from tests.tiny import make_tiny_model_folder, tiny_png
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_weights_are_those_that_were_written(good: Path, tmp_path: Path) -> None
 
 
 def test_bytes_are_the_same_in_every_process(good: Path, tmp_path: Path) -> None:
-    code = "import sys, pathlib; from tests.tiny import make_tiny_model_folder as make; make(pathlib.Path(sys.argv[1]))"
+    code = "import sys, pathlib; from harness.tiny_models import *; make_tiny_model_folder(pathlib.Path(sys.argv[1]))"
     for name in ("a", "b"):
         subprocess.run([sys.executable, "-c", code, tmp_path / name], check=True)
         assert (tmp_path / name / "model.safetensors").read_bytes() == (good / "model.safetensors").read_bytes()

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from harness.tiny_models import make_tiny_model_folder, tiny_png
 from models import errors
 from models.model_folder import folder
 from models.model_folder.folder import load_model, read_picture
-from tests.tiny import make_tiny_model_folder, tiny_png
 
 
 @pytest.fixture

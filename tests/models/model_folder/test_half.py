@@ -4,9 +4,9 @@ from pathlib import Path
 
 import torch
 
+from harness.tiny_models import make_tiny_model_folder
 from models.model_folder.folder import load_model
 from tests.models.support import write_again
-from tests.tiny import make_tiny_model_folder
 
 
 def test_float16_in_the_file_is_float32_in_memory(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from harness.tiny_models import make_tiny_model_folder
 from models.errors import ModelMetadataError, TensorRangeError
 from models.images import ImageShape, to_uint8
 from models.inference.integer_generator import in_integers
@@ -22,7 +23,6 @@ from models.networks.goodfellow2014 import Goodfellow2014
 from models.networks.mlp import MLP
 from models.networks.quantised import QuantisedLinear, check_quantised, quantise, quantised_like
 from tests.models.support import with_tensors, write_again
-from tests.tiny import make_tiny_model_folder
 
 SHAPE = ImageShape(height=16, width=16)
 Z_DIM = 20

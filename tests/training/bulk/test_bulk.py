@@ -27,12 +27,12 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from harness.tiny_models import make_tiny_model_folder
 from models.images import ImageShape
 from models.inference.sampler import Sampler
 from models.latents import INDEX_LIMIT, draw_latents
 from models.model_folder.folder import load_model
 from models.networks.conditional import ask_for_class, labels_of
-from tests.tiny import make_tiny_model_folder
 from tests.training.support import ROOT, command_line, environment
 from training.bulk.drawing import make_sampler
 from training.bulk.processes import write_in_process

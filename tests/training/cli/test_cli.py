@@ -13,13 +13,13 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from harness.tiny_models import make_tiny_model_folder
 from models.grids import assemble_grid
 from models.images import ImageShape
 from models.inference.sampler import Sampler
 from models.latents import draw_latents
 from models.model_folder.folder import load_model
 from models.networks.conditional import ask_for_class
-from tests.tiny import make_tiny_model_folder
 from tests.training.support import (
     TINY,
     TINY_MLP,

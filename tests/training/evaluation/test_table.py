@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tiny import make_tiny_model_folder
+from harness.tiny_models import make_tiny_model_folder
 from tests.training.support import tiny_images, write_npz
 from training.cli.command_line import main
 from training.evaluation.table import MAX_WIDTH, Group, format_markdown, format_text, group_figures

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import torch
 
+from harness.tiny_models import make_tiny_model_folder
 from models.model_folder.folder import load_model
-from tests.tiny import make_tiny_model_folder
 from tests.training.support import make_config, tiny_recipe, write_npz
 from training.evaluation.table import format_markdown, group_figures
 from training.export.card import write_card

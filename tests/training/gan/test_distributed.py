@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import torch
 
-from benchmarks.families import Member, family
+from harness.process_tree import Member, family
 from models.networks.batch_part import WHOLE, Part
 from tests.training.support import TINY_2014, environment, make_config, sets, tiny_recipe, write_npz
 from training.config import RunConfig

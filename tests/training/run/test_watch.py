@@ -14,9 +14,9 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, expect
 
+from harness.tiny_models import tiny_png
 from models.model_folder.history import EpochRecord, TrainingEvent
 from tests.browser import Scheme, Visit, needs_chromium
-from tests.tiny import tiny_png
 from tests.training.support import command_line, environment, make_config, tiny_recipe, write_npz
 from training.errors import RunError
 from training.run.folder import RunFolder

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import families
-from benchmarks.families import check_core, family, resident_mb, see_off
+from harness import process_tree
+from harness.process_tree import check_core, family, resident_mb, see_off
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="no /proc")
 
@@ -58,7 +58,7 @@ def test_whoever_is_left_behind_is_ended(
     shell.kill()
     shell.wait()
     assert family(members[1].pid) == members[1:], "an orphan"
-    monkeypatch.setattr(families, "END_TIMEOUT_S", 0)
+    monkeypatch.setattr(process_tree, "END_TIMEOUT_S", 0)
     see_off(members)
     assert family(members[1].pid) == []
     assert "killing 1 processes that a service left behind" in capsys.readouterr().err
@@ -66,4 +66,4 @@ def test_whoever_is_left_behind_is_ended(
 
 def test_a_later_process_with_the_same_number_is_left_alone() -> None:
     mine = family(os.getpid())[0]
-    see_off([families.Member(mine.pid, mine.start + 1)])
+    see_off([process_tree.Member(mine.pid, mine.start + 1)])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from benchmarks.contestants import Contestant
+from benchmarks.trainers.trainer import Contestant
 from models.images import ImageShape, channels_first
 from models.inference.sampler import Sampler
 from models.latents import draw_latents

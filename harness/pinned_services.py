@@ -15,8 +15,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.cores import SERVER_CORE, can_pin, pinned
-from benchmarks.families import check_core, family, see_off
+from harness.cores import SERVER_CORE, can_pin, pinned
+from harness.process_tree import check_core, family, see_off
 from models import bundled_models_dir
 
 ROOT = Path(__file__).parent.parent
@@ -104,22 +104,22 @@ def ours(models_dir: Path, model: str) -> Contender:
 
 
 def on_ray(models_dir: Path, model: str, *, ingress: str, replicas: int = 1, batching: str = "engine") -> Contender:
-    """`benchmarks.ray_service`, behind one of Serve's `RAY_INGRESSES`; needs the extra `ray`."""
+    """`harness.ray_service`, behind one of Serve's `RAY_INGRESSES`; needs the extra `ray`."""
     alone = ours(models_dir, model)
     options = [f"--replicas={replicas}", f"--batching={batching}"]
     return replace(
         alone,
         name=f"Ray Serve, {ingress}, {batching}",
-        command=[sys.executable, "-m", "benchmarks.ray_service", "{port}", "{scratch}", *options],
+        command=[sys.executable, "-m", "harness.ray_service", "{port}", "{scratch}", *options],
         environment=alone.environment | RAY_INGRESSES[ingress] | {"PYTHONPATH": str(ROOT)},
     )
 
 
 def plain(models_dir: Path, model: str) -> Contender:
-    """`benchmarks.plain_service`."""
+    """`benchmarks.services.plain_service`."""
     return Contender(
         PLAIN,
-        [*_uvicorn(), "benchmarks.plain_service:app"],
+        [*_uvicorn(), "benchmarks.services.plain_service:app"],
         "/samples?n=1",
         Request("/samples?n=1&seed=SEED"),
         Request("/samples?n=64&seed=SEED"),
@@ -128,10 +128,10 @@ def plain(models_dir: Path, model: str) -> Contender:
 
 
 def hello() -> Contender:
-    """`benchmarks.hello_service`."""
+    """`benchmarks.services.hello_service`."""
     return Contender(
         HELLO,
-        [*_uvicorn(), "benchmarks.hello_service:app"],
+        [*_uvicorn(), "benchmarks.services.hello_service:app"],
         "/hello",
         Request("/hello?n=1&seed=SEED"),
         Request("/hello?n=64&seed=SEED"),
@@ -139,10 +139,10 @@ def hello() -> Contender:
 
 
 def bare(*, one: int, grid: int) -> Contender:
-    """`benchmarks.bare_service`, answering with so many bytes."""
+    """`benchmarks.services.bare_service`, answering with so many bytes."""
     return Contender(
         "bare ASGI",
-        [*_uvicorn(), "benchmarks.bare_service:app"],
+        [*_uvicorn(), "benchmarks.services.bare_service:app"],
         "/1",
         Request(f"/{one}?seed=SEED"),
         Request(f"/{grid}?seed=SEED"),

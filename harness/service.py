@@ -1,4 +1,4 @@
-"""The real service as a process on a real socket, for tests."""
+"""`python -m app` as a process on a real socket, with a log and an HTTP client."""
 
 import os
 import socket
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parent.parent
 ADDRESS_LINE = "Serving on "
 
 
@@ -38,14 +38,14 @@ class Service:
 
 
 def environment(**settings: object) -> dict[str, str]:
-    """The environment of a service: no setting of the person's own, and these."""
+    """The environment of a service: these settings, and no GAN_* variable of the person who runs this."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("GAN_")}
     return inherited | {f"GAN_{name.upper()}": str(value) for name, value in settings.items()}
 
 
 @contextmanager
 def held_requests(url: str, count: int) -> Iterator[None]:
-    """Requests that are under way as long as this lasts: of the body of each, half does not come."""
+    """Keep `count` requests under way: each sends the first half of its body, and never the rest."""
     address = httpx.URL(url)
     head = b"POST /v1/samples HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{"
     with ExitStack() as stack:
@@ -60,13 +60,16 @@ def running(folder: Path, *, python_path: Path | None = None, **settings: object
     """Start `python -m app` on a free port, wait for its address, and end it by SIGTERM.
 
     Args:
-        folder: where it runs and logs.
-        python_path: a folder of modules that go before all others.
+        folder: where it runs, and where it writes `service.log`.
+        python_path: a folder of modules that are imported before all others.
         settings: GAN_* settings, in lower case.
+
+    Raises:
+        RuntimeError: it printed no address; the error quotes its log.
     """
     log = folder / "service.log"
     paths = [str(path) for path in (python_path, ROOT) if path is not None]
-    with log.open("w") as errors:
+    with log.open("w", encoding="utf-8") as errors:
         process = subprocess.Popen(
             [sys.executable, "-m", "app"],
             env=environment(port=0, **settings) | {"PYTHONPATH": os.pathsep.join(paths)},
@@ -75,14 +78,20 @@ def running(folder: Path, *, python_path: Path | None = None, **settings: object
             stderr=errors,
             text=True,
         )
-    assert process.stdout is not None
-    line = process.stdout.readline()
     try:
-        assert line.startswith(ADDRESS_LINE), f"no address; the log says: {log.read_text()}"
-        url = line.removeprefix(ADDRESS_LINE).strip()
+        url = _printed_address(process, log)
         with httpx.Client(base_url=url, timeout=60) as client:
             yield Service(process, url, client, log)
     finally:
         process.terminate()
         process.wait(timeout=30)
-        process.stdout.close()
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def _printed_address(process: subprocess.Popen[str], log: Path) -> str:
+    """The URL that a service prints once it listens."""
+    line = "" if process.stdout is None else process.stdout.readline()
+    if not line.startswith(ADDRESS_LINE):
+        raise RuntimeError(f"the service printed no address; its log says: {log.read_text(encoding='utf-8')}")
+    return line.removeprefix(ADDRESS_LINE).strip()

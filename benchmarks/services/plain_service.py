@@ -1,9 +1,9 @@
-"""The service that a person writes in ten minutes: FastAPI and a `def` route around `benchmarks.plain_pictures`."""
+"""The service that a person writes in ten minutes: FastAPI, and a `def` route that returns the plain pictures."""
 
 from fastapi import FastAPI
 from fastapi.responses import Response
 
-from benchmarks.plain_pictures import PlainPictures
+from benchmarks.services.plain_pictures import PlainPictures
 
 app = FastAPI()
 draw = PlainPictures()

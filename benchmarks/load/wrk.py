@@ -10,8 +10,8 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from benchmarks.contenders import Request
-from benchmarks.cores import CLIENT_CORE, pinned
+from harness.cores import CLIENT_CORE, pinned
+from harness.pinned_services import Request
 
 LUA = """
 -- Each request has a number of its own where SEED stands.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from benchmarks.writeup_loop import MemoryLoader, WriteupLoop, object_loader
+from benchmarks.trainers.writeup_loop import MemoryLoader, WriteupLoop, object_loader
 from models.latents import Prior
 from training.config import resolve_config
 from training.data.dataset import load_dataset

@@ -13,7 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from training.run.checkpoint import read_progress
 from training.run.folder import RunFolder
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 RECIPE = Path(__file__).with_name("tiny.toml")
 IMAGES = 40
 

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.ray_service PORT FOLDER`: `app.ray` on a Ray of its own, for measurements, trials and tests.
+"""`python -m harness.ray_service PORT FOLDER`: `app.ray` on a Ray of its own, for measurements, trials and tests.
 
 That Ray keeps its files in FOLDER, has no dashboard, and ends with this process; others on the machine are none of its
 business. What it is to serve, the GAN_* variables say.
@@ -12,7 +12,7 @@ import ray
 from ray import serve
 
 from app.ray import deployment
-from benchmarks.ray_batch import BatchReplica
+from benchmarks.services.ray_batch import BatchReplica
 
 BATCHINGS = ("engine", "serve.batch")
 
@@ -51,7 +51,7 @@ def _start_ray(processors: int, folder: Path) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.ray_service", description="The service on a local Ray.")
+    parser = argparse.ArgumentParser(prog="python -m harness.ray_service", description="The service on a local Ray.")
     parser.add_argument("port", type=int)
     parser.add_argument("folder", type=Path, help="for Ray's files; a short path, for there are sockets in it")
     parser.add_argument("--replicas", type=int, default=1, help="default: 1")

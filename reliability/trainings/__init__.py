@@ -1,0 +1,1 @@
+"""Tiny trainings by real commands: how to run, stop and compare them. It may import `training`."""
