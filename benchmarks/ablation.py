@@ -10,8 +10,8 @@ import sys
 
 import torch
 
-from benchmarks.trainers.judging import FIGURES, IMAGES_AN_EPOCH, judge, rounded, run
-from benchmarks.trainers.trainer import contestant
+from benchmarks.trainers.judging import FIGURES, IMAGES_AN_EPOCH, judge, rounded, train_and_judge
+from benchmarks.trainers.trainer import make_trainer
 from harness.report import describe_machine, table
 from training.data.dataset import load_dataset
 from training.errors import NotFiniteError
@@ -62,8 +62,8 @@ def main() -> None:
     for name in options.changes or CHANGES:
         overrides = [f"epochs={options.epochs}", *CHANGES[name]]
         try:
-            trainee = contestant("mlp", threads=options.threads, overrides=overrides)
-            trial = run(trainee, options.epochs * IMAGES_AN_EPOCH, dataset, samples=options.samples)
+            trainee = make_trainer("mlp", threads=options.threads, overrides=overrides)
+            trial = train_and_judge(trainee, options.epochs * IMAGES_AN_EPOCH, dataset, samples=options.samples)
             cells = [f"{trial.cpu_seconds / 60:.1f}", *rounded(trial.figures)]
         except NotFiniteError as error:
             cells = [f"failed: {error}", *[""] * len(FIGURES)]

@@ -9,8 +9,8 @@ import argparse
 
 import torch
 
-from benchmarks.trainers.judging import FIGURES, IMAGES_AN_EPOCH, judge, rounded, run
-from benchmarks.trainers.trainer import WRITEUP_MEMORY, contestant
+from benchmarks.trainers.judging import FIGURES, IMAGES_AN_EPOCH, judge, rounded, train_and_judge
+from benchmarks.trainers.trainer import WRITEUP_MEMORY, make_trainer
 from benchmarks.training import measure
 from harness.report import describe_machine, table
 from training.data.dataset import load_dataset
@@ -24,13 +24,13 @@ def main() -> None:
     """Train both, judge both, print the table."""
     options = _parser().parse_args()
     dataset = load_dataset("mnist")
-    writeup = contestant(WRITEUP_MEMORY, threads=options.threads)
-    trials = [run(writeup, int(options.writeup_epochs * IMAGES_AN_EPOCH), dataset, samples=options.samples)]
+    writeup = make_trainer(WRITEUP_MEMORY, threads=options.threads)
+    trials = [train_and_judge(writeup, int(options.writeup_epochs * IMAGES_AN_EPOCH), dataset, samples=options.samples)]
     budget = trials[0].seconds / options.times
     rate = measure(options.recipe, seconds=options.rate_s, threads=options.threads)
     epochs = max(1, int(MARGIN * budget * rate / IMAGES_AN_EPOCH))
-    ours = contestant(options.recipe, threads=options.threads, overrides=[f"epochs={epochs}"])
-    trials.append(run(ours, epochs * IMAGES_AN_EPOCH, dataset, samples=options.samples))
+    ours = make_trainer(options.recipe, threads=options.threads, overrides=[f"epochs={epochs}"])
+    trials.append(train_and_judge(ours, epochs * IMAGES_AN_EPOCH, dataset, samples=options.samples))
     real = judge(dataset.images[40_000:50_000][: options.samples], dataset)
     print(f"{describe_machine()}; {options.threads} threads; 1/{options.times:g} of the time is {budget:,.0f} s\n")
     cells = [[trial.name, f"{trial.epochs:.0f}", f"{trial.seconds:,.0f}", *rounded(trial.figures)] for trial in trials]

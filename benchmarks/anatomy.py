@@ -30,10 +30,13 @@ from app.main import create_app
 from app.media.png import encode_rows
 from app.server.fast_path import FastPath
 from app.settings import Settings
+from benchmarks.load.options import add_load_options
 from benchmarks.load.wrk import load, need_wrk
+from benchmarks.services.specs import bare, hello, plain
 from harness.cores import SERVER_CORE, pinned_to
-from harness.pinned_services import Contender, add_load_options, bare, hello, ours, plain, started
+from harness.pinned_services import started
 from harness.report import describe_machine, table
+from harness.service_specs import ServiceSpec, ours
 from models.grids import assemble_rows
 from models.inference.word_sampler import WordSampler
 from models.latents import draw_words
@@ -48,7 +51,7 @@ REPETITIONS = 300
 
 
 @dataclass(frozen=True)
-class _Pictures:
+class _PictureSteps:
     """What the service makes a picture of, in this process.
 
     Attributes:
@@ -60,7 +63,7 @@ class _Pictures:
     draw: WordSampler
 
     @classmethod
-    def of(cls, folder: Path) -> "_Pictures":
+    def of(cls, folder: Path) -> "_PictureSteps":
         model = load_model(folder)
         return cls(model.metadata, WordSampler(make_sampler(model), model.metadata.prior))
 
@@ -76,7 +79,7 @@ def main() -> None:
     options = _parser().parse_args()
     need_wrk()
     torch.set_num_threads(1)
-    pictures = _Pictures.of(options.models_dir / options.model)
+    pictures = _PictureSteps.of(options.models_dir / options.model)
     lengths = [len(pictures.png(pictures.draw(pictures.words(n)))) for n in IMAGES.values()]
     mine, http = ours(options.models_dir, options.model), bare(one=lengths[0], grid=lengths[1])
     others = [hello(), plain(options.models_dir, options.model)]
@@ -97,7 +100,7 @@ def main() -> None:
         _draw(parts, options.svg)
 
 
-def _under_load(services: list[Contender], options: argparse.Namespace) -> dict[tuple[str, str], float]:
+def _under_load(services: list[ServiceSpec], options: argparse.Namespace) -> dict[tuple[str, str], float]:
     """µs a request, by the service's name and the kind of request."""
     measured: dict[tuple[str, str], list[float]] = defaultdict(list)
     for turn in range(options.rounds):
@@ -110,7 +113,7 @@ def _under_load(services: list[Contender], options: argparse.Namespace) -> dict[
     return {key: statistics.median(values) for key, values in measured.items()}
 
 
-def _alone(pictures: _Pictures, n: int, clients: int) -> dict[str, float]:
+def _alone(pictures: _PictureSteps, n: int, clients: int) -> dict[str, float]:
     """µs a request of what is done for the picture, each part by itself, in batches as `clients` make them."""
     together = min(clients, max(1, pictures.draw.rows_at_once // n))  # requests in a batch
     words = pictures.words(n * together)

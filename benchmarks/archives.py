@@ -14,9 +14,11 @@ import urllib.request
 
 import numpy as np
 
+from benchmarks.load.options import add_model_options
 from harness.cores import CLIENT_CORE, SERVER_CORE, pinned, pinned_to
-from harness.pinned_services import Contender, add_model_options, ours, started
+from harness.pinned_services import started
 from harness.report import describe_machine, table
+from harness.service_specs import ServiceSpec, ours
 
 
 def main() -> None:
@@ -45,7 +47,7 @@ def main() -> None:
     print(table(["", "images/s", "lowest – highest", "× G alone"], rows))
 
 
-def fetch(service: Contender, images: int) -> float:
+def fetch(service: ServiceSpec, images: int) -> float:
     """Images/s of an npz, from the request to its last byte."""
     with started(service) as running, pinned_to(CLIENT_CORE):
         url = f"http://127.0.0.1:{running.port}/v1/samples?n={images}&seed=7&format=npz"

@@ -19,7 +19,7 @@ FORMATS = ("npz", "png", "parquet", "webdataset")
 
 
 @dataclass(frozen=True)
-class Usage:
+class CommandUsage:
     """What a command took, its children not counted: seconds of the clock and of a processor, bytes."""
 
     seconds: float
@@ -39,7 +39,7 @@ def main() -> None:
     runs = [(name, options.images) for name in options.formats]
     if "npz" in options.formats:
         runs.insert(1, ("npz", options.more))
-    starts: dict[str, Usage] = {}
+    starts: dict[str, CommandUsage] = {}
     rows = []
     for name, images in runs:
         print(f"{name}, {images:,} images …", file=sys.stderr)
@@ -60,7 +60,7 @@ def main() -> None:
     print(table(heads, rows))
 
 
-def measure(model: str, format_name: str, images: int) -> Usage:
+def measure(model: str, format_name: str, images: int) -> CommandUsage:
     """Write so many images into a temporary folder, and remove it."""
     with tempfile.TemporaryDirectory(prefix="gan-bulk-") as folder:
         command = [sys.executable, "-m", "training", "sample", model, "--n", str(images), "--format", format_name]
@@ -72,7 +72,7 @@ def measure(model: str, format_name: str, images: int) -> Usage:
         if process.returncode:
             raise RuntimeError(f"{' '.join(command)} exited with {process.returncode}")
         disk = sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
-    return Usage(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024, disk)
+    return CommandUsage(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024, disk)
 
 
 if __name__ == "__main__":

@@ -32,8 +32,8 @@ from app.server.admission import Admission
 from app.server.fast_path import FastPath
 from app.server.protocol import GuardedConfig, GuardedProtocol
 from app.settings import Settings
+from benchmarks.load.options import add_model_options
 from harness.cores import SERVER_CORE, pinned_to
-from harness.pinned_services import add_model_options
 from harness.report import describe_machine, table
 
 IMAGES = {"one image": 1, "64 grid": 64}

@@ -12,11 +12,13 @@ import subprocess
 import sys
 from collections import defaultdict
 
+from benchmarks.load.options import add_load_options
 from benchmarks.load.wrk import load, need_wrk
-from benchmarks.open_loop import Outcome
+from benchmarks.open_loop import OpenLoopResult
 from harness.cores import CLIENT_CORE, pinned
-from harness.pinned_services import Request, add_load_options, ours, started
+from harness.pinned_services import started
 from harness.report import describe_machine, table
+from harness.service_specs import RequestTemplate, ours
 
 SHARES = (0.1, 0.5, 0.9)
 
@@ -28,7 +30,7 @@ def main() -> None:
     service = ours(options.models_dir, options.model)
     kinds = {"one image": service.one, "64 grid": service.grid}
     tops: dict[str, list[float]] = defaultdict(list)
-    outcomes: dict[tuple[str, float], list[Outcome]] = defaultdict(list)
+    outcomes: dict[tuple[str, float], list[OpenLoopResult]] = defaultdict(list)
     for turn in range(options.rounds):
         print(f"round {turn + 1} of {options.rounds} …", file=sys.stderr)
         with started(service) as running:
@@ -44,7 +46,7 @@ def main() -> None:
         print(table(["share", "asked, requests/s", "achieved", "p50, ms", "p99, ms", "errors"], rows))
 
 
-def ask(port: int, request: Request, *, rate: float, seconds: float, poisson: bool = False) -> Outcome:
+def ask(port: int, request: RequestTemplate, *, rate: float, seconds: float, poisson: bool = False) -> OpenLoopResult:
     """Send at a constant rate from the client's core, evenly or at random."""
     command = [*pinned(CLIENT_CORE), sys.executable, "-m", "benchmarks.open_loop", str(port), request.target]
     done = subprocess.run(
@@ -53,10 +55,10 @@ def ask(port: int, request: Request, *, rate: float, seconds: float, poisson: bo
         text=True,
         check=True,
     )
-    return Outcome(**json.loads(done.stdout))
+    return OpenLoopResult(**json.loads(done.stdout))
 
 
-def _figures(outcomes: list[Outcome]) -> list[str]:
+def _figures(outcomes: list[OpenLoopResult]) -> list[str]:
     """Medians, and all errors."""
     asked = statistics.median(outcome.asked for outcome in outcomes)
     achieved = statistics.median(outcome.achieved for outcome in outcomes)

@@ -1,14 +1,14 @@
 """`python -m benchmarks.open_loop PORT TARGET --rate R --seconds S`: requests at a constant rate, evenly or at random.
 
-Latency counts from the moment at which a request was due, not from when a connection was free to send it: a server
-that falls behind cannot hide it (no coordinated omission, as in Gil Tene's wrk2). The client waits busily, so that it
-is never late for want of a timer: give it a core of its own. It imports nothing but the standard library.
+Latency counts from the moment at which a request was due, not from when a connection was free to send it: so a server
+that falls behind cannot hide it (no coordinated omission, as in Gil Tene's wrk2). The client waits in a busy loop, so
+that no timer delays it: give it a core of its own. It imports little, because collecting the garbage of many objects
+would stop its clock.
 """
 
 import argparse
 import dataclasses
 import json
-import math
 import random
 import re
 import selectors
@@ -19,12 +19,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import accumulate
 
+from harness.percentiles import percentile
+
 DRAIN_S = 5
 """Time for the last answers; those that are not there by then are errors."""
 
 
 @dataclass(frozen=True)
-class Outcome:
+class OpenLoopResult:
     """What came of one rate.
 
     Attributes:
@@ -42,7 +44,9 @@ class Outcome:
     errors: int
 
 
-def run(port: int, target: str, *, rate: float, seconds: float, connections: int, poisson: bool = False) -> Outcome:
+def run(
+    port: int, target: str, *, rate: float, seconds: float, connections: int, poisson: bool = False
+) -> OpenLoopResult:
     """Send rate · seconds requests; SEED in the target becomes a number of its own in each.
 
     Evenly spaced, or with `poisson` as many clients send them that know nothing of each other.
@@ -54,7 +58,7 @@ def run(port: int, target: str, *, rate: float, seconds: float, connections: int
     latencies_s: list[float] = []
     errors = sent = 0
     with selectors.DefaultSelector() as selector:
-        idle = deque(_Connection(port, selector) for _ in range(connections))
+        idle = deque(_OpenLoopConnection(port, selector) for _ in range(connections))
         began = now = time.perf_counter()
         while len(latencies_s) + errors < total and now < began + dues[-1] + DRAIN_S:
             now = time.perf_counter()
@@ -62,7 +66,7 @@ def run(port: int, target: str, *, rate: float, seconds: float, connections: int
                 sent += 1
                 idle.popleft().ask(target.replace("SEED", str(sent)), due)
             for key, _ in selector.select(0):
-                connection: _Connection = key.data
+                connection: _OpenLoopConnection = key.data
                 status = connection.receive()
                 if status == 200:
                     latencies_s.append(time.perf_counter() - connection.due)
@@ -73,7 +77,7 @@ def run(port: int, target: str, *, rate: float, seconds: float, connections: int
         for key in list(selector.get_map().values()):
             key.data.close()
     took, answered = time.perf_counter() - began, sorted(latencies_s)
-    return Outcome(
+    return OpenLoopResult(
         asked=rate,
         achieved=len(answered) / max(took, seconds),
         p50_ms=percentile(answered, 0.5) * 1000,
@@ -82,7 +86,7 @@ def run(port: int, target: str, *, rate: float, seconds: float, connections: int
     )
 
 
-class _Connection:
+class _OpenLoopConnection:
     """A kept-alive connection with one request under way at most; made anew when the server closes it."""
 
     def __init__(self, port: int, selector: selectors.BaseSelector) -> None:
@@ -136,11 +140,6 @@ class _Connection:
         if found is None:
             raise RuntimeError(f"an answer without Content-Length: {self._received[:end]!r}")
         self._length = end + 4 + int(found[1])
-
-
-def percentile(ordered: list[float], share: float) -> float:
-    """The smallest value that so large a share of the values does not exceed; NaN of none."""
-    return ordered[math.ceil(share * len(ordered)) - 1] if ordered else float("nan")
 
 
 def main() -> None:

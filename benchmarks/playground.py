@@ -13,8 +13,9 @@ import time
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from harness.pinned_services import ours, started
+from harness.pinned_services import started
 from harness.report import describe_machine, table
+from harness.service_specs import ours
 from models import bundled_models_dir
 
 VIEWS = ("draw", "walk", "judge", "learn", "models")

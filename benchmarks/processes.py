@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import torch
 
-from benchmarks.trainers.trainer import contestant
+from benchmarks.trainers.trainer import make_trainer
 from harness.report import describe_machine, table
 from training.gan.distributed import Processes, joined
 
@@ -26,17 +26,17 @@ RECIPES = ("mlp", "conv", "goodfellow2014")
 WARM_UP_STEPS = 10
 
 
-class Way(NamedTuple):
+class ProcessLayout(NamedTuple):
     """Processes, and threads of each."""
 
     processes: int
     threads: int
 
 
-WAYS = (Way(1, 1), Way(1, 2), Way(2, 1))
+WAYS = (ProcessLayout(1, 1), ProcessLayout(1, 2), ProcessLayout(2, 1))
 
 
-class Measured(NamedTuple):
+class Throughput(NamedTuple):
     """What all processes did together.
 
     Attributes:
@@ -51,7 +51,7 @@ class Measured(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Timed(Processes):
+class TimedProcesses(Processes):
     """Processes whose averages are timed."""
 
     seconds: list[float] = field(default_factory=list)
@@ -74,7 +74,7 @@ def main() -> None:
             print(json.dumps(measured))
         return
     recipes = options.recipes or RECIPES
-    seen: dict[tuple[str, Way], list[Measured]] = {(recipe, way): [] for recipe in recipes for way in WAYS}
+    seen: dict[tuple[str, ProcessLayout], list[Throughput]] = {(recipe, way): [] for recipe in recipes for way in WAYS}
     for turn in range(options.rounds):
         for (recipe, way), so_far in seen.items():
             print(f"round {turn + 1} of {options.rounds}: {recipe}, {way} …", file=sys.stderr)
@@ -85,10 +85,10 @@ def main() -> None:
     print(table(heads, [_row(recipe, [seen[recipe, way] for way in WAYS]) for recipe in recipes]))
 
 
-def measure(recipe: str, processes: Processes, *, seconds: float, threads: int) -> Measured:
+def measure(recipe: str, processes: Processes, *, seconds: float, threads: int) -> Throughput:
     """A recipe over so many seconds, by these processes and so many threads of each."""
-    timed = Timed(processes.rank, processes.world)
-    steps = contestant(recipe, threads=threads, processes=timed).steps
+    timed = TimedProcesses(processes.rank, processes.world)
+    steps = make_trainer(recipe, threads=threads, processes=timed).steps
     for _ in range(WARM_UP_STEPS):
         next(steps)
     timed.seconds.clear()
@@ -98,10 +98,10 @@ def measure(recipe: str, processes: Processes, *, seconds: float, threads: int) 
         images += next(steps)
     averaging = sum(timed.seconds) / elapsed
     (used,) = processes.average([torch.tensor(time.process_time() - used_s)])
-    return Measured(images / elapsed, 1000 * float(used) * processes.world / images, averaging)
+    return Throughput(images / elapsed, 1000 * float(used) * processes.world / images, averaging)
 
 
-def _row(recipe: str, measured: list[list[Measured]]) -> list[str]:
+def _row(recipe: str, measured: list[list[Throughput]]) -> list[str]:
     medians = [statistics.median(each.rate for each in of) for of in measured]
     one, _, two = measured
     gains = sorted(ours.rate / theirs.rate for ours, theirs in zip(two, one, strict=True))
@@ -115,11 +115,11 @@ def _row(recipe: str, measured: list[list[Measured]]) -> list[str]:
     ]
 
 
-def _measure_apart(recipe: str, way: Way, seconds: float) -> Measured:
+def _measure_apart(recipe: str, way: ProcessLayout, seconds: float) -> Throughput:
     launcher = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(way.processes), "-m"]
     command = [sys.executable, "-m", *(launcher if way.processes > 1 else []), "benchmarks.processes"]
     command += ["--measure", recipe, "--seconds", str(seconds), "--threads", str(way.threads)]
-    return Measured(*json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
+    return Throughput(*json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -25,10 +25,12 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.latency import ask
+from benchmarks.load.options import add_load_options
 from benchmarks.load.wrk import load, need_wrk
-from benchmarks.open_loop import percentile
-from harness.pinned_services import Request, Running, add_load_options, ours, started
+from harness.percentiles import percentile
+from harness.pinned_services import PinnedService, started
 from harness.report import describe_machine, table
+from harness.service_specs import RequestTemplate, ours
 from models.model_folder.folder import load_model
 from training.bulk.drawing import make_sampler
 
@@ -45,7 +47,7 @@ PLANS = (10**3, 10**5, 10**7)
 
 
 @dataclass(frozen=True)
-class Costs:
+class TurnCosts:
     """What a turn of the service takes.
 
     Attributes:
@@ -68,7 +70,7 @@ class Costs:
         return self.most / self.of(self.most)
 
 
-def fit(rates: dict[int, float], most: int) -> Costs:
+def fit(rates: dict[int, float], most: int) -> TurnCosts:
     """The line through the seconds of a turn by its requests; where only one fits in a turn, what it takes.
 
     Args:
@@ -76,14 +78,14 @@ def fit(rates: dict[int, float], most: int) -> Costs:
         most: requests in one turn.
     """
     if most == 1:
-        return Costs(0.0, 1 / max(rates.values()), 1)
+        return TurnCosts(0.0, 1 / max(rates.values()), 1)
     clients = np.array([count for count in rates if count <= most])
     seconds = clients / np.array([rates[count] for count in clients])
     request_s, turn_s = np.polyfit(clients, seconds, 1, w=1 / seconds)  # equal shares of each, not equal seconds
-    return Costs(max(0.0, float(turn_s)), float(request_s), most)
+    return TurnCosts(max(0.0, float(turn_s)), float(request_s), most)
 
 
-def simulate(costs: Costs, arrivals: Sequence[float]) -> list[float]:
+def simulate(costs: TurnCosts, arrivals: Sequence[float]) -> list[float]:
     """The latencies of requests that come at these times, in order, in seconds.
 
     A bulk queue (Bailey, "On queueing processes with bulk service", 1954), first come, first served.
@@ -113,7 +115,7 @@ def main() -> None:
     need_wrk()
     service = ours(options.models_dir, options.model)
     rows_at_once = _rows_at_once(options.models_dir / options.model)
-    seen: dict[str, list[tuple[Costs, list[list[float]]]]] = {kind: [] for kind in IMAGES}
+    seen: dict[str, list[tuple[TurnCosts, list[list[float]]]]] = {kind: [] for kind in IMAGES}
     lengths: dict[str, int] = {}
     for turn in range(options.rounds):
         print(f"round {turn + 1} of {options.rounds} …", file=sys.stderr)
@@ -140,20 +142,20 @@ def _rows_at_once(folder: Path) -> int:
     return make_sampler(load_model(folder)).rows_at_once
 
 
-def plan(rate: float, costs: Costs, length: int) -> list[str]:
+def plan(rate: float, costs: TurnCosts, length: int) -> list[str]:
     """Cores and Gbit/s for so many requests/s."""
     return [f"{math.ceil(rate / (USED * costs.top_rate)):,}", f"{rate * length * 8 / 1e9:,.2f}"]
 
 
-def _length(running: Running, request: Request) -> int:
+def _length(running: PinnedService, request: RequestTemplate) -> int:
     """Bytes of an answer, its head included."""
     with urllib.request.urlopen(f"http://127.0.0.1:{running.port}{request.target.replace('SEED', '1')}") as answer:
         return len(answer.read()) + len(str(answer.headers))
 
 
 def _measure(
-    running: Running, request: Request, images: int, seconds: int, rows_at_once: int
-) -> tuple[Costs, list[list[float]]]:
+    running: PinnedService, request: RequestTemplate, images: int, seconds: int, rows_at_once: int
+) -> tuple[TurnCosts, list[list[float]]]:
     """The costs; and for each share the rate, and p50 and p99, each measured and simulated, in ms."""
     rates = {count: load(running.port, request, connections=count, seconds=seconds).rate for count in CLIENTS}
     costs = fit(rates, max(1, rows_at_once // images))
@@ -167,13 +169,13 @@ def _measure(
     return costs, rows
 
 
-def _middle(rounds: Sequence[Costs]) -> Costs:
+def _middle(rounds: Sequence[TurnCosts]) -> TurnCosts:
     """The median of each cost."""
     turn_s, request_s = (statistics.median(getattr(one, name) for one in rounds) for name in ("turn_s", "request_s"))
-    return Costs(turn_s, request_s, rounds[0].most)
+    return TurnCosts(turn_s, request_s, rounds[0].most)
 
 
-def _row(k: int, rounds: list[tuple[Costs, list[list[float]]]]) -> list[str]:
+def _row(k: int, rounds: list[tuple[TurnCosts, list[list[float]]]]) -> list[str]:
     rate, *figures = (statistics.median(rows[k][column] for _, rows in rounds) for column in range(5))
     return [f"{SHARES[k]:.0%}", f"{rate:,.0f}", *(f"{figure:.2f}" for figure in figures)]
 

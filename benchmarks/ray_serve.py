@@ -1,21 +1,30 @@
 """`python -m benchmarks.ray_serve`: our engine in a replica of Ray Serve, and `@serve.batch` in its place.
 
-One replica, behind each of Serve's ingresses, and `python -m app` beside them; the same routes, networks and PNGs in
-all. Server and client (wrk) have a core each; rounds go through the services forwards and backwards in turn; medians
-are given. Needs the extra `ray`: the environment of `make test-ray` has it.
+One replica is measured behind each of Serve's ingresses, and `python -m app` beside them. All have the same routes,
+networks and PNGs. Server and client (wrk) have a core each. Every second round goes through the services in the
+opposite order, and the tables give medians. The command needs the extra `ray`: the environment of `make test-ray` has
+it.
 """
 
 import argparse
 import sys
 from collections import defaultdict
+from dataclasses import replace
+from pathlib import Path
 
-from benchmarks.load.wrk import Load, load, middle, need_wrk
-from harness.pinned_services import RAY_INGRESSES, add_load_options, on_ray, ours, started
+from benchmarks.load.options import add_load_options
+from benchmarks.load.wrk import LoadResult, load, middle, need_wrk
+from harness.pinned_services import started
 from harness.process_tree import resident_mb
-from harness.ray_service import BATCHINGS
 from harness.report import describe_machine, table
+from harness.service_specs import RAY_INGRESSES, ServiceSpec, on_ray, ours
 
 KINDS = ("one image", "64 grid")
+BATCHINGS = {"engine": None, "serve.batch": "benchmarks.services.ray_batch:BatchReplica"}
+"""Name in the tables, and the class of the replica; None is that of `app.ray`."""
+
+Loads = dict[tuple[str, str, int], list[LoadResult]]
+"""By service, kind of request and number of clients: one load a round."""
 
 
 def main() -> None:
@@ -24,13 +33,8 @@ def main() -> None:
     add_load_options(parser, seconds=3)
     options = parser.parse_args()
     need_wrk()
-    services = [ours(options.models_dir, options.model)]
-    services += [
-        on_ray(options.models_dir, options.model, ingress=ingress, batching=batching)
-        for ingress in RAY_INGRESSES
-        for batching in BATCHINGS
-    ]
-    loads: dict[tuple[str, str, int], list[Load]] = defaultdict(list)
+    services = _services(options.models_dir, options.model)
+    loads: Loads = defaultdict(list)
     resident: dict[str, float] = {}
     for turn in range(options.rounds):
         for service in services[:: 1 if turn % 2 == 0 else -1]:
@@ -43,15 +47,28 @@ def main() -> None:
                 resident[service.name] = resident_mb(running.pid)
     print(f"{describe_machine()}; server and wrk on a core each, {options.rounds} rounds of {options.seconds} s")
     for kind in KINDS:
-        rows = []
-        for service in services:
-            many, lone = (middle(loads[service.name, kind, count]) for count in (options.connections, 1))
-            figures = [f"{many.rate:,.0f}", f"{many.p50_ms:.2f}", f"{many.p99_ms:.2f}", f"{lone.p50_ms:.2f}"]
-            rows.append([service.name, *figures, str(many.errors + lone.errors)])
-        heads = [kind, f"requests/s, {options.connections} clients", "p50, ms", "p99, ms", "lone client p50, ms"]
-        print(f"\n{table([*heads, 'errors'], rows)}")
+        print(f"\n{_kind_table(services, loads, kind, options.connections)}")
     footprints = [[service.name, f"{resident[service.name]:.0f}"] for service in services]
     print(f"\n{table(['with all that it started', 'resident, MB'], footprints)}")
+
+
+def _services(models_dir: Path, model: str) -> list[ServiceSpec]:
+    services = [ours(models_dir, model)]
+    for ingress in RAY_INGRESSES:
+        for batching, replica in BATCHINGS.items():
+            spec = on_ray(models_dir, model, ingress=ingress, replica=replica)
+            services.append(replace(spec, name=f"{spec.name}, {batching}"))
+    return services
+
+
+def _kind_table(services: list[ServiceSpec], loads: Loads, kind: str, connections: int) -> str:
+    rows = []
+    for service in services:
+        many, lone = (middle(loads[service.name, kind, count]) for count in (connections, 1))
+        figures = [f"{many.rate:,.0f}", f"{many.p50_ms:.2f}", f"{many.p99_ms:.2f}", f"{lone.p50_ms:.2f}"]
+        rows.append([service.name, *figures, str(many.errors + lone.errors)])
+    heads = [kind, f"requests/s, {connections} clients", "p50, ms", "p99, ms", "lone client p50, ms"]
+    return table([*heads, "errors"], rows)
 
 
 if __name__ == "__main__":

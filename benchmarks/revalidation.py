@@ -8,10 +8,14 @@ import sys
 import urllib.error
 import urllib.request
 from collections import defaultdict
+from dataclasses import replace
 
-from benchmarks.load.wrk import Load, load, middle, need_wrk
-from harness.pinned_services import Request, add_load_options, hello, ours, started
+from benchmarks.load.options import add_load_options
+from benchmarks.load.wrk import LoadResult, load, middle, need_wrk
+from benchmarks.services.specs import hello
+from harness.pinned_services import started
 from harness.report import describe_machine, table
+from harness.service_specs import RequestTemplate, ours
 
 NAMES = ("ours, 304", "FastAPI's hello")
 
@@ -21,14 +25,14 @@ def main() -> None:
     options = _parser().parse_args()
     need_wrk()
     service = ours(options.models_dir, options.model)
-    known = Request(service.grid.target.replace("SEED", "7"))
-    loads: dict[str, list[Load]] = defaultdict(list)
+    known = RequestTemplate(service.grid.target.replace("SEED", "7"))
+    loads: dict[str, list[LoadResult]] = defaultdict(list)
     how = {"connections": options.connections, "seconds": options.seconds}
     for turn in range(options.rounds):
         print(f"round {turn + 1} of {options.rounds} …", file=sys.stderr)
         with started(service) as running:
             etag = _etag(running.port, known)
-            loads[NAMES[0]].append(load(running.port, known, headers={"If-None-Match": etag}, **how))
+            loads[NAMES[0]].append(load(running.port, replace(known, headers={"If-None-Match": etag}), **how))
         with started(hello()) as running:
             loads[NAMES[1]].append(load(running.port, hello().one, **how))
     base = middle(loads[NAMES[1]]).rate
@@ -42,7 +46,7 @@ def main() -> None:
     print(table(heads, rows))
 
 
-def _etag(port: int, request: Request) -> str:
+def _etag(port: int, request: RequestTemplate) -> str:
     """The ETag of an answer, once it is known to be answered by 304."""
     url = f"http://127.0.0.1:{port}{request.target}"
     with urllib.request.urlopen(url) as answer:

@@ -13,15 +13,18 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
-from benchmarks.load.wrk import Load, load, middle, need_wrk
-from harness.pinned_services import HELLO, PLAIN, Contender, add_load_options, hello, ours, plain, rivals, started
+from benchmarks.load.options import add_load_options
+from benchmarks.load.wrk import LoadResult, load, middle, need_wrk
+from benchmarks.services.specs import HELLO, PLAIN, hello, plain, rivals
+from harness.pinned_services import started
 from harness.process_tree import resident_mb
 from harness.report import describe_machine, table
+from harness.service_specs import ServiceSpec, ours
 
 KINDS = ("one image", "64 grid")
 NO_RIVALS = "Other model servers are left out: --rivals names the python of their environment; `make bench` makes it."
 
-Loads = dict[tuple[str, str, int], list[Load]]
+Loads = dict[tuple[str, str, int], list[LoadResult]]
 """Of each service, kind of request and number of clients: a load a round."""
 
 
@@ -59,7 +62,7 @@ def main() -> None:
     print(table(["service", "start to ready, s", "resident, MB"], footprints))
 
 
-def _kind_table(services: list[Contender], loads: Loads, kind: str, connections: int) -> str:
+def _kind_table(services: list[ServiceSpec], loads: Loads, kind: str, connections: int) -> str:
     rates = {service.name: middle(loads[service.name, kind, connections]).rate for service in services}
     rows = []
     for name, rate in rates.items():
@@ -80,7 +83,7 @@ def _kind_table(services: list[Contender], loads: Loads, kind: str, connections:
     return table([*heads, "lone client p50, ms", "errors"], rows)
 
 
-def _rivals_table(others: list[Contender], loads: Loads, connections: int) -> str:
+def _rivals_table(others: list[ServiceSpec], loads: Loads, connections: int) -> str:
     """Ours over the best of the other model servers."""
     rows = []
     for kind in KINDS:

@@ -12,7 +12,7 @@ import time
 
 import torch
 
-from benchmarks.trainers.trainer import WRITEUP_MEMORY, WRITEUP_OBJECTS, contestant
+from benchmarks.trainers.trainer import WRITEUP_MEMORY, WRITEUP_OBJECTS, make_trainer
 from harness.report import describe_machine, table
 from training.recipe import recipe_names
 
@@ -48,7 +48,7 @@ def main() -> None:
 
 def measure(name: str, *, seconds: float, threads: int) -> float:
     """Images/s of a recipe, or of the write-up's loop, over so many seconds."""
-    steps = contestant(name, threads=threads).steps
+    steps = make_trainer(name, threads=threads).steps
     for _ in range(WARM_UP_STEPS):
         next(steps)
     images, started = 0, time.perf_counter()

@@ -11,7 +11,7 @@ import time
 
 import torch
 
-from benchmarks.trainers.trainer import WRITEUP_MEMORY, Contestant, contestant
+from benchmarks.trainers.trainer import WRITEUP_MEMORY, Trainer, make_trainer
 from harness.report import describe_machine, table
 from models.images import ImageShape, channels_first
 from models.inference.sampler import Sampler
@@ -28,7 +28,7 @@ def main() -> None:
     options = _parser().parse_args()
     dataset = load_dataset("mnist")
     names = options.recipes or [WRITEUP_MEMORY, *recipe_names()]
-    rows = [run(contestant(name, threads=options.threads), dataset, options) for name in names]
+    rows = [run(make_trainer(name, threads=options.threads), dataset, options) for name in names]
     real = dataset.images[40_000:50_000][: options.samples]
     best = judge(real, dataset)
     print(f"{describe_machine()}; {options.threads} threads")
@@ -36,7 +36,7 @@ def main() -> None:
     print(table(["recipe", "seconds to it", "images to it", "last figure", "trained for, s"], rows))
 
 
-def run(trainee: Contestant, dataset: Dataset, options: argparse.Namespace) -> list[str]:
+def run(trainee: Trainer, dataset: Dataset, options: argparse.Namespace) -> list[str]:
     """Train until the quality is reached or the time is up; a row of the table."""
     trained, images, figure = 0.0, 0, float("nan")
     while trained < 60 * options.minutes:
@@ -57,7 +57,7 @@ def judge(images: torch.Tensor, dataset: Dataset) -> float:
     return estimate(images, validation, dataset.held_out).mean
 
 
-def samples(trainee: Contestant, n: int) -> torch.Tensor:
+def samples(trainee: Trainer, n: int) -> torch.Tensor:
     """n of G's images, [n, C, H, W] uint8."""
     sampler = Sampler(trainee.generator(), z_dim=trainee.z_dim, image_shape=ImageShape())
     latents = draw_latents(SAMPLE_SEED, 0, n, z_dim=trainee.z_dim, prior=trainee.prior)

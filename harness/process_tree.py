@@ -1,4 +1,7 @@
-"""A process and all that it started, by /proc: their cores, their memory, their end. Without /proc there is none."""
+"""A process and its descendants, read from /proc: their cores, their memory, their end.
+
+Where there is no /proc, a tree is empty.
+"""
 
 import os
 import signal
@@ -12,14 +15,19 @@ END_TIMEOUT_S = 10
 
 
 @dataclass(frozen=True)
-class Member:
-    """A process; its start, in ticks since the machine's own, tells it from a later one with the same number."""
+class ProcessId:
+    """A process. A later process may get the same number, but not the same start.
+
+    Attributes:
+        pid: its number.
+        start: when it started, in clock ticks since the machine started.
+    """
 
     pid: int
     start: int
 
 
-def family(pid: int) -> list[Member]:
+def tree_of(pid: int) -> list[ProcessId]:
     """A process and its descendants, as they are now."""
     parents = _parents()
     found = [member for member in parents if member.pid == pid]
@@ -29,13 +37,20 @@ def family(pid: int) -> list[Member]:
 
 
 def resident_mb(pid: int) -> float:
-    """Resident memory of a family, MB (10⁶ bytes), shared pages counted in each; NaN where the system does not tell."""
-    return sum(map(_resident_bytes, family(pid))) / 1e6 or float("nan")
+    """Resident memory of a process and its descendants, MB (10⁶ bytes); NaN where the system does not tell.
+
+    A page that several of them share is counted in each.
+    """
+    return sum(map(_resident_bytes, tree_of(pid))) / 1e6 or float("nan")
 
 
-def check_core(pid: int, core: int) -> None:
-    """Raise RuntimeError where a member of a family may run on another core: its work there would cost nothing."""
-    for member in family(pid):
+def check_pinned(pid: int, core: int) -> None:
+    """Check that a process and its descendants can run on one core only: a measurement would miss work on another.
+
+    Raises:
+        RuntimeError: one of them may run on another core.
+    """
+    for member in tree_of(pid):
         try:
             allowed = os.sched_getaffinity(member.pid)
         except ProcessLookupError:
@@ -44,8 +59,8 @@ def check_core(pid: int, core: int) -> None:
             raise RuntimeError(f"process {member.pid} may run on the cores {sorted(allowed)}, not on {core} alone")
 
 
-def see_off(members: list[Member]) -> None:
-    """Wait until all of them have ended; those that are late are killed, and counted on standard error."""
+def wait_until_ended(members: list[ProcessId]) -> None:
+    """Wait until all these processes have ended. After `END_TIMEOUT_S`, kill the rest and say so on standard error."""
     deadline = time.monotonic() + END_TIMEOUT_S
     while left := _parents().keys() & set(members):
         if time.monotonic() > deadline:
@@ -57,8 +72,8 @@ def see_off(members: list[Member]) -> None:
         time.sleep(0.05)
 
 
-def _parents() -> dict[Member, int]:
-    """All processes but zombies, and the numbers of their parents."""
+def _parents() -> dict[ProcessId, int]:
+    """All processes except zombies, and the numbers of their parents."""
     found = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -66,11 +81,11 @@ def _parents() -> dict[Member, int]:
         except (FileNotFoundError, ProcessLookupError):
             continue
         if fields[0] != "Z":  # proc(5): state, parent, …, start as the 22nd field of the line
-            found[Member(int(path.parent.name), int(fields[19]))] = int(fields[1])
+            found[ProcessId(int(path.parent.name), int(fields[19]))] = int(fields[1])
     return found
 
 
-def _resident_bytes(member: Member) -> int:
+def _resident_bytes(member: ProcessId) -> int:
     try:
         status = Path(f"/proc/{member.pid}/status").read_text(encoding="utf-8")
     except (FileNotFoundError, ProcessLookupError):

@@ -1,10 +1,11 @@
 """`python -m harness.ray_service PORT FOLDER`: `app.ray` on a Ray of its own, for measurements, trials and tests.
 
-That Ray keeps its files in FOLDER, has no dashboard, and ends with this process; others on the machine are none of its
-business. What it is to serve, the GAN_* variables say.
+That Ray keeps its files in FOLDER, has no dashboard, ends with this process, and does not join another Ray on the
+machine. The GAN_* variables are the settings of the service.
 """
 
 import argparse
+import pkgutil
 import signal
 from pathlib import Path
 
@@ -12,9 +13,6 @@ import ray
 from ray import serve
 
 from app.ray import deployment
-from benchmarks.services.ray_batch import BatchReplica
-
-BATCHINGS = ("engine", "serve.batch")
 
 
 def main() -> None:
@@ -22,7 +20,7 @@ def main() -> None:
     options = _parser().parse_args()
     try:
         _start_ray(options.replicas, options.folder)
-    except Exception:  # noqa: BLE001  (Ray gives its node 30 s, which a machine with much else to do may not manage)
+    except Exception:  # noqa: BLE001  (Ray gives its node 30 s to start; on a busy machine that may be too little)
         ray.shutdown()
         _start_ray(options.replicas, options.folder)
     serve.start(
@@ -30,8 +28,8 @@ def main() -> None:
         logging_config={"log_level": "ERROR", "enable_access_log": False},
     )
     target = deployment.options(num_replicas=options.replicas, autoscaling_config=None)
-    if options.batching == "serve.batch":
-        target = target.options(func_or_class=serve.ingress()(BatchReplica))
+    if options.replica is not None:
+        target = target.options(func_or_class=serve.ingress()(pkgutil.resolve_name(options.replica)))
     serve.run(target.bind(), name="gan")
     signal.sigwait({signal.SIGTERM, signal.SIGINT})
     serve.shutdown()
@@ -53,9 +51,9 @@ def _start_ray(processors: int, folder: Path) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m harness.ray_service", description="The service on a local Ray.")
     parser.add_argument("port", type=int)
-    parser.add_argument("folder", type=Path, help="for Ray's files; a short path, for there are sockets in it")
+    parser.add_argument("folder", type=Path, help="for Ray's files; its path must be short, because it holds sockets")
     parser.add_argument("--replicas", type=int, default=1, help="default: 1")
-    parser.add_argument("--batching", choices=BATCHINGS, default="engine", help="default: engine")
+    parser.add_argument("--replica", metavar="MODULE:CLASS", help="class of a replica (default: that of app.ray)")
     return parser
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import httpx
 
-ROOT = Path(__file__).parent.parent
+from harness.repository import ROOT
+
 ADDRESS_LINE = "Serving on "
 
 

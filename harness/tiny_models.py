@@ -1,4 +1,4 @@
-"""A model folder in a moment: real networks of a few hundred weights, untrained."""
+"""Model folders that are written in a moment: real networks of a few hundred weights, untrained."""
 
 import struct
 import zlib

@@ -35,7 +35,7 @@ TIMEOUT_S = 3600
 
 
 @dataclass(frozen=True)
-class Round:
+class FuzzRound:
     """What a run of schemathesis did, and what it said if something was wrong."""
 
     cases: int
@@ -49,7 +49,7 @@ def main() -> int:
     parser.add_argument("--cases", type=int, default=20_000, help="at least so many (default: 20000)")
     parser.add_argument("--seed", type=int, default=2014, help="of the first round (default: 2014)")
     options = parser.parse_args()
-    rounds: list[Round] = []
+    rounds: list[FuzzRound] = []
     with tempfile.TemporaryDirectory(prefix="gan-fuzz-") as work:
         folder = Path(work)
         with running(folder, models_dir=write_models(folder / "models"), log_level="error") as service:
@@ -82,7 +82,7 @@ def write_models(folder: Path) -> Path:
     return folder
 
 
-def ask(url: str, folder: Path, *, phases: tuple[str, ...], examples: int, seed: int) -> Round:
+def ask(url: str, folder: Path, *, phases: tuple[str, ...], examples: int, seed: int) -> FuzzRound:
     """Run schemathesis.
 
     Args:
@@ -110,7 +110,7 @@ def ask(url: str, folder: Path, *, phases: tuple[str, ...], examples: int, seed:
     )
     told = json.loads(report.read_text(encoding="utf-8")) if report.exists() else {}
     whole = told.get("complete") and not told["errors"]
-    return Round(
+    return FuzzRound(
         cases=told.get("test_cases", {}).get("generated", 0),
         operations=(told.get("operations") or {}).get("tested", 0),
         wrong="" if done.returncode == 0 and whole else done.stdout + done.stderr,

@@ -16,8 +16,10 @@ import urllib.request
 from dataclasses import replace
 from pathlib import Path
 
-from harness.pinned_services import ROOT, Contender, ours, started
+from harness.pinned_services import started
 from harness.report import describe_machine, table
+from harness.repository import ROOT
+from harness.service_specs import ServiceSpec, ours
 from models import bundled_models_dir
 from reliability.load.probes import Probes
 from reliability.shutdown import listeners, wait_for
@@ -108,15 +110,10 @@ def ask(port: int) -> tuple[int, str | None]:
         return 0, None
 
 
-def service(code: str, workers: int) -> Contender:
-    """Ours, with other code before it."""
-    one = ours(bundled_models_dir(), "mnist-mlp")
-    more = {
-        "PYTHONPATH": os.pathsep.join([code, str(ROOT)]),
-        "GAN_WORKERS": str(workers),
-        "GAN_ENGINE_TIMEOUT_S": str(ENGINE_TIMEOUT_S),
-    }
-    return replace(one, environment=one.environment | more)
+def service(code: str, workers: int) -> ServiceSpec:
+    """Our service; it imports the modules of the folder `code` before all others."""
+    spec = ours(bundled_models_dir(), "mnist-mlp").with_settings(workers=workers, engine_timeout_s=ENGINE_TIMEOUT_S)
+    return replace(spec, environment=spec.environment | {"PYTHONPATH": os.pathsep.join([code, str(ROOT)])})
 
 
 if __name__ == "__main__":

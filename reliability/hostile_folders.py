@@ -45,11 +45,11 @@ def main() -> int:
     parser.add_argument("--reloads", type=int, default=20, help="while a folder changes (default: 20)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="gan-folders-") as work:
-        started = Trial(Path(work) / "start")
+        started = FolderTrial(Path(work) / "start")
         start_s = at_start(started)
-        reloaded = Trial(Path(work) / "reload")
+        reloaded = FolderTrial(Path(work) / "reload")
         reload_s = at_reload(reloaded)
-        changing = Trial(Path(work) / "changing")
+        changing = FolderTrial(Path(work) / "changing")
         seen = while_it_changes(changing, options.reloads)
     print(f"{describe_machine()}; ready in {start_s:.1f} s, read again in {reload_s:.1f} s\n")
     rows = [
@@ -63,7 +63,7 @@ def main() -> int:
     return 1 if wrong else 0
 
 
-class Trial:
+class FolderTrial:
     """A folder of model folders, the service's messages, and what was wrong."""
 
     def __init__(self, work: Path) -> None:
@@ -104,7 +104,7 @@ class Trial:
             self.wrong.append(f"{model}: {answer.status_code}")
 
 
-def at_start(trial: Trial) -> float:
+def at_start(trial: FolderTrial) -> float:
     """Bad from the beginning; the seconds until the service was ready."""
     for number, (damage, _) in enumerate(DAMAGES.values()):
         damage(make_tiny_model_folder(trial.models / f"bad-{number}", seed=number))
@@ -124,7 +124,7 @@ def at_start(trial: Trial) -> float:
     return seconds
 
 
-def at_reload(trial: Trial) -> float:
+def at_reload(trial: FolderTrial) -> float:
     """Good at the start, then bad; the seconds of the reload."""
     for number in range(len(DAMAGES)):
         make_tiny_model_folder(trial.models / f"bad-{number}", seed=number)
@@ -150,7 +150,7 @@ def at_reload(trial: Trial) -> float:
     return seconds
 
 
-def while_it_changes(trial: Trial, reloads: int) -> str:
+def while_it_changes(trial: FolderTrial, reloads: int) -> str:
     """Weights that are cut, removed, written anew without pause; what was seen of it."""
     model = make_tiny_model_folder(trial.models / "changing")
     file, whole = model / WEIGHTS, (model / WEIGHTS).read_bytes()

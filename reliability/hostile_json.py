@@ -11,8 +11,9 @@ from pathlib import Path
 
 import httpx
 
-from harness.pinned_services import ours, started
+from harness.pinned_services import started
 from harness.report import describe_machine, table
+from harness.service_specs import ours
 from models import bundled_models_dir
 from reliability.load.probes import Probes
 

@@ -44,19 +44,19 @@ BODY = 32 * MB
 
 
 @dataclass
-class Seen:
+class UploadAnswers:
     """Answers to one kind of upload."""
 
     statuses: list[int] = field(default_factory=list)
     longest_s: float = 0.0
 
 
-class Trial:
+class UploadTrial:
     """What was sent, and what came back."""
 
     def __init__(self, service: Service) -> None:
         self.service = service
-        self.kinds: dict[str, Seen] = {}
+        self.kinds: dict[str, UploadAnswers] = {}
         self.wrong: list[str] = []
         self._lock = threading.Lock()
 
@@ -77,7 +77,7 @@ class Trial:
         if seconds > TIMEOUT_S:
             wrong.append(f"took {seconds:.0f} s")
         with self._lock:
-            seen = self.kinds.setdefault(kind, Seen())
+            seen = self.kinds.setdefault(kind, UploadAnswers())
             seen.statuses.append(status)
             seen.longest_s = max(seen.longest_s, seconds)
             self.wrong += [f"{kind}: {text}" for text in wrong]
@@ -92,7 +92,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="gan-uploads-") as work:
         folder = Path(work)
         with running(folder, models_dir=write_models(folder / "models"), log_level="error") as service:
-            trial = Trial(service)
+            trial = UploadTrial(service)
             ready_mb = highest_mb(service)
             with watched(service) as others:
                 send_images(trial, corpus(seed=options.seed, count=options.images))
@@ -112,7 +112,7 @@ def main() -> int:
     return 1 if trial.wrong else 0
 
 
-def send_images(trial: Trial, images: Iterator[Hostile]) -> None:
+def send_images(trial: UploadTrial, images: Iterator[Hostile]) -> None:
     """All of them, by a few clients at once."""
 
     def send(numbered: tuple[int, Hostile]) -> None:
@@ -130,7 +130,7 @@ def send_images(trial: Trial, images: Iterator[Hostile]) -> None:
             pass
 
 
-def send_bodies(trial: Trial) -> None:
+def send_bodies(trial: UploadTrial) -> None:
     """Too much, in every way."""
     rng = random.Random(0)  # noqa: S311  (no secret)
     client = trial.service.client
@@ -232,7 +232,7 @@ def judge(others: list[float], *, ready_mb: float, highest: float, log: str) -> 
     return wrong
 
 
-def kinds_table(kinds: dict[str, Seen]) -> str:
+def kinds_table(kinds: dict[str, UploadAnswers]) -> str:
     """Answers by kind."""
     rows = [
         [

@@ -17,11 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.cores import CLIENT_CORE, pinned_to
-from harness.pinned_services import ours, started
+from harness.percentiles import percentile
+from harness.pinned_services import started
 from harness.process_tree import resident_mb
 from harness.report import describe_machine, table
+from harness.service_specs import ours
 from models import bundled_models_dir
-from reliability.load.flood import WINDOW_S, Outcome, closed_loop, open_loop, percentile
+from reliability.load.flood import WINDOW_S, FloodResult, closed_loop, open_loop
 from reliability.load.probes import Probes
 
 KINDS = {
@@ -37,13 +39,13 @@ BACK_SHARE = 0.8
 
 
 @dataclass
-class Trial:
+class OverloadResult:
     """What came of one kind of load."""
 
     name: str
     fresh: bool
     capacity: float
-    flood: Outcome
+    flood: FloodResult
     seconds: float
     back_s: float
     memory_mb: tuple[float, float]
@@ -92,7 +94,7 @@ def main() -> int:
     return 1 if wrong else 0
 
 
-def run(pool: Executor, port: int, pid: int, kind: str, options: argparse.Namespace, *, fresh: bool) -> Trial:
+def run(pool: Executor, port: int, pid: int, kind: str, options: argparse.Namespace, *, fresh: bool) -> OverloadResult:
     """One kind of load, from the rate before to the rate after."""
     name = f"{kind}, a connection each" if fresh else kind
     print(f"{name} …", file=sys.stderr)
@@ -112,7 +114,7 @@ def run(pool: Executor, port: int, pid: int, kind: str, options: argparse.Namesp
         ).result()
     after = pool.submit(closed_loop, port, target, seconds=CLOSED_S).result()
     dropped = tuple(now - then for now, then in zip(overflows(), backlog, strict=True))
-    return Trial(
+    return OverloadResult(
         name,
         fresh,
         capacity,
@@ -125,7 +127,7 @@ def run(pool: Executor, port: int, pid: int, kind: str, options: argparse.Namesp
     )
 
 
-def back_after_s(after: Outcome, before: Outcome) -> float:
+def back_after_s(after: FloodResult, before: FloodResult) -> float:
     """When the rate is what it was: the begin of the first half second with `BACK_SHARE` of the median before."""
     span = 5
     spans = range(round(CLOSED_S / WINDOW_S) - span + 1)
@@ -144,7 +146,7 @@ def overflows() -> tuple[int, int]:
     return int(told["ListenOverflows"]), int(told["ListenDrops"])
 
 
-def print_tables(trials: list[Trial]) -> None:
+def print_tables(trials: list[OverloadResult]) -> None:
     """Loads, then probes."""
     rows = [
         [

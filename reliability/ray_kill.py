@@ -20,9 +20,10 @@ from dataclasses import dataclass, field
 from http.client import HTTPException
 from pathlib import Path
 
-from harness.pinned_services import RAY_INGRESSES, Running, on_ray, ours, started
-from harness.process_tree import family
+from harness.pinned_services import PinnedService, started
+from harness.process_tree import tree_of
 from harness.report import describe_machine, table
+from harness.service_specs import RAY_INGRESSES, on_ray, ours
 from models import bundled_models_dir
 
 REPLICAS = 2
@@ -45,7 +46,7 @@ SETTLE_S = 1.0
 
 
 @dataclass
-class Asked:
+class PictureResult:
     """What came of a picture: the answers that were none, by status or error, how long it took, and what was wrong."""
 
     failures: list[str] = field(default_factory=list)
@@ -55,7 +56,7 @@ class Asked:
 
 
 @dataclass
-class Outcome:
+class ReplicaKills:
     """Of a trial.
 
     Attributes:
@@ -63,7 +64,7 @@ class Outcome:
         back_s: for each kill, seconds until there were as many replicas as before.
     """
 
-    pictures: list[Asked]
+    pictures: list[PictureResult]
     back_s: list[float]
 
     def failed(self) -> Counter[str]:
@@ -90,7 +91,7 @@ def main() -> int:
     return 1 if bad or any(len(outcome.back_s) < options.kills for outcome in outcomes.values()) else 0
 
 
-def trial(running: Running, model: str, expected: dict[int, bytes], *, kills: int, clients: int) -> Outcome:
+def trial(running: PinnedService, model: str, expected: dict[int, bytes], *, kills: int, clients: int) -> ReplicaKills:
     """Kill a replica so many times under load.
 
     Args:
@@ -101,7 +102,7 @@ def trial(running: Running, model: str, expected: dict[int, bytes], *, kills: in
         clients: that ask at once, each for one picture after the other.
     """
     stop = threading.Event()
-    results: list[list[Asked]] = [[] for _ in range(clients)]
+    results: list[list[PictureResult]] = [[] for _ in range(clients)]
     threads = [
         threading.Thread(target=_ask_on, args=(running.port, model, expected, own, k, clients, stop))
         for k, own in enumerate(results)
@@ -124,7 +125,7 @@ def trial(running: Running, model: str, expected: dict[int, bytes], *, kills: in
         stop.set()
         for thread in threads:
             thread.join()
-    return Outcome([one for own in results for one in own], back_s)
+    return ReplicaKills([one for own in results for one in own], back_s)
 
 
 def fetch(port: int, model: str, seed: int) -> bytes:
@@ -142,7 +143,7 @@ def fetch(port: int, model: str, seed: int) -> bytes:
 
 def replicas(pid: int) -> set[int]:
     """The processes of a service's replicas."""
-    return {member.pid for member in family(pid) if _title(member.pid).startswith(TITLE)}
+    return {member.pid for member in tree_of(pid) if _title(member.pid).startswith(TITLE)}
 
 
 def kill_one(pid: int) -> set[int]:
@@ -152,7 +153,7 @@ def kill_one(pid: int) -> set[int]:
     return there
 
 
-def report(outcomes: dict[str, Outcome]) -> str:
+def report(outcomes: dict[str, ReplicaKills]) -> str:
     """A table, with a column for each."""
     columns = {name: _figures(outcome) for name, outcome in outcomes.items()}
     kinds = sorted({kind for outcome in outcomes.values() for kind in outcome.failed()})
@@ -164,7 +165,7 @@ def report(outcomes: dict[str, Outcome]) -> str:
     return table(["", *columns], rows)
 
 
-def _figures(outcome: Outcome) -> dict[str, str]:
+def _figures(outcome: ReplicaKills) -> dict[str, str]:
     pictures, back = outcome.pictures, outcome.back_s
     again = [one for one in pictures if one.failures]
     return {
@@ -185,7 +186,7 @@ def _ask_on(
     port: int,
     model: str,
     expected: dict[int, bytes],
-    own: list[Asked],
+    own: list[PictureResult],
     first: int,
     step: int,
     stop: threading.Event,
@@ -199,9 +200,9 @@ def _ask_on(
         own.append(_ask(port, model, seed, expected[seed]))
 
 
-def _ask(port: int, model: str, seed: int, expected: bytes) -> Asked:
+def _ask(port: int, model: str, seed: int, expected: bytes) -> PictureResult:
     """A picture, by as many requests as it takes."""
-    asked, began = Asked(), time.perf_counter()
+    asked, began = PictureResult(), time.perf_counter()
     for _ in range(TRIES):
         try:
             asked.wrong = fetch(port, model, seed) != expected
@@ -224,7 +225,7 @@ def _title(pid: int) -> bytes:
         return b""
 
 
-def _is_back(running: Running, before: set[int]) -> bool:
+def _is_back(running: PinnedService, before: set[int]) -> bool:
     """Whether as many replicas as before tell their metrics, a new one among them."""
     if len(replicas(running.pid) - before) == 0:
         return False

@@ -15,15 +15,16 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor, ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from harness.cores import CLIENT_CORE, pinned_to
-from harness.pinned_services import Contender, ours, started
-from harness.process_tree import family
+from harness.pinned_services import started
+from harness.process_tree import tree_of
 from harness.report import describe_machine, table
+from harness.service_specs import ServiceSpec, ours
 from models import bundled_models_dir
-from reliability.load.flood import Outcome, closed_loop
+from reliability.load.flood import FloodResult, closed_loop
 from reliability.load.probes import Probes
 
 CLIENTS = 16
@@ -35,7 +36,7 @@ TARGET = "/v1/samples?n=1&format=png&seed=SEED"
 
 
 @dataclass
-class Try:
+class ShutdownResult:
     """One end.
 
     Attributes:
@@ -45,7 +46,7 @@ class Try:
         wrong: what was not as it should be.
     """
 
-    load: Outcome
+    load: FloodResult
     ready_ms: float
     took_s: float
     wrong: list[str]
@@ -86,7 +87,7 @@ def main() -> int:
     return 1 if wrong else 0
 
 
-def row(name: str, tries: list[Try]) -> list[str]:
+def row(name: str, tries: list[ShutdownResult]) -> list[str]:
     """A row of the table: sums and medians."""
     return [
         name,
@@ -99,7 +100,7 @@ def row(name: str, tries: list[Try]) -> list[str]:
     ]
 
 
-def terminate(pool: Executor, workers: int, grace_s: int) -> Try:
+def terminate(pool: Executor, workers: int, grace_s: int) -> ShutdownResult:
     """SIGTERM to the service."""
     with started(service(workers, grace_s)) as running:
         load = pool.submit(closed_loop, running.port, TARGET, seconds=LOAD_S, connections=CLIENTS)
@@ -115,15 +116,15 @@ def terminate(pool: Executor, workers: int, grace_s: int) -> Try:
     wrong = failures(outcome, allowed=0)
     if grace_s and not after:
         wrong.append("/readyz never said 503")
-    return Try(outcome, (min(after) - told) * 1000 if after else float("nan"), took_s, wrong)
+    return ShutdownResult(outcome, (min(after) - told) * 1000 if after else float("nan"), took_s, wrong)
 
 
-def kill_one(pool: Executor, workers: int, grace_s: int) -> Try:
+def kill_one(pool: Executor, workers: int, grace_s: int) -> ShutdownResult:
     """SIGKILL to one of the workers."""
     with started(service(workers, grace_s)) as running:
         load = pool.submit(closed_loop, running.port, TARGET, seconds=LOAD_S, connections=CLIENTS)
         time.sleep(LOAD_BEFORE_S)
-        victim = family(running.pid)[1].pid  # the first but the parent
+        victim = tree_of(running.pid)[1].pid  # the first but the parent
         told = time.perf_counter()
         os.kill(victim, signal.SIGKILL)
         gone = wait_for(lambda: listeners(running.port) < workers)
@@ -133,10 +134,10 @@ def kill_one(pool: Executor, workers: int, grace_s: int) -> Try:
     wrong = failures(outcome, allowed=CLIENTS)
     if not gone or not back:
         wrong.append("the worker did not go" if not gone else "the worker was not replaced")
-    return Try(outcome, float("nan"), took_s, wrong)
+    return ShutdownResult(outcome, float("nan"), took_s, wrong)
 
 
-def failures(outcome: Outcome, *, allowed: int) -> list[str]:
+def failures(outcome: FloodResult, *, allowed: int) -> list[str]:
     """What is wrong with a load of which so many requests may fail."""
     failed, others = outcome.broken + outcome.missing, outcome.others()
     if failed <= allowed and not others:
@@ -160,11 +161,9 @@ def wait_for(true: Callable[[], bool]) -> bool:
     return True
 
 
-def service(workers: int, grace_s: int) -> Contender:
-    """Ours, with so many workers and time to end."""
-    one = ours(bundled_models_dir(), "mnist-mlp")
-    more = {"GAN_WORKERS": str(workers), "GAN_SHUTDOWN_GRACE_S": str(grace_s)}
-    return replace(one, environment=one.environment | more)
+def service(workers: int, grace_s: int) -> ServiceSpec:
+    """Our service with this number of workers and this grace after SIGTERM."""
+    return ours(bundled_models_dir(), "mnist-mlp").with_settings(workers=workers, shutdown_grace_s=grace_s)
 
 
 if __name__ == "__main__":

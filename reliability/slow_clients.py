@@ -21,11 +21,13 @@ from dataclasses import dataclass
 
 from app.server.sweeper import BODY_TIMEOUT_S, HEAD_TIMEOUT_S, STUCK_TIMEOUT_S, SWEEP_S
 from harness.cores import CLIENT_CORE, pinned_to
-from harness.pinned_services import ours, started
+from harness.percentiles import percentile
+from harness.pinned_services import started
 from harness.process_tree import resident_mb
 from harness.report import describe_machine, table
+from harness.service_specs import ours
 from models import bundled_models_dir
-from reliability.load.flood import closed_loop, percentile
+from reliability.load.flood import closed_loop
 
 UPLOAD = (
     b"POST /v1/score HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\n"
@@ -37,7 +39,7 @@ SLACK_S = 60.0
 
 
 @dataclass(frozen=True)
-class Kind:
+class SlowClientKind:
     """A kind of slow client.
 
     Attributes:
@@ -58,9 +60,9 @@ class Kind:
 
 
 KINDS = (
-    Kind("idle", 1000, b"", trickles=False, limit_s=HEAD_TIMEOUT_S),
-    Kind("slow writers", 300, UPLOAD, trickles=True, limit_s=BODY_TIMEOUT_S),
-    Kind(
+    SlowClientKind("idle", 1000, b"", trickles=False, limit_s=HEAD_TIMEOUT_S),
+    SlowClientKind("slow writers", 300, UPLOAD, trickles=True, limit_s=BODY_TIMEOUT_S),
+    SlowClientKind(
         "readers of nothing",
         300,
         b"GET /v1/samples?n=100000&format=npz&seed=1 HTTP/1.1\r\nHost: x\r\n\r\n",
@@ -119,7 +121,7 @@ def told(ended: Sequence[float]) -> list[str]:
 class SlowClients:
     """All connections of a kind, opened at once and looked at by a thread."""
 
-    def __init__(self, port: int, kind: Kind) -> None:
+    def __init__(self, port: int, kind: SlowClientKind) -> None:
         self._kind = kind
         self._ended: list[float] = []
         self._began = time.monotonic()

@@ -24,8 +24,9 @@ import httpx
 import numpy as np
 from PIL import Image
 
-from harness.pinned_services import ours, started
+from harness.pinned_services import started
 from harness.report import describe_machine, table
+from harness.service_specs import ours
 from models import bundled_models_dir
 
 Query: TypeAlias = dict[str, str | int]

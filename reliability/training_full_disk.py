@@ -23,10 +23,10 @@ from pathlib import Path
 from PIL import Image
 
 from harness.report import describe_machine, table
+from harness.repository import ROOT
 from models.model_folder.folder import load_model
 from reliability.trainings.disk_filler import PAGE, fill
 from reliability.trainings.runs import (
-    ROOT,
     command,
     differences,
     environment,
@@ -102,7 +102,7 @@ class Disk:
         self.filler.unlink(missing_ok=True)
 
 
-class Trials:
+class TrialLog:
     """What was tried, and what was wrong with it."""
 
     def __init__(self) -> None:
@@ -133,7 +133,7 @@ class Trials:
 def main() -> int:
     """Fill, look, make room, compare, print; 1 if something was wrong, 2 where nothing can be mounted."""
     argparse.ArgumentParser(description="a full disk at each kind of write of training").parse_args()
-    trials = Trials()
+    trials = TrialLog()
     with tempfile.TemporaryDirectory(prefix="gan-disk-") as work:
         mountpoint = Path(work) / "disk"
         mountpoint.mkdir()
@@ -141,7 +141,7 @@ def main() -> int:
             print(f"nothing was tried: a tmpfs cannot be mounted here ({why})", file=sys.stderr)
             return 2
         try:
-            Trial(Path(work), Disk(mountpoint), trials).run()
+            FullDiskTrial(Path(work), Disk(mountpoint), trials).run()
         finally:
             subprocess.run(["umount", "--lazy", str(mountpoint)], check=True)
     print(f"{describe_machine()}; tmpfs of {SIZE}\n")
@@ -163,10 +163,10 @@ def mount(mountpoint: Path) -> str:
     return (done.stderr.strip() or f"mount exited with {done.returncode}") if done.returncode else ""
 
 
-class Trial:
+class FullDiskTrial:
     """All tries on one disk, each beside a run and a model that never met a full one."""
 
-    def __init__(self, work: Path, disk: Disk, trials: Trials) -> None:
+    def __init__(self, work: Path, disk: Disk, trials: TrialLog) -> None:
         self.disk, self.trials = disk, trials
         self.data = write_data(work / "data.npz")
         self.whole = RunFolder(work / "whole")

@@ -54,7 +54,7 @@ KILLS_A_RUN = 6
 
 
 @dataclass
-class Trial:
+class KillTally:
     """What was done to the runs of a game, and what came of it."""
 
     kills: int = 0
@@ -70,16 +70,16 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=2014, help="of the moments (default: 2014)")
     options = parser.parse_args()
     rng = random.Random(options.seed)  # noqa: S311  (moments, not secrets)
-    trials: dict[str, Trial] = {}
+    trials: dict[str, KillTally] = {}
     with tempfile.TemporaryDirectory(prefix="gan-kills-") as work:
         left, number = options.kills, 0
         data = write_data(Path(work) / "data.npz")
-        references: dict[str, Reference] = {}
+        references: dict[str, ReferenceRun] = {}
         while left > 0:
             game = list(GAMES)[number % len(GAMES)]
             if game not in references:
-                references[game] = Reference(Path(work) / f"whole-{number}", data, GAMES[game])
-            trial = trials.setdefault(game, Trial())
+                references[game] = ReferenceRun(Path(work) / f"whole-{number}", data, GAMES[game])
+            trial = trials.setdefault(game, KillTally())
             left -= kill_a_run(
                 Path(work) / f"killed-{number}", references[game], trial, rng, most=min(left, KILLS_A_RUN)
             )
@@ -91,7 +91,7 @@ def main() -> int:
     return 1 if wrong else 0
 
 
-class Reference:
+class ReferenceRun:
     """A run that is never killed, exported."""
 
     def __init__(self, path: Path, data: Path, settings: tuple[str, ...]) -> None:
@@ -103,7 +103,7 @@ class Reference:
         self.seconds = float(folder.read_history().epochs[-1].seconds)
 
 
-def kill_a_run(path: Path, reference: Reference, trial: Trial, rng: random.Random, *, most: int) -> int:
+def kill_a_run(path: Path, reference: ReferenceRun, trial: KillTally, rng: random.Random, *, most: int) -> int:
     """Begin a run and kill it at most so often, compare its end, and say how many kills there were."""
     folder, kills = RunFolder(path), 0
     while kills < most:
@@ -156,7 +156,7 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def _table(trials: dict[str, Trial]) -> str:
+def _table(trials: dict[str, KillTally]) -> str:
     heads = ["game", "kills in training", "within a write", "runs", "runs that ended the same"]
     rows = [
         [game, str(trial.kills), str(trial.within_a_write), str(trial.runs), str(trial.runs - _bad(trial))]
@@ -166,7 +166,7 @@ def _table(trials: dict[str, Trial]) -> str:
     return table(heads, [*rows, ["all", *map(str, totals)]])
 
 
-def _bad(trial: Trial) -> int:
+def _bad(trial: KillTally) -> int:
     return len({text.partition(",")[0] for text in trial.wrong})
 
 

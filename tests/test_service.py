@@ -13,7 +13,8 @@ import torch
 from numpy.typing import NDArray
 
 from gan_client import Client
-from harness.service import ROOT, Service, running
+from harness.repository import ROOT
+from harness.service import Service, running
 from models import bundled_models_dir
 from models.model_folder.folder import load_model
 from tests.app.checks import pixels, png_bytes

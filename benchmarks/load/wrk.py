@@ -1,4 +1,4 @@
-"""wrk: as many requests as a service answers, each connection asking anew once it has its answer."""
+"""wrk: each connection sends its next request when it has the answer, so the rate is what the service can answer."""
 
 import os
 import re
@@ -7,14 +7,14 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.cores import CLIENT_CORE, pinned
-from harness.pinned_services import Request
+from harness.service_specs import RequestTemplate
 
 LUA = """
--- Each request has a number of its own where SEED stands.
+-- SEED is replaced by another number in each request.
 local target, body, seed = os.getenv("BENCH_TARGET"), os.getenv("BENCH_BODY"), 0
 wrk.method = os.getenv("BENCH_METHOD")
 if body == "" then body = nil else wrk.headers["Content-Type"] = "application/json" end
@@ -31,8 +31,8 @@ end
 
 
 @dataclass(frozen=True)
-class Load:
-    """What came of a load: requests/s, median and 99th percentile of the latency, and failed requests."""
+class LoadResult:
+    """The result of a load: requests/s, median and 99th percentile of the latency in ms, and failed requests."""
 
     rate: float
     p50_ms: float
@@ -41,20 +41,28 @@ class Load:
 
 
 def need_wrk() -> None:
-    """End the program where wrk is missing."""
+    """End the program with an error if wrk is not installed."""
     if shutil.which("wrk") is None:
         sys.exit("error: wrk is missing: apt-get install wrk")
 
 
-def load(
-    port: int, request: Request, *, connections: int, seconds: int, headers: Mapping[str, str] | None = None
-) -> Load:
-    """Put load on a service for so many seconds; wrk knows whole ones only."""
+def load(port: int, request: RequestTemplate, *, connections: int, seconds: int) -> LoadResult:
+    """Put load on a service.
+
+    Args:
+        port: the service's, on this machine.
+        request: sent again and again.
+        connections: clients at once; each sends its next request when it has the answer.
+        seconds: for how long; wrk takes whole seconds only.
+
+    Raises:
+        RuntimeError: wrk printed no figures.
+    """
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
         script.write(LUA)
         script.flush()
         command = [*pinned(CLIENT_CORE), "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", script.name]
-        command += [f"-H{name}: {value}" for name, value in (headers or {}).items()]
+        command += [f"-H{name}: {value}" for name, value in request.headers.items()]
         asked = {"BENCH_TARGET": request.target, "BENCH_METHOD": request.method, "BENCH_BODY": request.body}
         done = subprocess.run(
             [*command, f"http://127.0.0.1:{port}"],
@@ -66,12 +74,12 @@ def load(
     found = re.search(r"RESULT (\S+) (\S+) (\S+) (\S+)", done.stdout)
     if found is None:
         raise RuntimeError(f"wrk printed no figures: {done.stdout} {done.stderr}")
-    return Load(float(found[1]), float(found[2]) / 1000, float(found[3]) / 1000, int(found[4]))
+    return LoadResult(float(found[1]), float(found[2]) / 1000, float(found[3]) / 1000, int(found[4]))
 
 
-def middle(loads: Sequence[Load]) -> Load:
-    """The median of each figure, and all errors."""
-    return Load(
+def middle(loads: Sequence[LoadResult]) -> LoadResult:
+    """The median of each figure, and the sum of the errors."""
+    return LoadResult(
         statistics.median(load.rate for load in loads),
         statistics.median(load.p50_ms for load in loads),
         statistics.median(load.p99_ms for load in loads),

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from benchmarks.services.plain_pictures import PlainPictures
 
 
-class Asked(BaseModel):
+class BentoMLQuery(BaseModel):
     """An element of the list."""
 
     n: int = 64
@@ -25,13 +25,13 @@ class Asked(BaseModel):
     logging={"access": {"enabled": False}},
     metrics={"enabled": False},
 )
-class Pictures:
+class BentoMLPictures:
     """One worker; its method gets the lists of whoever waits as one list."""
 
     def __init__(self) -> None:
         self._draw = PlainPictures()
 
     @bentoml.api(batchable=True, max_batch_size=64)
-    def samples(self, asked: list[Asked], /) -> list[str]:
+    def samples(self, asked: list[BentoMLQuery], /) -> list[str]:
         """A PNG grid, base64, for each element."""
         return [base64.b64encode(png).decode() for png in self._draw([(one.n, one.seed) for one in asked])]

@@ -16,21 +16,21 @@ from pydantic import BaseModel
 from benchmarks.services.plain_pictures import PlainPictures
 
 
-class Asked(BaseModel):
+class LitServeQuery(BaseModel):
     """The query."""
 
     n: int = 64
     seed: int = 0
 
 
-class Pictures(litserve.LitAPI):
+class LitServePictures(litserve.LitAPI):
     """LitServe calls these in the order in which they stand here, in a process beside the web server's."""
 
     def setup(self, device: str) -> None:
         del device
         self._draw = PlainPictures()
 
-    def decode_request(self, request: Annotated[Asked, Query()]) -> tuple[int, int]:
+    def decode_request(self, request: Annotated[LitServeQuery, Query()]) -> tuple[int, int]:
         return request.n, request.seed
 
     def batch(self, inputs: Sequence[tuple[int, int]]) -> Sequence[tuple[int, int]]:
@@ -51,7 +51,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     # With a timeout of 0 the worker spins while it waits, and takes the core from the web server. Within 1 ms it takes
     # but a few requests from LitServe's queue, each a call to another process.
-    pictures = Pictures(max_batch_size=16, batch_timeout=0.005, api_path="/samples")
+    pictures = LitServePictures(max_batch_size=16, batch_timeout=0.005, api_path="/samples")
     server = litserve.LitServer(pictures, accelerator="cpu", devices=1, workers_per_device=1, fast_queue=True)
     server.run(
         host="127.0.0.1",

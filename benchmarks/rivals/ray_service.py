@@ -17,7 +17,7 @@ from benchmarks.services.plain_pictures import PlainPictures
 MAX_BATCH = 64
 
 
-class Pictures:
+class RayServePictures:
     """One replica; the requests that wait are drawn together."""
 
     def __init__(self) -> None:
@@ -49,7 +49,7 @@ def main() -> None:
         http_options={"host": "127.0.0.1", "port": port},
         logging_config={"log_level": "ERROR", "enable_access_log": False},
     )
-    deployment = serve.deployment(num_replicas=1, max_ongoing_requests=4 * MAX_BATCH)(Pictures)
+    deployment = serve.deployment(num_replicas=1, max_ongoing_requests=4 * MAX_BATCH)(RayServePictures)
     serve.run(deployment.bind(), route_prefix="/samples")
     signal.sigwait({signal.SIGTERM})
     serve.shutdown()

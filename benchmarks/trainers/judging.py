@@ -1,4 +1,4 @@
-"""A trial: a contestant trained on so many images, timed, and judged."""
+"""Train for a number of images, measure the time, and judge the samples."""
 
 import itertools
 import sys
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from benchmarks.trainers.trainer import Contestant
+from benchmarks.trainers.trainer import Trainer
 from models.images import ImageShape, channels_first
 from models.inference.sampler import Sampler
 from models.latents import draw_latents
@@ -21,15 +21,15 @@ FIGURES = ("frechet", "precision", "recall", "coverage", "smallest_share")
 
 
 @dataclass(frozen=True)
-class Trial:
-    """What came of it.
+class TrainingResult:
+    """A training that has ended, and the judgement of its samples.
 
     Attributes:
-        name: the contestant's.
+        name: the trainer's name.
         epochs: passes over the data.
-        seconds: of training, by the clock; judging is not counted.
-        cpu_seconds: the same, of all threads, whatever else the machine does.
-        figures: of G's samples, by name.
+        seconds: time of training by the clock, without the judging.
+        cpu_seconds: processor time of training in all threads.
+        figures: figures of G's samples, by name.
     """
 
     name: str
@@ -39,8 +39,8 @@ class Trial:
     figures: dict[str, float]
 
 
-def run(trainee: Contestant, images: int, dataset: Dataset, *, samples: int) -> Trial:
-    """Train on so many images, then judge that many samples."""
+def train_and_judge(trainee: Trainer, images: int, dataset: Dataset, *, samples: int) -> TrainingResult:
+    """Train on at least `images` images, then judge `samples` of G's samples."""
     trained, started, cpu_started = 0, time.perf_counter(), time.process_time()
     for step in itertools.count(1):
         trained += next(trainee.steps)
@@ -53,7 +53,7 @@ def run(trainee: Contestant, images: int, dataset: Dataset, *, samples: int) -> 
     sampler = Sampler(trainee.generator(), z_dim=trainee.z_dim, image_shape=ImageShape())
     latents = draw_latents(SAMPLE_SEED, 0, samples, z_dim=trainee.z_dim, prior=trainee.prior)
     figures = judge(channels_first(sampler(latents)), dataset)
-    return Trial(trainee.name, trained / IMAGES_AN_EPOCH, seconds, cpu_seconds, figures)
+    return TrainingResult(trainee.name, trained / IMAGES_AN_EPOCH, seconds, cpu_seconds, figures)
 
 
 def judge(images: torch.Tensor, dataset: Dataset) -> dict[str, float]:

@@ -22,15 +22,15 @@ WRITEUP_MEMORY = "the same, images in memory"
 
 
 @dataclass(frozen=True)
-class Contestant:
+class Trainer:
     """A way to train.
 
     Attributes:
-        name: what the tables call it.
-        steps: each step trains on a batch and yields the number of its images.
-        generator: the G to judge: its average, where the recipe keeps one.
-        z_dim: width of its latents.
-        prior: their distribution.
+        name: the name in tables.
+        steps: each step trains on a batch and yields the number of images in it.
+        generator: returns the G to judge: the averaged one, if the recipe has it.
+        z_dim: length of G's latents.
+        prior: distribution of G's latents.
     """
 
     name: str
@@ -40,10 +40,14 @@ class Contestant:
     prior: Prior
 
 
-def contestant(name: str, *, threads: int, overrides: Sequence[str] = (), processes: Processes = ALONE) -> Contestant:
-    """A recipe by its name, with settings laid over it, or a form of the write-up's loop; from its start.
+def make_trainer(name: str, *, threads: int, overrides: Sequence[str] = (), processes: Processes = ALONE) -> Trainer:
+    """Begin to train a recipe, or one of the two forms of the write-up's loop.
 
-    `processes` play a recipe together, with so many threads each.
+    Args:
+        name: of the recipe, or `WRITEUP_OBJECTS` or `WRITEUP_MEMORY`.
+        threads: of each process.
+        overrides: settings of the recipe, as `--set` takes them.
+        processes: the processes that train the recipe together.
     """
     torch.set_num_threads(threads)
     if name in (WRITEUP_OBJECTS, WRITEUP_MEMORY):
@@ -51,7 +55,7 @@ def contestant(name: str, *, threads: int, overrides: Sequence[str] = (), proces
     return _recipe(name, threads, overrides, processes)
 
 
-def _writeup(name: str) -> Contestant:
+def _writeup(name: str) -> Trainer:
     torch.manual_seed(0)  # the write-up's loop draws from the global generator
     loop, images = WriteupLoop(), read_mnist()[0]
     loader: Iterable[torch.Tensor] = object_loader(images) if name == WRITEUP_OBJECTS else MemoryLoader(images)
@@ -62,10 +66,10 @@ def _writeup(name: str) -> Contestant:
                 loop.step(batch)
                 yield len(batch)
 
-    return Contestant(name, steps(), lambda: loop.generator, z_dim=100, prior="normal")
+    return Trainer(name, steps(), lambda: loop.generator, z_dim=100, prior="normal")
 
 
-def _recipe(name: str, threads: int, overrides: Sequence[str], processes: Processes) -> Contestant:
+def _recipe(name: str, threads: int, overrides: Sequence[str], processes: Processes) -> Trainer:
     recipe = load_recipe(name, list(overrides))
     dataset = load_dataset("mnist").first(recipe.train_images)
     config = resolve_config(
@@ -91,4 +95,4 @@ def _recipe(name: str, threads: int, overrides: Sequence[str], processes: Proces
                 yield len(batches[0])
             progress.epoch += 1
 
-    return Contestant(name, steps(), lambda: game.average.network, config.recipe.z_dim, config.recipe.prior)
+    return Trainer(name, steps(), lambda: game.average.network, config.recipe.z_dim, config.recipe.prior)

@@ -27,7 +27,7 @@ _RESET_AT_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: no TIME_WAIT, of which t
 
 
 @dataclass
-class Outcome:
+class FloodResult:
     """What came of a load.
 
     Attributes:
@@ -65,19 +65,14 @@ class Outcome:
         return self.answers.total() - self.answers[200] - self.retry_after
 
 
-def percentile(ordered: list[float], share: float) -> float:
-    """The smallest value that so large a share of the values does not exceed; NaN of none."""
-    return ordered[math.ceil(share * len(ordered)) - 1] if ordered else float("nan")
-
-
-def closed_loop(port: int, target: str, *, seconds: float, connections: int = 16) -> Outcome:
+def closed_loop(port: int, target: str, *, seconds: float, connections: int = 16) -> FloodResult:
     """Ask anew on each connection once its answer is there; SEED in the target is a number of its own in each."""
     return _Flood(port, target, connections, fresh=False).run(math.inf, seconds)
 
 
 def open_loop(
     port: int, target: str, *, rate: float, seconds: float, connections: int = 1000, fresh: bool = False
-) -> Outcome:
+) -> FloodResult:
     """Send rate · seconds requests, evenly spaced.
 
     Args:
@@ -92,7 +87,7 @@ def open_loop(
 
 
 @dataclass(eq=False, slots=True)
-class _Connection:
+class _FloodConnection:
     socket: socket.socket
     sent: float = 0.0
     busy: bool = False
@@ -109,12 +104,12 @@ class _Flood:
         self._tail = f"{tail} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode()
         self._room = connections
         self._fresh = fresh
-        self._idle: deque[_Connection] = deque()
-        self._by_fd: dict[int, _Connection] = {}
-        self._outcome = Outcome()
+        self._idle: deque[_FloodConnection] = deque()
+        self._by_fd: dict[int, _FloodConnection] = {}
+        self._outcome = FloodResult()
         self._seen_refusal = b"?"
 
-    def run(self, rate: float, seconds: float) -> Outcome:
+    def run(self, rate: float, seconds: float) -> FloodResult:
         outcome = self._outcome
         with select.epoll() as self._epoll:
             if not self._fresh:
@@ -161,14 +156,14 @@ class _Flood:
             return
         self._ask(self._idle.popleft())
 
-    def _ask(self, connection: _Connection) -> None:
+    def _ask(self, connection: _FloodConnection) -> None:
         connection.sent = time.perf_counter()
         connection.busy = connection.asked = True
         with suppress(OSError):  # `_look` will see it
             connection.socket.send(b"%b%d%b" % (self._head, self._outcome.sent, self._tail))
 
     def _open(self) -> None:
-        connection = _Connection(socket.socket())
+        connection = _FloodConnection(socket.socket())
         connection.socket.setblocking(False)
         connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_AT_CLOSE)
@@ -178,7 +173,7 @@ class _Flood:
         self._by_fd[connection.socket.fileno()] = connection
         self._epoll.register(connection.socket.fileno(), select.EPOLLOUT)
 
-    def _look(self, connection: _Connection, event: int) -> None:
+    def _look(self, connection: _FloodConnection, event: int) -> None:
         if event & select.EPOLLOUT and not event & (select.EPOLLERR | select.EPOLLHUP):  # connected
             self._epoll.modify(connection.socket.fileno(), select.EPOLLIN)
             if self._fresh:
@@ -201,7 +196,7 @@ class _Flood:
         else:
             self._broken(connection)
 
-    def _take(self, connection: _Connection, data: bytes) -> None:
+    def _take(self, connection: _FloodConnection, data: bytes) -> None:
         connection.received += data
         if connection.length < 0:
             end = connection.received.find(b"\r\n\r\n")
@@ -221,7 +216,7 @@ class _Flood:
             self._seen_refusal = answer
         self._finish(connection, status, last=b"\r\nconnection: close\r\n" in answer[:1000])
 
-    def _finish(self, connection: _Connection, status: int, *, last: bool = False) -> None:
+    def _finish(self, connection: _FloodConnection, status: int, *, last: bool = False) -> None:
         outcome, now = self._outcome, time.perf_counter()
         outcome.answers[status] += 1
         if status == 200:
@@ -237,7 +232,7 @@ class _Flood:
         if last and not self._fresh:
             self._open()
 
-    def _broken(self, connection: _Connection) -> None:
+    def _broken(self, connection: _FloodConnection) -> None:
         self._close(connection)
         if not connection.asked:
             self._outcome.refused += 1
@@ -249,6 +244,6 @@ class _Flood:
         if not self._fresh:
             self._open()
 
-    def _close(self, connection: _Connection) -> None:
+    def _close(self, connection: _FloodConnection) -> None:
         del self._by_fd[connection.socket.fileno()]
         connection.socket.close()

@@ -10,10 +10,10 @@ import numpy as np
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
 
+from harness.repository import ROOT
 from training.run.checkpoint import read_progress
 from training.run.folder import RunFolder
 
-ROOT = Path(__file__).parent.parent.parent
 RECIPE = Path(__file__).with_name("tiny.toml")
 IMAGES = 40
 

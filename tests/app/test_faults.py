@@ -9,7 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from harness.service import ROOT, Service, running
+from harness.repository import ROOT
+from harness.service import Service, running
 from harness.tiny_models import make_tiny_model_folder
 from tests.app.checks import assert_problem
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from harness.service import ROOT, environment, running
+from harness.repository import ROOT
+from harness.service import environment, running
 
 
 def start_and_fail(folder: Path, **settings: object) -> subprocess.CompletedProcess[str]:

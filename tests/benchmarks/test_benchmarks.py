@@ -10,7 +10,7 @@ import torch
 
 from benchmarks import processes
 from benchmarks.ablation import CHANGES
-from benchmarks.processes import Measured
+from benchmarks.processes import Throughput
 from benchmarks.trainers.writeup_loop import BATCH_SIZE, K, MemoryLoader, ObjectDataset, WriteupLoop, object_loader
 from harness.report import describe_machine, table
 from harness.tiny_models import make_tiny_model_folder
@@ -135,5 +135,5 @@ def test_processes() -> None:
     assert alone.processor_ms > 0
     assert alone.averaging < 0.01
     rates = ((100, 200, 110), (5, 5, 5), (150, 400, 165))
-    ways = [[Measured(rate, 4000 / rate, 0.25) for rate in of] for of in rates]
+    ways = [[Throughput(rate, 4000 / rate, 0.25) for rate in of] for of in rates]
     assert processes._row("conv", ways) == ["conv", "110", "5", "165", "1.50", "1.50 – 2.00", "25%", "× 0.50"]

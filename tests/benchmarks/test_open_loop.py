@@ -108,12 +108,6 @@ def test_answers_may_come_in_pieces() -> None:
         assert run(port, "/SEED", rate=100, seconds=0.05, connections=2).errors == 0
 
 
-def test_percentiles() -> None:
-    values = [float(k) for k in range(1, 101)]
-    assert [open_loop.percentile(values, share) for share in (0.01, 0.5, 0.99, 1)] == [1, 50, 99, 100]
-    assert open_loop.percentile([7], 0.5) == 7
-
-
 def test_the_client_needs_nothing_heavy() -> None:
     """A collection of PyTorch's many objects would stop the clock of the requests that are due."""
     code = "import benchmarks.open_loop, sys; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"

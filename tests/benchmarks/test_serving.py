@@ -13,10 +13,11 @@ from PIL import Image
 
 from benchmarks import dissection
 from benchmarks.services.plain_pictures import PlainPictures
+from benchmarks.services.specs import rivals
 from benchmarks.serving import NO_RIVALS
-from harness import pinned_services
-from harness.pinned_services import Contender, Request
-from harness.process_tree import family
+from harness.pinned_services import started
+from harness.process_tree import tree_of
+from harness.service_specs import RequestTemplate, ServiceSpec
 from harness.tiny_models import make_tiny_model_folder
 from tests.benchmarks.commands import ROOT, run
 
@@ -68,18 +69,18 @@ def test_a_rival_draws_the_plain_pictures_and_leaves_nobody_behind(
 ) -> None:
     make_tiny_model_folder(tmp_path / "tiny")
     monkeypatch.setenv("PLAIN_MODEL", str(tmp_path / "tiny"))
-    (rival,) = [rival for rival in pinned_services.rivals(RIVALS, tmp_path, "tiny") if rival.name.startswith(name)]
+    (rival,) = [rival for rival in rivals(RIVALS, tmp_path, "tiny") if rival.name.startswith(name)]
     wanted = PlainPictures()([(1, 5), (64, 5)])
-    with pinned_services.started(rival) as running:
+    with started(rival) as running:
         drawn = [picture_of(running.port, request) for request in (rival.one, rival.grid)]
-        members = family(running.pid)
+        members = tree_of(running.pid)
     for picture, png in zip(drawn, wanted, strict=True):
         np.testing.assert_allclose(picture, pixels(png), atol=1)
-    assert not any(member in family(member.pid) for member in members)
+    assert not any(member in tree_of(member.pid) for member in members)
     assert "left behind" not in capfd.readouterr().err
 
 
-def picture_of(port: int, request: Request) -> NDArray[np.int16]:
+def picture_of(port: int, request: RequestTemplate) -> NDArray[np.int16]:
     """The pixels of an answer to seed 5: a PNG, or a list of one in base64."""
     answer = httpx.request(
         request.method,
@@ -141,7 +142,7 @@ def test_archives(options: list[str]) -> None:
 
 
 def test_a_service_that_ends_at_once_is_said_so() -> None:
-    nothing = Request("/")
-    service = Contender("false", ["false"], "/", nothing, nothing)
-    with pytest.raises(RuntimeError, match="ended with code 1 before it was ready"), pinned_services.started(service):
+    nothing = RequestTemplate("/")
+    service = ServiceSpec("false", ["false"], "/", nothing, nothing)
+    with pytest.raises(RuntimeError, match="ended with code 1 before it was ready"), started(service):
         pass

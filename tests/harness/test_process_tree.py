@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness import process_tree
-from harness.process_tree import check_core, family, resident_mb, see_off
+from harness.process_tree import ProcessId, check_pinned, resident_mb, tree_of, wait_until_ended
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="no /proc")
 
@@ -21,22 +21,22 @@ def shell() -> Iterator["subprocess.Popen[bytes]"]:
     assert process.stdout is not None
     process.stdout.readline()
     yield process
-    members = family(process.pid)
+    members = tree_of(process.pid)
     process.kill()
     process.wait()
     process.stdout.close()
-    see_off(members)
+    wait_until_ended(members)
 
 
 def test_a_family_is_a_process_and_its_descendants(shell: "subprocess.Popen[bytes]") -> None:
-    members = family(shell.pid)
+    members = tree_of(shell.pid)
     assert members[0].pid == shell.pid
     assert len(members) == 2
-    assert set(members) < set(family(os.getpid()))
+    assert set(members) < set(tree_of(os.getpid()))
 
 
 def test_memory_is_that_of_all_members(shell: "subprocess.Popen[bytes]") -> None:
-    members = family(shell.pid)
+    members = tree_of(shell.pid)
     assert resident_mb(shell.pid) > max(resident_mb(members[1].pid), 0.1)
     assert math.isnan(resident_mb(2**22 + 1)), "no process has such a number"
 
@@ -44,26 +44,26 @@ def test_memory_is_that_of_all_members(shell: "subprocess.Popen[bytes]") -> None
 def test_a_member_on_another_core_is_told(shell: "subprocess.Popen[bytes]") -> None:
     core = min(os.sched_getaffinity(0))
     os.sched_setaffinity(shell.pid, {core})
-    child = family(shell.pid)[1].pid
+    child = tree_of(shell.pid)[1].pid
     os.sched_setaffinity(child, {core})
-    check_core(shell.pid, core)
+    check_pinned(shell.pid, core)
     with pytest.raises(RuntimeError, match=f"process {shell.pid} may run on the cores \\[{core}\\], not on 999 alone"):
-        check_core(shell.pid, 999)
+        check_pinned(shell.pid, 999)
 
 
 def test_whoever_is_left_behind_is_ended(
     shell: "subprocess.Popen[bytes]", monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    members = family(shell.pid)
+    members = tree_of(shell.pid)
     shell.kill()
     shell.wait()
-    assert family(members[1].pid) == members[1:], "an orphan"
+    assert tree_of(members[1].pid) == members[1:], "an orphan"
     monkeypatch.setattr(process_tree, "END_TIMEOUT_S", 0)
-    see_off(members)
-    assert family(members[1].pid) == []
+    wait_until_ended(members)
+    assert tree_of(members[1].pid) == []
     assert "killing 1 processes that a service left behind" in capsys.readouterr().err
 
 
 def test_a_later_process_with_the_same_number_is_left_alone() -> None:
-    mine = family(os.getpid())[0]
-    see_off([process_tree.Member(mine.pid, mine.start + 1)])
+    mine = tree_of(os.getpid())[0]
+    wait_until_ended([ProcessId(mine.pid, mine.start + 1)])

@@ -12,9 +12,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from harness.pinned_services import RAY_INGRESSES, free_port, wait_until_ready
-from harness.process_tree import family, see_off
-from harness.service import ROOT, Service, environment
+from harness.pinned_services import free_port, wait_until_ready
+from harness.process_tree import tree_of, wait_until_ended
+from harness.repository import ROOT
+from harness.service import Service, environment
+from harness.service_specs import RAY_INGRESSES
 from tests.app.conftest import models_dir  # noqa: F401  (a fixture)
 
 if find_spec("ray") is None:
@@ -57,10 +59,10 @@ def running_on_ray(folder: Path, ingress: str, **settings: object) -> Iterator[S
         except RuntimeError as error:
             raise RuntimeError(f"{error}; the log says: {log.read_text()}") from error
         finally:
-            members = family(process.pid)
+            members = tree_of(process.pid)
             process.terminate()
             process.wait(timeout=60)
-            see_off(members)
+            wait_until_ended(members)
 
 
 @pytest.fixture(scope="session", params=RAY_INGRESSES)

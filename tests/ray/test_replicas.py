@@ -23,8 +23,9 @@ from app.server.uvicorn_server import SECURITY_HEADERS
 from app.settings import Settings
 from app.telemetry.metrics import Metrics
 from benchmarks.services.ray_batch import compute
-from harness.pinned_services import Running
-from harness.service import ROOT, Service, running
+from harness.pinned_services import PinnedService
+from harness.repository import ROOT
+from harness.service import Service, running
 from harness.tiny_models import make_tiny_model_folder
 from reliability.ray_kill import fetch, replicas, trial
 from tests.app.checks import assert_problem
@@ -113,7 +114,7 @@ def test_a_killed_replica_loses_nothing_that_a_retry_does_not_get(service: Servi
     port = int(service.url.rpartition(":")[2])
     expected = {seed: fetch(port, "mnist-conv", seed) for seed in range(20)}
     before = replicas(service.process.pid)
-    outcome = trial(Running(port, service.process.pid, 0), "mnist-conv", expected, kills=1, clients=4)
+    outcome = trial(PinnedService(port, service.process.pid, 0), "mnist-conv", expected, kills=1, clients=4)
     assert len(before) == len(replicas(service.process.pid)) == REPLICAS
     assert before != replicas(service.process.pid)
     assert len(outcome.back_s) == 1

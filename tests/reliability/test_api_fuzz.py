@@ -11,7 +11,7 @@ import pytest
 
 from harness.service import running
 from reliability import api_fuzz
-from reliability.api_fuzz import RANDOM_PHASES, Round, answers_table, ask, count, write_models
+from reliability.api_fuzz import RANDOM_PHASES, FuzzRound, answers_table, ask, count, write_models
 
 
 def test_every_answer_is_as_documented(tmp_path: Path):
@@ -30,7 +30,7 @@ def test_every_answer_is_as_documented(tmp_path: Path):
 
 def test_what_is_wrong_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     """A round that found something is the last; the exit code says so."""
-    rounds = [Round(cases=7, operations=13, wrong=""), Round(cases=8, operations=13, wrong="FAILURES: ST205")]
+    rounds = [FuzzRound(cases=7, operations=13, wrong=""), FuzzRound(cases=8, operations=13, wrong="FAILURES: ST205")]
 
     @contextmanager
     def no_service(_folder: Path, **_settings: object) -> Iterator[SimpleNamespace]:

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from harness.service import ROOT, Service, running
+from harness.repository import ROOT
+from harness.service import Service, running
 from harness.tiny_models import make_tiny_model_folder
 from reliability.faults import SABOTAGE, break_once
 from reliability.load.flood import closed_loop, open_loop
 from reliability.load.probes import Probes
 from reliability.overload import back_after_s
-from reliability.slow_clients import Kind, SlowClients
+from reliability.slow_clients import SlowClientKind, SlowClients
 
 TARGET = "/v1/samples?n=1&format=png&seed=SEED"
 
@@ -74,7 +75,7 @@ def test_faults_are_told_and_got_over(fault: str, tmp_path: Path, models: Path) 
 
 
 def test_slow_clients_are_seen_to_end(service: Service) -> None:
-    slow = SlowClients(port_of(service), Kind("idle", 20, b"", trickles=False, limit_s=0))
+    slow = SlowClients(port_of(service), SlowClientKind("idle", 20, b"", trickles=False, limit_s=0))
     assert slow.wait(0) == []
-    again = SlowClients(port_of(service), Kind("gone", 20, b"no HTTP\r\n\r\n", trickles=False, limit_s=0))
+    again = SlowClients(port_of(service), SlowClientKind("gone", 20, b"no HTTP\r\n\r\n", trickles=False, limit_s=0))
     assert len(again.wait(60)) == 20

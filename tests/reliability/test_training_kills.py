@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from reliability import training_kills
-from reliability.training_kills import GAMES, Reference, Trial, kill_a_run
+from reliability.training_kills import GAMES, KillTally, ReferenceRun, kill_a_run
 from reliability.trainings.runs import RECIPE, differences, fit_arguments, outcome, write_data
 from training.cli.command_line import main
 from training.recipe import load_recipe
@@ -25,9 +25,9 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_three_kills_and_the_end_of_a_run_never_killed(tmp_path: Path):
     (settings, *_) = GAMES.values()
-    reference = Reference(tmp_path / "whole", write_data(tmp_path / "data.npz"), settings)
+    reference = ReferenceRun(tmp_path / "whole", write_data(tmp_path / "data.npz"), settings)
     reference.seconds = 0.5  # lives short enough that the run outlives three kills on any machine
-    trial = Trial()
+    trial = KillTally()
     kills = kill_a_run(tmp_path / "killed", reference, trial, random.Random(1), most=3)
     assert trial.wrong == []
     assert (trial.kills, trial.runs) == (kills, 1)

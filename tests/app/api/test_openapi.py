@@ -14,7 +14,8 @@ from pydantic import BaseModel
 from app.api import schemas
 from app.api.openapi import examples
 from app.problems import ProblemDocument
-from harness.service import ROOT, Service
+from harness.repository import ROOT
+from harness.service import Service
 from tests.app.checks import pixels, png_bytes
 from tests.app.conftest import PREFIX
 from training.data.mnist import read_mnist

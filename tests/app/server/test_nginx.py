@@ -17,7 +17,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from gan_client import Client
-from harness.service import ROOT, Service
+from harness.repository import ROOT
+from harness.service import Service
 from tests.app.checks import assert_problem, png_bytes
 from tests.app.server.test_supervisor import wait_until
 

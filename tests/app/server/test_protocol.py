@@ -12,7 +12,8 @@ import httpx
 import pytest
 
 from app.server.protocol import MAX_HEAD_BYTES
-from harness.service import ROOT, Service, running
+from harness.repository import ROOT
+from harness.service import Service, running
 
 HURRY = """
 import sys

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from prometheus_client.parser import text_string_to_metric_families
 
-from harness.service import ROOT, Service
+from harness.repository import ROOT
+from harness.service import Service
 from tests.app.checks import png_bytes
 
 DASHBOARD: dict[str, Any] = json.loads((ROOT / "docs" / "grafana-dashboard.json").read_text(encoding="utf-8"))

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import torch
 
-from harness.process_tree import Member, family
+from harness.process_tree import ProcessId, tree_of
 from models.networks.batch_part import WHOLE, Part
 from tests.training.support import TINY_2014, environment, make_config, sets, tiny_recipe, write_npz
 from training.config import RunConfig
@@ -224,7 +224,7 @@ def launched(*arguments: str | Path) -> list[str]:
     return [*launcher, "-m", "training", *map(str, arguments)]
 
 
-def worker(members: list[Member], rank: int) -> int:
+def worker(members: list[ProcessId], rank: int) -> int:
     """The process of that number."""
     wanted = f"\0RANK={rank}\0".encode()
     (pid,) = (member.pid for member in members if wanted in Path(f"/proc/{member.pid}/environ").read_bytes())
@@ -245,7 +245,7 @@ def test_as_torch_starts_them(tmp_path: Path):
             assert process.poll() is None, process.stderr and process.stderr.read()
             assert time.monotonic() < deadline
             time.sleep(0.01)
-        members = family(process.pid)
+        members = tree_of(process.pid)
         os.kill(worker(members, 1), signal.SIGKILL)
         output, errors = process.communicate(timeout=60)
     finally:

@@ -1,0 +1,91 @@
+"""The services that ours is compared with, and how each is started."""
+
+import sys
+from pathlib import Path
+
+from harness.repository import ROOT
+from harness.service_specs import RequestTemplate, ServiceSpec
+
+PLAIN, HELLO = "plain FastAPI, eager G, Pillow", "FastAPI's hello"
+
+
+def plain(models_dir: Path, model: str) -> ServiceSpec:
+    """`benchmarks.services.plain_service`."""
+    return ServiceSpec(
+        PLAIN,
+        [*_uvicorn(), "benchmarks.services.plain_service:app"],
+        "/samples?n=1",
+        RequestTemplate("/samples?n=1&seed=SEED"),
+        RequestTemplate("/samples?n=64&seed=SEED"),
+        {"PLAIN_MODEL": str(models_dir / model)},
+    )
+
+
+def hello() -> ServiceSpec:
+    """`benchmarks.services.hello_service`."""
+    return ServiceSpec(
+        HELLO,
+        [*_uvicorn(), "benchmarks.services.hello_service:app"],
+        "/hello",
+        RequestTemplate("/hello?n=1&seed=SEED"),
+        RequestTemplate("/hello?n=64&seed=SEED"),
+    )
+
+
+def bare(*, one: int, grid: int) -> ServiceSpec:
+    """`benchmarks.services.bare_service`; its two requests are answered with `one` and with `grid` bytes."""
+    return ServiceSpec(
+        "bare ASGI",
+        [*_uvicorn(), "benchmarks.services.bare_service:app"],
+        "/1",
+        RequestTemplate(f"/{one}?seed=SEED"),
+        RequestTemplate(f"/{grid}?seed=SEED"),
+    )
+
+
+def rivals(python: Path, models_dir: Path, model: str) -> list[ServiceSpec]:
+    """`benchmarks.rivals`: other model servers, each run by `python`, the interpreter of their environment."""
+    run = [str(python), "-m"]
+    bento = "benchmarks.rivals.bentoml_service:BentoMLPictures"
+    shared = {"PLAIN_MODEL": str((models_dir / model).resolve()), "PYTHONPATH": str(ROOT), "HOME": "{scratch}"}
+    return [
+        ServiceSpec(
+            f"LitServe {_pinned_version('litserve')}",
+            [*run, "benchmarks.rivals.litserve_service", "{port}"],
+            "/health",
+            one=RequestTemplate("/samples?n=1&seed=SEED", "POST"),
+            grid=RequestTemplate("/samples?n=64&seed=SEED", "POST"),
+            environment=shared,
+        ),
+        ServiceSpec(
+            f"BentoML {_pinned_version('bentoml')}",
+            [*run, "bentoml", "serve", bento, "--host=127.0.0.1", "--port={port}"],
+            "/readyz",
+            one=RequestTemplate("/samples", "POST", '[{"n": 1, "seed": SEED}]'),
+            grid=RequestTemplate("/samples", "POST", '[{"n": 64, "seed": SEED}]'),
+            environment=shared | {"BENTOML_DO_NOT_TRACK": "true"},
+        ),
+        ServiceSpec(
+            f"Ray Serve {_pinned_version('ray')}",
+            [*run, "benchmarks.rivals.ray_service", "{port}", "{scratch}"],
+            "/samples?n=1&seed=0",
+            one=RequestTemplate("/samples?n=1&seed=SEED"),
+            grid=RequestTemplate("/samples?n=64&seed=SEED"),
+            environment=shared
+            | {
+                "RAY_USAGE_STATS_ENABLED": "0",
+                "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
+                "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "0",  # no load balancer has to learn of the end
+            },
+        ),
+    ]
+
+
+def _uvicorn() -> list[str]:
+    return [sys.executable, "-m", "uvicorn", "--no-access-log", "--log-level", "warning", "--port", "{port}"]
+
+
+def _pinned_version(package: str) -> str:
+    """The version of a package in the rivals' environment."""
+    pins = (ROOT / "benchmarks/rivals/requirements.txt").read_text(encoding="utf-8").splitlines()
+    return next(pin.partition("==")[2] for pin in pins if pin.partition("==")[0] == package)

@@ -1,0 +1,17 @@
+"""Percentiles of a sample."""
+
+import math
+from collections.abc import Sequence
+
+
+def percentile(ordered: Sequence[float], share: float) -> float:
+    """The nearest-rank percentile: the smallest value that at least `share` of the values do not exceed.
+
+    Args:
+        ordered: the values in ascending order.
+        share: in (0, 1].
+
+    Returns:
+        The value; NaN if there are none.
+    """
+    return ordered[math.ceil(share * len(ordered)) - 1] if ordered else float("nan")
