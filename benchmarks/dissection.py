@@ -1,22 +1,23 @@
-"""`python -m benchmarks.dissection`: what each part of a request costs where it is, found by leaving it out.
+"""`python -m benchmarks.dissection`: what each part of a request costs in its place, measured by leaving it out.
 
-The service's own protocol, fast path and engine in this process, on one core, without a network: each client is a
-transport that sends the next request when its answer is written. What is told is processor time a request, of the
-event loop's thread and of the engine's. A part is left out by putting a result in its place that was made before.
+The service's own protocol, fast path and engine run in this process, on one core, without a network: each client is a
+transport that sends the next request when its answer is written. The tables give the processor time of one request, in
+the event loop's thread and in the engine's. A part is left out by returning a result that it gave before.
 
-Timed alone, again and again, as `benchmarks.anatomy` does, a part is two or three times as quick: caches and branch
-predictors know it by heart. And without a network and its client beside it, figures here repeat within a percent.
+A part that is timed alone, as `benchmarks.anatomy` does, is two or three times as fast, because caches and branch
+predictors have seen it just before. Without a network and a client's process, the figures here repeat within a percent.
 """
 
 import argparse
 import asyncio
 import pkgutil
 import statistics
+import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from unittest.mock import patch
@@ -37,8 +38,8 @@ from harness.cores import SERVER_CORE, pinned_to
 from harness.report import describe_machine, table
 
 IMAGES = {"one image": 1, "64 grid": 64}
+WHOLE = "the whole"
 PARTS = {
-    "the whole": None,
     "what the query asks for": "app.api.sample_request.SampleRequests.parse",
     "random words": "app.api.sample_request.draw_words",
     "headers": "app.server.fast_path.FastPath._lines",
@@ -47,11 +48,11 @@ PARTS = {
     "its images as bytes": "models.inference.integer_generator.spent_as_uint8",
     "PNG": "app.api.sample_request.SampleJob.encode",
 }
-"""By name, the function that is left out."""
+"""By the name of the part, the function that is left out: the dotted name under which its caller looks it up."""
 
 
 class _Client(asyncio.Transport):
-    """Sends the next request when the answer is written, until there were as many as were asked for."""
+    """A client without a network: it sends its next request when the answer to the last one is written."""
 
     def __init__(self, protocol: GuardedProtocol, number: int, n: int, ended: Callable[[], None]) -> None:
         super().__init__({"peername": ("127.0.0.1", 2), "sockname": ("127.0.0.1", 1)})
@@ -86,18 +87,18 @@ class _Client(asyncio.Transport):
 
 @dataclass
 class _Clients:
-    """Some that ask at once.
+    """Clients that ask at the same time.
 
     Attributes:
-        all: of them.
-        ended: how many have had their answers.
+        all: the clients.
+        ended: how many of them have all their answers.
     """
 
     all: list[_Client] = field(default_factory=list)
     ended: int = 0
 
     async def ask(self, requests: int) -> tuple[float, float]:
-        """Have each ask so often: µs of the event loop and of the engine, a request."""
+        """Let each client send `requests` requests; processor time of the event loop and the engine, µs a request."""
         clocks = [time.pthread_getcpuclockid(thread.ident or 0) for thread in threading.enumerate() if _works(thread)]
         before = [time.clock_gettime(clock) for clock in clocks]
         self.ended = 0
@@ -110,18 +111,20 @@ class _Clients:
         return loop, engine
 
     def end(self) -> None:
-        """One of them has had its answers."""
+        """Count a client that has all its answers."""
         self.ended += 1
 
 
 def _works(thread: threading.Thread) -> bool:
-    """Whether it is the event loop's or the engine's; they are told in this order."""
+    """Whether a thread is the event loop's or the engine's. `threading.enumerate` gives them in this order."""
     return thread is threading.main_thread() or thread.name == "engine"
 
 
 def main() -> None:
     """Measure and print."""
     options = _parser().parse_args()
+    if missing := unknown_names(PARTS.values()):
+        sys.exit(f"error: PARTS in {__file__} names functions that do not exist: {', '.join(missing)}")
     give_memory_back()
     torch.set_num_threads(1)
     print(f"{describe_machine()}; {options.connections} clients, {options.rounds} rounds\n")
@@ -130,17 +133,29 @@ def main() -> None:
             print(f"{kind}\n\n{_told(uvloop.run(_measure(options, n)))}\n")
 
 
+def unknown_names(names: Iterable[str]) -> list[str]:
+    """Those of the dotted names that do not exist."""
+    unknown = []
+    for name in names:
+        try:
+            pkgutil.resolve_name(name)
+        except (ImportError, AttributeError):
+            unknown.append(name)
+    return unknown
+
+
 async def _measure(options: argparse.Namespace, n: int) -> dict[str, tuple[float, float]]:
-    """µs of the event loop and of the engine, a request, by what was left out."""
+    """Processor time of the event loop and of the engine, µs a request, by the part that was left out."""
     measured: dict[str, list[tuple[float, float]]] = defaultdict(list)
     app = create_app(Settings(models_dir=options.models_dir, default_model=options.model, log_level="warning"))
     requests = max(1, options.requests // n)
     async with app.router.lifespan_context(app), _asking(app, options.connections, n) as clients:
         await clients.ask(requests)
         for _ in range(options.rounds):
+            measured[WHOLE].append(await clients.ask(requests))
             for name, function in PARTS.items():
                 with _left_out(function):
-                    await clients.ask(1)  # makes the result that then stands in its place
+                    await clients.ask(1)  # makes the results that are returned from then on
                     measured[name].append(await clients.ask(requests))
     return {name: _medians(each) for name, each in measured.items()}
 
@@ -152,7 +167,7 @@ def _medians(each: list[tuple[float, float]]) -> tuple[float, float]:
 
 @asynccontextmanager
 async def _asking(app: FastAPI, number: int, n: int) -> AsyncIterator[_Clients]:
-    """Clients of the service, on connections without a network."""
+    """Connect clients to the service without a network."""
     admission = Admission(max_requests=number + 1, metrics=app.state.gan.metrics)
     config = GuardedConfig(
         app, admission=admission, fast_path=FastPath(app).take, log_config=None, access_log=False, ws="none"
@@ -163,10 +178,8 @@ async def _asking(app: FastAPI, number: int, n: int) -> AsyncIterator[_Clients]:
     yield clients
 
 
-def _left_out(function: str | None) -> AbstractContextManager[object]:
-    """Meanwhile a function gives what it gave first, for as many rows."""
-    if function is None:
-        return nullcontext()
+def _left_out(function: str) -> AbstractContextManager[object]:
+    """For a while, let a function return its first result for the same number of rows."""
     real, known = pkgutil.resolve_name(function), dict[int, object]()
 
     def instead(*arguments: Any, **more: Any) -> object:  # noqa: ANN401
@@ -179,10 +192,10 @@ def _left_out(function: str | None) -> AbstractContextManager[object]:
 
 
 def _told(measured: dict[str, tuple[float, float]]) -> str:
-    whole = sum(measured["the whole"])
+    whole = sum(measured[WHOLE])
     rows = []
     for name, (loop, engine) in measured.items():
-        less = "–" if name == "the whole" else f"{whole - loop - engine:.1f}"
+        less = "–" if name == WHOLE else f"{whole - loop - engine:.1f}"
         rows.append([name, f"{loop:.1f}", f"{engine:.1f}", f"{loop + engine:.1f}", less])
     return table(["left out", "event loop, µs", "engine, µs", "together, µs", "so it costs, µs"], rows)
 

@@ -12,9 +12,9 @@ import subprocess
 import sys
 from collections import defaultdict
 
+from benchmarks.load.open_loop import OpenLoopResult
 from benchmarks.load.options import add_load_options
 from benchmarks.load.wrk import load, need_wrk
-from benchmarks.open_loop import OpenLoopResult
 from harness.cores import CLIENT_CORE, pinned
 from harness.pinned_services import started
 from harness.report import describe_machine, table

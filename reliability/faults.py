@@ -22,7 +22,7 @@ from harness.repository import ROOT
 from harness.service_specs import ServiceSpec, ours
 from models import bundled_models_dir
 from reliability.load.probes import Probes
-from reliability.shutdown import listeners, wait_for
+from reliability.load.waiting import listeners, wait_for
 
 ENGINE_TIMEOUT_S = 1
 SABOTAGE = """

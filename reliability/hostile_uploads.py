@@ -23,7 +23,7 @@ import numpy as np
 
 from harness.report import describe_machine, table
 from harness.service import Service, running
-from reliability.api_fuzz import write_models
+from harness.tiny_models import write_models_named_as_bundled
 from reliability.hostile.images import Hostile, chunk, corpus, large_image, plain
 
 CLIENTS = 3
@@ -91,7 +91,7 @@ def main() -> int:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="gan-uploads-") as work:
         folder = Path(work)
-        with running(folder, models_dir=write_models(folder / "models"), log_level="error") as service:
+        with running(folder, models_dir=write_models_named_as_bundled(folder / "models"), log_level="error") as service:
             trial = UploadTrial(service)
             ready_mb = highest_mb(service)
             with watched(service) as others:

@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 from harness.report import describe_machine, table
-from reliability.training_kills import killed
+from reliability.trainings.kills import killed
 from reliability.trainings.runs import command, differences, environment, fit_arguments, outcome, succeed, write_data
 from training.run.folder import RunFolder
 

@@ -1,10 +1,16 @@
-"""Benchmarks as a person runs them."""
+"""Run benchmarks as a person does, and read the tables that they print."""
 
+import shutil
 import subprocess
 import sys
-from pathlib import Path
 
-ROOT = Path(__file__).parent.parent.parent
+import pytest
+
+from harness.repository import ROOT
+
+LOAD = ("--seconds", "1", "--connections", "2")
+
+needs_wrk = pytest.mark.skipif(shutil.which("wrk") is None, reason="no wrk: apt-get install wrk")
 
 
 def run(module: str, *arguments: str, timeout_s: float = 200) -> str:
@@ -19,3 +25,8 @@ def run(module: str, *arguments: str, timeout_s: float = 200) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def rows_of(printed: str) -> list[list[str]]:
+    """The cells of all tables, with their heads and rules."""
+    return [[cell.strip() for cell in line.strip("| ").split("|")] for line in printed.splitlines() if line[:1] == "|"]

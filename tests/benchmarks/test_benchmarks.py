@@ -13,9 +13,10 @@ from benchmarks.ablation import CHANGES
 from benchmarks.processes import Throughput
 from benchmarks.trainers.writeup_loop import BATCH_SIZE, K, MemoryLoader, ObjectDataset, WriteupLoop, object_loader
 from harness.report import describe_machine, table
+from harness.repository import ROOT
 from harness.tiny_models import make_tiny_model_folder
 from models.networks.encoder import Encoder
-from tests.benchmarks.commands import ROOT, run
+from tests.benchmarks.commands import run
 from training.data.mnist import read_mnist
 from training.gan.distributed import ALONE
 from training.recipe import load_recipe

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
+from benchmarks.load.open_loop import run
 
 from benchmarks import open_loop
-from benchmarks.open_loop import run
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nyes"
 GONE = b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n"

@@ -2,7 +2,6 @@
 
 import base64
 import io
-import shutil
 from pathlib import Path
 
 import httpx
@@ -17,13 +16,13 @@ from benchmarks.services.specs import rivals
 from benchmarks.serving import NO_RIVALS
 from harness.pinned_services import started
 from harness.process_tree import tree_of
+from harness.repository import ROOT
 from harness.service_specs import RequestTemplate, ServiceSpec
 from harness.tiny_models import make_tiny_model_folder
-from tests.benchmarks.commands import ROOT, run
+from tests.benchmarks.commands import LOAD, needs_wrk, rows_of, run
 
 RIVALS = ROOT / ".venv-rivals/bin/python"
 
-needs_wrk = pytest.mark.skipif(shutil.which("wrk") is None, reason="no wrk: apt-get install wrk")
 needs_rivals = pytest.mark.skipif(not RIVALS.exists(), reason="no environment of the rivals: make bench makes it")
 
 
@@ -32,14 +31,6 @@ def options(tmp_path: Path) -> list[str]:
     """A tiny model and one quick round."""
     make_tiny_model_folder(tmp_path / "mnist-mlp")
     return ["--models-dir", str(tmp_path), "--rounds", "1"]
-
-
-LOAD = ("--seconds", "1", "--connections", "2")
-
-
-def rows_of(printed: str) -> list[list[str]]:
-    """The cells of all tables, heads and rules too."""
-    return [[cell.strip() for cell in line.strip("| ").split("|")] for line in printed.splitlines() if line[:1] == "|"]
 
 
 @needs_wrk
@@ -127,7 +118,7 @@ def test_anatomy(options: list[str], tmp_path: Path) -> None:
 def test_dissection(options: list[str]) -> None:
     rows = rows_of(run("dissection", *options, "--requests", "64", "--connections", "2"))
     parts = [row for row in rows if row[1][:1].isdigit()]
-    assert [row[0] for row in parts] == list(dissection.PARTS) * 2
+    assert [row[0] for row in parts] == [dissection.WHOLE, *dissection.PARTS] * 2
     for _, loop, engine, together, _ in parts:
         assert float(loop) > 0 < float(engine)
         assert float(loop) + float(engine) == pytest.approx(float(together), abs=0.11)

@@ -10,12 +10,13 @@ from types import SimpleNamespace
 import pytest
 
 from harness.service import running
+from harness.tiny_models import write_models_named_as_bundled
 from reliability import api_fuzz
-from reliability.api_fuzz import RANDOM_PHASES, FuzzRound, answers_table, ask, count, write_models
+from reliability.api_fuzz import RANDOM_PHASES, FuzzRound, answers_table, ask, count
 
 
 def test_every_answer_is_as_documented(tmp_path: Path):
-    with running(tmp_path, models_dir=write_models(tmp_path / "models"), log_level="error") as service:
+    with running(tmp_path, models_dir=write_models_named_as_bundled(tmp_path / "models"), log_level="error") as service:
         done = ask(service.url, tmp_path, phases=RANDOM_PHASES, examples=12, seed=1)
         answers = count(service)
         log = service.log.read_text()

@@ -2,11 +2,13 @@
 
 import httpx
 import pytest
+from reliability.hostile.json_bodies import BODIES, latents
 
 from app.api.json_bodies import MAX_JSON_BYTES, MAX_LISTS, MAX_TEXTS, MAX_VALUES
 from app.api.schemas.samples import MAX_POSTED_LATENTS
+from harness.process_tree import peak_mb
 from harness.service import Service
-from reliability.hostile_json import BODIES, MAX_RISE_MB, latents, most_mb
+from reliability.hostile_json import MAX_RISE_MB
 from tests.app.checks import assert_problem
 
 
@@ -16,12 +18,12 @@ def post(client: httpx.Client, body: bytes) -> httpx.Response:
 
 @pytest.mark.parametrize("kind", BODIES)
 def test_a_heavy_body(service: Service, kind: str) -> None:
-    before = most_mb(service.process.pid)
+    before = peak_mb(service.process.pid)
     answer = post(service.client, BODIES[kind]())
     assert answer.status_code in (413, 422)
     assert_problem(answer, answer.status_code)
     assert len(answer.content) < 10_000
-    assert most_mb(service.process.pid) - before < MAX_RISE_MB
+    assert peak_mb(service.process.pid) - before < MAX_RISE_MB
     assert service.client.get("/healthz").status_code == 200
 
 
