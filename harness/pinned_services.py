@@ -49,7 +49,7 @@ def started(spec: ServiceSpec) -> Iterator[PinnedService]:
         filled = {"port": port, "scratch": scratch}
         command = [part.format(**filled) for part in spec.command]
         variables = {name: value.format(**filled) for name, value in spec.environment.items()}
-        log: IO[Any] | None = None
+        log: IO[bytes] | None = None
         if spec.log is not None:
             log = stack.enter_context(Path(spec.log.format(**filled)).open("wb"))
         began = time.perf_counter()
@@ -61,11 +61,21 @@ def started(spec: ServiceSpec) -> Iterator[PinnedService]:
             stderr=log,
         )
         stack.callback(_end, process)
-        wait_until_ready(process, f"http://127.0.0.1:{port}{spec.ready_path}")
+        try:
+            wait_until_ready(process, f"http://127.0.0.1:{port}{spec.ready_path}")
+        except RuntimeError as error:
+            raise RuntimeError(f"{error}{_last_words(log)}") from error
         start_s = time.perf_counter() - began
         if can_pin():
             check_pinned(process.pid, SERVER_CORE)
         yield PinnedService(port, process.pid, start_s)
+
+
+def _last_words(log: IO[bytes] | None) -> str:
+    """The end of a service's log, to stand behind an error."""
+    if log is None:
+        return ""
+    return f"; its log ends with: {Path(log.name).read_text(encoding='utf-8', errors='replace')[-2000:]}"
 
 
 def _end(process: "subprocess.Popen[Any]") -> None:

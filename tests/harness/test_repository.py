@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness import repository
-from harness.repository import checked_out
+from harness.repository import UnknownRevisionError, checked_out
 
 
 @pytest.fixture
@@ -34,5 +34,5 @@ def test_a_revision_is_checked_out_for_a_while(own_repository: Path) -> None:
 
 
 def test_an_unknown_revision_is_an_error_that_names_it(own_repository: Path) -> None:
-    with pytest.raises(RuntimeError, match="no-such-revision"), checked_out("no-such-revision"):
+    with pytest.raises(UnknownRevisionError, match="no-such-revision"), checked_out("no-such-revision"):
         pass
