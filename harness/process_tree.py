@@ -41,7 +41,12 @@ def resident_mb(pid: int) -> float:
 
     A page that several of them share is counted in each.
     """
-    return sum(map(_resident_bytes, tree_of(pid))) / 1e6 or float("nan")
+    return sum(_status_kib(process.pid, "VmRSS") for process in tree_of(pid)) * 1024 / 1e6 or float("nan")
+
+
+def peak_mb(pid: int) -> float:
+    """The largest resident memory that one process has ever had, MB (10⁶ bytes); it needs /proc."""
+    return _status_kib(pid, "VmHWM") * 1024 / 1e6
 
 
 def check_pinned(pid: int, core: int) -> None:
@@ -85,9 +90,10 @@ def _parents() -> dict[ProcessId, int]:
     return found
 
 
-def _resident_bytes(member: ProcessId) -> int:
+def _status_kib(pid: int, field: str) -> int:
+    """A field of /proc/PID/status, in KiB; 0 if the process has ended, or has no memory of its own."""
     try:
-        status = Path(f"/proc/{member.pid}/status").read_text(encoding="utf-8")
+        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
     except (FileNotFoundError, ProcessLookupError):
         return 0
-    return int(status.partition("VmRSS:")[2].split()[0]) * 1024 if "VmRSS:" in status else 0
+    return int(status.partition(f"{field}:")[2].split()[0]) if f"{field}:" in status else 0

@@ -21,6 +21,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 
+from harness.process_tree import peak_mb
 from harness.report import describe_machine, table
 from harness.service import Service, running
 from harness.tiny_models import write_models_named_as_bundled
@@ -93,12 +94,12 @@ def main() -> int:
         folder = Path(work)
         with running(folder, models_dir=write_models_named_as_bundled(folder / "models"), log_level="error") as service:
             trial = UploadTrial(service)
-            ready_mb = highest_mb(service)
+            ready_mb = peak_mb(service.process.pid)
             with watched(service) as others:
                 send_images(trial, corpus(seed=options.seed, count=options.images))
-                images_mb = highest_mb(service)
+                images_mb = peak_mb(service.process.pid)
                 send_bodies(trial)
-            all_mb = highest_mb(service)
+            all_mb = peak_mb(service.process.pid)
             log = service.log.read_text(encoding="utf-8")
     trial.wrong += judge(others, ready_mb=ready_mb, highest=all_mb, log=log)
     print(f"{describe_machine()}; {options.images:,} images, seed {options.seed}\n")
@@ -212,12 +213,6 @@ class watched:  # noqa: N801  (used as a function is)
                     self._seconds.append(time.monotonic() - began)
                 except httpx.HTTPError:
                     self._seconds.append(float("inf"))
-
-
-def highest_mb(service: Service) -> float:
-    """The most memory that the process has had, MB."""
-    lines = Path(f"/proc/{service.process.pid}/status").read_text(encoding="ascii").splitlines()
-    return next(int(line.split()[1]) / 1000 for line in lines if line.startswith("VmHWM"))
 
 
 def judge(others: list[float], *, ready_mb: float, highest: float, log: str) -> list[str]:

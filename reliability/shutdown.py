@@ -13,10 +13,8 @@ import signal
 import statistics
 import sys
 import time
-from collections.abc import Callable
 from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 from harness.cores import CLIENT_CORE, pinned_to
 from harness.pinned_services import started
@@ -26,12 +24,12 @@ from harness.service_specs import ServiceSpec, ours
 from models import bundled_models_dir
 from reliability.load.flood import FloodResult, closed_loop
 from reliability.load.probes import Probes
+from reliability.load.waiting import listeners, wait_for
 
 CLIENTS = 16
 GRACE_S = 1
 LOAD_BEFORE_S = 1.0
 LOAD_S = 4.0
-BACK_TIMEOUT_S = 60.0
 TARGET = "/v1/samples?n=1&format=png&seed=SEED"
 
 
@@ -143,22 +141,6 @@ def failures(outcome: FloodResult, *, allowed: int) -> list[str]:
     if failed <= allowed and not others:
         return []
     return [f"{failed} requests failed, {others} answers were neither 200 nor 429: {dict(outcome.answers)}"]
-
-
-def listeners(port: int) -> int:
-    """Sockets that listen at a port."""
-    lines = [line.split() for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]]
-    return sum(fields[3] == "0A" and int(fields[1].rpartition(":")[2], 16) == port for fields in lines)
-
-
-def wait_for(true: Callable[[], bool]) -> bool:
-    """Whether something came true in time."""
-    deadline = time.monotonic() + BACK_TIMEOUT_S
-    while not true():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.002)
-    return True
 
 
 def service(workers: int, grace_s: int) -> ServiceSpec:

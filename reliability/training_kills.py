@@ -8,19 +8,15 @@ left, another run begins, of the next game. The lengths of the lives follow from
 
 import argparse
 import random
-import signal
-import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.report import describe_machine, table
+from reliability.trainings.kills import killed
 from reliability.trainings.runs import (
-    command,
     differences,
-    environment,
     fit_arguments,
     next_arguments,
     outcome,
@@ -122,26 +118,6 @@ def kill_a_run(path: Path, reference: ReferenceRun, trial: KillTally, rng: rando
     trial.wrong += [f"{path.name}, {kills} kills: {what} differ" for what in wrong]
     say(f"{path.name}: {kills} kills, {f'DIFFERENT: {wrong}' if wrong else 'the same end'}")
     return kills
-
-
-def killed(arguments: list[str], *, after_s: float) -> bool:
-    """Kill a command so many seconds after it has begun to train; False if it came to its end before."""
-    process = subprocess.Popen(
-        command(arguments), env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    )
-    if process.stderr is None:
-        raise RuntimeError("no pipe")
-    said = []
-    for line in process.stderr:
-        said.append(line)
-        if line.startswith(("started", "resumed")):
-            break
-    time.sleep(after_s)
-    process.kill()
-    said += process.communicate()[1].splitlines(keepends=True)
-    if process.returncode not in (0, -signal.SIGKILL):
-        raise RuntimeError(f"{' '.join(arguments)} exited with {process.returncode}: {''.join(said)}")
-    return process.returncode != 0 and not any(line.startswith("finished") for line in said)
 
 
 def export(folder: RunFolder) -> bytes:

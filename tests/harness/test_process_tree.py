@@ -3,13 +3,14 @@
 import math
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from harness import process_tree
-from harness.process_tree import ProcessId, check_pinned, resident_mb, tree_of, wait_until_ended
+from harness.process_tree import ProcessId, check_pinned, peak_mb, resident_mb, tree_of, wait_until_ended
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="no /proc")
 
@@ -39,6 +40,15 @@ def test_memory_is_that_of_all_members(shell: "subprocess.Popen[bytes]") -> None
     members = tree_of(shell.pid)
     assert resident_mb(shell.pid) > max(resident_mb(members[1].pid), 0.1)
     assert math.isnan(resident_mb(2**22 + 1)), "no process has such a number"
+
+
+def test_the_peak_of_memory_stays_when_memory_is_freed() -> None:
+    code = "x = b'1' * 50_000_000; del x; print(flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        assert peak_mb(process.pid) > resident_mb(process.pid) + 40
+        process.communicate(b"\n")
 
 
 def test_a_member_on_another_core_is_told(shell: "subprocess.Popen[bytes]") -> None:
