@@ -1,8 +1,8 @@
-"""`python -m benchmarks.ablation`: what each setting of the recipe `mlp` is worth: one changed at a time.
+"""`python -m benchmarks.ablation`: what each setting of the recipe `mlp` is worth, by changing one at a time.
 
-Every row trains anew from seed 0 for the same few epochs, the learning rates falling over just these, and is judged by
-10,000 samples against the test images. Time is of the processor, all threads together, so that a busy machine does not
-count. Few epochs flatter what learns quickly: read the table as a hint for the first minutes, not for the last.
+Each row is a new training from seed 0 for the same few epochs, over which the learning rates fall; 10,000 samples are
+judged against the test images. Time is processor time of all threads together, which other work on the machine hardly
+changes. A few epochs favour settings that learn quickly: read the table as a hint for the first minutes, not the last.
 """
 
 import argparse
@@ -49,11 +49,11 @@ CHANGES: dict[str, tuple[str, ...]] = {
     "batches of 128": ("batch_size=128",),
     "float32": ("precision=float32",),
 }
-"""Names of rows, and the settings laid over the recipe in each."""
+"""By the name of the row, the settings that are changed in the recipe."""
 
 
 def main() -> None:
-    """Train, judge and print the table; each row as it comes on standard error."""
+    """Train, judge and print the table; each row is also printed on standard error when it is ready."""
     options = _parser().parse_args()
     if unknown := [name for name in options.changes if name not in CHANGES]:
         sys.exit(f"no such row: {unknown[0]!r}; there are: {'; '.join(CHANGES)}")
@@ -79,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.ablation", description="One setting at a time.")
     parser.add_argument("changes", nargs="*", help=f"rows (default: all): {'; '.join(CHANGES)}")
     parser.add_argument("--epochs", type=int, default=10, help="default: 10")
-    parser.add_argument("--samples", type=int, default=10_000, help="of each G to judge (default: 10,000)")
+    parser.add_argument("--samples", type=int, default=10_000, help="number of samples of each G (default: 10,000)")
     parser.add_argument("--threads", type=int, default=1, help="default: 1")
     return parser
 

@@ -1,8 +1,9 @@
 """`python -m benchmarks.against_writeup`: a recipe in a twentieth of the time that the write-up's own settings take.
 
-First the write-up's loop, its images in memory (the quicker of its two forms), for its full 200 epochs, timed. Then the
-recipe for as many whole epochs as fit into a twentieth of that time, by its speed in the first seconds, with its
-learning rates falling over just these. Both judged alike: 10,000 samples against the test images.
+First the write-up's loop trains for its full 200 epochs, with its images in memory (the quicker of its two forms), and
+is timed. Then the recipe trains for as many whole epochs as fit into a twentieth of that time, judged by its speed in
+the first seconds; its learning rates fall over these epochs. Both are judged in the same way: 10,000 samples against
+the test images.
 """
 
 import argparse
@@ -10,14 +11,13 @@ import argparse
 import torch
 
 from benchmarks.trainers.judging import FIGURES, IMAGES_AN_EPOCH, judge, rounded, train_and_judge
-from benchmarks.trainers.trainer import WRITEUP_MEMORY, make_trainer
-from benchmarks.training import measure
+from benchmarks.trainers.trainer import WRITEUP_MEMORY, images_per_second, make_trainer
 from harness.report import describe_machine, table
 from training.data.dataset import load_dataset
 
 WRITEUP_EPOCHS = 200
 MARGIN = 0.95
-"""Of the time; a rate measured over seconds is not the rate of minutes."""
+"""Share of the time that is planned for: the speed over minutes may be lower than the speed over seconds."""
 
 
 def main() -> None:
@@ -27,7 +27,7 @@ def main() -> None:
     writeup = make_trainer(WRITEUP_MEMORY, threads=options.threads)
     trials = [train_and_judge(writeup, int(options.writeup_epochs * IMAGES_AN_EPOCH), dataset, samples=options.samples)]
     budget = trials[0].seconds / options.times
-    rate = measure(options.recipe, seconds=options.rate_s, threads=options.threads)
+    rate = images_per_second(options.recipe, seconds=options.rate_s, threads=options.threads)
     epochs = max(1, int(MARGIN * budget * rate / IMAGES_AN_EPOCH))
     ours = make_trainer(options.recipe, threads=options.threads, overrides=[f"epochs={epochs}"])
     trials.append(train_and_judge(ours, epochs * IMAGES_AN_EPOCH, dataset, samples=options.samples))
@@ -44,9 +44,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("recipe", nargs="?", default="mlp", help="default: mlp")
     parser.add_argument("--writeup-epochs", type=float, default=WRITEUP_EPOCHS, help="default: its own 200")
-    parser.add_argument("--times", type=float, default=20, help="the recipe has a so-manieth of the time (default: 20)")
-    parser.add_argument("--rate-s", type=float, default=10, help="of measuring the recipe's speed, s (default: 10)")
-    parser.add_argument("--samples", type=int, default=10_000, help="of each G to judge (default: 10,000)")
+    parser.add_argument(
+        "--times", type=float, default=20, help="the recipe has 1/TIMES of the write-up's time (default: 20)"
+    )
+    parser.add_argument(
+        "--rate-s", type=float, default=10, help="seconds for measuring the recipe's speed (default: 10)"
+    )
+    parser.add_argument("--samples", type=int, default=10_000, help="number of samples of each G (default: 10,000)")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="default: one a core")
     return parser
 

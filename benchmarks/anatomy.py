@@ -1,9 +1,9 @@
 """`python -m benchmarks.anatomy [--svg FILE]`: where the time of a request goes, of one image and of a grid of 64.
 
-The whole is 1 / (requests/s) of our service under wrk, on its core. HTTP is the same of a bare ASGI callable in the
-same uvicorn with an answer as long. The other parts are timed alone in this process, as the service calls them, in the
-batch that 16 clients make. What is left of the whole is called waiting: the event loop's turns, futures, the switches
-between its thread and the engine's, and caches that each of them finds emptied by the other.
+The whole is 1 / (requests/s) of our service under wrk, on its core. HTTP is the same for a bare ASGI callable in the
+same uvicorn, with an answer of the same length. The other parts are timed alone in this process, called as the service
+calls them, in the batches that 16 clients make. The rest of the whole is called waiting: turns of the event loop,
+futures, switches between its thread and the engine's, and caches that each of them finds emptied by the other.
 """
 
 import argparse
@@ -52,11 +52,11 @@ REPETITIONS = 300
 
 @dataclass(frozen=True)
 class _PictureSteps:
-    """What the service makes a picture of, in this process.
+    """The steps by which the service draws a picture, in this process.
 
     Attributes:
-        metadata: of the model.
-        draw: G of random words.
+        metadata: the model's.
+        draw: applies G to random words.
     """
 
     metadata: Metadata
@@ -101,7 +101,7 @@ def main() -> None:
 
 
 def _under_load(services: list[ServiceSpec], options: argparse.Namespace) -> dict[tuple[str, str], float]:
-    """µs a request, by the service's name and the kind of request."""
+    """Microseconds a request, by the name of the service and the kind of request."""
     measured: dict[tuple[str, str], list[float]] = defaultdict(list)
     for turn in range(options.rounds):
         print(f"round {turn + 1} of {options.rounds} …", file=sys.stderr)
@@ -114,7 +114,7 @@ def _under_load(services: list[ServiceSpec], options: argparse.Namespace) -> dic
 
 
 def _alone(pictures: _PictureSteps, n: int, clients: int) -> dict[str, float]:
-    """µs a request of what is done for the picture, each part by itself, in batches as `clients` make them."""
+    """Microseconds a request of each step of drawing, timed alone, in batches as `clients` make them."""
     together = min(clients, max(1, pictures.draw.rows_at_once // n))  # requests in a batch
     words = pictures.words(n * together)
     images = pictures.draw(words[:n])
@@ -126,7 +126,7 @@ def _alone(pictures: _PictureSteps, n: int, clients: int) -> dict[str, float]:
 
 
 def _unmodified(models_dir: Path, model: str, n: int) -> float:
-    """µs of a request that is answered by 304, from its head that has been read: all but HTTP and the picture."""
+    """Microseconds of a request that is answered by 304, after HTTP: all except HTTP and the picture."""
     app = create_app(Settings(models_dir=models_dir, default_model=model, log_level="warning"))
     sink = _Sink()
 
@@ -147,7 +147,7 @@ def _unmodified(models_dir: Path, model: str, n: int) -> float:
 
 
 class _Sink(asyncio.Transport):
-    """Keeps what was written last."""
+    """A transport that keeps the last bytes that were written."""
 
     written = b""
 
@@ -159,7 +159,7 @@ class _Sink(asyncio.Transport):
 
 
 def _cycle(query: str, sink: _Sink) -> RequestResponseCycle:
-    """A request as uvicorn has read it, of a client that has the answer."""
+    """A request as uvicorn has read it, from a client that already has the answer."""
     scope: Any = {
         "type": "http",
         "method": "GET",
@@ -185,7 +185,7 @@ def _cycle(query: str, sink: _Sink) -> RequestResponseCycle:
 
 
 def _microseconds(call: Callable[[], object]) -> float:
-    """The median of many."""
+    """The median of many calls."""
     times = []
     for _ in range(REPETITIONS):
         began = time.perf_counter()

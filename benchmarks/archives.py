@@ -1,6 +1,6 @@
 """`python -m benchmarks.archives`: images/s of one large npz over HTTP, beside G alone in a loop on the same core.
 
-What lies between the two: drawing the latents, and writing them and the images as a streamed archive.
+The difference between the two is the time for drawing the latents and for writing latents and images as a stream.
 """
 
 import argparse
@@ -48,11 +48,11 @@ def main() -> None:
 
 
 def fetch(service: ServiceSpec, images: int) -> float:
-    """Images/s of an npz, from the request to its last byte."""
+    """Images/s of an npz, from the request to the last byte of the answer."""
     with started(service) as running, pinned_to(CLIENT_CORE):
         url = f"http://127.0.0.1:{running.port}/v1/samples?n={images}&seed=7&format=npz"
         with urllib.request.urlopen(url.replace("seed=7", "seed=8")) as answer:
-            answer.read()  # what is done once is not counted, there as in G alone
+            answer.read()  # first calls are slower; they are not counted for G alone either
         began = time.perf_counter()
         with urllib.request.urlopen(url) as answer:
             data = answer.read()

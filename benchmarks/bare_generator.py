@@ -1,6 +1,6 @@
 """`python -m benchmarks.bare_generator FOLDER N`: images/s of G alone, in the largest calls that the service makes.
 
-Its sampler gets the same latents each time.
+The sampler gets the same latents in each call.
 """
 
 import sys
@@ -22,7 +22,7 @@ def main() -> None:
     sampler = make_sampler(model)
     batch = sampler.rows_at_once
     latents = draw_latents(7, 0, batch, z_dim=metadata.z_dim, prior=metadata.prior)
-    sampler(latents)  # what PyTorch does once is not counted
+    sampler(latents)  # PyTorch's first call is slower and is not counted
     calls = -(-images // batch)
     began = time.perf_counter()
     for _ in range(calls):

@@ -1,7 +1,7 @@
 """`python -m benchmarks.bulk`: images/s and the largest memory of `training sample --out`, by format and by number.
 
-Each row is a command of its own. Its rate is without its start, which is the time of the same command for one image;
-images/s of processor time say more than those of the clock where other work is running.
+Each row is a command of its own. The time of the same command for one image, its start, is subtracted before the rate
+is computed. Where other work is running, images/s of processor time say more than images/s by the clock.
 """
 
 import argparse
@@ -20,7 +20,14 @@ FORMATS = ("npz", "png", "parquet", "webdataset")
 
 @dataclass(frozen=True)
 class CommandUsage:
-    """What a command took, its children not counted: seconds of the clock and of a processor, bytes."""
+    """The time, the memory and the disk space that a command used, without its children.
+
+    Attributes:
+        seconds: by the clock.
+        processor_s: processor time.
+        peak_bytes: largest resident memory.
+        disk_bytes: size of the files that it wrote.
+    """
 
     seconds: float
     processor_s: float
@@ -32,8 +39,10 @@ def main() -> None:
     """Measure and print the table."""
     parser = argparse.ArgumentParser(description="images/s and memory of `training sample --out`")
     parser.add_argument("--model", default="mnist-mlp", help="default: mnist-mlp")
-    parser.add_argument("--images", type=int, default=100_000, help="of each format (default: 100,000)")
-    parser.add_argument("--more", type=int, default=1_000_000, help="of npz once more (default: 1,000,000)")
+    parser.add_argument("--images", type=int, default=100_000, help="images of each format (default: 100,000)")
+    parser.add_argument(
+        "--more", type=int, default=1_000_000, help="images of a second row of npz (default: 1,000,000)"
+    )
     parser.add_argument("--formats", nargs="+", choices=FORMATS, default=FORMATS, help="default: all")
     options = parser.parse_args()
     runs = [(name, options.images) for name in options.formats]
@@ -61,7 +70,7 @@ def main() -> None:
 
 
 def measure(model: str, format_name: str, images: int) -> CommandUsage:
-    """Write so many images into a temporary folder, and remove it."""
+    """Measure the command that writes `images` images into a temporary folder."""
     with tempfile.TemporaryDirectory(prefix="gan-bulk-") as folder:
         command = [sys.executable, "-m", "training", "sample", model, "--n", str(images), "--format", format_name]
         began = time.perf_counter()

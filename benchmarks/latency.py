@@ -1,24 +1,22 @@
 """`python -m benchmarks.latency`: latency of our service at 10, 50 and 90 % of the requests/s that it can answer.
 
-In each round wrk finds the top rate; then `benchmarks.open_loop` sends at shares of it, evenly spaced. Latency counts
-from the moment at which a request was due. Where `achieved` stays behind `asked`, the service could not follow, or the
-client: it manages what `python -m benchmarks.open_loop` shows against a service that is faster.
+In each round wrk finds the top rate; then `benchmarks.load.open_loop` sends evenly spaced requests at shares of it.
+Latency counts from the moment at which a request was due. If `achieved` is below `asked`, the service or the client was
+too slow; `python -m benchmarks.load.open_loop` against a faster service shows the client's own limit.
 """
 
 import argparse
-import json
 import statistics
-import subprocess
 import sys
 from collections import defaultdict
 
+from benchmarks.load.constant_rate import send_at_rate
 from benchmarks.load.open_loop import OpenLoopResult
 from benchmarks.load.options import add_load_options
 from benchmarks.load.wrk import load, need_wrk
-from harness.cores import CLIENT_CORE, pinned
 from harness.pinned_services import started
 from harness.report import describe_machine, table
-from harness.service_specs import RequestTemplate, ours
+from harness.service_specs import ours
 
 SHARES = (0.1, 0.5, 0.9)
 
@@ -38,7 +36,9 @@ def main() -> None:
                 top = load(running.port, request, connections=options.connections, seconds=options.seconds).rate
                 tops[kind].append(top)
                 for share in SHARES:
-                    outcomes[kind, share].append(ask(running.port, request, rate=share * top, seconds=options.seconds))
+                    outcomes[kind, share].append(
+                        send_at_rate(running.port, request, rate=share * top, seconds=options.seconds)
+                    )
     print(f"{describe_machine()}; service and client on a core each, {options.rounds} rounds of {options.seconds} s")
     for kind in kinds:
         print(f"\n{kind}: at most {statistics.median(tops[kind]):,.0f} requests/s, {options.connections} clients\n")
@@ -46,20 +46,8 @@ def main() -> None:
         print(table(["share", "asked, requests/s", "achieved", "p50, ms", "p99, ms", "errors"], rows))
 
 
-def ask(port: int, request: RequestTemplate, *, rate: float, seconds: float, poisson: bool = False) -> OpenLoopResult:
-    """Send at a constant rate from the client's core, evenly or at random."""
-    command = [*pinned(CLIENT_CORE), sys.executable, "-m", "benchmarks.open_loop", str(port), request.target]
-    done = subprocess.run(
-        [*command, f"--rate={rate}", f"--seconds={seconds}", *(["--poisson"] if poisson else [])],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return OpenLoopResult(**json.loads(done.stdout))
-
-
 def _figures(outcomes: list[OpenLoopResult]) -> list[str]:
-    """Medians, and all errors."""
+    """The cells of a row: medians, and the sum of the errors."""
     asked = statistics.median(outcome.asked for outcome in outcomes)
     achieved = statistics.median(outcome.achieved for outcome in outcomes)
     p50_ms = statistics.median(outcome.p50_ms for outcome in outcomes)

@@ -1,10 +1,10 @@
-"""`python -m benchmarks.playground`: the page in a real Chromium, from its address to its first grid, and under a hand.
+"""`python -m benchmarks.playground`: the page in a real Chromium: its first grid, its redraws in use, its weight.
 
 first grid    from the navigation to the frame after the first images are decoded, with an empty cache, on a warm server
-redraws       changed pictures of the dragged image that a frame shows, a second, while the mouse moves a bar
-weight        bytes of all that the page loads for all of its views, without images and without answers of the API
+redraws       frames a second that show another picture of the dragged image, while the mouse moves a bar
+weight        bytes that the page loads for all of its views, without images and answers of the API
 
-Everything is seen from outside: scripts that the benchmark puts into the page watch what is on screen.
+The page is measured from outside: scripts that the benchmark adds to the page watch what is on screen.
 """
 
 import argparse
@@ -83,7 +83,7 @@ def _first_grid_ms(browser: Browser, url: str) -> float:
 
 
 def _redraws(browser: Browser, url: str, *, seconds: float) -> tuple[float, float]:
-    """Redraws and frames, a second."""
+    """Redraws and frames a second."""
     page = _new_page(browser)
     page.goto(url)
     bar = page.locator("#inspector [role=slider]").nth(3)
@@ -124,7 +124,7 @@ def _weight(browser: Browser, url: str) -> int:
 
 
 def _new_page(browser: Browser) -> Page:
-    """A page of a new context: nothing is in its cache."""
+    """A page in a new context, whose cache is empty."""
     return browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
 
 

@@ -1,9 +1,9 @@
-"""`python -m benchmarks.processes`: what a second thread and what a second process give a recipe, batch for batch.
+"""`python -m benchmarks.processes`: how much a second thread or a second process speeds up a recipe.
 
-Each recipe plays with the same batch on one thread, on two threads, and as two processes of one thread each, which
-`torch.distributed.run` starts. Each figure is the median over alternating rounds; each measurement runs in fresh
-processes, its first steps not counted. An image counts once in a pass over the data, in whichever process it is.
-The processor's time for an image hardly depends on who else is using the machine; images/s do.
+Each recipe trains with the same batch size on one thread, on two threads, and as two processes of one thread each,
+which `torch.distributed.run` starts. Each figure is the median over alternating rounds. Each measurement runs in new
+processes, and its first steps are not counted. Each real image counts once, in whichever process it is. Processor time
+an image hardly depends on other work on the machine; images/s do.
 """
 
 import argparse
@@ -27,7 +27,7 @@ WARM_UP_STEPS = 10
 
 
 class ProcessLayout(NamedTuple):
-    """Processes, and threads of each."""
+    """A number of processes, and the threads of each."""
 
     processes: int
     threads: int
@@ -37,12 +37,12 @@ WAYS = (ProcessLayout(1, 1), ProcessLayout(1, 2), ProcessLayout(2, 1))
 
 
 class Throughput(NamedTuple):
-    """What all processes did together.
+    """The speed of all processes together.
 
     Attributes:
         rate: images/s.
-        processor_ms: the processor's time for an image, in all threads of all processes, ms.
-        averaging: share of the first's time in averages, waiting for the other included.
+        processor_ms: processor time an image, in all threads of all processes, ms.
+        averaging: share of the first process's time spent in averaging, which includes waiting for the other process.
     """
 
     rate: float
@@ -52,7 +52,7 @@ class Throughput(NamedTuple):
 
 @dataclass(frozen=True)
 class TimedProcesses(Processes):
-    """Processes whose averages are timed."""
+    """Processes that measure how long averaging takes."""
 
     seconds: list[float] = field(default_factory=list)
 
@@ -86,14 +86,14 @@ def main() -> None:
 
 
 def measure(recipe: str, processes: Processes, *, seconds: float, threads: int) -> Throughput:
-    """A recipe over so many seconds, by these processes and so many threads of each."""
+    """Train a recipe for a number of seconds, with these processes and this number of threads in each."""
     timed = TimedProcesses(processes.rank, processes.world)
     steps = make_trainer(recipe, threads=threads, processes=timed).steps
     for _ in range(WARM_UP_STEPS):
         next(steps)
     timed.seconds.clear()
     images, started, used_s = 0, time.perf_counter(), time.process_time()
-    # As the training loop does: all look at the first's clock, in every step.
+    # As in the training loop, all processes use the first one's clock, so that they stop at the same step.
     while (elapsed := processes.number_of_first(time.perf_counter() - started)) < seconds:
         images += next(steps)
     averaging = sum(timed.seconds) / elapsed

@@ -1,8 +1,8 @@
 """`python -m benchmarks.projection [MODEL …]`: how near a projection comes to an image, and what it costs.
 
-Each model finds its own images again (of another seed than the search draws from), and MNIST's test images, which are
-not its own. With an encoder in the model folder it is measured with and without it. Distances are in grey levels
-(0–255), over all pixels. Seconds are the process's own, on one thread, so that whatever else runs does not count.
+Each model projects images of its own (of another seed than the search draws from) and MNIST's test images. A model with
+an encoder is measured with and without it. Distances are in grey levels (0–255), over all pixels. Seconds are processor
+time of this process on one thread, so other work on the machine does not count.
 """
 
 import argparse
@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def measure(model: LoadedModel, *, with_encoder: bool, own: int, test: int) -> list[list[str]]:
-    """Rows of the table: the model's own images, and test images where they have its shape."""
+    """Rows of the table: the model's own images, and the test images if they have the shape of the model's."""
     metadata = model.metadata
     sampler = make_sampler(model)
     projector = Projector(
@@ -56,7 +56,7 @@ def measure(model: LoadedModel, *, with_encoder: bool, own: int, test: int) -> l
     digits = read_mnist()[1][:test]
     if digits.shape[1:] == metadata.image_shape.array:
         sets["MNIST test"] = digits
-    projector(sets["its own"][0])  # what PyTorch does once is not counted
+    projector(sets["its own"][0])  # PyTorch's first call is slower and is not counted
     head = [model.name, "yes" if with_encoder else "no"]
     return [[*head, f"{len(images)} {name}", *_figures(projector, sampler, images)] for name, images in sets.items()]
 
@@ -78,8 +78,8 @@ def _figures(projector: Projector, sampler: Sampler, images: NDArray[np.uint8]) 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.projection", description="Distance and time.")
     parser.add_argument("models", nargs="*", help="model folders, or names of bundled ones (default: all bundled)")
-    parser.add_argument("--own", type=int, default=100, help="of a model's own images (default: 100)")
-    parser.add_argument("--test", type=int, default=200, help="MNIST test images (default: 200)")
+    parser.add_argument("--own", type=int, default=100, help="number of a model's own images (default: 100)")
+    parser.add_argument("--test", type=int, default=200, help="number of MNIST's test images (default: 200)")
     return parser
 
 

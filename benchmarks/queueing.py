@@ -1,13 +1,14 @@
-"""`python -m benchmarks.queueing`: a simulation of the service, checked against the service; and what it says of more.
+"""`python -m benchmarks.queueing`: the service simulated as a queue, checked against the service, and plans from it.
 
-The event loop reads who is there, the engine draws their images in one call, the event loop answers: on one core, one
-after the other. So the service is a server that takes all who wait, at most one call's rows, and is done with b of them
-after F + V·b seconds. F and V are fitted to what 1 to 32 clients get answered that ask anew once they have an answer.
-The simulation then says what latencies random arrivals meet, at shares of the top rate, and the same arrivals are sent
-to the service. It knows nothing of the kernel's queues, of pauses, nor of anyone else on the machine.
+In each turn the event loop reads the requests that wait, the engine draws their images in one call, and the event loop
+answers: on one core, one after the other. So the service is modelled as a server that takes all waiting requests, at
+most as many as fit in one call, and needs F + V·b seconds for b of them. F and V are fitted to the rates that 1 to 32
+clients reach, each of which sends its next request when it has the answer. The simulation gives the latencies of random
+arrivals at shares of the top rate, and requests at the same rates are sent to the service. The simulation does not
+contain the kernel's queues, pauses, or other work on the machine.
 
-The last table is arithmetic: the cores that give so many images a second at `USED` of the top rate, each with a service
-of its own, and what then goes over the network.
+The last table is arithmetic: the number of cores, each with its own service at `USED` of the top rate, for a number of
+images a second, and the traffic on the network.
 """
 
 import argparse
@@ -24,7 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.latency import ask
+from benchmarks.load.constant_rate import send_at_rate
 from benchmarks.load.options import add_load_options
 from benchmarks.load.wrk import load, need_wrk
 from harness.percentiles import percentile
@@ -40,20 +41,20 @@ IMAGES = {"one image": 1, "64 grid": 64}
 HEADS = ["share of that", "requests/s", "p50, ms", "simulated", "p99, ms", "simulated"]
 ARRIVALS = 100_000
 USED = 0.7
-"""Of the top rate: what is planned for."""
+"""Share of the top rate that a plan uses."""
 
 PLANS = (10**3, 10**5, 10**7)
-"""Images a second."""
+"""Images a second to plan for."""
 
 
 @dataclass(frozen=True)
 class TurnCosts:
-    """What a turn of the service takes.
+    """The time of one turn of the service.
 
     Attributes:
-        turn_s: F, however many are in it.
-        request_s: V, each.
-        most: requests in one turn.
+        turn_s: F, for the turn itself.
+        request_s: V, for each request in it.
+        most: the largest number of requests in one turn.
     """
 
     turn_s: float
@@ -61,32 +62,33 @@ class TurnCosts:
     most: int
 
     def of(self, requests: int) -> float:
-        """Seconds of a turn."""
+        """Seconds of a turn with `requests` requests."""
         return self.turn_s + self.request_s * requests
 
     @property
     def top_rate(self) -> float:
-        """Requests/s when as many wait as fit."""
+        """Requests/s when every turn is full."""
         return self.most / self.of(self.most)
 
 
 def fit(rates: dict[int, float], most: int) -> TurnCosts:
-    """The line through the seconds of a turn by its requests; where only one fits in a turn, what it takes.
+    """Fit a line to the seconds of a turn over the number of its requests.
 
     Args:
-        rates: requests/s that so many clients get who ask anew once they have an answer: they share each turn.
-        most: requests in one turn.
+        rates: requests/s by the number of clients, each of which sends its next request when it has the answer, so
+            that all of them are in each turn.
+        most: the largest number of requests in one turn; if it is 1, there is no line, and F is 0.
     """
     if most == 1:
         return TurnCosts(0.0, 1 / max(rates.values()), 1)
     clients = np.array([count for count in rates if count <= most])
     seconds = clients / np.array([rates[count] for count in clients])
-    request_s, turn_s = np.polyfit(clients, seconds, 1, w=1 / seconds)  # equal shares of each, not equal seconds
+    request_s, turn_s = np.polyfit(clients, seconds, 1, w=1 / seconds)  # relative errors count, not absolute ones
     return TurnCosts(max(0.0, float(turn_s)), float(request_s), most)
 
 
 def simulate(costs: TurnCosts, arrivals: Sequence[float]) -> list[float]:
-    """The latencies of requests that come at these times, in order, in seconds.
+    """The latencies, in seconds, of requests that arrive at these times, in ascending order.
 
     A bulk queue (Bailey, "On queueing processes with bulk service", 1954), first come, first served.
     """
@@ -102,7 +104,7 @@ def simulate(costs: TurnCosts, arrivals: Sequence[float]) -> list[float]:
 
 
 def random_arrivals(rate: float, count: int, seed: int = 0) -> list[float]:
-    """Times, in seconds, of a Poisson process."""
+    """The times, in seconds, of the first `count` events of a Poisson process."""
     rng = random.Random(seed)  # noqa: S311  (no secret)
     return list(accumulate(rng.expovariate(rate) for _ in range(count)))
 
@@ -138,17 +140,17 @@ def main() -> None:
 
 
 def _rows_at_once(folder: Path) -> int:
-    """Images of one call of the engine's at most."""
+    """The largest number of images in one call of the engine."""
     return make_sampler(load_model(folder)).rows_at_once
 
 
 def plan(rate: float, costs: TurnCosts, length: int) -> list[str]:
-    """Cores and Gbit/s for so many requests/s."""
+    """The cells of a plan: cores and Gbit/s for `rate` requests/s with answers of `length` bytes."""
     return [f"{math.ceil(rate / (USED * costs.top_rate)):,}", f"{rate * length * 8 / 1e9:,.2f}"]
 
 
 def _length(running: PinnedService, request: RequestTemplate) -> int:
-    """Bytes of an answer, its head included."""
+    """Bytes of an answer, with its head."""
     with urllib.request.urlopen(f"http://127.0.0.1:{running.port}{request.target.replace('SEED', '1')}") as answer:
         return len(answer.read()) + len(str(answer.headers))
 
@@ -156,13 +158,13 @@ def _length(running: PinnedService, request: RequestTemplate) -> int:
 def _measure(
     running: PinnedService, request: RequestTemplate, images: int, seconds: int, rows_at_once: int
 ) -> tuple[TurnCosts, list[list[float]]]:
-    """The costs; and for each share the rate, and p50 and p99, each measured and simulated, in ms."""
+    """The costs; and for each share the rate, p50 and p99, both measured and simulated, in ms."""
     rates = {count: load(running.port, request, connections=count, seconds=seconds).rate for count in CLIENTS}
     costs = fit(rates, max(1, rows_at_once // images))
     rows = []
     for share in SHARES:
         rate = share * costs.top_rate
-        real = ask(running.port, request, rate=rate, seconds=seconds, poisson=True)
+        real = send_at_rate(running.port, request, rate=rate, seconds=seconds, poisson=True)
         imagined = sorted(simulate(costs, random_arrivals(rate, ARRIVALS)))
         both = [(real.p50_ms, percentile(imagined, 0.5) * 1000), (real.p99_ms, percentile(imagined, 0.99) * 1000)]
         rows.append([rate, *both[0], *both[1]])

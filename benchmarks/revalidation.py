@@ -1,6 +1,6 @@
-"""`python -m benchmarks.revalidation`: how fast our service says 304 to a client that has the picture already.
+"""`python -m benchmarks.revalidation`: how fast our service answers 304 to a client that already has the picture.
 
-The same URL each time, with the ETag of its answer in If-None-Match; beside FastAPI's own hello.
+Every request has the same URL, with the ETag of its answer in If-None-Match. FastAPI's own hello is measured beside it.
 """
 
 import argparse
@@ -47,14 +47,14 @@ def main() -> None:
 
 
 def _etag(port: int, request: RequestTemplate) -> str:
-    """The ETag of an answer, once it is known to be answered by 304."""
+    """The ETag of an answer, after a check that a request with it is answered by 304."""
     url = f"http://127.0.0.1:{port}{request.target}"
     with urllib.request.urlopen(url) as answer:
         etag = str(answer.headers["ETag"])
     try:
         with urllib.request.urlopen(urllib.request.Request(url, headers={"If-None-Match": etag})) as answer:
             status = answer.status
-    except urllib.error.HTTPError as error:  # urllib's name for all but 2xx
+    except urllib.error.HTTPError as error:  # urllib raises it for every status other than 2xx
         status = error.code
     if status != 304:
         raise RuntimeError(f"{url} with its own ETag gave {status}, not 304")

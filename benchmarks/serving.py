@@ -25,7 +25,7 @@ KINDS = ("one image", "64 grid")
 NO_RIVALS = "Other model servers are left out: --rivals names the python of their environment; `make bench` makes it."
 
 Loads = dict[tuple[str, str, int], list[LoadResult]]
-"""Of each service, kind of request and number of clients: a load a round."""
+"""By service, kind of request and number of clients: one load a round."""
 
 
 def main() -> None:
@@ -84,7 +84,7 @@ def _kind_table(services: list[ServiceSpec], loads: Loads, kind: str, connection
 
 
 def _rivals_table(others: list[ServiceSpec], loads: Loads, connections: int) -> str:
-    """Ours over the best of the other model servers."""
+    """Our rate, and its ratio to that of the best other model server."""
     rows = []
     for kind in KINDS:
         rate = middle(loads["ours", kind, connections]).rate
@@ -97,7 +97,12 @@ def _rivals_table(others: list[ServiceSpec], loads: Loads, connections: int) -> 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.serving", description="Requests/s and latency.")
     add_load_options(parser, seconds=3)
-    parser.add_argument("--rivals", type=Path, metavar="PYTHON", help="of their environment (default: without them)")
+    parser.add_argument(
+        "--rivals",
+        type=Path,
+        metavar="PYTHON",
+        help="the interpreter of their environment (default: they are left out)",
+    )
     return parser
 
 

@@ -1,29 +1,27 @@
 """`python -m benchmarks.training`: images/s of each recipe beside the write-up's own loop.
 
-Each figure is the median over alternating rounds; each measurement runs in a fresh process, on the same threads, its
-first steps not counted. An image is a real image of a pass over the data, counted once however often D steps.
+Each figure is the median over alternating rounds. Each measurement runs in a new process with the same number of
+threads, and its first steps are not counted. Each real image of a pass over the data counts once, however often D steps
+on it.
 """
 
 import argparse
 import statistics
 import subprocess
 import sys
-import time
 
 import torch
 
-from benchmarks.trainers.trainer import WRITEUP_MEMORY, WRITEUP_OBJECTS, make_trainer
+from benchmarks.trainers.trainer import WRITEUP_MEMORY, WRITEUP_OBJECTS, images_per_second
 from harness.report import describe_machine, table
 from training.recipe import recipe_names
-
-WARM_UP_STEPS = 10
 
 
 def main() -> None:
     """Measure and print the table."""
     options = _parser().parse_args()
     if options.measure:
-        print(measure(options.measure, seconds=options.seconds, threads=options.threads))
+        print(images_per_second(options.measure, seconds=options.seconds, threads=options.threads))
         return
     names = [WRITEUP_OBJECTS, WRITEUP_MEMORY, *(options.recipes or recipe_names())]
     rates: dict[str, list[float]] = {name: [] for name in names}
@@ -44,17 +42,6 @@ def main() -> None:
     ]
     print(f"{describe_machine()}; {options.threads} threads, {options.rounds} rounds of {options.seconds:g} s\n")
     print(table(["recipe", "images/s", "lowest – highest", "× the write-up's", "× in memory"], rows))
-
-
-def measure(name: str, *, seconds: float, threads: int) -> float:
-    """Images/s of a recipe, or of the write-up's loop, over so many seconds."""
-    steps = make_trainer(name, threads=threads).steps
-    for _ in range(WARM_UP_STEPS):
-        next(steps)
-    images, started = 0, time.perf_counter()
-    while (elapsed := time.perf_counter() - started) < seconds:
-        images += next(steps)
-    return images / elapsed
 
 
 def _measure_apart(name: str, seconds: float, threads: int) -> float:

@@ -1,8 +1,8 @@
 """`python -m benchmarks.training_quality`: how long each recipe trains until its samples reach a given quality.
 
-Quality is the Parzen log-likelihood of the 2014 paper on G's 10,000 samples (of its average, where the recipe has one),
-because it is the paper's own and needs no other network. It favours smooth samples and sees little of variety: read the
-times as a hint. Judging is not counted as training.
+Quality is the 2014 paper's Parzen log-likelihood of 10,000 samples of G (of the averaged G, if the recipe has one),
+because it is the paper's own figure and needs no other network. It favours smooth samples and says little about
+variety: read the times as a hint. The time of judging is not counted.
 """
 
 import argparse
@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def run(trainee: Trainer, dataset: Dataset, options: argparse.Namespace) -> list[str]:
-    """Train until the quality is reached or the time is up; a row of the table."""
+    """Train until the quality is reached or the time is up, and return a row of the table."""
     trained, images, figure = 0.0, 0, float("nan")
     while trained < 60 * options.minutes:
         started = time.perf_counter()
@@ -58,7 +58,7 @@ def judge(images: torch.Tensor, dataset: Dataset) -> float:
 
 
 def samples(trainee: Trainer, n: int) -> torch.Tensor:
-    """n of G's images, [n, C, H, W] uint8."""
+    """Draw n samples of G, [n, C, H, W] uint8."""
     sampler = Sampler(trainee.generator(), z_dim=trainee.z_dim, image_shape=ImageShape())
     latents = draw_latents(SAMPLE_SEED, 0, n, z_dim=trainee.z_dim, prior=trainee.prior)
     return channels_first(sampler(latents))
@@ -70,9 +70,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("recipes", nargs="*", help="default: the write-up's loop and all recipes")
     parser.add_argument("--target", type=float, default=200, help="nats (default: 200)")
-    parser.add_argument("--minutes", type=float, default=10, help="of training at most, each (default: 10)")
+    parser.add_argument("--minutes", type=float, default=10, help="longest time of training of each (default: 10)")
     parser.add_argument("--every-s", type=float, default=15, help="training between judgements, s (default: 15)")
-    parser.add_argument("--samples", type=int, default=10_000, help="of G's images to judge (default: 10,000)")
+    parser.add_argument("--samples", type=int, default=10_000, help="number of samples of G to judge (default: 10,000)")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="default: one a core")
     return parser
 

@@ -80,6 +80,20 @@ def make_tiny_model_folder(
     return path
 
 
+def write_models_named_as_bundled(folder: Path) -> Path:
+    """Write three tiny models under the names of bundled ones: a conditional, a quantised and an RGB one.
+
+    Args:
+        folder: a new folder of model folders.
+    """
+    folder.mkdir()
+    make_tiny_model_folder(folder / "mnist-conv", z_dim=16, classes=10, encoder=Encoder(widths=(8,)))
+    make_tiny_model_folder(folder / "mnist-mlp", quantised=True)
+    rgb = ImageShape(channels=3, height=32, width=32)
+    make_tiny_model_folder(folder / "mnist-goodfellow2014", prior="uniform", image_shape=rgb)
+    return folder
+
+
 def tiny_png(grey: int, side: int = 8) -> bytes:
     """A valid grey PNG of one shade, written by hand."""
     rows = np.full((side, side + 1), grey, dtype=np.uint8)

@@ -19,9 +19,7 @@ from pathlib import Path
 
 from harness.report import describe_machine, table
 from harness.service import Service, running
-from harness.tiny_models import make_tiny_model_folder
-from models.images import ImageShape
-from models.networks.encoder import Encoder
+from harness.tiny_models import write_models_named_as_bundled
 
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 PHASES = ("examples", "coverage", "fuzzing", "stateful")
@@ -52,7 +50,7 @@ def main() -> int:
     rounds: list[FuzzRound] = []
     with tempfile.TemporaryDirectory(prefix="gan-fuzz-") as work:
         folder = Path(work)
-        with running(folder, models_dir=write_models(folder / "models"), log_level="error") as service:
+        with running(folder, models_dir=write_models_named_as_bundled(folder / "models"), log_level="error") as service:
             while (cases := sum(one.cases for one in rounds)) < options.cases and not any(one.wrong for one in rounds):
                 phases = RANDOM_PHASES if rounds else PHASES
                 rounds.append(
@@ -70,16 +68,6 @@ def main() -> int:
         wrong.append(f"the service's log is not empty:\n{log[:4000]}")
     print("".join(f"\n{text}" for text in wrong), end="")
     return 1 if wrong else 0
-
-
-def write_models(folder: Path) -> Path:
-    """Three tiny models, by the names that the document's examples have."""
-    folder.mkdir()
-    make_tiny_model_folder(folder / "mnist-conv", z_dim=16, classes=10, encoder=Encoder(widths=(8,)))
-    make_tiny_model_folder(folder / "mnist-mlp", quantised=True)
-    rgb = ImageShape(channels=3, height=32, width=32)
-    make_tiny_model_folder(folder / "mnist-goodfellow2014", prior="uniform", image_shape=rgb)
-    return folder
 
 
 def ask(url: str, folder: Path, *, phases: tuple[str, ...], examples: int, seed: int) -> FuzzRound:

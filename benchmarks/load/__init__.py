@@ -1,1 +1,4 @@
-"""Load on a service by wrk, and the options of the commands that put it there. It may import `harness` and `models`."""
+"""Load on a service, by wrk or at a constant rate, and the options of the commands that measure it.
+
+It may import `harness` and `models`.
+"""

@@ -1,1 +1,1 @@
-"""Other model servers around the same G, each with its own batching on, in an environment of their own."""
+"""The same G in other model servers, each with its own batching on, installed in an environment of their own."""

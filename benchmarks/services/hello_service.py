@@ -1,4 +1,4 @@
-"""FastAPI's own hello, with two query parameters: what the framework alone costs."""
+"""FastAPI's own hello with two query parameters: it shows what the framework alone costs."""
 
 from fastapi import FastAPI
 from fastapi.responses import PlainTextResponse

@@ -1,6 +1,6 @@
-"""Pictures as a person draws them in ten minutes: PyTorch's noise, G eager and in float32, Pillow's PNG.
+"""The shortest code that draws pictures: PyTorch's noise, G in eager float32, Pillow's PNG.
 
-The plain service and the rivals answer with these, so that they differ in nothing but the server.
+The plain service and the rivals all answer with these pictures, so they differ only in the server.
 """
 
 import io

@@ -1,4 +1,4 @@
-"""`@serve.batch` in the place of our engine's batching, in a service that is the same otherwise."""
+"""Our service with Ray Serve's `@serve.batch` in place of our engine's batching."""
 
 import asyncio
 
@@ -15,10 +15,10 @@ from models.inference.integer_generator import ROWS_AT_ONCE
 
 
 class BatchEngine(Engine):
-    """Batches made by `@serve.batch` in place of the engine's own, of the same size and without a timer; the same
-    networks on a thread of their own.
+    """An engine whose batches are made by `@serve.batch`: of the same size, without a timer, on a thread of their own.
 
-    Serve batches calls of one function and knows no networks: what a batch holds for each is one call of it.
+    Serve batches the calls of one function and does not know networks, so a batch becomes one call for each network in
+    it.
     """
 
     async def run(self, network: Network, rows: Rows, *, may_wait: bool = False) -> Rows:  # noqa: ARG002
@@ -49,9 +49,9 @@ def compute(asked: list[tuple[Network, Rows]]) -> list[Rows]:
 
 
 class BatchReplica(Replica):
-    """A replica that differs in its batching alone."""
+    """A replica that differs from `app.ray`'s only in its batching."""
 
     async def __serve_build_asgi_app__(self) -> ASGIApp:
-        """The application, with the other engine."""
+        """The application, with `BatchEngine`."""
         app.main.Engine = BatchEngine  # type: ignore[attr-defined]
         return await super().__serve_build_asgi_app__()

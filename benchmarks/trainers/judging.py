@@ -67,5 +67,5 @@ def judge(images: torch.Tensor, dataset: Dataset) -> dict[str, float]:
 
 
 def rounded(figures: dict[str, float]) -> list[str]:
-    """A table's cells of `FIGURES`."""
+    """The cells of a table, in the order of `FIGURES`."""
     return [f"{figures[name]:.2f}" for name in FIGURES]

@@ -1,5 +1,6 @@
 """Ways to train, as streams of steps: the recipes, and the write-up's loop."""
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from training.recipe import load_recipe
 from training.run.checkpoint import Progress
 from training.run.loop import epoch_batches, play_step
 
+WARM_UP_STEPS = 10
 WRITEUP_OBJECTS = "the write-up's loop"
 WRITEUP_MEMORY = "the same, images in memory"
 
@@ -53,6 +55,17 @@ def make_trainer(name: str, *, threads: int, overrides: Sequence[str] = (), proc
     if name in (WRITEUP_OBJECTS, WRITEUP_MEMORY):
         return _writeup(name)
     return _recipe(name, threads, overrides, processes)
+
+
+def images_per_second(name: str, *, seconds: float, threads: int) -> float:
+    """Measure the speed of `make_trainer(name, …)` over a number of seconds, after `WARM_UP_STEPS`."""
+    steps = make_trainer(name, threads=threads).steps
+    for _ in range(WARM_UP_STEPS):
+        next(steps)
+    images, started = 0, time.perf_counter()
+    while (elapsed := time.perf_counter() - started) < seconds:
+        images += next(steps)
+    return images / elapsed
 
 
 def _writeup(name: str) -> Trainer:

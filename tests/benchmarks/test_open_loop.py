@@ -10,7 +10,8 @@ from contextlib import contextmanager
 import pytest
 from benchmarks.load.open_loop import run
 
-from benchmarks import open_loop
+from benchmarks.load import open_loop
+from benchmarks.load.open_loop import run
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nyes"
 GONE = b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n"
@@ -110,5 +111,5 @@ def test_answers_may_come_in_pieces() -> None:
 
 def test_the_client_needs_nothing_heavy() -> None:
     """A collection of PyTorch's many objects would stop the clock of the requests that are due."""
-    code = "import benchmarks.open_loop, sys; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
+    code = "import benchmarks.load.open_loop, sys; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

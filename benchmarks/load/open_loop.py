@@ -1,4 +1,4 @@
-"""`python -m benchmarks.open_loop PORT TARGET --rate R --seconds S`: requests at a constant rate, evenly or at random.
+"""`python -m benchmarks.load.open_loop PORT TARGET --rate R --seconds S`: requests at a constant rate.
 
 Latency counts from the moment at which a request was due, not from when a connection was free to send it: so a server
 that falls behind cannot hide it (no coordinated omission, as in Gil Tene's wrk2). The client waits in a busy loop, so
@@ -22,19 +22,19 @@ from itertools import accumulate
 from harness.percentiles import percentile
 
 DRAIN_S = 5
-"""Time for the last answers; those that are not there by then are errors."""
+"""Seconds to wait for the last answers; a later answer counts as an error."""
 
 
 @dataclass(frozen=True)
 class OpenLoopResult:
-    """What came of one rate.
+    """The answers to requests at one rate.
 
     Attributes:
-        asked: requests/s, as asked for.
-        achieved: answers/s until the last answer; well below `asked`, the server or this client could not follow.
+        asked: the rate, requests/s.
+        achieved: answers/s until the last answer; if it is well below `asked`, the server or this client was too slow.
         p50_ms: median latency of the answers.
-        p99_ms: their 99th percentile.
-        errors: answers that are not 200, and requests without an answer.
+        p99_ms: 99th percentile of the latency.
+        errors: answers other than 200, and requests without an answer.
     """
 
     asked: float
@@ -47,9 +47,9 @@ class OpenLoopResult:
 def run(
     port: int, target: str, *, rate: float, seconds: float, connections: int, poisson: bool = False
 ) -> OpenLoopResult:
-    """Send rate · seconds requests; SEED in the target becomes a number of its own in each.
+    """Send rate · seconds requests; SEED in the target becomes another number in each.
 
-    Evenly spaced, or with `poisson` as many clients send them that know nothing of each other.
+    They are evenly spaced, or with `poisson` a Poisson process, as many independent clients make it.
     """
     total = max(1, round(rate * seconds))
     rng = random.Random(0)  # noqa: S311  (no secret)
@@ -87,7 +87,7 @@ def run(
 
 
 class _OpenLoopConnection:
-    """A kept-alive connection with one request under way at most; made anew when the server closes it."""
+    """A kept-alive connection with at most one request under way; opened again when the server closes it."""
 
     def __init__(self, port: int, selector: selectors.BaseSelector) -> None:
         self.due = 0.0
@@ -95,14 +95,14 @@ class _OpenLoopConnection:
         self._open()
 
     def ask(self, target: str, due: float) -> None:
-        """Send a request that was due then."""
+        """Send a request that was due at the time `due`."""
         self.due, self._busy = due, True
         self._received, self._length = b"", -1
-        with suppress(ConnectionError):  # `receive` will see it
+        with suppress(ConnectionError):  # `receive` will notice it
             self._socket.send(f"GET {target} HTTP/1.1\r\nHost: 127.0.0.1:{self._port}\r\n\r\n".encode())
 
     def receive(self) -> int | None:
-        """Take what has come: the status once the answer is whole, 0 when the server broke off, None before."""
+        """Read what has arrived: the status of a whole answer, 0 if the server broke off, None before the end."""
         try:
             data = self._socket.recv(2**18)
         except ConnectionError:
@@ -132,7 +132,7 @@ class _OpenLoopConnection:
         self._selector.register(self._socket, selectors.EVENT_READ, self)
 
     def _read_head(self) -> None:
-        """The length of the whole answer, from its head, once that is there."""
+        """Set the length of the whole answer once its head has arrived."""
         end = self._received.find(b"\r\n\r\n")
         if end < 0:
             return
@@ -143,14 +143,18 @@ class _OpenLoopConnection:
 
 
 def main() -> None:
-    """Send, and print the outcome as JSON."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.open_loop", description="A constant rate of requests.")
+    """Send, and print the result as JSON."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.load.open_loop", description="A constant rate of requests."
+    )
     parser.add_argument("port", type=int)
     parser.add_argument("target", help="path and query; SEED in it becomes another number in each request")
     parser.add_argument("--rate", type=float, required=True, help="requests/s")
     parser.add_argument("--seconds", type=float, default=3, help="default: 3")
-    parser.add_argument("--connections", type=int, default=64, help="at most so many under way (default: 64)")
-    parser.add_argument("--poisson", action="store_true", help="at random, not evenly spaced")
+    parser.add_argument(
+        "--connections", type=int, default=64, help="largest number of requests under way (default: 64)"
+    )
+    parser.add_argument("--poisson", action="store_true", help="send at random times in place of evenly spaced ones")
     asked = parser.parse_args()
     outcome = run(**vars(asked))
     print(json.dumps(dataclasses.asdict(outcome)))
