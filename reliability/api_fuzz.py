@@ -1,10 +1,10 @@
 """Requests made from the served OpenAPI document: `python -m reliability.api_fuzz --cases 20000`.
 
-Schemathesis reads /openapi.json of a real service and asks for what it says, right and wrong: the examples, each limit
-and one past it, random data that fits the schemas and such that does not, and chains along the document's links. No
-answer may be a server error, and each has to be as documented: its status, media type, headers and schema; what is
-wrong has to be refused, what is right taken. The models are tiny ones, named as the bundled are, so that the time goes
-into requests: one is conditional, one draws RGB. The table is of what the service itself has counted.
+Schemathesis reads /openapi.json of a real service and sends requests made from it: the examples, each limit and one
+past it, random data that fits the schemas and data that does not, and chains along the document's links. No answer may
+be a server error, and each must be as documented: its status, media type, headers and schema. Wrong requests must be
+refused and right ones accepted. The models are tiny, so that the time goes into requests, and have the names of bundled
+ones: one is conditional, one draws RGB. The table shows what the service itself has counted.
 """
 
 import argparse
@@ -24,17 +24,17 @@ from harness.tiny_models import write_models_named_as_bundled
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 PHASES = ("examples", "coverage", "fuzzing", "stateful")
 RANDOM_PHASES = ("fuzzing", "stateful")
-"""Those that are others with another seed."""
+"""The phases that send other requests with another seed."""
 
 EXAMPLES = 300
-"""Of each operation, and chains, in a round."""
+"""Largest number of cases of each operation, and of chains, in a round."""
 
 TIMEOUT_S = 3600
 
 
 @dataclass(frozen=True)
 class FuzzRound:
-    """What a run of schemathesis did, and what it said if something was wrong."""
+    """The cases and operations of one run of schemathesis, and its output if something was wrong."""
 
     cases: int
     operations: int
@@ -42,10 +42,10 @@ class FuzzRound:
 
 
 def main() -> int:
-    """Ask, count, print; 1 if something was not as documented."""
+    """Run the trial and print its table; 1 if something was not as documented."""
     parser = argparse.ArgumentParser(description="requests made from the served OpenAPI document")
-    parser.add_argument("--cases", type=int, default=20_000, help="at least so many (default: 20000)")
-    parser.add_argument("--seed", type=int, default=2014, help="of the first round (default: 2014)")
+    parser.add_argument("--cases", type=int, default=20_000, help="smallest number of cases (default: 20000)")
+    parser.add_argument("--seed", type=int, default=2014, help="seed of the first round (default: 2014)")
     options = parser.parse_args()
     rounds: list[FuzzRound] = []
     with tempfile.TemporaryDirectory(prefix="gan-fuzz-") as work:
@@ -74,11 +74,11 @@ def ask(url: str, folder: Path, *, phases: tuple[str, ...], examples: int, seed:
     """Run schemathesis.
 
     Args:
-        url: of the service.
+        url: the service's.
         folder: where it may write.
-        phases: of its own, as it calls them.
-        examples: at most, of each operation.
-        seed: of what is random.
+        phases: schemathesis's names of its phases.
+        examples: largest number of cases of each operation.
+        seed: seed of the random cases.
     """
     report = folder / f"report-{seed}.json"
     done = subprocess.run(
@@ -106,7 +106,7 @@ def ask(url: str, folder: Path, *, phases: tuple[str, ...], examples: int, seed:
 
 
 def count(service: Service) -> "Counter[tuple[str, int]]":
-    """What the service has counted: answers by "METHOD route" and status."""
+    """The service's own count of its answers, by "METHOD route" and status."""
     answers: Counter[tuple[str, int]] = Counter()
     for line in service.client.get("/metrics").text.splitlines():
         name, _, rest = line.partition("{")
@@ -119,7 +119,7 @@ def count(service: Service) -> "Counter[tuple[str, int]]":
 
 
 def answers_table(answers: "Counter[tuple[str, int]]") -> str:
-    """Answers by route and status; methods that a path does not take are one row."""
+    """A table of answers by route and status; all methods that a path does not take share one row."""
     taken = {route for route, status in answers if status != 405}
     merged: Counter[tuple[str, int]] = Counter()
     for (route, status), n in answers.items():

@@ -1,8 +1,8 @@
 """Faults of the engine in the real service: `python -m reliability.faults --tries 20`.
 
 The networks are made to raise SystemExit, MemoryError and torch's error for a GPU without memory, or never to return.
-Whoever asked has to be told by a 503 with Retry-After, and the service has to answer again: by itself, or, where a call
-hangs (GAN_ENGINE_TIMEOUT_S=1), by another process in the place of the one that ends.
+The client must get a 503 with Retry-After, and the service must answer again: by itself, or, if a call hangs
+(GAN_ENGINE_TIMEOUT_S=1), by a new process in place of the one that ends.
 """
 
 import argparse
@@ -47,16 +47,18 @@ def sabotaged(self, latents):
 sampler.Sampler.__call__ = sabotaged
 """
 DRAW = "/v1/samples?n=13&seed=1&truncation=0.5"
-"""13 images: only they are sabotaged."""
+"""A request for 13 images: only calls of this size are sabotaged."""
 
 FAULTS = {"die": 1, "no memory": 1, "no CUDA memory": 1, "hang": 2}
-"""What is done to the engine's thread, and in how many workers."""
+"""By fault, the number of workers."""
 
 
 def main() -> int:
-    """Break, look, print; 1 if something was wrong."""
+    """Run the trial and print its table; 1 if something was wrong."""
     parser = argparse.ArgumentParser(description="faults of the engine")
-    parser.add_argument("--tries", type=int, default=20, help="of each fault; a quarter of it for hangs (default: 20)")
+    parser.add_argument(
+        "--tries", type=int, default=20, help="tries of each fault, and a quarter of it for hangs (default: 20)"
+    )
     options = parser.parse_args()
     rows, wrong = [], []
     for fault, workers in FAULTS.items():
@@ -85,7 +87,7 @@ def main() -> int:
 
 
 def break_once(port: int, orders: Path, fault: str, workers: int) -> tuple[float, float, str]:
-    """Break the engine: ms until who asked was told, s until it answers again, and what was wrong."""
+    """Break the engine once: ms until the client was told, s until it answers again, and what was wrong."""
     orders.write_text(fault, encoding="utf-8")
     began = time.perf_counter()
     status, retry_after = ask(port)

@@ -1,9 +1,9 @@
 """Hostile model folders beside a good one: `python -m reliability.hostile_folders`.
 
-A real service is started on a folder of model folders, of which one is good and each other bad in its own way. It has
-to come to be ready soon, serve the good one, and list each bad one with a message of its own that names no path of the
-machine. Then good folders are made bad in the same ways while it runs, and it is told to read the folder again
-(SIGHUP): what was loaded has to stay in its place. Last, a folder is changed again and again while it is read.
+A real service is started on one good model folder and many bad ones, each bad in its own way. It must become ready
+soon, serve the good one, and list each bad one with its own message, which must not contain a path of the machine. Then
+good folders are made bad in the same ways while the service runs, and it is told to read them again (SIGHUP): it must
+keep serving the models that it had loaded. Last, a folder is changed again and again while it is read.
 """
 
 import argparse
@@ -25,13 +25,15 @@ from harness.tiny_models import make_tiny_model_folder
 from reliability.hostile.model_folders import DAMAGES, NAMES, WEIGHTS
 
 START_S, RELOAD_S = 60.0, 60.0
-"""At most, on a machine that does something else as well."""
+"""Longest time of a start and of a reload; other work may run on the machine."""
 
 
 def main() -> int:
-    """Build, start, look, print; 1 if something was wrong."""
+    """Run the trial and print its tables; 1 if something was wrong."""
     parser = argparse.ArgumentParser(description="hostile model folders beside a good one")
-    parser.add_argument("--reloads", type=int, default=20, help="while a folder changes (default: 20)")
+    parser.add_argument(
+        "--reloads", type=int, default=20, help="number of reloads while a folder changes (default: 20)"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="gan-folders-") as work:
         started = FolderTrial(Path(work) / "start")
@@ -53,7 +55,7 @@ def main() -> int:
 
 
 class FolderTrial:
-    """A folder of model folders, the service's messages, and what was wrong."""
+    """A folder of model folders, the messages of the service about them, and what was wrong."""
 
     def __init__(self, work: Path) -> None:
         self.work, self.models = work, work / "models"
@@ -64,7 +66,7 @@ class FolderTrial:
 
     @contextmanager
     def service(self) -> Iterator[Service]:
-        """The real service on the folder."""
+        """Run the real service on the folder, and check afterwards that its log has no traceback."""
         with running(self.work, models_dir=self.models, default_model="good", log_level="error") as service:
             yield service
             log = service.log.read_text(encoding="utf-8", errors="replace")
@@ -72,7 +74,12 @@ class FolderTrial:
                 self.wrong.append(f"the log: {log[-3000:]}")
 
     def look(self, service: Service, *, ready: bool) -> None:
-        """Each bad folder has to be told with its message; `ready` says whether a version loaded before is served."""
+        """Check that each bad folder is listed with its message.
+
+        Args:
+            service: to ask.
+            ready: whether a version that was loaded before must be served.
+        """
         answer = service.client.get("/readyz")
         if answer.status_code != 200:
             self.wrong.append(f"/readyz: {answer.status_code}")
@@ -87,14 +94,14 @@ class FolderTrial:
         self.ask(service, "good")
 
     def ask(self, service: Service, model: str) -> None:
-        """A picture of a model has to come."""
+        """Check that a model draws."""
         answer = service.client.get("/v1/samples", params={"n": 4, "seed": 1, "model": model})
         if answer.status_code != 200:
             self.wrong.append(f"{model}: {answer.status_code}")
 
 
 def at_start(trial: FolderTrial) -> float:
-    """Bad from the beginning; the seconds until the service was ready."""
+    """Start the service on bad folders; the seconds until it was ready."""
     for number, (damage, _) in enumerate(DAMAGES.values()):
         damage(make_tiny_model_folder(trial.models / f"bad-{number}", seed=number))
     for number, make in enumerate(NAMES):
@@ -114,7 +121,7 @@ def at_start(trial: FolderTrial) -> float:
 
 
 def at_reload(trial: FolderTrial) -> float:
-    """Good at the start, then bad; the seconds of the reload."""
+    """Make good folders bad while the service runs; the seconds of the reload."""
     for number in range(len(DAMAGES)):
         make_tiny_model_folder(trial.models / f"bad-{number}", seed=number)
     with trial.service() as service:
@@ -131,7 +138,7 @@ def at_reload(trial: FolderTrial) -> float:
         trial.look(service, ready=True)
         for number in range(len(DAMAGES)):
             trial.ask(service, f"bad-{number}")
-            # Pictures and pipes: no request for one may hang, and none may show another file.
+            # A picture may be a pipe or a link: no request may hang, and none may return another file.
             for epoch in range(3):
                 answer = service.client.get(f"/v1/models/bad-{number}/timeline/{epoch}.png", timeout=20)
                 if answer.status_code not in {200, 404} or b"secret" in answer.content:
@@ -140,7 +147,7 @@ def at_reload(trial: FolderTrial) -> float:
 
 
 def while_it_changes(trial: FolderTrial, reloads: int) -> str:
-    """Weights that are cut, removed, written anew without pause; what was seen of it."""
+    """Cut, remove and rewrite weights again and again while the service reloads; a sentence about what was seen."""
     model = make_tiny_model_folder(trial.models / "changing")
     file, whole = model / WEIGHTS, (model / WEIGHTS).read_bytes()
     stop = threading.Event()

@@ -1,7 +1,8 @@
 """JSON that would take memory or time out of all proportion: `python -m reliability.hostile_json`.
 
-Each body is posted to a service of its own, while a supervisor asks /healthz on a connection that is kept. It has to be
-refused by 413 or 422, the supervisor answered within 0.1 s, and memory rise by no more than a few times the body.
+Each body is posted to a service of its own, while a supervisor asks for /healthz on one connection. The body must be
+refused by 413 or 422, the supervisor must be answered within 0.1 s, and memory may rise by a few times the body at
+most.
 """
 
 import sys
@@ -22,7 +23,7 @@ MAX_PROBE_MS = 100
 
 
 def main() -> int:
-    """Post each, print; 1 if something was wrong."""
+    """Post each body and print the table; 1 if something was wrong."""
     rows, wrong = [], 0
     for name, make in BODIES.items():
         row, fine = post(make())
@@ -34,7 +35,7 @@ def main() -> int:
 
 
 def post(body: bytes) -> tuple[list[str], bool]:
-    """What came of a body, and whether it is as it should be."""
+    """Post a body; the cells of its row, and whether everything was as it should be."""
     with started(ours(bundled_models_dir(), "mnist-mlp")) as running:
         before = peak_mb(running.pid)
         with Probes(running.port) as probes:

@@ -1,9 +1,9 @@
 """Hostile images and bodies to a real service: `python -m reliability.hostile_uploads --images 5000`.
 
-Each image of `reliability.hostile.images` goes to /v1/score, one in twenty to /v1/projections; then come bodies that
-are too large, in every way in which one can be, forms of too much, and many large ones at once. Every answer has to be
-200 or a problem document of 413, 415 or 422 (429 where too much comes at once), soon; meanwhile the service has to
-answer others, and its memory has to stay within bounds.
+The images of `reliability.hostile.images` go to /v1/score, and one in twenty to /v1/projections. Then come bodies that
+are too large in every possible way, forms with too many parts, and many large ones at once. Every answer must be 200 or
+a problem document of 413, 415 or 422 (429 if too much comes at once), and must come soon. Meanwhile the service must
+answer other clients, and its memory must stay within bounds.
 """
 
 import argparse
@@ -29,19 +29,19 @@ from reliability.hostile.images import Hostile, chunk, corpus, large_image, plai
 
 CLIENTS = 3
 TIMEOUT_S = 30.0
-"""For an answer, on a machine that does something else as well."""
+"""Longest time until an answer; other work may run on the machine."""
 
 MAX_OTHERS_S = 5.0
-"""For the longest of all small requests that are made meanwhile."""
+"""Longest time until the answer to any small request that is made meanwhile."""
 
 MAX_MB = 1500
-"""Of memory at its highest, above what the service has when it is ready: two images of 40 million pixels that are being
-decoded, some 500 MB each, and 8 bodies of 32 MB."""
+"""Largest rise of memory, MB, above that of a ready service: two images of 40 million pixels that are being decoded, of
+some 500 MB each, and 8 bodies of 32 MB."""
 
 STATUSES = (200, 413, 415, 422, 429)
 MB = 2**20
 BODY = 32 * MB
-"""GAN_MAX_BODY_BYTES, as it is by default."""
+"""The default of GAN_MAX_BODY_BYTES."""
 
 
 @dataclass
@@ -53,7 +53,7 @@ class UploadAnswers:
 
 
 class UploadTrial:
-    """What was sent, and what came back."""
+    """The requests that were sent, and their answers."""
 
     def __init__(self, service: Service) -> None:
         self.service = service
@@ -62,7 +62,7 @@ class UploadTrial:
         self._lock = threading.Lock()
 
     def send(self, kind: str, statuses: frozenset[int], ask: Callable[[], httpx.Response]) -> None:
-        """One request; its answer has to have one of the statuses."""
+        """Send a request; its answer must have one of the statuses."""
         began = time.monotonic()
         try:
             answer = ask()
@@ -85,7 +85,7 @@ class UploadTrial:
 
 
 def main() -> int:
-    """Send, look, print; 1 if something was wrong."""
+    """Run the trial and print its table; 1 if something was wrong."""
     parser = argparse.ArgumentParser(description="hostile images and bodies to a real service")
     parser.add_argument("--images", type=int, default=5000, help="default: 5000")
     parser.add_argument("--seed", type=int, default=2014, help="of the images (default: 2014)")
@@ -114,7 +114,7 @@ def main() -> int:
 
 
 def send_images(trial: UploadTrial, images: Iterator[Hostile]) -> None:
-    """All of them, by a few clients at once."""
+    """Send all images, by `CLIENTS` clients at once."""
 
     def send(numbered: tuple[int, Hostile]) -> None:
         number, image = numbered
@@ -132,7 +132,7 @@ def send_images(trial: UploadTrial, images: Iterator[Hostile]) -> None:
 
 
 def send_bodies(trial: UploadTrial) -> None:
-    """Too much, in every way."""
+    """Send bodies that are too large in every way, and many large ones at once."""
     rng = random.Random(0)  # noqa: S311  (no secret)
     client = trial.service.client
     good, large = plain(rng, "PNG"), large_image(rng)
@@ -178,7 +178,7 @@ def send_bodies(trial: UploadTrial) -> None:
 
 
 def lie(service: Service) -> httpx.Response:
-    """A body that is said to have a terabyte, of which nothing comes."""
+    """Claim a body of a terabyte, and send nothing of it."""
     url = httpx.URL(service.url)
     with socket.create_connection((url.host, url.port or 80), timeout=TIMEOUT_S) as connection:
         connection.sendall(b"POST /v1/score HTTP/1.1\r\nHost: x\r\nContent-Length: 1099511627776\r\n\r\n")
@@ -188,7 +188,7 @@ def lie(service: Service) -> httpx.Response:
 
 
 class watched:  # noqa: N801  (used as a function is)
-    """Ask for one image after the other meanwhile; gives the seconds that each took, infinite where none came."""
+    """Ask for one image after the other for a while; gives the seconds of each, infinite for one that failed."""
 
     def __init__(self, service: Service) -> None:
         self._url = service.url
@@ -216,7 +216,7 @@ class watched:  # noqa: N801  (used as a function is)
 
 
 def judge(others: list[float], *, ready_mb: float, highest: float, log: str) -> list[str]:
-    """What is wrong beside single answers."""
+    """What is wrong apart from single answers."""
     wrong = []
     if not others or max(others) > MAX_OTHERS_S:
         wrong.append(f"others waited: {max(others, default=0):.1f} s")
@@ -228,7 +228,7 @@ def judge(others: list[float], *, ready_mb: float, highest: float, log: str) -> 
 
 
 def kinds_table(kinds: dict[str, UploadAnswers]) -> str:
-    """Answers by kind."""
+    """A table of the answers, by the kind of upload."""
     rows = [
         [
             kind,

@@ -1,11 +1,12 @@
 """Ten times what the service can answer: `python -m reliability.overload --seconds 20`.
 
-For one image, a grid of 64 and one of 1,000, a new seed each: as many requests as 16 clients get answered; then ten
-times that rate, whether they are answered or not, on up to 1,000 connections; then the 16 clients again. Meanwhile
-/healthz and /readyz are asked for every 50 ms, each on a connection that is kept and on new ones. Once more for one
-image, with a connection for each request. Every answer has to be 200 or a 429 that says when to come back, 99 % of the
-probes answered within 100 ms, and the full rate back within a second. With a connection each the probes, too, stand in
-the kernel's queue of new connections, which knows no paths: there only all else is asked for.
+First 16 clients measure the rate that the service can answer. Then requests come at ten times that rate, on up to 1,000
+connections, whether they are answered or not. Then the 16 clients come back. This is done for one image, a grid of 64
+and a grid of 1,000, with a new seed in each request, and once more for one image with a new connection for each
+request. Meanwhile /healthz and /readyz are asked for every 50 ms, on a kept connection and on new ones. Every answer
+must be 200 or a 429 with Retry-After, 99 % of the probes must be answered within 100 ms, and the full rate must be back
+within a second. With a connection for each request the probes wait in the kernel's queue of new connections like all
+others: their limit is not checked there.
 """
 
 import argparse
@@ -35,12 +36,12 @@ CLOSED_S = 3.0
 PROBE_LIMIT_MS = 100.0
 BACK_LIMIT_S = 1.0
 BACK_SHARE = 0.8
-"""Of the rate before: as near as a busy machine lets one see it."""
+"""Share of the earlier rate that counts as the full rate; the rate on a shared machine is not exact."""
 
 
 @dataclass
 class OverloadResult:
-    """What came of one kind of load."""
+    """The result of one kind of load."""
 
     name: str
     fresh: bool
@@ -53,7 +54,7 @@ class OverloadResult:
     probes: Probes
 
     def wrong(self) -> list[str]:
-        """What was not as it should be."""
+        """A line for each thing that was wrong."""
         said = []
         if self.flood.others() or self.flood.broken + self.flood.refused + self.flood.missing:
             said.append(f"answers {dict(self.flood.answers)}, {self.flood.broken} broken, {self.flood.missing} missing")
@@ -68,11 +69,13 @@ class OverloadResult:
 
 
 def main() -> int:
-    """Flood, look, print; 1 if something was wrong."""
+    """Run the trial and print its tables; 1 if something was wrong."""
     parser = argparse.ArgumentParser(description="ten times the load that the service can answer")
-    parser.add_argument("--seconds", type=float, default=20, help="of each load (default: 20)")
-    parser.add_argument("--times", type=float, default=10, help="the rate, in rates that it can answer (default: 10)")
-    parser.add_argument("--connections", type=int, default=1000, help="of the clients (default: 1000)")
+    parser.add_argument("--seconds", type=float, default=20, help="seconds of each overload (default: 20)")
+    parser.add_argument(
+        "--times", type=float, default=10, help="the rate, as a multiple of the rate that it can answer (default: 10)"
+    )
+    parser.add_argument("--connections", type=int, default=1000, help="largest number of connections (default: 1000)")
     parser.add_argument("--model", default="mnist-mlp", help="default: mnist-mlp, the quickest")
     options = parser.parse_args()
     with (
@@ -95,7 +98,7 @@ def main() -> int:
 
 
 def run(pool: Executor, port: int, pid: int, kind: str, options: argparse.Namespace, *, fresh: bool) -> OverloadResult:
-    """One kind of load, from the rate before to the rate after."""
+    """Measure one kind of load: the rate before, the overload, and the rate after."""
     name = f"{kind}, a connection each" if fresh else kind
     print(f"{name} …", file=sys.stderr)
     target = KINDS[kind]
@@ -128,7 +131,7 @@ def run(pool: Executor, port: int, pid: int, kind: str, options: argparse.Namesp
 
 
 def back_after_s(after: FloodResult, before: FloodResult) -> float:
-    """When the rate is what it was: the begin of the first half second with `BACK_SHARE` of the median before."""
+    """Seconds until the rate is back: the start of the first half second with `BACK_SHARE` of the median before."""
     span = 5
     spans = range(round(CLOSED_S / WINDOW_S) - span + 1)
     was, now = ([sum(outcome.windows[k + j] for j in range(span)) for k in spans] for outcome in (before, after))
@@ -137,7 +140,7 @@ def back_after_s(after: FloodResult, before: FloodResult) -> float:
 
 
 def overflows() -> tuple[int, int]:
-    """Connections that the kernel turned away because nobody had accepted those before, and for all reasons."""
+    """Connections that the kernel has refused because its queue was full, and for any reason."""
     path = Path("/proc/net/netstat")
     if not path.exists():
         return 0, 0
@@ -147,7 +150,7 @@ def overflows() -> tuple[int, int]:
 
 
 def print_tables(trials: list[OverloadResult]) -> None:
-    """Loads, then probes."""
+    """Print a table of the loads and one of the probes."""
     rows = [
         [
             trial.name,

@@ -1,8 +1,8 @@
 """`kill -9` of replicas under load: `python -m reliability.ray_kill --kills 20`, with the extra `ray`.
 
-Two replicas on a local Ray, behind each of Serve's ingresses, and clients that each ask for a picture until they have
-it. One replica's process is killed; when Serve has put another in its place, the next one is, and so on. No picture may
-be lost, and each has to have the bytes that `python -m app` gives for its seed.
+Two replicas run on a local Ray, behind each of Serve's ingresses, and each client asks for a picture until it has it.
+One replica's process is killed; when Serve has started another in its place, the next one is killed, and so on. No
+picture may be lost, and each must have the bytes that `python -m app` gives for its seed.
 """
 
 import argparse
@@ -28,26 +28,26 @@ from models import bundled_models_dir
 
 REPLICAS = 2
 TITLE = b"ray::ServeReplica"
-"""How Ray has a replica's process begin its title."""
+"""The start of the title that Ray gives to a replica's process."""
 
 MODEL = "mnist-mlp"
 
 SEEDS = 500
-"""Pictures that are different; their bytes are compared."""
+"""Number of different pictures whose bytes are compared."""
 
 RETRY_S = 0.1
 TRIES = 300
-"""Of one picture; after the last one it is lost."""
+"""Largest number of requests for one picture; after the last one it is lost."""
 
 BACK_TIMEOUT_S = 180.0
 LOOK_S = 0.2
 SETTLE_S = 1.0
-"""Of load before a kill, and after the last one."""
+"""Seconds of load before each kill, and after the last one."""
 
 
 @dataclass
 class PictureResult:
-    """What came of a picture: the answers that were none, by status or error, how long it took, and what was wrong."""
+    """One picture: the failed requests for it, by status or error, the seconds until it came, and what was wrong."""
 
     failures: list[str] = field(default_factory=list)
     seconds: float = 0.0
@@ -57,23 +57,23 @@ class PictureResult:
 
 @dataclass
 class ReplicaKills:
-    """Of a trial.
+    """The result of a trial.
 
     Attributes:
-        pictures: each that was asked for.
-        back_s: for each kill, seconds until there were as many replicas as before.
+        pictures: each picture that was asked for.
+        back_s: for each kill, the seconds until there were as many replicas as before.
     """
 
     pictures: list[PictureResult]
     back_s: list[float]
 
     def failed(self) -> Counter[str]:
-        """Answers that were none, by kind."""
+        """Failed requests, by kind."""
         return Counter(failure for picture in self.pictures for failure in picture.failures)
 
 
 def main() -> int:
-    """Kill, look, print; 1 if something was wrong."""
+    """Run the trial and print its table; 1 if something was wrong."""
     parser = argparse.ArgumentParser(description="kill -9 of replicas under load")
     parser.add_argument("--kills", type=int, default=20, help="behind each ingress (default: 20)")
     parser.add_argument("--clients", type=int, default=8, help="default: 8")
@@ -92,14 +92,14 @@ def main() -> int:
 
 
 def trial(running: PinnedService, model: str, expected: dict[int, bytes], *, kills: int, clients: int) -> ReplicaKills:
-    """Kill a replica so many times under load.
+    """Kill one replica after the other under load.
 
     Args:
         running: the service on Ray.
-        model: whose pictures.
+        model: the model that draws.
         expected: the pictures by seed.
-        kills: how many.
-        clients: that ask at once, each for one picture after the other.
+        kills: the number of kills.
+        clients: the number of clients at once, each of which asks for one picture after the other.
     """
     stop = threading.Event()
     results: list[list[PictureResult]] = [[] for _ in range(clients)]
@@ -142,19 +142,19 @@ def fetch(port: int, model: str, seed: int) -> bytes:
 
 
 def replicas(pid: int) -> set[int]:
-    """The processes of a service's replicas."""
+    """The process numbers of a service's replicas."""
     return {member.pid for member in tree_of(pid) if _title(member.pid).startswith(TITLE)}
 
 
 def kill_one(pid: int) -> set[int]:
-    """Kill a replica of a service; returns the processes of all that there were."""
+    """Kill a replica of a service; the process numbers of all replicas that there were."""
     there = replicas(pid)
     os.kill(min(there), signal.SIGKILL)
     return there
 
 
 def report(outcomes: dict[str, ReplicaKills]) -> str:
-    """A table, with a column for each."""
+    """A table with a column for each ingress."""
     columns = {name: _figures(outcome) for name, outcome in outcomes.items()}
     kinds = sorted({kind for outcome in outcomes.values() for kind in outcome.failed()})
     rows = [[what, *(column[what] for column in columns.values())] for what in next(iter(columns.values()))]
@@ -191,7 +191,7 @@ def _ask_on(
     step: int,
     stop: threading.Event,
 ) -> None:
-    """One client: the first-th picture, the one `step` after it, …, round and round."""
+    """Be one client: ask for picture `first`, for the one `step` after it, and so on, until `stop` is set."""
     seeds = list(expected)
     for k in itertools.count(first, step):
         if stop.is_set():
@@ -201,7 +201,7 @@ def _ask_on(
 
 
 def _ask(port: int, model: str, seed: int, expected: bytes) -> PictureResult:
-    """A picture, by as many requests as it takes."""
+    """Ask for a picture until it comes, at most `TRIES` times."""
     asked, began = PictureResult(), time.perf_counter()
     for _ in range(TRIES):
         try:
@@ -226,7 +226,7 @@ def _title(pid: int) -> bytes:
 
 
 def _is_back(running: PinnedService, before: set[int]) -> bool:
-    """Whether as many replicas as before tell their metrics, a new one among them."""
+    """Whether as many replicas as before report their metrics, with a new one among them."""
     if len(replicas(running.pid) - before) == 0:
         return False
     try:

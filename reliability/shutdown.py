@@ -1,9 +1,9 @@
 """The end of processes under load: `python -m reliability.shutdown --tries 5`.
 
-16 clients ask a real service all the time, each anew once it has its answer. Then it is sent SIGTERM, with
-GAN_SHUTDOWN_GRACE_S=1: /readyz has to say 503 while connections still come in, no request may fail, and the process has
-to exit in order. Likewise with two workers; and of two workers one is killed by SIGKILL: only requests on its own
-connections may fail, at most one each, and there have to be two again.
+16 clients send requests to a real service, each its next one when it has the answer. Then the service gets SIGTERM,
+with GAN_SHUTDOWN_GRACE_S=1: /readyz must say 503 while connections are still accepted, no request may fail, and the
+process must end. The same is done with two workers. Then one of two workers is killed by SIGKILL: only requests on its
+own connections may fail, at most one on each, and there must be two workers again.
 """
 
 import argparse
@@ -35,13 +35,13 @@ TARGET = "/v1/samples?n=1&format=png&seed=SEED"
 
 @dataclass
 class ShutdownResult:
-    """One end.
+    """The end of one process.
 
     Attributes:
-        load: what the clients saw.
-        ready_ms: from the signal to the first 503 of /readyz; NaN where there was none.
-        took_s: to the end of the process, or to as many workers as before.
-        wrong: what was not as it should be.
+        load: the requests of the clients.
+        ready_ms: ms from the signal to the first 503 of /readyz; NaN if there was none.
+        took_s: seconds until the process had ended, or until there were as many workers as before.
+        wrong: a line for each thing that was wrong.
     """
 
     load: FloodResult
@@ -51,9 +51,9 @@ class ShutdownResult:
 
 
 def main() -> int:
-    """Load, end, look, print; 1 if something was wrong."""
+    """Run the trial and print its table; 1 if something was wrong."""
     parser = argparse.ArgumentParser(description="the end of processes under load")
-    parser.add_argument("--tries", type=int, default=5, help="of each (default: 5)")
+    parser.add_argument("--tries", type=int, default=5, help="tries of each end (default: 5)")
     options = parser.parse_args()
     rows, wrong = [], []
     with (
@@ -99,7 +99,7 @@ def row(name: str, tries: list[ShutdownResult]) -> list[str]:
 
 
 def terminate(pool: Executor, workers: int, grace_s: int) -> ShutdownResult:
-    """SIGTERM to the service."""
+    """Send SIGTERM to the service under load."""
     with started(service(workers, grace_s)) as running:
         load = pool.submit(closed_loop, running.port, TARGET, seconds=LOAD_S, connections=CLIENTS)
         with Probes(running.port) as probes:
@@ -118,7 +118,7 @@ def terminate(pool: Executor, workers: int, grace_s: int) -> ShutdownResult:
 
 
 def kill_one(pool: Executor, workers: int, grace_s: int) -> ShutdownResult:
-    """SIGKILL to one of the workers."""
+    """Send SIGKILL to one of the workers under load."""
     with started(service(workers, grace_s)) as running:
         load = pool.submit(closed_loop, running.port, TARGET, seconds=LOAD_S, connections=CLIENTS)
         time.sleep(LOAD_BEFORE_S)
@@ -136,7 +136,7 @@ def kill_one(pool: Executor, workers: int, grace_s: int) -> ShutdownResult:
 
 
 def failures(outcome: FloodResult, *, allowed: int) -> list[str]:
-    """What is wrong with a load of which so many requests may fail."""
+    """What is wrong with a load of which `allowed` requests may fail."""
     failed, others = outcome.broken + outcome.missing, outcome.others()
     if failed <= allowed and not others:
         return []

@@ -1,9 +1,10 @@
 """Slow clients beside normal ones: `python -m reliability.slow_clients`.
 
-16 clients ask for one image each, all the time. Beside them stand 1,000 connections on which nothing is ever sent; 300
-uploads that come by a byte a second; 300 archives of which nothing is read. The rate of the 16, their latency, and the
-service's memory are measured alone and beside each kind. Then all slow connections have to end within their limits
-(app/server/protocol.py): 30 s for a head, 120 s for a body, 60 s for an answer that nobody reads.
+16 normal clients ask for one image after the other. Beside them there are 1,000 connections on which nothing is sent,
+then 300 uploads that send a byte a second, then 300 clients that do not read the archive that they asked for. The rate
+and the latency of the normal clients and the memory of the service are measured alone and beside each kind. Then all
+slow connections must end within their limits (app/server/protocol.py): 30 s for a head, 120 s for a body, 60 s for an
+answer that nobody reads.
 """
 
 import argparse
@@ -35,7 +36,7 @@ UPLOAD = (
     b'--b\r\nContent-Disposition: form-data; name="files"; filename="x"\r\n\r\n'
 )
 SLACK_S = 60.0
-"""Beyond a limit: sweeps, and the time until nothing moves any more, for the kernel takes megabytes of each archive."""
+"""Seconds beyond a limit: for the interval of sweeps, and for the megabytes of an archive that the kernel buffers."""
 
 
 @dataclass(frozen=True)
@@ -43,12 +44,12 @@ class SlowClientKind:
     """A kind of slow client.
 
     Attributes:
-        name: for the table.
-        connections: how many.
-        first: what each sends at once.
-        trickles: whether it sends a byte each second after that.
-        limit_s: when it has to end.
-        settle_s: after so long only its client is waited for: the kernel takes megabytes of an archive.
+        name: the name in the table.
+        connections: the number of connections.
+        first: the bytes that each sends at once.
+        trickles: whether it then sends a byte each second.
+        limit_s: seconds after which the service must have ended it.
+        settle_s: seconds until the kernel's buffers are full, and the service waits for the client.
     """
 
     name: str
@@ -74,7 +75,7 @@ KINDS = (
 
 
 def main() -> int:
-    """Measure, wait for the ends, print; 1 if something was wrong."""
+    """Run the trial and print its table; 1 if something was wrong."""
     parser = argparse.ArgumentParser(description="slow clients beside normal ones")
     parser.add_argument("--seconds", type=float, default=5, help="of each measurement (default: 5)")
     parser.add_argument("--kind", choices=[kind.name for kind in KINDS], help="only this one (default: all)")
@@ -114,12 +115,12 @@ def main() -> int:
 
 
 def told(ended: Sequence[float]) -> list[str]:
-    """How many ended, the first and the last."""
+    """The cells about the ends: how many, the first and the last."""
     return [str(len(ended)), f"{min(ended):.0f}", f"{max(ended):.0f}"] if ended else ["–", "–", "–"]
 
 
 class SlowClients:
-    """All connections of a kind, opened at once and looked at by a thread."""
+    """All connections of a kind, opened at once and watched by a thread."""
 
     def __init__(self, port: int, kind: SlowClientKind) -> None:
         self._kind = kind
@@ -138,7 +139,7 @@ class SlowClients:
         self._thread.start()
 
     def wait(self, timeout_s: float) -> list[float]:
-        """Seconds after which they ended, those that did in time."""
+        """Wait until all have ended, or `timeout_s` have passed; the seconds after which each of them ended."""
         self._thread.join(max(0, self._began + timeout_s - time.monotonic()))
         self._stop.set()
         self._thread.join()
@@ -147,7 +148,7 @@ class SlowClients:
         return self._ended
 
     def _run(self) -> None:
-        """Nothing is read: an end shows as a hang-up, or, where nothing was sent before, as the 408."""
+        """Watch for ends. Nothing is read: an end shows as a hang-up, or as a 408 if nothing was sent before."""
         poll = select.poll()
         for fd in self._open:
             poll.register(fd, select.POLLRDHUP)

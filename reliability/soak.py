@@ -1,9 +1,9 @@
 """An hour of everything: `python -m reliability.soak --minutes 60`.
 
-Clients ask a real service, in one process, for pictures of every kind, archives, scores and projections; send what is
-wrong; go away in the middle; and have it read its models folder again each minute. Meanwhile its memory, threads and
-open files are looked at. Fitted by a straight line after the warm-up, memory has to be flat: its rise over the time
-within its own noise, or within 1 % of it; threads and files have to be as many at the end as after the warm-up.
+Clients ask a real service, in one process, for pictures of every kind, archives, scores and projections. They send
+wrong requests, disconnect in the middle, and let it read its models folder again each minute. Meanwhile its memory,
+threads and open files are sampled. A line is fitted to its memory after the warm-up: the rise over the whole time must
+be within the noise, or within 1 %. There must be as many threads and open files at the end as after the warm-up.
 """
 
 import argparse
@@ -33,21 +33,21 @@ Query: TypeAlias = dict[str, str | int]
 
 CLIENTS = 4
 REST_S = 0.3
-"""Pause of a client between two requests, on average: the service has time over."""
+"""Average pause of a client between two requests, so that the service is not fully used."""
 
 SAMPLE_EVERY_S = 5.0
 RELOAD_EVERY_S = 60.0
 WARM_RELOAD_EVERY_S = 5.0
-"""In the warm-up: what reloads leave free in the allocator grows with the first fifty of them, and then no more."""
+"""Interval of reloads in the warm-up: the allocator's free memory grows during the first fifty reloads only."""
 
 MAX_RISE = 0.01
 
 
 def main() -> int:
-    """Run, look, print; 1 if something was wrong."""
+    """Run the trial and print its tables; 1 if something was wrong."""
     parser = argparse.ArgumentParser(description="an hour of mixed traffic")
-    parser.add_argument("--minutes", type=float, default=60, help="after the warm-up (default: 60)")
-    parser.add_argument("--warm-up-minutes", type=float, default=5, help="not looked at (default: 5)")
+    parser.add_argument("--minutes", type=float, default=60, help="minutes after the warm-up (default: 60)")
+    parser.add_argument("--warm-up-minutes", type=float, default=5, help="minutes before the sampling (default: 5)")
     options = parser.parse_args()
     answers: Counter[str] = Counter()
     stop = threading.Event()
@@ -65,7 +65,7 @@ def main() -> int:
 
 
 def look(process: int, seconds: float, *, reload_every_s: float) -> list[tuple[float, float, int, int]]:
-    """Seconds, MB of memory, threads and open files of a process, from time to time; it reloads from time to time."""
+    """Sample a process: seconds, MB of memory, threads and open files. It reloads every `reload_every_s`."""
     seen = []
     began = reloaded = time.monotonic()
     while (now := time.monotonic()) - began < seconds:
@@ -82,7 +82,7 @@ def look(process: int, seconds: float, *, reload_every_s: float) -> list[tuple[f
 
 
 def report(seen: np.ndarray, answers: Counter[str]) -> int:
-    """Print what was seen; 1 if it is not as it should be."""
+    """Print the tables; 1 if something was wrong."""
     seconds, memory, threads, files = seen.T
     slope, level = np.polyfit(seconds, memory, 1)
     noise = float(np.std(memory - slope * seconds - level))
@@ -110,7 +110,7 @@ def report(seen: np.ndarray, answers: Counter[str]) -> int:
 
 
 def play(url: str, seed: int, answers: Counter[str], stop: threading.Event) -> None:
-    """Ask one thing after the other, at random."""
+    """Be one client: do one of `ACTS` after the other, at random, until `stop` is set."""
     rng = random.Random(seed)  # noqa: S311  (no secret)
     acts = [act for act, weight in ACTS.items() for _ in range(weight)]
     with httpx.Client(base_url=url, timeout=60) as client:
@@ -125,7 +125,7 @@ def play(url: str, seed: int, answers: Counter[str], stop: threading.Event) -> N
 
 
 def kind(response: httpx.Response) -> str:
-    """An answer by its status; a problem has to be one."""
+    """The status of an answer, or what is wrong with it."""
     if response.status_code >= 500:
         return "server error"
     if response.status_code >= 400 and response.headers["content-type"] != "application/problem+json":
@@ -140,7 +140,7 @@ def picture(client: httpx.Client, rng: random.Random) -> str:
 
 
 def json_and_back(client: httpx.Client, rng: random.Random) -> str:
-    """Latents, posted back."""
+    """Get latents as JSON, and post them back."""
     got = client.get("/v1/samples", params={"n": 4, "seed": rng.randrange(100), "format": "json"})
     latents = [sample["latent"] for sample in got.json()["samples"]]
     return kind(client.post("/v1/samples", json={"latents": latents}))
@@ -153,27 +153,27 @@ def archive(client: httpx.Client, rng: random.Random) -> str:
 
 
 def gone_in_the_middle(client: httpx.Client, _: random.Random) -> str:
-    """An archive of which little is read."""
+    """Ask for an archive, and disconnect after its first bytes."""
     with client.stream("GET", "/v1/samples", params={"n": 50_000, "format": "npz"}) as response:
         next(response.iter_raw(1000))
     return "left"
 
 
 def gone_at_once(client: httpx.Client, _: random.Random) -> str:
-    """A request whose answer nobody waits for."""
+    """Send a request, and disconnect without waiting for the answer."""
     with socket.create_connection((client.base_url.host, client.base_url.port or 80)) as connection:
         connection.sendall(b"GET /v1/samples?n=4000&format=json HTTP/1.1\r\nHost: x\r\n\r\n")
     return "left"
 
 
 def score(client: httpx.Client, rng: random.Random) -> str:
-    """Pictures, explained."""
+    """Score pictures, with and without the map of where D looks."""
     files = [("files", (f"{k}.png", png(rng, rng.choice([28, 300])))) for k in range(rng.choice([1, 5]))]
     return kind(client.post("/v1/score", files=files, params={"explain": rng.choice(["true", "false"])}))
 
 
 def bad_upload(client: httpx.Client, rng: random.Random) -> str:
-    """What is no image, or half of one."""
+    """Upload something that is not an image, or half of one."""
     data = rng.choice([b"no image", png(rng, 100)[:200], b""])
     return kind(client.post("/v1/score", files={"files": data}))
 
@@ -184,13 +184,13 @@ def project(client: httpx.Client, rng: random.Random) -> str:
 
 
 def walk(client: httpx.Client, rng: random.Random) -> str:
-    """A path, moving or not."""
+    """Ask for a path through seeds, as an animation or as a strip."""
     query: Query = {"seeds": "1,2,3", "steps": 16, "format": rng.choice(["gif", "webp", "png", "json"])}
     return kind(client.get("/v1/interpolations", params=query))
 
 
 def wrong(client: httpx.Client, rng: random.Random) -> str:
-    """Parameters, paths and models that are not there."""
+    """Ask for parameters, paths and models that do not exist."""
     paths = ["/v1/samples?n=0", "/v1/samples?more=1", "/v1/models/none", "/nothing", "/v1/samples?seed=x&seed=y"]
     return kind(client.get(rng.choice(paths)))
 

@@ -1,13 +1,12 @@
 """A full disk at each kind of write: `python -m reliability.training_full_disk`, as root.
 
-A small tmpfs is mounted, and real commands write into it. It is filled to its last page just when a command opens the
-file in question (`reliability.trainings.disk_filler`), or before the command begins; the error is the kernel's. Each
-time:
+A small tmpfs is mounted, and real commands write into it. It is filled to its last page at the moment when a command
+opens a certain file (`reliability.trainings.disk_filler`), or before the command begins. So the error is the kernel's.
+Each time it must be true that
 
 - the command exits with 1 and one line of error, which names the full disk;
-- no temporary file is left, and every file that has its name is whole; a model or a picture that was there is
-  as it was;
-- once there is room, `resume`, or the command once more, comes to the very end of a run that never met a full disk.
+- no temporary file is left, every file is whole, and a model or a picture that was there before is unchanged;
+- when there is room again, `resume`, or the same command, ends exactly as a run that never met a full disk.
 """
 
 import argparse
@@ -29,13 +28,13 @@ from reliability.trainings.disk_filler import PAGE, fill
 from reliability.trainings.runs import (
     command,
     differences,
-    environment,
     fit_arguments,
     next_arguments,
     outcome,
     read_state,
     succeed,
     temporary_files,
+    training_environment,
     write_data,
 )
 from training.run.folder import RunFolder
@@ -52,7 +51,7 @@ SETTINGS = (
 
 @dataclass(frozen=True)
 class Moment:
-    """Which write it is that meets the full disk: of a file, the n-th time that it is opened."""
+    """The write that meets the full disk: the n-th time that a file whose name matches a pattern is opened."""
 
     kind: str
     pattern: str
@@ -92,24 +91,24 @@ class Disk:
         self.filler = path / "filler"
 
     def leave(self, pages: int) -> None:
-        """Fill it but for so many pages."""
+        """Fill the disk, except for a number of pages."""
         fill(self.filler)
         with self.filler.open("r+b") as file:
             file.truncate(self.filler.stat().st_size - pages * PAGE)
 
     def make_room(self) -> None:
-        """Remove what fills it."""
+        """Remove the file that fills the disk."""
         self.filler.unlink(missing_ok=True)
 
 
 class TrialLog:
-    """What was tried, and what was wrong with it."""
+    """The tries by kind of write, each with what was wrong."""
 
     def __init__(self) -> None:
         self.tried: dict[str, list[list[str]]] = {}
 
     def add(self, kind: str, wrong: list[str]) -> None:
-        """One more try of a kind."""
+        """Add a try, and print it on standard error."""
         self.tried.setdefault(kind, []).append(wrong)
         print(f"{kind}: {'; '.join(wrong) or 'as it should be'}", file=sys.stderr, flush=True)
 
@@ -119,7 +118,7 @@ class TrialLog:
         return not any(wrong for tries in self.tried.values() for wrong in tries)
 
     def table(self) -> str:
-        """As Markdown."""
+        """The table of all tries."""
         heads = ["the write that met a full disk", "tries", "one error, exit 1, nothing half-written", "the same end"]
         rows = []
         for kind, tries in self.tried.items():
@@ -150,7 +149,7 @@ def main() -> int:
 
 
 def mount(mountpoint: Path) -> str:
-    """Mount a small tmpfs; says why not."""
+    """Mount a small tmpfs; the reason if that was not possible, otherwise empty."""
     try:
         done = subprocess.run(
             ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "gan-disk", str(mountpoint)],
@@ -164,7 +163,7 @@ def mount(mountpoint: Path) -> str:
 
 
 class FullDiskTrial:
-    """All tries on one disk, each beside a run and a model that never met a full one."""
+    """All tries on one disk, compared with a run and a model that never met a full disk."""
 
     def __init__(self, work: Path, disk: Disk, trials: TrialLog) -> None:
         self.disk, self.trials = disk, trials
@@ -200,7 +199,7 @@ class FullDiskTrial:
 
     @contextmanager
     def empty_run(self) -> Iterator[RunFolder]:
-        """A place for a run on the disk, which is emptied afterwards."""
+        """A folder for a run on the disk, which is emptied afterwards."""
         folder = RunFolder(self.disk.path / "run")
         try:
             yield folder
@@ -212,7 +211,7 @@ class FullDiskTrial:
         subprocess.run(["find", str(self.disk.path), "-mindepth", "1", "-delete"], check=True)
 
     def fails(self, arguments: list[str], moment: Moment | None = None) -> list[str]:
-        """Run a command that meets a full disk; what is wrong with how it fails."""
+        """Run a command that meets a full disk; a line for each thing that is wrong with its failure."""
         code, stderr = self.attempt(arguments, moment)
         wrong = [] if code == 1 else [f"exit code {code}"]
         errors = [line for line in stderr.splitlines() if line.startswith("error: ")]
@@ -223,17 +222,17 @@ class FullDiskTrial:
         return wrong
 
     def attempt(self, arguments: list[str], moment: Moment | None, stdout: int = subprocess.DEVNULL) -> tuple[int, str]:
-        """Run a command, the disk full from that moment on; its exit code and its standard error."""
+        """Run a command while the disk is full from `moment` on; its exit code and its standard error."""
         full = command(arguments)
         if moment:
             filling = [sys.executable, "-m", "reliability.trainings.disk_filler", moment.pattern, str(moment.n)]
             full = [*filling, str(self.disk.filler), *arguments]
-        own = {name: value for name, value in environment().items() if name != "PYTHONUNBUFFERED"}
+        own = {name: value for name, value in training_environment().items() if name != "PYTHONUNBUFFERED"}
         done = subprocess.run(full, env=own, cwd=ROOT, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False)
         return done.returncode, done.stderr
 
     def goes_on(self, folder: RunFolder) -> list[str]:
-        """Make room and go on; what is wrong with the end."""
+        """Make room and continue the run; a line for each thing that is wrong with its end."""
         self.disk.make_room()
         try:
             succeed(next_arguments(self.data, folder, SETTINGS))
@@ -242,7 +241,7 @@ class FullDiskTrial:
         return [f"another end: {what}" for what in differences(outcome(folder), self.wanted)]
 
     def try_half_a_line(self) -> None:
-        """The disk is full in the middle of a line of the log: the page that the line begins in has room for a part."""
+        """Fill the disk so that a line of the log is cut: the page in which it begins has room for a part of it."""
         with self.empty_run() as folder:
             wrong = self.fails(
                 fit_arguments(self.data, folder, SETTINGS), Moment("", ".checkpoint.safetensors.tmp", 11)
@@ -254,7 +253,7 @@ class FullDiskTrial:
             self.trials.add("log.txt, half a line", [*wrong, *damaged(folder), *self.goes_on(folder)])
 
     def try_export(self, moment: Moment) -> None:
-        """Without a model at the place, and in the place of an older one."""
+        """Try an export to a new place, and one that replaces an older model."""
         model = self.disk.path / "models" / "tiny"
         for _ in range(2):
             before = folder_bytes(model)
@@ -269,7 +268,7 @@ class FullDiskTrial:
         self.empty()
 
     def try_file(self, moment: Moment, arguments: list[str], file: Path) -> None:
-        """Without a file at the place, and in the place of an older one."""
+        """Try to write a new file, and to replace an older one."""
         for old in (None, b"old"):
             file.unlink(missing_ok=True)
             if old is not None:
@@ -282,7 +281,7 @@ class FullDiskTrial:
         self.empty()
 
     def try_standard_output(self, arguments: list[str]) -> None:
-        """Standard output into a file on the disk. The file is the shell's, and may be empty or cut."""
+        """Try standard output that goes to a file on the disk. The shell opens the file, so it may be empty or cut."""
         file = self.disk.path / "figures.json"
         self.disk.leave(0)
         with file.open("wb") as stdout:
@@ -293,7 +292,7 @@ class FullDiskTrial:
         self.empty()
 
     def ends_well(self, arguments: list[str], seen: Callable[[], object], wanted: object) -> list[str]:
-        """The command once more; what is wrong with its end."""
+        """Run the command again; a line for each thing that is wrong with its end."""
         try:
             succeed(arguments)
         except RuntimeError as error:
@@ -307,7 +306,7 @@ def named(moment: Moment) -> str:
 
 
 def damaged(folder: RunFolder) -> list[str]:
-    """The files of a run that are not whole, and those that should not be there."""
+    """A line for each file of a run that is damaged or should not exist."""
     wrong = [f"left behind: {name}" for name in temporary_files(folder.path)]
     checks: dict[Path, Callable[[Path], object]] = {
         folder.config_file: lambda _: folder.read_config(),
@@ -327,19 +326,19 @@ def damaged(folder: RunFolder) -> list[str]:
 
 
 def whole_lines(path: Path) -> None:
-    """Raise where a text does not end with a line's end."""
+    """Raise ValueError if a text does not end with a newline."""
     if not path.read_bytes().endswith(b"\n") and path.stat().st_size:
         raise ValueError("half a line")
 
 
 def decode(path: Path) -> None:
-    """Raise where a picture is not whole."""
+    """Raise OSError if a picture is damaged."""
     with Image.open(path) as image:
         image.load()
 
 
 def folder_bytes(path: Path) -> dict[str, bytes]:
-    """All files of a model folder by name; none where there is no folder."""
+    """The bytes of all files of a folder, by name; none if there is no folder."""
     return {str(file.relative_to(path)): file.read_bytes() for file in sorted(path.rglob("*")) if file.is_file()}
 
 

@@ -1,9 +1,9 @@
 """`kill -9` at random moments of training: `python -m reliability.training_kills --kills 50`.
 
-Real commands: `fit` is killed at a random moment after it has begun to train, then `resume` likewise, several times,
-then `resume` comes to the end of the run, and it is exported. It has to be the run that was never killed, to the last
-bit: the model's file, the saved states, the pictures, the records, TensorBoard's figures. As long as there are kills
-left, another run begins, of the next game. The lengths of the lives follow from the seed.
+A real `fit` is killed at a random moment after it has begun to train, then `resume` several times in the same way. Then
+`resume` comes to the end of the run, and the run is exported. It must equal a run that was never killed, to the last
+bit: the model's file, the saved states, the pictures, the records, TensorBoard's figures. While there are kills left,
+another run begins, of the next game. The moments follow from the seed.
 """
 
 import argparse
@@ -43,15 +43,15 @@ GAMES: dict[str, tuple[str, ...]] = {
     ),
 }
 LONGEST_LIFE = 0.6
-"""Of the time that the whole run takes."""
+"""Latest moment of a kill, as a share of the time that a whole run takes."""
 
 KILLS_A_RUN = 6
-"""At most; then it goes on to its end, and another run begins."""
+"""Largest number of kills of a run; then it trains to its end, and another run begins."""
 
 
 @dataclass
 class KillTally:
-    """What was done to the runs of a game, and what came of it."""
+    """The kills and runs of a game, and a line for each thing that was wrong."""
 
     kills: int = 0
     within_a_write: int = 0
@@ -60,7 +60,7 @@ class KillTally:
 
 
 def main() -> int:
-    """Kill, compare, print; 1 if a run ended otherwise than the one that was never killed."""
+    """Run the trial and print its table; 1 if a run ended otherwise than the one that was never killed."""
     parser = argparse.ArgumentParser(description="kill -9 at random moments of training")
     parser.add_argument("--kills", type=int, default=50, help="in the middle of training (default: 50)")
     parser.add_argument("--seed", type=int, default=2014, help="of the moments (default: 2014)")
@@ -100,7 +100,7 @@ class ReferenceRun:
 
 
 def kill_a_run(path: Path, reference: ReferenceRun, trial: KillTally, rng: random.Random, *, most: int) -> int:
-    """Begin a run and kill it at most so often, compare its end, and say how many kills there were."""
+    """Begin a run, kill it at most `most` times, and compare its end; the number of kills."""
     folder, kills = RunFolder(path), 0
     while kills < most:
         arguments = next_arguments(reference.data, folder, reference.settings)
@@ -121,14 +121,14 @@ def kill_a_run(path: Path, reference: ReferenceRun, trial: KillTally, rng: rando
 
 
 def export(folder: RunFolder) -> bytes:
-    """The model's file."""
+    """Export a run; the bytes of the model's file."""
     to = folder.path.with_name(f"{folder.path.name}-exported") / "model"
     succeed(["export", str(folder.path), "--to", str(to)])
     return (to / "model.safetensors").read_bytes()
 
 
 def say(text: str) -> None:
-    """Progress, for the person."""
+    """Print progress on standard error."""
     print(text, file=sys.stderr, flush=True)
 
 

@@ -1,7 +1,8 @@
 """Two processes on one run folder: `python -m reliability.training_two_at_once --tries 10`.
 
-Two `fit` commands of one run folder are started at once; then, the run killed and its lock gone with it, two `resume`
-commands. Of each two, one has to train to the end, as if it were alone, and the other to exit with 1 and one error.
+Two `fit` commands of one run folder are started at once. In a second part, a run is killed, which removes its lock, and
+two `resume` commands are started at once. Of each two, one must train to the end as if it were alone, and the other
+must exit with 1 and one line of error.
 """
 
 import argparse
@@ -12,16 +13,24 @@ from pathlib import Path
 
 from harness.report import describe_machine, table
 from reliability.trainings.kills import killed
-from reliability.trainings.runs import command, differences, environment, fit_arguments, outcome, succeed, write_data
+from reliability.trainings.runs import (
+    command,
+    differences,
+    fit_arguments,
+    outcome,
+    succeed,
+    training_environment,
+    write_data,
+)
 from training.run.folder import RunFolder
 
 SETTINGS = ("epochs=200",)
 
 
 def main() -> int:
-    """Start, look, compare, print; 1 if something was wrong."""
+    """Run the trial and print its table; 1 if something was wrong."""
     parser = argparse.ArgumentParser(description="two processes on one run folder")
-    parser.add_argument("--tries", type=int, default=10, help="of each command (default: 10)")
+    parser.add_argument("--tries", type=int, default=10, help="tries of each command (default: 10)")
     options = parser.parse_args()
     rows = []
     with tempfile.TemporaryDirectory(prefix="gan-two-") as work:
@@ -46,10 +55,10 @@ def main() -> int:
 
 
 def both(arguments: list[str]) -> list[str]:
-    """Start a command twice at once; what is wrong with how the two end."""
+    """Start a command twice at once; a line for each thing that was wrong with the two ends."""
     processes = [
         subprocess.Popen(
-            command(arguments), env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+            command(arguments), env=training_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
         )
         for _ in range(2)
     ]

@@ -1,4 +1,4 @@
-"""Images as nobody means them well: whole ones of every mode, and what can be done to them. From a seed, in memory.
+"""Hostile images: whole ones of every mode, damaged ones and bombs. They are made from a seed, in memory.
 
 for image in corpus(seed=2014, count=5000):
     image.kind, image.data, image.statuses
@@ -19,11 +19,11 @@ FINE, TOO_LARGE, NO_IMAGE = 200, 413, 415
 EITHER = frozenset({FINE, NO_IMAGE})
 ANY = frozenset({FINE, TOO_LARGE, NO_IMAGE})
 MAX_PIXELS = 40_000_000
-"""GAN_MAX_FILE_PIXELS, as it is by default."""
+"""The default of GAN_MAX_FILE_PIXELS."""
 
 
 class Hostile(NamedTuple):
-    """An upload, and the statuses that are right for it."""
+    """An upload, and the statuses that are right answers to it."""
 
     kind: str
     data: bytes
@@ -31,7 +31,7 @@ class Hostile(NamedTuple):
 
 
 def corpus(*, seed: int, count: int) -> Iterator[Hostile]:
-    """So many uploads, of each kind about as many; of the large bombs a few."""
+    """`count` uploads: about the same number of each kind, and one of fifty from `LARGE`."""
     rng = random.Random(seed)  # noqa: S311  (no secret)
     makers = list(KINDS.items())
     large = list(LARGE.items())
@@ -41,7 +41,7 @@ def corpus(*, seed: int, count: int) -> Iterator[Hostile]:
 
 
 def drawing(rng: random.Random, mode: str = "L") -> Image.Image:
-    """A few strokes on paper, 1 to 200 pixels a side, in a mode of Pillow's."""
+    """A few strokes on paper, 1 to 200 pixels a side, in one of Pillow's modes."""
     size = (rng.randint(1, 200), rng.randint(1, 200))
     paper = rng.choice([0, 255])
     image = Image.new("L", size, paper)
@@ -69,13 +69,13 @@ def plain(rng: random.Random, form: str | None = None) -> bytes:
 
 
 def truncated(rng: random.Random) -> bytes:
-    """Cut anywhere."""
+    """A whole image that is cut at a random place."""
     data = plain(rng)
     return data[: rng.randrange(len(data))]
 
 
 def flipped(rng: random.Random) -> bytes:
-    """One to twenty bits are others; half the time in the head."""
+    """A whole image with 1 to 20 bits flipped, half of the time in its head."""
     data = bytearray(plain(rng))
     end = rng.choice([len(data), min(len(data), 64)])
     for _ in range(rng.randint(1, 20)):
@@ -106,7 +106,7 @@ def polyglot(rng: random.Random) -> bytes:
 
 
 def no_image(rng: random.Random) -> bytes:
-    """Noise, texts, and formats that are not taken."""
+    """Noise, texts, and formats that the service does not take."""
     tiff = saved(drawing(rng), "TIFF")
     svg = b'<svg xmlns="http://www.w3.org/2000/svg"><image href="file:///etc/passwd"/></svg>'
     eps = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n"
@@ -121,7 +121,7 @@ def rotated(rng: random.Random) -> bytes:
 
 
 def bad_exif(rng: random.Random) -> bytes:
-    """EXIF that is none."""
+    """EXIF data that is random bytes."""
     exif = b"Exif\0\0" + rng.choice([b"MM\0*", b"II*\0", b""]) + rng.randbytes(rng.randint(0, 60))
     return saved(drawing(rng, "RGB"), rng.choice(["JPEG", "WEBP", "PNG"]), exif=exif)
 
@@ -135,7 +135,7 @@ def sixteen_bits(rng: random.Random) -> bytes:
 
 
 def cmyk(rng: random.Random) -> bytes:
-    """For printers."""
+    """A JPEG in the colours of printers, CMYK."""
     return saved(drawing(rng, "CMYK"), "JPEG", quality=rng.randint(1, 100), progressive=rng.random() < 0.5)
 
 
@@ -165,7 +165,7 @@ def animated(rng: random.Random) -> bytes:
 
 
 def broken_animation(rng: random.Random) -> bytes:
-    """A few frames, of which some bytes are others."""
+    """A few frames with some bytes changed."""
     data = bytearray(animated(rng))
     for _ in range(rng.randint(1, 10)):
         data[rng.randrange(len(data))] = rng.randrange(256)
@@ -185,7 +185,7 @@ def png_bomb(rng: random.Random) -> bytes:
 
 
 def bmp_bomb(rng: random.Random) -> bytes:
-    """Likewise; a BMP may also have a negative height."""
+    """A few bytes that claim up to 2³¹ pixels a side; a BMP may also have a negative height."""
     width, height = rng.choice([(20_000, 20_000), (2**31 - 1, 1), (60_000, -60_000), (1, -(2**31))])
     return b"BM" + struct.pack("<IHHIIiiHHIIiiII", 54, 0, 0, 54, 40, width, height, 1, 24, 0, 0, 0, 0, 0, 0)
 
@@ -243,7 +243,7 @@ def thousand_frames(rng: random.Random) -> bytes:
 
 
 def large_image(rng: random.Random) -> bytes:
-    """Whole, of nearly as many pixels as are taken, and of few bytes."""
+    """A whole image of a few bytes, with nearly as many pixels as are taken."""
     side = 6300
     mode = rng.choice(["L", "RGBA", "P", "1"])
     image = Image.new(mode, (side, side), (255, 255, 255, 9) if mode == "RGBA" else 1)
@@ -252,7 +252,7 @@ def large_image(rng: random.Random) -> bytes:
 
 
 def beyond(_rng: random.Random) -> bytes:
-    """Whole, and of a few more pixels than are taken."""
+    """A whole image with a few more pixels than are taken."""
     return saved(Image.new("1", (MAX_PIXELS // 1000 + 1, 1000)), "PNG")
 
 
@@ -287,4 +287,4 @@ LARGE: dict[str, tuple[Maker, frozenset[int]]] = {
     "39.7 million pixels": (large_image, frozenset({FINE})),
     "40.04 million pixels": (beyond, frozenset({TOO_LARGE})),
 }
-"""What takes time to make and to read: one of fifty."""
+"""Uploads that take long to make and to read: `corpus` takes one of fifty from here."""

@@ -6,18 +6,18 @@ MB = 1_000_000
 
 
 def latents(value: str, *, rows: int, columns: int) -> bytes:
-    """A body with that many of the same value."""
+    """A body with `rows` × `columns` latents that all have the same value."""
     row = f"[{','.join([value] * columns)}]"
     return f'{{"latents":[{",".join([row] * rows)}]}}'.encode()
 
 
 def repeated(value: str, times: int) -> bytes:
-    """A body with a list of the same value."""
+    """A body with a list that has the same value `times` times."""
     return f'{{"x":[{",".join([value] * times)}]}}'.encode()
 
 
 def names(number: int) -> bytes:
-    """A body with as many parameters."""
+    """A body with `number` parameters."""
     return f"{{{','.join([f'{chr(34)}{k:x}{chr(34)}:0' for k in range(number)])}}}".encode()
 
 

@@ -57,7 +57,7 @@ def tensors(change: Callable[[dict[str, torch.Tensor]], object]) -> Damage:
 
 
 def text(name: str, data: bytes | Callable[[bytes], bytes]) -> Damage:
-    """Other bytes in a file, or made of what it has."""
+    """Write other bytes into a file, or bytes that are made from its own."""
 
     def damage(path: Path) -> None:
         file = path / name
@@ -67,7 +67,7 @@ def text(name: str, data: bytes | Callable[[bytes], bytes]) -> Damage:
 
 
 def instead(name: str, make: Callable[[Path], object]) -> Damage:
-    """Something else in the place of a file or a folder."""
+    """Put something else in place of a file or a folder."""
 
     def damage(path: Path) -> None:
         (path / name).rename(path.parent.parent / f"{path.parent.parent.name}-{path.name}-{name.replace('/', '-')}")
@@ -77,12 +77,12 @@ def instead(name: str, make: Callable[[Path], object]) -> Damage:
 
 
 def link_to(target: str) -> Callable[[Path], object]:
-    """A link."""
+    """Make a symbolic link."""
     return lambda path: path.symlink_to(target)
 
 
 def sparse(size: int) -> Callable[[Path], object]:
-    """A file of so many bytes that takes no room."""
+    """Make a sparse file of `size` bytes, which needs no room on the disk."""
 
     def make(path: Path) -> None:
         path.touch()
@@ -92,19 +92,19 @@ def sparse(size: int) -> Callable[[Path], object]:
 
 
 def link_to_secret(path: Path) -> None:
-    """A PNG outside of the folder."""
+    """Make a link to a PNG outside of the folder."""
     secret = path.parents[2] / "secret.png"
     secret.write_bytes(tiny_png(1) + b"secret")
     path.symlink_to(secret)
 
 
 def overlapping(described: dict[str, Any]) -> None:
-    """Two tensors of the same size in the same bytes."""
+    """Let two tensors of the same size have the same bytes."""
     described["generator.1.bias"]["data_offsets"] = described["generator.1.weight"]["data_offsets"]
 
 
 def record(n: int) -> bytes:
-    """A history of so many epochs."""
+    """A history of n epochs."""
     one = (
         b'{"epoch":1,"images":1,"seconds":1,"loss_d":1,"loss_g":1,"d_real":1,"d_fake":1,"value":1}'
         if n < 10**5
@@ -189,7 +189,7 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
     ),
     "a picture's name with a line's end": (text("timeline/1\n2.png", b""), "must be its epoch"),
 }
-"""By what is wrong: how a good folder comes to be so, and what has to be said of it."""
+"""By what is wrong: the damage to a good folder, and a part of the message that the service must give for it."""
 
 
 def _named(name: bytes) -> Callable[[Path, int], object]:
@@ -200,4 +200,4 @@ def _named(name: bytes) -> Callable[[Path, int], object]:
 
 
 NAMES = [_named(name) for name in (b"a b", b"line\nend", b"\x1b[2J", b"\xff\xfe", b"x" * 200, b"a@b", b"Upper")]
-"""Folders whose names cannot stand in a URL, or on a terminal."""
+"""Make folders whose names cannot be written in a URL or on a terminal."""

@@ -1,7 +1,7 @@
-"""Clients without mercy: requests at a rate that does not depend on the answers, or as many as are answered.
+"""Clients that overload a service: requests at a rate that does not depend on the answers, or as many as are answered.
 
-An arrival that finds all connections waiting for an answer is not sent, and counted: it would have had to queue in the
-client. Latency counts from the sending. The client imports nothing but the standard library: give it a core of its own.
+If all connections wait for an answer when a request is due, it is counted but not sent: it would queue in the client.
+Latency counts from the sending. The client imports only the standard library; give it a core of its own.
 """
 
 import math
@@ -15,33 +15,33 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 DRAIN_S = 10.0
-"""Time for the last answers; those that are not there by then are counted as missing."""
+"""Seconds to wait for the last answers; later ones are counted as missing."""
 
 TICK_S = 0.001
-"""The longest sleep. A client that waited busily would slow down a service on the neighbouring core by half."""
+"""The longest sleep. A client in a busy loop would slow down a service on the neighbouring core by half."""
 
 WINDOW_S = 0.1
-"""Answers are counted in windows of so long."""
+"""Length of the windows in which answers are counted, s."""
 
-_RESET_AT_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: no TIME_WAIT, of which there would soon be as many as ports
+_RESET_AT_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: no TIME_WAIT, which would soon use up all ports
 
 
 @dataclass
 class FloodResult:
-    """What came of a load.
+    """The result of a load.
 
     Attributes:
-        due: requests that were to be sent.
-        sent: those that were; for the others no connection was free.
-        answers: by status.
-        retry_after: 429s that said when to come back.
+        due: requests that were due.
+        sent: requests that were sent; for the others no connection was free.
+        answers: number of answers by status.
+        retry_after: 429s with Retry-After.
         broken: requests whose connection ended before their answer.
-        refused: connections that were not had.
-        missing: requests that had no answer at the end.
-        accepted_ms: latencies of all 200s, in order of size.
-        refused_ms: of all 429s, likewise.
-        windows: 200s in each `WINDOW_S` from the begin.
-        late_ms: the longest time for which the client did not look.
+        refused: connections that could not be opened.
+        missing: requests without an answer at the end.
+        accepted_ms: latencies of all 200s, ascending.
+        refused_ms: latencies of all 429s, ascending.
+        windows: number of 200s in each window of `WINDOW_S` from the start.
+        late_ms: the longest time during which the client did not look for answers.
     """
 
     due: int = 0
@@ -57,7 +57,7 @@ class FloodResult:
     late_ms: float = 0
 
     def rate(self, seconds: float) -> float:
-        """200s a second."""
+        """Answers with 200, a second."""
         return self.answers[200] / seconds
 
     def others(self) -> int:
@@ -66,7 +66,7 @@ class FloodResult:
 
 
 def closed_loop(port: int, target: str, *, seconds: float, connections: int = 16) -> FloodResult:
-    """Ask anew on each connection once its answer is there; SEED in the target is a number of its own in each."""
+    """Send the next request on each connection when its answer is there; SEED becomes another number in each."""
     return _Flood(port, target, connections, fresh=False).run(math.inf, seconds)
 
 
@@ -80,8 +80,8 @@ def open_loop(
         target: path and query, as in `closed_loop`.
         rate: requests a second.
         seconds: for how long.
-        connections: requests under way at most.
-        fresh: each request on a connection of its own.
+        connections: largest number of requests under way.
+        fresh: whether each request has a new connection.
     """
     return _Flood(port, target, connections, fresh=fresh).run(rate, seconds)
 
@@ -159,7 +159,7 @@ class _Flood:
     def _ask(self, connection: _FloodConnection) -> None:
         connection.sent = time.perf_counter()
         connection.busy = connection.asked = True
-        with suppress(OSError):  # `_look` will see it
+        with suppress(OSError):  # `_look` will notice it
             connection.socket.send(b"%b%d%b" % (self._head, self._outcome.sent, self._tail))
 
     def _open(self) -> None:

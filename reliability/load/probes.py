@@ -1,4 +1,4 @@
-"""Probes: what a supervisor asks for, again and again, while something else goes on."""
+"""Probes: the requests that a supervisor sends again and again, made during a trial."""
 
 import socket
 import threading
@@ -12,13 +12,13 @@ TIMEOUT_S = 10.0
 
 @dataclass
 class Probe:
-    """One path, asked for every `EVERY_S`.
+    """A probe of one path, every `EVERY_S` seconds.
 
     Attributes:
-        port: of the service.
+        port: the service's.
         path: /healthz or /readyz.
-        fresh: on a new connection each time, as Kubernetes does; else on one that is kept.
-        seen: moment, ms until the whole answer was there, and its status; 0 where there was none.
+        fresh: whether each request has a new connection, as with Kubernetes; otherwise one connection is kept.
+        seen: for each request the moment, the ms until the whole answer had arrived, and its status (0 without answer).
     """
 
     port: int
@@ -28,15 +28,15 @@ class Probe:
 
     @property
     def name(self) -> str:
-        """For tables."""
+        """The name in tables."""
         return f"{self.path}, {'new connections' if self.fresh else 'one connection'}"
 
     def sorted_ms(self) -> list[float]:
-        """All times, in order of size."""
+        """All times in ms, ascending."""
         return sorted(ms for _, ms, _ in self.seen)
 
     def run(self, stop: threading.Event) -> None:
-        """Ask until told to stop."""
+        """Ask until `stop` is set."""
         kept: socket.socket | None = None
         while not stop.is_set():
             began = time.perf_counter()
@@ -73,7 +73,7 @@ class Probe:
 
 
 class Probes:
-    """All probes at once, each in a thread, for the time of a `with` block."""
+    """All four probes at once, each in its own thread, during a `with` block."""
 
     def __init__(self, port: int) -> None:
         self.all = [Probe(port, path, fresh) for path in ("/healthz", "/readyz") for fresh in (False, True)]

@@ -16,7 +16,7 @@ PAGE = 4096
 
 
 def fill(filler: Path) -> None:
-    """Write until there is no page left."""
+    """Write to a file until the disk has no page left."""
     with filler.open("ab", buffering=0) as file:
         try:
             while True:
@@ -27,7 +27,7 @@ def fill(filler: Path) -> None:
 
 
 def fill_when_opened(pattern: str, n: int, filler: Path) -> None:
-    """From now on, wait for the n-th time."""
+    """Call `fill` when a file whose name matches the pattern is opened for the n-th time from now."""
     left = n
 
     def see(event: str, arguments: tuple[object, ...]) -> None:

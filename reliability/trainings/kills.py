@@ -4,7 +4,7 @@ import signal
 import subprocess
 import time
 
-from reliability.trainings.runs import command, environment
+from reliability.trainings.runs import command, training_environment
 
 
 def killed(arguments: list[str], *, after_s: float) -> bool:
@@ -17,7 +17,7 @@ def killed(arguments: list[str], *, after_s: float) -> bool:
         RuntimeError: it failed by itself.
     """
     process = subprocess.Popen(
-        command(arguments), env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        command(arguments), env=training_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
     if process.stderr is None:
         raise RuntimeError("no pipe")

@@ -1,4 +1,4 @@
-"""Tiny runs by real commands, and what has to be the same of them however often they are stopped."""
+"""Tiny runs by real commands, and the part of their outcome that must not depend on how often they are stopped."""
 
 import json
 import os
@@ -36,7 +36,7 @@ def fit_arguments(data: Path, folder: RunFolder, settings: tuple[str, ...] = ())
 
 
 def next_arguments(data: Path, folder: RunFolder, settings: tuple[str, ...] = ()) -> list[str]:
-    """What a person types after a fault: `resume`, or `fit` once more where there is no run yet."""
+    """The command that a person types after a fault: `resume`, or `fit` again if there is no run yet."""
     return ["resume", str(folder.path)] if folder.config_file.exists() else fit_arguments(data, folder, settings)
 
 
@@ -45,25 +45,29 @@ def command(arguments: list[str]) -> list[str]:
     return [sys.executable, "-m", "training", *arguments]
 
 
-def environment() -> dict[str, str]:
-    """The process's environment; without a git, so that a commit made meanwhile does not change what is exported."""
+def training_environment() -> dict[str, str]:
+    """The environment of a command: without git, so that a commit made meanwhile does not change the exported model."""
     return {**os.environ, "PYTHONPATH": str(ROOT), "GIT_DIR": os.devnull, "OMP_NUM_THREADS": "1"}
 
 
 def run(arguments: list[str]) -> "subprocess.CompletedProcess[str]":
-    """A command of the training package, to its end."""
-    return subprocess.run(command(arguments), env=environment(), capture_output=True, text=True, check=False)
+    """Run a command of the training package to its end."""
+    return subprocess.run(command(arguments), env=training_environment(), capture_output=True, text=True, check=False)
 
 
 def succeed(arguments: list[str]) -> None:
-    """A command that must exit with 0."""
+    """Run a command of the training package.
+
+    Raises:
+        RuntimeError: it did not exit with 0.
+    """
     done = run(arguments)
     if done.returncode:
         raise RuntimeError(f"{' '.join(arguments)} exited with {done.returncode}: {done.stderr}")
 
 
 def outcome(folder: RunFolder) -> dict[str, object]:
-    """All of a run that must not depend on how often it was stopped: everything but the seconds that it took."""
+    """The part of a run that must not depend on how often it was stopped: everything except the seconds."""
     events = EventAccumulator(str(folder.tensorboard))
     events.Reload()
     return {
@@ -78,16 +82,16 @@ def outcome(folder: RunFolder) -> dict[str, object]:
 
 
 def differences(seen: dict[str, object], wanted: dict[str, object]) -> list[str]:
-    """What of an outcome is not as it should be."""
+    """The names of the parts of an outcome that differ."""
     return [what for what in wanted if seen[what] != wanted[what]]
 
 
 def temporary_files(path: Path) -> list[str]:
-    """What a write that was cut short may leave."""
+    """The temporary files below a folder, which a write that was cut short leaves."""
     return sorted(str(file.relative_to(path)) for file in path.rglob(".*.tmp"))
 
 
 def read_state(path: Path) -> tuple[dict[str, bytes], object]:
-    """The tensors of a saved state, and where it stands, but for the time that it took."""
+    """The tensors of a saved state and its progress, without the seconds that it took."""
     progress = read_progress(path).model_dump(exclude={"seconds": True, "records": {"__all__": {"seconds"}}})
     return {name: tensor.numpy().tobytes() for name, tensor in load_file(path).items()}, progress
