@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -187,32 +188,29 @@ def lie(service: Service) -> httpx.Response:
     return httpx.Response(int(head.split(" ")[1]), headers=headers)
 
 
-class watched:  # noqa: N801  (used as a function is)
+@contextmanager
+def watched(service: Service) -> Iterator[list[float]]:
     """Ask for one image after the other for a while; gives the seconds of each, infinite for one that failed."""
+    seconds: list[float] = []
+    stop = threading.Event()
+    thread = threading.Thread(target=_ask_until, args=(stop, service.url, seconds))
+    thread.start()
+    try:
+        yield seconds
+    finally:
+        stop.set()
+        thread.join()
 
-    def __init__(self, service: Service) -> None:
-        self._url = service.url
-        self._seconds: list[float] = []
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run)
 
-    def __enter__(self) -> list[float]:
-        self._thread.start()
-        return self._seconds
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        with httpx.Client(base_url=self._url, timeout=TIMEOUT_S) as client:
-            while not self._stop.wait(0.05):
-                began = time.monotonic()
-                try:
-                    client.get("/v1/samples?n=1&model=mnist-mlp").raise_for_status()
-                    self._seconds.append(time.monotonic() - began)
-                except httpx.HTTPError:
-                    self._seconds.append(float("inf"))
+def _ask_until(stop: threading.Event, url: str, seconds: list[float]) -> None:
+    with httpx.Client(base_url=url, timeout=TIMEOUT_S) as client:
+        while not stop.wait(0.05):
+            began = time.monotonic()
+            try:
+                client.get("/v1/samples?n=1&model=mnist-mlp").raise_for_status()
+                seconds.append(time.monotonic() - began)
+            except httpx.HTTPError:
+                seconds.append(float("inf"))
 
 
 def judge(others: list[float], *, ready_mb: float, highest: float, log: str) -> list[str]:

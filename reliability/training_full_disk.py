@@ -19,27 +19,25 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
-
 from harness.report import describe_machine, table
 from harness.repository import ROOT
 from models.model_folder.folder import load_model
-from reliability.trainings.disk_filler import PAGE, fill
+from reliability.trainings.damage import damaged, folder_bytes
+from reliability.trainings.disk_filler import PAGE
 from reliability.trainings.runs import (
     command,
     differences,
     fit_arguments,
     next_arguments,
     outcome,
-    read_state,
     succeed,
     temporary_files,
     training_environment,
     write_data,
 )
+from reliability.trainings.small_disk import SIZE, Disk, mount
 from training.run.folder import RunFolder
 
-SIZE = "4m"
 SETTINGS = (
     "epochs=12",
     "metrics_every_epochs=4",
@@ -81,24 +79,6 @@ EXPORTS = (
     Moment("export: timeline/*.png", ".00004.png.tmp"),
 )
 FREE_PAGES = (0, 1, 4, 10, 24)
-
-
-class Disk:
-    """A tmpfs of a few MB that can be filled and given room again."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.filler = path / "filler"
-
-    def leave(self, pages: int) -> None:
-        """Fill the disk, except for a number of pages."""
-        fill(self.filler)
-        with self.filler.open("r+b") as file:
-            file.truncate(self.filler.stat().st_size - pages * PAGE)
-
-    def make_room(self) -> None:
-        """Remove the file that fills the disk."""
-        self.filler.unlink(missing_ok=True)
 
 
 class TrialLog:
@@ -146,20 +126,6 @@ def main() -> int:
     print(f"{describe_machine()}; tmpfs of {SIZE}\n")
     print(trials.table())
     return 0 if trials.all_well else 1
-
-
-def mount(mountpoint: Path) -> str:
-    """Mount a small tmpfs; the reason if that was not possible, otherwise empty."""
-    try:
-        done = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "gan-disk", str(mountpoint)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    except OSError as error:
-        return str(error)
-    return (done.stderr.strip() or f"mount exited with {done.returncode}") if done.returncode else ""
 
 
 class FullDiskTrial:
@@ -303,43 +269,6 @@ class FullDiskTrial:
 def named(moment: Moment) -> str:
     """The file that an error about this write names."""
     return moment.pattern.removeprefix(".").removesuffix(".tmp").removesuffix("*")
-
-
-def damaged(folder: RunFolder) -> list[str]:
-    """A line for each file of a run that is damaged or should not exist."""
-    wrong = [f"left behind: {name}" for name in temporary_files(folder.path)]
-    checks: dict[Path, Callable[[Path], object]] = {
-        folder.config_file: lambda _: folder.read_config(),
-        folder.stats_file: lambda _: folder.read_history(),
-        folder.log_file: whole_lines,
-        folder.checkpoint_file: read_state,
-        folder.best_file: read_state,
-        **dict.fromkeys([folder.curves_file, *folder.grids.glob("*.png")], decode),
-    }
-    for path, check in checks.items():
-        if path.exists():
-            try:
-                check(path)
-            except Exception as error:  # noqa: BLE001  (whatever is raised, the file is damaged)
-                wrong.append(f"{path.name} is damaged: {error}")
-    return wrong
-
-
-def whole_lines(path: Path) -> None:
-    """Raise ValueError if a text does not end with a newline."""
-    if not path.read_bytes().endswith(b"\n") and path.stat().st_size:
-        raise ValueError("half a line")
-
-
-def decode(path: Path) -> None:
-    """Raise OSError if a picture is damaged."""
-    with Image.open(path) as image:
-        image.load()
-
-
-def folder_bytes(path: Path) -> dict[str, bytes]:
-    """The bytes of all files of a folder, by name; none if there is no folder."""
-    return {str(file.relative_to(path)): file.read_bytes() for file in sorted(path.rglob("*")) if file.is_file()}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`python scripts/take_screenshots.py http://127.0.0.1:8000`: the README's screenshots, from a service that runs."""
+"""`python scripts/take_screenshots.py http://127.0.0.1:8000`: take the README's screenshots from a running service."""
 
 import sys
 from pathlib import Path
@@ -10,7 +10,7 @@ IMAGES = Path(__file__).parent.parent / "docs" / "images"
 
 
 def main() -> None:
-    """Take them all."""
+    """Take all screenshots."""
     url = sys.argv[1].rstrip("/")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
@@ -37,13 +37,13 @@ def main() -> None:
 
 
 def open_view(page: Page, url: str) -> None:
-    """Go there, and wait until nothing is loading."""
+    """Open a URL, and wait until nothing is loading."""
     page.goto(url)
     page.wait_for_load_state("networkidle")
 
 
 def draw_seven(page: Page) -> None:
-    """A seven, by mouse."""
+    """Draw a seven with the mouse."""
     box = page.locator("#pad").bounding_box()
     if box is None:
         raise RuntimeError("the pad is not on screen")
@@ -57,7 +57,7 @@ def draw_seven(page: Page) -> None:
 
 
 def save(page: Page, name: str) -> None:
-    """Into docs/images."""
+    """Save a screenshot of the page in docs/images."""
     page.screenshot(path=IMAGES / f"{name}.png")
 
 

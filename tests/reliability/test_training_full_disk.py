@@ -9,6 +9,7 @@ from reliability.trainings.damage import damaged
 
 from harness.tiny_models import tiny_png
 from reliability.training_full_disk import SETTINGS, WRITES, Moment, main, named
+from reliability.trainings.damage import damaged
 from reliability.trainings.runs import RECIPE, write_data
 from training.config import resolve_config
 from training.data.dataset import load_dataset
