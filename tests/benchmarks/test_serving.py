@@ -17,7 +17,7 @@ from benchmarks.serving import NO_RIVALS
 from harness.pinned_services import started
 from harness.process_tree import tree_of
 from harness.repository import ROOT
-from harness.service_specs import RequestTemplate, ServiceSpec
+from harness.service_specs import RequestTemplate
 from harness.tiny_models import make_tiny_model_folder
 from tests.benchmarks.commands import LOAD, needs_wrk, rows_of, run
 
@@ -130,10 +130,3 @@ def test_archives(options: list[str]) -> None:
     rows = rows_of(printed)[2:]
     assert [row[0] for row in rows] == ["npz over HTTP", "G alone"]
     assert rows[1][-1] == "1.00"
-
-
-def test_a_service_that_ends_at_once_is_said_so() -> None:
-    nothing = RequestTemplate("/")
-    service = ServiceSpec("false", ["false"], "/", nothing, nothing)
-    with pytest.raises(RuntimeError, match="ended with code 1 before it was ready"), started(service):
-        pass
