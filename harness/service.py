@@ -66,7 +66,7 @@ def running(folder: Path, *, python_path: Path | None = None, **settings: object
         settings: GAN_* settings, in lower case.
 
     Raises:
-        RuntimeError: it printed no address; the error quotes its log.
+        RuntimeError: it printed no address, or a `sitecustomize` in `python_path` failed; the error quotes its log.
     """
     log = folder / "service.log"
     paths = [str(path) for path in (python_path, ROOT) if path is not None]
@@ -85,7 +85,7 @@ def running(folder: Path, *, python_path: Path | None = None, **settings: object
             yield Service(process, url, client, log)
     finally:
         process.terminate()
-        process.wait(timeout=30)
+        process.wait(timeout=120)
         if process.stdout is not None:
             process.stdout.close()
 
@@ -93,6 +93,9 @@ def running(folder: Path, *, python_path: Path | None = None, **settings: object
 def _printed_address(process: subprocess.Popen[str], log: Path) -> str:
     """The URL that a service prints once it listens."""
     line = "" if process.stdout is None else process.stdout.readline()
+    said = log.read_text(encoding="utf-8", errors="replace")
     if not line.startswith(ADDRESS_LINE):
-        raise RuntimeError(f"the service printed no address; its log says: {log.read_text(encoding='utf-8')}")
+        raise RuntimeError(f"the service printed no address; its log says: {said}")
+    if "Error in sitecustomize" in said:
+        raise RuntimeError(f"the service runs without the changes of `python_path`; its log says: {said}")
     return line.removeprefix(ADDRESS_LINE).strip()
