@@ -4,9 +4,9 @@ Our service is measured bare, with each setting alone, and with all of them; a s
 the client as well (a key, an Origin). With `--base`, the bare service of another git revision is measured in the same
 rounds, from a temporary worktree, by the same client, and with the same models.
 
-Server and client (wrk) have a core each. A round starts each service anew, and every second round goes through them in
-the opposite order. A ratio is taken within each round, so that a machine that becomes slower does not change it; the
-tables give medians of rounds.
+Servers and client (wrk) have a core each. All services run at the same time, but only one of them is under load; every
+second round goes through them in the opposite order. A ratio is taken within each round, so that a machine that becomes
+slower does not change it; the tables give medians of rounds.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import sys
 import urllib.request
 from collections import defaultdict
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -100,7 +100,7 @@ def main() -> None:
 
 
 def runs(models_dir: Path, model: str, base: Path | None) -> list[Run]:
-    """The services to start in each round; settings that only change the request share a service.
+    """The services to start; settings that only change the request share a service.
 
     Args:
         models_dir: the folder of model folders.
@@ -128,15 +128,17 @@ def runs(models_dir: Path, model: str, base: Path | None) -> list[Run]:
 
 def _measure(services: Sequence[Run], options: argparse.Namespace) -> Loads:
     loads: Loads = defaultdict(list)
-    for turn in range(options.rounds):
-        for run in services[:: 1 if turn % 2 == 0 else -1]:
-            print(f"round {turn + 1} of {options.rounds}: {', '.join(run.requests)} …", file=sys.stderr)
-            with started(run.spec) as service:
+    with ExitStack() as stack:
+        running = [(run, stack.enter_context(started(run.spec)).port) for run in services]
+        for run, port in running:
+            for name, request in run.requests.items():
+                check_answer(port, name, request)
+            load(port, run.spec.one, connections=options.connections, seconds=WARM_UP_S)
+        for turn in range(options.rounds):
+            print(f"round {turn + 1} of {options.rounds} …", file=sys.stderr)
+            for run, port in running[:: 1 if turn % 2 == 0 else -1]:
                 for name, request in run.requests.items():
-                    check_answer(service.port, name, request)
-                load(service.port, run.spec.one, connections=options.connections, seconds=WARM_UP_S)
-                for name, request in run.requests.items():
-                    done = load(service.port, request, connections=options.connections, seconds=options.seconds)
+                    done = load(port, request, connections=options.connections, seconds=options.seconds)
                     loads[name].append(done)
     return loads
 
