@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
-from benchmarks.load.open_loop import run
 
 from benchmarks.load import open_loop
 from benchmarks.load.open_loop import run

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from reliability.hostile.model_folders import DAMAGES, NAMES
 
 from app.api.schemas.models import ModelsAnswer, ModelSummary
 from app.inference.catalog import load_catalog

@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from reliability.trainings.damage import damaged
 
 from harness.tiny_models import tiny_png
 from reliability.training_full_disk import SETTINGS, WRITES, Moment, main, named

@@ -2,10 +2,9 @@
 
 import httpx
 import pytest
-from reliability.hostile.json_bodies import BODIES, latents
 
 from app.api.json_bodies import MAX_JSON_BYTES, MAX_LISTS, MAX_TEXTS, MAX_VALUES
-from app.api.schemas import MAX_POSTED_LATENTS
+from app.api.schemas.samples import MAX_POSTED_LATENTS
 from harness.process_tree import peak_mb
 from harness.service import Service
 from reliability.hostile.json_bodies import BODIES, latents
