@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from app.media.png import encode_png
 from models.inference.integer_generator import ROWS_AT_ONCE
+from models.npy import npy_header
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -136,20 +137,12 @@ def _begin_latents(archive: zipfile.ZipFile, samples: Samples) -> IO[bytes]:
 def _begin_array(archive: zipfile.ZipFile, name: str, shape: tuple[int, ...], dtype: type[np.generic]) -> IO[bytes]:
     """An entry with the header of an .npy file, for the array's bytes to follow."""
     file = archive.open(_entry(name), "w", force_zip64=True)
-    file.write(_npy_header(shape, dtype))
+    file.write(npy_header(shape, dtype))
     return file
 
 
 def _entry(name: str) -> zipfile.ZipInfo:
     return zipfile.ZipInfo(name, _EPOCH)
-
-
-def _npy_header(shape: tuple[int, ...], dtype: type[np.generic]) -> bytes:
-    """The header of an .npy file, before the array's bytes."""
-    buffer = io.BytesIO()
-    description = np.lib.format.dtype_to_descr(np.dtype(dtype))
-    np.lib.format.write_array_header_1_0(buffer, {"descr": description, "fortran_order": False, "shape": shape})
-    return buffer.getvalue()
 
 
 class _Sink(io.RawIOBase):

@@ -9,7 +9,6 @@ A model without classes has no digits anywhere. Nothing is synced here: that is 
 """
 
 import csv
-import io
 import json
 import tarfile
 import zipfile
@@ -22,6 +21,7 @@ from typing import IO, TYPE_CHECKING, Any, BinaryIO, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from models.npy import npy_header
 from training.bulk.drawing import Chunk, Drawer
 from training.bulk.request import Format
 from training.errors import BulkError
@@ -48,7 +48,7 @@ def write_npz(path: Path, drawer: Drawer, first: int, count: int) -> None:
     digits = np.empty(count, dtype=np.int64) if drawer.metadata.classes else None
     with zipfile.ZipFile(path, "w") as archive:
         with _entry(archive, "images") as file:
-            file.write(_npy_header((count, *drawer.metadata.image_shape.array), np.uint8))
+            file.write(npy_header((count, *drawer.metadata.image_shape.array), np.uint8))
             for chunk in drawer.chunks(first, count):
                 place = slice(chunk.first - first, chunk.first - first + len(chunk.images))
                 latents[place] = chunk.latents
@@ -71,7 +71,7 @@ def write_png(path: Path, drawer: Drawer, first: int, count: int) -> None:
     ):
         rows = csv.writer(table, lineterminator="\n")
         rows.writerow(["file_name", "index", "seed", *(["digit"] if drawer.metadata.classes else [])])
-        latents.write(_npy_header((count, drawer.metadata.z_dim), np.float32))
+        latents.write(npy_header((count, drawer.metadata.z_dim), np.float32))
         for chunk in drawer.chunks(first, count):
             latents.write(chunk.latents.data)
             for index, image, digit in _each(chunk):
@@ -126,13 +126,13 @@ def write_webdataset(path: Path, drawer: Drawer, first: int, count: int) -> None
 
     Old-style (USTAR) headers, without a time or an owner.
     """
-    npy_header = _npy_header((drawer.metadata.z_dim,), np.float32)
+    header = npy_header((drawer.metadata.z_dim,), np.float32)
     with path.open("wb") as tar:
         for chunk in drawer.chunks(first, count):
             for (index, image, digit), latent in zip(_each(chunk), chunk.latents, strict=True):
                 facts = {"index": index, "seed": drawer.seed, **({"digit": digit[0]} if digit else {})}
                 _add(tar, f"{_key(index)}.json", json.dumps(facts).encode())
-                _add(tar, f"{_key(index)}.latent.npy", npy_header + latent.tobytes())
+                _add(tar, f"{_key(index)}.latent.npy", header + latent.tobytes())
                 _add(tar, f"{_key(index)}.png", encode_png_quickly(image))
         tar.write(bytes(2 * _TAR_BLOCK))
         tar.write(bytes(-tar.tell() % _TAR_RECORD))
@@ -184,16 +184,8 @@ def _entry(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
 
 def _write_array(archive: zipfile.ZipFile, name: str, array: NDArray[Any]) -> None:
     with _entry(archive, name) as file:
-        file.write(_npy_header(array.shape, array.dtype.type))
+        file.write(npy_header(array.shape, array.dtype.type))
         file.write(array.tobytes())
-
-
-def _npy_header(shape: tuple[int, ...], dtype: type[np.generic]) -> bytes:
-    """The header of an .npy file, before the array's bytes."""
-    buffer = io.BytesIO()
-    description = np.lib.format.dtype_to_descr(np.dtype(dtype))
-    np.lib.format.write_array_header_1_0(buffer, {"descr": description, "fortran_order": False, "shape": shape})
-    return buffer.getvalue()
 
 
 def _add(tar: BinaryIO, name: str, data: bytes) -> None:
