@@ -5,6 +5,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from models.png_framing import as_rows
+
 
 def default_columns(n: int) -> int:
     """The columns of the squarest grid of n images, the wider way round: ⌈√n⌉."""
@@ -38,28 +40,25 @@ def assemble_grid(
 def assemble_rows(
     images: NDArray[np.uint8], *, columns: int | None = None, padding: int = 0, scale: int = 1
 ) -> NDArray[np.uint8]:
-    """The same picture as PNG has it before it is deflated: the bytes of a row behind one another, and behind a 0.
+    """`as_rows` of the grid: the scanlines that a PNG of it deflates.
+
+    Many images at scale 1 are written straight into the scanlines, without the grid in between.
 
     Args:
-        images, columns, padding, scale: as above.
+        images: [n, H, W] or [n, H, W, 3] uint8, n ≥ 1.
+        columns: as in `assemble_grid`.
+        padding: as in `assemble_grid`.
+        scale: as in `assemble_grid`.
 
     Returns:
-        [height, 1 + width · channels] uint8, of the picture's height and width.
+        [height, 1 + width · channels] uint8, of the grid's height and width.
     """
     if scale != 1 or len(images) == 1:
         return as_rows(assemble_grid(images, columns=columns, padding=padding, scale=scale))
     columns = min(columns or default_columns(len(images)), len(images))
     height, width, *channels = _shape_of_grid(images, columns, padding)
     rows = np.zeros((height, 1 + math.prod((width, *channels))), dtype=np.uint8)
-    _fill(rows[:, 1:].reshape(height, width, *channels), images, columns, padding)  # a view of them
-    return rows
-
-
-def as_rows(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A picture [height, width] or [height, width, channels] → [height, 1 + width · channels] uint8, likewise."""
-    pixels = picture.reshape(len(picture), -1)
-    rows = np.zeros((len(pixels), 1 + pixels.shape[1]), dtype=np.uint8)
-    rows[:, 1:] = pixels
+    _fill(rows[:, 1:].reshape(height, width, *channels), images, columns, padding)  # a view of `rows`
     return rows
 
 

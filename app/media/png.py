@@ -1,4 +1,4 @@
-"""Pictures as PNG (W3C, third edition): unfiltered rows in one IDAT chunk, deflated by ISA-L.
+"""Pictures as PNG: unfiltered rows in one IDAT chunk (`models.png_framing`), deflated by ISA-L.
 
 Where `isal` has no wheel, Pillow writes them: the same pixels in other bytes, several times as slowly.
 """
@@ -7,15 +7,13 @@ import asyncio
 import base64
 import io
 import math
-import struct
-from functools import lru_cache
 from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from models.grids import as_rows
+from models.png_framing import as_rows, frame
 
 try:
     from isal import isal_zlib
@@ -34,11 +32,6 @@ bytes."""
 COMPRESS_LEVEL = 1  # on a grid of digits ISA-L's 3 takes twice the time for 3 % more bytes; its 0 a fifth more bytes
 INLINE_PIXELS = 256 * 256  # below this, handing the work to a thread costs more than the work
 
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_COLOUR_TYPES = {1: 0, 3: 2, 4: 6}  # by samples a pixel: grey, RGB, RGBA
-_CHECKSUM_OF_IDAT = 0x35AF061E  # CRC-32 of its name, with which that of the chunk goes on
-_IEND = b"\x00\x00\x00\x00IEND\xae\x42\x60\x82"
-
 
 def encode_png(picture: NDArray[np.uint8]) -> bytes:
     """A picture [H, W], [H, W, 3] or [H, W, 4] (RGBA) uint8 as PNG. Equal pixels give equal bytes."""
@@ -46,7 +39,12 @@ def encode_png(picture: NDArray[np.uint8]) -> bytes:
 
 
 def encode_rows(rows: NDArray[np.uint8], *, channels: int) -> bytes:
-    """The same of rows that each stand behind a 0 (`models.grids.assemble_rows`), of 1, 3 or 4 channels."""
+    """Scanlines as PNG: `encode_png` of the picture that they are the rows of.
+
+    Args:
+        rows: [height, 1 + width · channels] uint8, each row after a 0 (`models.grids.assemble_rows`).
+        channels: 1 (grey), 3 (RGB) or 4 (RGBA).
+    """
     encode = _encode_with_pillow if isal_zlib is None else _encode_with_isal
     return encode(rows, channels)
 
@@ -62,12 +60,9 @@ def encode_base64_png(picture: NDArray[np.uint8]) -> str:
 
 
 def _encode_with_isal(scanlines: NDArray[np.uint8], channels: int) -> bytes:
-    """Of rows that each begin with their filter: 0, none."""
     height, bytes_a_row = scanlines.shape
-    data = _deflate(scanlines)
-    checksum = isal_zlib.crc32(data, _CHECKSUM_OF_IDAT)
-    head = _head((bytes_a_row - 1) // channels, height, _COLOUR_TYPES[channels])
-    return b"".join((head, len(data).to_bytes(4), b"IDAT", data, checksum.to_bytes(4), _IEND))
+    width = (bytes_a_row - 1) // channels
+    return frame(_deflate(scanlines), width=width, height=height, channels=channels, crc32=isal_zlib.crc32)
 
 
 def _deflate(scanlines: NDArray[np.uint8]) -> bytes:
@@ -78,13 +73,6 @@ def _deflate(scanlines: NDArray[np.uint8]) -> bytes:
         0, isal_zlib.DEFLATED, isal_zlib.MAX_WBITS, isal_zlib.DEF_MEM_LEVEL, isal_zlib.Z_FIXED
     )
     return deflater.compress(scanlines.data) + deflater.flush()
-
-
-@lru_cache(maxsize=64)
-def _head(width: int, height: int, colour: int) -> bytes:
-    """The signature and the IHDR chunk: 8 bits a sample, not interlaced."""
-    body = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, colour, 0, 0, 0)
-    return _SIGNATURE + struct.pack(">I", len(body) - 4) + body + isal_zlib.crc32(body).to_bytes(4)
 
 
 def _encode_with_pillow(scanlines: NDArray[np.uint8], channels: int) -> bytes:

@@ -60,6 +60,7 @@ from models.model_folder.untrusted_json import check_extent
 from models.networks.build import build_networks
 from models.networks.conditional import ballots_of
 from models.networks.quantised import check_quantised
+from models.png_framing import SIGNATURE as PNG_SIGNATURE
 
 WEIGHTS_FILE = "model.safetensors"
 HISTORY_FILE = "history.json"
@@ -79,7 +80,6 @@ HASH_DIGITS = 12
 
 STORED_DTYPES = (torch.float32, torch.float16)
 
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _HEADER_LENGTH = struct.Struct("<Q")
 
 
@@ -487,6 +487,6 @@ def _timeline_epoch(folder: Path, picture: Path) -> int:
     if picture.stat().st_size > MAX_PICTURE_BYTES:
         raise ModelTooLargeError(f"{picture} has more than {MAX_PICTURE_BYTES:,} bytes")
     with _open(picture) as file:
-        if file.read(len(_PNG_SIGNATURE)) != _PNG_SIGNATURE:
+        if file.read(len(PNG_SIGNATURE)) != PNG_SIGNATURE:
             raise TimelineError(f"{TIMELINE_FOLDER}/{picture.name} is not a PNG")
     return int(picture.stem)
