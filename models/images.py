@@ -66,7 +66,12 @@ def spent_as_uint8(pixels: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 def from_uint8(images: NDArray[np.uint8]) -> torch.Tensor:
     """[N, H, W] or [N, H, W, 3] uint8 → [N, C, H, W] float32 in [−1, 1]: the inverse of `to_uint8`."""
-    return channels_first(images).to(torch.float32).div_(127.5).sub_(1)
+    return to_float(channels_first(images))
+
+
+def to_float(pixels: torch.Tensor) -> torch.Tensor:
+    """Grey levels 0 … 255 as the networks see them: uint8 of any shape → float32 of that shape in [−1, 1]."""
+    return pixels.to(torch.float32).div_(127.5).sub_(1)
 
 
 def check_images(images: NDArray[np.uint8], shape: ImageShape) -> None:

@@ -16,6 +16,7 @@ from torch import nn
 from torch.nn import functional
 
 from models.files import write_atomically
+from models.images import to_float
 from training.errors import DataError
 from training.gan.ema import EMA
 
@@ -115,7 +116,7 @@ def train_classifier(
         order = torch.randperm(len(images), generator=rng)
         for step in range(steps):
             batch = order[step * _BATCH : (step + 1) * _BATCH]
-            pictures = distort(images[batch].float() / 127.5 - 1, rng=rng)
+            pictures = distort(to_float(images[batch]), rng=rng)
             loss = functional.cross_entropy(classifier(pictures), labels[batch])
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
@@ -153,7 +154,7 @@ def accuracy(classifier: DigitClassifier, images: torch.Tensor, labels: torch.Te
     """Share (0–1) of digits [N, 1, 28, 28] uint8 whose label [N] it says."""
     right = 0
     for start in range(0, len(images), _BLOCK):
-        logits = classifier(images[start : start + _BLOCK].float() / 127.5 - 1)
+        logits = classifier(to_float(images[start : start + _BLOCK]))
         right += int((logits.argmax(dim=1) == labels[start : start + _BLOCK]).sum())
     return right / len(images)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional
 
+from models.images import to_float
 from training.evaluation.classifier import load_classifier
 
 PIXELS_SIDE = 16
@@ -43,7 +44,7 @@ def extract(images: torch.Tensor, *, digits: int) -> Features:
     classifier = load_classifier()
     values, labels = [], []
     for block in _cut(images):
-        planes = block.flatten(0, 1)[:, None].float() / 127.5 - 1
+        planes = to_float(block.flatten(0, 1)[:, None])
         if planes.shape[-1] != 28:
             planes = functional.interpolate(planes, size=28, mode="bilinear", antialias=True)
         features = classifier.features(planes)

@@ -23,7 +23,7 @@ from PIL import Image
 from torch import nn
 
 from models.grids import split_grid
-from models.images import channels_first
+from models.images import channels_first, to_float
 from models.networks.layers import Dropout, GroupDeviation
 from models.networks.packing import PackedDiscriminator
 from training.data.dataset import Dataset
@@ -165,4 +165,4 @@ def earlier_samples(timeline: Mapping[int, bytes], dataset: Dataset) -> torch.Te
 
 def _some(images: torch.Tensor, n: int, rng: torch.Generator) -> torch.Tensor:
     """n of [N, C, H, W] uint8, drawn with replacement, as float32 in [−1, 1]."""
-    return images[torch.randint(len(images), (n,), generator=rng)].float() / 127.5 - 1
+    return to_float(images[torch.randint(len(images), (n,), generator=rng)])

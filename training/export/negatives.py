@@ -11,6 +11,7 @@ from typing import NamedTuple
 import torch
 from torch.nn import functional
 
+from models.images import to_float
 from training.data.glyphs import draw_glyphs
 
 Negative = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
@@ -118,7 +119,7 @@ def letters(side: int, *, seed: int) -> Negative:
     def draw(real: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
         chosen = pool[torch.randint(len(pool), (len(real),), generator=rng)]
         reach = torch.randint(0, real.shape[-1] // 10 + 1, (), generator=rng)
-        return moved((chosen.float() / 127.5 - 1).expand(real.shape), rng, reach=int(reach))
+        return moved(to_float(chosen).expand(real.shape), rng, reach=int(reach))
 
     return draw
 

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from models.device import resolve_device
+from models.images import to_float
 from models.model_folder.history import EpochRecord
 from training.config import RunConfig
 from training.data.dataset import Dataset
@@ -166,7 +167,7 @@ def play_step(game: Game, data: Dataset, batches: list[torch.Tensor], progress: 
 def real_batch(data: Dataset, batch: torch.Tensor, *, conditional: bool) -> RealBatch:
     """The images at the indices `batch`, uint8 → [B, C, H, W] float32 in [−1, 1]: the loop's edge."""
     batch = batch.to(data.images.device)
-    images = data.images[batch].to(torch.float32).div_(127.5).sub_(1)
+    images = to_float(data.images[batch])
     return RealBatch(images, data.labels[batch] if conditional and data.labels is not None else None)
 
 
