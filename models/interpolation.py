@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from models.errors import LatentError
-from models.latents import Prior
+from models.latents import Prior, share_below, to_uniform_prior
 
 Mode: TypeAlias = Literal["slerp", "linear"]
 
@@ -119,12 +119,12 @@ def _norm(x: NDArray[np.float64]) -> float:
 def _to_normal(z: NDArray[np.float64]) -> NDArray[np.float64]:
     """Coordinates of U(−√3, √3) → of N(0, 1), each where as much of its prior lies below it."""
     tiny = 2.0**-53  # a coordinate on the box's very edge stays finite
-    below = torch.from_numpy(np.clip((z / 3**0.5 + 1) / 2, tiny, 1 - tiny))
+    below = torch.from_numpy(np.clip(share_below(z), tiny, 1 - tiny))
     normal: NDArray[np.float64] = torch.special.ndtri(below).numpy()
     return normal
 
 
 def _to_uniform(x: NDArray[np.float64]) -> NDArray[np.float64]:
     """The inverse of `_to_normal`."""
-    uniform: NDArray[np.float64] = (torch.special.ndtr(torch.from_numpy(x)) * 2 - 1).numpy() * 3**0.5
+    uniform: NDArray[np.float64] = to_uniform_prior(torch.special.ndtr(torch.from_numpy(x))).numpy()
     return uniform

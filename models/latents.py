@@ -6,7 +6,7 @@ without drawing those before it. Both priors have mean 0 and variance 1.
 """
 
 import threading
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -22,8 +22,13 @@ SEED_LIMIT = 2**53
 INDEX_LIMIT = 2**53
 """Images of one seed are numbered 0 ≤ index < 2⁵³."""
 
+UNIFORM_BOUND = 3**0.5
+"""The uniform prior is U(−√3, √3): its variance is 1."""
+
 MAX_LATENT = 1e6
 """A coordinate of a posted latent beyond ± this is refused: float32 products of it may overflow."""
+
+Numbers = TypeVar("Numbers", NDArray[np.float64], torch.Tensor)
 
 _WORDS_PER_COUNTER = 4  # one Philox-4×64 counter value gives four 64-bit words
 _DROPPED_BITS = np.uint64(12)  # of a word: float64 has room for the other 52
@@ -98,8 +103,21 @@ def draw_words(seed: int, first: int, n: int, *, z_dim: int) -> NDArray[np.uint6
 def latents_of_words(words: NDArray[np.uint64], *, prior: Prior) -> NDArray[np.float32]:
     """Words [n, z_dim] of any images → their latents [n, z_dim] float32; each depends on its own word alone."""
     uniform = _uniform_01(words)
-    z = torch.special.ndtri(torch.from_numpy(uniform)).numpy() if prior == "normal" else (uniform * 2 - 1) * 3**0.5
+    z = torch.special.ndtri(torch.from_numpy(uniform)).numpy() if prior == "normal" else to_uniform_prior(uniform)
     return z.astype(np.float32)
+
+
+def to_uniform_prior(shares: Numbers) -> Numbers:
+    """The quantile function of the uniform prior: shares of any shape in [0, 1] → U(−√3, √3)'s values, same dtype."""
+    return (shares * 2 - 1) * UNIFORM_BOUND
+
+
+def share_below(z: Numbers) -> Numbers:
+    """The distribution function of the uniform prior inside its bounds, the inverse of `to_uniform_prior`.
+
+    Not cut to [0, 1]: a coordinate beyond the bounds gives a share beyond 0 or 1.
+    """
+    return (z / UNIFORM_BOUND + 1) / 2
 
 
 def check_latents(latents: object, *, z_dim: int) -> NDArray[np.float32]:

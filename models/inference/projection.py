@@ -22,7 +22,7 @@ from torch.func import jvp, vmap
 
 from models.images import ImageShape, from_uint8
 from models.inference.tiles import one_thread
-from models.latents import Prior, draw_latents
+from models.latents import UNIFORM_BOUND, Prior, draw_latents
 from models.networks.conditional import ballots_of, labels_of
 from models.networks.quantised import without_rounding
 
@@ -39,9 +39,6 @@ DAMPING = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 
 PULL = 1e-4
 """Weight of mean z² beside the squared error of pixels in [−1, 1]: enough to settle what no pixel depends on."""
-
-BOX = 3**0.5
-"""A uniform prior's coordinates are within ± this."""
 
 BALL_DEVIATIONS = 2.0
 """A normal prior's ‖z‖² has the mean d and the deviation √(2d); a search goes no further out than so many of them."""
@@ -152,7 +149,7 @@ class Projector:
         hessian = jacobian @ jacobian.T / len(image) + pull * eye
         if self.prior == "uniform":
             # Coordinates that stand at a side of the box and would leave it stay there (Bertsekas 1982).
-            free = ((z.abs() < BOX) | (z * gradient > 0)).float()
+            free = ((z.abs() < UNIFORM_BOUND) | (z * gradient > 0)).float()
             gradient = gradient * free
             hessian = hessian * free * free[:, None] + torch.diag(1 - free) * hessian.diag()
         damping = torch.tensor(DAMPING, device=self.device) * hessian.diag().mean()
@@ -186,7 +183,7 @@ class Projector:
     def _within(self, z: torch.Tensor) -> torch.Tensor:
         """Where the prior puts its mass: a uniform prior's box, to float32's last bit; a normal one's ball."""
         if self.prior == "uniform":
-            return z.clamp(-BOX, BOX)
+            return z.clamp(-UNIFORM_BOUND, UNIFORM_BOUND)
         radius = (self.z_dim + BALL_DEVIATIONS * (2 * self.z_dim) ** 0.5) ** 0.5
         inside: torch.Tensor = z * (radius / z.norm(dim=1, keepdim=True).clamp(min=radius))
         return inside

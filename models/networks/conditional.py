@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from models.latents import Prior
+from models.latents import UNIFORM_BOUND, Prior, share_below
 
 MAX_CLASSES = 1000
 """More classes than this have a data set's labels mixed up with something else."""
@@ -142,13 +142,13 @@ def head_starts_for(shares: NDArray[np.float64], *, prior: Prior) -> NDArray[np.
 
 def _named_shares(starts: NDArray[np.float64], prior: Prior) -> NDArray[np.float64]:
     """How often each class is named, [K]."""
-    reach = (8.0 if prior == "normal" else 3**0.5) + np.abs(starts).max()
+    reach = (8.0 if prior == "normal" else UNIFORM_BOUND) + np.abs(starts).max()
     t = torch.linspace(-reach, reach, 4001, dtype=torch.float64)[:, None] - torch.from_numpy(starts)
     if prior == "normal":
         log_below, density = torch.special.log_ndtr(t), torch.exp(-(t**2) / 2)
     else:
-        within = t.abs() <= 3**0.5
-        log_below, density = ((t / 3**0.5 + 1) / 2).clamp(1e-300, 1).log(), within.double()
+        within = t.abs() <= UNIFORM_BOUND
+        log_below, density = share_below(t).clamp(1e-300, 1).log(), within.double()
     others = log_below.sum(dim=1, keepdim=True) - log_below
     named = torch.trapezoid(density * others.exp(), dim=0)
     shares: NDArray[np.float64] = (named / named.sum()).numpy()

@@ -12,11 +12,14 @@ from models.latents import (
     INDEX_LIMIT,
     MAX_LATENT,
     SEED_LIMIT,
+    UNIFORM_BOUND,
     Prior,
     check_latents,
     draw_latents,
     draw_words,
     latents_of_words,
+    share_below,
+    to_uniform_prior,
 )
 
 MASK = 2**64 - 1
@@ -225,3 +228,13 @@ def test_largest_posted_latent() -> None:
 def test_bad_posted_latents(posted: object, message: str) -> None:
     with pytest.raises(LatentError, match=message):
         check_latents(posted, z_dim=2)
+
+
+def test_the_uniform_priors_quantiles_and_their_inverse():
+    shares = np.linspace(0, 1, 1001)
+    z = to_uniform_prior(shares)
+    assert (z[0], z[500], z[-1]) == (-UNIFORM_BOUND, 0, UNIFORM_BOUND)
+    assert pytest.approx(1) == UNIFORM_BOUND**2 / 3  # the variance of U(−b, b) is b²/3
+    np.testing.assert_allclose(share_below(z), shares, atol=1e-15)
+    assert np.array_equal(to_uniform_prior(torch.from_numpy(shares)).numpy(), z)
+    assert np.array_equal(share_below(torch.from_numpy(z)).numpy(), share_below(z))

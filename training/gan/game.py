@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from models.images import ImageShape
-from models.latents import Prior
+from models.latents import Prior, to_uniform_prior
 from models.networks.batch_part import Part
 from models.networks.build import build_networks
 from models.networks.conditional import ConditionalDiscriminator, ballots_of, head_starts_for, labels_of
@@ -308,7 +308,7 @@ def draw(prior: Prior, n: int, z_dim: int, *, rng: torch.Generator) -> torch.Ten
     """Latents from a stream: [n, z_dim] float32 with mean 0 and variance 1, on the generator's device."""
     if prior == "normal":
         return torch.randn(n, z_dim, generator=rng, device=rng.device)
-    return (torch.rand(n, z_dim, generator=rng, device=rng.device) * 2 - 1) * 3**0.5
+    return to_uniform_prior(torch.rand(n, z_dim, generator=rng, device=rng.device))
 
 
 def _join(real: torch.Tensor | None, fake: torch.Tensor | None) -> torch.Tensor | None:

@@ -22,8 +22,9 @@ from app.main import create_app
 from app.media.uploads import read_upload
 from app.settings import Settings
 from harness.service import Service, running
-from models.inference.projection import BOX, ROUNDS
+from models.inference.projection import ROUNDS
 from models.inference.scorer import Scorer
+from models.latents import UNIFORM_BOUND
 from models.model_folder.folder import load_model
 from tests.app.checks import assert_problem, json_images, pixels, png_bytes
 from training.data.mnist import read_mnist
@@ -65,7 +66,7 @@ def test_posted_back_the_latent_gives_the_identical_image(
     assert (json_images(back)[0] == picture_of(answer, "png")).all()
     assert back["samples"][0]["png"] == answer["png"]
     if back["prior"] == "uniform":
-        assert max(map(abs, answer["latent"])) <= BOX
+        assert max(map(abs, answer["latent"])) <= UNIFORM_BOUND
 
 
 @pytest.mark.parametrize("model", ["mnist-conv", "three", "rgb"])

@@ -13,9 +13,9 @@ from harness.tiny_models import make_tiny_model_folder
 from models import bundled_models_dir
 from models.images import ImageShape
 from models.inference import projection
-from models.inference.projection import BOX, PULL, Projector
+from models.inference.projection import PULL, Projector
 from models.inference.sampler import Sampler
-from models.latents import Prior, draw_latents
+from models.latents import UNIFORM_BOUND, Prior, draw_latents
 from models.model_folder.folder import load_model
 from models.networks.conditional import Ballots
 
@@ -92,9 +92,9 @@ def test_a_uniform_prior_keeps_its_box() -> None:
     generator, image = Affine(scale=0.02), some_image()
     latent = projector(generator, "uniform")(image).latent
     slope = gradient(generator, latent, image)
-    inside = np.abs(latent) < np.float32(BOX)
+    inside = np.abs(latent) < np.float32(UNIFORM_BOUND)
     assert 0 < inside.sum() < D, "the test wants both kinds"
-    assert (np.abs(latent) <= BOX).all()
+    assert (np.abs(latent) <= UNIFORM_BOUND).all()
     np.testing.assert_allclose(slope[inside], 0, atol=1e-5)
     assert (slope[~inside] * latent[~inside] < 0).all()
 
@@ -181,7 +181,7 @@ def test_a_good_guess_is_taken_and_a_bad_one_is_not() -> None:
 def test_a_guess_beyond_the_prior_is_brought_back(prior: Prior) -> None:
     far = np.full(D, 1000, dtype=np.float32)
     points = projector(Affine(), prior, encoder=Guess(far))._starting_points(torch.zeros(1, 1, 16, 16), 3)
-    limit = BOX if prior == "uniform" else BALL / D**0.5
+    limit = UNIFORM_BOUND if prior == "uniform" else BALL / D**0.5
     np.testing.assert_allclose(points[0], np.full(D, limit), rtol=1e-6)
 
 
