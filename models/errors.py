@@ -1,6 +1,7 @@
 """The errors of this room.
 
 LatentError                   latents that G cannot take
+ClassError                    a class that the model cannot be asked for
 DeviceError                   a device that this machine does not have
 ModelFolderError              a model folder that cannot be used; its kinds:
 ├── ModelFolderNotFoundError      no such folder, or not a folder
@@ -25,6 +26,24 @@ ModelFolderError              a model folder that cannot be used; its kinds:
 
 class LatentError(ValueError):
     """Latents of the wrong width, not finite, or drawn with arguments out of range."""
+
+
+class ClassError(ValueError):
+    """A class that the model does not have; a model without classes has none.
+
+    Attributes:
+        label: the class that was asked for.
+        classes: how many the model has; 0 for a model without classes.
+    """
+
+    def __init__(self, label: int, *, classes: int) -> None:
+        self.label = label
+        self.classes = classes
+        super().__init__(
+            f"the class must be 0 to {classes - 1}, not {label}"
+            if classes
+            else f"the model has no classes, so it cannot be asked for class {label}"
+        )
 
 
 class DeviceError(ValueError):

@@ -19,7 +19,7 @@ from starlette.types import Scope
 from app.api import caching
 from app.api.caching import MAX_TAG_CHARACTERS
 from app.api.content_negotiation import SAMPLES_FORMATS, SamplesFormat, choose_format
-from app.api.digit_parameter import ask_for_digit, check_digit
+from app.api.digit_parameter import check_digit
 from app.api.picture_limits import check_pixels, count_pixels
 from app.api.sample_listing import list_samples
 from app.api.schemas.fields import MAX_GRID_IMAGES
@@ -30,7 +30,7 @@ from app.media.png import INLINE_PIXELS, encode_rows
 from app.problems import Problem
 from models.grids import assemble_rows, default_columns
 from models.inference.word_sampler import words_with_class
-from models.latents import SEED_LIMIT, check_latents, draw_latents, draw_words
+from models.latents import SEED_LIMIT, check_latents, draw_words
 
 PATH = "/v1/samples"
 
@@ -143,16 +143,10 @@ class SampleJob:
         plan = self.plan
         if plan.posted is not None:
             return plan.posted[start : start + count]
-        metadata = plan.served.model.metadata
-        latents = draw_latents(
-            self.seed or 0,
-            plan.first + start,
-            count,
-            z_dim=metadata.z_dim,
-            prior=metadata.prior,
-            truncation=plan.asked.truncation,
+        asked = plan.asked
+        return plan.served.model.draw_latents(
+            self.seed or 0, plan.first + start, count, truncation=asked.truncation, label=asked.digit
         )
-        return ask_for_digit(latents, plan.served.model, plan.asked.digit)
 
     def encode(self, rows: Rows, images: NDArray[np.uint8]) -> bytes:
         """The answer's body, of a PNG or JSON.

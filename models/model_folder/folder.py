@@ -58,7 +58,7 @@ from models.model_folder.history import History
 from models.model_folder.metadata import Metadata, parse_metadata
 from models.model_folder.untrusted_json import check_extent
 from models.networks.build import build_networks
-from models.networks.conditional import ballots_of
+from models.networks.conditional import ask_for_class, ballots_of, check_class
 from models.networks.quantised import check_quantised
 from models.png_framing import SIGNATURE as PNG_SIGNATURE
 
@@ -118,9 +118,33 @@ class LoadedModel:
 
     @property
     def head_starts(self) -> NDArray[np.float32]:
-        """Of a conditional model: what its G counts for each class beside its ballot, [K] float32."""
+        """What the G of a conditional model adds to the ballot of each class, [K] float32."""
         starts: NDArray[np.float32] = ballots_of(self.generator).head_starts.numpy()
         return starts
+
+    def draw_latents(
+        self, seed: int, first: int, n: int, *, truncation: float = 1.0, label: int | None = None
+    ) -> NDArray[np.float32]:
+        """The latents of images first … first + n − 1 of a seed, as this model's G is to have them.
+
+        Args:
+            seed: 0 ≤ seed < 2⁵³.
+            first: index of the first image; first + n ≤ 2⁵³.
+            n: how many images, ≥ 1.
+            truncation: ψ in (0, 1], as in `models.latents.draw_latents`.
+            label: the class that each latent is made to name; None leaves the latents as they are drawn.
+
+        Returns:
+            [n, z_dim] float32. Row k depends on the model, seed, first + k, truncation and label alone.
+
+        Raises:
+            LatentError: the seed, the images or the truncation are out of range.
+            ClassError: the model has no such class.
+        """
+        metadata = self.metadata
+        check_class(label, classes=metadata.classes)
+        latents = draw_latents(seed, first, n, z_dim=metadata.z_dim, prior=metadata.prior, truncation=truncation)
+        return latents if label is None else ask_for_class(latents, label, head_starts=self.head_starts)
 
 
 def load_model(path: Path) -> LoadedModel:

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from models.errors import ClassError
 from models.latents import UNIFORM_BOUND, Prior, share_below
 
 MAX_CLASSES = 1000
@@ -83,6 +84,20 @@ class ConditionalDiscriminator(nn.Module):
 def ballots_of(generator: nn.Module) -> Ballots:
     """The first layer of a conditional G."""
     return next(layer for layer in generator.modules() if isinstance(layer, Ballots))
+
+
+def check_class(label: int | None, *, classes: int) -> None:
+    """Refuse a class that a model cannot be asked for. None asks for no class, and passes.
+
+    Args:
+        label: the class that is asked for.
+        classes: how many the model has; 0 for a model without classes.
+
+    Raises:
+        ClassError: the model has no such class, or none at all.
+    """
+    if label is not None and not 0 <= label < classes:
+        raise ClassError(label, classes=classes)
 
 
 def labels_of(latents: torch.Tensor, *, head_starts: torch.Tensor) -> torch.Tensor:

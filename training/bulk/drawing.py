@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 
 from models.device import resolve_device
 from models.inference.sampler import Sampler
-from models.latents import draw_latents
 from models.model_folder.folder import LoadedModel
-from models.networks.conditional import ask_for_class, labels_of
+from models.networks.conditional import labels_of
 
 CHUNK_IMAGES = 256
 """Enough for G's largest tile several times over, and few enough for the processor's caches."""
@@ -69,6 +68,7 @@ class Drawer:
         digit: int | None = None,
         truncation: float = 1.0,
     ) -> None:
+        self._model = model
         self.metadata = model.metadata
         self.sampler = sampler
         self.seed = seed
@@ -78,17 +78,7 @@ class Drawer:
 
     def latents(self, first: int, n: int) -> NDArray[np.float32]:
         """The latents of images first … first + n − 1, [n, z_dim] float32, as G is to have them."""
-        latents = draw_latents(
-            self.seed,
-            first,
-            n,
-            z_dim=self.metadata.z_dim,
-            prior=self.metadata.prior,
-            truncation=self._truncation,
-        )
-        if self._digit is None or self._head_starts is None:
-            return latents
-        return ask_for_class(latents, self._digit, head_starts=self._head_starts)
+        return self._model.draw_latents(self.seed, first, n, truncation=self._truncation, label=self._digit)
 
     def chunks(self, first: int, count: int) -> Iterator[Chunk]:
         """Images first … first + count − 1, in order, `CHUNK_IMAGES` at a time."""

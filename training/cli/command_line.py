@@ -23,14 +23,14 @@ import torch
 
 from models import bundled_models_dir
 from models.device import resolve_device
-from models.errors import DeviceError, LatentError, ModelFolderError
+from models.errors import ClassError, DeviceError, LatentError, ModelFolderError
 from models.files import check_file_destination, naming, write_atomically
 from models.grids import assemble_grid
 from models.images import channels_first
 from models.inference.scorer import Scorer
-from models.latents import SEED_LIMIT, draw_latents
+from models.latents import SEED_LIMIT
 from models.model_folder.folder import LoadedModel, check_destination, load_model
-from models.networks.conditional import ask_for_class
+from models.networks.conditional import check_class
 from training.bulk.drawing import make_sampler
 from training.config import RunConfig, resolve_config
 from training.data.dataset import Dataset, load_dataset
@@ -242,16 +242,10 @@ def _sample_grid(options: argparse.Namespace) -> None:
         raise LatentError(f"n must be 1 to {MAX_GRID_IMAGES}, not {options.n}; --out DIR takes any number")
     _check_output("-o", options.output)
     model = _load(options.model)
-    latents = draw_latents(
-        options.seed,
-        options.first,
-        options.n,
-        z_dim=model.metadata.z_dim,
-        prior=model.metadata.prior,
-        truncation=options.truncation,
+    _check_digit(model, options.digit)
+    latents = model.draw_latents(
+        options.seed, options.first, options.n, truncation=options.truncation, label=options.digit
     )
-    if options.digit is not None:
-        latents = ask_for_class(latents, _checked_digit(model, options.digit), head_starts=model.head_starts)
     picture = assemble_grid(make_sampler(model)(latents), padding=2)
     write_atomically(options.output, encode_png(picture))
     print(f"wrote {_describe_images(options)} to {options.output}")
@@ -262,13 +256,14 @@ def _sample_in_bulk(options: argparse.Namespace) -> None:
     from training.bulk.run import sample_in_bulk  # noqa: PLC0415
 
     model = _load(options.model)
+    _check_digit(model, options.digit)
     done = sample_in_bulk(
         model,
         options.out,
         seed=options.seed,
         first=options.first,
         n=options.n,
-        digit=None if options.digit is None else _checked_digit(model, options.digit),
+        digit=options.digit,
         truncation=options.truncation,
         format_name=options.format or "npz",
         shard_images=SHARD_IMAGES if options.shard_images is None else options.shard_images,
@@ -339,13 +334,15 @@ def _check_output(option: str, path: Path) -> None:
         raise RunError(f"{option} {path}: {error.strerror}") from error
 
 
-def _checked_digit(model: LoadedModel, digit: int) -> int:
-    classes = model.metadata.classes
-    if not classes:
-        raise LatentError(f"{model.name} is not conditional: it draws whatever digit a latent gives; leave --digit out")
-    if not 0 <= digit < classes:
-        raise LatentError(f"--digit must be one of {model.name}'s classes, 0 to {classes - 1}, not {digit}")
-    return digit
+def _check_digit(model: LoadedModel, digit: int | None) -> None:
+    try:
+        check_class(digit, classes=model.metadata.classes)
+    except ClassError as error:
+        if error.classes:
+            text = f"--digit must be one of {model.name}'s classes, 0 to {error.classes - 1}, not {digit}"
+        else:
+            text = f"{model.name} is not conditional: it draws whatever digit a latent gives; leave --digit out"
+        raise LatentError(text) from error
 
 
 def _scorer(model: LoadedModel) -> Scorer:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from app.api import caching
 from app.api.content_negotiation import INTERPOLATION_FORMATS, InterpolationFormat, choose_format, document_content
-from app.api.digit_parameter import ask_for_digit, check_digit
+from app.api.digit_parameter import check_digit
 from app.api.openapi import examples, links, problem_examples
 from app.api.picture_limits import check_pixels
 from app.api.sample_listing import list_samples_aside
@@ -23,7 +23,6 @@ from app.middleware.disconnects import Watch
 from app.problems import Problem
 from models.grids import assemble_grid
 from models.interpolation import Mode, default_mode, interpolate
-from models.latents import draw_latents
 
 router = APIRouter(tags=["samples"])
 
@@ -47,10 +46,8 @@ class _Path:
     def latents(self) -> NDArray[np.float32]:
         """[n, z_dim] float32."""
         model, asked = self.served.model, self.asked
-        z_dim, prior = model.metadata.z_dim, model.metadata.prior
-        ends = np.concatenate([draw_latents(seed, 0, 1, z_dim=z_dim, prior=prior) for seed in asked.seed_list])
-        ends = ask_for_digit(ends, model, asked.digit)
-        return interpolate(ends, steps=asked.steps, mode=self.mode, prior=prior, loop=asked.loop)
+        ends = np.concatenate([model.draw_latents(seed, 0, 1, label=asked.digit) for seed in asked.seed_list])
+        return interpolate(ends, steps=asked.steps, mode=self.mode, prior=model.metadata.prior, loop=asked.loop)
 
 
 @router.get(

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from models.errors import ClassError
 from models.images import ImageShape
 from models.latents import Prior, draw_latents
 from models.networks.architectures import Architecture
@@ -17,6 +18,7 @@ from models.networks.conditional import (
     ConditionalDiscriminator,
     ask_for_class,
     ballots_of,
+    check_class,
     head_starts_for,
     labels_of,
 )
@@ -276,6 +278,25 @@ def test_g_counts_with_the_head_starts_that_it_carries():
 def test_a_class_that_is_none(label: int):
     with pytest.raises(ValueError, match=f"^the class must be 0 to 9, not {label}$"):
         ask_for_class(latents(3), label, head_starts=LEVEL)
+
+
+@pytest.mark.parametrize(("label", "classes"), [(None, 0), (None, 3), (0, 3), (2, 3)])
+def test_classes_that_may_be_asked_for(label: int | None, classes: int):
+    check_class(label, classes=classes)
+
+
+@pytest.mark.parametrize(
+    ("label", "classes", "message"),
+    [
+        (3, 3, "the class must be 0 to 2, not 3"),
+        (-1, 3, "the class must be 0 to 2, not -1"),
+        (0, 0, "the model has no classes, so it cannot be asked for class 0"),
+    ],
+)
+def test_classes_that_may_not(label: int, classes: int, message: str):
+    with pytest.raises(ClassError, match=f"^{message}$") as refused:
+        check_class(label, classes=classes)
+    assert (refused.value.label, refused.value.classes) == (label, classes)
 
 
 @pytest.mark.parametrize("architecture", SMALL, ids=lambda architecture: architecture.name)
