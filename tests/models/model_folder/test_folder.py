@@ -581,47 +581,6 @@ def test_what_a_crash_left_behind_is_cleared_away(good: Path, crashed: str) -> N
     assert [entry.epoch for entry in load_model(good).timeline] == [0]
 
 
-IMPORT_SCRIPT = """
-import sys, threading
-import numpy, pydantic, safetensors.torch, torch  # what they read is theirs
-events = []
-theirs = ("site-packages", ".egg-info", "__path_hook__", "/lib/python")
-def hook(event, arguments):
-    if event == "open" and not str(arguments[0]).endswith((".py", ".pyc", ".so")):
-        events.append(str(arguments[0]))
-    if event.startswith(("subprocess.", "os.fork", "os.exec", "os.mkdir", "socket.", "shutil.")):
-        events.append(event)
-def no_call(*_):
-    events.append("torch was set up")
-sys.addaudithook(hook)
-threads, state = torch.get_num_threads(), torch.get_rng_state()
-torch.set_num_threads = torch.cuda.is_available = torch.manual_seed = torch.set_default_device = no_call
-import importlib, pkgutil, models
-for module in pkgutil.iter_modules(models.__path__):
-    importlib.import_module(f"models.{module.name}")
-assert not [name for name in events if not any(part in name for part in theirs)], events
-assert torch.get_num_threads() == threads and torch.equal(torch.get_rng_state(), state)
-assert threading.active_count() == 1
-rooms = ("app", "training", "fastapi", "PIL", "matplotlib")
-assert not [name for name in sys.modules if name.split(".")[0] in rooms]
-print(len([name for name in sys.modules if name.startswith("models.")]))
-"""
-
-
-def test_importing_models_does_no_work(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", IMPORT_SCRIPT],
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(Path(folder.__file__).parent.parent)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert int(done.stdout) == len(list(Path(folder.__file__).parent.glob("[a-z]*.py")))
-    assert not list(tmp_path.iterdir())
-
-
 @pytest.fixture
 def encoding(tmp_path: Path) -> Path:
     """A model with an encoder."""
