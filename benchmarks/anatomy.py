@@ -38,11 +38,11 @@ from harness.pinned_services import started
 from harness.report import describe_machine, table
 from harness.service_specs import ServiceSpec, ours
 from models.grids import assemble_rows
+from models.inference.sampler import Sampler
 from models.inference.word_sampler import WordSampler
 from models.latents import draw_words
 from models.model_folder.folder import load_model
 from models.model_folder.metadata import Metadata
-from training.bulk.drawing import make_sampler
 
 IMAGES = {"one image": 1, "64 grid": 64}
 PARTS = ("HTTP", "parameters, headers", "random words", "G", "PNG", "waiting")
@@ -65,7 +65,7 @@ class _PictureSteps:
     @classmethod
     def of(cls, folder: Path) -> "_PictureSteps":
         model = load_model(folder)
-        return cls(model.metadata, WordSampler(make_sampler(model), model.metadata.prior))
+        return cls(model.metadata, WordSampler(Sampler.of_model(model), model.metadata.prior))
 
     def words(self, n: int) -> NDArray[np.uint64]:
         return draw_words(7, 0, n, z_dim=self.metadata.z_dim)

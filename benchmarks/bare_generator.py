@@ -9,9 +9,9 @@ from pathlib import Path
 
 import torch
 
+from models.inference.sampler import Sampler
 from models.latents import draw_latents
 from models.model_folder.folder import load_model
-from training.bulk.drawing import make_sampler
 
 
 def main() -> None:
@@ -19,7 +19,7 @@ def main() -> None:
     torch.set_num_threads(1)
     model, images = load_model(Path(sys.argv[1])), int(sys.argv[2])
     metadata = model.metadata
-    sampler = make_sampler(model)
+    sampler = Sampler.of_model(model)
     batch = sampler.rows_at_once
     latents = draw_latents(7, 0, batch, z_dim=metadata.z_dim, prior=metadata.prior)
     sampler(latents)  # PyTorch's first call is slower and is not counted

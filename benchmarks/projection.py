@@ -20,7 +20,6 @@ from models.inference.projection import Projector
 from models.inference.sampler import Sampler
 from models.latents import draw_latents
 from models.model_folder.folder import LoadedModel, load_model
-from training.bulk.drawing import make_sampler
 from training.data.mnist import read_mnist
 
 OWN_SEED = 99
@@ -43,15 +42,8 @@ def main() -> None:
 def measure(model: LoadedModel, *, with_encoder: bool, own: int, test: int) -> list[list[str]]:
     """Rows of the table: the model's own images, and the test images if they have the shape of the model's."""
     metadata = model.metadata
-    sampler = make_sampler(model)
-    projector = Projector(
-        sampler.generator,
-        z_dim=metadata.z_dim,
-        prior=metadata.prior,
-        image_shape=metadata.image_shape,
-        classes=metadata.classes,
-        encoder=model.encoder if with_encoder else None,
-    )
+    sampler = Sampler.of_model(model)
+    projector = Projector.of_model(model, sampler, with_encoder=with_encoder)
     sets = {"its own": sampler(draw_latents(OWN_SEED, 0, own, z_dim=metadata.z_dim, prior=metadata.prior))}
     digits = read_mnist()[1][:test]
     if digits.shape[1:] == metadata.image_shape.array:

@@ -32,8 +32,8 @@ from harness.percentiles import percentile
 from harness.pinned_services import PinnedService, started
 from harness.report import describe_machine, table
 from harness.service_specs import RequestTemplate, ours
+from models.inference.sampler import Sampler
 from models.model_folder.folder import load_model
-from training.bulk.drawing import make_sampler
 
 CLIENTS = (1, 2, 4, 8, 16, 32)
 SHARES = (0.1, 0.3, 0.5, 0.7, 0.8, 0.9)
@@ -140,8 +140,8 @@ def main() -> None:
 
 
 def _rows_at_once(folder: Path) -> int:
-    """The largest number of images in one call of the engine."""
-    return make_sampler(load_model(folder)).rows_at_once
+    """Images of one call of the engine's at most."""
+    return Sampler.of_model(load_model(folder)).rows_at_once
 
 
 def plan(rate: float, costs: TurnCosts, length: int) -> list[str]:

@@ -130,18 +130,10 @@ def load_catalog(folder: Path, *, default: str, device: torch.device, before: Ca
 
 def _serve(model: LoadedModel, device: torch.device) -> ServedModel:
     metadata = model.metadata
-    sampler = Sampler(model.generator, z_dim=metadata.z_dim, image_shape=metadata.image_shape, device=device)
-    scorer = Scorer(model.discriminator, image_shape=metadata.image_shape, device=device)
+    sampler = Sampler.of_model(model, device=device)
+    scorer = Scorer.of_model(model, device=device)
     explainer = Explainer(scorer.discriminator, image_shape=metadata.image_shape, device=device)
-    projector = Projector(
-        sampler.generator,
-        z_dim=metadata.z_dim,
-        prior=metadata.prior,
-        image_shape=metadata.image_shape,
-        classes=metadata.classes,
-        encoder=None if model.encoder is None else model.encoder.to(device),
-        device=device,
-    )
+    projector = Projector.of_model(model, sampler)
     word_sampler = WordSampler(sampler, metadata.prior)
     class_sampler = ClassWordSampler(word_sampler, model.head_starts) if metadata.classes else None
     return ServedModel(model, sampler, word_sampler, class_sampler, scorer, explainer, projector)

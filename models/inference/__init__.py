@@ -1,4 +1,4 @@
 """Networks as functions of rows whose bits never depend on the batch: sampler, scorer, projection.
 
-May import `models.networks` and the modules directly below `models`.
+May import `models.model_folder`, `models.networks` and the modules directly below `models`.
 """

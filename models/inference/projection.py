@@ -21,8 +21,10 @@ from torch import nn
 from torch.func import jvp, vmap
 
 from models.images import ImageShape, from_uint8
+from models.inference.sampler import Sampler
 from models.inference.tiles import one_thread
 from models.latents import UNIFORM_BOUND, Prior, draw_latents
+from models.model_folder.folder import LoadedModel
 from models.networks.conditional import ballots_of, labels_of
 from models.networks.quantised import without_rounding
 
@@ -103,6 +105,27 @@ class Projector:
         self.device = torch.device(device)
         self._generator = without_rounding(generator)  # between its steps a quantised one leads nowhere
         self._encoder = encoder
+
+    @classmethod
+    def of_model(cls, model: LoadedModel, sampler: Sampler, *, with_encoder: bool = True) -> "Projector":
+        """A model folder's G made ready to be searched.
+
+        Args:
+            model: the model folder.
+            sampler: `Sampler.of_model` of it; the two share G, and the device is the sampler's.
+            with_encoder: whether a search starts from the guess of the model's encoder as well, where it has one.
+        """
+        metadata = model.metadata
+        encoder = model.encoder if with_encoder else None
+        return cls(
+            sampler.generator,
+            z_dim=metadata.z_dim,
+            prior=metadata.prior,
+            image_shape=metadata.image_shape,
+            classes=metadata.classes,
+            encoder=None if encoder is None else encoder.to(sampler.device),
+            device=sampler.device,
+        )
 
     @torch.no_grad()
     def __call__(self, image: NDArray[np.uint8]) -> Projection:

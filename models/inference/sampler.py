@@ -9,6 +9,7 @@ from models.errors import LatentError
 from models.images import ImageShape, to_uint8
 from models.inference.integer_generator import TILE_ROWS, in_integers
 from models.inference.tiles import OTHER_TILE_ROWS, PADDED_ROWS, Tiled
+from models.model_folder.folder import LoadedModel
 from models.networks.folding import fold_batchnorm
 
 
@@ -43,6 +44,12 @@ class Sampler:
         else:
             self.rows_at_once = self.integers.rows_at_once
             self._tiled = Tiled(self.integers.images, row_shape=(z_dim,), dtype=torch.uint8, tried=TILE_ROWS)
+
+    @classmethod
+    def of_model(cls, model: LoadedModel, *, device: torch.device | str = "cpu") -> "Sampler":
+        """The G of a model folder made ready on a device. On the CPU it gives the same pixels everywhere it is used."""
+        metadata = model.metadata
+        return cls(model.generator, z_dim=metadata.z_dim, image_shape=metadata.image_shape, device=device)
 
     def __call__(self, latents: NDArray[np.float32]) -> NDArray[np.uint8]:
         """Latents [n, z_dim] float32, n ≥ 1 → images [n, H, W] (grey) or [n, H, W, 3] (RGB) uint8.

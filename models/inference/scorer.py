@@ -9,6 +9,7 @@ from torch import nn
 
 from models.images import ImageShape, check_images, from_uint8
 from models.inference.tiles import Tiled
+from models.model_folder.folder import LoadedModel
 
 
 class Scorer:
@@ -32,6 +33,11 @@ class Scorer:
         self.device = torch.device(device)
         self.discriminator = copy.deepcopy(discriminator).eval().requires_grad_(requires_grad=False).to(self.device)
         self._tiled = Tiled(self.discriminator, row_shape=image_shape.chw, device=self.device)
+
+    @classmethod
+    def of_model(cls, model: LoadedModel, *, device: torch.device | str = "cpu") -> "Scorer":
+        """The D of a model folder made ready on a device."""
+        return cls(model.discriminator, image_shape=model.metadata.image_shape, device=device)
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Images [n, H, W] (grey) or [n, H, W, 3] (RGB) uint8, n ≥ 1 → logits [n] float32; real is positive.

@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from models.device import resolve_device
 from models.inference.sampler import Sampler
 from models.model_folder.folder import LoadedModel
 from models.networks.conditional import labels_of
@@ -38,22 +37,12 @@ class Chunk:
         return np.arange(self.first, self.first + len(self.images), dtype=np.int64)
 
 
-def make_sampler(model: LoadedModel) -> Sampler:
-    """The sampler of a model, on the CPU: the same pixels as the service's."""
-    return Sampler(
-        model.generator,
-        z_dim=model.metadata.z_dim,
-        image_shape=model.metadata.image_shape,
-        device=resolve_device("cpu"),
-    )
-
-
 class Drawer:
     """Draws the images of one seed.
 
     Args:
         model: what draws.
-        sampler: of the model: `make_sampler`.
+        sampler: of the model: `Sampler.of_model`.
         seed: 0 ≤ seed < 2⁵³.
         digit: the class to ask for; None takes each latent as it is drawn.
         truncation: ψ in (0, 1], as in `models.latents.draw_latents`.

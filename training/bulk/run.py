@@ -4,8 +4,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from models.inference.sampler import Sampler
 from models.model_folder.folder import LoadedModel
-from training.bulk.drawing import make_sampler
 from training.bulk.formats import check_format
 from training.bulk.processes import write_in_processes
 from training.bulk.request import Format, Request, begin_or_go_on, check_bulk, leftovers
@@ -62,7 +62,7 @@ def sample_in_bulk(
         truncation=truncation,
         format=format_name,
         shard_images=shard_images,
-        fingerprint=take_fingerprint(model, make_sampler(model), format_name),
+        fingerprint=take_fingerprint(model, Sampler.of_model(model), format_name),
     )
     folder.mkdir(parents=True, exist_ok=True)
     with only_writer(folder, busy=BUSY):

@@ -13,7 +13,7 @@ import numpy as np
 from models.files import TEMPORARY_SUFFIX, naming, sync_folder
 from models.inference.sampler import Sampler
 from models.model_folder.folder import LoadedModel
-from training.bulk.drawing import Drawer, make_sampler
+from training.bulk.drawing import Drawer
 from training.bulk.formats import WRITERS
 from training.bulk.request import WHY_OTHER_BYTES, Format, Request
 from training.errors import BulkError
@@ -34,7 +34,7 @@ class ShardWriter:
                 f"{model.path} holds {model.reference} here, not {request.model}: put the same model folder there on "
                 "every machine"
             )
-        sampler = make_sampler(model)
+        sampler = Sampler.of_model(model)
         if take_fingerprint(model, sampler, request.format) != request.fingerprint:
             raise BulkError(f"the request gives other bytes on {platform.node() or 'this machine'}: {WHY_OTHER_BYTES}")
         self._request, self._folder = request, folder

@@ -22,16 +22,15 @@ import numpy as np
 import torch
 
 from models import bundled_models_dir
-from models.device import resolve_device
 from models.errors import ClassError, DeviceError, LatentError, ModelFolderError
 from models.files import check_file_destination, naming, write_atomically
 from models.grids import assemble_grid
 from models.images import channels_first
+from models.inference.sampler import Sampler
 from models.inference.scorer import Scorer
 from models.latents import SEED_LIMIT
 from models.model_folder.folder import LoadedModel, check_destination, load_model
 from models.networks.conditional import check_class
-from training.bulk.drawing import make_sampler
 from training.config import RunConfig, resolve_config
 from training.data.dataset import Dataset, load_dataset
 from training.errors import BulkError, RunError, TrainingError
@@ -181,7 +180,7 @@ def evaluate_model(options: argparse.Namespace) -> None:
             f"{model.name} makes {model.metadata.image_shape}, the images of {dataset.name} are {dataset.shape}"
         )
     started = time.monotonic()
-    evaluation = evaluate(make_sampler(model), _scorer(model), dataset, prior=model.metadata.prior)
+    evaluation = evaluate(Sampler.of_model(model), Scorer.of_model(model), dataset, prior=model.metadata.prior)
     seconds = time.monotonic() - started
     if options.html:
         _write_report(options, model, dataset, evaluation, seconds)
@@ -246,7 +245,7 @@ def _sample_grid(options: argparse.Namespace) -> None:
     latents = model.draw_latents(
         options.seed, options.first, options.n, truncation=options.truncation, label=options.digit
     )
-    picture = assemble_grid(make_sampler(model)(latents), padding=2)
+    picture = assemble_grid(Sampler.of_model(model)(latents), padding=2)
     write_atomically(options.output, encode_png(picture))
     print(f"wrote {_describe_images(options)} to {options.output}")
 
@@ -343,10 +342,6 @@ def _check_digit(model: LoadedModel, digit: int | None) -> None:
         else:
             text = f"{model.name} is not conditional: it draws whatever digit a latent gives; leave --digit out"
         raise LatentError(text) from error
-
-
-def _scorer(model: LoadedModel) -> Scorer:
-    return Scorer(model.discriminator, image_shape=model.metadata.image_shape, device=resolve_device("cpu"))
 
 
 def _describe(config: RunConfig, folder: RunFolder) -> str:

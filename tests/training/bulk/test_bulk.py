@@ -34,7 +34,6 @@ from models.latents import INDEX_LIMIT, draw_latents
 from models.model_folder.folder import load_model
 from models.networks.conditional import ask_for_class, labels_of
 from tests.training.support import ROOT, command_line, environment
-from training.bulk.drawing import make_sampler
 from training.bulk.processes import write_in_process
 from training.bulk.request import FORMATS, MAX_SHARD_IMAGES, Format, read_request
 from training.bulk.shards import take_fingerprint
@@ -269,15 +268,15 @@ def test_the_same_request_goes_on_where_it_stopped(tiny: Path, tmp_path: Path, c
 
 def test_a_fingerprint_sees_what_the_pixels_do_not_show(tiny: Path):
     model = load_model(tiny)
-    before = take_fingerprint(model, make_sampler(model), "npz")
+    before = take_fingerprint(model, Sampler.of_model(model), "npz")
     again = load_model(tiny)
-    assert take_fingerprint(again, make_sampler(again), "npz") == before
-    assert take_fingerprint(model, make_sampler(model), "webdataset") != before
+    assert take_fingerprint(again, Sampler.of_model(again), "npz") == before
+    assert take_fingerprint(model, Sampler.of_model(model), "webdataset") != before
     latents = draw_latents(0, 0, 64, z_dim=8, prior="normal")
-    sampler = make_sampler(model)
+    sampler = Sampler.of_model(model)
     last = [layer for layer in model.generator.modules() if isinstance(layer, torch.nn.Linear)][-1]
     last.weight.mul_(1 + 3e-7)
-    other = make_sampler(model)
+    other = Sampler.of_model(model)
     np.testing.assert_array_equal(sampler(latents), other(latents))
     assert take_fingerprint(model, other, "npz") != before
 

@@ -14,7 +14,6 @@ from models.inference.scorer import Scorer
 from models.latents import draw_latents
 from models.model_folder.folder import load_model
 from tests.training.support import make_game, tiny_recipe
-from training.bulk.drawing import make_sampler
 from training.evaluation.distances import squared_distances
 from training.evaluation.parallel import run_in_parts
 
@@ -78,7 +77,7 @@ def test_the_bundled_pairs_give_the_same_bytes_on_any_number_of_threads(threads_
     """mnist-mlp is run in integers wherever the processor can."""
     model = load_model(bundled_models_dir() / name)
     metadata = model.metadata
-    sampler = make_sampler(model)
+    sampler = Sampler.of_model(model)
     scorer = Scorer(model.discriminator, image_shape=metadata.image_shape)
     latents = draw_latents(5, 0, 131, z_dim=metadata.z_dim, prior=metadata.prior)
     one_by_one = np.concatenate([sampler(row[None]) for row in latents])

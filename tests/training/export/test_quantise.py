@@ -9,11 +9,11 @@ import torch
 from PIL import Image
 
 from models.grids import assemble_grid
+from models.inference.sampler import Sampler
 from models.latents import draw_latents
 from models.model_folder.folder import load_model
 from models.networks.quantised import QuantisedLinear
 from tests.training.support import TINY_MLP, exported_bytes, make_config, play, run, sets, tiny_recipe, write_npz
-from training.bulk.drawing import make_sampler
 from training.cli.command_line import main
 from training.errors import RecipeError
 from training.run.folder import RunFolder
@@ -67,6 +67,6 @@ def test_the_whole_chain_on_any_number_of_threads(tmp_path: Path, threads: int) 
     assert evaluation["samples"] == 10_000
     model = load_model(tmp_path / "m")
     assert model.metadata.quantised
-    images = make_sampler(model)(draw_latents(0, 0, 9, z_dim=4, prior="normal"))
+    images = Sampler.of_model(model)(draw_latents(0, 0, 9, z_dim=4, prior="normal"))
     with Image.open(tmp_path / "grid.png") as grid:
         np.testing.assert_array_equal(np.asarray(grid), assemble_grid(images, padding=2))
