@@ -41,8 +41,8 @@ from models.grids import assemble_rows
 from models.inference.sampler import Sampler
 from models.inference.word_sampler import WordSampler
 from models.latents import draw_words
-from models.model_folder.folder import load_model
 from models.model_folder.metadata import Metadata
+from models.model_folder.read import load_model
 
 IMAGES = {"one image": 1, "64 grid": 64}
 PARTS = ("HTTP", "parameters, headers", "random words", "G", "PNG", "waiting")

@@ -11,7 +11,7 @@ import torch
 
 from models.inference.sampler import Sampler
 from models.latents import draw_latents
-from models.model_folder.folder import load_model
+from models.model_folder.read import load_model
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ from models import bundled_models_dir
 from models.inference.projection import Projector
 from models.inference.sampler import Sampler
 from models.latents import draw_latents
-from models.model_folder.folder import LoadedModel, load_model
+from models.model_folder.read import LoadedModel, load_model
 from training.data.mnist import read_mnist
 
 OWN_SEED = 99

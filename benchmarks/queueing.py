@@ -33,7 +33,7 @@ from harness.pinned_services import PinnedService, started
 from harness.report import describe_machine, table
 from harness.service_specs import RequestTemplate, ours
 from models.inference.sampler import Sampler
-from models.model_folder.folder import load_model
+from models.model_folder.read import load_model
 
 CLIENTS = (1, 2, 4, 8, 16, 32)
 SHARES = (0.1, 0.3, 0.5, 0.7, 0.8, 0.9)

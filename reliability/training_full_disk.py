@@ -21,7 +21,7 @@ from pathlib import Path
 
 from harness.report import describe_machine, table
 from harness.repository import ROOT
-from models.model_folder.folder import load_model
+from models.model_folder.read import load_model
 from reliability.trainings.damage import damaged, folder_bytes
 from reliability.trainings.disk_filler import PAGE
 from reliability.trainings.runs import (

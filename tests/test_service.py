@@ -16,7 +16,7 @@ from gan_client import Client
 from harness.repository import ROOT
 from harness.service import Service, running
 from models import bundled_models_dir
-from models.model_folder.folder import load_model
+from models.model_folder.read import load_model
 from tests.app.checks import pixels, png_bytes
 from training.cli.command_line import main
 from training.data.mnist import read_mnist

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from models.grids import default_columns
-from models.model_folder.folder import load_model
+from models.model_folder.read import load_model
 from models.networks.quantised import without_rounding
 
 

@@ -9,7 +9,7 @@ import torch
 from benchmarks.services.plain_pictures import PlainPictures
 from harness.tiny_models import make_tiny_model_folder
 from models.inference.sampler import Sampler
-from models.model_folder.folder import load_model
+from models.model_folder.read import load_model
 from tests.benchmarks.test_serving import pixels
 
 

@@ -11,7 +11,7 @@ from app.api.schemas.models import ModelsAnswer, ModelSummary
 from app.inference.catalog import load_catalog
 from harness.tiny_models import make_tiny_model_folder
 from models.errors import ModelFolderError
-from models.model_folder.folder import load_model
+from models.model_folder.read import load_model
 from reliability.hostile.model_folders import DAMAGES, NAMES
 
 SLOW = ("1,000,000", "200,000", "20,000", "10,000")

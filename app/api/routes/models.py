@@ -19,7 +19,7 @@ from app.api.state import SharedState
 from app.inference.catalog import ServedModel
 from app.problems import Problem
 from models.errors import ModelFolderError
-from models.model_folder.folder import read_picture
+from models.model_folder.read import read_picture
 
 router = APIRouter(tags=["models"])
 

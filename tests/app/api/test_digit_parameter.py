@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from models.inference.sampler import Sampler
 from models.latents import draw_latents
-from models.model_folder.folder import load_model
+from models.model_folder.read import load_model
 from models.networks.conditional import ask_for_class
 from tests.app.checks import assert_problem, json_images, pixels
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import httpx
 
-from models.model_folder.folder import load_model
+from models.model_folder.read import load_model
 from tests.app.checks import assert_problem
 
 

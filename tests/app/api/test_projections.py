@@ -25,7 +25,7 @@ from harness.service import Service, running
 from models.inference.projection import ROUNDS
 from models.inference.scorer import Scorer
 from models.latents import UNIFORM_BOUND
-from models.model_folder.folder import load_model
+from models.model_folder.read import load_model
 from tests.app.checks import assert_problem, json_images, pixels, png_bytes
 from training.data.mnist import read_mnist
 

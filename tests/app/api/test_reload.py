@@ -12,7 +12,7 @@ import pytest
 
 from harness.service import Service, running
 from harness.tiny_models import make_tiny_model_folder
-from models.model_folder.folder import load_model
+from models.model_folder.read import load_model
 from tests.app.checks import assert_problem
 
 ADMIN = {"Authorization": "Bearer the-admin"}

@@ -14,7 +14,7 @@ from PIL import Image
 from app.media.saliency_overlay import overlay_of
 from models.inference.saliency import Explainer
 from models.inference.scorer import Scorer
-from models.model_folder.folder import load_model
+from models.model_folder.read import load_model
 from tests.app.checks import assert_problem, pixels, png_bytes
 from training.data.mnist import read_mnist
 

@@ -9,7 +9,7 @@ from harness.tiny_models import make_tiny_model_folder
 from models.inference.projection import Projector
 from models.inference.sampler import Sampler
 from models.inference.scorer import Scorer
-from models.model_folder.folder import load_model
+from models.model_folder.read import load_model
 from models.networks.encoder import Encoder
 
 

@@ -16,7 +16,7 @@ from models.inference import projection
 from models.inference.projection import PULL, Projector
 from models.inference.sampler import Sampler
 from models.latents import UNIFORM_BOUND, Prior, draw_latents
-from models.model_folder.folder import load_model
+from models.model_folder.read import load_model
 from models.networks.conditional import Ballots
 
 SHAPE = ImageShape(height=16, width=16)

@@ -23,9 +23,9 @@ from safetensors.torch import save_file
 from harness.tiny_models import make_tiny_model_folder, tiny_png
 from models import errors
 from models.latents import draw_latents
-from models.model_folder import folder
-from models.model_folder.folder import check_destination, load_model, sort_metadata
+from models.model_folder import read
 from models.model_folder.metadata import parse_metadata
+from models.model_folder.read import check_destination, load_model, sort_metadata
 from models.networks.encoder import Encoder
 from tests.models.support import with_tensors, write_again
 
@@ -418,9 +418,9 @@ def test_sizes_at_their_limit_and_one_past(good: Path, monkeypatch: pytest.Monke
     for picture in (good / "timeline").iterdir():
         picture.write_bytes((good / "timeline" / "00000.png").read_bytes())
     (good / "CARD.md").write_text("x")
-    monkeypatch.setattr(folder, limit, size)
+    monkeypatch.setattr(read, limit, size)
     load_model(good)
-    monkeypatch.setattr(folder, limit, size - 1)
+    monkeypatch.setattr(read, limit, size - 1)
     with pytest.raises(errors.ModelTooLargeError, match=f"{size:,} bytes|more than {size - 1:,} bytes"):
         load_model(good)
 
@@ -504,18 +504,18 @@ def test_a_timeline_may_be_absent(good: Path) -> None:
 
 
 def test_the_timelines_length_at_its_limit_and_one_past(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(folder, "MAX_TIMELINE_PICTURES", 3)
+    monkeypatch.setattr(read, "MAX_TIMELINE_PICTURES", 3)
     load_model(good)
-    monkeypatch.setattr(folder, "MAX_TIMELINE_PICTURES", 2)
+    monkeypatch.setattr(read, "MAX_TIMELINE_PICTURES", 2)
     with pytest.raises(errors.TimelineError, match="more than 2 pictures"):
         load_model(good)
 
 
 def test_the_headers_length_at_its_limit_and_one_past(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (length,) = struct.unpack_from("<Q", (good / "model.safetensors").read_bytes())
-    monkeypatch.setattr(folder, "MAX_HEADER_BYTES", length)
+    monkeypatch.setattr(read, "MAX_HEADER_BYTES", length)
     load_model(good)
-    monkeypatch.setattr(folder, "MAX_HEADER_BYTES", length - 1)
+    monkeypatch.setattr(read, "MAX_HEADER_BYTES", length - 1)
     with pytest.raises(errors.ModelUnreadableError, match=f"claims a header of {length:,} bytes"):
         load_model(good)
 

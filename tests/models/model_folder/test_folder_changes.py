@@ -10,8 +10,8 @@ import torch
 
 from harness.tiny_models import make_tiny_model_folder, tiny_png
 from models import errors
-from models.model_folder import folder
-from models.model_folder.folder import load_model, read_picture
+from models.model_folder import read
+from models.model_folder.read import load_model, read_picture
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_a_pipe_that_takes_a_files_place_is_not_waited_for(
 
 
 def test_a_file_that_grows_is_not_read_to_its_end(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(folder, "MAX_TEXT_BYTES", 1000)
+    monkeypatch.setattr(read, "MAX_TEXT_BYTES", 1000)
     becomes(monkeypatch, good / "CARD.md", lambda: os.truncate(good / "CARD.md", 10**12))
     with pytest.raises(errors.ModelTooLargeError, match="has 1,000,000,000,000 bytes"):
         load_model(good)
@@ -55,13 +55,13 @@ def test_a_file_that_grows_is_not_read_to_its_end(good: Path, monkeypatch: pytes
 def test_weights_that_are_cut_while_they_are_parsed(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Mapped memory whose file is cut kills the process; and the hash must be that of the weights."""
     whole = load_model(good)
-    real = folder._parse_weights
+    real = read._parse_weights
 
     def parsed(path: Path) -> object:
         os.truncate(good / "model.safetensors", 100)
         return real(path)
 
-    monkeypatch.setattr(folder, "_parse_weights", parsed)
+    monkeypatch.setattr(read, "_parse_weights", parsed)
     model = load_model(good)
     assert model.sha256 == whole.sha256
     for one, other in zip(model.generator.state_dict().values(), whole.generator.state_dict().values(), strict=True):

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from harness.tiny_models import make_tiny_model_folder
-from models.model_folder.folder import load_model
+from models.model_folder.read import load_model
 from tests.models.support import write_again
 
 

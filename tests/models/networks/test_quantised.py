@@ -14,8 +14,8 @@ from models.images import ImageShape, to_uint8
 from models.inference.integer_generator import in_integers
 from models.inference.sampler import Sampler
 from models.latents import draw_latents
-from models.model_folder.folder import load_model
 from models.model_folder.metadata import parse_metadata
+from models.model_folder.read import load_model
 from models.networks.build import build_networks
 from models.networks.conditional import Ballots
 from models.networks.conv import Conv

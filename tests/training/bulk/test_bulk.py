@@ -31,7 +31,7 @@ from harness.tiny_models import make_tiny_model_folder
 from models.images import ImageShape
 from models.inference.sampler import Sampler
 from models.latents import INDEX_LIMIT, draw_latents
-from models.model_folder.folder import load_model
+from models.model_folder.read import load_model
 from models.networks.conditional import ask_for_class, labels_of
 from tests.training.support import ROOT, command_line, environment
 from training.bulk.processes import write_in_process

@@ -18,7 +18,7 @@ from models.grids import assemble_grid
 from models.images import ImageShape
 from models.inference.sampler import Sampler
 from models.latents import draw_latents
-from models.model_folder.folder import load_model
+from models.model_folder.read import load_model
 from models.networks.conditional import ask_for_class
 from tests.training.support import (
     TINY,

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from harness.tiny_models import make_tiny_model_folder
-from models.model_folder.folder import load_model
+from models.model_folder.read import load_model
 from tests.training.support import make_config, tiny_recipe, write_npz
 from training.evaluation.table import format_markdown, group_figures
 from training.export.card import write_card

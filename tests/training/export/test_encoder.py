@@ -9,7 +9,7 @@ from torch import nn
 
 from models.images import ImageShape
 from models.latents import draw_latents
-from models.model_folder.folder import load_model
+from models.model_folder.read import load_model
 from models.networks.encoder import Encoder
 from tests.training.support import exported_bytes, make_config, play, tiny_recipe, write_npz
 from training.cli.command_line import main

@@ -11,7 +11,7 @@ from PIL import Image
 from models.grids import assemble_grid
 from models.inference.sampler import Sampler
 from models.latents import draw_latents
-from models.model_folder.folder import load_model
+from models.model_folder.read import load_model
 from models.networks.quantised import QuantisedLinear
 from tests.training.support import TINY_MLP, exported_bytes, make_config, play, run, sets, tiny_recipe, write_npz
 from training.cli.command_line import main

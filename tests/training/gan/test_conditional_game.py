@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from models.images import ImageShape
 from models.inference.sampler import Sampler
 from models.latents import draw_latents
-from models.model_folder.folder import load_model
+from models.model_folder.read import load_model
 from models.networks.conditional import Ballots, ConditionalDiscriminator, ask_for_class, ballots_of
 from tests.training.support import (
     CONSTANT_RATES,

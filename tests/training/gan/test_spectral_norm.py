@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from models.model_folder.folder import load_model
+from models.model_folder.read import load_model
 from tests.training.support import exported_bytes, make_config, make_game, play, real_batch_of, tiny_recipe, write_npz
 from training.gan.game import Game
 from training.run.checkpoint import Progress, load_checkpoint, save_checkpoint

@@ -14,7 +14,7 @@ from typing import NoReturn
 import pytest
 
 from harness.tiny_models import make_tiny_model_folder
-from models.model_folder.folder import load_model
+from models.model_folder.read import load_model
 from tests.training.support import TINY_MLP, command_line, environment, exported_bytes, grid_bytes, sets, write_npz
 from training.cli.command_line import main
 from training.run import loop

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from models.model_folder.folder import load_model
+from models.model_folder.read import load_model
 from tests.training.support import (
     TINY_MLP,
     command_line,

@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from models.model_folder.folder import load_model
 from models.model_folder.history import TrainingEvent
+from models.model_folder.read import load_model
 from tests.training.run.test_resume import crash
 from tests.training.support import (
     CONSTANT_RATE,
