@@ -19,7 +19,8 @@ from models import bundled_models_dir
 from models.inference.projection import Projector
 from models.inference.sampler import Sampler
 from models.latents import draw_latents
-from models.model_folder.read import LoadedModel, load_model
+from models.model_folder.loaded_model import LoadedModel
+from models.model_folder.read import load_model
 from training.data.mnist import read_mnist
 
 OWN_SEED = 99

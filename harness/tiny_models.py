@@ -15,7 +15,7 @@ from models.latents import Prior, draw_latents
 from models.model_folder.calibration import calibrate
 from models.model_folder.history import EpochRecord, History
 from models.model_folder.metadata import Metadata
-from models.model_folder.read import write_model
+from models.model_folder.write import write_model
 from models.networks.architectures import Architecture
 from models.networks.build import build_networks
 from models.networks.encoder import Encoder

@@ -13,7 +13,7 @@ from fastapi import Header
 
 from app.api.openapi import examples
 from app.media.png import ENCODER
-from models.model_folder.read import LoadedModel
+from models.model_folder.loaded_model import LoadedModel
 
 RENDERING = 3
 """Raised when the same parameters begin to give other bytes; a part of every ETag, as is who writes the PNGs."""

@@ -2,7 +2,7 @@
 
 from app.problems import Problem
 from models.errors import ClassError
-from models.model_folder.read import LoadedModel
+from models.model_folder.loaded_model import LoadedModel
 from models.networks.conditional import check_class
 
 

@@ -14,7 +14,8 @@ from models.inference.saliency import Explainer
 from models.inference.sampler import Sampler
 from models.inference.scorer import Scorer
 from models.inference.word_sampler import ClassWordSampler, WordSampler
-from models.model_folder.read import LoadedModel, load_model
+from models.model_folder.loaded_model import LoadedModel
+from models.model_folder.read import load_model
 
 MAX_REASON_CHARACTERS = 500
 """The reason why a model cannot be used is cut to so many characters."""

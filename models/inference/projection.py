@@ -24,7 +24,7 @@ from models.images import ImageShape, from_uint8
 from models.inference.sampler import Sampler
 from models.inference.tiles import one_thread
 from models.latents import UNIFORM_BOUND, Prior, draw_latents
-from models.model_folder.read import LoadedModel
+from models.model_folder.loaded_model import LoadedModel
 from models.networks.conditional import ballots_of, labels_of
 from models.networks.quantised import without_rounding
 

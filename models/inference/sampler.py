@@ -9,7 +9,7 @@ from models.errors import LatentError
 from models.images import ImageShape, to_uint8
 from models.inference.integer_generator import TILE_ROWS, in_integers
 from models.inference.tiles import OTHER_TILE_ROWS, PADDED_ROWS, Tiled
-from models.model_folder.read import LoadedModel
+from models.model_folder.loaded_model import LoadedModel
 from models.networks.folding import fold_batchnorm
 
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from models.images import ImageShape, check_images, from_uint8
 from models.inference.tiles import Tiled
-from models.model_folder.read import LoadedModel
+from models.model_folder.loaded_model import LoadedModel
 
 
 class Scorer:

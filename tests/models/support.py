@@ -8,7 +8,8 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from models.model_folder.read import LoadedModel, write_model
+from models.model_folder.loaded_model import LoadedModel
+from models.model_folder.write import write_model
 
 
 def write_again(model: LoadedModel, path: Path, **changed: Any) -> None:

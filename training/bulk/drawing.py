@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from models.inference.sampler import Sampler
-from models.model_folder.read import LoadedModel
+from models.model_folder.loaded_model import LoadedModel
 from models.networks.conditional import labels_of
 
 CHUNK_IMAGES = 256

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import torch
 
-from models.model_folder.read import LoadedModel, load_model
+from models.model_folder.loaded_model import LoadedModel
+from models.model_folder.read import load_model
 from training.bulk.request import Request
 from training.bulk.shards import ShardWriter
 from training.errors import BulkError

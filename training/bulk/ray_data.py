@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from models.errors import ModelFolderError
-from models.model_folder.read import LoadedModel
+from models.model_folder.loaded_model import LoadedModel
 from training.bulk.processes import write_in_process
 from training.bulk.request import Request
 from training.errors import BulkError, TrainingError

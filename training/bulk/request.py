@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from models.errors import LatentError
 from models.files import TEMPORARY_SUFFIX, write_atomically
 from models.latents import SEED_LIMIT, check_request
-from models.model_folder.read import LoadedModel
+from models.model_folder.loaded_model import LoadedModel
 from training.errors import BulkError
 
 Format: TypeAlias = Literal["npz", "png", "parquet", "webdataset"]

@@ -5,7 +5,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from models.inference.sampler import Sampler
-from models.model_folder.read import LoadedModel
+from models.model_folder.loaded_model import LoadedModel
 from training.bulk.formats import check_format
 from training.bulk.processes import write_in_processes
 from training.bulk.request import Format, Request, begin_or_go_on, check_bulk, leftovers

@@ -12,7 +12,7 @@ import numpy as np
 
 from models.files import TEMPORARY_SUFFIX, naming, sync_folder
 from models.inference.sampler import Sampler
-from models.model_folder.read import LoadedModel
+from models.model_folder.loaded_model import LoadedModel
 from training.bulk.drawing import Drawer
 from training.bulk.formats import WRITERS
 from training.bulk.request import WHY_OTHER_BYTES, Format, Request

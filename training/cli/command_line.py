@@ -29,7 +29,9 @@ from models.images import channels_first
 from models.inference.sampler import Sampler
 from models.inference.scorer import Scorer
 from models.latents import SEED_LIMIT
-from models.model_folder.read import LoadedModel, check_destination, load_model
+from models.model_folder.loaded_model import LoadedModel
+from models.model_folder.read import load_model
+from models.model_folder.write import check_destination
 from models.networks.conditional import check_class
 from training.config import RunConfig, resolve_config
 from training.data.dataset import Dataset, load_dataset

@@ -12,7 +12,7 @@ from models.inference.scorer import Scorer
 from models.latents import draw_latents
 from models.model_folder.history import History, TrainingEvent
 from models.model_folder.metadata import Metadata
-from models.model_folder.read import write_model
+from models.model_folder.write import write_model
 from models.networks.encoder import Encoder
 from models.networks.quantised import quantise
 from training.config import RunConfig

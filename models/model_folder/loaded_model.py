@@ -1,0 +1,92 @@
+"""A model folder in memory, after every check: its networks, its metadata and how it was trained."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from models.latents import draw_latents
+from models.model_folder.history import History
+from models.model_folder.metadata import Metadata
+from models.networks.conditional import ask_for_class, ballots_of, check_class
+
+HASH_DIGITS = 12
+
+
+@dataclass(frozen=True)
+class TimelineEntry:
+    """One picture of the timeline: G's images of fixed latents after `epoch` epochs (0: untrained)."""
+
+    epoch: int
+    path: Path
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model folder that passed every check. The networks are in evaluation mode, on the CPU.
+
+    Attributes:
+        name: the folder's name, which is the model's.
+        path: the folder.
+        sha256: of model.safetensors, 64 hexadecimal digits.
+        metadata: what the model says about itself.
+        generator: G, [N, z_dim] float32 → [N, C, H, W] in [−1, 1].
+        discriminator: D, [N, C, H, W] float32 in [−1, 1] → logits [N].
+        encoder: [N, C, H, W] float32 in [−1, 1] → latents [N, z_dim], or None where the model has none.
+        history: how it was trained.
+        timeline: its pictures, in the order of their epochs.
+        card: the text of CARD.md.
+    """
+
+    name: str
+    path: Path
+    sha256: str
+    metadata: Metadata
+    generator: nn.Module
+    discriminator: nn.Module
+    encoder: nn.Module | None
+    history: History
+    timeline: tuple[TimelineEntry, ...]
+    card: str
+
+    @property
+    def hash12(self) -> str:
+        """The first 12 hexadecimal digits of the SHA-256 of model.safetensors: the version of the model."""
+        return self.sha256[:HASH_DIGITS]
+
+    @property
+    def reference(self) -> str:
+        """`name@hash`, the permanent name of exactly these weights."""
+        return f"{self.name}@{self.hash12}"
+
+    @property
+    def head_starts(self) -> NDArray[np.float32]:
+        """What the G of a conditional model adds to the ballot of each class, [K] float32."""
+        starts: NDArray[np.float32] = ballots_of(self.generator).head_starts.numpy()
+        return starts
+
+    def draw_latents(
+        self, seed: int, first: int, n: int, *, truncation: float = 1.0, label: int | None = None
+    ) -> NDArray[np.float32]:
+        """Draw the latents of images first … first + n − 1 of a seed from this model's prior.
+
+        Args:
+            seed: 0 ≤ seed < 2⁵³.
+            first: index of the first image; first + n ≤ 2⁵³.
+            n: how many images, ≥ 1.
+            truncation: ψ in (0, 1], as in `models.latents.draw_latents`.
+            label: the class that all images are to show; None leaves the latents as they are drawn.
+
+        Returns:
+            [n, z_dim] float32. Row k depends on the model, seed, first + k, truncation and label alone.
+
+        Raises:
+            LatentError: the seed, the images or the truncation are out of range.
+            ClassError: the model has no such class.
+        """
+        metadata = self.metadata
+        check_class(label, classes=metadata.classes)
+        latents = draw_latents(seed, first, n, z_dim=metadata.z_dim, prior=metadata.prior, truncation=truncation)
+        return latents if label is None else ask_for_class(latents, label, head_starts=self.head_starts)
