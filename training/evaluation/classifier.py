@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
 from torch.nn import functional
@@ -22,7 +22,6 @@ from training.gan.ema import EMA
 
 WEIGHTS_FILE = Path(__file__).with_name("classifier.safetensors")
 FEATURES = 128
-SIDE = 28
 
 _BATCH = 128
 _BLOCK = 1000  # images of one pass without gradients
@@ -80,19 +79,6 @@ def load_classifier(path: Path = WEIGHTS_FILE) -> DigitClassifier:
             "`python -m training classifier`"
         ) from error
     return classifier.eval().requires_grad_(requires_grad=False)
-
-
-def read_accuracy(path: Path = WEIGHTS_FILE) -> float:
-    """The accuracy on MNIST's test images, 0–1, that was written beside the weights.
-
-    Raises:
-        DataError: the file is missing or damaged.
-    """
-    try:
-        with safe_open(path, framework="pt") as file:
-            return float((file.metadata() or {})["test_accuracy"])
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
-        raise DataError(f"{path} says no accuracy ({error}): restore it with `git checkout`") from error
 
 
 def train_classifier(
