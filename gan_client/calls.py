@@ -1,8 +1,11 @@
-"""What to send for each call, and which answer to read: no connection and no state, so both clients share all of it."""
+"""Each call of the service: its parameters, the request that it makes, and how its answer is read.
+
+Nothing is sent here: both clients (`gan_client.client`) take their methods from these functions.
+"""
 
 import io
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from os import PathLike
@@ -21,6 +24,9 @@ Picture: TypeAlias = "NDArray[np.uint8] | bytes | str | PathLike[str]"
 """[H, W] or [H, W, 3] uint8; or the bytes of an image file, or the path of one."""
 
 Preprocess: TypeAlias = Literal["auto", "none"]
+
+CHUNK_IMAGES = 10_000
+"""Images of one call of `iter_samples`: of MNIST, 8 MB."""
 
 T = TypeVar("T")
 
@@ -50,6 +56,10 @@ class Call(Generic[T]):
             raise AnswerError(f"{response.url} gave {kind} that is no answer of a GAN service: {error!r}") from error
 
 
+Conversation: TypeAlias = Generator[Call[T], T | None, None]
+"""Calls of which each may depend on the answer before it: it is sent None first, then each call's answer."""
+
+
 def samples(
     n: int = 64,
     *,
@@ -74,12 +84,39 @@ def samples(
     return Call("GET", "/v1/samples", read, {"params": _given(asked | {"format": "npz"})})
 
 
-def chunks(n: int, chunk: int) -> Iterator[tuple[int, int]]:
-    """(start, size) of the calls of `samples` that n images are asked for by."""
+def iter_samples(
+    n: int,
+    *,
+    chunk: int = CHUNK_IMAGES,
+    seed: int | None = None,
+    first: int = 0,
+    model: str | None = None,
+    digit: int | None = None,
+    truncation: float = 1.0,
+) -> Conversation[answers.Samples]:
+    """The same images as `samples(n, …)`, any number of them, `chunk` at a time.
+
+    All are of the seed and of the model's version that the first chunk has.
+
+    Args:
+        n: how many images in all.
+        chunk: how many in each call; the last one may have fewer.
+        seed: as in `samples`.
+        first: as in `samples`.
+        model: as in `samples`.
+        digit: as in `samples`.
+        truncation: as in `samples`.
+
+    Raises:
+        ValueError: n below 0, or chunk below 1.
+    """
     if n < 0 or chunk < 1:
         raise ValueError(f"n must be at least 0 and chunk at least 1, not {n} and {chunk}")
     for start in range(0, n, chunk):
-        yield start, min(chunk, n - start)
+        size = min(chunk, n - start)
+        answer = yield samples(size, seed=seed, first=first + start, model=model, digit=digit, truncation=truncation)
+        if answer is not None:
+            seed, model = answer.seed, answer.model
 
 
 def generate(latents: ArrayLike, *, model: str | None = None) -> Call[answers.Samples]:

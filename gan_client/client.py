@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import suppress
 from functools import update_wrapper
 from itertools import count
 from types import TracebackType
@@ -12,12 +13,8 @@ from typing import Concatenate, ParamSpec, Self, TypeVar
 import httpx
 
 from gan_client import calls
-from gan_client.answers import Samples
-from gan_client.calls import Call
+from gan_client.calls import Call, Conversation
 from gan_client.retries import Retries
-
-CHUNK_IMAGES = 10_000
-"""Of MNIST, 8 MB of images."""
 
 TIMEOUT_S = 90.0
 """A projection may take a service 60 s."""
@@ -50,6 +47,30 @@ def _async_method(build: Callable[P, Call[T]]) -> Callable[Concatenate["AsyncCli
         return await self._send(build(*args, **kwargs))
 
     return _documented(send, build)
+
+
+def _iterator(build: Callable[P, Conversation[T]]) -> Callable[Concatenate["Client", P], Iterator[T]]:
+    def iterate(self: "Client", /, *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
+        conversation = build(*args, **kwargs)
+        answer: T | None = None
+        with suppress(StopIteration):  # the conversation's end
+            while True:
+                answer = self._send(conversation.send(answer))
+                yield answer
+
+    return _documented(iterate, build)
+
+
+def _async_iterator(build: Callable[P, Conversation[T]]) -> Callable[Concatenate["AsyncClient", P], AsyncIterator[T]]:
+    async def iterate(self: "AsyncClient", /, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[T]:
+        conversation = build(*args, **kwargs)
+        answer: T | None = None
+        with suppress(StopIteration):  # the conversation's end
+            while True:
+                answer = await self._send(conversation.send(answer))
+                yield answer
+
+    return _documented(iterate, build)
 
 
 class Client:
@@ -88,29 +109,7 @@ class Client:
     score = _method(calls.score)
     project = _method(calls.project)
     models = _method(calls.models)
-
-    def iter_samples(
-        self,
-        n: int,
-        *,
-        chunk: int = CHUNK_IMAGES,
-        seed: int | None = None,
-        first: int = 0,
-        model: str | None = None,
-        digit: int | None = None,
-        truncation: float = 1.0,
-    ) -> Iterator[Samples]:
-        """The same images as `samples(n, …)`, any number of them, `chunk` at a time.
-
-        All are of the seed and of the model's version that the first chunk has.
-
-        Raises:
-            ValueError: n below 0, or chunk below 1.
-        """
-        for start, size in calls.chunks(n, chunk):
-            part = self.samples(size, seed=seed, first=first + start, model=model, digit=digit, truncation=truncation)
-            seed, model = part.seed, part.model
-            yield part
+    iter_samples = _iterator(calls.iter_samples)
 
     def close(self) -> None:
         """Close all connections."""
@@ -163,25 +162,7 @@ class AsyncClient:
     score = _async_method(calls.score)
     project = _async_method(calls.project)
     models = _async_method(calls.models)
-
-    async def iter_samples(
-        self,
-        n: int,
-        *,
-        chunk: int = CHUNK_IMAGES,
-        seed: int | None = None,
-        first: int = 0,
-        model: str | None = None,
-        digit: int | None = None,
-        truncation: float = 1.0,
-    ) -> AsyncIterator[Samples]:
-        """The same images as `samples(n, …)`, any number of them, `chunk` at a time. See `Client.iter_samples`."""
-        for start, size in calls.chunks(n, chunk):
-            part = await self.samples(
-                size, seed=seed, first=first + start, model=model, digit=digit, truncation=truncation
-            )
-            seed, model = part.seed, part.model
-            yield part
+    iter_samples = _async_iterator(calls.iter_samples)
 
     async def close(self) -> None:
         """Close all connections."""
