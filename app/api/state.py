@@ -18,7 +18,7 @@ from app.inference.projection_queue import LateError, ProjectionQueue, QueueFull
 from app.problems import Problem
 from app.settings import Settings
 from app.telemetry.metrics import Metrics
-from models.inference.projection import Projection
+from models.inference.projection import FoundLatent
 
 RETRY_AFTER_S = 1
 RETRY_PROJECTION_AFTER_S = 2
@@ -80,7 +80,7 @@ class State:
         """
         return await self._run(served.explainer, images, may_wait=True)
 
-    async def project(self, served: ServedModel, image: Rows, *, gone: Coroutine[None, None, None]) -> Projection:
+    async def project(self, served: ServedModel, image: Rows, *, gone: Coroutine[None, None, None]) -> FoundLatent:
         """The latent nearest to an image, through the projections' own queue.
 
         Args:
@@ -93,7 +93,7 @@ class State:
             ClientGoneError: the client has gone.
         """
 
-        def job() -> Projection:
+        def job() -> FoundLatent:
             with self.metrics.projection_seconds.labels(served.model.name).time():
                 return served.projector(image)
 

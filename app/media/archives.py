@@ -33,7 +33,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a ZIP can name
 
 
 @dataclass(frozen=True)
-class Samples:
+class ArchiveContents:
     """n samples that can be drawn in chunks, more than once.
 
     Attributes:
@@ -68,9 +68,9 @@ class Samples:
             yield start, latents
 
 
-def npz_bytes(samples: Samples) -> int:
+def npz_bytes(samples: ArchiveContents) -> int:
     """The length of the archive of `stream_npz`, in bytes: an archive without images, plus the images and latents."""
-    sink = _Sink()
+    sink = _StreamBuffer()
     with zipfile.ZipFile(sink, "w") as archive:
         _begin_images(archive, samples).close()
         _begin_latents(archive, samples).close()
@@ -78,14 +78,14 @@ def npz_bytes(samples: Samples) -> int:
     return len(sink.take()) + samples.n * (math.prod(samples.image_array) + a_latent)
 
 
-async def stream_npz(samples: Samples, images: AsyncIterator[NDArray[np.uint8]]) -> AsyncIterator[bytes]:
+async def stream_npz(samples: ArchiveContents, images: AsyncIterator[NDArray[np.uint8]]) -> AsyncIterator[bytes]:
     """The bytes of an .npz with `images`, [n, …] uint8, and `latents`, [n, z_dim] float32.
 
     Args:
         samples: the samples to draw.
         images: their images, one array for each of `samples.chunks()`.
     """
-    sink = _Sink()
+    sink = _StreamBuffer()
     with zipfile.ZipFile(sink, "w") as archive:
         with _begin_images(archive, samples) as file:
             async for chunk in images:
@@ -96,12 +96,12 @@ async def stream_npz(samples: Samples, images: AsyncIterator[NDArray[np.uint8]])
     yield sink.take()
 
 
-async def stream_zip(samples: Samples, images: AsyncIterator[NDArray[np.uint8]]) -> AsyncIterator[bytes]:
+async def stream_zip(samples: ArchiveContents, images: AsyncIterator[NDArray[np.uint8]]) -> AsyncIterator[bytes]:
     """The bytes of a ZIP with a PNG for each image, named by its index, and `latents.npy`.
 
     Args: as in `stream_npz`.
     """
-    sink = _Sink()
+    sink = _StreamBuffer()
     index = samples.first
     with zipfile.ZipFile(sink, "w") as archive:
         async for chunk in images:
@@ -118,7 +118,7 @@ def _write_pngs(archive: zipfile.ZipFile, images: NDArray[np.uint8], first: int)
         archive.writestr(_entry(f"{index:06d}.png"), encode_png(image))
 
 
-def _write_latents(archive: zipfile.ZipFile, samples: Samples) -> Iterator[None]:
+def _write_latents(archive: zipfile.ZipFile, samples: ArchiveContents) -> Iterator[None]:
     """Write the latents, and yield after each chunk."""
     with _begin_latents(archive, samples) as file:
         for _, latents in samples.chunks():
@@ -126,11 +126,11 @@ def _write_latents(archive: zipfile.ZipFile, samples: Samples) -> Iterator[None]
             yield
 
 
-def _begin_images(archive: zipfile.ZipFile, samples: Samples) -> IO[bytes]:
+def _begin_images(archive: zipfile.ZipFile, samples: ArchiveContents) -> IO[bytes]:
     return _begin_array(archive, "images.npy", (samples.n, *samples.image_array), np.uint8)
 
 
-def _begin_latents(archive: zipfile.ZipFile, samples: Samples) -> IO[bytes]:
+def _begin_latents(archive: zipfile.ZipFile, samples: ArchiveContents) -> IO[bytes]:
     return _begin_array(archive, "latents.npy", (samples.n, samples.z_dim), np.float32)
 
 
@@ -145,7 +145,7 @@ def _entry(name: str) -> zipfile.ZipInfo:
     return zipfile.ZipInfo(name, _EPOCH)
 
 
-class _Sink(io.RawIOBase):
+class _StreamBuffer(io.RawIOBase):
     """A file that keeps only the bytes that have not been taken yet. It cannot seek."""
 
     def __init__(self) -> None:

@@ -50,7 +50,7 @@ JACOBIAN_CHUNK = 128
 
 
 @dataclass(frozen=True)
-class Projection:
+class FoundLatent:
     """What was found.
 
     Attributes:
@@ -128,7 +128,7 @@ class Projector:
         )
 
     @torch.no_grad()
-    def __call__(self, image: NDArray[np.uint8]) -> Projection:
+    def __call__(self, image: NDArray[np.uint8]) -> FoundLatent:
         """The latent nearest to an image, [H, W] (grey) or [H, W, 3] (RGB) uint8.
 
         Raises:
@@ -148,7 +148,7 @@ class Projector:
                 for _ in range(steps):
                     z = torch.stack([self._step(row, target) for row in z])
             best = z[self._costs(z, target).argmin()]
-        return Projection(best.cpu().numpy(), restarts=restarts, steps=sum(steps for _, steps in ROUNDS))
+        return FoundLatent(best.cpu().numpy(), restarts=restarts, steps=sum(steps for _, steps in ROUNDS))
 
     def _starting_points(self, target: torch.Tensor, n: int) -> torch.Tensor:
         """[n, z_dim]: the encoder's guess, if there is one, and the best draws; of each class the best one only."""

@@ -37,7 +37,7 @@ class Chunk:
         return np.arange(self.first, self.first + len(self.images), dtype=np.int64)
 
 
-class Drawer:
+class SeedSampler:
     """Draws the images of one seed.
 
     Args:

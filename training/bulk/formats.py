@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.npy import npy_header
-from training.bulk.drawing import Chunk, Drawer
+from training.bulk.drawing import Chunk, SeedSampler
 from training.bulk.request import Format
 from training.errors import BulkError
 from training.pictures import encode_png_quickly
@@ -38,11 +38,11 @@ _UNIX = 3  # of a ZIP's entry: the system that made it
 _TAR_BLOCK = 512
 _TAR_RECORD = 20 * _TAR_BLOCK  # what a tar is a multiple of
 
-Writer: TypeAlias = Callable[[Path, Drawer, int, int], None]
+Writer: TypeAlias = Callable[[Path, SeedSampler, int, int], None]
 """(path, drawer, first, count): writes images first … first + count − 1 to the path, where nothing is yet."""
 
 
-def write_npz(path: Path, drawer: Drawer, first: int, count: int) -> None:
+def write_npz(path: Path, drawer: SeedSampler, first: int, count: int) -> None:
     """One .npz, stored and not deflated; the latents wait in memory for the end of the images."""
     latents = np.empty((count, drawer.metadata.z_dim), dtype=np.float32)
     digits = np.empty(count, dtype=np.int64) if drawer.metadata.classes else None
@@ -62,7 +62,7 @@ def write_npz(path: Path, drawer: Drawer, first: int, count: int) -> None:
             _write_array(archive, "digits", digits)
 
 
-def write_png(path: Path, drawer: Drawer, first: int, count: int) -> None:
+def write_png(path: Path, drawer: SeedSampler, first: int, count: int) -> None:
     """A folder of PNGs, with a table beside them that names each, as image-folder readers have it."""
     path.mkdir()
     with (
@@ -80,7 +80,7 @@ def write_png(path: Path, drawer: Drawer, first: int, count: int) -> None:
                 rows.writerow([name, index, drawer.seed, *digit])
 
 
-def write_parquet(path: Path, drawer: Drawer, first: int, count: int) -> None:
+def write_parquet(path: Path, drawer: SeedSampler, first: int, count: int) -> None:
     """One Parquet file, a row group for every 2,048 images. Its bytes are those of one version of pyarrow.
 
     Raises:
@@ -121,7 +121,7 @@ def write_parquet(path: Path, drawer: Drawer, first: int, count: int) -> None:
             writer.write_table(pa.table([*plain, *tensors], schema=schema))
 
 
-def write_webdataset(path: Path, drawer: Drawer, first: int, count: int) -> None:
+def write_webdataset(path: Path, drawer: SeedSampler, first: int, count: int) -> None:
     """One tar whose files belong together by what stands before the first dot of their names.
 
     Old-style (USTAR) headers, without a time or an owner.

@@ -15,12 +15,12 @@ import torch
 
 from models.model_folder.loaded_model import LoadedModel
 from models.model_folder.read import load_model
-from training.bulk.request import Request
+from training.bulk.request import BulkRequest
 from training.bulk.shards import ShardWriter
 from training.errors import BulkError
 
 
-def write_in_processes(model: LoadedModel, request: Request, folder: Path, processes: int) -> Iterator[int]:
+def write_in_processes(model: LoadedModel, request: BulkRequest, folder: Path, processes: int) -> Iterator[int]:
     """The images of each shard as it is finished. A few shards wait for each process, however many there are."""
     task = (str(model.path.resolve()), request.model_dump_json(), str(folder))
     missing = request.missing(folder)
@@ -63,7 +63,7 @@ def write_in_process(model: str, request: str, folder: str, number: int) -> int:
 @lru_cache(maxsize=1)
 def _writer(model: str, request: str, folder: str) -> ShardWriter:
     torch.set_num_threads(1)
-    return ShardWriter(load_model(Path(model)), Request.model_validate_json(request), Path(folder))
+    return ShardWriter(load_model(Path(model)), BulkRequest.model_validate_json(request), Path(folder))
 
 
 def _begin_process() -> None:

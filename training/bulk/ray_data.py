@@ -14,7 +14,7 @@ import numpy as np
 from models.errors import ModelFolderError
 from models.model_folder.loaded_model import LoadedModel
 from training.bulk.processes import write_in_process
-from training.bulk.request import Request
+from training.bulk.request import BulkRequest
 from training.errors import BulkError, TrainingError
 
 BLOCKS_AN_ACTOR = 64
@@ -44,7 +44,7 @@ class ShardActor:
             return {"images": 0, "error": str(error), "errno": 0, "file": ""}
 
 
-def write_with_ray(model: LoadedModel, request: Request, folder: Path, actors: int | None) -> Iterator[int]:
+def write_with_ray(model: LoadedModel, request: BulkRequest, folder: Path, actors: int | None) -> Iterator[int]:
     """The images of each shard as it is finished somewhere in the cluster.
 
     The cluster is the one of `RAY_ADDRESS`, or one that runs on this machine; without one, Ray is started here.

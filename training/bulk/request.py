@@ -37,7 +37,7 @@ class Shard:
     count: int
 
 
-class Request(BaseModel):
+class BulkRequest(BaseModel):
     """Everything that decides the bytes of the shards."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -93,7 +93,7 @@ def check_bulk(model: LoadedModel, *, seed: int, first: int, n: int, truncation:
         )
 
 
-def begin_or_go_on(folder: Path, request: Request) -> None:
+def begin_or_go_on(folder: Path, request: BulkRequest) -> None:
     """Make a folder this request's, or see that it is; what a killed run left half-written is removed.
 
     The caller is the only writer.
@@ -114,7 +114,7 @@ def begin_or_go_on(folder: Path, request: Request) -> None:
         write_atomically(path, (request.model_dump_json(indent=2) + "\n").encode())
 
 
-def read_request(path: Path) -> Request:
+def read_request(path: Path) -> BulkRequest:
     """What a folder's `bulk.json` says.
 
     Raises:
@@ -124,7 +124,7 @@ def read_request(path: Path) -> Request:
     with path.open("rb") as file:
         data = file.read(MAX_REQUEST_BYTES)
     try:
-        return Request.model_validate_json(data)
+        return BulkRequest.model_validate_json(data)
     except ValidationError as error:
         mistakes = "; ".join(f"{'.'.join(map(str, each['loc'])) or 'it'}: {each['msg']}" for each in error.errors()[:5])
         raise BulkError(
@@ -141,10 +141,10 @@ def _is_leftover(entry: Path) -> bool:
     return entry.name.startswith((".shard-", f".{REQUEST_FILE}")) and entry.name.endswith(TEMPORARY_SUFFIX)
 
 
-def _compare(there: Request, asked: Request, folder: Path) -> None:
+def _compare(there: BulkRequest, asked: BulkRequest, folder: Path) -> None:
     differences = [
         f"{name} is {getattr(there, name)!r} there, {getattr(asked, name)!r} now"
-        for name in Request.model_fields
+        for name in BulkRequest.model_fields
         if name != "fingerprint" and getattr(there, name) != getattr(asked, name)
     ]
     if differences:

@@ -8,7 +8,7 @@ from models.inference.sampler import Sampler
 from models.model_folder.loaded_model import LoadedModel
 from training.bulk.formats import check_format
 from training.bulk.processes import write_in_processes
-from training.bulk.request import Format, Request, begin_or_go_on, check_bulk, leftovers
+from training.bulk.request import BulkRequest, Format, begin_or_go_on, check_bulk, leftovers
 from training.bulk.shards import ShardWriter, remove, take_fingerprint
 from training.run.lock import only_writer
 
@@ -52,7 +52,7 @@ def sample_in_bulk(
     """
     check_bulk(model, seed=seed, first=first, n=n, truncation=truncation, shard_images=shard_images)
     check_format(format_name)
-    request = Request(
+    request = BulkRequest(
         model=model.reference,
         model_sha256=model.sha256,
         seed=seed,
@@ -78,7 +78,7 @@ def sample_in_bulk(
 
 
 def _write_missing(
-    model: LoadedModel, request: Request, folder: Path, *, processes: int | None, ray: bool, there: int
+    model: LoadedModel, request: BulkRequest, folder: Path, *, processes: int | None, ray: bool, there: int
 ) -> None:
     if ray:
         from training.bulk.ray_data import write_with_ray  # noqa: PLC0415  (an extra, and it takes seconds)

@@ -13,9 +13,9 @@ import numpy as np
 from models.files import TEMPORARY_SUFFIX, naming, sync_folder
 from models.inference.sampler import Sampler
 from models.model_folder.loaded_model import LoadedModel
-from training.bulk.drawing import Drawer
+from training.bulk.drawing import SeedSampler
 from training.bulk.formats import WRITERS
-from training.bulk.request import WHY_OTHER_BYTES, Format, Request
+from training.bulk.request import WHY_OTHER_BYTES, BulkRequest, Format
 from training.errors import BulkError
 
 FINGERPRINT_IMAGES = 64
@@ -28,7 +28,7 @@ class ShardWriter:
         BulkError: the model is another than the request's, or here it gives other bytes.
     """
 
-    def __init__(self, model: LoadedModel, request: Request, folder: Path) -> None:
+    def __init__(self, model: LoadedModel, request: BulkRequest, folder: Path) -> None:
         if model.sha256 != request.model_sha256:
             raise BulkError(
                 f"{model.path} holds {model.reference} here, not {request.model}: put the same model folder there on "
@@ -38,7 +38,9 @@ class ShardWriter:
         if take_fingerprint(model, sampler, request.format) != request.fingerprint:
             raise BulkError(f"the request gives other bytes on {platform.node() or 'this machine'}: {WHY_OTHER_BYTES}")
         self._request, self._folder = request, folder
-        self._drawer = Drawer(model, sampler, seed=request.seed, digit=request.digit, truncation=request.truncation)
+        self._drawer = SeedSampler(
+            model, sampler, seed=request.seed, digit=request.digit, truncation=request.truncation
+        )
 
     def write(self, number: int) -> int:
         """Write the shard of this number, and return how many images it has.
@@ -68,7 +70,7 @@ def take_fingerprint(model: LoadedModel, sampler: Sampler, format_name: Format) 
     Equal on two machines, it says that they write the same bytes: a processor that rounds in another order shows in one
     of 50,000 values, though its pixels may differ in one of millions only.
     """
-    drawer = Drawer(model, sampler, seed=0)
+    drawer = SeedSampler(model, sampler, seed=0)
     digest = hashlib.sha256()
     values = sampler.before_rounding(drawer.latents(0, FINGERPRINT_IMAGES))
     digest.update(np.ascontiguousarray(values.numpy()).data)

@@ -28,7 +28,7 @@ from models.networks.layers import Dropout, GroupDeviation
 from models.networks.packing import PackedDiscriminator
 from training.data.dataset import Dataset
 from training.errors import NotFiniteError
-from training.export.negatives import FROM_IMAGES, LETTERS_WEIGHT, Kind, letters
+from training.export.negatives import FROM_IMAGES, LETTERS_WEIGHT, WeightedNegative, letters
 from training.gan.ema import EMA
 from training.gan.game import draw
 from training.gan.losses import discriminator_loss
@@ -52,7 +52,7 @@ class Opponents:
     """
 
     earlier: torch.Tensor
-    kinds: tuple[Kind, ...]
+    kinds: tuple[WeightedNegative, ...]
 
 
 def train_judge(
@@ -87,7 +87,7 @@ def train_judge(
             layer.rng = rng
         if isinstance(layer, PackedDiscriminator | GroupDeviation):
             layer.training = False  # a judge sees one image at a time
-    kinds = (Kind(letters(dataset.shape.height, seed=seed), LETTERS_WEIGHT), *FROM_IMAGES)
+    kinds = (WeightedNegative(letters(dataset.shape.height, seed=seed), LETTERS_WEIGHT), *FROM_IMAGES)
     opponents = Opponents(earlier_samples(timeline, dataset), kinds)
     precision = torch.bfloat16 if recipe.precision == "bfloat16" else torch.float32
     optimiser = torch.optim.Adam(judge.parameters(), lr=LEARNING_RATE, betas=(0.5, 0.99), fused=True)

@@ -124,7 +124,7 @@ def letters(side: int, *, seed: int) -> Negative:
     return draw
 
 
-class Kind(NamedTuple):
+class WeightedNegative(NamedTuple):
     """A maker of pictures, and how often it is asked beside the others."""
 
     make: Negative
@@ -134,13 +134,13 @@ class Kind(NamedTuple):
 LETTERS_WEIGHT = 6.0
 
 FROM_IMAGES = (
-    Kind(noise, 1.0),
-    Kind(inverted, 0.5),
-    Kind(shuffled, 1.0),
-    Kind(overlaid, 8.0),
-    Kind(halved, 3.0),
-    Kind(plain, 1.0),
-    Kind(patterned, 1.0),
-    Kind(dirty, 2.0),
+    WeightedNegative(noise, 1.0),
+    WeightedNegative(inverted, 0.5),
+    WeightedNegative(shuffled, 1.0),
+    WeightedNegative(overlaid, 8.0),
+    WeightedNegative(halved, 3.0),
+    WeightedNegative(plain, 1.0),
+    WeightedNegative(patterned, 1.0),
+    WeightedNegative(dirty, 2.0),
 )
 """Those that need no pool: the harder they are to tell from real images, the more of them."""

@@ -19,7 +19,7 @@ from app.api.responses import WholeResponse
 from app.api.sample_request import SampleJob, read_head
 from app.api.schemas.samples import SamplesBody, SamplesQuery
 from app.api.state import SharedState, State
-from app.media.archives import Samples, npz_bytes, stream_npz, stream_zip
+from app.media.archives import ArchiveContents, npz_bytes, stream_npz, stream_zip
 from app.middleware.disconnects import Watch
 
 router = APIRouter(tags=["samples"], route_class=JSONRoute)
@@ -113,7 +113,7 @@ async def _body(state: State, job: SampleJob) -> bytes:
 def _archive(state: State, job: SampleJob) -> Response:
     plan, headers = job.plan, job.headers()
     metadata = plan.served.model.metadata
-    samples = Samples(plan.first, plan.n, job.latents, metadata.image_shape.array, metadata.z_dim)
+    samples = ArchiveContents(plan.first, plan.n, job.latents, metadata.image_shape.array, metadata.z_dim)
 
     async def images() -> AsyncIterator[NDArray[np.uint8]]:
         for _, latents in samples.chunks():

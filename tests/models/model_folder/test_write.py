@@ -37,7 +37,7 @@ def test_weights_are_those_that_were_written(good: Path, tmp_path: Path) -> None
 
 
 def test_bytes_are_the_same_in_every_process(good: Path, tmp_path: Path) -> None:
-    code = "import sys, pathlib; from harness.tiny_models import make_tiny_model_folder as make; make(pathlib.Path(sys.argv[1]))"
+    code = "import sys, pathlib; from harness.tiny_models import *; make_tiny_model_folder(pathlib.Path(sys.argv[1]))"
     for name in ("a", "b"):
         subprocess.run([sys.executable, "-c", code, tmp_path / name], check=True)
         assert (tmp_path / name / "model.safetensors").read_bytes() == (good / "model.safetensors").read_bytes()

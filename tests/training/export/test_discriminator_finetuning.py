@@ -19,7 +19,7 @@ from training.errors import NotFiniteError
 from training.export import discriminator_finetuning as module
 from training.export import negatives
 from training.export.discriminator_finetuning import Opponents, draw_opponents, earlier_samples, train_judge
-from training.export.negatives import Kind
+from training.export.negatives import WeightedNegative
 from training.gan.game import Game
 from training.pictures import encode_png
 from training.recipe import Recipe
@@ -149,7 +149,11 @@ def constant(grey: float) -> negatives.Negative:
 @pytest.mark.parametrize(("n", "of_earlier"), [(128, 26), (10, 2), (1000, 200)])
 def test_a_fifth_of_gs_youth_and_the_rest_by_weight(n: int, of_earlier: int):
     earlier = torch.full((5, 1, SIDE, SIDE), 51, dtype=torch.uint8)  # −0.6
-    kinds = (Kind(constant(0.2), 1.0), Kind(constant(0.4), 3.0), Kind(constant(0.9), 0.0))
+    kinds = (
+        WeightedNegative(constant(0.2), 1.0),
+        WeightedNegative(constant(0.4), 3.0),
+        WeightedNegative(constant(0.9), 0.0),
+    )
     opponents = Opponents(earlier, kinds)
     counts: dict[float, int] = {}
     real = torch.zeros(n, 1, SIDE, SIDE)
@@ -174,7 +178,9 @@ def test_negatives_are_made_of_the_batchs_own_images_each_once():
 
     real = torch.arange(100.0)[:, None, None, None].expand(100, 1, SIDE, SIDE)
     earlier = torch.zeros(1, 1, SIDE, SIDE, dtype=torch.uint8)
-    draw_opponents(Opponents(earlier, (Kind(keep, 1.0), Kind(keep, 1.0))), real, torch.Generator())
+    draw_opponents(
+        Opponents(earlier, (WeightedNegative(keep, 1.0), WeightedNegative(keep, 1.0))), real, torch.Generator()
+    )
     assert len(seen) == len(set(seen)) == 80
     assert seen != sorted(seen)
 
