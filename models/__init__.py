@@ -1,6 +1,11 @@
-"""What G and D are, what z is, and how a trained model travels.
+"""What training and serving share: images, latents z, the networks G and D, inference, and the model folder.
 
-The room between training and serving: it imports neither of them.
+    networks/       G and D: layers, architectures, how a pair is built
+    model_folder/   how a trained model is written, checked and read
+    inference/      G and D made ready to be called: sampler, scorer, saliency, projection
+    bundled/        the model folders that are shipped
+
+`app` and `training` import this package; it imports neither of them.
 """
 
 from pathlib import Path

@@ -10,10 +10,10 @@ DeviceName: TypeAlias = Literal["auto", "cpu", "cuda"]
 
 
 def resolve_device(name: DeviceName) -> torch.device:
-    """ "auto" is CUDA where there is one, else the CPU; the other names are taken at their word.
+    """The PyTorch device of a name. "auto" is CUDA where PyTorch finds a CUDA device, and the CPU otherwise.
 
     Raises:
-        DeviceError: "cuda" where PyTorch finds none.
+        DeviceError: the name is "cuda", and PyTorch finds no CUDA device.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -32,6 +32,6 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def release_memory() -> None:
-    """Give back what PyTorch keeps for later on CUDA; on a CPU it keeps nothing."""
+    """Give the CUDA memory that PyTorch caches back to the system. On a CPU PyTorch caches nothing."""
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

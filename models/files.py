@@ -57,7 +57,7 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """An OSError that names no file, as those of writing and syncing do not, names this one."""
+    """Put the file's name into an OSError that names none, as errors of writing and syncing do not."""
     try:
         yield
     except OSError as error:
@@ -89,7 +89,11 @@ def replace_folder(new: Path, path: Path) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Make the names in a folder durable, where the system has such a thing."""
+    """Sync a folder, so that files created or renamed in it survive a power failure.
+
+    Raises:
+        OSError: it cannot be opened or synced; the error names the folder.
+    """
     descriptor = os.open(path, os.O_RDONLY)
     try:
         with naming(path):

@@ -9,7 +9,7 @@ from models.png_framing import as_rows
 
 
 def default_columns(n: int) -> int:
-    """The columns of the squarest grid of n images, the wider way round: ⌈√n⌉."""
+    """The columns of the squarest grid of n images, n ≥ 1, that is at least as wide as it is high: ⌈√n⌉."""
     return math.isqrt(n - 1) + 1
 
 
@@ -68,7 +68,7 @@ def _shape_of_grid(images: NDArray[np.uint8], columns: int, padding: int) -> tup
 
 
 def _fill(grid: NDArray[np.uint8], images: NDArray[np.uint8], columns: int, padding: int) -> None:
-    """Put images where they belong in a grid of such a shape."""
+    """Copy images to their places in a black grid of the shape `_shape_of_grid`."""
     n, height, width, *channels = images.shape
     rows, cell = -(-n // columns), (height + padding, width + padding)
     # Where each image goes, [rows, columns, height, width] of the grid's own memory.

@@ -1,4 +1,4 @@
-"""What an image is here: its shape, and the one conversion between D's range and the bytes of a picture.
+"""Images: their shape, and the conversion between the networks' range and the bytes of a picture.
 
 Networks see `[N, C, H, W] float32 in [−1, 1]`; files, the wire and the eye see `[N, H, W] uint8` (grey) or
 `[N, H, W, 3] uint8` (RGB).
@@ -49,16 +49,16 @@ class ImageShape(BaseModel):
 def to_uint8(images: torch.Tensor) -> NDArray[np.uint8]:
     """[N, C, H, W] float in [−1, 1] → [N, H, W] or [N, H, W, 3] uint8: −1 is 0, 1 is 255, rounded to nearest.
 
-    Values beyond the range are cut.
+    Values outside the range are clipped.
     """
     pixels = np.clip(images.float().numpy(force=True), -1, 1)
-    with np.errstate(invalid="ignore"):  # a NaN becomes some pixel
+    with np.errstate(invalid="ignore"):  # a NaN becomes an arbitrary pixel
         return spent_as_uint8(pixels)
 
 
 def spent_as_uint8(pixels: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """The same of an array with no value beyond the range, which is overwritten: so less memory passes by."""
-    pixels += 1  # by NumPy: it takes a third of PyTorch's time
+    """`to_uint8` of an array [N, C, H, W] that has no value outside [−1, 1] and is overwritten, which saves copies."""
+    pixels += 1  # NumPy takes a third of PyTorch's time here
     pixels *= 127.5
     np.rint(pixels, out=pixels)
     return _channels_last(pixels.astype(np.uint8))
@@ -75,7 +75,7 @@ def to_float(pixels: torch.Tensor) -> torch.Tensor:
 
 
 def check_images(images: NDArray[np.uint8], shape: ImageShape) -> None:
-    """Refuse what is not [n, H, W] (grey) or [n, H, W, 3] (RGB) uint8 of this shape, n ≥ 1.
+    """Check that images are [n, H, W] (grey) or [n, H, W, 3] (RGB) uint8 of this shape, n ≥ 1.
 
     Raises:
         ValueError: the images have another shape or dtype.

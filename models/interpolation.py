@@ -69,7 +69,7 @@ def interpolate(
 def _between(
     start: NDArray[np.float32], end: NDArray[np.float32], fractions: NDArray[np.float64], mode: Mode, prior: Prior
 ) -> NDArray[np.float32]:
-    """[len(fractions), z_dim]: where one is after these fractions, 0 < t < 1, of the way."""
+    """The points at these fractions, 0 < t < 1, of the way from start to end: [len(fractions), z_dim]."""
     a, b = start.astype(np.float64), end.astype(np.float64)
     if mode == "linear":
         points = _line(a, b, fractions)
@@ -101,8 +101,8 @@ def _arc(a: NDArray[np.float64], b: NDArray[np.float64], t: NDArray[np.float64])
 def _perpendicular(u: NDArray[np.float64], v: NDArray[np.float64]) -> NDArray[np.float64]:
     """The unit vector perpendicular to the unit vector u, in the plane of u and v.
 
-    Where they span none it makes no difference (one direction), or any half-circle is as short (opposite ones): then
-    the plane of u and of the axis that is farthest from it.
+    Vectors of one direction span no plane, and neither do opposite ones, whose half-circles are all equally short. Then
+    the plane of u and of the axis farthest from u is taken.
     """
     rest = v - np.sum(u * v) * u
     if _norm(rest) < _SAME_DIRECTION:

@@ -26,7 +26,7 @@ UNIFORM_BOUND = 3**0.5
 """The uniform prior is U(−√3, √3): its variance is 1."""
 
 MAX_LATENT = 1e6
-"""A coordinate of a posted latent beyond ± this is refused: float32 products of it may overflow."""
+"""Largest absolute value of a posted latent's coordinate: float32 products of larger ones may overflow."""
 
 Numbers = TypeVar("Numbers", NDArray[np.float64], torch.Tensor)
 
@@ -36,7 +36,7 @@ _ONE = np.float64(1).view(np.uint64)  # the bits of 1.0
 
 
 class _Stream(threading.local):
-    """A bit generator for each thread, with a state to set: that takes a tenth of the time of making one."""
+    """One bit generator for each thread. Setting its state takes a tenth of the time of making a new one."""
 
     def __init__(self) -> None:
         self.philox = np.random.Philox(0)
@@ -150,7 +150,7 @@ def check_latents(latents: object, *, z_dim: int) -> NDArray[np.float32]:
 
 
 def check_request(seed: int, first: int, n: int, *, z_dim: int) -> None:
-    """Refuse what `draw_latents` would refuse of these arguments, without drawing.
+    """Check these arguments of `draw_latents` without drawing.
 
     Raises:
         LatentError: an argument is out of its range.

@@ -1,8 +1,8 @@
-"""The explainer: pictures in, gradients of D's logit out: where D looks, and what it would rather see there.
+"""Saliency: the gradient of D's logit by each pixel. It shows which pixels raise or lower the logit.
 
 Source: Simonyan, Vedaldi and Zisserman 2013 ("Deep inside convolutional networks: visualising image classification
-models and saliency maps", arXiv 1312.6034), section 3. They keep magnitudes, the largest over the channels; here the
-sign stays, and channels are summed, which is the slope of the logit as a pixel becomes brighter in all of them alike.
+models and saliency maps", arXiv 1312.6034), section 3. The paper keeps magnitudes, the largest over the channels. Here
+the sign is kept and channels are summed: the slope of the logit as a pixel becomes brighter in all channels alike.
 """
 
 import numpy as np
@@ -15,9 +15,9 @@ from models.inference.tiles import Tiled
 
 
 class Explainer:
-    """D made ready to be differentiated by its input, in tiles, each gradient the same whoever shares its batch.
+    """D made ready to be differentiated by its input, in tiles: a gradient depends on its own image alone.
 
-    One thread at a time may call it, inference mode or not.
+    One thread at a time may call it. The thread may be in PyTorch's inference mode.
 
     Args:
         discriminator: D in evaluation mode, [N, C, H, W] float32 in [−1, 1] → logits [N]; shared, not changed.
@@ -31,7 +31,7 @@ class Explainer:
         self.image_shape = image_shape
         self.device = torch.device(device)
         self._discriminator = discriminator
-        # Other tiles would save a half at best of what few ask for, and trying them costs a tenth of a second a start.
+        # Other tile sizes would save at most half of a rare request's time, and trying them takes 0.1 s at each start.
         self._tiled = Tiled(self._gradients, row_shape=image_shape.chw, tried=(), device=self.device)
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -48,7 +48,7 @@ class Explainer:
 
     def _gradients(self, images: torch.Tensor) -> torch.Tensor:
         """[N, C, H, W] → [N, H, W]. Each logit depends on its own image alone, so their sum has all the gradients."""
-        with torch.inference_mode(mode=False):  # which a tile comes in
+        with torch.inference_mode(mode=False):  # `Tiled` runs tiles in inference mode, which has no gradients
             pixels = images.clone().requires_grad_()
             (gradients,) = torch.autograd.grad(self._discriminator(pixels).sum(), pixels)
         return gradients.sum(dim=1)

@@ -1,4 +1,4 @@
-"""The sampler: latents in, pictures out, every picture the same whoever shares its batch."""
+"""The sampler: latents in, images out. An image has the same bits whatever latents are computed beside its own."""
 
 import numpy as np
 import torch
@@ -25,9 +25,9 @@ class Sampler:
         device: where to run.
 
     Attributes:
-        generator: G, folded, on the device; for whoever differentiates it.
-        integers: G in integers, if that is how it is run.
-        rows_at_once: latents that a call should have at most, where somebody waits for another.
+        generator: G with its batch normalisation folded, on the device; `Projector` differentiates it.
+        integers: G computed in integers; None where it runs in floating point.
+        rows_at_once: the most latents that one call should have while other calls wait.
     """
 
     def __init__(
@@ -60,13 +60,19 @@ class Sampler:
         return self.of_inputs(self._inputs(latents))
 
     def of_inputs(self, inputs: torch.Tensor) -> NDArray[np.uint8]:
-        """The same of what its network gets: latents, or whole numbers where it is run in integers."""
+        """Inputs of the network [n, z_dim] → images, as above.
+
+        Args:
+            inputs: latents float32; where G runs in integers, uint8 (`IntegerNetwork.whole`).
+        """
         in_bytes = to_uint8 if self.integers is None else self.integers.in_bytes
         images = [in_bytes(piece) for piece in self._tiled.each(inputs)]
         return images[0] if len(images) == 1 else np.concatenate(images)
 
     def before_rounding(self, latents: NDArray[np.float32]) -> torch.Tensor:
-        """G's own values, [n, C, H, W] float32 in [−1, 1]: they tell two machines apart where the pixels may not.
+        """G's values before they are rounded to pixels: [n, C, H, W] float32 in [−1, 1].
+
+        On two machines they may differ where the pixels do not.
 
         Raises:
             LatentError: the latents have another shape.

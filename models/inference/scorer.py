@@ -1,4 +1,4 @@
-"""The scorer: pictures in, D's logits out, every logit the same whoever shares its batch."""
+"""The scorer: images in, D's logits out. A logit has the same bits whatever images are computed beside its own."""
 
 import copy
 
@@ -23,7 +23,7 @@ class Scorer:
         device: where to run.
 
     Attributes:
-        discriminator: D as it is run, on the device; for whoever differentiates it.
+        discriminator: D as it is run, on the device; `Explainer` differentiates it.
     """
 
     def __init__(

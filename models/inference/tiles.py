@@ -12,29 +12,29 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 import torch
 
 TILE_ROWS = 16
-"""Rows of the tile whose bits are the right ones."""
+"""Rows of the reference tile. Other sizes are used only where they give the same bits as this one."""
 
 OTHER_TILE_ROWS = (4, 8, 32, 64)
-"""Rows of the tiles that are tried: small ones make one image quicker, large ones a grid."""
+"""Rows of the other tiles that are tried: small ones make one image faster, large ones a grid."""
 
 PADDED_ROWS = 64
-"""Rows that a tile may have, at most, of which some are only there to fill it."""
+"""Largest tile that may be padded."""
 
 PROBE_ROWS = 64
 
 
 class Tiled:
-    """A network made to compute rows in tiles.
+    """A network that computes its rows in tiles.
 
     Args:
-        network: [n, …] → [n, …], each row by itself.
-        row_shape: shape of one row of its input.
-        dtype: of its input, float32 or uint8.
-        tried: rows of the other tiles to try; with none it is ready at once.
-        device: where it computes.
+        network: [n, …] → [n, …]; each row of the result depends on the same row of the input alone.
+        row_shape: shape of one row of the input.
+        dtype: of the input, float32 or uint8.
+        tried: rows of the other tiles to try; without any, nothing is computed here.
+        device: of the network.
 
     Attributes:
-        sizes: the rows of its tiles, ascending; `TILE_ROWS` is among them.
+        sizes: the rows of the tiles that are used, ascending; `TILE_ROWS` is among them.
     """
 
     def __init__(
@@ -66,14 +66,14 @@ class Tiled:
         return results[0] if len(results) == 1 else torch.cat(results)
 
     def each(self, rows: torch.Tensor) -> list[torch.Tensor]:
-        """The same in pieces, as they were computed: together [n, …]."""
+        """The results in pieces, one for each tile; together [n, …]."""
         with torch.inference_mode(), one_thread():
             if len(rows) in self.sizes:
                 return [self._network(rows)]
             return [self._network(tile)[:number] for tile, number in self._cut(rows)]
 
     def _cut(self, rows: torch.Tensor) -> Iterator[tuple[torch.Tensor, int]]:
-        """Tiles, and how many rows of each count: the largest that fit, the last one padded with zeros."""
+        """Tiles and the number of rows that are used of each: the largest that fit, the last one padded with zeros."""
         at = 0
         while (rest := len(rows) - at) > 0:
             size = next((size for size in self.sizes if size >= rest), None)
@@ -92,7 +92,7 @@ class Tiled:
 
 
 def one_thread() -> AbstractContextManager[None]:
-    """PyTorch's operators on one thread: the number of threads is a part of the shape of a product."""
+    """Run PyTorch's operators on one thread: as with the shape of a product, bits depend on the number of threads."""
     before = torch.get_num_threads()
     return _ON_ONE if before == 1 else _on_one_instead_of(before)
 

@@ -1,7 +1,7 @@
-"""What a logit of D means to a person: where it lies among real images', and among G's own.
+"""Calibration: a logit of D as a percentile among the logits of real images, and among those of G's samples.
 
-The logit itself has no scale that two models share. Its percentile has: 30 among real images means that D took 30 of
-100 held-out real images for less real than this one.
+Logits of two models cannot be compared, but percentiles can: 30 among real images means that D took 30 of 100 held-out
+real images for less real than this one.
 """
 
 from itertools import pairwise

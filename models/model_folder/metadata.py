@@ -1,4 +1,4 @@
-"""The metadata inside `model.safetensors`: everything the weights need to be used, and where they come from.
+"""The metadata inside `model.safetensors`: what is needed to use the weights, and where they come from.
 
 safetensors keeps metadata as a map of strings, so each field is one entry: plain text for texts, JSON for the rest.
 """
@@ -59,8 +59,8 @@ class Metadata(BaseModel):
     def to_strings(self) -> dict[str, str]:
         """One string a field, as safetensors wants them: the inverse of `parse_metadata`.
 
-        A model says nothing of the encoder or the quantisation that it has not, so that its bytes are those of the time
-        before there were any.
+        `encoder` and `quantised` are left out where they have their defaults, so that a model without them has the same
+        bytes as before these fields existed.
         """
         absent = {name for name in ("encoder", "quantised") if not getattr(self, name)}
         fields = self.model_dump(mode="json", exclude=absent)

@@ -1,11 +1,14 @@
-"""JSON of a hostile size: a validator keeps an error for each wrong entry, a gigabyte for a file of a few megabytes."""
+"""A limit for JSON from outside, checked before it is validated.
+
+A validator keeps an error for each wrong entry, which takes a gigabyte for a hostile file of a few megabytes.
+"""
 
 MAX_ENTRIES = 1000
-"""Names in one object; none of ours has a tenth as many."""
+"""Most names that one object may have; this project's own objects have less than a tenth as many."""
 
 
 def check_extent(document: object) -> None:
-    """Refuse objects of too many names, wherever they are.
+    """Check that no object in a document, at any depth, has too many names.
 
     Args:
         document: parsed JSON.
