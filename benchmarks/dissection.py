@@ -45,7 +45,7 @@ PARTS = {
     "headers": "app.server.fast_path.FastPath._lines",
     "latents": "models.inference.input_table.InputTable.__call__",
     "G, its images as bytes too": "models.inference.sampler.Sampler.of_inputs",
-    "its images as bytes": "models.inference.integer_generator.spent_as_uint8",
+    "its images as bytes": "models.inference.integer_generator.to_uint8_in_place",
     "PNG": "app.api.sample_request.SampleJob.encode",
 }
 """By the name of the part, the function that is left out: the dotted name under which its caller looks it up."""

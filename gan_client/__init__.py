@@ -1,8 +1,8 @@
-"""A client of the GAN service: numpy out, retries inside.
+"""A client of the GAN service: results are NumPy arrays, and failed calls are retried.
 
-GanError                      anything below
-    ProblemError              the service said no; carries its problem document
-    AnswerError               what came is no answer of this service
+GanError                      any of the two below
+    ProblemError              the service refused the call; it holds the problem document
+    AnswerError               the answer is not one of this service
 httpx.TransportError          the service was not reached, or did not answer in time
 """
 

@@ -1,4 +1,4 @@
-"""What comes back: typed results, and how each is read from an answer."""
+"""The results of the calls, and how each is read from the service's answer."""
 
 import base64
 import io
@@ -35,7 +35,17 @@ class Samples:
 
 @dataclass(frozen=True, eq=False)
 class Interpolation:
-    """A path: `images` [n, …] uint8 and `latents` [n, z_dim] float32, a seed's own at every `steps`-th place."""
+    """A path through the first images of seeds; every `steps`-th image is a seed's own.
+
+    Attributes:
+        images: [n, H, W] or [n, H, W, 3] uint8.
+        latents: [n, z_dim] float32.
+        seeds: those that were asked for.
+        steps: images from one seed to the next.
+        mode: slerp or linear.
+        model: name@hash.
+        url: the permanent URL of this answer.
+    """
 
     images: NDArray[np.uint8]
     latents: NDArray[np.float32]
@@ -48,13 +58,13 @@ class Interpolation:
 
 @dataclass(frozen=True, eq=False)
 class Score:
-    """D's opinion of one picture.
+    """D's judgement of one picture.
 
     Attributes:
         logit: D's output; above 0 means rather real.
         probability: σ(logit).
         percentile_real: share of held-out real images, in per cent, that D took for less real.
-        percentile_generated: the same of G's images.
+        percentile_generated: share of G's images, in per cent, that D took for less real.
         model: name@hash.
         filename: of the picture; for those that were arrays "0.png" and so on.
         input: what D saw, [H, W] or [H, W, 3] uint8.
@@ -80,7 +90,7 @@ class Projection:
         image: G of it, [H, W] or [H, W, 3] uint8.
         input: the picture in the shape of G's images.
         mean_absolute: distance of the two in grey levels, the mean over all pixels.
-        root_mean_square: the same as the root of the mean of squares.
+        root_mean_square: distance of the two in grey levels, the root of the mean square over all pixels.
         logit: D's output for `image`.
         input_logit: D's output for `input`.
         steps: of the search.
@@ -100,7 +110,20 @@ class Projection:
 
 @dataclass(frozen=True)
 class ModelSummary:
-    """One model folder; of one that cannot be used, `error` says why. `model` is name@hash."""
+    """A model folder of the service.
+
+    Attributes:
+        name: the folder's name.
+        ready: whether the model can be used; if not, `error` says why and the rest is None.
+        model: name@hash.
+        sha256: of model.safetensors.
+        architecture: name of the networks' architecture.
+        dataset: what the model was trained on.
+        recipe: name of its training recipe.
+        images_seen: real images that D was shown in training.
+        evaluation: figures of the model, by name.
+        error: why the model cannot be used, or None.
+    """
 
     name: str
     ready: bool

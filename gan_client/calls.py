@@ -165,7 +165,7 @@ def score(
     preprocess: Preprocess = "auto",
     explain: bool = False,
 ) -> Call[list[answers.Score]]:
-    """D's opinion of pictures, in their order.
+    """D's judgement of pictures, in their order.
 
     Args:
         pictures: [n, H, W] or [n, H, W, 3] uint8, or a list of pictures; a service takes up to 64 at once.
@@ -204,7 +204,7 @@ def models() -> Call[answers.Models]:
 
 
 def _given(asked: dict[str, Any]) -> dict[str, Any]:
-    """Without what was left open: the service decides that."""
+    """The parameters that were given; the service decides the others."""
     return {name: value for name, value in asked.items() if value is not None}
 
 

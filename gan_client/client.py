@@ -1,4 +1,4 @@
-"""The two clients: they send the calls of `gan_client.calls`, one in the thread, one in the event loop."""
+"""The two clients: `Client` for threads and `AsyncClient` for asyncio. Both send the calls of `gan_client.calls`."""
 
 import asyncio
 import inspect
@@ -17,7 +17,7 @@ from gan_client.calls import Call, Conversation
 from gan_client.retries import Retries
 
 TIMEOUT_S = 90.0
-"""A projection may take a service 60 s."""
+"""Longer than the 60 s within which a service answers a projection."""
 
 STANDARD_RETRIES = Retries()
 
@@ -27,7 +27,7 @@ Method = TypeVar("Method", bound=Callable[..., object])
 
 
 def _documented(method: Method, build: Callable[..., object]) -> Method:
-    """A method with the name, the text and the parameters of the function that builds its call."""
+    """Give a method the name, docstring and parameters of the function in `gan_client.calls` that builds its call."""
     update_wrapper(method, build)
     signature = inspect.signature(build)
     self = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
@@ -74,19 +74,19 @@ def _async_iterator(build: Callable[P, Conversation[T]]) -> Callable[Concatenate
 
 
 class Client:
-    """A client of a GAN service, for threads; one may be shared by many.
+    """A client of a GAN service. Several threads may share one.
 
-    Each call raises `ProblemError` when the service says no, `AnswerError` when what answers is no such service, and
-    `httpx.TransportError` when it is not reached or takes longer than `timeout_s`; 429, 503 and broken connections only
-    after `retries`.
+    Each call raises `ProblemError` when the service refuses it, `AnswerError` when the answer is not one of a GAN
+    service, and `httpx.TransportError` when the service is not reached or takes longer than `timeout_s`. After 429, 503
+    and broken connections a call is tried again first, as `retries` says.
 
     Args:
-        url: of the service, with the path prefix that it may have.
-        key: one of its `GAN_API_KEYS`, if it has any.
-        timeout_s: for a connection, and for each silence of the service.
-        retries: when to try again.
-        transport: httpx's, for tests and special networks.
-        sleep: waits for so many seconds.
+        url: of the service, with its path prefix if it has one.
+        key: one of the service's `GAN_API_KEYS`, if it has any.
+        timeout_s: seconds to wait for a connection, and for each part of an answer.
+        retries: when a call is tried again.
+        transport: an httpx transport, for tests and special networks.
+        sleep: waits for a number of seconds before a retry.
     """
 
     def __init__(
@@ -140,7 +140,10 @@ class Client:
 
 
 class AsyncClient:
-    """The same for asyncio: every call is awaited, and `async for` goes through `iter_samples`. See `Client`."""
+    """A client of a GAN service for asyncio: `await` each call, and use `async for` with `iter_samples`.
+
+    Its arguments, results and errors are those of `Client`.
+    """
 
     def __init__(
         self,

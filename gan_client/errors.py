@@ -1,4 +1,4 @@
-"""What a call may raise, apart from httpx's own errors of the connection."""
+"""The errors that a call may raise, apart from httpx's errors of the connection."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,11 +11,11 @@ MAX_SHOWN_CHARACTERS = 200
 
 
 class GanError(Exception):
-    """A call that came to nothing."""
+    """A call that failed."""
 
 
 class AnswerError(GanError):
-    """What came with a status of success is no answer of this service: a URL that is another's, or a proxy's page."""
+    """A successful answer that no GAN service gives: the URL belongs to another service, or a proxy answered."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class ParameterError:
 
 
 class ProblemError(GanError):
-    """The service said no, by a problem document (RFC 9457); or a proxy did, in its own words.
+    """The service refused the call with a problem document (RFC 9457), or a proxy refused it in its own words.
 
     Args:
         response: the answer, which has been read.
@@ -37,10 +37,10 @@ class ProblemError(GanError):
         status: of the answer, such as 422.
         title: the status in words.
         detail: what was wrong, and what to do.
-        type: the kind of problem, such as `urn:gan:problem:invalid-parameter`; of what is no document `about:blank`.
+        type: the kind of problem, such as `urn:gan:problem:invalid-parameter`; `about:blank` without a document.
         errors: the bad parameters, if any.
-        instance: of a fault of the service, its id in the log.
-        retry_after_s: seconds after which it may go better, if the answer says so.
+        instance: the id of this error in the service's log, where the service itself failed.
+        retry_after_s: seconds after which a retry may succeed, if the answer says so.
     """
 
     def __init__(self, response: httpx.Response) -> None:

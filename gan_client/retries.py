@@ -1,4 +1,4 @@
-"""When a call is tried again, and after how long."""
+"""When a call is tried again, and after how many seconds."""
 
 import random
 from collections.abc import Callable
@@ -11,7 +11,7 @@ import httpx
 
 RETRIED_STATUSES = (429, 503)
 RETRIED_ERRORS = (httpx.NetworkError, httpx.ConnectTimeout, httpx.RemoteProtocolError)
-"""Connections that were not made, or that broke. Not a read that lasts too long: to ask again would double the work."""
+"""Connections that could not be made, or that broke. A slow answer is not retried: that would double the work."""
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,12 @@ class Retries:
     each attempt, and only that of the answer is ever seen.
 
     Attributes:
-        attempts: in all; 1 tries nothing again.
-        backoff_s: before the second attempt, by at most half of it less, at random; twice as much before each further
-            one. After an answer with `Retry-After`: that long, and a random part of it.
-        longest_s: of one wait. An answer that asks for a longer one is the last.
-        draw: random numbers in [0, 1), so that clients that failed together do not come back together.
+        attempts: how often a call is tried in all; with 1 nothing is tried again.
+        backoff_s: longest wait before the second attempt; it doubles before each further one. The wait is drawn between
+            half of it and all of it. After an answer with `Retry-After` the wait is that long, and a random part of
+            `backoff_s` longer.
+        longest_s: the longest wait. An answer that asks for a longer one is not retried.
+        draw: random numbers in [0, 1), so that clients that failed together do not return together.
     """
 
     attempts: int = 5

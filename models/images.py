@@ -53,10 +53,10 @@ def to_uint8(images: torch.Tensor) -> NDArray[np.uint8]:
     """
     pixels = np.clip(images.float().numpy(force=True), -1, 1)
     with np.errstate(invalid="ignore"):  # a NaN becomes an arbitrary pixel
-        return spent_as_uint8(pixels)
+        return to_uint8_in_place(pixels)
 
 
-def spent_as_uint8(pixels: NDArray[np.float32]) -> NDArray[np.uint8]:
+def to_uint8_in_place(pixels: NDArray[np.float32]) -> NDArray[np.uint8]:
     """`to_uint8` of an array [N, C, H, W] that has no value outside [−1, 1] and is overwritten, which saves copies."""
     pixels += 1  # NumPy takes a third of PyTorch's time here
     pixels *= 127.5

@@ -1,8 +1,8 @@
-"""The quantised G computed in integers, by oneDNN: bytes times bytes into 32-bit sums, several times as fast.
+"""The quantised G computed in integers by oneDNN, several times as fast: products of bytes are added up in 32 bits.
 
-The sums are exact here as in `models.networks.quantised`, and every step after them is rounded in the same order: a
-row's bits depend neither on the rows beside it nor on the number of threads. What is left between the two is the last
-bit of tanh, of one pixel in millions a grey level.
+The sums are exact, as in `models.networks.quantised`, and all later steps are rounded in the same order. So a row's
+bits depend neither on the rows beside it nor on the number of threads. The two computations differ in the last bit of
+tanh only: by one grey level in one of millions of pixels.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,19 +13,19 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from models.images import spent_as_uint8, to_uint8
+from models.images import to_uint8, to_uint8_in_place
 from models.networks.conditional import Ballots
 from models.networks.layers import Float32
 from models.networks.quantised import LARGEST_INPUT, QuantisedLinear
 
 TILE_ROWS = (4, 8, 32, 64, 128, 256, 512)
-"""Rows of the tiles to try (`models.inference.tiles`): the way into a product takes as long as 30 rows of it."""
+"""Rows of the tiles to try (`models.inference.tiles`): starting a product takes as long as 30 rows of it."""
 
 ROWS_AT_ONCE = 512
-"""Rows of one call at most: with more the next call waits longer for little."""
+"""Most rows of one call: more rows gain little speed, and make the next call wait longer."""
 
 PRODUCTS_AT_ONCE = 400_000_000
-"""Of one call: about two milliseconds, for which the next call waits."""
+"""Most products of two bytes in one call: about two milliseconds, for which the next call waits."""
 
 PROBE_ROWS = 64
 MAX_LEVELS_APART = 1
@@ -33,10 +33,14 @@ MIN_SHARE_EQUAL = 0.999
 
 
 def in_integers(generator: nn.Module, *, z_dim: int) -> "IntegerNetwork | None":
-    """A quantised G as a network that computes in integers.
+    """A quantised G as a network that computes in integers, or None where that is impossible.
 
-    None where that cannot be: G is not quantised or has layers that oneDNN does not take, or this processor's integer
-    products are not the right ones (without instructions of their own, they saturate).
+    It is impossible where G is not quantised, where it has layers that oneDNN lacks, and on processors whose integer
+    products are wrong: without special instructions they saturate. The network is tried on `PROBE_ROWS` latents.
+
+    Args:
+        generator: G.
+        z_dim: width of a latent.
     """
     if not isinstance(generator, nn.Sequential) or not any(isinstance(layer, QuantisedLinear) for layer in generator):
         return None
@@ -53,16 +57,16 @@ def in_integers(generator: nn.Module, *, z_dim: int) -> "IntegerNetwork | None":
 
 
 class IntegerNetwork:
-    """G in two steps: latents to whole numbers, and those to images.
+    """G in two steps: latents to whole numbers, and whole numbers to images.
 
-    The ballots before the first linear layer, and the layers after the last one's tanh, run in float32 as they are.
+    The ballots before the first linear layer and the layers after the last tanh run in float32, unchanged.
 
     Args:
         generator: a quantised G.
 
     Attributes:
-        ballots: before the first linear layer, if G is conditional.
-        rows_at_once: of one call at most, so that it ends in about two milliseconds: 64 to `ROWS_AT_ONCE`.
+        ballots: the layer before the first linear one; None if G is not conditional.
+        rows_at_once: the most rows of one call, 64 to `ROWS_AT_ONCE`, so that it ends in about two milliseconds.
 
     Raises:
         NotImplementedError: it has layers that oneDNN does not take.
@@ -93,8 +97,8 @@ class IntegerNetwork:
         return self.rounded(latents if self.ballots is None else self.ballots.of_array(latents))
 
     def rounded(self, x: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """What the first linear layer gets, float32 of any shape, in whole numbers 0 … 255."""
-        steps = x * self._steps  # by NumPy: it begins in less time than PyTorch
+        """Inputs of the first linear layer, float32 of any shape → whole numbers 0 … 255, uint8 of that shape."""
+        steps = x * self._steps  # NumPy starts faster than PyTorch
         steps += self._zero_point
         np.rint(steps, out=steps)
         np.maximum(steps, 0, out=steps)
@@ -111,12 +115,16 @@ class IntegerNetwork:
         return whole
 
     def in_bytes(self, images: torch.Tensor) -> NDArray[np.uint8]:
-        """What `images` gave, which is overwritten, as [N, H, W] or [N, H, W, 3] uint8."""
-        return spent_as_uint8(images.numpy()) if self._is_bounded else to_uint8(images)
+        """Results of `images`, which are overwritten → [N, H, W] or [N, H, W, 3] uint8."""
+        return to_uint8_in_place(images.numpy()) if self._is_bounded else to_uint8(images)
 
 
 def _ballots_of(layers: list[nn.Module]) -> Ballots | None:
-    """What comes before the first linear layer."""
+    """The ballots among the layers before the first linear one, or None where there is no such layer.
+
+    Raises:
+        NotImplementedError: there are other layers.
+    """
     match layers:
         case []:
             return None
@@ -126,7 +134,7 @@ def _ballots_of(layers: list[nn.Module]) -> Ballots | None:
 
 
 def _cheaper(layer: nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
-    """The same function of a layer's input; a module takes some microseconds to begin."""
+    """A function that computes the same as a layer, without the microseconds that calling a module takes."""
     if isinstance(layer, nn.Unflatten) and layer.dim == 1:
         shape = tuple(layer.unflattened_size)
         return lambda x: x.view(len(x), *shape)
@@ -134,11 +142,11 @@ def _cheaper(layer: nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
 
 
 class _Product:
-    """One linear layer and its activation: uint8 [N, fan_in] → uint8 [N, units], as the layer behind it wants them.
+    """A linear layer and its activation: uint8 [N, fan_in] → uint8 [N, units], the next linear layer's input.
 
     Args:
         layer: the linear layer.
-        activation: what follows it, one layer or none.
+        activation: the layers between it and the next linear one: one, or none.
         behind: the next linear layer; None for the last one, whose results are float32.
 
     Raises:

@@ -34,29 +34,29 @@ DRAWS = 1024
 DRAWS_SEED = 1609
 
 ROUNDS = ((10, 3), (4, 4), (1, 10))
-"""How many latents go on in each round, the best ones; and for how many steps."""
+"""For each round: how many of the best latents go on, and for how many steps."""
 
 DAMPING = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
-"""λ of Marquardt's damping, as shares of the mean curvature. Each step tries them all."""
+"""Values of λ in Marquardt's damping, as shares of the mean curvature. Each step tries all of them."""
 
 PULL = 1e-4
-"""Weight of mean z² beside the squared error of pixels in [−1, 1]: enough to settle what no pixel depends on."""
+"""Weight of mean z² in the cost, beside the squared error of pixels in [−1, 1]: it decides what no pixel depends on."""
 
 BALL_DEVIATIONS = 2.0
-"""A normal prior's ‖z‖² has the mean d and the deviation √(2d); a search goes no further out than so many of them."""
+"""A search stays within ‖z‖² ≤ d + this · √(2d): under a normal prior ‖z‖² has mean d and deviation √(2d)."""
 
 JACOBIAN_CHUNK = 128
-"""Rows of the Jacobian made at once: a bound on memory."""
+"""Rows of the Jacobian that are computed at once, to limit memory."""
 
 
 @dataclass(frozen=True)
 class FoundLatent:
-    """What was found.
+    """The result of a search.
 
     Attributes:
-        latent: [z_dim] float32.
-        restarts: latents that the search started from.
-        steps: of the one that was found, from its start to its end.
+        latent: [z_dim] float32, whose image is the nearest that was found.
+        restarts: how many latents the search started from.
+        steps: how many steps led from its starting point to `latent`.
     """
 
     latent: NDArray[np.float32]
@@ -66,25 +66,26 @@ class FoundLatent:
 
 @cache
 def prepare() -> None:
-    """Load what PyTorch's forward mode loads at its first use: about a second, and a warning that is not for us."""
+    """Load PyTorch's forward-mode differentiation, which takes about a second and warns at its first use."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         jvp(torch.sin, (torch.zeros(1),), (torch.ones(1),))
 
 
 class Projector:
-    """G made ready to be searched. The same image gives the same latent, bit for bit, on one machine.
+    """G made ready to be searched. On one machine the same image gives the same latent, bit for bit.
 
-    One thread at a time may call it; it differentiates G, so not one that is in inference mode.
+    One thread at a time may call it, and that thread must not be in inference mode, because G is differentiated.
 
     Args:
         generator: G in evaluation mode, [N, z_dim] float32 → [N, C, H, W] in [−1, 1]; shared, not changed.
         z_dim: width of a latent.
         prior: of the latents.
         image_shape: shape of G's images.
-        classes: 0, or how many classes the latents name; their ballots are switches, which no gradient turns.
-        encoder: [N, C, H, W] → [N, z_dim], or None.
-        device: where the networks are.
+        classes: how many classes the latents name, or 0. A gradient step rarely changes the class that a latent names,
+            so the search starts from latents of different classes.
+        encoder: [N, C, H, W] float32 in [−1, 1] → latents [N, z_dim], or None.
+        device: of the networks.
     """
 
     def __init__(
@@ -103,7 +104,7 @@ class Projector:
         self.image_shape = image_shape
         self.classes = classes
         self.device = torch.device(device)
-        self._generator = without_rounding(generator)  # between its steps a quantised one leads nowhere
+        self._generator = without_rounding(generator)  # rounded, a quantised G has no slope between its steps
         self._encoder = encoder
 
     @classmethod
@@ -151,7 +152,7 @@ class Projector:
         return FoundLatent(best.cpu().numpy(), restarts=restarts, steps=sum(steps for _, steps in ROUNDS))
 
     def _starting_points(self, target: torch.Tensor, n: int) -> torch.Tensor:
-        """[n, z_dim]: the encoder's guess, if there is one, and the best draws; of each class the best one only."""
+        """The encoder's guess, if there is one, and the best draws, of each class only the best: [at most n, z_dim]."""
         draws = torch.from_numpy(draw_latents(DRAWS_SEED, 0, DRAWS, z_dim=self.z_dim, prior=self.prior)).to(self.device)
         order = self._costs(draws, target).argsort(stable=True)
         if self.classes:
@@ -164,7 +165,7 @@ class Projector:
         return points[:n]
 
     def _step(self, z: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        """One damped Gauss–Newton step of one latent, [z_dim] → [z_dim]; to where it is, if nothing helps."""
+        """One damped Gauss–Newton step of a latent, [z_dim] → [z_dim]. It stays where it is if no damping helps."""
         image, jacobian = self._linearise(z)
         pull, eye = PULL / self.z_dim, torch.eye(self.z_dim, device=self.device)
         # Half of the cost's gradient, and of its Hessian without G's second derivatives.
@@ -197,14 +198,14 @@ class Projector:
         return linearised[0][0][0], torch.cat([rows for _, rows in linearised])
 
     def _costs(self, z: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        """[N, z_dim] → what is minimised, [N]; infinite where G has left the numbers."""
-        images = (self._generator(part) for part in torch.split(z, 64))  # a bound on memory
+        """[N, z_dim] → the cost that is minimised, [N]; infinite where G gives NaN or infinity."""
+        images = (self._generator(part) for part in torch.split(z, 64))  # to limit memory
         errors = torch.cat([(part - target).square().flatten(1).mean(dim=1) for part in images])
         costs = errors + PULL * z.square().mean(dim=1)
         return torch.where(torch.isfinite(costs), costs, torch.inf)
 
     def _within(self, z: torch.Tensor) -> torch.Tensor:
-        """Where the prior puts its mass: a uniform prior's box, to float32's last bit; a normal one's ball."""
+        """z moved to the nearest point within the prior's bounds: a uniform prior's box, or a normal prior's ball."""
         if self.prior == "uniform":
             return z.clamp(-UNIFORM_BOUND, UNIFORM_BOUND)
         radius = (self.z_dim + BALL_DEVIATIONS * (2 * self.z_dim) ** 0.5) ** 0.5

@@ -1,8 +1,8 @@
-"""The architectures there are, each a set of sizes that builds its own pair of networks.
+"""All architectures: each is a set of sizes that builds its own pair of networks, G and D.
 
 Every architecture offers `generator(z_dim=…, image_shape=…)`, `discriminator(image_shape=…)` and `initialise(…)`, and
-says whether its G is `quantisable`: whether all of its products are linear layers' (`models.networks.quantised`).
-Add one: write its file beside these, and name it here.
+says whether its G is `quantisable`: whether only linear layers multiply in it (`models.networks.quantised`). To add an
+architecture, write its file beside the others and name it here.
 """
 
 from typing import Annotated, TypeAlias

@@ -1,4 +1,4 @@
-"""Which rows of each batch are one process's, where several processes train one pair of networks."""
+"""The rows of each batch that belong to one process, where several processes train one pair of networks."""
 
 from typing import NamedTuple
 
@@ -6,11 +6,11 @@ import torch
 
 
 class Part(NamedTuple):
-    """A process's share of every batch: of each `world` groups of rows, the group with its own number.
+    """A process's share of every batch: of every `world` consecutive groups of rows, the group with its own number.
 
-    What is drawn at random for the rows of a batch is drawn for the whole batch, by the same stream in every process,
-    and each keeps its own rows: they are what one process alone would have drawn for them. The groups alternate, so
-    this holds as well for two batches that follow each other in one tensor, real images and fakes.
+    Every process draws the random numbers of the whole batch from the same stream and keeps those of its own rows. So
+    they are the numbers that a single process would have drawn. Groups of the processes alternate, so this also holds
+    for a tensor with two batches one after the other, such as real images and fakes.
 
     Attributes:
         rank: the process's number, from 0.
@@ -31,9 +31,9 @@ class Part(NamedTuple):
         return groups.select(dim + 1, self.rank).reshape(*before, -1, *after)
 
     def whole(self, rows: int) -> int:
-        """How many rows the whole batch has, of which `rows` are this process's."""
+        """The number of rows of the whole batch, if `rows` of them belong to this process."""
         return rows * self.world
 
 
 WHOLE = Part()
-"""Every row: one process alone."""
+"""The share of a single process: every row."""

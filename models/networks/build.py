@@ -1,4 +1,4 @@
-"""G and D, built from what describes them."""
+"""Building G and D from their description."""
 
 from torch import nn
 
@@ -25,7 +25,7 @@ def build_networks(
         image_shape: shape of the images.
         classes: 0, or how many classes G draws from.
         packing: how many images D judges at once in training.
-        quantised: G in whole numbers (`models.networks.quantised`), which is not trained any more.
+        quantised: whether G computes in whole numbers (`models.networks.quantised`); such a G is not trained further.
     """
     generator = architecture.generator(z_dim=z_dim, image_shape=image_shape, classes=classes)
     if quantised:

@@ -1,9 +1,9 @@
-"""Class-conditional networks: which digit is a part of the latent.
+"""Class-conditional networks: a part of the latent says which class G draws.
 
-The last `classes` coordinates of a latent are ballots: the largest names the class, after each class has got its head
-start, which makes the classes of the prior's latents as frequent as the data's. Ballots have the prior's own
-distribution, so a latent stays what it is everywhere else: a point of the prior, drawn by counter, posted back,
-interpolated and projected like any other. To ask for a class, its ballot and the largest change places.
+The last K coordinates of a latent, one for each class, are its ballots. The class with the largest sum of ballot and
+head start is the one that the latent names. Head starts belong to G and make the classes as frequent among the prior's
+latents as in the data. Ballots have the prior's own distribution, so a conditional G's latents are drawn, posted back,
+interpolated and projected like any others. To ask for a class, its ballot and the largest one change places.
 """
 
 import math
@@ -17,17 +17,19 @@ from models.errors import ClassError
 from models.latents import UNIFORM_BOUND, Prior, share_below
 
 MAX_CLASSES = 1000
-"""More classes than this have a data set's labels mixed up with something else."""
+"""A data set with more classes than this probably has something other than labels in their place."""
 
 SHARPNESS = 12.0
-"""β of softmax(β·ballots): near 0 or 1 but for ties, where the class changes smoothly."""
+"""β of softmax(β·ballots): its values are near 0 or 1, except near ties, where the class changes smoothly."""
 
 
 class Ballots(nn.Module):
     """G's first layer: the last K coordinates become √K·softmax(β·(ballots + head starts)); the shape stays [N, z_dim].
 
-    √K gives the K values the length that K coordinates of the prior have in the mean. Head starts are 0 until somebody
-    sets them (`head_starts`): then every class is as frequent.
+    √K gives the K values the length that K coordinates of the prior have on average.
+
+    Attributes:
+        head_starts: [K] float32; 0 at first, which makes all classes equally frequent (`head_starts_for`).
     """
 
     head_starts: torch.Tensor
@@ -43,11 +45,11 @@ class Ballots(nn.Module):
         return torch.cat([z[:, : -self.classes], chosen], dim=1)
 
     def of_array(self, z: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The same, bit for bit, where no gradient is wanted and rows are few: NumPy begins in a third of the time."""
+        """`forward` of an array, with the same bits and no gradient: for few rows it takes a third of the time."""
         return np.concatenate([z[:, : -self.classes], self.of_votes(z[:, -self.classes :])], axis=1)
 
     def of_votes(self, votes: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The last K coordinates alone, likewise: [N, K] → [N, K]."""
+        """`of_array` of the last K coordinates alone: [N, K] → [N, K]."""
         votes = votes + self.head_starts.numpy()
         votes *= SHARPNESS
         chosen: NDArray[np.float32] = torch.softmax(torch.from_numpy(votes), dim=1).numpy()

@@ -1,6 +1,7 @@
 """The encoder: a guess, in one forward pass, of the latent behind an image.
 
-No part of the game: it is fitted to a finished G (`training.export.encoder`), and a projection starts from its guess.
+It takes no part in the game: it is fitted to a finished G (`training.export.encoder`), and a projection starts from its
+guess.
 Source: Zhu et al. 2016 ("Generative visual manipulation on the natural image manifold", arXiv 1609.03552), section 4.1.
 """
 

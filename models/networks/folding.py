@@ -1,4 +1,4 @@
-"""Batch normalisation folded away: in evaluation it is an affine map, so the layer before it can do its work."""
+"""Folding batch normalisation: in evaluation mode it is an affine map, which the layer before it can take over."""
 
 import copy
 
@@ -34,7 +34,7 @@ def fold_batchnorm(network: nn.Module) -> nn.Module:
 
 
 def _by_feature(layer: nn.BatchNorm2d, features: int) -> nn.BatchNorm1d:
-    """The same map of maps [C, H, W] as one of their C·H·W features, before they are unflattened."""
+    """Batch normalisation of maps [C, H, W] as one of their C·H·W values, for the layer before they are unflattened."""
     flat = nn.BatchNorm1d(features, eps=layer.eps).eval()
     pixels = features // layer.num_features
     flat.load_state_dict({n: t.repeat_interleave(pixels) if t.dim() else t for n, t in layer.state_dict().items()})

@@ -1,4 +1,4 @@
-"""Layers that more than one architecture is built of."""
+"""Layers that more than one architecture uses."""
 
 import torch
 from torch import nn
@@ -7,7 +7,7 @@ from models.networks.batch_part import WHOLE
 
 
 class Float32(nn.Module):
-    """x as float32: where products are rounded to bfloat16, a sigmoid near 1 would be 1, and its gradient 0."""
+    """Convert x to float32: in bfloat16 a sigmoid near 1 would be rounded to 1, and its gradient to 0."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x.float()
@@ -31,10 +31,13 @@ class Maxout(nn.Module):
 
 
 class Dropout(nn.Module):
-    """Inverted dropout whose masks come from a generator that is handed in, never from global state.
+    """Inverted dropout whose masks come from its own random generator, never from global state.
 
-    In training mode each value is kept with probability `keep` and then divided by it. `rng` must be set before the
-    first forward pass in training mode; `part` says which rows of the batch it is shown, where several processes play.
+    In training mode each value is kept with probability `keep` and then divided by it.
+
+    Attributes:
+        rng: the generator; it must be set before the first forward pass in training mode.
+        part: which rows of each batch this process sees, where several processes train together.
     """
 
     def __init__(self, keep: float) -> None:
@@ -62,7 +65,7 @@ class GroupDeviation(nn.Module):
     """Append one feature: how much the images of a group of 4 differ from each other. [N, F] → [N, F + 1].
 
     The standard deviation of each feature over the group, averaged over features: a D that sees it notices a G whose
-    samples are all alike. In evaluation an image stands alone, and the feature is the mean of it seen in training.
+    samples are all alike. In evaluation mode each image is judged alone, and the feature is its mean in training.
     Source: Karras et al. 2018 (arXiv 1710.10196), section 3.
     """
 

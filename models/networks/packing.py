@@ -12,7 +12,7 @@ from models.images import ImageShape
 class PackedDiscriminator(nn.Module):
     """D on packs of m images. In training [N, C, H, W] → logits [N/m], one for each pack of m rows.
 
-    In evaluation an image stands alone, and its pack is m times itself: [N, C, H, W] → [N].
+    In evaluation mode each image is judged alone, as a pack of m copies of itself: [N, C, H, W] → logits [N].
 
     Args:
         body: [N, m·C, H, W] → logits [N].
@@ -34,5 +34,5 @@ class PackedDiscriminator(nn.Module):
 
 
 def packed_shape(shape: ImageShape, images_a_pack: int) -> ImageShape:
-    """The shape of a pack, one image's channels behind the other's; it is no picture's, so it is not checked."""
+    """The shape of a pack: its images' channels one after the other. It is not validated, as an image's would be."""
     return ImageShape.model_construct(channels=shape.channels * images_a_pack, height=shape.height, width=shape.width)

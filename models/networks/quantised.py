@@ -1,9 +1,9 @@
-"""G in whole numbers: weights and activations of 8 bits, which processors multiply several times as fast as float32.
+"""The quantised G: its weights and activations are whole numbers of 8 bits, which processors multiply quickly.
 
-A layer's input becomes whole numbers 0 … 255, its weights are whole numbers −127 … 127, and the sums of their products
-stay below 2²⁴: float32 holds each of them exactly, in whatever order it is added up. Scales and biases come afterwards.
-The layers here compute in float32 and are what such a model means; `models.inference.integer_generator` computes the
-same in integers.
+A layer's input is rounded to whole numbers 0 … 255, its weights are whole numbers −127 … 127, and the sums of their
+products stay below 2²⁴, so float32 holds each sum exactly, in whatever order it is added up. Scales and biases are
+applied afterwards. The layers here compute in float32 and define what such a model draws;
+`models.inference.integer_generator` computes the same in integers, several times as fast as float32.
 Source: Jacob et al. 2018 (arXiv 1712.05877), section 2.1, with a scale for the weights of each unit.
 """
 
@@ -15,7 +15,7 @@ from models.networks.folding import fold_batchnorm
 LARGEST_INPUT = 255
 LARGEST_WEIGHT = 127
 EXACT_BELOW = 2**24
-"""float32 holds every whole number below."""
+"""float32 holds every whole number below this one."""
 
 
 class QuantisedLinear(nn.Module):
@@ -49,11 +49,11 @@ class QuantisedLinear(nn.Module):
     @classmethod
     @torch.no_grad()
     def of(cls, layer: nn.Linear, inputs: torch.Tensor) -> "QuantisedLinear":
-        """A float layer in whole numbers.
+        """Quantise a float layer.
 
         Args:
-            layer: with a bias.
-            inputs: [N, fan_in] float32, such as it gets; 0 … 255 stand for their range, 0 included.
+            layer: a linear layer with a bias.
+            inputs: [N, fan_in] float32, typical inputs of the layer; 0 … 255 stand for their range, extended to 0.
         """
         quantised = cls(layer.in_features, layer.out_features)
         lowest, highest = min(0.0, float(inputs.min())), max(0.0, float(inputs.max()))
@@ -73,16 +73,16 @@ class QuantisedLinear(nn.Module):
     def without_rounding(self) -> nn.Linear:
         """The float layer that this one stands for."""
         units, fan_in = self.weight.shape
-        layer = nn.Linear(fan_in, units, device="meta")  # no random weights, which would be drawn for nothing
+        layer = nn.Linear(fan_in, units, device="meta")  # no random weights: they would be replaced
         state = {"weight": self.weight * self.weight_scale[:, None], "bias": self.bias}
         layer.load_state_dict(state, assign=True)
         return layer.requires_grad_(requires_grad=False)
 
     def check(self) -> None:
-        """See whether the tensors are what the class says, once they are there.
+        """Check that the tensors, once loaded, are what the class describes.
 
         Raises:
-            ValueError: says which is not.
+            ValueError: a tensor is not; the text says which.
         """
         if not (self.input_scale > 0).all() or not (self.weight_scale > 0).all():
             raise ValueError("a scale is 0 or less")
@@ -119,7 +119,7 @@ def quantise(generator: nn.Module, latents: torch.Tensor) -> nn.Sequential:
 
 
 def quantised_like(generator: nn.Module) -> nn.Sequential:
-    """The layers of what `quantise` makes of such a G, for tensors that are read from a file."""
+    """The layers that `quantise` would make of such a G, with empty tensors, to be loaded from a file."""
     return nn.Sequential(
         *(
             QuantisedLinear(layer.in_features, layer.out_features) if isinstance(layer, nn.Linear) else layer
@@ -130,7 +130,7 @@ def quantised_like(generator: nn.Module) -> nn.Sequential:
 
 
 def without_rounding(generator: nn.Module) -> nn.Module:
-    """A quantised G as a smooth float32 one: its layers with the weights that theirs stand for. Any other as it is."""
+    """A quantised G as a smooth float32 one, with the weights that its whole numbers stand for; others unchanged."""
     if not isinstance(generator, nn.Sequential):
         return generator
     layers = (layer.without_rounding() if isinstance(layer, QuantisedLinear) else layer for layer in generator)
@@ -138,10 +138,10 @@ def without_rounding(generator: nn.Module) -> nn.Module:
 
 
 def check_quantised(network: nn.Module) -> None:
-    """See whether each `QuantisedLinear` of a network holds what it must.
+    """Check each `QuantisedLinear` of a network.
 
     Raises:
-        ValueError: says which does not, and why.
+        ValueError: a layer's tensors are not what they must be; the text says which, and why.
     """
     for name, layer in network.named_modules():
         if isinstance(layer, QuantisedLinear):

@@ -1,4 +1,4 @@
-"""How wide a layer may be: a bound for recipes mistyped and for model folders made to exhaust memory."""
+"""The widest layer allowed: a limit against mistyped recipes and model folders made to exhaust memory."""
 
 from typing import Annotated, TypeAlias
 
