@@ -17,6 +17,7 @@ from playwright.sync_api import Browser, expect
 from harness.tiny_models import tiny_png
 from models.model_folder.history import EpochRecord, TrainingEvent
 from tests.browser import Scheme, Visit, needs_chromium
+from tests.processes import interruptible
 from tests.training.support import command_line, environment, make_config, tiny_recipe, write_npz
 from training.errors import RunError
 from training.run.folder import RunFolder
@@ -160,15 +161,20 @@ def test_not_a_run(tmp_path: Path) -> None:
 def test_command(folder: RunFolder) -> None:
     command = command_line("watch", folder.path, "--port", "0")
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, env=environment(), stdout=pipe, stderr=pipe, text=True) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        line = process.stdout.readline()
-        address = next(word for word in line.split() if word.startswith("http://"))
-        assert httpx.get(f"{address}/run.json").json()["name"] == "my-run"
-        process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=30) == 0
-        assert process.stderr.read() == ""
+    with interruptible():
+        process = subprocess.Popen(command, env=environment(), stdout=pipe, stderr=pipe, text=True)
+    with process:
+        try:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            line = process.stdout.readline()
+            address = next(word for word in line.split() if word.startswith("http://"))
+            assert httpx.get(f"{address}/run.json").json()["name"] == "my-run"
+            process.send_signal(signal.SIGINT)
+            assert process.wait(timeout=120) == 0
+            assert process.stderr.read() == ""
+        finally:
+            process.kill()
 
 
 @needs_chromium
