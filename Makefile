@@ -10,18 +10,26 @@ RAY := .venv-ray
 RIVALS := .venv-rivals
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: serve test test-ray check audit format bench openapi clean help
+.PHONY: serve test test-slow test-all test-ray check audit format bench openapi clean help
 .DEFAULT_GOAL := help
 
 help:  ## this text
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 serve: $(VENV)/.serve  ## the service on the bundled models: make serve [HOST=127.0.0.1] [PORT=8000]
 	@GAN_HOST=$(HOST) GAN_PORT=$(PORT) exec $(BIN)/python -m app
 
-# A file is one process's, so that its services and its runs are made once; in their order, which has short ones last.
-test: $(VENV)/.test  ## all tests, by two processes
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+# Two processes run the tests, a file at a time, so that a file's services and runs are made once. The files stay in their
+# order, in which short ones are last.
+PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
+test: $(VENV)/.test  ## the tests, without the slow ones: at most 6 minutes of 2 cores
+	$(PYTEST) -m "not slow"
+
+test-slow: $(VENV)/.test  ## the slow tests: sweeps over looks, trials, kills, every command of README and docs
+	$(PYTEST) -m slow
+
+test-all: test test-slow  ## all tests
 
 test-ray: $(RAY)/.ray  ## the tests of the API once more, on a local Ray with two replicas; and samples by Ray Data
 	$(RAY)/bin/python -m pytest tests/ray tests/training/bulk/test_bulk.py::test_ray_writes_the_identical_files

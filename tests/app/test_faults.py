@@ -37,6 +37,9 @@ def sabotaged(self, latents):
 
 sampler.Sampler.__call__ = sabotaged
 """
+ENGINE_TIMEOUT_S = 3
+"""Long enough that a test asks a few more things while a call hangs, on a busy machine, too."""
+
 DRAW = {"n": 13, "seed": 1, "truncation": 0.5}
 
 
@@ -53,7 +56,7 @@ def orders(tmp_path: Path) -> Path:
 @pytest.fixture
 def service(orders: Path, tmp_path: Path) -> Iterator[Service]:
     with running(
-        tmp_path, models_dir=tmp_path / "models", engine_timeout_s=1, python_path=tmp_path / "code"
+        tmp_path, models_dir=tmp_path / "models", engine_timeout_s=ENGINE_TIMEOUT_S, python_path=tmp_path / "code"
     ) as started:
         yield started
 
@@ -87,13 +90,18 @@ def test_a_thread_that_hangs_ends_the_process(service: Service, orders: Path) ->
         assert service.client.get("/healthz").status_code == 200
         for asked in (hanging, waiting):
             assert_problem(asked.result(), 503, text="the engine does not answer")
-    assert service.process.wait(timeout=30) != 0
-    assert "has not ended within 1 s" in service.log.read_text()
+    assert service.process.wait(timeout=120) != 0
+    assert f"has not ended within {ENGINE_TIMEOUT_S} s" in service.log.read_text()
 
 
+@pytest.mark.slow
 def test_a_worker_that_hangs_is_replaced(orders: Path, tmp_path: Path) -> None:
     with running(
-        tmp_path, models_dir=tmp_path / "models", engine_timeout_s=1, workers=2, python_path=tmp_path / "code"
+        tmp_path,
+        models_dir=tmp_path / "models",
+        engine_timeout_s=ENGINE_TIMEOUT_S,
+        workers=2,
+        python_path=tmp_path / "code",
     ) as service:
         orders.write_text("hang")
         assert httpx.get(f"{service.url}/v1/samples", params=DRAW, timeout=60).status_code == 503
@@ -108,8 +116,8 @@ def test_a_worker_that_hangs_is_replaced(orders: Path, tmp_path: Path) -> None:
 HANGING_PROJECTIONS = """
 import time
 
-from app import projection_queue
-from models import projection
+from app.inference import projection_queue
+from models.inference import projection
 
 projection_queue.DEADLINE_S = 2.0
 projection.Projector.__call__ = lambda self, image: time.sleep(1000)
@@ -117,6 +125,7 @@ projection.prepare = lambda: None
 """
 
 
+@pytest.mark.slow
 def test_a_projection_that_hangs_ends_the_process(orders: Path, tmp_path: Path) -> None:
     """And its end does not wait for the thread."""
     with (tmp_path / "code" / "sitecustomize.py").open("a") as code:

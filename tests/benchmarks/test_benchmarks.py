@@ -34,17 +34,20 @@ FEW = ("--samples", "200", "--threads", "1")
 QUALITY = ("training_quality", "mlp", "--minutes", "0.001", "--every-s", "0.1", *FEW)
 
 
+@pytest.mark.slow
 def test_training() -> None:
     printed = run("training", "mlp", "--rounds", "1", "--seconds", "0.2", "--threads", "1")
     assert "| the write-up's loop " in printed
     assert "| mlp " in printed
 
 
+@pytest.mark.slow
 def test_training_quality() -> None:
     assert "not reached" in run(*QUALITY)
     assert "not reached" not in run(*QUALITY, "--target", "-100000")
 
 
+@pytest.mark.slow
 def test_against_writeup() -> None:
     printed = run("against_writeup", "--writeup-epochs", "0.01", "--rate-s", "0.2", *FEW)
     rows = [row for row in printed.splitlines() if row.startswith(("| the same", "| mlp", "| real"))]

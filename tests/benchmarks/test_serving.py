@@ -33,6 +33,7 @@ def options(tmp_path: Path) -> list[str]:
     return ["--models-dir", str(tmp_path), "--rounds", "1"]
 
 
+@pytest.mark.slow
 @needs_wrk
 def test_serving(options: list[str]) -> None:
     printed = run("serving", *options, *LOAD)
@@ -88,6 +89,7 @@ def pixels(png: bytes) -> NDArray[np.int16]:
     return np.asarray(Image.open(io.BytesIO(png)), dtype=np.int16)
 
 
+@pytest.mark.slow
 @needs_wrk
 def test_latency(options: list[str]) -> None:
     printed = run("latency", *options, *LOAD)
@@ -103,6 +105,7 @@ def test_revalidation(options: list[str]) -> None:
     assert [(row[0], row[-1]) for row in rows] == [("ours, 304", "0"), ("FastAPI's hello", "0")]
 
 
+@pytest.mark.slow
 @needs_wrk
 def test_anatomy(options: list[str], tmp_path: Path) -> None:
     svg = tmp_path / "anatomy.svg"
@@ -115,6 +118,7 @@ def test_anatomy(options: list[str], tmp_path: Path) -> None:
     assert svg.read_text(encoding="utf-8").rstrip().endswith("</svg>")
 
 
+@pytest.mark.slow
 def test_dissection(options: list[str]) -> None:
     rows = rows_of(run("dissection", *options, "--requests", "64", "--connections", "2"))
     parts = [row for row in rows if row[1][:1].isdigit()]
@@ -124,6 +128,7 @@ def test_dissection(options: list[str]) -> None:
         assert float(loop) + float(engine) == pytest.approx(float(together), abs=0.11)
 
 
+@pytest.mark.slow
 @needs_wrk
 def test_archives(options: list[str]) -> None:
     printed = run("archives", *options, "--images", "300")

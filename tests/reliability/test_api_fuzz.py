@@ -15,6 +15,7 @@ from reliability import api_fuzz
 from reliability.api_fuzz import RANDOM_PHASES, FuzzRound, answers_table, ask, count
 
 
+@pytest.mark.slow
 def test_every_answer_is_as_documented(tmp_path: Path):
     with running(tmp_path, models_dir=write_models_named_as_bundled(tmp_path / "models"), log_level="error") as service:
         done = ask(service.url, tmp_path, phases=RANDOM_PHASES, examples=12, seed=1)

@@ -142,6 +142,7 @@ def test_sighup(own: Service, folder: Path) -> None:
     assert own.client.get("/readyz").json()["ready"]
 
 
+@pytest.mark.slow
 def test_every_worker_reloads(tmp_path: Path, folder: Path) -> None:
     with running(tmp_path, models_dir=folder, default_model="kept", admin_key="the-admin", workers=2) as service:
         make_tiny_model_folder(folder / "added")

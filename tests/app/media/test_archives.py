@@ -68,6 +68,7 @@ def peak_rss_bytes(service: Service) -> int:
     return int(status.split("VmHWM:")[1].split()[0]) * 1024
 
 
+@pytest.mark.slow
 def test_100_000_images_in_flat_memory(models_dir: Path, tmp_path: Path) -> None:
     """78 MB of images and 6 MB of latents pass; the server keeps a chunk or two of them."""
     with running(tmp_path, models_dir=models_dir) as service:

@@ -146,6 +146,7 @@ def test_by_default_no_origin_may(client: httpx.Client) -> None:
     assert not [name for name in answer.headers if name.startswith("access-control")]
 
 
+@pytest.mark.slow
 def test_every_worker_has_the_keys(tmp_path: Path, models_dir: Path) -> None:
     with running(tmp_path, models_dir=models_dir, workers=2, api_keys="a,b") as service:
         for _ in range(10):

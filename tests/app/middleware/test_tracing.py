@@ -203,6 +203,7 @@ def test_each_worker_tells_of_its_process(observed: Service) -> None:
         assert float(told[f'process_cpu_seconds_total{{worker="{worker}"}}']) > 0
 
 
+@pytest.mark.slow
 def test_without_a_collector_all_else_goes_on(
     tmp_path: Path, models_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

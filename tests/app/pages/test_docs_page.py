@@ -17,6 +17,7 @@ pytestmark = needs_chromium
 DECODED = "async image => { await image.decode(); return image.naturalWidth; }"
 
 
+@pytest.mark.slow
 def test_execute_without_typing(browser: Browser, bundled: Service) -> None:
     with Visit(browser, bundled.url) as visit:
         open_docs(visit, bundled)
@@ -45,6 +46,7 @@ def test_images_are_shown_inline(browser: Browser, bundled: Service) -> None:
         assert visit.faults == []
 
 
+@pytest.mark.slow
 def test_menus_of_examples(browser: Browser, bundled: Service) -> None:
     """What is not filled in is a choice away; an ETag that is no answer's changes nothing."""
     with Visit(browser, bundled.url) as visit:
@@ -85,6 +87,7 @@ def test_upload(browser: Browser, bundled: Service, tmp_path: Path, ident: str, 
         assert visit.faults == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", ["docs", "redoc"])
 def test_pictures_of_descriptions(browser: Browser, bundled: Service, page: str) -> None:
     with Visit(browser, bundled.url) as visit:

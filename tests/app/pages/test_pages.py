@@ -28,6 +28,7 @@ def prefixed(request: pytest.FixtureRequest) -> tuple[Service, str]:
     return service, service.url + request.param
 
 
+@pytest.mark.slow
 @needs_chromium
 @pytest.mark.parametrize("view", VIEWS)
 def test_every_view_at_every_look(browser: Browser, service: Service, view: str) -> None:
@@ -52,6 +53,7 @@ def test_views_behind_a_prefix(browser: Browser, prefixed: tuple[Service, str]) 
         assert visit.faults == []
 
 
+@pytest.mark.slow
 @needs_chromium
 def test_page_weight(browser: Browser, service: Service) -> None:
     """All that every view together loads, without images and without what the API answers."""

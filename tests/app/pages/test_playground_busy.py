@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
 from harness.service import Service, running
@@ -70,6 +71,7 @@ def test_a_busy_service_is_asked_again(browser: Browser, service: Service) -> No
         assert "429" in visit.faults[0]
 
 
+@pytest.mark.slow
 def test_while_images_are_drawn(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         page = visit.page
@@ -116,6 +118,7 @@ def test_a_service_that_is_gone_and_comes_back(browser: Browser, service: Servic
         assert all("failed" in fault or "ERR_INTERNET_DISCONNECTED" in fault for fault in visit.faults), visit.faults
 
 
+@pytest.mark.slow
 def test_a_service_that_is_not_there_from_the_start(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         page = visit.page
@@ -132,6 +135,7 @@ def test_a_service_that_is_not_there_from_the_start(browser: Browser, service: S
         settle(visit)
 
 
+@pytest.mark.slow
 def test_more_images_that_cannot_be_had(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         page = visit.page
@@ -146,6 +150,7 @@ def test_more_images_that_cannot_be_had(browser: Browser, service: Service) -> N
         settle(visit)
 
 
+@pytest.mark.slow
 def test_no_model_can_be_used(browser: Browser, tmp_path: Path) -> None:
     broken = make_tiny_model_folder(tmp_path / "models" / "mnist-conv") / "model.safetensors"
     broken.write_bytes(broken.read_bytes()[:-100])

@@ -96,6 +96,7 @@ def test_tiles_are_the_images_of_the_seed_without_end(
         assert visit.faults == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [360, 1280, 1440])
 def test_tiles_stand_as_near_below_as_beside_each_other(browser: Browser, service: Service, width: int) -> None:
     with Visit(browser, service.url, width=width) as visit:
@@ -107,6 +108,7 @@ def test_tiles_stand_as_near_below_as_beside_each_other(browser: Browser, servic
         assert below["y"] - first["y"] == pytest.approx(beside["x"] - first["x"], abs=1)
 
 
+@pytest.mark.slow
 def test_another_seed_typed_or_drawn(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url)
@@ -127,6 +129,7 @@ def test_another_seed_typed_or_drawn(browser: Browser, service: Service) -> None
         assert visit.faults == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [360, 1440])
 def test_a_seed_that_is_none_is_told_in_words_until_it_is_mended(
     browser: Browser, service: Service, width: int
@@ -178,6 +181,7 @@ def test_a_digit_of_a_conditional_model_and_of_none_other(browser: Browser, serv
         assert visit.faults == []
 
 
+@pytest.mark.slow
 def test_less_variety(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url)
@@ -247,6 +251,7 @@ def test_a_tile_opens_its_latent_and_a_dragged_bar_draws_another(
         assert visit.faults == []
 
 
+@pytest.mark.slow
 def test_by_keyboard_alone(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url)
@@ -280,6 +285,7 @@ def test_by_keyboard_alone(browser: Browser, service: Service) -> None:
         assert visit.faults == []
 
 
+@pytest.mark.slow
 def test_shaken_a_latent_is_near_what_it_was(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, image=3)
@@ -341,6 +347,7 @@ def test_what_can_be_taken_away_is_what_is_shown(browser: Browser, service: Serv
         assert visit.faults == []
 
 
+@pytest.mark.slow
 def test_the_address_is_all_that_it_takes(browser: Browser, service: Service) -> None:
     client = service.client
     with Visit(browser, service.url) as visit, Visit(browser, service.url) as other:
@@ -377,6 +384,7 @@ def test_the_address_is_all_that_it_takes(browser: Browser, service: Service) ->
         assert visit.faults == other.faults == []
 
 
+@pytest.mark.slow
 def test_a_latent_that_is_none_is_left_out_and_that_is_told(browser: Browser, service: Service) -> None:
     numbers = np.zeros(16, dtype="<f4")
     numbers[3] = np.nan
@@ -391,6 +399,7 @@ def test_a_latent_that_is_none_is_left_out_and_that_is_told(browser: Browser, se
         assert visit.faults == []
 
 
+@pytest.mark.slow
 def test_back_and_forth_between_views(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, seed=5)
@@ -418,6 +427,7 @@ def test_back_and_forth_between_views(browser: Browser, service: Service) -> Non
         assert visit.faults == []
 
 
+@pytest.mark.slow
 def test_switching_models_keeps_what_both_have(browser: Browser, service: Service) -> None:
     """A changed latent is one model's own; the seed and the place are any model's."""
     with Visit(browser, service.url) as visit:
@@ -433,6 +443,7 @@ def test_switching_models_keeps_what_both_have(browser: Browser, service: Servic
         assert visit.faults == []
 
 
+@pytest.mark.slow
 def test_on_a_small_screen_the_inspector_is_a_sheet(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url, width=360) as visit:
         page = open_page(visit, service.url)

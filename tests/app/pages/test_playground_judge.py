@@ -125,6 +125,7 @@ def test_a_drawing_is_judged_as_it_is_drawn(browser: Browser, service: Service) 
         assert visit.faults == []
 
 
+@pytest.mark.slow
 def test_another_model_judges_the_same_drawing(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, view="judge")
@@ -200,6 +201,7 @@ def test_several_files(browser: Browser, service: Service) -> None:
         assert visit.faults == []
 
 
+@pytest.mark.slow
 def test_a_file_is_dropped(browser: Browser, service: Service) -> None:
     content = png_bytes(picture(5))
     with Visit(browser, service.url) as visit:
@@ -214,6 +216,7 @@ def test_a_file_is_dropped(browser: Browser, service: Service) -> None:
         assert visit.faults == []
 
 
+@pytest.mark.slow
 def test_what_is_no_image_is_told_in_the_services_words(browser: Browser, service: Service) -> None:
     files = [("files", ("notes.txt", b"seven", "text/plain"))]
     words = service.client.post("/v1/score", files=files).json()["detail"]
@@ -286,6 +289,7 @@ def test_found_in_g_and_taken_to_draw(browser: Browser, service: Service) -> Non
         assert visit.faults == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("width", "scheme"), [(360, "dark"), (1440, "light")])
 def test_all_that_judge_shows_is_for_everyone(browser: Browser, service: Service, width: int, scheme: Scheme) -> None:
     files = [payload(f"{k}.png", png_bytes(picture(k))) for k in range(2)]
@@ -304,6 +308,7 @@ def test_all_that_judge_shows_is_for_everyone(browser: Browser, service: Service
         assert visit.faults == []
 
 
+@pytest.mark.slow
 def test_what_is_found_for_another_file_is_not_shown(browser: Browser, service: Service) -> None:
     """A search goes on while another file is chosen: what it finds would stand beside a picture that it is not of."""
     with Visit(browser, service.url) as visit:
@@ -325,6 +330,7 @@ def test_what_is_found_for_another_file_is_not_shown(browser: Browser, service: 
         assert visit.faults == []
 
 
+@pytest.mark.slow
 def test_a_digit_of_gs(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, view="judge")
@@ -338,6 +344,7 @@ def test_a_digit_of_gs(browser: Browser, service: Service) -> None:
         assert visit.faults == []
 
 
+@pytest.mark.slow
 def test_drawn_with_a_finger(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url, width=360) as visit:
         page = open_page(visit, service.url, view="judge")

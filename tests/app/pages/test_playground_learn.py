@@ -95,6 +95,7 @@ def test_pictures_and_readings_keep_step(browser: Browser, trained: Service) -> 
         assert visit.faults == []
 
 
+@pytest.mark.slow
 def test_played_to_the_end(browser: Browser, trained: Service) -> None:
     told_by = Told(trained)
     last = len(told_by.pictures) - 1
@@ -137,6 +138,7 @@ def test_a_click_on_a_chart_goes_to_its_epoch(browser: Browser, trained: Service
         assert visit.faults == []
 
 
+@pytest.mark.slow
 def test_another_model_is_watched_from_its_own_end(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, view="learn")
@@ -153,6 +155,7 @@ def test_another_model_is_watched_from_its_own_end(browser: Browser, service: Se
         assert visit.faults == []
 
 
+@pytest.mark.slow
 def test_a_model_without_pictures(browser: Browser, trained: Service) -> None:
     with Visit(browser, trained.url) as visit:
         page = open_page(visit, trained.url, view="learn")

@@ -1,6 +1,7 @@
 """Models, clicked through in a real Chromium: a card for each, its figures, and what leads on from it."""
 
 import numpy as np
+import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from harness.service import Service
@@ -90,6 +91,7 @@ def test_figures_beside_those_of_real_images(browser: Browser, trained: Service)
         assert visit.faults == []
 
 
+@pytest.mark.slow
 def test_from_a_card_to_drawing_and_watching(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, view="draw", model="digits", seed=3, digit=2)
@@ -115,6 +117,7 @@ def test_from_a_card_to_drawing_and_watching(browser: Browser, service: Service)
         assert visit.faults == []
 
 
+@pytest.mark.slow
 def test_a_model_that_is_not_there(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, model="truncated")

@@ -102,6 +102,7 @@ def test_what_is_on_the_way(browser: Browser, service: Service) -> None:
         assert visit.faults == []
 
 
+@pytest.mark.slow
 def test_more_images_to_pick_and_no_more_than_sixteen_on_the_way(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, view="walk", seeds=",".join(map(str, range(16))), steps=4)
@@ -158,6 +159,7 @@ def test_it_plays_stops_and_goes_where_one_points(browser: Browser, service: Ser
         assert visit.faults == []
 
 
+@pytest.mark.slow
 def test_it_begins_by_itself_for_those_who_do_not_mind_motion(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url, calm=False) as visit:
         page = open_page(visit, service.url, view="walk")
@@ -182,6 +184,7 @@ def test_the_strip_is_the_walk_from_end_to_end(browser: Browser, service: Servic
         assert visit.faults == []
 
 
+@pytest.mark.slow
 def test_steps_way_and_return(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, view="walk", seeds="1,2")
@@ -244,6 +247,7 @@ def test_what_can_be_taken_away(browser: Browser, service: Service) -> None:
         assert visit.faults == []
 
 
+@pytest.mark.slow
 def test_nothing_on_the_way(browser: Browser, service: Service) -> None:
     """Where no walk has been drawn yet, there is nothing to play, and pointing at it does no harm."""
     with Visit(browser, service.url) as visit:
@@ -259,6 +263,7 @@ def test_nothing_on_the_way(browser: Browser, service: Service) -> None:
         assert visit.faults == []
 
 
+@pytest.mark.slow
 def test_two_clicks_open_one_view(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url)
@@ -272,6 +277,7 @@ def test_two_clicks_open_one_view(browser: Browser, service: Service) -> None:
         assert visit.faults == []
 
 
+@pytest.mark.slow
 def test_before_the_first_walk_is_drawn_there_is_nothing_to_play(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         page = visit.page

@@ -18,16 +18,16 @@ from harness.service import Service, running
 HURRY = """
 import sys
 sys.path.insert(0, {root!r})
-from app import connections
-connections.SWEEP_S = 0.05
-connections._LIMITS_S.update(idle=0.3, head=0.6, body=0.6, reading=0.6)
+from app.server import protocol
+protocol.SWEEP_S = 0.05
+protocol._LIMITS_S.update(idle=1.2, head=1.5, body=1.5, reading=1.5)
 """
 IDLE = 1000
 
 
 @pytest.fixture(scope="module")
 def hasty(models_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service that waits for nobody."""
+    """A service that waits for nobody; but longer than a test's client stands still on a busy machine."""
     folder = tmp_path_factory.mktemp("hasty")
     (folder / "code").mkdir()
     (folder / "code" / "sitecustomize.py").write_text(HURRY.format(root=str(ROOT)))
@@ -37,7 +37,7 @@ def hasty(models_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 def connect(service: Service) -> socket.socket:
     host, port = service.url.removeprefix("http://").split(":")
-    return socket.create_connection((host, int(port)), timeout=30)
+    return socket.create_connection((host, int(port)), timeout=120)
 
 
 def rest(connection: socket.socket) -> bytes:
@@ -86,7 +86,7 @@ def test_a_head_that_never_ends(hasty: Service) -> None:
         answer = b""
         connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n")
         while not answer:
-            assert time.monotonic() - began < 30
+            assert time.monotonic() - began < 120
             try:
                 connection.sendall(b"X: y\r\n")
                 answer = connection.recv(1000)
@@ -111,7 +111,7 @@ def test_nothing_more(hasty: Service, path: str) -> None:
     with connect(hasty) as connection:
         for _ in range(8):
             ask(connection, path)
-            time.sleep(0.1)  # together more than a connection may be idle
+            time.sleep(0.2)  # together more than a connection may be idle
         assert rest(connection) == b""
 
 
@@ -171,7 +171,7 @@ def test_many_idle_connections(hasty: Service) -> None:
     idle = [connect(hasty) for _ in range(IDLE)]
     try:
         for _ in range(20):
-            assert httpx.get(f"{hasty.url}/healthz", timeout=30).status_code == 200
+            assert httpx.get(f"{hasty.url}/healthz", timeout=120).status_code == 200
         assert all(rest(connection).startswith(b"HTTP/1.1 408 ") for connection in idle)
     finally:
         for connection in idle:

@@ -241,6 +241,7 @@ def test_all_end_when_told_to(service: Service, temporary: Path, number: signal.
     assert not list(temporary.iterdir())
 
 
+@pytest.mark.slow
 def test_workers_end_with_their_parent(service: Service, temporary: Path) -> None:
     workers = children(service.process.pid)
     service.process.kill()
@@ -250,6 +251,7 @@ def test_workers_end_with_their_parent(service: Service, temporary: Path) -> Non
     assert not list(temporary.iterdir())
 
 
+@pytest.mark.slow
 def test_workers_that_cannot_start_end_the_service(tmp_path: Path, tiny: Path, temporary: Path) -> None:
     ends = "import os, sys\nif 'app.server.worker' in sys.orig_argv:\n    os._exit(9)\n"
     (tmp_path / "sitecustomize.py").write_text(ends)
@@ -260,6 +262,7 @@ def test_workers_that_cannot_start_end_the_service(tmp_path: Path, tiny: Path, t
     assert not list(temporary.iterdir())
 
 
+@pytest.mark.slow
 def test_a_port_that_is_taken(tmp_path: Path, unharmed: tuple[Service, Path]) -> None:
     """By a service of the same person, and by something else."""
     service, _ = unharmed

@@ -200,6 +200,7 @@ def test_the_page_follows_the_run(browser: Browser, folder: RunFolder, url: str)
         assert visit.faults == []
 
 
+@pytest.mark.slow
 @needs_chromium
 @pytest.mark.parametrize(("width", "scheme"), [(360, "dark"), (1440, "light")])
 def test_the_page_is_for_everyone(browser: Browser, url: str, width: int, scheme: Scheme) -> None:
@@ -211,6 +212,7 @@ def test_the_page_is_for_everyone(browser: Browser, url: str, width: int, scheme
         assert visit.faults == []
 
 
+@pytest.mark.slow
 @needs_chromium
 def test_a_watcher_that_is_gone(browser: Browser, folder: RunFolder) -> None:
     with watched(folder) as server, Visit(browser, "http://127.0.0.1") as visit:

@@ -1,0 +1,195 @@
+"""What CI does with each command of README and docs: the one table of them. A command that is not here fails a test.
+
+A line that begins with `curl` needs no entry: it is asked of a service as it stands.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Step:
+    """A command that is run.
+
+    Attributes:
+        documented: the line in the document, without its comment.
+        run: what is run in its place to be quick, or with names in place of placeholders; empty: the line as it stands.
+        waits: it ends by Ctrl-C only, which it gets once it has printed a line.
+    """
+
+    documented: str
+    run: str = ""
+    waits: bool = False
+
+    @property
+    def line(self) -> str:
+        """What is run."""
+        return self.run or self.documented
+
+
+IN_BULK = "python -m training sample mnist-mlp --n 10_000_000 --seed 7 --out samples --format webdataset"
+IMAGE = "registry.example.com/gan-service:0.1.0"
+SECRETS = "--from-literal=GAN_API_KEYS=… --from-literal=GAN_ADMIN_KEY=…"
+FEW_IMAGES = "--epochs 1 --set train_images=2560 judge_steps=20"
+
+CHAINS: dict[str, tuple[Step, ...]] = {
+    "train": (
+        Step(
+            "python -m training fit mlp",
+            "python -m training fit mlp --epochs 2 --set metrics_every_epochs=1 judge_steps=50",
+        ),
+        Step("python -m training resume runs/mlp"),
+        Step("python -m training watch runs/mlp", "python -m training watch runs/mlp --port 0", waits=True),
+        Step("python -m training export runs/mlp --to models/bundled/my-digits"),
+        Step("python -m training evaluate my-digits"),
+        Step("python -m training sample my-digits --n 64 --seed 7 -o grid.png"),
+        Step(
+            "python -m training sample my-digits --n 10_000_000 --seed 7 --out DIR --format npz",
+            "python -m training sample my-digits --n 20_000 --seed 7 --out DIR --format npz",
+        ),
+    ),
+    "your own images": (
+        Step(
+            "python -m training fit conv --data ~/pictures --set image_side=32 --epochs 50",
+            "python -m training fit conv --data ~/pictures --set image_side=32 --epochs 1",
+        ),
+    ),
+    "your own images, no classes": (
+        Step(
+            "python -m training fit conv --data ~/pictures --set image_side=32 conditional=false",
+            "python -m training fit conv --data ~/pictures --set image_side=32 conditional=false --epochs 1",
+        ),
+    ),
+    "two processes": (
+        Step(
+            "python -m torch.distributed.run --nproc-per-node 2 -m training fit conv",
+            f"python -m torch.distributed.run --nproc-per-node 2 -m training fit conv {FEW_IMAGES}",
+        ),
+    ),
+    "two processes of any recipe": (
+        Step(
+            "python -m torch.distributed.run --nproc-per-node 2 -m training fit RECIPE …",
+            f"python -m torch.distributed.run --nproc-per-node 2 -m training fit mlp {FEW_IMAGES}",
+        ),
+        Step(
+            "python -m torch.distributed.run --nproc-per-node 2 -m training resume RUN",
+            "python -m torch.distributed.run --nproc-per-node 2 -m training resume runs/mlp",
+        ),
+    ),
+    "a report": (Step("python -m training evaluate mnist-conv --html report.html"),),
+    "Stacked MNIST": (
+        Step(
+            "python -m training fit stacked-mnist --data stacked-mnist --threads 1",
+            f"python -m training fit stacked-mnist --data stacked-mnist --threads 1 {FEW_IMAGES}",
+        ),
+        Step("python -m training export runs/stacked-mnist --to models/stacked-mnist"),
+        Step("python -m training evaluate models/stacked-mnist --data stacked-mnist"),
+    ),
+    "samples in bulk": (
+        Step(
+            IN_BULK,
+            "python -m training sample mnist-mlp --n 3_000 --seed 7 --out samples --format webdataset",
+        ),
+    ),
+    "samples in bulk, by several processes": (
+        Step(
+            f"{IN_BULK} --processes 8",
+            "python -m training sample mnist-mlp --n 3_000 --seed 7 --out samples --format webdataset --processes 2",
+        ),
+    ),
+    "speed in bulk": (
+        Step("python -m benchmarks.bulk", "python -m benchmarks.bulk --images 2000 --more 3000 --formats npz"),
+    ),
+    "speed of a bare G": (
+        Step(
+            "python -m benchmarks.bare_generator FOLDER 20000",
+            "python -m benchmarks.bare_generator models/bundled/mnist-mlp 20000",
+        ),
+    ),
+}
+"""Commands that are run, those of a chain one after the other, in a copy of the repository: by `make test-all`."""
+
+TAKEN: dict[str, str] = {
+    **dict.fromkeys(
+        (
+            "python -m benchmarks.playground",
+            "python -m benchmarks.training",
+            "python -m benchmarks.serving --rivals .venv-rivals/bin/python",
+            "python -m benchmarks.serving --rounds 1 --seconds 2",
+            "python -m benchmarks.against_writeup --threads 1",
+            "python -m benchmarks.projection --own 10 --test 20",
+            "python -m benchmarks.anatomy --svg docs/images/anatomy.svg",
+            "python -m benchmarks.dissection",
+            "python -m benchmarks.latency",
+            "python -m benchmarks.revalidation",
+            "python -m benchmarks.archives",
+            "python -m benchmarks.queueing --rounds 2 --seconds 2",
+        ),
+        "takes minutes to hours of a quiet machine; tests/benchmarks runs short forms",
+    ),
+    **dict.fromkeys(
+        (
+            "python -m reliability.training_kills --kills 50",
+            "python -m reliability.training_full_disk",
+            "python -m reliability.training_two_at_once --tries 5",
+            "python -m reliability.overload --seconds 6",
+            "python -m reliability.slow_clients --seconds 4",
+            "python -m reliability.shutdown --tries 3",
+            "python -m reliability.faults --tries 20",
+            "python -m reliability.soak --minutes 60 --warm-up-minutes 6",
+            "python -m reliability.api_fuzz --cases 20000",
+            "python -m reliability.hostile_uploads --images 5000",
+            "python -m reliability.hostile_folders",
+        ),
+        "a trial of minutes to an hour, some of which judge times; tests/reliability runs short forms",
+    ),
+}
+"""Commands whose arguments are taken as they stand, with which nothing is done; and why they are not run."""
+
+SKIPPED: dict[str, str] = {
+    "make serve": "makes an environment; what it starts is started by most tests of the service",
+    "make test": "this is a part of it",
+    "make test-all": "this is a part of it",
+    "python -m pytest tests/training/data/test_image_folder.py": "a part of `make test`",
+    "python -m reliability.hostile_json": "judges times, so it needs a quiet machine; tests/app/api sends such bodies",
+    **dict.fromkeys(
+        ("docker compose up", "docker compose --profile cuda up cuda"),
+        "needs Docker; tests/test_container.py reads the files",
+    ),
+    **dict.fromkeys(
+        (
+            f"docker build -t {IMAGE} . && docker push {IMAGE}",
+            "kubectl create namespace gan",
+            f"kubectl -n gan create secret generic gan-keys {SECRETS}",
+            "kubectl apply -k deploy/kubernetes/overlays/production",
+        ),
+        "needs a registry or a cluster; tests/test_kubernetes.py builds and checks the manifests",
+    ),
+    **dict.fromkeys(
+        (
+            "apt-get install nginx-light && install -d -o www-data /var/cache/nginx",
+            "cp deploy/nginx/gan-cache.conf /etc/nginx/conf.d/ && nginx -t && systemctl reload nginx",
+        ),
+        "changes the machine; tests/app/server/test_nginx.py runs that file in an nginx",
+    ),
+    "make .venv-rivals/.rivals": "installs gigabytes of other model servers, which `make bench` uses",
+    **dict.fromkeys(
+        (
+            "pip install '.[app,ray]' -c constraints.txt",
+            "make .venv-ray/.ray",
+            "serve run app.ray:app",
+            "serve deploy deploy/ray-serve.yaml",
+            ".venv-ray/bin/python -m benchmarks.ray_serve",
+            "python -m reliability.ray_kill --kills 10",
+            f"{IN_BULK} --ray",
+        ),
+        "needs Ray; `make test-ray` starts both ingresses and draws samples by Ray Data",
+    ),
+}
+"""Commands that are not run here, and why."""
+
+NOT_COMMANDS: dict[str, str] = {
+    "from gan_client import Client": "Python; test_service_commands.py runs it",
+    'np.load("samples/shard-000000.npz")["images"]': "Python; test_training_commands.py runs it",
+    "config.json              everything that decides the result": "the files of a run folder",
+}
+"""Blocks that are not for a shell, by their first line."""
