@@ -81,7 +81,7 @@ def running(folder: Path, *, python_path: Path | None = None, **settings: object
         )
     try:
         url = _printed_address(process, log)
-        with httpx.Client(base_url=url, timeout=60) as client:
+        with httpx.Client(base_url=url, timeout=240) as client:
             yield Service(process, url, client, log)
     finally:
         process.terminate()

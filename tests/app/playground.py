@@ -16,10 +16,7 @@ from PIL import Image
 from playwright.sync_api import Locator, Page, Request, Route, expect
 
 from tests.app.checks import json_images, pixels
-from tests.browser import Visit
-
-PATIENCE_S = 20
-expect.set_options(timeout=1000 * PATIENCE_S)  # its own 5 s are few where other work takes the cores
+from tests.browser import PATIENCE_S, Visit
 
 
 def open_page(visit: Visit, url: str, **parameters: object) -> Page:

@@ -13,7 +13,7 @@ LOAD = ("--seconds", "1", "--connections", "2")
 needs_wrk = pytest.mark.skipif(shutil.which("wrk") is None, reason="no wrk: apt-get install wrk")
 
 
-def run(module: str, *arguments: str, timeout_s: float = 200) -> str:
+def run(module: str, *arguments: str, timeout_s: float = 800) -> str:
     """The standard output of a benchmark."""
     done = subprocess.run(
         [sys.executable, "-m", f"benchmarks.{module}", *arguments],

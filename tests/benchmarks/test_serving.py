@@ -79,7 +79,7 @@ def picture_of(port: int, request: RequestTemplate) -> NDArray[np.int16]:
         f"http://127.0.0.1:{port}{request.target.replace('SEED', '5')}",
         content=request.body.replace("SEED", "5"),
         headers={"Content-Type": "application/json"},
-        timeout=60,
+        timeout=600,
     ).raise_for_status()
     png = base64.b64decode(answer.json()[0]) if answer.headers["Content-Type"] == "application/json" else answer.content
     return pixels(png)

@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 import training.run.loop
+import training.run.monitor
 from tests.training.support import sets
 from training.cli.command_line import main
 from training.data.mnist import read_mnist, read_mnist_labels
@@ -71,6 +72,7 @@ def judge_few_samples(patch: pytest.MonkeyPatch) -> None:
         defaults = judges.__kwdefaults__
         assert defaults is not None
         patch.setitem(defaults, "samples", SAMPLES)
+    patch.setattr(training.run.monitor, "IMAGES", SAMPLES)
 
 
 def interrupt(patch: pytest.MonkeyPatch) -> None:

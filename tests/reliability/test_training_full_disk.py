@@ -80,6 +80,6 @@ def test_a_disk_is_filled_when_the_file_is_opened_for_the_nth_time(tmp_path: Pat
         "[print(open(f'{sys.argv[1]}/{name}', 'w').name[-4:], flush=True) for name in ('.a.t', '.b.t', '.a.u', '.a.v')]"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True, timeout=600
     )
     assert done.stdout.split("\n") == [".a.t", ".b.t", "filled F", ".a.u", ".a.v", ""]

@@ -27,11 +27,13 @@ def test_three_kills_and_the_end_of_a_run_never_killed(tmp_path: Path):
     (settings, *_) = GAMES.values()
     reference = ReferenceRun(tmp_path / "whole", write_data(tmp_path / "data.npz"), settings)
     reference.seconds = 0.5  # lives short enough that the run outlives three kills on any machine
-    trial = KillTally()
-    kills = kill_a_run(tmp_path / "killed", reference, trial, random.Random(1), most=3)
+    trial, moments = KillTally(), random.Random(1)
+    for number in range(20):  # on a busy machine a run may end before its killer wakes: then there is another
+        if kill_a_run(tmp_path / f"killed-{number}", reference, trial, moments, most=3):
+            break
     assert trial.wrong == []
-    assert (trial.kills, trial.runs) == (kills, 1)
-    assert kills >= 1  # on a busy machine a run may end before its killer wakes
+    assert 1 <= trial.kills <= 3
+    assert trial.runs == number + 1
 
 
 def test_a_run_that_ends_otherwise_is_seen(tmp_path: Path):

@@ -200,7 +200,7 @@ def run(*arguments: str | Path, cwd: Path, threads: int = 1) -> "subprocess.Comp
         env=environment(threads=threads),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
 

@@ -212,7 +212,7 @@ def test_without_a_collector_all_else_goes_on(
     with running(tmp_path, models_dir=models_dir, otel=True) as service:
         assert service.client.get("/v1/samples?n=1&seed=7").status_code == 200
         service.process.terminate()
-        service.process.wait(timeout=30)
+        service.process.wait(timeout=120)
 
 
 def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,7 +64,7 @@ class Served:
         """All that comes back for these bytes, whose last request ends the connection."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         writer.write(data)
-        answer = await asyncio.wait_for(reader.read(), 30)
+        answer = await asyncio.wait_for(reader.read(), 120)
         writer.close()
         return answer
 
@@ -383,7 +383,7 @@ def test_a_connection_of_http_1_0_ends(models_dir: Path) -> None:
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while not holds():
             await asyncio.sleep(0.001)
 
@@ -394,7 +394,7 @@ async def held(here: Served) -> AsyncIterator[None]:
     free = threading.Event()
 
     def wait(rows: Any) -> Any:
-        assert free.wait(30)
+        assert free.wait(120)
         return rows
 
     engine = here.state.engine

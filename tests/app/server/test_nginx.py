@@ -114,7 +114,7 @@ def cached(service: Service, folder: Path) -> Iterator[Cache]:
             yield Cache(client, service)
     finally:
         process.terminate()
-        process.wait(timeout=30)
+        process.wait(timeout=120)
     assert log.read_text() == ""
 
 

@@ -103,5 +103,5 @@ def raised_by(act: Callable[[], object]) -> type[BaseException] | None:
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    thread.join(timeout=10)
+    thread.join(timeout=120)
     return told[0] if told else None

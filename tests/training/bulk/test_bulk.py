@@ -287,13 +287,13 @@ def test_a_fingerprint_sees_what_the_pixels_do_not_show(tiny: Path):
 def test_killed_before_every_sync_and_at_random_moments(tmp_path: Path):
     command = [sys.executable, "-m", "tests.training.bulk_kills", str(tmp_path)]
     done = subprocess.run(
-        command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=200, check=False
+        command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=800, check=False
     )
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert result.pop("differences") == []
     assert result["syncs"] == 18
-    assert result["moments"] >= 3  # of 6: on a busy machine it may end before its killer wakes
+    assert result["moments"] == 6
 
 
 def test_a_killed_command_goes_on_to_the_same_files(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -302,7 +302,7 @@ def test_a_killed_command_goes_on_to_the_same_files(tiny: Path, tmp_path: Path, 
     out = tmp_path / "killed"
     killed = command_line(*command, str(out), "--processes", "2")
     process = subprocess.Popen(killed, env=environment(), stderr=subprocess.PIPE, start_new_session=True)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     try:
         while len(list(out.glob("shard-*"))) < 10 and process.poll() is None:
             assert time.monotonic() < deadline
@@ -566,7 +566,7 @@ def test_ray_writes_the_identical_files(tiny: Path, tmp_path: Path):
         (tmp_path / "ray" / name).write_bytes((tmp_path / "one" / name).read_bytes())
     kept = (tmp_path / "ray" / "shard-000003.parquet").stat().st_ino
     command = command_line(*bulk(tiny, tmp_path / "ray", *options), "--ray", "--processes", "2")
-    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=280, check=False)
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=800, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.endswith(f"9 shard(s) of parquet in {tmp_path}/ray (40 images were there already)\n")
     assert contents(tmp_path / "ray") == contents(tmp_path / "one")

@@ -37,7 +37,7 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> Scenes:
         env=environment(),
         capture_output=True,
         text=True,
-        timeout=250,
+        timeout=800,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -160,7 +160,7 @@ def test_a_run_of_before_there_were_several(tmp_path: Path):
 def test_killed_at_random_moments_they_end_in_the_same_bytes(scenes: Scenes):
     assert scenes["kills"]["differences"] == []
     assert scenes["kills"]["codes"] == [0] * 8
-    assert scenes["kills"]["kills"] >= 2  # of 6: on a busy machine a run may end before its killer wakes
+    assert scenes["kills"]["kills"] == 6
 
 
 def test_a_nan_in_one_process_sends_both_back(scenes: Scenes):
@@ -240,14 +240,14 @@ def test_as_torch_starts_them(tmp_path: Path):
     fit = launched("fit", "goodfellow2014", "--epochs", "1000000", *settings, "--data", data, "--out", folder.path)
     process = subprocess.Popen(fit, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 600
         while not folder.checkpoint_file.exists():
             assert process.poll() is None, process.stderr and process.stderr.read()
             assert time.monotonic() < deadline
             time.sleep(0.01)
         members = tree_of(process.pid)
         os.kill(worker(members, 1), signal.SIGKILL)
-        output, errors = process.communicate(timeout=60)
+        output, errors = process.communicate(timeout=600)
     finally:
         process.kill()
         process.communicate()

@@ -152,7 +152,9 @@ def test_standard_output_on_a_full_disk(tmp_path: Path):
     own = {name: value for name, value in environment().items() if name != "PYTHONUNBUFFERED"}
     command = command_line("sample", make_tiny_model_folder(tmp_path / "tiny"), "-o", tmp_path / "grid.png")
     with Path("/dev/full").open("wb") as full:
-        done = subprocess.run(command, env=own, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+        done = subprocess.run(
+            command, env=own, stdout=full, stderr=subprocess.PIPE, text=True, timeout=600, check=False
+        )
     assert done.returncode == 1
     assert only_error(done.stderr).startswith("error: the disk is full (standard output); ")
 

@@ -39,7 +39,7 @@ def training_process(folder: RunFolder, *arguments: str | Path) -> Iterator["sub
         command_line(*arguments), env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     )
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 600
         while not (folder.checkpoint_file.exists() and folder.stats_file.read_bytes()):
             assert process.poll() is None, process.stderr and process.stderr.read()
             assert time.monotonic() < deadline

@@ -30,7 +30,7 @@ def crash(mode: str, folder: Path) -> dict[str, object]:
         env=environment(),
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=800,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -48,8 +48,7 @@ def test_killed_at_any_file_it_ends_in_the_same_bytes(tmp_path: Path):
 def test_killed_at_random_moments_it_ends_in_the_same_bytes(tmp_path: Path):
     result = crash("moments", tmp_path)
     assert result["differences"] == []
-    assert isinstance(result["kills"], int)
-    assert result["kills"] >= 3  # of 9: on a busy machine a run may end before its killer wakes
+    assert result["kills"] == 9
 
 
 # --- In one process -------------------------------------------------------------------------------
