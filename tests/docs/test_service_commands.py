@@ -62,7 +62,9 @@ def test_the_client(service: Service, here: Path, capsys: pytest.CaptureFixture[
     names: dict[str, object] = {}
     code = "\n".join(example.lines).replace(ADDRESS, service.url)
     exec(compile(code, f"{example.document}:{example.line}", "exec"), names)  # noqa: S102
-    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()][1:] == ["0", "1000", "2000"]
+    first, *parts = capsys.readouterr().out.splitlines()
+    assert first.startswith("mnist-conv@")
+    assert [int(line.split()[0]) for line in parts] == [0, 1000, 2000]
     samples, again = names["samples"], names["again"]
     assert isinstance(samples, Samples)
     assert isinstance(again, Samples)

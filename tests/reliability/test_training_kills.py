@@ -23,6 +23,7 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_DIR", os.devnull)  # the same "commit" in every run
 
 
+@pytest.mark.slow
 def test_three_kills_and_the_end_of_a_run_never_killed(tmp_path: Path):
     (settings, *_) = GAMES.values()
     reference = ReferenceRun(tmp_path / "whole", write_data(tmp_path / "data.npz"), settings)

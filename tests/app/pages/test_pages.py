@@ -28,9 +28,10 @@ def prefixed(request: pytest.FixtureRequest) -> tuple[Service, str]:
     return service, service.url + request.param
 
 
-@pytest.mark.slow
 @needs_chromium
-@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize(
+    "view", ["draw", *(pytest.param(view, marks=pytest.mark.slow) for view in VIEWS if view != "draw")]
+)
 def test_every_view_at_every_look(browser: Browser, service: Service, view: str) -> None:
     for width, scheme in TWO_LOOKS:
         with Visit(browser, service.url, width=width, scheme=scheme) as visit:

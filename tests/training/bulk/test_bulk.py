@@ -284,6 +284,7 @@ def test_a_fingerprint_sees_what_the_pixels_do_not_show(tiny: Path):
 # --- Killed, or without room ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_killed_before_every_sync_and_at_random_moments(tmp_path: Path):
     command = [sys.executable, "-m", "tests.training.bulk_kills", str(tmp_path)]
     done = subprocess.run(

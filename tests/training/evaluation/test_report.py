@@ -239,7 +239,9 @@ def test_histograms_of_one_value_are_drawn():
 
 
 @needs_chromium
-@pytest.mark.parametrize(("width", "scheme"), LOOKS)
+@pytest.mark.parametrize(
+    ("width", "scheme"), [LOOKS[0], *(pytest.param(*look, marks=pytest.mark.slow) for look in LOOKS[1:])]
+)
 def test_in_chromium(browser: Browser, tmp_path: Path, page: str, width: int, scheme: Scheme):
     (tmp_path / "page.html").write_text(page, encoding="utf-8")
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)

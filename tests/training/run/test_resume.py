@@ -45,6 +45,7 @@ def test_killed_at_any_file_it_ends_in_the_same_bytes(tmp_path: Path):
     assert result["kills"] == 2 * (3 + 6 + 4 + 2) + 1
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments_it_ends_in_the_same_bytes(tmp_path: Path):
     result = crash("moments", tmp_path)
     assert result["differences"] == []
