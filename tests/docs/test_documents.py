@@ -1,16 +1,18 @@
 """Every command of README and docs is known: it is run, or a table says why it is not."""
 
 import argparse
+import re
 import shlex
 import sys
 from collections import Counter
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
 
 from tests.docs.commands import CHAINS, NOT_COMMANDS, SKIPPED, TAKEN
-from tests.docs.documents import Block, Command, blocks, blocks_of, commands_of
+from tests.docs.documents import ROOT, Block, Command, blocks, blocks_of, commands_of, documents
 
 DOCUMENT = """Text, `code`.
 
@@ -73,6 +75,21 @@ def test_what_is_run_is_the_documented_command() -> None:
         documented, run = shlex.split(step.documented), shlex.split(step.line)
         assert documented[:3] == run[:3]
         assert options_of(step.documented) <= options_of(step.line)
+
+
+def spans() -> set[str]:
+    """The code within sentences of all documents."""
+    return {span for path in documents() for span in re.findall(r"`([^`\n]+)`", path.read_text(encoding="utf-8"))}
+
+
+def test_modules_and_targets_that_sentences_name_are_there() -> None:
+    modules = {found[1] for span in spans() if (found := re.match(r"python -m ([\w.]+)", span))}
+    targets = {found[1] for span in spans() if (found := re.match(r"make ([a-z-]+)", span))}
+    made = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    assert {"app", "training"} <= modules
+    assert {module for module in modules if find_spec(module) is None} == set()
+    assert "test" in targets
+    assert targets - made == set()
 
 
 class TakenError(Exception):
