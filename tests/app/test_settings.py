@@ -38,6 +38,7 @@ def test_all_bad_settings_are_told_at_once(tmp_path: Path) -> None:
     assert ended.stdout == ""
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("__import__('torch').cuda.is_available()", reason="there is a CUDA device here")
 def test_a_device_that_is_not_there(tmp_path: Path) -> None:
     ended = start_and_fail(tmp_path, device="cuda")
@@ -61,7 +62,7 @@ def test_dot_env_is_read(tmp_path: Path, models_dir: Path) -> None:
         assert service.client.get("/v1/models").json()["default"] == "rgb"
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_it_ends_when_told_to(tmp_path: Path, models_dir: Path, number: signal.Signals) -> None:
     with running(tmp_path, models_dir=models_dir) as service:
         assert service.client.get("/v1/samples?n=1").status_code == 200
@@ -72,6 +73,7 @@ def test_it_ends_when_told_to(tmp_path: Path, models_dir: Path, number: signal.S
         assert "Traceback" not in service.log.read_text()
 
 
+@pytest.mark.slow
 def test_ipv6(tmp_path: Path, models_dir: Path) -> None:
     if not socket.has_ipv6 or not Path("/proc/net/if_inet6").exists():
         pytest.skip("this machine has no IPv6")

@@ -62,6 +62,7 @@ def test_every_change_of_the_ablation_is_a_recipe_of_its_own(change: str) -> Non
     assert (recipe == load_recipe("mlp")) == (change == "the recipe")
 
 
+@pytest.mark.slow
 def test_ablation_refuses_a_row_that_is_none() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.ablation", "no such row"],
@@ -74,6 +75,7 @@ def test_ablation_refuses_a_row_that_is_none() -> None:
     assert done.stderr.startswith("no such row: 'no such row'; there are: the recipe; ")
 
 
+@pytest.mark.slow
 def test_projection(tmp_path: Path) -> None:
     plain = make_tiny_model_folder(tmp_path / "plain")
     encoding = make_tiny_model_folder(tmp_path / "encoding", encoder=Encoder(widths=(4,)))

@@ -36,6 +36,7 @@ def port_of(service: Service) -> int:
     return int(service.url.rpartition(":")[2])
 
 
+@pytest.mark.slow
 def test_a_flood_is_answered_or_refused(service: Service) -> None:
     with Probes(port_of(service)) as probes:
         flood = open_loop(port_of(service), TARGET, rate=20_000, seconds=1, connections=200)
@@ -52,6 +53,7 @@ def test_a_flood_is_answered_or_refused(service: Service) -> None:
     assert back_after_s(after, after) == 0
 
 
+@pytest.mark.slow
 def test_sigterm_under_load_fails_no_request(service: Service) -> None:
     with ThreadPoolExecutor() as pool, Probes(port_of(service)) as probes:
         load = pool.submit(closed_loop, port_of(service), TARGET, seconds=60, connections=4)
@@ -65,6 +67,7 @@ def test_sigterm_under_load_fails_no_request(service: Service) -> None:
     assert any(status == 503 for probe in probes.all for *_, status in probe.seen)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["die", "no memory", "no CUDA memory"])
 def test_faults_are_told_and_got_over(fault: str, tmp_path: Path, models: Path) -> None:
     (tmp_path / "code").mkdir()

@@ -85,6 +85,7 @@ def test_missing_models_folder(tmp_path: Path) -> None:
         assert "GAN_MODELS_DIR" in service.log.read_text()
 
 
+@pytest.mark.slow
 def test_another_default(tmp_path: Path) -> None:
     make_tiny_model_folder(tmp_path / "models" / "b")
     make_tiny_model_folder(tmp_path / "models" / "c")

@@ -154,6 +154,7 @@ def test_every_worker_has_the_keys(tmp_path: Path, models_dir: Path) -> None:
             assert httpx.get(f"{service.url}/v1/models").status_code == 401
 
 
+@pytest.mark.slow
 def test_a_bad_key_is_not_shown(tmp_path: Path) -> None:
     ended = start_and_fail(tmp_path, api_keys="good,sha256:secret")
     assert ended.returncode == 2

@@ -33,6 +33,7 @@ def test_execute_without_typing(browser: Browser, bundled: Service) -> None:
         assert visit.faults == []
 
 
+@pytest.mark.slow
 def test_images_are_shown_inline(browser: Browser, bundled: Service) -> None:
     with Visit(browser, bundled.url) as visit:
         open_docs(visit, bundled)
@@ -64,6 +65,7 @@ def test_menus_of_examples(browser: Browser, bundled: Service) -> None:
         assert visit.faults == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("ident", "fields"),
     [

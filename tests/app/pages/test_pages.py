@@ -22,7 +22,7 @@ TWO_LOOKS: list[tuple[int, Scheme]] = [(360, "dark"), (1440, "light")]
 MAX_PAGE_BYTES = 300_000
 
 
-@pytest.fixture(scope="module", params=["", "/gan"])
+@pytest.fixture(scope="module", params=[pytest.param("", marks=pytest.mark.slow), "/gan"])
 def prefixed(request: pytest.FixtureRequest) -> tuple[Service, str]:
     service: Service = request.getfixturevalue("prefixed_service" if request.param else "service")
     return service, service.url + request.param

@@ -74,7 +74,7 @@ def expect_bars(page: Page, latent: NDArray[np.float32]) -> None:
         assert (middle - far) / (room["height"] / 2) == pytest.approx(share, abs=0.03)
 
 
-@pytest.mark.parametrize(("model", "side"), [("mnist-conv", 28), ("rgb", 32)])
+@pytest.mark.parametrize(("model", "side"), [pytest.param("mnist-conv", 28, marks=pytest.mark.slow), ("rgb", 32)])
 def test_tiles_are_the_images_of_the_seed_without_end(
     browser: Browser, service: Service, model: str, side: int
 ) -> None:
@@ -204,7 +204,7 @@ def test_less_variety(browser: Browser, service: Service) -> None:
         assert visit.faults == []
 
 
-@pytest.mark.parametrize("model", ["rgb", "digits"])
+@pytest.mark.parametrize("model", [pytest.param("rgb", marks=pytest.mark.slow), "digits"])
 def test_a_tile_opens_its_latent_and_a_dragged_bar_draws_another(
     browser: Browser, service: Service, model: str
 ) -> None:

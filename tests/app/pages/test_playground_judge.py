@@ -144,6 +144,7 @@ def test_another_model_judges_the_same_drawing(browser: Browser, service: Servic
         assert visit.faults == []
 
 
+@pytest.mark.slow
 def test_where_d_looks(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, view="judge")
@@ -172,6 +173,7 @@ def test_where_d_looks(browser: Browser, service: Service) -> None:
         assert visit.faults == []
 
 
+@pytest.mark.slow
 def test_several_files(browser: Browser, service: Service) -> None:
     contents = [png_bytes(picture(seed)) for seed in range(3)]
     with Visit(browser, service.url) as visit:

@@ -63,6 +63,7 @@ def test_a_card_for_each_model_and_each_broken_folder(browser: Browser, service:
         assert visit.faults == []
 
 
+@pytest.mark.slow
 def test_figures_beside_those_of_real_images(browser: Browser, trained: Service) -> None:
     models = {model["name"]: model["evaluation"] for model in ok(trained.client.get("/v1/models")).json()["models"]}
     keys = {

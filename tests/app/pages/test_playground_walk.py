@@ -120,6 +120,7 @@ def test_more_images_to_pick_and_no_more_than_sixteen_on_the_way(browser: Browse
         assert visit.faults == []
 
 
+@pytest.mark.slow
 def test_it_plays_stops_and_goes_where_one_points(browser: Browser, service: Service) -> None:
     images = path(service, seeds="1,2,3")
     with Visit(browser, service.url) as visit:

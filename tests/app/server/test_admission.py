@@ -115,7 +115,7 @@ def test_a_service_that_is_full(narrow: Service) -> None:
     assert narrow.metric("gan_requests_shed_total") >= refused
 
 
-@pytest.mark.parametrize("origins", ["https://a.example", "*"])
+@pytest.mark.parametrize("origins", ["https://a.example", pytest.param("*", marks=pytest.mark.slow)])
 def test_a_page_may_read_that_it_is_refused(models_dir: Path, tmp_path: Path, origins: str) -> None:
     """Without the headers its browser would call it a failure of the network."""
     page = {"Origin": "https://a.example"}

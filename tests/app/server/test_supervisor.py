@@ -223,7 +223,7 @@ def is_listening(process: int, port: int) -> bool:
     return any(str(path.readlink()) in inodes for path in Path(f"/proc/{process}/fd").iterdir() if path.is_symlink())
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_all_end_when_told_to(service: Service, temporary: Path, number: signal.Signals) -> None:
     """In order: an answer that has begun is given whole."""
     workers = children(service.process.pid)

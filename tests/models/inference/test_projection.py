@@ -255,7 +255,12 @@ def test_an_image_of_another_kind(image: NDArray[np.uint8]) -> None:
         projector(Affine())(image)
 
 
-@pytest.mark.parametrize("name", sorted(path.name for path in bundled_models_dir().iterdir() if path.is_dir()))
+BUNDLED = sorted(path.name for path in bundled_models_dir().iterdir() if path.is_dir())
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name == "mnist-mlp" else [pytest.mark.slow]) for name in BUNDLED]
+)
 def test_bundled_models_find_their_own_images(name: str) -> None:
     model = load_model(bundled_models_dir() / name)
     metadata = model.metadata

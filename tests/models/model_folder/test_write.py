@@ -36,6 +36,7 @@ def test_weights_are_those_that_were_written(good: Path, tmp_path: Path) -> None
     assert (tmp_path / "again" / "model.safetensors").read_bytes() == (good / "model.safetensors").read_bytes()
 
 
+@pytest.mark.slow
 def test_bytes_are_the_same_in_every_process(good: Path, tmp_path: Path) -> None:
     code = "import sys, pathlib; from harness.tiny_models import *; make_tiny_model_folder(pathlib.Path(sys.argv[1]))"
     for name in ("a", "b"):

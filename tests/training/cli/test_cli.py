@@ -173,6 +173,7 @@ def test_the_curves_and_the_events(chain: Path):
 # --- resume -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_resume_of_a_finished_run_changes_no_byte_of_its_export(chain: Path):
     folder = RunFolder(chain / "runs" / "mlp")
     kept = ["config.json", "checkpoint.safetensors", "stats.jsonl"]
@@ -244,6 +245,7 @@ def test_dry_run_says_everything_and_writes_nothing(here: Path, capsys: pytest.C
     assert sorted(path.name for path in here.iterdir()) == ["data.npz"]
 
 
+@pytest.mark.slow
 def test_dry_run_of_the_embedded_mnist_as_a_process(tmp_path: Path):
     done = run("fit", "goodfellow2014", "--dry-run", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -338,6 +340,7 @@ def test_a_batch_may_be_as_large_as_the_data(here: Path, fails: Fails):
     assert "batch_size is 37, but data has 36 training images" in fails(*command, "batch_size=37")
 
 
+@pytest.mark.slow
 def test_mistakes_of_real_processes(here: Path):
     """Exit code 1, nothing on standard output, one message on standard error."""
     shutil.copy(here / "data.npz", here / "bad.npz")
@@ -354,6 +357,7 @@ def test_mistakes_of_real_processes(here: Path):
     )
 
 
+@pytest.mark.slow
 def test_rollback_on_the_command_line(here: Path, fails: Fails, monkeypatch: pytest.MonkeyPatch):
     """The real monitor, its samples few; what it says of the third epoch is made worse."""
     monkeypatch.setattr("training.run.monitor.IMAGES", 50)
@@ -495,6 +499,7 @@ def test_every_recipe_takes_colour_photos(here: Path, recipe: str):
     assert pixels(here / "runs" / recipe / "grids" / "00001.png").shape == (8 * 34 + 2, 8 * 34 + 2, 3)
 
 
+@pytest.mark.slow
 def test_a_folder_of_colour_photos_end_to_end(here: Path, capsys: pytest.CaptureFixture[str]):
     fit_photos(here, "conv")
     assert main(["export", "runs/conv", "--to", "models/pets"]) == 0
@@ -666,6 +671,7 @@ def test_the_largest_grid(here: Path):
     assert pixels(here / "g.png").shape == (64 * 30 + 2, 64 * 30 + 2)
 
 
+@pytest.mark.slow
 def test_set_takes_several_settings_at_once(here: Path):
     done = run("fit", "mlp", "--dry-run", "--set", "batch_size=7", "epochs=9", "--set", "z_dim=15", cwd=here)
     assert done.returncode == 0, done.stderr

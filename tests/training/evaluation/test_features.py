@@ -122,6 +122,7 @@ def test_the_accuracy_that_is_written_beside_the_weights_is_that_of_the_weights(
     assert accuracy(load_classifier(), digits, labels) == pytest.approx(told, abs=3 * (told * (1 - told) / N) ** 0.5)
 
 
+@pytest.mark.slow
 def test_the_shipped_weights_reach_994_in_1000_of_mnists_test_set():
     images = torch.from_numpy(read_mnist()[1].copy())[:, None]
     seen = accuracy(load_classifier(), images, torch.from_numpy(read_mnist_labels()[1].astype(np.int64)))

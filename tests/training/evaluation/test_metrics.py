@@ -118,6 +118,7 @@ def test_kernel_distance_of_small_sets_is_the_unbiased_estimate_on_all_of_them()
     assert deviation == pytest.approx(0, abs=1e-9)  # each subset is the whole set
 
 
+@pytest.mark.slow
 def test_kernel_distance_of_equal_distributions_is_near_0_and_of_shifted_ones_is_positive():
     real, fake = normal(3000, 8, seed=0), normal(3000, 8, seed=1)
     near, deviation = kernel_distance(tensor(real), tensor(fake))

@@ -233,6 +233,7 @@ def test_packing_is_for_a_game_without_classes():
 # --- End to end ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_labelled_folder_is_trained_resumed_exported_and_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """By the command line, one run at once and one that was interrupted; the model's head starts are the data's."""
     monkeypatch.chdir(tmp_path)

@@ -231,6 +231,7 @@ def worker(members: list[ProcessId], rank: int) -> int:
     return pid
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds the processes by /proc")
 def test_as_torch_starts_them(tmp_path: Path):
     """One of two gets SIGKILL: all end, and say so; the run had one voice, and is there to go on with."""
