@@ -1,0 +1,72 @@
+"""`python -m reliability.unchanged REV [--only answers|training|bulk]`: exits with 1 where a byte differs."""
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from benchmarks.report import describe_machine, table
+from reliability.unchanged import answers, bulk, trainings
+from reliability.unchanged.comparison import Difference, Outcome, compare
+from reliability.unchanged.trees import ROOT, Tree, checked_out
+
+Outcomes = Mapping[str, Outcome]
+"""Outcomes by the row of the table."""
+
+Part = Callable[[Tree, Tree], Outcomes]
+"""Does its work in a tree, and returns what came of it. It is also told the tree before."""
+
+MAX_SHOWN = 40
+"""Differences that are printed in full."""
+
+
+def main() -> int:
+    """Do the same work in both trees, compare, print."""
+    parts: dict[str, Part] = {"answers": answers.collect, "training": trainings.collect, "bulk": bulk.collect}
+    parser = argparse.ArgumentParser(description="whether two versions of the code do the same, byte by byte")
+    parser.add_argument("revision", metavar="REV", help="the git revision that this tree is compared with")
+    parser.add_argument("--only", choices=parts, help="compare this part alone (default: all)")
+    options = parser.parse_args()
+    chosen = {name: part for name, part in parts.items() if options.only in (None, name)}
+    with tempfile.TemporaryDirectory(prefix="gan-unchanged-") as work, checked_out(options.revision, Path(work)) as old:
+        trees = [_tree("before", old, Path(work)), _tree("after", ROOT, Path(work))]
+        rows, differences = compared(chosen, trees)
+    print(f"{describe_machine()}; compared with {options.revision}\n")
+    print(table(["part", "cases", "differences"], rows))
+    print("".join(f"\n{one}" for one in differences[:MAX_SHOWN]))
+    if len(differences) > MAX_SHOWN:
+        print(f"… and {len(differences) - MAX_SHOWN:,} more")
+    return 1 if differences else 0
+
+
+def compared(parts: Mapping[str, Part], trees: list[Tree]) -> tuple[list[list[str]], list[Difference]]:
+    """Do all parts' work in both trees, the two at the same time: the rows of the table, and all differences."""
+    rows: list[list[str]] = []
+    differences: list[Difference] = []
+    cases = 0
+    for name, part in parts.items():
+        started = time.monotonic()
+        with ThreadPoolExecutor() as pool:
+            before, after = pool.map(part, trees, [trees[0]] * len(trees))
+        for row in {**before, **after}:
+            one, other = before.get(row, {}), after.get(row, {})
+            found = [Difference(f"{name}: {row}: {case}", detail) for case, detail in compare(one, other)]
+            rows.append([f"{name}: {row}", str(len(one)), str(len(found))])
+            differences += found
+            cases += len(one)
+        print(f"{name}: {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+    return [*rows, ["all", str(cases), str(len(differences))]], differences
+
+
+def _tree(name: str, path: Path, work: Path) -> Tree:
+    tree = Tree(name, path, work / name)
+    tree.scratch.mkdir()
+    tree.check_imports()
+    return tree
+
+
+if __name__ == "__main__":
+    sys.exit(main())
