@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from benchmarks.report import describe_machine, table
+from harness.report import describe_machine, table
 from reliability.unchanged import answers, bulk, trainings
 from reliability.unchanged.comparison import Difference, Outcome, compare
 from reliability.unchanged.trees import ROOT, Tree, checked_out

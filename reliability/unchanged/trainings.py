@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from reliability.runs import RECIPE, write_data
+from reliability.trainings.runs import RECIPE, write_data
 from reliability.unchanged.comparison import Outcome
 from reliability.unchanged.files import folder_outcome, said_without_times
 from reliability.unchanged.trees import Tree
