@@ -1,45 +1,58 @@
-"""The minimax game: algorithm 1 of Goodfellow et al. 2014, one batch at a time."""
+"""The minimax game: algorithm 1 of Goodfellow et al. 2014, one batch at a time.
 
-import copy
+`training.gan.players` builds G and D, `training.gan.discriminator_loss` says what D minimises, `training.gan.losses`
+what G does. `Game` holds all that changes from step to step, and makes the steps.
+"""
+
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import attrgetter
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
-from torch.nn.utils.parametrizations import spectral_norm
 
 from models.images import ImageShape
 from models.latents import Prior, to_uniform_prior
 from models.networks.batch_part import Part
-from models.networks.build import build_networks
-from models.networks.conditional import ConditionalDiscriminator, ballots_of, head_starts_for, labels_of
-from models.networks.layers import Dropout
+from models.networks.conditional import ballots_of, labels_of
 from training.config import RunConfig
 from training.data.dataset import Dataset
 from training.errors import NotFiniteError
-from training.gan.augmentation import augment
+from training.gan.discriminator_loss import (
+    Batch,
+    DiscriminatorLoss,
+    autocast,
+    compute_discriminator_loss,
+    join,
+    logits_of,
+)
 from training.gan.distributed import ALONE, Processes
 from training.gan.ema import EMA
-from training.gan.losses import LOSSES, value
-from training.gan.penalties import interpolated, squared_gradient_norms
-from training.recipe import SGD, Adam, Optimiser, Recipe
-
-
-class RealBatch(NamedTuple):
-    """Real images [N, C, H, W] float32 in [−1, 1]; their labels [N] int64, or None in an unconditional game."""
-
-    images: torch.Tensor
-    labels: torch.Tensor | None = None
+from training.gan.losses import LOSSES
+from training.gan.players import (
+    build_players,
+    connect_dropout,
+    copy_without_spectral_norm,
+    initialise_players,
+    make_optimiser,
+    running_statistics,
+    set_learning_rate,
+)
+from training.recipe import Recipe
 
 
 @dataclass(frozen=True)
 class DiscriminatorStep:
-    """What one D step saw, means over the whole batch, from before the step; the loss is without its penalties."""
+    """The figures of one D step: means over the whole batch, from before the weights move.
+
+    Attributes:
+        loss: D's loss without its penalties.
+        d_real: mean D(x), of real images.
+        d_fake: mean D(G(z)), of fakes.
+        value: V(G, D), equation 1 of the 2014 paper.
+    """
 
     loss: float
     d_real: float
@@ -48,7 +61,7 @@ class DiscriminatorStep:
 
     @classmethod
     def of(cls, figures: torch.Tensor) -> "DiscriminatorStep":
-        """From the four figures in their order.
+        """The step with these figures: [4] float32, in the order of the attributes.
 
         Raises:
             NotFiniteError: the loss is NaN or infinite.
@@ -58,17 +71,17 @@ class DiscriminatorStep:
 
 
 class Game:
-    """G, D, their optimisers, G's average, and the random numbers they play with.
+    """G, D, their optimisers, the average of G's weights, and the random numbers that the game draws.
 
     Args:
         recipe: all settings; `precision` must be resolved, not "auto".
-        shape: shape of the images.
-        pixel_means: [C, H, W] in [0, 1], the data's mean image.
-        class_shares: of a conditional game: the share of each class among the data, [K] float64; None for an
-            unconditional one.
-        seed: of the initial weights, the latents and the dropout masks.
+        shape: the shape of the images.
+        pixel_means: [C, H, W] float32 in [0, 1], the mean training image.
+        class_shares: [K] float64, the share of each class among the training images; None: an unconditional game.
+        seed: the seed of the initial weights, the latents and the dropout masks.
         device: where to play.
-        processes: those that play this game together; each is given its part of every batch, and all hold all of this.
+        processes: the processes that play this game together. Each gets its part of every batch; all hold the same
+            networks, optimisers and random state.
     """
 
     def __init__(
@@ -89,32 +102,29 @@ class Game:
         self.classes = 0 if class_shares is None else len(class_shares)
         self.seed = seed
         self.shape = shape
-        self.generator, self.discriminator = self._build_networks()
-        # On the CPU, whatever the device: the same seed starts from the same weights everywhere.
-        weights_rng = torch.Generator().manual_seed(seed)
-        recipe.architecture.initialise(self.generator, self.discriminator, rng=weights_rng, pixel_means=pixel_means)
-        if class_shares is not None:
-            head_starts = torch.from_numpy(head_starts_for(class_shares, prior=recipe.prior))
-            ballots_of(self.generator).head_starts.copy_(head_starts)
-        if recipe.spectral_norm:
-            _normalise_spectrally(self.discriminator, seed)
+
+        self.generator, self.discriminator = build_players(recipe, shape=shape, classes=self.classes)
+        initialise_players(
+            self.generator,
+            self.discriminator,
+            recipe,
+            pixel_means=pixel_means,
+            class_shares=class_shares,
+            seed=seed,
+        )
         self.generator.to(device).train()
         self.discriminator.to(device).train()
         self.average = EMA(self.generator, halflife_images=recipe.ema_halflife_images)
 
         self.rng = torch.Generator(device).manual_seed(seed + 1)
-        for layer in self.discriminator.modules():
-            if isinstance(layer, Dropout):
-                layer.rng = self.rng
-                layer.part = self.part._replace(group=recipe.images_a_group // recipe.packing)  # its rows are packs
-        self._statistics = [*_running_statistics(self.generator), *_running_statistics(self.discriminator)]
-
-        self.generator_optimiser = _optimiser(recipe.generator_optimiser, self.generator, device)
-        self.discriminator_optimiser = _optimiser(recipe.discriminator_optimiser, self.discriminator, device)
+        connect_dropout(self.discriminator, recipe, rng=self.rng, part=self.part)
+        self._statistics = [*running_statistics(self.generator), *running_statistics(self.discriminator)]
+        self.generator_optimiser = make_optimiser(recipe.generator_optimiser, self.generator, device)
+        self.discriminator_optimiser = make_optimiser(recipe.discriminator_optimiser, self.discriminator, device)
 
     @classmethod
     def of(cls, config: RunConfig, dataset: Dataset, *, device: torch.device, processes: Processes = ALONE) -> "Game":
-        """The game of a run on its data, at its start."""
+        """The game of a run on its data, before the first step."""
         return cls(
             config.recipe,
             shape=config.image_shape,
@@ -128,151 +138,123 @@ class Game:
     def set_rates(self, *, step: int, steps: int, epoch: int, factor: float = 1.0) -> None:
         """Set learning rates and momentum for G's step `step` (from 0) of `steps`, in epoch `epoch` (from 1).
 
-        `factor` lowers the rates of both players after a fall back to an earlier state.
+        `factor` multiplies both players' learning rates; it is below 1 after a rollback.
         """
         for settings, optimiser in (
             (self.recipe.generator_optimiser, self.generator_optimiser),
             (self.recipe.discriminator_optimiser, self.discriminator_optimiser),
         ):
-            for group in optimiser.param_groups:
-                group["lr"] = settings.learning_rate_at(step, steps=steps) * factor
-                if isinstance(settings, SGD):
-                    group["momentum"] = settings.momentum_at(epoch)
+            set_learning_rate(optimiser, settings, step=step, steps=steps, epoch=epoch, factor=factor)
 
-    def discriminator_step(self, real: RealBatch, *, step: int = 0) -> DiscriminatorStep:
-        """One step of D's loss in D's weights; G's weights are left as they are.
+    # --- The steps ----------------------------------------------------------------------------------
+
+    def discriminator_step(self, real: Batch, *, step: int = 0) -> DiscriminatorStep:
+        """Take one step of D down its loss; G's weights are left as they are.
 
         Args:
-            real: this process's part of the batch; as many fakes are drawn.
-            step: G's steps so far: which D steps carry penalties follows from it.
+            real: this process's part of the batch of real images; as many fakes are drawn.
+            step: G's steps so far; it decides whether this D step has penalties.
 
         Raises:
             NotFiniteError: the loss is NaN or infinite.
         """
-        with torch.no_grad(), self._autocast():
-            fake, fake_labels = self._draw_fakes(len(real.images))
-        figures, loss, _ = self._play_discriminator(real, fake, fake_labels, step)
-        figures, gradients = self._average(figures, _gradients(loss, self.discriminator))
+        with torch.no_grad():
+            fake = self._draw_fakes(len(real.images))
+        loss = self._discriminator_loss(real, fake, step)
+        figures, gradients = self._average(loss.figures, _gradients(loss.total, self.discriminator))
         seen = DiscriminatorStep.of(figures)
         _step(self.discriminator, self.discriminator_optimiser, gradients)
         return seen
 
-    def generator_step(self, real: RealBatch) -> float:
-        """One step of G against the current D, on fresh latents; D's weights are left as they are. Returns G's loss.
+    def generator_step(self, real: Batch) -> float:
+        """Take one step of G down its loss, on fresh latents, and return that loss; D's weights are left as they are.
 
         Args:
-            real: as many images are drawn; a relativistic loss compares with them, the others do not look at them.
+            real: as many fakes are drawn; only a relativistic loss looks at the real images themselves.
 
         Raises:
             NotFiniteError: the loss is NaN or infinite.
         """
         n = len(real.images)
-        with self._autocast():
-            fake, labels = self._draw_fakes(n)
-            if self.recipe.loss == "relativistic":
-                real_logits, fake_logits = self._both_logits(real, fake, labels)
-            else:
-                fake_logits = self._logits(fake, labels)
-                real_logits = fake_logits  # not looked at
+        fake = self._draw_fakes(n)
+        if self.recipe.loss == "relativistic":
+            real_logits, fake_logits = self._logits(join(real, fake)).chunk(2)
+        else:
+            fake_logits = self._logits(fake)
+            real_logits = fake_logits  # the other losses ignore it
         loss = LOSSES[self.recipe.loss].generator(real_logits, fake_logits)
         mean_loss, gradients = self._average(loss.detach(), _gradients(loss, self.generator))
         number = _finite("G's loss", float(mean_loss))
         _step(self.generator, self.generator_optimiser, gradients)
         return number
 
-    def simultaneous_step(self, real: RealBatch, *, step: int = 0) -> tuple[DiscriminatorStep, float]:
-        """One step of D and one of G from the same samples, both through D as it was before: the paper's code.
+    def simultaneous_step(self, real: Batch, *, step: int = 0) -> tuple[DiscriminatorStep, float]:
+        """Take one step of D and one of G, both from the same fakes and through D as it was before.
 
         Algorithm 1 steps D first and then G on fresh latents; the authors' published code takes both gradients at
-        once, through the same dropout masks. Returns what D's step saw, and G's loss. Arguments: `discriminator_step`.
+        once, through the same dropout masks. Returns the figures of D's step, and G's loss. The arguments are those of
+        `discriminator_step`.
 
         Raises:
             NotFiniteError: a loss is NaN or infinite.
         """
-        with self._autocast():
-            fake, fake_labels = self._draw_fakes(len(real.images))
-        figures, loss_d, logits = self._play_discriminator(real, fake, fake_labels, step)
-        loss_g = LOSSES[self.recipe.loss].generator(*logits)
-        of_d = _gradients(loss_d, self.discriminator, keep_graph=True)
+        fake = self._draw_fakes(len(real.images))
+        loss = self._discriminator_loss(real, fake, step)
+        loss_g = LOSSES[self.recipe.loss].generator(loss.real_logits, loss.fake_logits)
+        of_d = _gradients(loss.total, self.discriminator, keep_graph=True)
         of_g = _gradients(loss_g, self.generator)
-        figures, gradients = self._average(torch.cat([figures, loss_g.detach()[None]]), [*of_d, *of_g])
+        figures, gradients = self._average(torch.cat([loss.figures, loss_g.detach()[None]]), [*of_d, *of_g])
         seen, number = DiscriminatorStep.of(figures[:-1]), _finite("G's loss", float(figures[-1]))
         _step(self.discriminator, self.discriminator_optimiser, gradients[: len(of_d)])
         _step(self.generator, self.generator_optimiser, gradients[len(of_d) :])
         return seen, number
 
-    def reseed(self, rollbacks: int) -> None:
-        """Other latents and masks than the last time from here: as many streams as falls back."""
-        # Of a seed, PyTorch's generator for the CPU takes the last 32 bits alone: they must differ.
-        (mixed,) = np.random.SeedSequence([self.seed, rollbacks]).generate_state(1, np.uint64)
-        self.rng.manual_seed(int(mixed))
+    # --- Random numbers -----------------------------------------------------------------------------
 
     def draw_latents(self, n: int) -> torch.Tensor:
         """The next latents of the game, this process's n of them: [n, z_dim] float32 of the recipe's prior."""
         return self.part.of(draw(self.recipe.prior, self.part.whole(n), self.recipe.z_dim, rng=self.rng))
 
+    def reseed(self, rollbacks: int) -> None:
+        """Restart the random numbers after a rollback: each number of `rollbacks` has a stream of its own."""
+        # PyTorch's CPU generator uses only the low 32 bits of a seed, so the mixing must make those bits differ.
+        (mixed,) = np.random.SeedSequence([self.seed, rollbacks]).generate_state(1, np.uint64)
+        self.rng.manual_seed(int(mixed))
+
+    # --- What is exported ---------------------------------------------------------------------------
+
     def plain_discriminator(self) -> nn.Module:
-        """A copy of D as it travels, in evaluation mode: spectral normalisation of its weights done, not to be done."""
-        normalised = copy.deepcopy(self.discriminator).eval()  # in training mode a look at a weight changes its norm
-        _, plain = self._build_networks()
-        plain.load_state_dict({name: attrgetter(name)(normalised).detach() for name in plain.state_dict()})
+        """A copy of D for export, in evaluation mode; spectral normalisation is already applied to its weights."""
+        _, plain = build_players(self.recipe, shape=self.shape, classes=self.classes)
+        copy_without_spectral_norm(self.discriminator, plain)
         return plain.to(self.device).eval()
 
-    def _build_networks(self) -> tuple[nn.Module, nn.Module]:
-        recipe = self.recipe
-        return build_networks(
-            recipe.architecture,
-            z_dim=recipe.z_dim,
-            image_shape=self.shape,
-            classes=self.classes,
-            packing=recipe.packing,
+    # --- The parts of a step ------------------------------------------------------------------------
+
+    def _draw_fakes(self, n: int) -> Batch:
+        """n images that G makes of fresh latents, with the classes that those latents choose."""
+        with autocast(self.recipe, self.device):
+            z = self.draw_latents(n)
+            images = self.generator(z)
+        if not self.classes:
+            return Batch(images)
+        return Batch(images, labels_of(z, head_starts=ballots_of(self.generator).head_starts))
+
+    def _discriminator_loss(self, real: Batch, fake: Batch, step: int) -> DiscriminatorLoss:
+        return compute_discriminator_loss(
+            self.discriminator, real, fake, recipe=self.recipe, step=step, rng=self.rng, part=self.part
         )
 
-    def _draw_fakes(self, n: int) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """G's images of n fresh latents, and the classes that those latents name."""
-        z = self.draw_latents(n)
-        fake = self.generator(z)
-        if not self.classes:
-            return fake, None
-        return fake, labels_of(z, head_starts=ballots_of(self.generator).head_starts)
-
-    def _play_discriminator(
-        self, real: RealBatch, fake: torch.Tensor, fake_labels: torch.Tensor | None, step: int
-    ) -> tuple[torch.Tensor, torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:
-        """What D saw (`DiscriminatorStep`), its loss with penalties, and its logits of real images and of fakes."""
-        recipe = self.recipe
-        with_penalty = step % recipe.penalty_interval == 0
-        n = len(real.images)
-        images = torch.cat([real.images, fake.to(real.images.dtype)])
-        if (recipe.r1_gamma or recipe.r2_gamma) and with_penalty and not images.requires_grad:
-            images.requires_grad_()
-        with self._autocast():
-            # Real and fake in one pass: nothing in D lets an image see the batch but its own pack or group.
-            logits = self._logits(images, _join(real.labels, fake_labels))
-        real_logits, fake_logits = logits.chunk(2)
-        loss = LOSSES[recipe.loss].discriminator(real_logits, fake_logits)
-        with torch.no_grad():
-            d_real, d_fake = torch.sigmoid(real_logits).mean(), torch.sigmoid(fake_logits).mean()
-            figures = torch.stack([loss, d_real, d_fake, value(real_logits, fake_logits)])
-        if (recipe.r1_gamma or recipe.r2_gamma) and with_penalty:
-            norms = squared_gradient_norms(logits, images)
-            penalty = recipe.r1_gamma / 2 * norms[:n].mean() + recipe.r2_gamma / 2 * norms[n:].mean()
-            loss = loss + penalty * recipe.penalty_interval
-        if recipe.gradient_penalty and with_penalty:
-            between = interpolated(real.images, fake, rng=self.rng, part=self.part)
-            with self._autocast():
-                between_logits = self._logits(between, real.labels)
-            excess = (squared_gradient_norms(between_logits, between) + 1e-12).sqrt() - 1
-            loss = loss + recipe.gradient_penalty * excess.square().mean() * recipe.penalty_interval
-        return figures, loss, (real_logits, fake_logits)
+    def _logits(self, batch: Batch) -> torch.Tensor:
+        return logits_of(self.discriminator, batch, recipe=self.recipe, rng=self.rng, part=self.part)
 
     def _average(
         self, figures: torch.Tensor, gradients: Sequence[torch.Tensor]
     ) -> tuple[torch.Tensor, Sequence[torch.Tensor]]:
-        """The means over the processes, taken at once, after the backward pass; those of running statistics are set.
+        """Average figures, gradients and running statistics over the processes, after the backward pass.
 
-        The mean over equal parts is the mean over the whole batch. With it every process holds the same state again,
-        and finds the same loss NaN.
+        The mean over equal parts is the mean over the whole batch, so every process makes the same step, and sees the
+        same loss become NaN. Running statistics are set in place; the other means are returned.
         """
         if self.processes.world == 1:
             return figures, gradients
@@ -282,46 +264,12 @@ class Game:
                 statistic.copy_(mean)
         return means[0], means[1 : 1 + len(gradients)]
 
-    def _both_logits(
-        self, real: RealBatch, fake: torch.Tensor, fake_labels: torch.Tensor | None
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        images = torch.cat([real.images, fake.to(real.images.dtype)])
-        real_logits, fake_logits = self._logits(images, _join(real.labels, fake_labels)).chunk(2)
-        return real_logits, fake_logits
-
-    def _logits(self, images: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
-        """D's logits, float32, of images as D is shown them."""
-        if self.recipe.augmentation:
-            images = augment(images, probability=self.recipe.augmentation, rng=self.rng, part=self.part)
-        if labels is not None and isinstance(self.discriminator, ConditionalDiscriminator):
-            return self.discriminator.class_logits(images, labels).float()
-        logits: torch.Tensor = self.discriminator(images)
-        return logits.float()
-
-    def _autocast(self) -> torch.autocast:
-        return torch.autocast(
-            self.device.type, dtype=torch.bfloat16, enabled=self.recipe.precision == "bfloat16", cache_enabled=True
-        )
-
 
 def draw(prior: Prior, n: int, z_dim: int, *, rng: torch.Generator) -> torch.Tensor:
     """Latents from a stream: [n, z_dim] float32 with mean 0 and variance 1, on the generator's device."""
     if prior == "normal":
         return torch.randn(n, z_dim, generator=rng, device=rng.device)
     return to_uniform_prior(torch.rand(n, z_dim, generator=rng, device=rng.device))
-
-
-def _join(real: torch.Tensor | None, fake: torch.Tensor | None) -> torch.Tensor | None:
-    return None if real is None or fake is None else torch.cat([real, fake])
-
-
-def _normalise_spectrally(network: nn.Module, seed: int) -> None:
-    """Each layer's largest singular value becomes 1: Miyato et al. 2018 (arXiv 1802.05957)."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)  # the first guess of each singular vector comes from global state alone
-        for layer in list(network.modules()):
-            if isinstance(layer, nn.Linear | nn.Conv2d):
-                spectral_norm(layer)
 
 
 def _gradients(loss: torch.Tensor, network: nn.Module, *, keep_graph: bool = False) -> tuple[torch.Tensor, ...]:
@@ -333,21 +281,6 @@ def _step(network: nn.Module, optimiser: torch.optim.Optimizer, gradients: Seque
     for parameter, gradient in zip(network.parameters(), gradients, strict=True):
         parameter.grad = gradient
     optimiser.step()
-
-
-def _running_statistics(network: nn.Module) -> list[torch.Tensor]:
-    """What layers remember of the batches that they saw: each process of its own part."""
-    return [buffer for name, buffer in network.named_buffers() if name.rpartition(".")[2].startswith("running_")]
-
-
-def _optimiser(settings: Optimiser, network: nn.Module, device: torch.device) -> torch.optim.Optimizer:
-    if isinstance(settings, Adam):
-        return torch.optim.Adam(
-            network.parameters(), lr=settings.learning_rate, betas=(settings.beta1, settings.beta2), fused=True
-        )
-    return torch.optim.SGD(
-        network.parameters(), lr=settings.learning_rate, momentum=settings.momentum_start, fused=device.type == "cuda"
-    )
 
 
 def _finite(quantity: str, number: float) -> float:

@@ -12,8 +12,9 @@ from models.model_folder.history import EpochRecord
 from training.config import RunConfig
 from training.data.dataset import Dataset
 from training.errors import NotFiniteError
+from training.gan.discriminator_loss import Batch
 from training.gan.distributed import ALONE, Processes
-from training.gan.game import Game, RealBatch
+from training.gan.game import Game
 from training.run.alarms import best_record, new_alarms
 from training.run.checkpoint import EpochSums, Progress, load_checkpoint, save_checkpoint, state_of
 from training.run.curves import draw_curves
@@ -164,11 +165,11 @@ def play_step(game: Game, data: Dataset, batches: list[torch.Tensor], progress: 
     game.average.update(game.generator, batch_images=len(batches[-1]), images_seen=progress.images)
 
 
-def real_batch(data: Dataset, batch: torch.Tensor, *, conditional: bool) -> RealBatch:
+def real_batch(data: Dataset, batch: torch.Tensor, *, conditional: bool) -> Batch:
     """The images at the indices `batch`, uint8 → [B, C, H, W] float32 in [−1, 1]: the loop's edge."""
     batch = batch.to(data.images.device)
     images = to_float(data.images[batch])
-    return RealBatch(images, data.labels[batch] if conditional and data.labels is not None else None)
+    return Batch(images, data.labels[batch] if conditional and data.labels is not None else None)
 
 
 def end_epoch(progress: Progress, *, last: int, metrics: dict[str, float]) -> None:
