@@ -15,8 +15,8 @@ from training.data.mnist import read_mnist
 from training.gan.distributed import ALONE, Processes
 from training.gan.game import Game
 from training.recipe import load_recipe
-from training.run.checkpoint import Progress
 from training.run.loop import epoch_batches, play_step
+from training.run.progress import Progress
 
 WARM_UP_STEPS = 10
 WRITEUP_OBJECTS = "the write-up's loop"

@@ -45,9 +45,10 @@ from training.errors import NotFiniteError, TrainingError
 from training.gan.distributed import ALONE, Processes, joined
 from training.gan.game import Game
 from training.recipe import Recipe
-from training.run.checkpoint import Progress, state_of
+from training.run.checkpoint import state_of
 from training.run.folder import RunFolder
 from training.run.loop import epoch_batches, play_step, train
+from training.run.progress import Progress
 from training.run.reporter import Reporter
 
 Scene: TypeAlias = Callable[[Processes], Any]

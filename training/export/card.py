@@ -10,7 +10,7 @@ from training.config import RunConfig
 from training.evaluation.evaluate import SAMPLE_SEED
 from training.evaluation.table import format_markdown, group_figures
 from training.provenance import describe_machine
-from training.run.checkpoint import Progress
+from training.run.progress import Progress
 
 _TEMPLATE = """\
 # {name}

@@ -24,9 +24,10 @@ from training.export.discriminator_finetuning import train_judge
 from training.export.encoder import train_encoder
 from training.gan.game import Game
 from training.recipe import Recipe
-from training.run.checkpoint import Progress, load_checkpoint, read_progress
+from training.run.checkpoint import load_checkpoint, read_progress
 from training.run.fixed_grid import draw_grid
 from training.run.folder import RunFolder
+from training.run.progress import Progress
 
 QUANTISING_SEED, QUANTISING_LATENTS = 1, 4096
 """The latents that show how far G's activations reach."""

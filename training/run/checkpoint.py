@@ -7,60 +7,16 @@ JSON in its metadata, where the run stands. The data's order is drawn from the s
 from pathlib import Path
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from models.files import write_atomically
-from models.model_folder.history import EpochRecord, TrainingEvent
 from training.errors import NotFiniteError, RunError
-from training.gan.game import DiscriminatorStep, Game
+from training.gan.game import Game
+from training.run.progress import Progress
 
 _RNG = "rng"
-
-
-class EpochSums(BaseModel):
-    """Sums over the steps of an epoch so far."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    generator_steps: int = 0
-    discriminator_steps: int = 0
-    loss_d: float = 0.0
-    loss_g: float = 0.0
-    d_real: float = 0.0
-    d_fake: float = 0.0
-    value: float = 0.0
-
-    def add_discriminator_step(self, seen: DiscriminatorStep) -> None:
-        """Count what one D step saw."""
-        self.discriminator_steps += 1
-        self.loss_d += seen.loss
-        self.d_real += seen.d_real
-        self.d_fake += seen.d_fake
-        self.value += seen.value
-
-    def add_generator_step(self, loss: float) -> None:
-        """Count one G step."""
-        self.generator_steps += 1
-        self.loss_g += loss
-
-
-class Progress(BaseModel):
-    """Where a run stands."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    epoch: int = Field(default=1, ge=1, description="The epoch that is being played, from 1")
-    position: int = Field(default=0, ge=0, description="G's steps done in this epoch")
-    step: int = Field(default=0, ge=0, description="G's steps done in all")
-    images: int = Field(default=0, ge=0, description="Real images passed over")
-    seconds: float = Field(default=0.0, ge=0, description="Training time")
-    finished: bool = False
-    sums: EpochSums = Field(default_factory=EpochSums)
-    records: list[EpochRecord] = Field(default_factory=list, description="The epochs that are done")
-    events: list[TrainingEvent] = Field(default_factory=list, description="What went wrong")
-    rollbacks: int = Field(default=0, ge=0, description="Falls back to the best state")
 
 
 def state_of(game: Game) -> dict[str, torch.Tensor]:

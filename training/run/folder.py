@@ -22,7 +22,7 @@ from models.files import TEMPORARY_SUFFIX, naming, sync_folder, write_atomically
 from models.model_folder.history import EpochRecord, History, TrainingEvent
 from training.config import RunConfig
 from training.errors import RunError
-from training.run.checkpoint import Progress
+from training.run.progress import Progress
 
 
 class RunFolder:

@@ -8,7 +8,6 @@ import torch
 
 from models.device import resolve_device
 from models.images import to_float
-from models.model_folder.history import EpochRecord
 from training.config import RunConfig
 from training.data.dataset import Dataset
 from training.errors import NotFiniteError
@@ -16,11 +15,12 @@ from training.gan.discriminator_loss import Batch
 from training.gan.distributed import ALONE, Processes
 from training.gan.game import Game
 from training.run.alarms import best_record, new_alarms
-from training.run.checkpoint import EpochSums, Progress, load_checkpoint, save_checkpoint, state_of
+from training.run.checkpoint import load_checkpoint, save_checkpoint, state_of
 from training.run.curves import draw_curves
 from training.run.fixed_grid import draw_grid
 from training.run.folder import RunFolder
 from training.run.monitor import Monitor
+from training.run.progress import Progress
 from training.run.reporter import Reporter
 from training.run.rollback import ROLLBACK_RATE, attend, fall_back
 from training.run.run import Run
@@ -105,7 +105,7 @@ def close_epoch(run: Run) -> None:
     """Put an epoch on record: its figures, its picture, the best state, and the alarms it gives."""
     recipe, folder, game, epoch = run.config.recipe, run.folder, run.game, run.progress.epoch
     game.processes.check_same(f"the same state after epoch {epoch}", state_of(game))
-    end_epoch(run.progress, last=recipe.epochs, metrics=measured(run))
+    run.progress.end_epoch(last=recipe.epochs, metrics=measured(run))
     records = run.progress.records
     is_best = best_record(records) is records[-1]
     is_due = epoch <= recipe.grid_every_epochs or epoch % recipe.grid_every_epochs == 0
@@ -170,28 +170,6 @@ def real_batch(data: Dataset, batch: torch.Tensor, *, conditional: bool) -> Batc
     batch = batch.to(data.images.device)
     images = to_float(data.images[batch])
     return Batch(images, data.labels[batch] if conditional and data.labels is not None else None)
-
-
-def end_epoch(progress: Progress, *, last: int, metrics: dict[str, float]) -> None:
-    """Turn the epoch's sums into its record and begin the next, or finish after the last."""
-    sums = progress.sums
-    progress.records.append(
-        EpochRecord(
-            epoch=progress.epoch,
-            images=progress.images,
-            seconds=round(progress.seconds, 3),
-            loss_d=sums.loss_d / sums.discriminator_steps,
-            loss_g=sums.loss_g / sums.generator_steps,
-            d_real=sums.d_real / sums.discriminator_steps,
-            d_fake=sums.d_fake / sums.discriminator_steps,
-            value=sums.value / sums.discriminator_steps,
-            metrics=metrics,
-        )
-    )
-    progress.finished = progress.finished or progress.epoch >= last
-    progress.epoch += 1
-    progress.position = 0
-    progress.sums = EpochSums()
 
 
 def measured(run: Run) -> dict[str, float]:

@@ -7,8 +7,8 @@ from tqdm import tqdm
 
 from models.model_folder.history import EpochRecord
 from training.config import RunConfig
-from training.run.checkpoint import Progress
 from training.run.folder import RunFolder
+from training.run.progress import Progress
 from training.run.tensorboard import EventFile
 
 FIGURES = ("loss_d", "loss_g", "d_real", "d_fake", "value")

@@ -4,9 +4,10 @@ from dataclasses import dataclass, field
 
 from training.config import RunConfig
 from training.gan.game import Game
-from training.run.checkpoint import Progress, save_checkpoint
+from training.run.checkpoint import save_checkpoint
 from training.run.folder import RunFolder
 from training.run.monitor import Monitor
+from training.run.progress import Progress
 from training.run.reporter import Reporter
 
 

@@ -9,7 +9,7 @@ from models.model_folder.read import load_model
 from tests.training.support import make_config, tiny_recipe, write_npz
 from training.evaluation.table import format_markdown, group_figures
 from training.export.card import write_card
-from training.run.checkpoint import Progress
+from training.run.progress import Progress
 
 FIGURES = {
     "frechet": 12.5,

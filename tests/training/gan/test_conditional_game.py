@@ -28,7 +28,7 @@ from training.errors import RecipeError
 from training.gan.discriminator_loss import Batch
 from training.gan.game import Game
 from training.run import loop
-from training.run.checkpoint import Progress
+from training.run.progress import Progress
 
 CLASSES = 3
 SHARES = np.array([0.5, 0.3, 0.2])

@@ -17,8 +17,8 @@ from training.data.dataset import Dataset
 from training.errors import NotFiniteError
 from training.gan.discriminator_loss import Batch
 from training.gan.game import DiscriminatorStep, Game, draw
-from training.run.checkpoint import Progress
-from training.run.loop import end_epoch, epoch_batches, play_step, real_batch
+from training.run.loop import epoch_batches, play_step, real_batch
+from training.run.progress import Progress
 
 SGD = '{name="sgd", learning_rate=0.3, learning_rate_decay=1.5, momentum_start=0.5, momentum_final=0.9}'
 ADAM = '{name="adam", learning_rate=0.01, learning_rate_final=0.001, beta1=0.5, beta2=0.9}'
@@ -203,7 +203,7 @@ def test_a_record_holds_the_means_of_its_own_epoch(monkeypatch: pytest.MonkeyPat
         g_seen.clear()
         for batches in epoch_batches(config, epoch, start=0):
             play_step(game, data, batches, progress)
-        end_epoch(progress, last=3, metrics={"frechet": 2.5 * epoch})
+        progress.end_epoch(last=3, metrics={"frechet": 2.5 * epoch})
         record = progress.records[-1]
         assert (len(d_seen), len(g_seen)) == (8, 4)
         assert (record.epoch, record.images) == (epoch, 36 * epoch)

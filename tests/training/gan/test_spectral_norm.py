@@ -11,8 +11,9 @@ from torch.nn.utils import parametrize
 from models.model_folder.read import load_model
 from tests.training.support import exported_bytes, make_config, make_game, play, real_batch_of, tiny_recipe, write_npz
 from training.gan.game import Game
-from training.run.checkpoint import Progress, load_checkpoint, save_checkpoint
+from training.run.checkpoint import load_checkpoint, save_checkpoint
 from training.run.folder import RunFolder
+from training.run.progress import Progress
 
 NAMES = ["mlp", "conv", "goodfellow2014"]
 

@@ -11,7 +11,8 @@ from safetensors.torch import load_file, save_file
 from tests.training.support import make_game, real_batch_of, tiny_recipe
 from training.errors import NotFiniteError, RunError
 from training.gan.game import Game
-from training.run.checkpoint import Progress, load_checkpoint, save_checkpoint
+from training.run.checkpoint import load_checkpoint, save_checkpoint
+from training.run.progress import Progress
 
 
 @pytest.fixture
