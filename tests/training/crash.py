@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
-import training.run.loop
+import training.run.writer
 from tests.training.support import (
     CONSTANT_RATES,
     exported_bytes,
@@ -49,7 +49,7 @@ GAMES = {
 def main() -> None:
     torch.set_num_threads(1)
     mode, root = sys.argv[1], Path(sys.argv[2])
-    vars(training.run.loop)["draw_curves"] = lambda *_args, **_kwargs: b"curves"  # takes long, and is not the point
+    vars(training.run.writer)["draw_curves"] = lambda *_args, **_kwargs: b"curves"  # takes long, and is not the point
     vars(os)["fsync"] = lambda _descriptor: None  # a killed process loses nothing that it wrote; a machine would
     data = write_npz(root / "data.npz")
     warm_up(root / "warm", make_config(tiny_recipe("mlp", "epochs=1"), data))

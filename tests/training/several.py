@@ -26,6 +26,7 @@ from safetensors.torch import load_file, save_file
 
 import training.run.loop
 import training.run.rollback
+import training.run.writer
 from tests.training.crash import KILLS_A_GAME, MAX_TRIES, compare, state, wait_for_a_new_state, warm_up
 from tests.training.support import (
     CONSTANT_RATES,
@@ -49,7 +50,7 @@ from training.run.checkpoint import state_of
 from training.run.folder import RunFolder
 from training.run.loop import epoch_batches, play_step, train
 from training.run.progress import Progress
-from training.run.reporter import Reporter
+from training.run.writer import open_writer
 
 Scene: TypeAlias = Callable[[Processes], Any]
 """What a process does, once it has joined the others; its result travels as JSON."""
@@ -100,7 +101,7 @@ EVERY_STEP = ("batch_size=18", "checkpoint_interval_s=0")
 def main() -> None:
     torch.set_num_threads(1)
     root = Path(sys.argv[1])
-    vars(training.run.loop)["draw_curves"] = lambda *_args, **_kwargs: b"curves"  # takes long, and is not the point
+    vars(training.run.writer)["draw_curves"] = lambda *_args, **_kwargs: b"curves"  # takes long, and is not the point
     vars(os)["fsync"] = lambda _descriptor: None
     data = root / "data.npz"
     np.savez(data, images=tiny_images(), labels=np.arange(40) % LABELS)
@@ -180,8 +181,8 @@ def play(folder: RunFolder, config: RunConfig, processes: Processes) -> None:
     """As `fit` and `resume` do, whichever it is."""
     if processes.first and not folder.config_file.exists():
         folder.create(config)
-    with Reporter(config, folder, silent=not processes.first) as reporter:
-        train(config, load_dataset(config.data), folder, reporter, processes)
+    with open_writer(config, folder, processes) as writer:
+        train(config, load_dataset(config.data), folder, writer, processes)
 
 
 # --- Scenes ---------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from training.recipe import Recipe, load_recipe
 from training.run import loop
 from training.run.folder import RunFolder
 from training.run.loop import train
-from training.run.reporter import Reporter
+from training.run.writer import FolderWriter
 
 ROOT = Path(__file__).parents[2]
 
@@ -139,8 +139,8 @@ def make_config(
 
 
 def play(folder: RunFolder, config: RunConfig) -> None:
-    with Reporter(config, folder) as reporter:
-        train(config, _dataset(config), folder, reporter)
+    with FolderWriter(config, folder) as writer:
+        train(config, _dataset(config), folder, writer)
 
 
 def exported_bytes(folder: RunFolder, config: RunConfig, to: Path) -> bytes:

@@ -13,7 +13,6 @@ import sys
 import textwrap
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,10 +38,10 @@ from training.errors import BulkError, RunError, TrainingError
 from training.gan.distributed import joined, number_of_processes, own_number
 from training.recipe import AFTER_THE_GAME, change_after_the_game, load_recipe, recipe_names
 from training.run.folder import RunFolder
-from training.run.lock import only_writer
 
 if TYPE_CHECKING:
     from training.evaluation.evaluate import Evaluation
+    from training.run.writer import RunWriter
 
 MAX_GRID_IMAGES = 4096
 BULK_OPTIONS = ("format", "shard_images", "processes", "ray")
@@ -79,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def fit(options: argparse.Namespace) -> None:
     """Train a recipe from its start."""
     from training.run.loop import train  # noqa: PLC0415  (TensorBoard and Matplotlib take seconds; --help does not wait)
-    from training.run.reporter import Reporter  # noqa: PLC0415
+    from training.run.writer import open_writer  # noqa: PLC0415
 
     overrides = list(options.set)
     if options.epochs is not None:
@@ -105,14 +104,10 @@ def fit(options: argparse.Namespace) -> None:
         if own_number() == 0:
             print(_describe(config, folder))
         return
-    with joined(config.device) as processes, ExitStack() as stack:
-        if processes.first:
-            folder.path.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(only_writer(folder.path))
-            folder.create(config)
-            _log_skipped(dataset, folder)
-        reporter = stack.enter_context(Reporter(config, folder, silent=not processes.first))
-        train(config, dataset, folder, reporter, processes)
+    with joined(config.device) as processes, open_writer(config, folder, processes) as writer:
+        writer.create()
+        _log_skipped(dataset, writer)
+        train(config, dataset, folder, writer, processes)
     if own_number() == 0:
         print(f"next: python -m training export {folder.path} --to models/{name}")
 
@@ -120,18 +115,14 @@ def fit(options: argparse.Namespace) -> None:
 def resume(options: argparse.Namespace) -> None:
     """Go on with a run from its last saved state."""
     from training.run.loop import train  # noqa: PLC0415
-    from training.run.reporter import Reporter  # noqa: PLC0415
+    from training.run.writer import open_writer  # noqa: PLC0415
 
     folder = RunFolder(options.run)
     config = folder.read_config()
-    with joined(config.device) as processes, ExitStack() as stack:
-        if processes.first:
-            stack.enter_context(only_writer(folder.path))
+    with joined(config.device) as processes, open_writer(config, folder, processes) as writer:
         dataset = _run_data(config, strict=options.strict).first(config.recipe.train_images)
-        if processes.first:
-            _log_skipped(dataset, folder)
-        reporter = stack.enter_context(Reporter(config, folder, silent=not processes.first))
-        train(config, dataset, folder, reporter, processes)
+        _log_skipped(dataset, writer)
+        train(config, dataset, folder, writer, processes)
 
 
 def watch(options: argparse.Namespace) -> None:
@@ -306,9 +297,9 @@ def _load_data(source: str, side: int | None, *, strict: bool) -> Dataset:
     return dataset
 
 
-def _log_skipped(dataset: Dataset, folder: RunFolder) -> None:
+def _log_skipped(dataset: Dataset, writer: "RunWriter") -> None:
     for line in _skipped_lines(dataset):
-        folder.log(line)
+        writer.log(line)
 
 
 def _skipped_lines(dataset: Dataset) -> list[str]:

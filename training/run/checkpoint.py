@@ -1,7 +1,8 @@
-"""The fat state of a run: everything from which it goes on exactly as if it had never been stopped.
+"""The saved state of a run: a run that is resumed from it goes on exactly as if it had never been stopped.
 
-One safetensors file, no pickle: weights of G, D and G's average, the optimisers' moments, the random state; and, as
-JSON in its metadata, where the run stands. The data's order is drawn from the seed and the epoch, so it needs no state.
+It is one safetensors file, without pickle: the weights of G, of D and of G's average, the optimisers' moments, and the
+state of the random numbers; its metadata hold `training.run.progress.Progress` as JSON. The order of the data follows
+from the seed and the epoch, so it needs no state.
 """
 
 from pathlib import Path
@@ -30,14 +31,11 @@ def state_of(game: Game) -> dict[str, torch.Tensor]:
     return tensors
 
 
-def save_checkpoint(path: Path, game: Game, progress: Progress) -> None:
-    """Write the whole state to `path`, or leave what was there.
-
-    Of several processes, which hold the same state, all look at it and the first writes.
+def checked_state(game: Game, progress: Progress) -> dict[str, torch.Tensor]:
+    """Every tensor of a game's state on the CPU, contiguous, and finite.
 
     Raises:
         NotFiniteError: a weight or a moment is NaN or infinite, although no loss was so far.
-        OSError: the disk is full or cannot be written.
     """
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in state_of(game).items()}
     for name, tensor in contiguous.items():
@@ -46,12 +44,21 @@ def save_checkpoint(path: Path, game: Game, progress: Progress) -> None:
                 f"epoch {progress.epoch}, step {progress.step}: {name} holds NaN or infinity: training stops here. The "
                 "last saved state is as it was; begin anew with lower learning rates or `--set precision=float32`"
             )
-    if game.processes.first:
-        write_atomically(path, save(contiguous, {"progress": progress.model_dump_json()}))
+    return contiguous
+
+
+def save_checkpoint(path: Path, game: Game, progress: Progress) -> None:
+    """Write the whole state to `path`; after an error the file that was there is as it was.
+
+    Raises:
+        NotFiniteError: a weight or a moment is NaN or infinite.
+        OSError: the disk is full or cannot be written.
+    """
+    write_atomically(path, save(checked_state(game, progress), {"progress": progress.model_dump_json()}))
 
 
 def read_progress(path: Path) -> Progress:
-    """Where the state saved at `path` stands.
+    """The progress of the state that is saved at `path`.
 
     Raises:
         RunError: the file is damaged.
@@ -64,13 +71,13 @@ def read_progress(path: Path) -> Progress:
 
 
 def load_checkpoint(path: Path, game: Game) -> Progress:
-    """Put a game back into the state saved at `path`, and say where it stands.
+    """Put a game into the state that is saved at `path`, and return its progress.
 
     Raises:
-        RunError: the file is damaged, or of another game.
+        RunError: the file is damaged, or belongs to another game.
     """
     try:
-        with safe_open(path, framework="pt") as file:  # once: the next save puts another file under this name
+        with safe_open(path, framework="pt") as file:  # opened once: a save meanwhile replaces it
             progress = _progress(file)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
         for prefix, module in _modules(game).items():
@@ -103,7 +110,7 @@ def _under(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Ten
 
 
 def _load_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, torch.Tensor], *, begun: bool) -> None:
-    """PyTorch takes any moments here, and fails or begins anew at the next step: so they are checked."""
+    """Load an optimiser's moments, and check them: PyTorch would take any, and fail or start anew at the next step."""
     state: dict[int, dict[str, torch.Tensor]] = {}
     for name, tensor in tensors.items():
         number, key = name.split(".", maxsplit=1)

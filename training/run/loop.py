@@ -15,23 +15,21 @@ from training.gan.discriminator_loss import Batch
 from training.gan.distributed import ALONE, Processes
 from training.gan.game import Game
 from training.run.alarms import best_record, new_alarms
-from training.run.checkpoint import load_checkpoint, save_checkpoint, state_of
-from training.run.curves import draw_curves
-from training.run.fixed_grid import draw_grid
+from training.run.checkpoint import load_checkpoint, state_of
 from training.run.folder import RunFolder
 from training.run.monitor import Monitor
 from training.run.progress import Progress
-from training.run.reporter import Reporter
 from training.run.rollback import ROLLBACK_RATE, attend, fall_back
 from training.run.run import Run
+from training.run.writer import RunWriter
 
 
 def train(
-    config: RunConfig, dataset: Dataset, folder: RunFolder, reporter: Reporter, processes: Processes = ALONE
+    config: RunConfig, dataset: Dataset, folder: RunFolder, writer: RunWriter, processes: Processes = ALONE
 ) -> None:
     """Play the game from where the run folder stands to the end of its recipe, or of its minutes.
 
-    All `processes` play; the first alone writes into the folder, which all can read.
+    All `processes` play, and all read the folder; `writer` writes into it in the first alone.
 
     Raises:
         NotFiniteError: a loss became NaN or infinite, and there is no state to fall back to; the last saved state stays
@@ -54,17 +52,14 @@ def train(
     progress = load_checkpoint(folder.checkpoint_file, game) if begun else Progress()
     processes.check_same("the same settings", config.model_dump_json())
     processes.check_same("the same state to begin with", state_of(game))
-    monitor = None
-    if processes.first:
-        if not begun:
-            folder.write_grid(0, draw_grid(game.average.network, config, device=game.device))
-        folder.rewrite(progress)
-        if recipe.metrics_every_epochs and not progress.finished:
-            monitor = Monitor(config, dataset)
-    run = Run(config, folder, reporter, game, monitor, progress)
-    reporter.start(progress, total_steps=config.total_steps)
+    if not begun:
+        writer.write_grid(0, game)
+    writer.rewrite(progress)
+    has_monitor = processes.first and recipe.metrics_every_epochs and not progress.finished
+    run = Run(config, folder, writer, game, Monitor(config, dataset) if has_monitor else None, progress)
+    writer.start(progress, total_steps=config.total_steps)
     if processes.world != config.processes:
-        reporter.say(
+        writer.say(
             f"processes: {processes.world}, when the run began {config.processes}: the same game, but other bits than "
             "the undisturbed run's"
         )
@@ -77,12 +72,10 @@ def train(
         except NotFiniteError as error:
             fall_back(run, {"not-finite": str(error)})
 
-    # --- What is left when it is over -----------------------------------------------------------
-    if (
-        processes.first and not folder.curves_file.exists()
-    ):  # a run resumed at its end, after a kill before its last picture
-        folder.write_curves(draw_curves(run.progress.records, title=curves_title(config)))
-    reporter.finish(run.progress)
+    # --- The end --------------------------------------------------------------------------------
+    if not folder.curves_file.exists():  # the run was killed between its last state and its last picture
+        writer.write_curves(run.progress.records)
+    writer.finish(run.progress)
 
 
 def play_epoch(run: Run, data: Dataset) -> None:
@@ -94,7 +87,7 @@ def play_epoch(run: Run, data: Dataset) -> None:
         run.game.set_rates(step=progress.step, steps=config.total_steps, epoch=progress.epoch, factor=factor)
         play_step(run.game, data, batches, progress)
         progress.seconds = run.game.processes.number_of_first(time.monotonic() - started)
-        run.reporter.step(progress)
+        run.writer.step(progress)
         if config.minutes is not None and progress.seconds >= 60 * config.minutes:
             progress.finished = True
             return
@@ -103,21 +96,20 @@ def play_epoch(run: Run, data: Dataset) -> None:
 
 def close_epoch(run: Run) -> None:
     """Put an epoch on record: its figures, its picture, the best state, and the alarms it gives."""
-    recipe, folder, game, epoch = run.config.recipe, run.folder, run.game, run.progress.epoch
+    recipe, writer, game, epoch = run.config.recipe, run.writer, run.game, run.progress.epoch
     game.processes.check_same(f"the same state after epoch {epoch}", state_of(game))
     run.progress.end_epoch(last=recipe.epochs, metrics=measured(run))
     records = run.progress.records
     is_best = best_record(records) is records[-1]
-    is_due = epoch <= recipe.grid_every_epochs or epoch % recipe.grid_every_epochs == 0
-    if game.processes.first:
-        folder.write_stats(records)
-        if is_best or is_due or run.progress.finished:
-            folder.write_grid(epoch, draw_grid(game.average.network, run.config, device=game.device))
+    is_due = epoch <= recipe.grid_every_epochs or epoch % recipe.grid_every_epochs == 0 or run.progress.finished
+    writer.write_stats(records)
+    if is_best or is_due:
+        writer.write_grid(epoch, game)
     if is_best:
-        save_checkpoint(folder.best_file, game, run.progress)
-    if game.processes.first and (is_due or run.progress.finished):
-        folder.write_curves(draw_curves(records, title=curves_title(run.config)))
-    run.reporter.epoch(records[-1])
+        writer.save_best(game, run.progress)
+    if is_due:
+        writer.write_curves(records)
+    writer.epoch(records[-1])
     if alarms := new_alarms(records, loss=recipe.loss):
         attend(run, alarms)
     if run.progress.finished:
@@ -182,8 +174,3 @@ def measured(run: Run) -> dict[str, float]:
         return {}
     # The first process alone has a monitor, and the others wait for what it says.
     return run.game.processes.figures_of_first(lambda: run.monitor.measure(run.game) if run.monitor else {})
-
-
-def curves_title(config: RunConfig) -> str:
-    """What the picture of the curves is headed by."""
-    return f"{config.recipe_name} on {config.dataset}, seed {config.seed}"

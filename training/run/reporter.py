@@ -1,4 +1,4 @@
-"""What a run tells while it goes: a progress bar, the log, TensorBoard."""
+"""How a run reports while it goes on: a progress bar, the log, and TensorBoard."""
 
 import sys
 from typing import Never, Self
@@ -15,15 +15,11 @@ FIGURES = ("loss_d", "loss_g", "d_real", "d_fake", "value")
 
 
 class Reporter:
-    """Tells of one run. The bar is for a terminal; where there is none, the log's lines are printed instead.
+    """Reports on one run. A terminal gets a progress bar; without one, the lines of the log are printed instead."""
 
-    Of several processes the first tells, and the others' reporters are `silent`.
-    """
-
-    def __init__(self, config: RunConfig, folder: RunFolder, *, silent: bool = False) -> None:
+    def __init__(self, config: RunConfig, folder: RunFolder) -> None:
         self._config = config
         self._folder = folder
-        self._silent = silent
         self._bar: tqdm[Never] | None = None
         self._events: EventFile | None = None
 
@@ -37,12 +33,10 @@ class Reporter:
             self._events.close()
 
     def start(self, progress: Progress, *, total_steps: int) -> None:
-        """A run begins, or goes on from where it stands."""
+        """Open the bar and TensorBoard's file, and say that the run has started, or is resumed."""
         self._started = (progress.images, progress.seconds)
-        if self._silent:
-            return
         size = self._config.recipe.batch_size
-        # Events of steps that the saved state has not seen are marked as purged: they come once more.
+        # Epochs after the saved state are played once more: TensorBoard must forget what it was told of them.
         self._events = EventFile(self._folder.tensorboard)
         self._events.begin(purge_step=progress.epoch)
         self._bar = tqdm(
@@ -52,24 +46,24 @@ class Reporter:
             unit_scale=True,
             dynamic_ncols=True,
             smoothing=0.05,
-            disable=None,  # where standard error is no terminal
+            disable=None,  # None: no bar where standard error is no terminal
         )
         verb = "resumed" if progress.step else "started"
         self.say(f"{verb} at epoch {progress.epoch}, step {progress.step:,} of {total_steps:,}: {self._folder.path}")
 
     def went_back(self, progress: Progress) -> None:
-        """The run goes on from an earlier state: what was told of later epochs has not happened."""
+        """Let TensorBoard forget what it was told of later epochs: the run goes on from an earlier state."""
         if self._events is not None:
             self._events.begin(purge_step=progress.epoch)
         self._started = (progress.images, progress.seconds)
 
     def step(self, progress: Progress) -> None:
-        """One step of G is done."""
+        """Move the bar: one step of G is done."""
         if self._bar is not None:
             self._bar.update(progress.images - self._bar.n)
 
     def epoch(self, record: EpochRecord) -> None:
-        """An epoch is done."""
+        """Say an epoch's figures, and pass them to TensorBoard."""
         images, seconds = self._started
         rate = (record.images - images) / max(record.seconds - seconds, 1e-9)
         self.say(
@@ -83,12 +77,10 @@ class Reporter:
             self._events.add_scalars({name: getattr(record, name) for name in FIGURES} | record.metrics, record.epoch)
 
     def finish(self, progress: Progress) -> None:
-        """The run is at its end."""
+        """Say that the run is over."""
         self.say(f"finished: {len(progress.records)} epochs, {progress.images:,} images, {progress.seconds:,.0f} s")
 
     def say(self, text: str) -> None:
-        """A line for the log and for the person."""
-        if self._silent:
-            return
+        """Add a line to the log, and show it on standard error."""
         self._folder.log(text)
         tqdm.write(text, file=sys.stderr)

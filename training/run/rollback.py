@@ -39,9 +39,7 @@ def fall_back(run: Run, alarms: Alarms) -> None:
     run.game.reseed(best.rollbacks)
     rate = ROLLBACK_RATE**best.rollbacks
     _record(run, alarms, epoch=epoch, action=f"back to epoch {len(best.records)}, learning rates times {rate:g}")
-    if run.game.processes.first:
-        run.reporter.went_back(best)
-        run.folder.rewrite(best)
+    run.writer.go_back(best)
     run.save()
 
 
@@ -54,6 +52,5 @@ def _may_fall_back(run: Run) -> bool:
 def _record(run: Run, alarms: Alarms, *, epoch: int, action: str) -> None:
     for kind, detail in alarms.items():
         run.progress.events.append(TrainingEvent(epoch=epoch, kind=kind, detail=detail[:1000], action=action))
-        run.reporter.say(f"alarm in epoch {epoch}: {kind}: {detail}: {action}")
-    if run.game.processes.first:
-        run.folder.write_events(run.progress.events)
+        run.writer.say(f"alarm in epoch {epoch}: {kind}: {detail}: {action}")
+    run.writer.write_events(run.progress.events)

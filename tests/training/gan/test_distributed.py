@@ -25,7 +25,7 @@ from training.errors import RecipeError
 from training.gan.distributed import ALONE, Processes, number_of_processes, own_number
 from training.run.folder import RunFolder
 from training.run.loop import train
-from training.run.reporter import Reporter
+from training.run.writer import FolderWriter
 
 Scenes = dict[str, Any]
 
@@ -127,8 +127,8 @@ def test_more_processes_on_resuming_than_a_batch_can_be_shared_by(tmp_path: Path
     config = make_config(tiny_recipe("mlp", "epochs=1"), write_npz(tmp_path / "data.npz"))
     folder = RunFolder(tmp_path / "run")
     folder.create(config)
-    with Reporter(config, folder) as reporter, pytest.raises(RecipeError, match="which 2 processes cannot share"):
-        train(config, load_dataset(config.data), folder, reporter, Processes(0, 2))  # before it talks to the other
+    with FolderWriter(config, folder) as writer, pytest.raises(RecipeError, match="which 2 processes cannot share"):
+        train(config, load_dataset(config.data), folder, writer, Processes(0, 2))  # before it talks to the other
     assert [path.name for path in folder.path.iterdir() if path.is_file()] == ["config.json"]
 
 

@@ -17,7 +17,7 @@ from harness.tiny_models import make_tiny_model_folder
 from models.model_folder.read import load_model
 from tests.training.support import TINY_MLP, command_line, environment, exported_bytes, grid_bytes, sets, write_npz
 from training.cli.command_line import main
-from training.run import loop
+from training.run import writer
 from training.run.folder import RunFolder
 
 SETTINGS = ["mlp", "--epochs", "2", "--threads", "1", *sets([*TINY_MLP, "batch_size=18", "checkpoint_interval_s=0"])]
@@ -25,7 +25,7 @@ SETTINGS = ["mlp", "--epochs", "2", "--threads", "1", *sets([*TINY_MLP, "batch_s
 
 @pytest.fixture(autouse=True)
 def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "draw_curves", lambda *_args, **_kwargs: b"curves")
+    monkeypatch.setattr(writer, "draw_curves", lambda *_args, **_kwargs: b"curves")
     monkeypatch.setenv("GIT_DIR", os.devnull)  # the same "commit" in every run
 
 

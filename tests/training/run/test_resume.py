@@ -18,7 +18,7 @@ from tests.training.support import (
     write_npz,
 )
 from training.gan.game import Game
-from training.run import loop
+from training.run import loop, writer
 from training.run.checkpoint import load_checkpoint
 from training.run.folder import RunFolder
 
@@ -57,7 +57,7 @@ def test_killed_at_random_moments_it_ends_in_the_same_bytes(tmp_path: Path):
 
 @pytest.fixture(autouse=True)
 def quick_curves(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "draw_curves", lambda *_args, **_kwargs: b"curves")
+    monkeypatch.setattr(writer, "draw_curves", lambda *_args, **_kwargs: b"curves")
 
 
 def test_a_checkpoint_holds_the_whole_state(tmp_path: Path):
@@ -120,7 +120,7 @@ def test_the_events_of_steps_that_are_played_again_are_purged(tmp_path: Path, cu
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("training.run.run.save_checkpoint", stop)  # epoch 3 is over, and nothing saved
+        patch.setattr("training.run.writer.save_checkpoint", stop)  # epoch 3 is over, and nothing saved
         with pytest.raises(KeyboardInterrupt):
             play(folder, config)
     (first,) = folder.tensorboard.iterdir()

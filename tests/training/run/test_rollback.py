@@ -29,7 +29,7 @@ from training.config import RunConfig
 from training.data.dataset import load_dataset
 from training.errors import NotFiniteError
 from training.gan.game import Game
-from training.run import loop
+from training.run import loop, writer
 from training.run.checkpoint import load_checkpoint
 from training.run.folder import RunFolder
 from training.run.loop import epoch_batches, play_step
@@ -43,7 +43,7 @@ COLLAPSE = "coverage is 0.100, it was 0.800 in epoch 2"
 
 @pytest.fixture(autouse=True)
 def quick_curves(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "draw_curves", lambda *_args, **_kwargs: b"curves")
+    monkeypatch.setattr(writer, "draw_curves", lambda *_args, **_kwargs: b"curves")
 
 
 class Runs:

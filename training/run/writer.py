@@ -1,0 +1,172 @@
+"""What a run keeps and says. Of the processes that train together one writes, and the others' writer does nothing.
+
+`open_writer` makes the choice once; the loop calls the same methods in every process and never asks which one it is.
+"""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Self
+
+from models.model_folder.history import EpochRecord, TrainingEvent
+from training.config import RunConfig
+from training.gan.distributed import Processes
+from training.gan.game import Game
+from training.run.checkpoint import checked_state, save_checkpoint
+from training.run.curves import draw_curves
+from training.run.fixed_grid import draw_grid
+from training.run.folder import RunFolder
+from training.run.lock import only_writer
+from training.run.progress import Progress
+from training.run.reporter import Reporter
+
+
+class RunWriter:
+    """Is told of everything that happens in a run; a context manager.
+
+    This class itself keeps and says nothing: it is the writer of every process but the first. `FolderWriter` is the
+    first's. Each of its methods may raise an OSError: the disk is full or cannot be written.
+    """
+
+    def __enter__(self) -> Self:
+        """Become the only writer of the run folder."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close what is open."""
+
+    def create(self) -> None:
+        """Begin the folder of a new run.
+
+        Raises:
+            RunError: there is a run already, or something else.
+        """
+
+    def log(self, text: str) -> None:
+        """Add a line to the log alone."""
+
+    def say(self, text: str) -> None:
+        """Add a line to the log, and show it to the person."""
+
+    def start(self, progress: Progress, *, total_steps: int) -> None:
+        """A run of `total_steps` steps of G begins, or goes on from `progress`."""
+
+    def rewrite(self, progress: Progress) -> None:
+        """Make the folder say what `progress` says, and nothing of later epochs."""
+
+    def step(self, progress: Progress) -> None:
+        """One step of G is done."""
+
+    def epoch(self, record: EpochRecord) -> None:
+        """An epoch is done: say its figures."""
+
+    def go_back(self, progress: Progress) -> None:
+        """The run goes on from an earlier state; nothing may be told of the epochs after it."""
+
+    def finish(self, progress: Progress) -> None:
+        """The run is over."""
+
+    def write_stats(self, records: list[EpochRecord]) -> None:
+        """Write the records of all epochs so far."""
+
+    def write_events(self, events: list[TrainingEvent]) -> None:
+        """Write all alarms so far."""
+
+    def write_grid(self, epoch: int, game: Game) -> None:
+        """Draw the fixed latents by the average of G's weights, as they look after `epoch` epochs."""
+
+    def write_curves(self, records: Sequence[EpochRecord]) -> None:
+        """Draw the curves of all epochs so far."""
+
+    def save(self, game: Game, progress: Progress) -> None:
+        """Save the state to resume from.
+
+        Raises:
+            NotFiniteError: a weight or a moment is NaN or infinite. Every process holds the same state, and checks it:
+                all of them raise this, or none.
+        """
+        checked_state(game, progress)
+
+    def save_best(self, game: Game, progress: Progress) -> None:
+        """Save the best state so far; raises as `save` does."""
+        checked_state(game, progress)
+
+
+class FolderWriter(RunWriter):
+    """Writes into the run folder, and says on the terminal how the run goes.
+
+    Args:
+        config: the run's configuration.
+        folder: its folder; it is made, and locked, on entering.
+    """
+
+    def __init__(self, config: RunConfig, folder: RunFolder) -> None:
+        self._config = config
+        self._folder = folder
+        self._reporter = Reporter(config, folder)
+        self._open = ExitStack()
+
+    def __enter__(self) -> Self:
+        """Make the folder and lock it.
+
+        Raises:
+            RunError: another process writes into it.
+        """
+        self._folder.path.mkdir(parents=True, exist_ok=True)
+        self._open.enter_context(only_writer(self._folder.path))
+        self._open.enter_context(self._reporter)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def create(self) -> None:
+        self._folder.create(self._config)
+
+    def log(self, text: str) -> None:
+        self._folder.log(text)
+
+    def say(self, text: str) -> None:
+        self._reporter.say(text)
+
+    def start(self, progress: Progress, *, total_steps: int) -> None:
+        self._reporter.start(progress, total_steps=total_steps)
+
+    def rewrite(self, progress: Progress) -> None:
+        self._folder.rewrite(progress)
+
+    def step(self, progress: Progress) -> None:
+        self._reporter.step(progress)
+
+    def epoch(self, record: EpochRecord) -> None:
+        self._reporter.epoch(record)
+
+    def go_back(self, progress: Progress) -> None:
+        self._reporter.went_back(progress)
+        self._folder.rewrite(progress)
+
+    def finish(self, progress: Progress) -> None:
+        self._reporter.finish(progress)
+
+    def write_stats(self, records: list[EpochRecord]) -> None:
+        self._folder.write_stats(records)
+
+    def write_events(self, events: list[TrainingEvent]) -> None:
+        self._folder.write_events(events)
+
+    def write_grid(self, epoch: int, game: Game) -> None:
+        self._folder.write_grid(epoch, draw_grid(game.average.network, self._config, device=game.device))
+
+    def write_curves(self, records: Sequence[EpochRecord]) -> None:
+        title = f"{self._config.recipe_name} on {self._config.dataset}, seed {self._config.seed}"
+        self._folder.write_curves(draw_curves(records, title=title))
+
+    def save(self, game: Game, progress: Progress) -> None:
+        save_checkpoint(self._folder.checkpoint_file, game, progress)
+
+    def save_best(self, game: Game, progress: Progress) -> None:
+        save_checkpoint(self._folder.best_file, game, progress)
+
+
+def open_writer(config: RunConfig, folder: RunFolder, processes: Processes) -> RunWriter:
+    """The writer of this process: the first process's writes into `folder`, the others' does nothing."""
+    return FolderWriter(config, folder) if processes.first else RunWriter()
