@@ -1,4 +1,4 @@
-"""Arrays as PNG bytes."""
+"""Arrays as PNG bytes, and back."""
 
 import io
 import math
@@ -16,6 +16,19 @@ def encode_png(picture: NDArray[np.uint8]) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, format="PNG", optimize=True)
     return buffer.getvalue()
+
+
+def decode_png(png: bytes) -> NDArray[np.uint8]:
+    """The pixels of a PNG that `encode_png` made: [H, W] or [H, W, 3] uint8.
+
+    Raises:
+        ValueError: it is damaged, or no PNG.
+    """
+    try:
+        with Image.open(io.BytesIO(png), formats=["PNG"]) as picture:
+            return np.asarray(picture)
+    except (OSError, SyntaxError) as error:  # Pillow calls a damaged PNG either
+        raise ValueError(f"not a whole PNG: {error}") from error
 
 
 def encode_png_quickly(picture: NDArray[np.uint8]) -> bytes:

@@ -91,8 +91,8 @@ def write_pngs(folder: Path, images: NDArray[np.uint8]) -> Path:
     return folder
 
 
-def make_game(recipe: Recipe, *, side: int = 16, seed: int = 3) -> Game:
-    shape = ImageShape(height=side, width=side)
+def make_game(recipe: Recipe, *, side: int = 16, seed: int = 3, channels: Literal[1, 3] = 1) -> Game:
+    shape = ImageShape(channels=channels, height=side, width=side)
     means = torch.full(shape.chw, 0.3)
     return Game(recipe, shape=shape, pixel_means=means, seed=seed, device=torch.device("cpu"))
 

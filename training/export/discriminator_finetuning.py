@@ -1,29 +1,24 @@
-"""D after the game: taught to tell real images from everything that is neither real nor G's.
+"""D after the game: it learns to tell real images from everything that is neither real nor G's.
 
-A D that has only ever seen G's latest fakes knows nothing of anything else, and may praise a letter or a blank page. So
-when the game is over, and only then, D goes on alone: a part of its fakes are what G drew in earlier epochs, the rest
-are pictures that nobody would take for real (`training.export.negatives`). G's own samples are not among them: a D that
-goes on against a G that stands still learns that G by heart, and the balance that the game came to is lost. Its loss is
-the paper's own, on its unconditional logit, and its weights are averaged over these steps. G and the game are as if
-this had never happened.
+A D that has only ever seen G's latest fakes knows nothing else, and may give a letter or a blank page a high logit. So
+D is trained further when the game is over. A part of its fakes is what G drew in earlier epochs; the rest is pictures
+that nobody would take for real (`training.export.negatives`). The final G's own samples are not among them: D would
+learn this G, which no longer changes, by heart, and the balance between the two would be lost. The loss is the 2014
+paper's, on D's unconditional logit. D's weights are averaged over these steps. G stays as it is.
 
-Such a loss no longer weighs real images against G's samples. In the end one number does: what is added to every logit,
-chosen so that V(G, D), equation 1, is as large as it can be. Then D(x) of real images and D(G(z)) balance around ½, as
-the theory has it, and what is neither comes to lie far below.
+This loss no longer weighs real images against G's samples, so at the end one number is added to every logit: the one
+for which V(G, D), equation 1, is largest. Then D(x) of real images and D(G(z)) lie around ½ again, as in theory, and
+pictures that are neither lie far below.
 """
 
 import copy
-import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import nn
 
-from models.grids import split_grid
-from models.images import channels_first, to_float
+from models.images import to_float
 from models.networks.layers import Dropout, GroupDeviation
 from models.networks.packing import PackedDiscriminator
 from training.data.dataset import Dataset
@@ -38,16 +33,20 @@ BATCH_SIZE = 128
 LEARNING_RATE = 5e-4
 EMA_HALFLIFE_IMAGES = 20_000.0
 SHARE_OF_EARLIER = 0.2
+"""The share of the fakes that G drew in earlier epochs."""
+
 BALANCE_IMAGES = 5000
+"""Real images, and as many samples of G, from which the balance is found."""
+
 _BLOCK = 500  # images of one pass without gradients
 
 
 @dataclass(frozen=True)
 class Opponents:
-    """Where the fakes of a judge's training come from.
+    """Where the fakes of this training come from.
 
     Attributes:
-        earlier: [M, C, H, W] uint8, what G drew while it learnt.
+        earlier: [M, C, H, W] uint8, what G drew in earlier epochs.
         kinds: makers of pictures that are no real images.
     """
 
@@ -61,41 +60,35 @@ def train_judge(
     dataset: Dataset,
     recipe: Recipe,
     *,
-    timeline: Mapping[int, bytes],
+    samples: Mapping[int, torch.Tensor],
     seed: int,
     say: Callable[[str], None] = print,
 ) -> nn.Module:
-    """D after `recipe.judge_steps` more steps, a new network in evaluation mode; both arguments stay as they are.
+    """D after `recipe.judge_steps` more steps: a new network, in evaluation mode. Both arguments stay as they are.
 
     Args:
         discriminator: D as the game left it, [N, C, H, W] float32 in [−1, 1] → logits [N].
         generator: the G that is exported.
-        dataset: its training images are the real ones; held-out images are not looked at.
-        recipe: for the number of steps, the prior and z_dim.
-        timeline: grids of G's samples by epoch, PNG; those of the first half of the training are replayed.
-        seed: of the batches and of what is drawn at random.
-        say: told how it goes, every tenth of the way.
+        dataset: its training images are the real ones; held-out images are not used.
+        recipe: gives the number of steps, the prior, z_dim and the precision.
+        samples: G's samples by epoch, [n, C, H, W] uint8 each; those of the first half of the training are replayed.
+        seed: the seed of the batches and of all that is drawn at random.
+        say: is told the loss, ten times in all.
 
     Raises:
         NotFiniteError: the loss is NaN or infinite.
     """
     rng = torch.Generator().manual_seed(seed)
     average = EMA(discriminator, halflife_images=EMA_HALFLIFE_IMAGES)
-    judge = copy.deepcopy(discriminator).requires_grad_(requires_grad=True).train()
-    for layer in judge.modules():
-        if isinstance(layer, Dropout):
-            layer.rng = rng
-        if isinstance(layer, PackedDiscriminator | GroupDeviation):
-            layer.training = False  # a judge sees one image at a time
+    judge = _copy_for_single_images(discriminator, rng)
     kinds = (WeightedNegative(letters(dataset.shape.height, seed=seed), LETTERS_WEIGHT), *FROM_IMAGES)
-    opponents = Opponents(earlier_samples(timeline, dataset), kinds)
-    precision = torch.bfloat16 if recipe.precision == "bfloat16" else torch.float32
+    opponents = Opponents(earlier_samples(samples), kinds)
     optimiser = torch.optim.Adam(judge.parameters(), lr=LEARNING_RATE, betas=(0.5, 0.99), fused=True)
     for step in range(recipe.judge_steps):
         optimiser.param_groups[0]["lr"] = LEARNING_RATE * (1 - step / recipe.judge_steps)
         real = _some(dataset.images, BATCH_SIZE, rng)
         fake = draw_opponents(opponents, real, rng)
-        with torch.autocast("cpu", dtype=precision, enabled=precision == torch.bfloat16):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=recipe.precision == "bfloat16"):
             logits = judge(torch.cat([real, fake])).float()
         loss = discriminator_loss(*logits.chunk(2))
         if not torch.isfinite(loss):
@@ -108,14 +101,24 @@ def train_judge(
             say(f"D after the game: step {step + 1:,} of {recipe.judge_steps:,}, loss {float(loss.detach()):.3f}")
     judge = average.network.eval()
     real = _some(dataset.images, BALANCE_IMAGES, rng)
-    still = copy.deepcopy(generator).eval()
-    balance(judge, still, real, draw(recipe.prior, BALANCE_IMAGES, recipe.z_dim, rng=rng))
+    latents = draw(recipe.prior, BALANCE_IMAGES, recipe.z_dim, rng=rng)
+    balance(judge, copy.deepcopy(generator).eval(), real, latents)
     return judge
+
+
+def earlier_samples(samples: Mapping[int, torch.Tensor]) -> torch.Tensor:
+    """The samples of the first half of the training: [M, C, H, W] uint8, of the epochs up to half of the last."""
+    epochs = sorted(samples)
+    return torch.cat([samples[epoch] for epoch in epochs if epoch <= epochs[-1] / 2])
 
 
 @torch.no_grad()
 def draw_opponents(opponents: Opponents, real: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-    """As many fakes as `real` has images, [N, C, H, W] float32 in [−1, 1]: the mixture of this module's head."""
+    """As many fakes as `real` has images, [N, C, H, W] float32 in [−1, 1].
+
+    A fixed share is earlier samples; of the rest, each is made by a kind that is drawn by weight, from an image of
+    `real` that no other is made from.
+    """
     n = len(real)
     of_earlier = round(n * SHARE_OF_EARLIER)
     fakes = [_some(opponents.earlier, of_earlier, rng)]
@@ -132,10 +135,10 @@ def draw_opponents(opponents: Opponents, real: torch.Tensor, rng: torch.Generato
 
 @torch.no_grad()
 def balance(discriminator: nn.Module, generator: nn.Module, real: torch.Tensor, latents: torch.Tensor) -> None:
-    """Add to D's last bias the number under which V(G, D) is largest: D(x) and 1 − D(G(z)) become equal in the mean.
+    """Add to D's last bias the number b for which V(G, D) is largest: then mean D(x) = mean(1 − D(G(z))).
 
-    dV/db = mean(1 − σ(logit + b)) of real images − mean σ(logit + b) of fakes, which falls in b: its root is found by
-    halving an interval.
+    dV/db = mean(1 − σ(logit + b)) over real images − mean σ(logit + b) over fakes. It falls in b, so its root is found
+    by halving an interval.
 
     Args:
         discriminator: D in evaluation mode; changed in place.
@@ -155,12 +158,15 @@ def balance(discriminator: nn.Module, generator: nn.Module, real: torch.Tensor, 
     last.bias.add_(low)
 
 
-def earlier_samples(timeline: Mapping[int, bytes], dataset: Dataset) -> torch.Tensor:
-    """[M, C, H, W] uint8: the pictures in the timeline's grids of the first half of the training."""
-    epochs = sorted(timeline)
-    early = [epoch for epoch in epochs if epoch <= epochs[-1] / 2]
-    grids = [np.asarray(Image.open(io.BytesIO(timeline[epoch]))) for epoch in early]
-    return torch.cat([channels_first(split_grid(grid, dataset.shape.height, padding=2)) for grid in grids])
+def _copy_for_single_images(discriminator: nn.Module, rng: torch.Generator) -> nn.Module:
+    """A copy of D in training mode that sees each image alone: a judge is asked about one image at a time."""
+    judge = copy.deepcopy(discriminator).requires_grad_(requires_grad=True).train()
+    for layer in judge.modules():
+        if isinstance(layer, Dropout):
+            layer.rng = rng
+        if isinstance(layer, PackedDiscriminator | GroupDeviation):
+            layer.training = False
+    return judge
 
 
 def _some(images: torch.Tensor, n: int, rng: torch.Generator) -> torch.Tensor:

@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 from torch import nn
 
+from models.images import channels_first
 from models.inference.sampler import Sampler
 from models.inference.scorer import Scorer
 from models.latents import draw_latents
@@ -25,7 +26,7 @@ from training.export.encoder import train_encoder
 from training.gan.game import Game
 from training.recipe import Recipe
 from training.run.checkpoint import load_checkpoint, read_progress
-from training.run.fixed_grid import draw_grid
+from training.run.fixed_grid import draw_fixed_images, draw_grid
 from training.run.folder import RunFolder
 from training.run.progress import Progress
 
@@ -86,9 +87,9 @@ def export(
     timeline[len(progress.records)] = draw_grid(generator, config)  # of this very G, whatever epochs were drawn
     discriminator = game.plain_discriminator()
     if recipe.judge_steps:
-        discriminator = train_judge(
-            discriminator, generator, dataset, recipe, timeline=timeline, seed=config.seed, say=say
-        )
+        drawn = folder.read_samples(side=config.image_shape.height, last=len(progress.records))
+        drawn[len(progress.records)] = channels_first(draw_fixed_images(generator, config))
+        discriminator = train_judge(discriminator, generator, dataset, recipe, samples=drawn, seed=config.seed, say=say)
     discriminator.to(dtype).float()
     encoder, encoder_sizes = None, None
     if recipe.encoder_steps:

@@ -1,20 +1,40 @@
-"""The picture by which a run is watched: the same 64 latents, drawn by G."""
+"""The picture by which a run is watched: G's images of 64 latents that never change, as one grid."""
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
-from models.grids import assemble_grid
+from models.grids import assemble_grid, split_grid
 from models.inference.sampler import Sampler
 from models.latents import draw_latents
 from training.config import RunConfig
-from training.pictures import encode_png
+from training.pictures import decode_png, encode_png
 
 SEED = 0
 IMAGES = 64
+PADDING = 2
+"""Black pixels between the images of the grid and around them."""
+
+
+def draw_fixed_images(
+    generator: nn.Module, config: RunConfig, *, device: torch.device | str = "cpu"
+) -> NDArray[np.uint8]:
+    """G's images of the fixed latents, those of `/v1/samples?seed=0`: [64, H, W] or [64, H, W, 3] uint8."""
+    latents = draw_latents(SEED, 0, IMAGES, z_dim=config.recipe.z_dim, prior=config.recipe.prior)
+    sampler = Sampler(generator, z_dim=config.recipe.z_dim, image_shape=config.image_shape, device=device)
+    return sampler(latents)
 
 
 def draw_grid(generator: nn.Module, config: RunConfig, *, device: torch.device | str = "cpu") -> bytes:
-    """PNG of a G at the fixed latents: those of `/v1/samples?seed=0`."""
-    latents = draw_latents(SEED, 0, IMAGES, z_dim=config.recipe.z_dim, prior=config.recipe.prior)
-    sampler = Sampler(generator, z_dim=config.recipe.z_dim, image_shape=config.image_shape, device=device)
-    return encode_png(assemble_grid(sampler(latents), padding=2))
+    """The same images as a PNG."""
+    return encode_png(assemble_grid(draw_fixed_images(generator, config, device=device), padding=PADDING))
+
+
+def split_fixed_grid(png: bytes, *, side: int) -> NDArray[np.uint8]:
+    """The images of such a PNG, `side` pixels high and wide: the inverse of `draw_grid`.
+
+    Raises:
+        ValueError: this is no such PNG.
+    """
+    return split_grid(decode_png(png), side, padding=PADDING)

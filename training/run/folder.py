@@ -1,14 +1,14 @@
-"""The run folder: a training run that explains itself.
+"""The run folder: all files of one training run.
 
-config.json              everything that decides the result
-log.txt                  what was said
-stats.jsonl              one record an epoch
-grids/*.png              the same 64 latents, drawn by G's average; the file's name is the epoch, 0 the untrained G
-curves.png               losses, D(x), D(G(z)) and V(G, D), with the theory's lines
-tensorboard/             the same, for TensorBoard
+config.json              all settings that decide the result
+log.txt                  the lines that were said, with the time
+stats.jsonl              the figures of each epoch, a line each
+grids/*.png              64 fixed latents, drawn by G's average; the file's name is the epoch, 0 is the untrained G
+curves.png               losses, D(x), D(G(z)) and V(G, D) over the epochs, with the values at the optimum
+tensorboard/             the same figures for TensorBoard
 checkpoint.safetensors   the state to resume from
-best.safetensors         the state with the smallest Fréchet distance, where the recipe has it measured
-events.jsonl             what went wrong, one event a line
+best.safetensors         the state with the smallest Fréchet distance, if the recipe has it measured
+events.jsonl             the alarms, a line each
 """
 
 import os
@@ -16,12 +16,15 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import torch
 from pydantic import ValidationError
 
 from models.files import TEMPORARY_SUFFIX, naming, sync_folder, write_atomically
+from models.images import channels_first
 from models.model_folder.history import EpochRecord, History, TrainingEvent
 from training.config import RunConfig
 from training.errors import RunError
+from training.run.fixed_grid import split_fixed_grid
 from training.run.progress import Progress
 
 
@@ -51,7 +54,7 @@ class RunFolder:
             raise RunError(
                 f"{self.path} holds a run already: `resume {self.path}` goes on with it, `--out` names another"
             )
-        begun = {self.grids.name, f".{self.config_file.name}{TEMPORARY_SUFFIX}"}  # what a start cut short leaves
+        begun = {self.grids.name, f".{self.config_file.name}{TEMPORARY_SUFFIX}"}  # left by a start that was cut short
         strange = self.path.exists() and any(entry.name not in begun for entry in self.path.iterdir())
         if strange or (self.grids.exists() and any(self.grids.iterdir())):  # pictures in it are somebody else's
             raise RunError(f"{self.path} is not empty and not a run folder: give another `--out`")
@@ -73,7 +76,7 @@ class RunFolder:
             raise RunError(f"{self.config_file} is damaged: {error}") from error
 
     def rewrite(self, progress: Progress) -> None:
-        """Make the folder say what `progress` says, and nothing of epochs that this state has not seen."""
+        """Make the folder say what `progress` says: the files of later epochs are removed or cut."""
         self.drop_grids_after(progress.epoch - 1)
         self.write_stats(progress.records)
         self.write_events(progress.events)
@@ -100,21 +103,39 @@ class RunFolder:
         write_atomically(self.curves_file, png)
 
     def drop_grids_after(self, epoch: int) -> None:
-        """Remove pictures of epochs that the state to resume from has not seen."""
+        """Remove the pictures of later epochs than `epoch`."""
         for drawn, path in self.grid_files().items():
             if drawn > epoch:
                 path.unlink()
 
     def grid_files(self) -> dict[int, Path]:
-        """The pictures' files by epoch, in their order."""
+        """The pictures' files by epoch, in the order of the epochs."""
         return {int(path.stem): path for path in sorted(self.grids.glob("*.png"))}
 
     def timeline(self, *, last: int) -> dict[int, bytes]:
-        """The pictures by epoch, up to epoch `last`."""
+        """The pictures by epoch, PNG, up to epoch `last`."""
         return {epoch: path.read_bytes() for epoch, path in self.grid_files().items() if epoch <= last}
 
+    def read_samples(self, *, side: int, last: int) -> dict[int, torch.Tensor]:
+        """G's images of the fixed latents by epoch, up to epoch `last`: [64, C, H, W] uint8 each, of the pictures.
+
+        Args:
+            side: height and width of an image, pixels.
+            last: the last epoch to read.
+
+        Raises:
+            RunError: a picture is damaged.
+        """
+        samples = {}
+        for epoch, png in self.timeline(last=last).items():
+            try:
+                samples[epoch] = channels_first(split_fixed_grid(png, side=side))
+            except ValueError as error:
+                raise RunError(f"{self.grid_files()[epoch]} is damaged: {error}") from error
+        return samples
+
     def read_history(self) -> History:
-        """What `write_stats` and `write_events` wrote last; empty before the first epoch has ended.
+        """The records and events that were written last; empty before the first epoch has ended.
 
         Raises:
             RunError: a file is damaged.

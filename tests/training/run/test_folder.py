@@ -1,0 +1,57 @@
+"""The pictures of a run folder, read back as the images that G drew."""
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pytest
+import torch
+
+from tests.training.support import make_config, make_game, tiny_images, tiny_recipe, write_npz
+from training.errors import RunError
+from training.pictures import encode_png
+from training.run.fixed_grid import draw_fixed_images, draw_grid
+from training.run.folder import RunFolder
+
+SIDE = 16
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_samples_are_the_images_that_were_drawn_to_the_last_pixel(tmp_path: Path, channels: Literal[1, 3]):
+    recipe = tiny_recipe("conv")
+    config = make_config(recipe, write_npz(tmp_path / "data.npz", tiny_images(channels=channels)))
+    folder = RunFolder(tmp_path / "run")
+    folder.create(config)
+    wanted = {}
+    for epoch in (0, 2, 5):
+        generator = make_game(recipe, seed=epoch, channels=channels).average.network
+        wanted[epoch] = draw_fixed_images(generator, config)
+        folder.write_grid(epoch, draw_grid(generator, config))
+    seen = folder.read_samples(side=SIDE, last=4)
+    assert list(seen) == [0, 2]
+    for epoch, samples in seen.items():
+        assert samples.shape == (64, channels, SIDE, SIDE)
+        assert samples.dtype == torch.uint8
+        images = wanted[epoch].reshape(64, SIDE, SIDE, channels)
+        assert (samples.numpy() == images.transpose(0, 3, 1, 2)).all()
+        assert len(np.unique(images)) > 10  # they are pictures, not a plain grey
+    assert list(folder.read_samples(side=SIDE, last=5)) == [0, 2, 5]
+
+
+def test_a_damaged_picture_is_named(tmp_path: Path):
+    folder = RunFolder(tmp_path)
+    folder.grids.mkdir()
+    whole = encode_png(np.zeros((8 * 18 + 2, 8 * 18 + 2), np.uint8))
+    for damaged, why in (
+        (whole[:60], "not a whole PNG"),
+        (b"", "not a whole PNG"),
+        (b"GIF89a" + whole, "not a whole PNG"),
+        (encode_png(np.zeros((20, 21), np.uint8)), "is no grid of images of 16 pixels a side"),
+    ):
+        folder.write_grid(0, whole)
+        folder.write_grid(3, damaged)
+        with pytest.raises(RunError) as error:
+            folder.read_samples(side=SIDE, last=3)
+        assert str(error.value).startswith(f"{folder.grids / '00003.png'} is damaged: ")
+        assert why in str(error.value)
+        assert list(folder.read_samples(side=SIDE, last=2)) == [0]
