@@ -1,4 +1,4 @@
-"""The method: the game, its losses, penalties and augmentation, EMA, several processes.
+"""The method: the two players, their losses, penalties and augmentation, the steps, EMA, several processes.
 
 May import `training.config`, `training.recipe`, `training.data` and `models`.
 """

@@ -1,8 +1,8 @@
 """Differentiable augmentation: D sees real and fake images through the same random changes.
 
-The gradient passes through them to G, and D cannot learn single training images by heart: Zhao et al. 2020
-("Differentiable augmentation for data-efficient GAN training", arXiv 2006.10738). A digit may be moved and a part of
-it hidden; it is never mirrored, for a mirrored digit is not one.
+D then cannot learn single training images by heart, and the gradient still passes through the changes to G: Zhao et
+al. 2020 ("Differentiable augmentation for data-efficient GAN training", arXiv 2006.10738). An image may be moved, and a
+square of it may be hidden. It is never mirrored, because a mirrored digit is no digit.
 """
 
 import torch
@@ -18,9 +18,13 @@ CUTOUT = 1 / 4
 
 
 def augment(images: torch.Tensor, *, probability: float, rng: torch.Generator, part: Part = WHOLE) -> torch.Tensor:
-    """Move, and hide a square of, [N, C, H, W] in [−1, 1]; each change comes to an image with `probability`.
+    """Move images, and hide a square of them: [N, C, H, W] in [−1, 1] → the same shape and range.
 
-    `part` is what the images are of their batch: the changes are drawn for all of it.
+    Args:
+        images: the images; gradients pass through.
+        probability: how probable each of the two changes is, for each image.
+        rng: the source of the changes.
+        part: which rows of the whole batch these images are; the changes are drawn for the whole batch.
     """
     return _cut_out(_move(images, probability, rng, part), probability, rng, part)
 

@@ -1,8 +1,8 @@
-"""The processes of one training: how many there are, and what they tell each other.
+"""Several processes that train one pair of networks: how many there are, and what they send each other.
 
 `python -m torch.distributed.run --nproc-per-node N -m training …` starts N of them. Each plays its part of every batch
-(`models.networks.batch_part`) and holds the whole state; they average what they saw, so the state stays the same in all
-of them to the last bit, and the first alone writes. See docs/decisions/0010-several-processes.md.
+(`models.networks.batch_part`) and holds the whole state. They average figures and gradients, so the state is the same
+in all of them to the last bit. Only the first writes files. See docs/decisions/0010-several-processes.md.
 """
 
 import hashlib
@@ -19,16 +19,16 @@ from torch import distributed
 from training.errors import NotFiniteError, ProcessesError
 
 TIMEOUT_S = 1800
-"""A process waits so long for the others, who may be measuring G's samples or drawing curves; then it ends."""
+"""A process that has waited so long for the others ends; they may be measuring G's samples or drawing curves."""
 
 
 @dataclass(frozen=True)
 class Processes:
-    """This process among those of a training; without arguments: one alone, who has nobody to talk to.
+    """This process among those that train together; `Processes()` is a process that trains alone.
 
     Attributes:
-        rank: its number, from 0.
-        world: how many there are.
+        rank: the number of this process, from 0.
+        world: the number of processes.
 
     Raises (each method):
         ProcessesError: another process has ended, or has not answered for `TIMEOUT_S`.
@@ -44,10 +44,10 @@ class Processes:
 
     @torch.no_grad()
     def average(self, tensors: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-        """The mean of each tensor over all processes: float32, of the same shapes in each of them.
+        """The mean of each tensor over all processes; the tensors are float32, and of the same shapes in each process.
 
-        One bucket, one sum. Where the backend adds in a fixed order, as Gloo's ring does, the same numbers always give
-        the same bits, and every process gets the same ones.
+        All tensors travel as one. A backend that adds in a fixed order, as Gloo's ring does, always gives the same bits
+        for the same numbers, and the same bits to every process.
         """
         if self.world == 1:
             return list(tensors)
@@ -59,7 +59,7 @@ class Processes:
         return [mean.view(tensor.shape) for mean, tensor in zip(means, tensors, strict=True)]
 
     def number_of_first(self, number: float) -> float:
-        """The first process's number, in all of them: its clock, say."""
+        """The `number` that the first process passes, in every process; its clock, for example."""
         if self.world == 1:
             return number
         told = torch.tensor(number, dtype=torch.float64)
@@ -68,10 +68,10 @@ class Processes:
         return float(told)
 
     def figures_of_first(self, measure: Callable[[], dict[str, float]]) -> dict[str, float]:
-        """What the first process measures, in all of them; the others wait for it.
+        """The figures that the first process measures, in every process; only the first calls `measure`.
 
         Raises:
-            NotFiniteError: the first raised it; all do.
+            NotFiniteError: `measure` raised it in the first process; every process raises it.
         """
         if self.world == 1:
             return measure()
@@ -88,18 +88,18 @@ class Processes:
         return figures
 
     def wait_for_first(self) -> None:
-        """Go on when the first process has come here: what it wrote before can be read."""
+        """Wait until the first process has come here too; the files that it wrote before can then be read."""
         self.number_of_first(0.0)
 
     def check_same(self, what: str, held: Mapping[str, torch.Tensor] | str) -> None:
-        """See to it that all processes hold the same bits.
+        """Check that all processes hold the same bits.
 
         Args:
-            what: what they are, for the message: "the same weights".
-            held: by this process.
+            what: the name of what they hold, for the message; "the same weights", for example.
+            held: what this process holds.
 
         Raises:
-            ProcessesError: some differ from the first's; every process names them.
+            ProcessesError: some processes differ from the first; every process raises it, and names them.
         """
         if self.world == 1:
             return
@@ -120,7 +120,8 @@ class Processes:
         told = torch.tensor(len(payload), dtype=torch.int64)
         with self._listening():
             distributed.broadcast(told, src=0)
-            data = torch.frombuffer(bytearray(payload.ljust(int(told))), dtype=torch.uint8)  # the others' is room
+            # In the other processes the payload is empty, and this is only room for the first's.
+            data = torch.frombuffer(bytearray(payload.ljust(int(told))), dtype=torch.uint8)
             distributed.broadcast(data, src=0)
         return data.numpy().tobytes().decode()
 
@@ -140,23 +141,23 @@ ALONE = Processes()
 
 
 def number_of_processes() -> int:
-    """How many processes `torch.distributed.run` has started with this one; 1 where it has not been used."""
+    """The number of processes that `torch.distributed.run` has started, this one included; 1 without it."""
     return int(os.environ["WORLD_SIZE"]) if _is_launched() else 1
 
 
 def own_number() -> int:
-    """The number of this process among them, from 0."""
+    """The rank of this process, from 0; 0 without `torch.distributed.run`."""
     return int(os.environ["RANK"]) if _is_launched() else 0
 
 
 @contextmanager
 def joined(device: str) -> Iterator[Processes]:
-    """This process among those that `torch.distributed.run` has started with it: Gloo on "cpu", NCCL on "cuda".
+    """Connect to the other processes that `torch.distributed.run` has started: by Gloo on "cpu", by NCCL on "cuda".
 
-    On "cuda" each process takes the device of its number on its machine.
+    On "cuda" each process uses the device with its local rank.
 
     Raises:
-        ProcessesError: there are fewer devices than processes here, or the others do not come within `TIMEOUT_S`.
+        ProcessesError: this machine has fewer devices than processes, or the others do not come within `TIMEOUT_S`.
     """
     world = number_of_processes()
     if world == 1:
@@ -164,14 +165,14 @@ def joined(device: str) -> Iterator[Processes]:
         return
     if device == "cuda":
         _take_own_device(int(os.environ["LOCAL_RANK"]))
-    # What is told of clocks and figures stays on the CPU, whatever the device.
+    # Clocks and figures are sent from the CPU, whatever the device is.
     backend = "cpu:gloo,cuda:nccl" if device == "cuda" else "gloo"
     try:
         distributed.init_process_group(backend, timeout=timedelta(seconds=TIMEOUT_S))
     except (RuntimeError, ValueError) as error:
         raise ProcessesError(f"this process does not find the others, {world} in all: {error}") from error
     yield Processes(distributed.get_rank(), world)
-    # After an error it is left to the process's end: to take leave, all would have to come here.
+    # Not in a `finally`: after an error the others do not come here, and this would wait for them.
     distributed.destroy_process_group()
 
 

@@ -1,4 +1,4 @@
-"""An exponential moving average of G's weights: what is exported and drawn."""
+"""An exponential moving average of G's weights: the G that is drawn and exported."""
 
 import copy
 from typing import Generic, TypeVar
@@ -8,7 +8,8 @@ from torch import nn
 
 Network = TypeVar("Network", bound=nn.Module)
 
-RAMP_UP = 0.05  # the half-life is at most this share of the images seen, so that the start is forgotten quickly
+RAMP_UP = 0.05
+"""The half-life is at most this share of the images seen, so that the average soon forgets the first weights."""
 
 
 class EMA(Generic[Network]):
@@ -36,5 +37,5 @@ class EMA(Generic[Network]):
 
     @staticmethod
     def _floats(network: nn.Module) -> list[torch.Tensor]:
-        """Weights and running statistics; batch normalisation's integer counter is of no use to an average."""
+        """Weights and running statistics; batch normalisation's counter is an integer and is not averaged."""
         return [t for t in (*network.parameters(), *network.buffers()) if t.is_floating_point()]

@@ -1,9 +1,9 @@
 """The losses of the game, on D's logits.
 
 With D(x) = σ(logit), log D(x) = −softplus(−logit) and log(1 − D(x)) = −softplus(logit): no logarithm of a rounded
-probability is ever taken. Every loss of D takes `real_logits` and `fake_logits`, [N] float32 each; so does every loss
-of G, because a relativistic one compares the two. Equation numbers are those of Goodfellow et al. 2014
-(arXiv 1406.2661) where no other source is named.
+probability is ever taken. Every loss, G's too, takes `real_logits` and `fake_logits`, [N] float32 each, and returns a
+scalar: a relativistic loss of G compares the two, the others ignore `real_logits`. Equation numbers are those of
+Goodfellow et al. 2014 (arXiv 1406.2661) where no other source is named.
 """
 
 from collections.abc import Callable
@@ -18,18 +18,18 @@ Loss: TypeAlias = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 def discriminator_loss(real_logits: torch.Tensor, fake_logits: torch.Tensor) -> torch.Tensor:
-    """What the paper's D minimises: −V(G, D)/2, the mean of its two cross-entropies. log 2 ≈ 0.693 at the optimum."""
+    """−V(G, D)/2, the mean of D's two cross-entropies: the 2014 paper's loss of D. log 2 ≈ 0.693 at the optimum."""
     return (softplus(-real_logits).mean() + softplus(fake_logits).mean()) / 2
 
 
 def non_saturating_loss(real_logits: torch.Tensor, fake_logits: torch.Tensor) -> torch.Tensor:
-    """−mean log D(G(z)), section 3's advice for early training: strong gradients while D wins. log 2 at the optimum."""
+    """−mean log D(G(z)), which section 3 advises: its gradient is strong while D wins. log 2 at the optimum."""
     del real_logits
     return softplus(-fake_logits).mean()
 
 
 def minimax_loss(real_logits: torch.Tensor, fake_logits: torch.Tensor) -> torch.Tensor:
-    """mean log(1 − D(G(z))), G's half of equation 1 to the letter. −log 2 at the optimum."""
+    """mean log(1 − D(G(z))), the part of equation 1 that depends on G. −log 2 at the optimum."""
     del real_logits
     return -softplus(fake_logits).mean()
 
@@ -51,12 +51,12 @@ def least_squares_generator_loss(real_logits: torch.Tensor, fake_logits: torch.T
 
 
 def wasserstein_discriminator_loss(real_logits: torch.Tensor, fake_logits: torch.Tensor) -> torch.Tensor:
-    """mean fake − mean real: the critic of Arjovsky et al. 2017 (arXiv 1701.07875). It wants `gradient_penalty`."""
+    """mean fake − mean real: the critic of Arjovsky et al. 2017 (arXiv 1701.07875). Use `gradient_penalty` with it."""
     return fake_logits.mean() - real_logits.mean()
 
 
 def raise_fakes_loss(real_logits: torch.Tensor, fake_logits: torch.Tensor) -> torch.Tensor:
-    """−mean fake: G's loss of the hinge and of the Wasserstein game."""
+    """−mean fake: G's loss in the hinge and in the Wasserstein game."""
     del real_logits
     return -fake_logits.mean()
 
@@ -70,12 +70,12 @@ def relativistic_discriminator_loss(real_logits: torch.Tensor, fake_logits: torc
 
 
 def relativistic_generator_loss(real_logits: torch.Tensor, fake_logits: torch.Tensor) -> torch.Tensor:
-    """mean softplus(real − fake) over pairs, the same with the players exchanged. log 2 at the optimum."""
+    """mean softplus(real − fake) over pairs: D's loss with real and fake exchanged. log 2 at the optimum."""
     return softplus(real_logits - fake_logits).mean()
 
 
 class GameLosses(NamedTuple):
-    """What each player minimises."""
+    """The losses that the two players minimise."""
 
     discriminator: Loss
     generator: Loss

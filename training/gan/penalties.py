@@ -1,6 +1,6 @@
-"""Gradient penalties: what keeps D smooth, so that its gradient still tells G where to go.
+"""Gradient penalties: they keep D smooth, so that its gradient shows G where to go.
 
-All are means over images of a function of ‖∇ₓ D(x)‖, differentiated once more in D's step.
+Each is the mean over images of a function of ‖∇ₓ D(x)‖; D's step differentiates it once more, in D's weights.
 """
 
 import torch
@@ -22,10 +22,15 @@ def squared_gradient_norms(logits: torch.Tensor, images: torch.Tensor) -> torch.
 
 
 def interpolated(real: torch.Tensor, fake: torch.Tensor, *, rng: torch.Generator, part: Part = WHOLE) -> torch.Tensor:
-    """A point drawn uniformly between each real image and the fake of its row, [N, C, H, W], requiring gradients.
+    """A point drawn uniformly between each real image and the fake of its row: [N, C, H, W], requiring gradients.
 
-    (‖∇D‖ − 1)² there is WGAN-GP's penalty: Gulrajani et al. 2017 (arXiv 1704.00028), equation 3.
-    `part` is what `real` and `fake` are of their batch.
+    WGAN-GP's penalty is (‖∇D‖ − 1)² at these points: Gulrajani et al. 2017 (arXiv 1704.00028), equation 3.
+
+    Args:
+        real: [N, C, H, W] float32 in [−1, 1].
+        fake: [N, C, H, W] in [−1, 1]; no gradient passes to it.
+        rng: the source of the weights between the two.
+        part: which rows of the whole batch these are; the weights are drawn for the whole batch.
     """
     weight = part.of(torch.rand(part.whole(len(real)), 1, 1, 1, generator=rng, device=real.device))
     return torch.lerp(real, fake.detach().to(real.dtype), weight).requires_grad_()

@@ -1,7 +1,7 @@
-"""What can go wrong with a game that plays on: signs of it in an epoch's record, compared with those before.
+"""Alarms: signs in an epoch's record that the game has gone wrong although it goes on.
 
 collapse            coverage, or the share of the rarest digit, fell below half of what it was in the best state
-discriminator-won   D told real from fake without fail for three epochs: it has nothing left to teach G
+discriminator-won   D told real from fake almost without error for three epochs, so G no longer learns from it
 not-finite          a loss or a weight became NaN or infinite (the loop finds it, not this module)
 """
 
@@ -16,20 +16,20 @@ FALL = 0.5
 """A figure below this share of the best state's is an alarm."""
 
 WON = 0.98
-"""D has won where mean D(x) is above this and mean D(G(z)) below one minus this …"""
+"""D has won when mean D(x) is above this and mean D(G(z)) is below 1 − this, for `WON_EPOCHS`."""
 
 WON_EPOCHS = 3
-"""… for so many epochs in a row."""
+"""Epochs in a row for which D must have won before there is an alarm."""
 
 MIN_COVERAGE = 0.1
-"""A best state that covers less than this was not worth falling from: it is still the beginning."""
+"""There is no collapse alarm until the best state's coverage has reached this."""
 
 PROBABILITIES: frozenset[LossName] = frozenset({"non-saturating", "minimax"})
 """The losses under which σ(logit) is D's probability."""
 
 
 def find_alarms(records: list[EpochRecord], *, loss: LossName) -> Alarms:
-    """What the last record shows, by kind, with the figures: empty where all is well."""
+    """The alarms of the last record: a text with the figures for each kind; empty if all is well."""
     alarms: Alarms = {}
     if fallen := _fallen(records):
         alarms["collapse"] = fallen
@@ -43,7 +43,7 @@ def find_alarms(records: list[EpochRecord], *, loss: LossName) -> Alarms:
 
 
 def new_alarms(records: list[EpochRecord], *, loss: LossName) -> Alarms:
-    """Alarms of the last record that were not there before: for a collapse, when it was last measured."""
+    """The alarms of the last record that are new: the record before (for a collapse, the last measured) had none."""
     earlier = records[:-1]
     known = set(find_alarms(earlier, loss=loss))
     last_measured = max((n for n, record in enumerate(earlier, start=1) if record.metrics), default=0)

@@ -1,4 +1,4 @@
-"""The curves of a run as one picture, with the lines that the theory draws."""
+"""The curves of a run as one picture, with lines at the values that theory gives for the optimum."""
 
 import io
 import math
@@ -20,12 +20,12 @@ _BLUE, _ORANGE, _GREY = "#2563a8", "#c2571a", "#6b7280"
 
 
 def draw_curves(records: Sequence[EpochRecord], *, title: str) -> bytes:
-    """PNG of losses, D's outputs and V(G, D) over the epochs."""
+    """A PNG of losses, D's outputs and V(G, D) over the epochs, under `title`."""
     figure = Figure(figsize=(9, 9), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
     losses, outputs, values = figure.subplots(3, 1, sharex=True)
     epochs = [record.epoch for record in records]
-    marker = "." if len(records) < 30 else None  # a line through one point is not to be seen
+    marker = "." if len(records) < 30 else None  # without a marker a single point would be invisible
     figure.suptitle(title)
 
     losses.plot(epochs, [r.loss_d for r in records], color=_BLUE, marker=marker, label="D's loss, (real + fake)/2")

@@ -1,7 +1,7 @@
-"""One writer a run folder: a lock that ends with the process that holds it, however that ends, and leaves no file.
+"""A lock: one process at a time writes into a folder. It ends with its process, even a killed one, and leaves no file.
 
-It is `flock` on the folder itself. Where the system has none (Windows), or the file system refuses it, a run goes on
-without; over NFS it holds among the processes of one machine.
+The lock is `flock` on the folder itself. Without it (Windows, or a file system that refuses it) a run goes on unlocked;
+over NFS it holds among the processes of one machine.
 """
 
 import errno
@@ -21,7 +21,7 @@ except ImportError:  # Windows
     fcntl = None
 
 _REFUSED = frozenset({errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
-"""What file systems that know no such lock say."""
+"""Errors of file systems that do not support the lock."""
 
 
 BUSY = (
@@ -36,10 +36,10 @@ def only_writer(folder: Path, *, busy: str = BUSY) -> Iterator[None]:
 
     Args:
         folder: the folder.
-        busy: the error's text, with `{folder}` in it.
+        busy: the text of the error, in which `{folder}` stands for the folder.
 
     Raises:
-        RunError: another process is at it; nothing was touched.
+        RunError: another process holds the lock; nothing was touched.
         OSError: the folder cannot be opened.
     """
     if fcntl is None:

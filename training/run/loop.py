@@ -1,4 +1,4 @@
-"""The training loop: epochs, batches, and what is kept of them."""
+"""The training loop: epochs, batches, steps, and the records that are kept of them."""
 
 import time
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from training.run.checkpoint import load_checkpoint, state_of
 from training.run.folder import RunFolder
 from training.run.monitor import Monitor
 from training.run.progress import Progress
-from training.run.rollback import ROLLBACK_RATE, attend, fall_back
+from training.run.rollback import ROLLBACK_RATE, respond_to_alarms, roll_back
 from training.run.run import Run
 from training.run.writer import RunWriter
 
@@ -32,7 +32,7 @@ def train(
     All `processes` play, and all read the folder; `writer` writes into it in the first alone.
 
     Raises:
-        NotFiniteError: a loss became NaN or infinite, and there is no state to fall back to; the last saved state stays
+        NotFiniteError: a loss became NaN or infinite, and there is no state to go back to; the last saved state stays
             as it is.
         DeviceError: the run began on a device that is not here.
         RunError: the data are not those that the run began with, or the saved state does not fit.
@@ -70,7 +70,7 @@ def train(
             play_epoch(run, data)
             close_epoch(run)
         except NotFiniteError as error:
-            fall_back(run, {"not-finite": str(error)})
+            roll_back(run, {"not-finite": str(error)})
 
     # --- The end --------------------------------------------------------------------------------
     if not folder.curves_file.exists():  # the run was killed between its last state and its last picture
@@ -79,7 +79,7 @@ def train(
 
 
 def play_epoch(run: Run, data: Dataset) -> None:
-    """Play the rest of an epoch, from where the run stands in it; less, if the run's minutes are over."""
+    """Play the rest of the epoch in which the run stands; stop earlier if the run's minutes are over."""
     config, progress = run.config, run.progress
     started = time.monotonic() - progress.seconds
     for batches in epoch_batches(config, progress.epoch, start=progress.position, rollbacks=progress.rollbacks):
@@ -95,7 +95,7 @@ def play_epoch(run: Run, data: Dataset) -> None:
 
 
 def close_epoch(run: Run) -> None:
-    """Put an epoch on record: its figures, its picture, the best state, and the alarms it gives."""
+    """Put an epoch on record: its figures, its picture, its state if it is the best, and its alarms."""
     recipe, writer, game, epoch = run.config.recipe, run.writer, run.game, run.progress.epoch
     game.processes.check_same(f"the same state after epoch {epoch}", state_of(game))
     run.progress.end_epoch(last=recipe.epochs, metrics=measured(run))
@@ -111,7 +111,7 @@ def close_epoch(run: Run) -> None:
         writer.write_curves(records)
     writer.epoch(records[-1])
     if alarms := new_alarms(records, loss=recipe.loss):
-        attend(run, alarms)
+        respond_to_alarms(run, alarms)
     if run.progress.finished:
         run.save()
     else:
@@ -119,11 +119,10 @@ def close_epoch(run: Run) -> None:
 
 
 def epoch_batches(config: RunConfig, epoch: int, *, start: int, rollbacks: int = 0) -> Iterator[list[torch.Tensor]]:
-    """The index batches of one epoch from G's step `start` on: k batches of `batch_size` images, one for each D step.
+    """The batches of one epoch from G's step `start` on: for each step of G, k tensors of `batch_size` image indices.
 
-    Each of the k D steps between two of G's has its own minibatch, as algorithm 1 has it, from its own order of the
-    data. The orders follow from the seed, the epoch and the number of falls back alone. The last, smaller batch is
-    dropped.
+    As in algorithm 1, each of the k D steps before a step of G has its own batch; it comes from its own order of the
+    data. The orders depend only on the seed, the epoch and the number of rollbacks. The last, smaller batch is dropped.
     """
     size = config.recipe.batch_size
     again = [rollbacks] if rollbacks else []
@@ -136,7 +135,7 @@ def epoch_batches(config: RunConfig, epoch: int, *, start: int, rollbacks: int =
 
 
 def play_step(game: Game, data: Dataset, batches: list[torch.Tensor], progress: Progress) -> None:
-    """k steps of D, one of G, and G's average moved; the sums of the epoch grow by what they saw."""
+    """Make k steps of D and one of G, move G's average, and add the figures to the epoch's sums."""
     sums, step = progress.sums, progress.step
     *first, last = [real_batch(data, game.part.of(batch), conditional=game.classes > 0) for batch in batches]
     try:
@@ -158,19 +157,19 @@ def play_step(game: Game, data: Dataset, batches: list[torch.Tensor], progress: 
 
 
 def real_batch(data: Dataset, batch: torch.Tensor, *, conditional: bool) -> Batch:
-    """The images at the indices `batch`, uint8 → [B, C, H, W] float32 in [−1, 1]: the loop's edge."""
+    """The images at the indices `batch` [B]: uint8 → [B, C, H, W] float32 in [−1, 1], with labels if `conditional`."""
     batch = batch.to(data.images.device)
     images = to_float(data.images[batch])
     return Batch(images, data.labels[batch] if conditional and data.labels is not None else None)
 
 
 def measured(run: Run) -> dict[str, float]:
-    """The figures of G's samples, in an epoch that the recipe has measured, and in the last; else none."""
+    """The figures of G's samples, in every `metrics_every_epochs`-th epoch and in the last; empty in the others."""
     epoch, recipe = run.progress.epoch, run.config.recipe
     if not recipe.metrics_every_epochs:
         return {}
     is_due = epoch % recipe.metrics_every_epochs == 0 or run.progress.finished or epoch == recipe.epochs
     if not is_due:
         return {}
-    # The first process alone has a monitor, and the others wait for what it says.
+    # Only the first process has a monitor; the others wait for its figures.
     return run.game.processes.figures_of_first(lambda: run.monitor.measure(run.game) if run.monitor else {})

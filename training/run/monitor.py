@@ -1,4 +1,4 @@
-"""How good G's samples are while it trains: light figures, the same for every run."""
+"""Figures of G's samples while it trains: light ones, the same for every run."""
 
 import math
 
@@ -15,7 +15,7 @@ from training.evaluation.metrics import frechet_distance, precision_recall_densi
 from training.gan.game import Game
 
 IMAGES = 5000
-"""Samples, and as many real training images: the last ones. Held-out images have no say in which state is kept."""
+"""The number of samples, and of real images: the last training images, so that held-out images choose no state."""
 
 SEED = 1
 """The samples are images 0 … 4,999 of this seed."""
@@ -39,7 +39,7 @@ class Monitor:
         self._real = extract(dataset.images[-IMAGES:], digits=dataset.digits)
 
     def measure(self, game: Game) -> dict[str, float]:
-        """The figures by name, of G's average as it is now.
+        """The figures of G's average as it is now, by name.
 
         Raises:
             NotFiniteError: a figure is NaN or infinite.

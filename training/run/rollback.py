@@ -1,4 +1,4 @@
-"""What is done about an alarm: it is put on record, and the run goes on, or falls back to its best state."""
+"""The answer to an alarm: it is put on record, and the run goes on, or goes back to its best state."""
 
 from models.model_folder.history import TrainingEvent
 from training.errors import NotFiniteError
@@ -7,29 +7,29 @@ from training.run.checkpoint import load_checkpoint
 from training.run.run import Run
 
 ROLLBACK_RATE = 0.5
-"""After each fall back the learning rates are this much of what they were."""
+"""Each rollback multiplies the learning rates by this."""
 
 MAX_ROLLBACKS = 5
-"""Then it is the recipe that is wrong: alarms are only told, and a NaN ends the run."""
+"""After so many the recipe is to blame: further alarms are only put on record, and a NaN ends the run."""
 
 
-def attend(run: Run, alarms: Alarms) -> None:
-    """Put the alarms of an epoch that is closed on record; with `--on-collapse rollback`, go back."""
-    if _may_fall_back(run) and not run.progress.finished:
-        fall_back(run, alarms)
+def respond_to_alarms(run: Run, alarms: Alarms) -> None:
+    """Put an epoch's alarms on record; with `--on-collapse rollback`, also go back to the best state."""
+    if _may_roll_back(run) and not run.progress.finished:
+        roll_back(run, alarms)
     else:
         _record(run, alarms, epoch=len(run.progress.records), action="training went on")
 
 
-def fall_back(run: Run, alarms: Alarms) -> None:
-    """Put the run back into its best state, to go on with another order of the data and lower rates.
+def roll_back(run: Run, alarms: Alarms) -> None:
+    """Go back to the best state, to go on with another order of the data and lower learning rates.
 
     Raises:
-        NotFiniteError: the run does not fall back, has no best state yet, or has done so often enough.
+        NotFiniteError: rollback is off, there is no best state yet, or `MAX_ROLLBACKS` are done.
     """
     before = run.progress
     epoch = before.epoch if "not-finite" in alarms else len(before.records)
-    if not _may_fall_back(run):
+    if not _may_roll_back(run):
         _record(run, alarms, epoch=epoch, action="training stopped")
         raise NotFiniteError("; ".join(alarms.values()))
     best = load_checkpoint(run.folder.best_file, run.game)
@@ -43,9 +43,9 @@ def fall_back(run: Run, alarms: Alarms) -> None:
     run.save()
 
 
-def _may_fall_back(run: Run) -> bool:
+def _may_roll_back(run: Run) -> bool:
     wanted = run.config.on_collapse == "rollback"
-    run.game.processes.wait_for_first()  # it may be writing the best state still
+    run.game.processes.wait_for_first()  # it may still be writing the best state
     return wanted and run.progress.rollbacks < MAX_ROLLBACKS and run.folder.best_file.exists()
 
 

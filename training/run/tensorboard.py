@@ -1,6 +1,7 @@
 """TensorBoard's event file, written by the thread that calls.
 
-`torch.utils.tensorboard` hands its records to a thread of its own, where a full disk ends in that thread's traceback.
+`torch.utils.tensorboard` writes in a thread of its own: on a full disk that thread ends in a traceback, and the caller
+gets no error.
 """
 
 import os
@@ -29,18 +30,18 @@ class EventFile:
         self._records = RecordWriter(self._file)
 
     def begin(self, *, purge_step: int) -> None:
-        """Say that what other files of the folder tell of `purge_step` and later steps has not happened."""
+        """Let TensorBoard drop what other files of the folder say about `purge_step` and later steps."""
         self._write(Event(wall_time=time.time(), file_version="brain.Event:2"))
         self._write(Event(wall_time=time.time(), step=purge_step, session_log=SessionLog(status=SessionLog.START)))
 
     def add_scalars(self, figures: Mapping[str, float], step: int) -> None:
-        """One figure a name."""
+        """Add the figures of a step, by name."""
         values = [Summary.Value(tag=name, simple_value=figure) for name, figure in figures.items()]
         self._write(Event(wall_time=time.time(), step=step, summary=Summary(value=values)))
 
     def close(self) -> None:
         """Close the file."""
-        with naming(self._path):  # what could not be written is tried once more here
+        with naming(self._path):  # closing writes once more what could not be written
             self._file.close()
 
     def _write(self, event: Event) -> None:

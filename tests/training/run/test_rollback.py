@@ -174,7 +174,7 @@ def test_a_second_order_of_the_data_is_another_order_of_the_same_data(runs: Runs
     assert all(len(set(order.tolist())) == 36 for order in orders)
 
 
-def test_each_fall_back_halves_the_rates_again_and_draws_other_numbers(runs: Runs):
+def test_each_rollback_halves_the_rates_again_and_draws_other_numbers(runs: Runs):
     game = game_of(runs.begin()[1])
     drawn = []
     for rollbacks in range(MAX_ROLLBACKS + 1):
@@ -261,7 +261,7 @@ def test_a_nan_falls_back_too(runs: Runs, player: str):
     assert all(bool(tensor.isfinite().all()) for tensor in load_file(folder.checkpoint_file).values())
 
 
-def test_figures_that_are_not_finite_fall_back_too(runs: Runs):
+def test_figures_that_are_not_finite_roll_back_too(runs: Runs):
     def broken(epoch: int, rollbacks: int) -> dict[str, float]:
         if epoch == 3 and not rollbacks:
             raise NotFiniteError("frechet of G's samples is nan")
@@ -319,7 +319,7 @@ def test_after_so_many_falls_a_collapse_is_only_told(runs: Runs):
 # --- Killed ---------------------------------------------------------------------------------------
 
 
-def test_killed_before_any_file_around_a_fall_back_it_ends_in_the_same_bytes(tmp_path: Path):
+def test_killed_before_any_file_around_a_rollback_it_ends_in_the_same_bytes(tmp_path: Path):
     result = crash("rollback", tmp_path)
     assert result["differences"] == []
     assert isinstance(result["kills"], int)
