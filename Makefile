@@ -10,7 +10,7 @@ RAY := .venv-ray
 RIVALS := .venv-rivals
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: serve test test-slow test-all test-ray check audit format bench openapi clean help
+.PHONY: serve train-env test test-slow test-all test-ray check audit format bench openapi clean help
 .DEFAULT_GOAL := help
 
 help:  ## this text
@@ -18,6 +18,8 @@ help:  ## this text
 
 serve: $(VENV)/.serve  ## the service on the bundled models: make serve [HOST=127.0.0.1] [PORT=8000]
 	@GAN_HOST=$(HOST) GAN_PORT=$(PORT) exec $(BIN)/python -m app
+
+train-env: $(VENV)/.train  ## the training environment without the tests: then .venv/bin/python -m training …
 
 # Two processes run the tests, a file at a time, so that a file's services and runs are made once. The files stay in their
 # order, in which short ones are last.
@@ -82,10 +84,15 @@ $(VENV)/.serve: pyproject.toml constraints.txt $(VENV)/.torch
 	@$(PIP) --editable '.[app]'
 	@touch $@
 
+$(VENV)/.train: pyproject.toml constraints.txt $(VENV)/.torch
+	@echo "Installing the training package …"
+	@$(PIP) --editable '.[bulk,training]'
+	@touch $@
+
 $(VENV)/.test: pyproject.toml constraints.txt $(VENV)/.torch
 	@echo "Installing the service, the training package and the tools of the tests …"
 	@$(PIP) --editable '.[app,bulk,client,otel,training,test]'
-	@touch $(VENV)/.serve $@
+	@touch $(VENV)/.serve $(VENV)/.train $@
 
 # Ray fits beside all else (constraints.txt), but is as large as torch: who does not ask for it has none.
 $(RAY)/.ray: pyproject.toml constraints.txt | $(BIN)/python

@@ -32,6 +32,7 @@ from models.model_folder.loaded_model import LoadedModel
 from models.model_folder.read import load_model
 from models.model_folder.write import check_destination
 from models.networks.conditional import check_class
+from training.cli.environment import explain_missing_package
 from training.config import RunConfig, resolve_config
 from training.data.dataset import Dataset, load_dataset
 from training.errors import BulkError, RunError, TrainingError
@@ -55,12 +56,22 @@ MAX_NAMED = 10
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit code: 0, 1 for an error told in one message, 130 when interrupted."""
+    """Run a command; returns the exit code.
+
+    0: it is done. 1: an error, told in one message. 2: an argument is wrong, or a package is not installed. 130: it was
+    interrupted.
+    """
     options = _parser().parse_args(arguments)
     try:
-        options.command(options)
+        options.run_command(options)
         with naming(Path("standard output")):
             sys.stdout.flush()  # a full disk is told of here, not at the interpreter's end
+    except ModuleNotFoundError as error:
+        explanation = explain_missing_package(error, options.command)
+        if explanation is None:
+            raise
+        _tell_error(explanation)
+        return 2
     except (TrainingError, ModelFolderError, DeviceError, LatentError) as error:
         _tell_error(str(error))
         return 1
@@ -370,12 +381,12 @@ def _drop_standard_output() -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m training", description="Play the minimax game, and judge it.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     command = commands.add_parser(
         "fit", parents=[_strict()], help="train a recipe", description="Train a recipe into a new run folder."
     )
-    command.set_defaults(command=fit)
+    command.set_defaults(run_command=fit)
     command.add_argument("recipe", metavar="RECIPE", help=f"{', '.join(recipe_names())}, or the path of a .toml")
     command.add_argument(
         "--data", default="mnist", help="mnist, a folder of images, an .npz or an IDX file (default: mnist)"
@@ -407,7 +418,7 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser(
         "resume", parents=[_strict()], help="go on with a run", description="Go on from a run's last saved state."
     )
-    command.set_defaults(command=resume)
+    command.set_defaults(run_command=resume)
     command.add_argument("run", metavar="RUN", type=Path, help="the run folder")
 
     command = commands.add_parser(
@@ -415,7 +426,7 @@ def _parser() -> argparse.ArgumentParser:
         help="look at a run",
         description="Show a run on a page that follows it as it is trained; it only reads.",
     )
-    command.set_defaults(command=watch)
+    command.set_defaults(run_command=watch)
     command.add_argument("run", metavar="RUN", type=Path, help="the run folder")
     command.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
     command.add_argument("--port", type=_port, default=8001, help="port to listen on; 0: a free one (default: 8001)")
@@ -423,7 +434,7 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser(
         "evaluate", parents=[_strict()], help="judge a model", description="Judge a model on held-out images."
     )
-    command.set_defaults(command=evaluate_model)
+    command.set_defaults(run_command=evaluate_model)
     command.add_argument("model", metavar="MODEL", help="a model folder, or the name of a bundled model")
     command.add_argument("--data", help="images to judge on (default: the model's own data set)")
     command.add_argument("--json", action="store_true", help="print JSON: one flat object, every figure by name")
@@ -434,7 +445,7 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser(
         "export", parents=[_strict()], help="write a model folder", description="Write a run's model folder."
     )
-    command.set_defaults(command=export_run)
+    command.set_defaults(run_command=export_run)
     command.add_argument("run", metavar="RUN", type=Path, help="the run folder")
     command.add_argument("--to", metavar="DIR", type=Path, required=True, help=EXPORT_TO)
     command.add_argument(
@@ -450,7 +461,7 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser(
         "classifier", help="train the judge", description="Train the digit classifier whose features judge samples."
     )
-    command.set_defaults(command=classifier)
+    command.set_defaults(run_command=classifier)
     command.add_argument("--epochs", type=_at_least_1, default=20, help="passes over MNIST (default: 20)")
     command.add_argument("--seed", type=_seed, default=0, help="default: 0")
     command.add_argument("--threads", type=_at_least_1, help="threads of PyTorch's operators (default: one a core)")
@@ -465,7 +476,7 @@ def _add_sample(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         description="Draw a grid of a model's images, or any number of them into a folder of shards: the same command "
         "goes on with one that was stopped.",
     )
-    command.set_defaults(command=sample)
+    command.set_defaults(run_command=sample)
     command.add_argument("model", metavar="MODEL", help="a model folder, or the name of a bundled model")
     command.add_argument("--n", type=int, default=64, help="images (default: 64)")
     command.add_argument("--seed", type=int, default=0, help="default: 0")

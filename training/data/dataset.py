@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from models.images import MAX_SIDE, MIN_SIDE, ImageShape, channels_first
 from training.data.idx import is_idx, read_idx
-from training.data.image_folder import read_image_folder, resize
 from training.data.mnist import read_mnist, read_mnist_labels
 from training.data.npz import read_npz, read_npz_labels
 from training.data.stacked_mnist import read_stacked_mnist
@@ -130,6 +129,8 @@ def _read(path: Path, side: int | None, *, strict: bool) -> _Read:
         idx_files = sorted(file for file in path.iterdir() if "train-images" in file.name and is_idx(file))
         if idx_files:
             return *_read_idx_pair(idx_files[0]), ()
+        from training.data.image_folder import read_image_folder  # noqa: PLC0415  (it needs Pillow; MNIST does not)
+
         folder = read_image_folder(path, side, strict=strict)
         return folder.images, folder.labels, folder.skipped
     if path.suffix == ".npz":
@@ -163,6 +164,8 @@ def _resized(images: NDArray[np.uint8], side: int | None) -> NDArray[np.uint8]:
         return images
     if images.size == 0:
         raise DataError(f"the images have the shape {list(images.shape)}: there is no pixel in them")
+    from training.data.image_folder import resize  # noqa: PLC0415
+
     return np.stack([resize(image, side) for image in images])
 
 
