@@ -12,7 +12,7 @@ from models.model_folder.loaded_model import LoadedModel
 from models.networks.conditional import labels_of
 
 CHUNK_IMAGES = 256
-"""Enough for G's largest tile several times over, and few enough for the processor's caches."""
+"""Several times G's largest tile, and small enough for the processor's caches."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Chunk:
 
     Attributes:
         first: index of the first of them.
-        latents: [n, z_dim] float32, as G had them.
+        latents: [n, z_dim] float32, as they were given to G.
         images: [n, H, W] or [n, H, W, 3] uint8.
         digits: [n] int64, the class of each; None where the model has no classes.
     """
@@ -41,8 +41,8 @@ class SeedSampler:
     """Draws the images of one seed.
 
     Args:
-        model: what draws.
-        sampler: of the model: `Sampler.of_model`.
+        model: the model that draws.
+        sampler: the model's, from `Sampler.of_model`.
         seed: 0 ≤ seed < 2⁵³.
         digit: the class to ask for; None takes each latent as it is drawn.
         truncation: ψ in (0, 1], as in `models.latents.draw_latents`.
@@ -66,7 +66,7 @@ class SeedSampler:
         self._head_starts = model.head_starts if model.metadata.classes else None
 
     def latents(self, first: int, n: int) -> NDArray[np.float32]:
-        """The latents of images first … first + n − 1, [n, z_dim] float32, as G is to have them."""
+        """The latents of images first … first + n − 1, [n, z_dim] float32, ready for G."""
         return self._model.draw_latents(self.seed, first, n, truncation=self._truncation, label=self._digit)
 
     def chunks(self, first: int, count: int) -> Iterator[Chunk]:
@@ -76,7 +76,7 @@ class SeedSampler:
             yield Chunk(start, latents, self.sampler(latents), self._digits(latents))
 
     def _digits(self, latents: NDArray[np.float32]) -> NDArray[np.int64] | None:
-        """The digit that was asked for, or those that the latents name."""
+        """[n] int64: the digit that was asked for, or the class that each latent selects; None without classes."""
         if self._head_starts is None:
             return None
         if self._digit is not None:

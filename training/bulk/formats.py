@@ -1,18 +1,18 @@
-"""A shard as a file or a folder: the same images give the same bytes, and memory holds a few of them.
+"""Write a shard as a file or a folder. The same images give the same bytes, and memory holds a few of them at a time.
 
     npz         images [n, H, W(, 3)] uint8, latents [n, z_dim] float32, indices [n] int64, seed int64, digits [n] int64
     png         a folder: INDEX.png each, latents.npy, and metadata.csv with file_name, index, seed, digit
     parquet     columns index, seed, digit, image and latent, these two as tensors of Arrow's fixed shape
     webdataset  a tar: INDEX.json (index, seed, digit), INDEX.latent.npy and INDEX.png each
 
-A model without classes has no digits anywhere. Nothing is synced here: that is `training.bulk.shards`.
+For a model without classes the digits are left out. Nothing is synced here; `training.bulk.shards` does that.
 """
 
 import csv
 import json
 import tarfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -30,20 +30,22 @@ from training.pictures import encode_png_quickly
 if TYPE_CHECKING:
     from types import ModuleType
 
+    import pyarrow as pa
+
 ROW_GROUP_CHUNKS = 8
 """Chunks in a row group of a parquet file: 2,048 images."""
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first moment a ZIP can name
-_UNIX = 3  # of a ZIP's entry: the system that made it
+_UNIX = 3  # "made on Unix" in the header of a ZIP's entry
 _TAR_BLOCK = 512
-_TAR_RECORD = 20 * _TAR_BLOCK  # what a tar is a multiple of
+_TAR_RECORD = 20 * _TAR_BLOCK  # the length of a tar is a multiple of this
 
 Writer: TypeAlias = Callable[[Path, SeedSampler, int, int], None]
-"""(path, drawer, first, count): writes images first … first + count − 1 to the path, where nothing is yet."""
+"""Called as (path, drawer, first, count), it writes images first … first + count − 1 to a path where nothing is yet."""
 
 
 def write_npz(path: Path, drawer: SeedSampler, first: int, count: int) -> None:
-    """One .npz, stored and not deflated; the latents wait in memory for the end of the images."""
+    """One .npz, not compressed. The latents stay in memory until all images are written."""
     latents = np.empty((count, drawer.metadata.z_dim), dtype=np.float32)
     digits = np.empty(count, dtype=np.int64) if drawer.metadata.classes else None
     with zipfile.ZipFile(path, "w") as archive:
@@ -63,7 +65,7 @@ def write_npz(path: Path, drawer: SeedSampler, first: int, count: int) -> None:
 
 
 def write_png(path: Path, drawer: SeedSampler, first: int, count: int) -> None:
-    """A folder of PNGs, with a table beside them that names each, as image-folder readers have it."""
+    """A folder of PNGs. `metadata.csv` in it names each of them, as readers of image folders expect."""
     path.mkdir()
     with (
         (path / "metadata.csv").open("w", encoding="ascii", newline="") as table,
@@ -81,14 +83,33 @@ def write_png(path: Path, drawer: SeedSampler, first: int, count: int) -> None:
 
 
 def write_parquet(path: Path, drawer: SeedSampler, first: int, count: int) -> None:
-    """One Parquet file, a row group for every 2,048 images. Its bytes are those of one version of pyarrow.
+    """One Parquet file, a row group for every 2,048 images. Its bytes depend on the version of pyarrow.
 
     Raises:
         BulkError: pyarrow is not installed.
     """
     pa, parquet = _import_pyarrow()
+    schema = _parquet_schema(pa, drawer)
+    chunks = drawer.chunks(first, count)
+    with parquet.ParquetWriter(str(path), schema, **_PARQUET_SETTINGS) as writer:
+        while group := list(islice(chunks, ROW_GROUP_CHUNKS)):
+            writer.write_table(_parquet_table(pa, schema, drawer, group))
+
+
+_PARQUET_SETTINGS = {
+    "version": "2.6",
+    "data_page_version": "1.0",
+    "compression": "zstd",
+    "compression_level": 1,
+    "use_dictionary": ["image", "image.list.element"],  # 256 grey levels; a latent's values do not come again
+    "write_statistics": True,
+    "store_schema": True,
+}
+
+
+def _parquet_schema(pa: "ModuleType", drawer: SeedSampler) -> "pa.Schema":
     tensor = pa.fixed_shape_tensor
-    schema = pa.schema(
+    return pa.schema(
         [
             ("index", pa.int64()),
             ("seed", pa.int64()),
@@ -97,34 +118,26 @@ def write_parquet(path: Path, drawer: SeedSampler, first: int, count: int) -> No
             ("latent", tensor(pa.float32(), (drawer.metadata.z_dim,))),
         ]
     )
-    settings = {
-        "version": "2.6",
-        "data_page_version": "1.0",
-        "compression": "zstd",
-        "compression_level": 1,
-        "use_dictionary": ["image", "image.list.element"],  # 256 grey levels; a latent's values do not come again
-        "write_statistics": True,
-        "store_schema": True,
-    }
-    chunks = drawer.chunks(first, count)
-    with parquet.ParquetWriter(str(path), schema, **settings) as writer:
-        while group := list(islice(chunks, ROW_GROUP_CHUNKS)):
-            columns: list[NDArray[Any]] = [np.concatenate([chunk.indices for chunk in group])]
-            columns.append(np.full_like(columns[0], drawer.seed))
-            if drawer.metadata.classes:
-                columns.append(np.concatenate([chunk.digits for chunk in group]).astype(np.int16))
-            plain = [pa.array(column) for column in columns]
-            tensors = [
-                pa.FixedShapeTensorArray.from_numpy_ndarray(np.concatenate(parts))
-                for parts in ([chunk.images for chunk in group], [chunk.latents for chunk in group])
-            ]
-            writer.write_table(pa.table([*plain, *tensors], schema=schema))
+
+
+def _parquet_table(pa: "ModuleType", schema: "pa.Schema", drawer: SeedSampler, group: Sequence[Chunk]) -> "pa.Table":
+    """The rows of some chunks, their columns in the schema's order."""
+    columns: list[NDArray[Any]] = [np.concatenate([chunk.indices for chunk in group])]
+    columns.append(np.full_like(columns[0], drawer.seed))
+    if drawer.metadata.classes:
+        columns.append(np.concatenate([chunk.digits for chunk in group]).astype(np.int16))
+    plain = [pa.array(column) for column in columns]
+    tensors = [
+        pa.FixedShapeTensorArray.from_numpy_ndarray(np.concatenate(parts))
+        for parts in ([chunk.images for chunk in group], [chunk.latents for chunk in group])
+    ]
+    return pa.table([*plain, *tensors], schema=schema)
 
 
 def write_webdataset(path: Path, drawer: SeedSampler, first: int, count: int) -> None:
-    """One tar whose files belong together by what stands before the first dot of their names.
+    """One tar. The files of one image have the same name up to the first dot.
 
-    Old-style (USTAR) headers, without a time or an owner.
+    The headers are of the old style (USTAR), without a time or an owner.
     """
     header = npy_header((drawer.metadata.z_dim,), np.float32)
     with path.open("wb") as tar:
@@ -172,7 +185,7 @@ def _each(chunk: Chunk) -> Iterator[tuple[int, NDArray[np.uint8], list[int]]]:
 
 
 def _key(index: int) -> str:
-    """What the files of one image are called: in the order of the images up to a million millions."""
+    """The name of one image's files, up to the first dot. Names sort as the images do, below index 10¹²."""
     return f"{index:012d}"
 
 
@@ -189,7 +202,10 @@ def _write_array(archive: zipfile.ZipFile, name: str, array: NDArray[Any]) -> No
 
 
 def _add(tar: BinaryIO, name: str, data: bytes) -> None:
-    """A file of a tar, with the header that `tarfile` gives it, in a tenth of the time: three fields of it differ."""
+    """Add a file to a tar, with the header that `tarfile` would write, in a tenth of the time.
+
+    Three fields differ from file to file: the name, the length and the checksum.
+    """
     header = bytearray(_tar_header())
     header[: len(name)] = name.encode("ascii")
     header[124:135] = b"%011o" % len(data)
@@ -200,5 +216,5 @@ def _add(tar: BinaryIO, name: str, data: bytes) -> None:
 
 @lru_cache(maxsize=1)
 def _tar_header() -> bytes:
-    """Of an empty file without a name: its time is 0, its owner nobody, its mode 0644."""
+    """The header of an empty file without a name: its time is 0, it has no owner, and its mode is 0644."""
     return tarfile.TarInfo("").tobuf(tarfile.USTAR_FORMAT)

@@ -21,7 +21,7 @@ from training.errors import BulkError
 
 
 def write_in_processes(model: LoadedModel, request: BulkRequest, folder: Path, processes: int) -> Iterator[int]:
-    """The images of each shard as it is finished. A few shards wait for each process, however many there are."""
+    """Yield the number of images of each shard as it is finished. At most two a process are under way or wait."""
     task = (str(model.path.resolve()), request.model_dump_json(), str(folder))
     missing = request.missing(folder)
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_begin_process) as pool:
@@ -67,7 +67,7 @@ def _writer(model: str, request: str, folder: str) -> ShardWriter:
 
 
 def _begin_process() -> None:
-    """Ctrl-C ends it at once and without a word; so does the end of the process that began it, however that ends."""
+    """Let this process end at once and silently on Ctrl-C, and when its parent ends in whatever way."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

@@ -18,11 +18,11 @@ from training.bulk.request import BulkRequest
 from training.errors import BulkError, TrainingError
 
 BLOCKS_AN_ACTOR = 64
-"""A block of shards is one actor's: several each, so that the slowest machine is not waited for long."""
+"""An actor takes one block of shards at a time. Many small blocks keep the wait for the slowest machine short."""
 
 
 class ShardActor:
-    """What Ray makes once in each process.
+    """Writes shards; Ray makes one in each process.
 
     Args:
         model: path of the model folder.
@@ -34,7 +34,7 @@ class ShardActor:
         self._task = (model, request, folder)
 
     def __call__(self, row: dict[str, np.int64]) -> dict[str, int | str]:
-        """Write the shard of a row, or say what went wrong: an error that Ray carries loses its one line in many."""
+        """Write the shard of a row. An error is returned, since Ray would bury its message in a long traceback."""
         try:
             return {"images": write_in_process(*self._task, int(row["data"])), "error": "", "errno": 0, "file": ""}
         except OSError as error:
@@ -45,13 +45,13 @@ class ShardActor:
 
 
 def write_with_ray(model: LoadedModel, request: BulkRequest, folder: Path, actors: int | None) -> Iterator[int]:
-    """The images of each shard as it is finished somewhere in the cluster.
+    """Yield the number of images of each shard as it is finished somewhere in the cluster.
 
     The cluster is the one of `RAY_ADDRESS`, or one that runs on this machine; without one, Ray is started here.
 
     Args:
-        model: what draws.
-        request: what is drawn.
+        model: the model that draws.
+        request: the images to draw.
         folder: where the shards go.
         actors: processes that write at once; None: as many as the cluster has processors.
 
@@ -59,7 +59,7 @@ def write_with_ray(model: LoadedModel, request: BulkRequest, folder: Path, actor
         BulkError: Ray is not installed, or an actor cannot draw what the request asks for.
         OSError: a shard cannot be written.
     """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would tell its makers
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # else Ray reports its use to its makers
     try:
         ray, data = importlib.import_module("ray"), importlib.import_module("ray.data")
     except ImportError as error:
@@ -71,7 +71,7 @@ def write_with_ray(model: LoadedModel, request: BulkRequest, folder: Path, actor
     if begun:
         ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.WARNING)
     try:
-        data.DataContext.get_current().enable_progress_bars = False  # there is one
+        data.DataContext.get_current().enable_progress_bars = False  # the command shows its own
         logging.getLogger("ray.data").setLevel(logging.ERROR)
         actors = min(actors or max(1, int(ray.cluster_resources().get("CPU", 1))), len(missing))
         shards = data.from_numpy(np.array_split(missing, min(len(missing), BLOCKS_AN_ACTOR * actors)))

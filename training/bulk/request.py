@@ -1,4 +1,4 @@
-"""What was asked for: in the folder as `bulk.json`, so that the same request goes on and another is refused."""
+"""The request, stored in the folder as `bulk.json`: the same request continues the folder, and another is refused."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ Format: TypeAlias = Literal["npz", "png", "parquet", "webdataset"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 
 SUFFIXES: dict[Format, str] = {"npz": ".npz", "png": "", "parquet": ".parquet", "webdataset": ".tar"}
-"""Of a shard's name; a shard of `png` is a folder."""
+"""How the name of a shard ends, by format. A shard of `png` is a folder."""
 
 REQUEST_FILE = "bulk.json"
 SHARD_IMAGES = 10_000
 MAX_SHARD_IMAGES = 100_000
-"""A shard that was not finished is begun anew; and of an npz the latents of one shard are in memory."""
+"""A limit, since an unfinished shard is written again from its start, and an npz keeps a shard's latents in memory."""
 MAX_SHARDS = 1_000_000
-"""Entries of one folder; their names have six digits."""
+"""A limit, since a folder holds them all and their names have six digits."""
 MAX_REQUEST_BYTES = 2**20
 
 

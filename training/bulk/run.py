@@ -1,4 +1,4 @@
-"""All shards of a request: those that are there already are left, the rest are written in any order."""
+"""Write all shards of a request: those that are there already are kept, the rest are written in any order."""
 
 from pathlib import Path
 
@@ -29,20 +29,23 @@ def sample_in_bulk(
     processes: int | None = None,
     ray: bool = False,
 ) -> str:
-    """Write the samples that are not in the folder yet, with a bar on standard error; returns what was done.
+    """Write the samples that are not in the folder yet, with a progress bar on standard error.
 
     Args:
-        model: what draws.
+        model: the model that draws.
         folder: where the shards go, made if it is not there.
         seed: 0 ≤ seed < 2⁵³.
         first: index of the first image.
         n: how many images.
         digit: the class to ask for, one of the model's; None for any.
         truncation: ψ in (0, 1].
-        format_name: of the shards.
+        format_name: format of the shards.
         shard_images: images in each shard but the last.
         processes: how many write at once: 1 by default; with Ray by default as many as the cluster has processors.
-        ray: whether they are those of a Ray cluster, which has the folder and the model at the same paths.
+        ray: whether a Ray cluster writes them; its machines have the folder and the model at the same paths.
+
+    Returns:
+        What was done, as text for a person.
 
     Raises:
         LatentError: something is asked for that cannot be drawn.
@@ -95,7 +98,7 @@ def _write_missing(
         unit="img",
         unit_scale=True,
         dynamic_ncols=True,
-        disable=None,  # where standard error is no terminal
+        disable=None,  # no bar where standard error is not a terminal
     )
     with bar:
         for count in counts:

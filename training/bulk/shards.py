@@ -1,4 +1,4 @@
-"""One shard: written beside its place, synced, then renamed. What has a shard's name is whole."""
+"""Write one shard under a temporary name, sync it, then rename it: a file with a shard's name is complete."""
 
 import hashlib
 import os
@@ -45,7 +45,7 @@ class ShardWriter:
     def write(self, number: int) -> int:
         """Write the shard of this number, and return how many images it has.
 
-        Two processes may write the same shard at once: either's is right, since they are the same.
+        Two processes may write the same shard at once: their bytes are the same.
 
         Raises:
             OSError: the disk is full or cannot be written; it names the shard, and nothing of it is left.
@@ -67,8 +67,9 @@ class ShardWriter:
 def take_fingerprint(model: LoadedModel, sampler: Sampler, format_name: Format) -> str:
     """SHA-256 of a small shard in this format, and of G's values in it before they are rounded to pixels.
 
-    Equal on two machines, it says that they write the same bytes: a processor that rounds in another order shows in one
-    of 50,000 values, though its pixels may differ in one of millions only.
+    Two machines with the same fingerprint write the same bytes. The values are in it because pixels alone would hide a
+    difference: a processor that rounds in another order changes one of 50,000 values, but only one of millions of
+    pixels.
     """
     drawer = SeedSampler(model, sampler, seed=0)
     digest = hashlib.sha256()

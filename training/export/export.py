@@ -19,7 +19,7 @@ from models.networks.quantised import quantise
 from training.config import RunConfig
 from training.data.dataset import Dataset
 from training.errors import RunError
-from training.evaluation.evaluate import SAMPLES, evaluate
+from training.evaluation.evaluate import SAMPLES, Evaluation, evaluate
 from training.export.card import write_card
 from training.export.discriminator_finetuning import train_judge
 from training.export.encoder import train_encoder
@@ -31,7 +31,7 @@ from training.run.folder import RunFolder
 from training.run.progress import Progress
 
 QUANTISING_SEED, QUANTISING_LATENTS = 1, 4096
-"""The latents that show how far G's activations reach."""
+"""The seed and the number of the latents that measure the range of G's activations."""
 
 MNIST_LICENCE = "MIT (weights); MNIST: CC BY-SA 3.0, Yann LeCun and Corinna Cortes"
 
@@ -48,54 +48,48 @@ def export(
     afterwards: tuple[str, ...] = (),
     say: Callable[[str], None] = print,
 ) -> None:
-    """Write the model folder `to` from a saved state of a run: G's average, D, and what is known of them.
+    """Write the model folder `to` from a saved state of a run: G with its averaged weights, D, and their figures.
 
-    Where the recipe says so, G first gets whole numbers for weights (`models.networks.quantised`), D becomes a judge
-    (`training.export.discriminator_finetuning`), and an encoder is fitted to G (`training.export.encoder`); the last
-    two take minutes each.
+    The recipe may ask for three more steps. G gets weights of whole numbers (`models.networks.quantised`), D learns
+    from pictures that are no real images (`training.export.discriminator_finetuning`), and an encoder is fitted to G
+    (`training.export.encoder`). The last two take minutes each.
 
     model.safetensors depends on the run's seed, data and recipe alone, not on when or how often it was interrupted.
 
     Args:
         folder: the run.
         config: its configuration.
-        dataset: all of its data, whose held-out images judge the pair and calibrate D's score.
+        dataset: all of its data; the held-out images judge the pair and calibrate D's score.
         to: the model folder to write; its name becomes the model's.
         samples: how many of G's images to judge.
-        dtype: of the weights in the file, float32 or float16. It is the rounded networks that are judged.
-        state: the one with the smallest Fréchet distance, where the recipe had it measured; or the last one.
-        afterwards: what the command line laid over the run's settings, for the card.
-        say: told how the judge's training and the encoder's go.
+        dtype: type of the weights in the file, float32 or float16. The rounded networks are the ones that are judged.
+        state: "best" takes the state with the smallest Fréchet distance where the recipe had it measured, and the last
+            one where not; "last" takes the last one.
+        afterwards: the settings, as key=value, that the command line changed for the export; the card names them.
+        say: receives a line for each tenth of D's further training and of the encoder's.
 
     Raises:
         RunError: nothing has been saved yet, or the data are not those that the run began with.
+        NotFiniteError: a loss of the further training is NaN or infinite.
         ModelNameError: the folder's name cannot be a model's.
         OSError: the disk is full or cannot be written.
     """
-    saved = folder.best_file if state == "best" and folder.best_file.exists() else folder.checkpoint_file
-    if not saved.exists():
-        raise RunError(f"{folder.path} has no saved state yet: `resume {folder.path}` trains it")
-    torch.set_num_threads(config.threads)
-    recipe = config.recipe
-    trained_on = dataset.first(recipe.train_images)
-    config.check_data(trained_on)
-    game = Game.of(config, trained_on, device=torch.device("cpu"))
-    progress = load_checkpoint(saved, game)
-    timeline = folder.timeline(last=len(progress.records))
-    generator = _finished(game.average.network, recipe)
-    generator.to(dtype).float()
-    timeline[len(progress.records)] = draw_grid(generator, config)  # of this very G, whatever epochs were drawn
+    game, progress = _load_state(folder, config, dataset, state)
+    recipe, epochs = config.recipe, len(progress.records)
+    generator = _finish_generator(game.average.network, recipe, dtype)
+    timeline = folder.timeline(last=epochs)
+    timeline[epochs] = draw_grid(generator, config)  # by the exported G, even if the run drew no grid of this epoch
     discriminator = game.plain_discriminator()
     if recipe.judge_steps:
-        drawn = folder.read_samples(side=config.image_shape.height, last=len(progress.records))
-        drawn[len(progress.records)] = channels_first(draw_fixed_images(generator, config))
+        drawn = folder.read_samples(side=config.image_shape.height, last=epochs)
+        drawn[epochs] = channels_first(draw_fixed_images(generator, config))
         discriminator = train_judge(discriminator, generator, dataset, recipe, samples=drawn, seed=config.seed, say=say)
-    discriminator.to(dtype).float()
-    encoder, encoder_sizes = None, None
+    _round_weights(discriminator, dtype)
+    encoder = None
     if recipe.encoder_steps:
-        encoder_sizes = Encoder.for_images(config.image_shape)
+        sizes = Encoder.for_images(config.image_shape)
         encoder = train_encoder(
-            generator, recipe, sizes=encoder_sizes, image_shape=config.image_shape, seed=config.seed, say=say
+            generator, recipe, sizes=sizes, image_shape=config.image_shape, seed=config.seed, say=say
         )
     evaluation = evaluate(
         Sampler(generator, z_dim=recipe.z_dim, image_shape=config.image_shape),
@@ -104,7 +98,52 @@ def export(
         prior=recipe.prior,
         samples=samples,
     )
-    metadata = Metadata(
+    metadata = _describe(config, progress, evaluation)
+    write_model(
+        to,
+        metadata=metadata,
+        generator=generator,
+        discriminator=discriminator,
+        encoder=encoder,
+        history=History(epochs=tuple(progress.records), events=tuple(_read_events(folder, progress))),
+        timeline=timeline,
+        card=write_card(to.name, config, progress, metadata, dtype=dtype, afterwards=afterwards),
+        dtype=dtype,
+    )
+
+
+def _load_state(
+    folder: RunFolder, config: RunConfig, dataset: Dataset, state: Literal["best", "last"]
+) -> tuple[Game, Progress]:
+    """The game as a saved state of the run has it, on the CPU, and how far it had come."""
+    saved = folder.best_file if state == "best" and folder.best_file.exists() else folder.checkpoint_file
+    if not saved.exists():
+        raise RunError(f"{folder.path} has no saved state yet: `resume {folder.path}` trains it")
+    torch.set_num_threads(config.threads)
+    trained_on = dataset.first(config.recipe.train_images)
+    config.check_data(trained_on)
+    game = Game.of(config, trained_on, device=torch.device("cpu"))
+    progress = load_checkpoint(saved, game)
+    return game, progress
+
+
+def _finish_generator(generator: nn.Module, recipe: Recipe, dtype: torch.dtype) -> nn.Module:
+    """G as the file will have it: with weights of whole numbers if the recipe says so, rounded to `dtype`."""
+    if recipe.quantise:
+        latents = draw_latents(QUANTISING_SEED, 0, QUANTISING_LATENTS, z_dim=recipe.z_dim, prior=recipe.prior)
+        generator = quantise(generator, torch.from_numpy(latents))
+    _round_weights(generator, dtype)
+    return generator
+
+
+def _round_weights(network: nn.Module, dtype: torch.dtype) -> None:
+    """Round the weights to what `dtype` can hold, in place; they stay float32."""
+    network.to(dtype).float()
+
+
+def _describe(config: RunConfig, progress: Progress, evaluation: Evaluation) -> Metadata:
+    recipe = config.recipe
+    return Metadata(
         architecture=recipe.architecture,
         z_dim=recipe.z_dim,
         prior=recipe.prior,
@@ -112,7 +151,7 @@ def export(
         classes=config.classes,
         packing=recipe.packing,
         quantised=recipe.quantise,
-        encoder=encoder_sizes,
+        encoder=Encoder.for_images(config.image_shape) if recipe.encoder_steps else None,
         dataset=config.dataset,
         recipe=config.recipe_name,
         seed=config.seed,
@@ -123,28 +162,9 @@ def export(
         evaluation=evaluation.figures,
         licence=MNIST_LICENCE if config.data == "mnist" else "as the training images'",
     )
-    write_model(
-        to,
-        metadata=metadata,
-        generator=generator,
-        discriminator=discriminator,
-        encoder=encoder,
-        history=History(epochs=tuple(progress.records), events=tuple(_events(folder, progress))),
-        timeline=timeline,
-        card=write_card(to.name, config, progress, metadata, dtype=dtype, afterwards=afterwards),
-        dtype=dtype,
-    )
 
 
-def _finished(generator: nn.Module, recipe: Recipe) -> nn.Module:
-    """G as it is written: in whole numbers, if the recipe says so."""
-    if not recipe.quantise:
-        return generator
-    latents = draw_latents(QUANTISING_SEED, 0, QUANTISING_LATENTS, z_dim=recipe.z_dim, prior=recipe.prior)
-    return quantise(generator, torch.from_numpy(latents))
-
-
-def _events(folder: RunFolder, progress: Progress) -> list[TrainingEvent]:
+def _read_events(folder: RunFolder, progress: Progress) -> list[TrainingEvent]:
     """All that went wrong in the run, after the exported state too: it is why the run fell back to it, or did not."""
     last = read_progress(folder.checkpoint_file) if folder.checkpoint_file.exists() else progress
     return last.events
