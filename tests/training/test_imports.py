@@ -17,7 +17,8 @@ def hook(event, arguments):
         opened.append(event)
 import torch, numpy, PIL.Image, pydantic, safetensors.torch  # what they read is theirs
 sys.addaudithook(hook)
-import training.cli.command_line
+from training.cli.command_line import make_parser
+make_parser()
 # Python's own search for modules and plug-ins, where the project is installed as editable, is not ours either.
 theirs = ("site-packages", ".egg-info/", "__path_hook__")
 code = (".py", ".pyc", ".so")
@@ -50,9 +51,9 @@ def test_help_of_the_whole_and_of_each_command(tmp_path: Path):
 def test_every_option_of_every_command_says_what_it_does():
     import argparse
 
-    from training.cli.command_line import _parser
+    from training.cli.command_line import make_parser
 
-    parser = _parser()
+    parser = make_parser()
     (commands,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
     assert set(commands.choices) == {"fit", "resume", "watch", "evaluate", "sample", "export", "classifier"}
     helps = {action.dest: action.help for action in commands._choices_actions}

@@ -30,7 +30,8 @@ from tests.training.support import (
     write_npz,
     write_pngs,
 )
-from training.cli.command_line import MAX_GRID_IMAGES, main
+from training.cli.command_line import main
+from training.cli.sample import MAX_GRID_IMAGES
 from training.config import RunConfig
 from training.gan.game import Game
 from training.recipe import load_recipe
@@ -689,9 +690,13 @@ def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
     def work(*_arguments: object, **_named: object) -> None:
         raise AssertionError("work was begun")
 
-    for name in ("load_dataset", "load_model", "make_sampler"):
-        monkeypatch.setattr(f"training.cli.{name}", work)
-    monkeypatch.setattr("training.data.mnist.read_mnist", work)
+    for name in (
+        "models.model_folder.read.load_model",
+        "models.inference.sampler.Sampler.of_model",
+        "training.data.dataset.load_dataset",
+        "training.data.mnist.read_mnist",
+    ):
+        monkeypatch.setattr(name, work)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import pytest
 from harness.tiny_models import make_tiny_model_folder
 from tests.training.support import ROOT, command_line, environment, make_config, tiny_recipe, write_npz
 from training.cli.command_line import main
-from training.cli.environment import PACKAGES, explain_missing_package
+from training.cli.missing_packages import PACKAGES, explain_missing_package
 from training.run.folder import RunFolder
 
 TRAINING = ("PIL", "matplotlib", "tensorboard", "torchmetrics", "tqdm")

@@ -1,0 +1,49 @@
+"""`training export RUN --to DIR`: write a model folder from a run."""
+
+import argparse
+from pathlib import Path
+
+from training.cli.arguments import Commands, add_run, add_set, add_strict
+from training.cli.inputs import load_run_data
+
+
+def add_parser(commands: Commands) -> None:
+    """Add the command and its options."""
+    from training.recipe import AFTER_THE_GAME
+
+    parser = commands.add_parser("export", help="write a model folder", description="Write a run's model folder.")
+    parser.set_defaults(run_command=run)
+    add_strict(parser)
+    add_run(parser)
+    parser.add_argument(
+        "--to",
+        metavar="DIR",
+        type=Path,
+        required=True,
+        help="the model folder; its name is the model's. It may be new, empty, or a model folder, which is replaced; a "
+        "folder with other files is refused",
+    )
+    add_set(parser, help_text=f"other settings of what comes after the game: {', '.join(AFTER_THE_GAME)}")
+    parser.add_argument("--half", action="store_true", help="weights as float16: half the bytes")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Write a model folder from a run's best state."""
+    import torch
+
+    from models.model_folder.read import load_model
+    from models.model_folder.write import check_destination
+    from training.export.export import export
+    from training.recipe import change_after_the_game
+    from training.run.folder import RunFolder
+
+    replaces = check_destination(options.to)
+    folder = RunFolder(options.run)
+    config = folder.read_config()
+    config = config.model_copy(update={"recipe": change_after_the_game(config.recipe, options.set)})
+    dtype = torch.float16 if options.half else torch.float32
+    if replaces:
+        print(f"{options.to} is a model folder already: it will be replaced", flush=True)
+    dataset = load_run_data(config, strict=options.strict)
+    export(folder, config, dataset, options.to, dtype=dtype, afterwards=tuple(options.set))
+    print(f"wrote {load_model(options.to).reference} to {options.to}")

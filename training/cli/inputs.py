@@ -1,0 +1,68 @@
+"""Load the data sets and the models that a command line names."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from models.model_folder.loaded_model import LoadedModel
+    from training.config import RunConfig
+    from training.data.dataset import Dataset
+    from training.run.writer import RunWriter
+
+MAX_NAMED = 10
+"""The names of this many skipped files are printed; the others are only counted."""
+
+
+def load_named_model(name_or_path: str) -> "LoadedModel":
+    """Load a model by the path of its folder, or by the name of a bundled one.
+
+    Raises:
+        ModelFolderError: there is no such model, or it is damaged.
+    """
+    from models import bundled_models_dir
+    from models.model_folder.read import load_model
+
+    path = Path(name_or_path)
+    return load_model(path if path.is_dir() else bundled_models_dir() / name_or_path)
+
+
+def load_run_data(config: "RunConfig", *, strict: bool) -> "Dataset":
+    """Load the data set that a run was configured with; see `load_data`."""
+    return load_data(config.data, config.recipe.image_side, strict=strict)
+
+
+def load_data(source: str, side: int | None, *, strict: bool) -> "Dataset":
+    """Load a data set, and name the files that were skipped on standard error.
+
+    Args:
+        source: as in `training.data.dataset.load_dataset`.
+        side: pixels a side that images are resized to; None takes them as they are.
+        strict: whether to stop at the first file that cannot be read, instead of skipping it.
+
+    Raises:
+        DataError: the data cannot be read or used.
+    """
+    from training.data.dataset import load_dataset
+    from training.gan.distributed import own_number
+
+    dataset = load_dataset(source, side=side, strict=strict)
+    for line in _skipped_lines(dataset) if own_number() == 0 else []:
+        print(line, file=sys.stderr)
+    return dataset
+
+
+def log_skipped(dataset: "Dataset", writer: "RunWriter") -> None:
+    """Name the files that were skipped in the run's log."""
+    for line in _skipped_lines(dataset):
+        writer.log(line)
+
+
+def _skipped_lines(dataset: "Dataset") -> list[str]:
+    """Text about the skipped files, with the names of the first `MAX_NAMED`; no line where none was skipped."""
+    skipped = dataset.skipped
+    if not skipped:
+        return []
+    more = [f"  … and {len(skipped) - MAX_NAMED:,} more"] if len(skipped) > MAX_NAMED else []
+    head = f"skipped {len(skipped):,} file(s) that cannot be read as an image (`--strict` stops at the first):"
+    return [head, *(f"  {text}" for text in skipped[:MAX_NAMED]), *more]
