@@ -1,4 +1,4 @@
-"""From a finished run to a model folder.
+"""Write a model folder from a run.
 
 May import `training.run`, `training.evaluation`, `training.gan` and the rooms below them.
 """

@@ -1,4 +1,4 @@
-"""The model card: what a person wants to know before using a model."""
+"""Write the model card: how a model was made, how good it is, and what its limits are."""
 
 import shlex
 
@@ -77,12 +77,12 @@ def write_card(
     """The card as Markdown.
 
     Args:
-        name: the model's.
-        config: of the run.
-        progress: of the exported state.
-        metadata: of the model.
-        dtype: of the weights in the file.
-        afterwards: settings of the export that were laid over the run's, as key=value.
+        name: the model's name.
+        config: configuration of the run.
+        progress: how far the run had come in the exported state.
+        metadata: the model's metadata.
+        dtype: type of the weights in the file.
+        afterwards: the settings, as key=value, that the export changed.
     """
     architecture, shape = metadata.architecture, metadata.image_shape
     generator, discriminator = build_networks(
@@ -132,7 +132,7 @@ def write_card(
 
 
 def _overrides(config: RunConfig) -> str:
-    """What the command line said beside the recipe, to be written in the command."""
+    """The options that the run was given, as the card's command repeats them."""
     minutes = "" if config.minutes is None else f" --minutes {config.minutes:g}"
     collapse = "" if config.on_collapse == "warn" else f" --on-collapse {config.on_collapse}"
     return minutes + collapse + "".join(f" --set {shlex.quote(override)}" for override in config.overrides)

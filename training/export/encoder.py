@@ -1,9 +1,12 @@
-"""The encoder, fitted to a finished G: regression from G's samples back to their latents.
+"""Fit an encoder to a finished G: it learns to find the latent behind an image.
 
-Every batch is fresh: latents of the prior, G's images of them, and the encoder's guess. The loss is the guess's squared
-distance to the latent plus that of its image to the image: the first gives the gradient a direction from the start, the
-second knows which coordinates an image depends on. Source: Zhu et al. 2016 (arXiv 1609.03552), section 4.1, with
-samples in place of real images.
+`training export RUN --to DIR --set encoder_steps=N` turns it on; no recipe does. `/v1/projections` then starts its
+search from the encoder's guess as well.
+
+Every batch is new: latents drawn from the prior, G's images of them, and the encoder's guesses. The loss has two parts.
+The squared distance between guess and latent gives the gradient a direction from the start. The squared distance
+between G's image of the guess and the image weighs the coordinates by how much the image depends on them. Source: Zhu
+et al. 2016 (arXiv 1609.03552), section 4.1, with samples in place of real images.
 """
 
 import math
@@ -23,7 +26,7 @@ from training.recipe import Recipe
 BATCH_SIZE = 128
 LEARNING_RATE = 1e-3
 IMAGE_WEIGHT = 10.0
-"""Of the images' squared error, pixels in [−1, 1], beside that of the latents, whose variance is 1."""
+"""Weight of the images' squared error, pixels in [−1, 1]; the latents' error, of variance 1, has the weight 1."""
 
 
 def train_encoder(
@@ -35,15 +38,18 @@ def train_encoder(
     seed: int,
     say: Callable[[str], None] = print,
 ) -> nn.Module:
-    """E after `recipe.encoder_steps` steps, [N, C, H, W] → [N, z_dim], in evaluation mode, without gradients.
+    """Train E for `recipe.encoder_steps` steps: [N, C, H, W] float32 → [N, z_dim] float32.
 
     Args:
         generator: the G that is exported; it stays as it is.
         recipe: for the number of steps, the prior, z_dim and the precision of products.
-        sizes: of the encoder.
+        sizes: sizes of the encoder's layers.
         image_shape: shape of G's images.
-        seed: of the first weights and of the latents.
-        say: told how it goes, every tenth of the way.
+        seed: seed of the first weights and of the latents.
+        say: receives a line with the loss after each tenth of the steps.
+
+    Returns:
+        E in evaluation mode; its weights need no gradients.
 
     Raises:
         NotFiniteError: the loss is NaN or infinite.

@@ -1,8 +1,8 @@
-"""What is no real image: pictures that a judge must not praise although no G ever drew them.
+"""Pictures that are not real images, for D to learn from after the game: noise, letters, halves of images and more.
 
-Each function takes real images [N, C, H, W] float32 in [−1, 1] and a generator of random numbers, and returns as many
-pictures of the same shape and range that are something else. They are made from the images or from nothing, so every
-data set has them.
+Each function takes real images [N, C, H, W] float32 in [−1, 1] and a generator of random numbers. It returns the same
+number of pictures, of the same shape and range. They are made from the images or from nothing, so they exist for every
+data set.
 """
 
 from collections.abc import Callable
@@ -17,11 +17,11 @@ from training.data.glyphs import draw_glyphs
 Negative = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
 
 GLYPHS = 6000
-"""Letters and signs drawn once for a judge's training."""
+"""Number of letters and signs in the pool that is drawn once."""
 
 
 def noise(real: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-    """Uniform noise; of each three, one is coarse, one sparse, and one as it comes."""
+    """Uniform noise; a third of the pictures is fine, a third coarse, a third sparse."""
     n, channels, height, width = real.shape
     fine = torch.rand(n, channels, height, width, generator=rng) * 2 - 1
     coarse = torch.rand(n, channels, (height + 3) // 4, (width + 3) // 4, generator=rng) * 2 - 1
@@ -33,13 +33,13 @@ def noise(real: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
 
 
 def inverted(real: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-    """Ink for paper and paper for ink."""
+    """Negatives of the images: dark and bright change places."""
     del rng
     return -real
 
 
 def shuffled(real: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-    """The pixels, or squares of 4 × 4 or 7 × 7 of them, in a random order: the same ink, no shape."""
+    """The images with their pixels, or squares of 4 × 4 or 7 × 7 pixels, in a random order."""
     height, width = real.shape[2:]
     sides = [side for side in (1, 4, 7) if height % side == 0 and width % side == 0]
     side = sides[int(torch.randint(len(sides), (), generator=rng))]
@@ -49,14 +49,14 @@ def shuffled(real: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
 
 
 def overlaid(real: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-    """Two images in one, the second moved by up to a tenth of the side: the brighter pixel, or the sum."""
+    """Two images in one, the second moved by up to a tenth of the side: their brighter pixels, or their sum."""
     other = moved(real.roll(1, dims=0), rng, reach=real.shape[-1] // 10)
     added = (real + other + 1).clamp(-1, 1)
     return torch.where(torch.rand(len(real), 1, 1, 1, generator=rng) < 0.5, torch.maximum(real, other), added)
 
 
 def halved(real: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-    """One side of each image is empty: left, right, above or below, 40 to 60 per cent of it."""
+    """Images of which 40 to 60 per cent are erased: their left, right, upper or lower part."""
     height, width = real.shape[2:]
     share = 0.4 + 0.2 * torch.rand(len(real), 1, 1, generator=rng)
     rows = (torch.arange(height) / height)[None, :, None]
@@ -68,7 +68,7 @@ def halved(real: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
 
 
 def plain(real: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-    """One grey for the whole picture; of each two, one is black. Of each four, one has a dot or two of dust."""
+    """Pictures of one grey level; half of them are black. A quarter has a few white dots, two on average."""
     n = len(real)
     level = torch.rand(n, 1, 1, 1, generator=rng) * 2 - 1
     level = torch.where(torch.rand(n, 1, 1, 1, generator=rng) < 0.5, -1.0, level)
@@ -78,7 +78,7 @@ def plain(real: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
 
 
 def patterned(real: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-    """Checkerboards and stripes: fields of 1 pixel to half the side, any phase, full contrast or less."""
+    """Checkerboards and stripes with fields of 1 pixel to half the side, any phase, and full contrast or less."""
     n, _, height, width = real.shape
     field = torch.randint(1, height // 2 + 1, (2, n, 1, 1), generator=rng)
     phase = torch.randint(0, height, (2, n, 1, 1), generator=rng)
@@ -91,7 +91,7 @@ def patterned(real: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
 
 
 def dirty(real: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-    """The image under noise, blurred until it is a cloud, or so pale that it is hardly there."""
+    """Images with much noise, images blurred beyond recognition, and images almost too pale to see."""
     n = len(real)
     amount = 0.4 + 0.6 * torch.rand(n, 1, 1, 1, generator=rng)
     under_noise = (real + amount * torch.randn(real.shape, generator=rng)).clamp(-1, 1)
@@ -113,7 +113,7 @@ def moved(images: torch.Tensor, rng: torch.Generator, *, reach: int) -> torch.Te
 
 
 def letters(side: int, *, seed: int) -> Negative:
-    """A drawer of printed letters and signs, distorted as a hand would; the pool is drawn once."""
+    """Make a function that returns printed letters and signs, distorted as if by hand; their pool is drawn once."""
     pool = torch.from_numpy(draw_glyphs(GLYPHS, side=side, seed=seed))[:, None]
 
     def draw(real: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
@@ -125,7 +125,7 @@ def letters(side: int, *, seed: int) -> Negative:
 
 
 class WeightedNegative(NamedTuple):
-    """A maker of pictures, and how often it is asked beside the others."""
+    """A function that makes pictures, and how often it is chosen, relative to the others."""
 
     make: Negative
     weight: float
@@ -143,4 +143,4 @@ FROM_IMAGES = (
     WeightedNegative(patterned, 1.0),
     WeightedNegative(dirty, 2.0),
 )
-"""Those that need no pool: the harder they are to tell from real images, the more of them."""
+"""The kinds that need no pool. The harder a kind is to tell from real images, the larger its weight."""

@@ -81,6 +81,14 @@ def test_a_command_says_what_it_lacks(lacking: Lacking, tmp_path: Path):
     assert list((tmp_path / "here").iterdir()) == []
 
 
+def test_python_without_any_environment_is_told_so(lacking: Lacking):
+    """Whoever forgets `.venv/bin/` calls a Python that has no torch either."""
+    for command in (["fit", "mlp"], ["--help"]):
+        done = lacking(PACKAGES, "-m", "training", *command)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr in [needs("training", package) for package in PACKAGES.values()]
+
+
 SEVERAL = """
 import contextlib, io, json, sys
 from training.cli.command_line import main
