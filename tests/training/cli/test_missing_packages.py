@@ -175,14 +175,15 @@ def test_watch_needs_none_of_them(tmp_path: Path):
     command = command_line("watch", folder.path, "--port", "0")
     pipe = subprocess.PIPE
     with subprocess.Popen(command, env=without(TRAINING, tmp_path), stdout=pipe, stderr=pipe, text=True) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        line = process.stdout.readline()
-        address = next(word for word in line.split() if word.startswith("http://"))
-        assert httpx.get(f"{address}/run.json").status_code == 200
-        process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=30) == 0
-        assert process.stderr.read() == ""
+        try:
+            assert process.stdout is not None
+            address = next(word for word in process.stdout.readline().split() if word.startswith("http://"))
+            assert httpx.get(f"{address}/run.json", timeout=60).status_code == 200
+            process.send_signal(signal.SIGINT)
+            _, stderr = process.communicate(timeout=60)
+            assert (process.returncode, stderr) == (0, "")
+        finally:
+            process.kill()
 
 
 FEW_DIGITS = """
