@@ -90,8 +90,8 @@ def test_an_answer_counts_as_what_it_is_made_of(form: str) -> None:
         name: right[name] for name in right if name not in timed
     }
     assert seen['gan_images_generated_total{model="m"}'] == 64
-    assert seen['gan_encode_seconds_sum{format="png"}'] == 2.0
-    assert seen['gan_encode_seconds_count{format="png"}'] == 1
+    assert seen[f'gan_encode_seconds_sum{{format="{form}"}}'] == 2.0
+    assert seen[f'gan_encode_seconds_count{{format="{form}"}}'] == 1
     assert seen['gan_http_request_seconds_count{route="/r"}'] == 1
 
 
