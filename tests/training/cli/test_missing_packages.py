@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import tomllib
@@ -179,11 +178,9 @@ def test_watch_needs_none_of_them(tmp_path: Path):
             assert process.stdout is not None
             address = next(word for word in process.stdout.readline().split() if word.startswith("http://"))
             assert httpx.get(f"{address}/run.json", timeout=60).status_code == 200
-            process.send_signal(signal.SIGINT)
-            _, stderr = process.communicate(timeout=60)
-            assert (process.returncode, stderr) == (0, "")
         finally:
-            process.kill()
+            process.kill()  # not Ctrl-C, which a process started in the background ignores
+        assert process.communicate()[1] == ""
 
 
 FEW_DIGITS = """
