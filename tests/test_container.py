@@ -129,6 +129,7 @@ def test_only_the_service_and_its_models_are_copied() -> None:
     assert [line for line in lines if line.startswith("!")] == [
         "!app/",
         "!models/",
+        "!viewer/",
         "!constraints.txt",
         "!pyproject.toml",
     ]

@@ -21,7 +21,7 @@ def test_every_answer_is_as_documented(tmp_path: Path):
         done = ask(service.url, tmp_path, phases=RANDOM_PHASES, examples=12, seed=1)
         answers = count(service)
         log = service.log.read_text()
-    assert done.wrong == ""
+    assert done.wrong == "", done.wrong
     assert done.operations == 13
     assert done.cases > 100
     assert answers.total() >= done.cases
