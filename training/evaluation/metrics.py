@@ -30,7 +30,7 @@ class _AsTheyAre(nn.Module):
 
 def frechet_distance(real: torch.Tensor, fake: torch.Tensor) -> float:
     """‖μ − μ'‖² + tr(Σ + Σ' − 2(ΣΣ')^½) of two sets, Heusel et al. 2017 (arXiv 1706.08500), by torchmetrics."""
-    metric = FrechetInceptionDistance(_AsTheyAre(real.shape[1]))
+    metric = FrechetInceptionDistance(_AsTheyAre(real.shape[1]), sync_on_compute=False)  # one process measures alone
     metric.update(real.double(), real=True)
     metric.update(fake.double(), real=False)
     return float(metric.compute())
@@ -41,7 +41,9 @@ def kernel_distance(real: torch.Tensor, fake: torch.Tensor, *, seed: int = 0) ->
     subset = min(KID_SUBSET_IMAGES, len(real), len(fake))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*will save all extracted features in buffer")  # 10 MB of them
-        metric = KernelInceptionDistance(_AsTheyAre(real.shape[1]), subsets=KID_SUBSETS, subset_size=subset)
+        metric = KernelInceptionDistance(
+            _AsTheyAre(real.shape[1]), subsets=KID_SUBSETS, subset_size=subset, sync_on_compute=False
+        )
     metric.update(real.double(), real=True)
     metric.update(fake.double(), real=False)
     with torch.random.fork_rng(devices=[]):

@@ -270,3 +270,11 @@ def test_divergence_from_uniform():
     # Two of four classes, three to one: ¾ log(¾/¼) + ¼ log(¼/¼).
     wanted = 0.75 * math.log(3)
     assert divergence_from_uniform(torch.tensor([0, 0, 2, 0]), classes=4) == pytest.approx(wanted, rel=1e-12)
+
+
+def test_distances_ask_no_other_process(monkeypatch: pytest.MonkeyPatch):
+    """Of several processes that train together the first measures alone: one that waited for the others would hang."""
+    real, fake = torch.rand(2, 30, 4, generator=torch.Generator().manual_seed(0))
+    alone = frechet_distance(real, fake), kernel_distance(real, fake)
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    assert (frechet_distance(real, fake), kernel_distance(real, fake)) == alone
