@@ -2,8 +2,9 @@
 
 A BLAS picks its algorithm by the shape of the product, and with it the order in which a sum is rounded. A row's
 result therefore depends on how many rows are computed beside it, though not on which rows those are nor on its own
-place among them. So each call is cut into tiles, the last one padded, on one thread. Tiles of 16 rows are always right;
-of the other sizes a network uses those that gave the same bits on this machine when it was made ready.
+place among them. So each call is cut into tiles, the last one padded, on one thread. Tiles of 16 rows are right,
+but for products of a few columns on some processors: a network can have this proved (`proved`). Of the other sizes it
+uses those that gave the same bits on this machine when it was made ready.
 """
 
 from collections.abc import Callable, Iterator
@@ -31,10 +32,12 @@ class Tiled:
         row_shape: shape of one row of the input.
         dtype: of the input, float32 or uint8.
         tried: rows of the other tiles to try; without any, nothing is computed here.
+        proved: whether to check that a row has the same bits at each place of a tile of `TILE_ROWS`, which takes that
+            many calls. Where it has not, each row is computed alone.
         device: of the network.
 
     Attributes:
-        sizes: the rows of the tiles that are used, ascending; `TILE_ROWS` is among them.
+        sizes: the rows of the tiles that are used, ascending; `TILE_ROWS` is among them unless a proof failed.
     """
 
     def __init__(
@@ -44,18 +47,23 @@ class Tiled:
         row_shape: tuple[int, ...],
         dtype: torch.dtype = torch.float32,
         tried: tuple[int, ...] = OTHER_TILE_ROWS,
+        proved: bool = False,
         device: torch.device | str = "cpu",
     ) -> None:
         self._network = network
         self.sizes: tuple[int, ...] = (TILE_ROWS,)
-        if tried:
-            rng = torch.Generator().manual_seed(0)
-            probe = torch.rand(max(PROBE_ROWS, *tried), *row_shape, generator=rng)
-            probe = (probe * 256 if dtype == torch.uint8 else probe * 2 - 1).to(device, dtype)
-            with torch.inference_mode(), one_thread():
-                right = self._in_tiles_of(TILE_ROWS, probe)
-                agreeing = [rows for rows in tried if torch.equal(self._in_tiles_of(rows, probe), right)]
-            self.sizes = tuple(sorted([TILE_ROWS, *agreeing]))
+        if not tried and not proved:
+            return
+        rng = torch.Generator().manual_seed(0)
+        probe = torch.rand(max(PROBE_ROWS, *tried, 0), *row_shape, generator=rng)
+        probe = (probe * 256 if dtype == torch.uint8 else probe * 2 - 1).to(device, dtype)
+        with torch.inference_mode(), one_thread():
+            if proved and not self._is_the_same_at_each_place(probe[:TILE_ROWS]):
+                self.sizes = (1,)
+                return
+            right = self._in_tiles_of(TILE_ROWS, probe)
+            agreeing = [rows for rows in tried if torch.equal(self._in_tiles_of(rows, probe), right)]
+        self.sizes = tuple(sorted([TILE_ROWS, *agreeing]))
 
     def __call__(self, rows: torch.Tensor) -> torch.Tensor:
         """The network's results for rows [n, …], n ≥ 1: [n, …], in the same order.
@@ -85,6 +93,11 @@ class Tiled:
                 tile[:rest] = rows[at:]
             yield tile, min(size, rest)
             at += size
+
+    def _is_the_same_at_each_place(self, tile: torch.Tensor) -> bool:
+        right = self._network(tile.clone())
+        moved = (self._network(tile.roll(places, 0)).roll(-places, 0) for places in range(1, len(tile)))
+        return all(torch.equal(one, right) for one in moved)
 
     def _in_tiles_of(self, size: int, rows: torch.Tensor) -> torch.Tensor:
         # Copies, so that each begins where memory is aligned: a BLAS may look at that too.

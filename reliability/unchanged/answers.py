@@ -19,7 +19,7 @@ STOP_TIMEOUT_S = 60
 
 
 @dataclass(frozen=True)
-class Service:
+class ComparedService:
     """A way to run the service.
 
     Attributes:
@@ -47,17 +47,17 @@ _BEARER = (("Authorization", f"Bearer {KEY}"),)
 _ORIGIN = (("Origin", FRIEND),)
 
 SERVICES = {
-    "default": Service(takes_its_time=True),
-    "keys": Service(_KEYS, _BEARER),
-    "CORS": Service(_ORIGINS, _ORIGIN),
-    "access log in JSON": Service(_LOG),
-    "access log as text": Service({"ACCESS_LOG": "true"}),
-    "path prefix": Service(_PREFIX, prefix="/gan"),
-    "small limits": Service(_SMALL),
-    "keys, CORS, log, path prefix": Service(
+    "default": ComparedService(takes_its_time=True),
+    "keys": ComparedService(_KEYS, _BEARER),
+    "CORS": ComparedService(_ORIGINS, _ORIGIN),
+    "access log in JSON": ComparedService(_LOG),
+    "access log as text": ComparedService({"ACCESS_LOG": "true"}),
+    "path prefix": ComparedService(_PREFIX, prefix="/gan"),
+    "small limits": ComparedService(_SMALL),
+    "keys, CORS, log, path prefix": ComparedService(
         _KEYS | _ORIGINS | _LOG | _PREFIX, (*_BEARER, *_ORIGIN), takes_its_time=True
     ),
-    "two workers, keys, log": Service(_KEYS | _LOG | {"WORKERS": "2"}, _BEARER, logs_in_order=False),
+    "two workers, keys, log": ComparedService(_KEYS | _LOG | {"WORKERS": "2"}, _BEARER, logs_in_order=False),
 }
 
 
@@ -67,7 +67,7 @@ def collect(tree: Tree, before: Tree) -> dict[str, Outcome]:
     return {name: _under(tree, service, files) for name, service in SERVICES.items()}
 
 
-def _under(tree: Tree, service: Service, static_files: list[str]) -> Outcome:
+def _under(tree: Tree, service: ComparedService, static_files: list[str]) -> Outcome:
     outcome: dict[str, bytes] = {}
     with _running(tree, service) as port:
         models = _models(port)
@@ -87,7 +87,7 @@ def _under(tree: Tree, service: Service, static_files: list[str]) -> Outcome:
 
 
 @contextmanager
-def _running(tree: Tree, service: Service) -> Iterator[int]:
+def _running(tree: Tree, service: ComparedService) -> Iterator[int]:
     """Start `python -m app` on a free port, and end it by SIGTERM."""
     settings = {f"GAN_{name}": value for name, value in (_STANDING | service.settings).items()}
     with (tree.scratch / "service.log").open("w") as log:

@@ -123,6 +123,8 @@ TAKEN: dict[str, str] = {
             "python -m benchmarks.revalidation",
             "python -m benchmarks.archives",
             "python -m benchmarks.queueing --rounds 2 --seconds 2",
+            "python -m benchmarks.production",
+            "python -m benchmarks.production --base REV",
         ),
         "takes minutes to hours of a quiet machine; tests/benchmarks runs short forms",
     ),
@@ -146,6 +148,11 @@ TAKEN: dict[str, str] = {
 """Commands whose arguments are taken as they stand, with which nothing is done; and why they are not run."""
 
 SKIPPED: dict[str, str] = {
+    "make train-env": "makes an environment; `make test` makes a larger one",
+    ". .venv/bin/activate": "changes the shell that it is typed into",
+    "python -m reliability.unchanged REV [--only answers|training|bulk]": (
+        "compares two revisions for ten minutes; tests/reliability/test_unchanged.py sees that it finds a difference"
+    ),
     "make serve": "makes an environment; what it starts is started by most tests of the service",
     "make test": "this is a part of it",
     "make test-all": "this is a part of it",
@@ -191,5 +198,7 @@ NOT_COMMANDS: dict[str, str] = {
     "from gan_client import Client": "Python; test_service_commands.py runs it",
     'np.load("samples/shard-000000.npz")["images"]': "Python; test_training_commands.py runs it",
     "config.json              everything that decides the result": "the files of a run folder",
+    "app/  __main__ main settings problems malloc ray write_openapi static/": "a map of the rooms",
+    "requests ──► BatchQueue ──► Engine's thread: one call of G for all ──► deliver ──► one callback: encode, write": "a drawing",
 }
 """Blocks that are not for a shell, by their first line."""

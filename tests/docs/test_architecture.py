@@ -43,7 +43,7 @@ def traced() -> Iterator[list[str]]:
     try:
         yield entered
     finally:
-        threading.setprofile(None)  # type: ignore[arg-type]
+        threading.setprofile(None)
         sys.setprofile(None)
 
 

@@ -16,7 +16,7 @@ from models.images import ImageShape
 from training.config import RunConfig, resolve_config
 from training.data.dataset import Dataset, load_dataset
 from training.export.export import export
-from training.gan.discriminator_loss import Batch
+from training.gan.discriminator_loss import LabelledImages
 from training.gan.game import Game
 from training.recipe import Recipe, load_recipe
 from training.run import loop
@@ -102,9 +102,9 @@ def real_images(n: int, side: int = 16) -> torch.Tensor:
     return torch.from_numpy(tiny_images(n, side))[:, None].float() / 127.5 - 1
 
 
-def real_batch_of(n: int, *, first: int = 0) -> Batch:
+def real_batch_of(n: int, *, first: int = 0) -> LabelledImages:
     """The images `first` to `first + n` of those, without labels."""
-    return Batch(real_images(first + n)[first:])
+    return LabelledImages(real_images(first + n)[first:])
 
 
 def tiny_dataset(n: int = 40) -> Dataset:

@@ -17,7 +17,7 @@ from training.gan.penalties import interpolated, squared_gradient_norms
 from training.recipe import Recipe
 
 
-class Batch(NamedTuple):
+class LabelledImages(NamedTuple):
     """Images [N, C, H, W] in [−1, 1], and their labels [N] int64, or None in an unconditional game.
 
     Real images are float32; fakes are what G returns, float32 or bfloat16.
@@ -45,8 +45,8 @@ class DiscriminatorLoss(NamedTuple):
 
 def compute_discriminator_loss(
     discriminator: nn.Module,
-    real: Batch,
-    fake: Batch,
+    real: LabelledImages,
+    fake: LabelledImages,
     *,
     recipe: Recipe,
     step: int,
@@ -83,16 +83,16 @@ def compute_discriminator_loss(
     return DiscriminatorLoss(total, figures, real_logits, fake_logits)
 
 
-def join(real: Batch, fake: Batch) -> Batch:
+def join(real: LabelledImages, fake: LabelledImages) -> LabelledImages:
     """One batch of 2N images: the N real ones, then the N fakes, in the real images' dtype."""
     images = torch.cat([real.images, fake.images.to(real.images.dtype)])
     if real.labels is None or fake.labels is None:
-        return Batch(images)
-    return Batch(images, torch.cat([real.labels, fake.labels]))
+        return LabelledImages(images)
+    return LabelledImages(images, torch.cat([real.labels, fake.labels]))
 
 
 def logits_of(
-    discriminator: nn.Module, batch: Batch, *, recipe: Recipe, rng: torch.Generator, part: Part = WHOLE
+    discriminator: nn.Module, batch: LabelledImages, *, recipe: Recipe, rng: torch.Generator, part: Part = WHOLE
 ) -> torch.Tensor:
     """D's logits of a batch, [N] float32: the images are augmented first, and the products have the recipe's precision.
 
@@ -126,10 +126,16 @@ def _r1_r2(logits: torch.Tensor, images: torch.Tensor, recipe: Recipe) -> torch.
 
 
 def _wgan_gp(
-    discriminator: nn.Module, real: Batch, fake: Batch, *, recipe: Recipe, rng: torch.Generator, part: Part
+    discriminator: nn.Module,
+    real: LabelledImages,
+    fake: LabelledImages,
+    *,
+    recipe: Recipe,
+    rng: torch.Generator,
+    part: Part,
 ) -> torch.Tensor:
     """λ · mean (‖∇D‖ − 1)² at points between real images and fakes; each point has the real image's label."""
-    between = Batch(interpolated(real.images, fake.images, rng=rng, part=part), real.labels)
+    between = LabelledImages(interpolated(real.images, fake.images, rng=rng, part=part), real.labels)
     logits = logits_of(discriminator, between, recipe=recipe, rng=rng, part=part)
     excess = (squared_gradient_norms(logits, between.images) + 1e-12).sqrt() - 1
     return recipe.gradient_penalty * excess.square().mean()

@@ -21,8 +21,8 @@ from training.config import RunConfig
 from training.data.dataset import Dataset
 from training.errors import NotFiniteError
 from training.gan.discriminator_loss import (
-    Batch,
     DiscriminatorLoss,
+    LabelledImages,
     autocast,
     compute_discriminator_loss,
     join,
@@ -148,7 +148,7 @@ class Game:
 
     # --- The steps ----------------------------------------------------------------------------------
 
-    def discriminator_step(self, real: Batch, *, step: int = 0) -> DiscriminatorStep:
+    def discriminator_step(self, real: LabelledImages, *, step: int = 0) -> DiscriminatorStep:
         """Take one step of D down its loss; G's weights are left as they are.
 
         Args:
@@ -166,7 +166,7 @@ class Game:
         _step(self.discriminator, self.discriminator_optimiser, gradients)
         return seen
 
-    def generator_step(self, real: Batch) -> float:
+    def generator_step(self, real: LabelledImages) -> float:
         """Take one step of G down its loss, on fresh latents, and return that loss; D's weights are left as they are.
 
         Args:
@@ -188,7 +188,7 @@ class Game:
         _step(self.generator, self.generator_optimiser, gradients)
         return number
 
-    def simultaneous_step(self, real: Batch, *, step: int = 0) -> tuple[DiscriminatorStep, float]:
+    def simultaneous_step(self, real: LabelledImages, *, step: int = 0) -> tuple[DiscriminatorStep, float]:
         """Take one step of D and one of G, both from the same fakes and through D as it was before.
 
         Algorithm 1 steps D first and then G on fresh latents; the authors' published code takes both gradients at
@@ -231,21 +231,21 @@ class Game:
 
     # --- The parts of a step ------------------------------------------------------------------------
 
-    def _draw_fakes(self, n: int) -> Batch:
+    def _draw_fakes(self, n: int) -> LabelledImages:
         """n images that G makes of fresh latents, with the classes that those latents choose."""
         with autocast(self.recipe, self.device):
             z = self.draw_latents(n)
             images = self.generator(z)
         if not self.classes:
-            return Batch(images)
-        return Batch(images, labels_of(z, head_starts=ballots_of(self.generator).head_starts))
+            return LabelledImages(images)
+        return LabelledImages(images, labels_of(z, head_starts=ballots_of(self.generator).head_starts))
 
-    def _discriminator_loss(self, real: Batch, fake: Batch, step: int) -> DiscriminatorLoss:
+    def _discriminator_loss(self, real: LabelledImages, fake: LabelledImages, step: int) -> DiscriminatorLoss:
         return compute_discriminator_loss(
             self.discriminator, real, fake, recipe=self.recipe, step=step, rng=self.rng, part=self.part
         )
 
-    def _logits(self, batch: Batch) -> torch.Tensor:
+    def _logits(self, batch: LabelledImages) -> torch.Tensor:
         return logits_of(self.discriminator, batch, recipe=self.recipe, rng=self.rng, part=self.part)
 
     def _average(

@@ -11,7 +11,7 @@ from models.images import to_float
 from training.config import RunConfig
 from training.data.dataset import Dataset
 from training.errors import NotFiniteError
-from training.gan.discriminator_loss import Batch
+from training.gan.discriminator_loss import LabelledImages
 from training.gan.distributed import ALONE, Processes
 from training.gan.game import Game
 from training.run.alarms import best_record, new_alarms
@@ -156,11 +156,11 @@ def play_step(game: Game, data: Dataset, batches: list[torch.Tensor], progress: 
     game.average.update(game.generator, batch_images=len(batches[-1]), images_seen=progress.images)
 
 
-def real_batch(data: Dataset, batch: torch.Tensor, *, conditional: bool) -> Batch:
+def real_batch(data: Dataset, batch: torch.Tensor, *, conditional: bool) -> LabelledImages:
     """The images at the indices `batch` [B]: uint8 → [B, C, H, W] float32 in [−1, 1], with labels if `conditional`."""
     batch = batch.to(data.images.device)
     images = to_float(data.images[batch])
-    return Batch(images, data.labels[batch] if conditional and data.labels is not None else None)
+    return LabelledImages(images, data.labels[batch] if conditional and data.labels is not None else None)
 
 
 def measured(run: Run) -> dict[str, float]:

@@ -180,7 +180,7 @@ def logged(caplog: pytest.LogCaptureFixture) -> list[dict[str, object]]:
     found = []
     for record in caplog.records:
         if record.name == "app.middleware.access_log":
-            fields = dict(vars(record)["fields"])
+            fields = dict(record.fields)  # type: ignore[attr-defined]
             del fields["milliseconds"]
             found.append(fields | {"request": vars(record)["request"].text})
     return found

@@ -18,9 +18,9 @@ from harness.service import Service, running
 HURRY = """
 import sys
 sys.path.insert(0, {root!r})
-from app.server import protocol
-protocol.SWEEP_S = 0.05
-protocol._LIMITS_S.update(idle=1.2, head=1.5, body=1.5, reading=1.5)
+from app.server import sweeper
+sweeper.SWEEP_S = 0.05
+sweeper._LIMITS_S.update(idle=1.2, head=1.5, body=1.5, reading=1.5)
 """
 IDLE = 1000
 

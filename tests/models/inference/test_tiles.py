@@ -346,3 +346,17 @@ def test_default_columns_are_the_squarest() -> None:
     for n in range(1, 500):
         columns = default_columns(n)
         assert (columns - 1) ** 2 < n <= columns**2
+
+
+def test_a_network_whose_rows_depend_on_their_place_computes_each_alone() -> None:
+    def placed(rows: torch.Tensor) -> torch.Tensor:
+        """The last rows of a tile come out a little different."""
+        return torch.cat([rows[:12] * 2, rows[12:] * 2.000001])
+
+    unproved = Tiled(placed, row_shape=(3,), tried=())
+    proved = Tiled(placed, row_shape=(3,), tried=(4, 8), proved=True)
+    assert (unproved.sizes, proved.sizes) == ((TILE_ROWS,), (1,))
+    rows = torch.rand(20, 3)
+    assert torch.equal(proved(rows), rows * 2)
+    assert not torch.equal(unproved(rows), rows * 2)
+    assert Tiled(lambda rows: rows * 2, row_shape=(3,), tried=(), proved=True).sizes == (TILE_ROWS,)

@@ -25,7 +25,7 @@ from training.cli.command_line import main
 from training.config import resolve_config
 from training.data.dataset import Dataset, load_dataset
 from training.errors import RecipeError
-from training.gan.discriminator_loss import Batch
+from training.gan.discriminator_loss import LabelledImages
 from training.gan.game import Game
 from training.run import loop
 from training.run.progress import Progress
@@ -46,8 +46,8 @@ def make_game(*overrides: str, name: str = "mlp", seed: int = 3) -> Game:
     )
 
 
-def batch(n: int = 9) -> Batch:
-    return Batch(real_images(n), torch.arange(n) % CLASSES)
+def batch(n: int = 9) -> LabelledImages:
+    return LabelledImages(real_images(n), torch.arange(n) % CLASSES)
 
 
 class Watched(ConditionalDiscriminator):
@@ -149,7 +149,7 @@ def test_a_d_step_leaves_the_logits_of_other_classes_to_themselves():
     assert isinstance(last, torch.nn.Linear)
     ballots_of(game.generator).head_starts.copy_(torch.tensor([0.0, 0.0, -1e3]))  # no fake of class 2
     before = last.weight.detach().clone()
-    game.discriminator_step(Batch(real_images(9), torch.arange(9) % 2))
+    game.discriminator_step(LabelledImages(real_images(9), torch.arange(9) % 2))
     moved = (last.weight.detach() != before).any(dim=1)
     assert moved.tolist() == [True, True, False]
 
@@ -170,7 +170,7 @@ def test_g_learns_to_draw_what_it_is_asked_for():
     for _ in range(250):
         labels = torch.randint(CLASSES, (32,), generator=rng)
         noise = torch.randn(32, 1, 16, 16, generator=rng) * 0.05
-        real = Batch((greys[labels][:, None, None, None] + noise).clamp(-1, 1), labels)
+        real = LabelledImages((greys[labels][:, None, None, None] + noise).clamp(-1, 1), labels)
         game.discriminator_step(real)
         game.generator_step(real)
         game.average.update(game.generator, batch_images=32, images_seen=10**6)

@@ -6,7 +6,13 @@ import torch
 from torch import nn
 
 from tests.training.support import make_game, real_batch_of, real_images, tiny_recipe
-from training.gan.discriminator_loss import Batch, DiscriminatorLoss, compute_discriminator_loss, join, logits_of
+from training.gan.discriminator_loss import (
+    DiscriminatorLoss,
+    LabelledImages,
+    compute_discriminator_loss,
+    join,
+    logits_of,
+)
 
 SIDE = 16
 PIXELS = SIDE * SIDE
@@ -26,8 +32,8 @@ class Linear(nn.Module):
         return images.flatten(1) @ self.weight + self.bias
 
 
-def fakes(n: int = N) -> Batch:
-    return Batch(real_images(3 * n)[2 * n :] * 0.5)
+def fakes(n: int = N) -> LabelledImages:
+    return LabelledImages(real_images(3 * n)[2 * n :] * 0.5)
 
 
 def loss_of(*overrides: str, step: int = 0, seed: int = 0) -> DiscriminatorLoss:
@@ -103,7 +109,7 @@ def test_r1_is_of_real_images_and_r2_of_fakes():
 def test_it_changes_nothing_but_its_stream_of_random_numbers(overrides: tuple[str, ...]):
     game = make_game(tiny_recipe("mlp", *overrides))
     before = {name: tensor.clone() for name, tensor in game.discriminator.state_dict().items()}
-    real, fake = real_batch_of(9), Batch(real_images(18)[9:])
+    real, fake = real_batch_of(9), LabelledImages(real_images(18)[9:])
     copies = real.images.clone(), fake.images.clone()
     global_state = torch.get_rng_state()
 
@@ -124,15 +130,18 @@ def test_it_changes_nothing_but_its_stream_of_random_numbers(overrides: tuple[st
 
 
 def test_a_batch_of_both_has_the_real_images_first_and_labels_only_if_both_have_them():
-    real, fake = Batch(real_images(2), torch.tensor([1, 2])), Batch(real_images(2).bfloat16(), torch.tensor([0, 3]))
+    real, fake = (
+        LabelledImages(real_images(2), torch.tensor([1, 2])),
+        LabelledImages(real_images(2).bfloat16(), torch.tensor([0, 3])),
+    )
     both = join(real, fake)
     assert both.images.dtype == torch.float32
     assert torch.equal(both.images[:2], real.images)
     assert torch.equal(both.images[2:], fake.images.float())
     assert both.labels is not None
     assert both.labels.tolist() == [1, 2, 0, 3]
-    assert join(Batch(real.images), fake).labels is None
-    assert join(real, Batch(fake.images)).labels is None
+    assert join(LabelledImages(real.images), fake).labels is None
+    assert join(real, LabelledImages(fake.images)).labels is None
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])

@@ -15,7 +15,7 @@ from tests.training.support import TINY, make_game, real_batch_of, tiny_dataset,
 from training.config import RunConfig
 from training.data.dataset import Dataset
 from training.errors import NotFiniteError
-from training.gan.discriminator_loss import Batch
+from training.gan.discriminator_loss import LabelledImages
 from training.gan.game import DiscriminatorStep, Game, draw
 from training.run.loop import epoch_batches, play_step, real_batch
 from training.run.progress import Progress
@@ -150,14 +150,14 @@ def test_each_of_the_k_steps_changes_d_and_draws_its_own_latents(monkeypatch: py
     data = tiny_dataset()
     seen_latents: list[torch.Tensor] = []
     seen_weights = [weights(game.discriminator)]
-    seen_real: list[Batch] = []
+    seen_real: list[LabelledImages] = []
     draw_latents, discriminator_step = game.draw_latents, game.discriminator_step
 
     def drawing(n: int) -> torch.Tensor:
         seen_latents.append(draw_latents(n))
         return seen_latents[-1]
 
-    def stepping(real: Batch, *, step: int) -> object:
+    def stepping(real: LabelledImages, *, step: int) -> object:
         seen = discriminator_step(real, step=step)
         seen_real.append(real)
         seen_weights.append(weights(game.discriminator))
@@ -187,11 +187,11 @@ def test_a_record_holds_the_means_of_its_own_epoch(monkeypatch: pytest.MonkeyPat
     g_seen: list[float] = []
     d_step, g_step = game.discriminator_step, game.generator_step
 
-    def watch_d(real: Batch, *, step: int) -> DiscriminatorStep:
+    def watch_d(real: LabelledImages, *, step: int) -> DiscriminatorStep:
         d_seen.append(d_step(real, step=step))
         return d_seen[-1]
 
-    def watch_g(real: Batch) -> float:
+    def watch_g(real: LabelledImages) -> float:
         g_seen.append(g_step(real))
         return g_seen[-1]
 
