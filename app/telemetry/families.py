@@ -13,6 +13,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 SHED_CAUSES = ("requests", "images", "projections", "bodies")
 """What there was too much of when a request was refused."""
 
+FALLBACK_REASONS = ("pipelined", "slow_reader", "body", "key", "problem", "large", "queue", "fault")
+"""Why a request for samples left the fast path: the values of `app.server.fast_path.Fallback`."""
+
 ENCODED_FORMATS = ("png", "json", "gif", "webp")
 """Answers that are encoded whole before they are sent; archives are encoded while they are sent."""
 
@@ -136,13 +139,16 @@ def of_shedding(registry: CollectorRegistry) -> Counter:
 
 
 def of_fast_path(registry: CollectorRegistry) -> Counter:
-    """How many requests for samples left the fast path."""
-    return Counter(
+    """How many requests for samples left the fast path. Every reason is shown from the start, as with `of_shedding`."""
+    fallbacks = Counter(
         "gan_fast_path_fallbacks",
         "GET requests for samples that went the ordinary way, by the reason",
         ["reason"],
         registry=registry,
     )
+    for reason in FALLBACK_REASONS:
+        fallbacks.labels(reason)
+    return fallbacks
 
 
 def of_models(registry: CollectorRegistry) -> Gauge:

@@ -199,6 +199,6 @@ NOT_COMMANDS: dict[str, str] = {
     'np.load("samples/shard-000000.npz")["images"]': "Python; test_training_commands.py runs it",
     "config.json              everything that decides the result": "the files of a run folder",
     "app/  __main__ main settings problems malloc ray write_openapi static/": "a map of the rooms",
-    "requests ──► BatchQueue ──► Engine's thread: one call of G for all ──► deliver ──► one callback: encode, write": "a drawing",
+    "requests ──► BatchQueue ──► one call of G, in the engine thread ──► deliver ──► encode, write": "a drawing",
 }
 """Blocks that are not for a shell, by their first line."""

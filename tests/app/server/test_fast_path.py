@@ -23,6 +23,7 @@ from app.server.fast_path import Fallback, FastPath
 from app.server.protocol import GuardedConfig, GuardedProtocol
 from app.server.uvicorn_server import trusted_proxies
 from app.settings import Settings
+from app.telemetry.families import FALLBACK_REASONS
 from tests.app.api.test_sample_request import requests
 
 COMMON = [(b"date", b"today"), (b"x-content-type-options", b"nosniff")]
@@ -295,6 +296,10 @@ def test_what_does_not(models_dir: Path, caplog: pytest.LogCaptureFixture) -> No
     told = [record.getMessage() for record in caplog.records if record.name == "app.server.fast_path"]
     assert len(told) == len({reason for reason, _ in LEFT.values() if reason is not None})
     assert any("(large: its answer is an archive, or too large" in message for message in told)
+
+
+def test_metrics_show_every_reason_from_the_start() -> None:
+    assert set(FALLBACK_REASONS) == set(Fallback)
 
 
 def test_who_has_no_key_is_refused_on_the_ordinary_way(models_dir: Path) -> None:
