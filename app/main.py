@@ -12,8 +12,8 @@ from starlette.types import Lifespan, Receive, Scope, Send
 from app import problems
 from app.api.openapi import document
 from app.api.reload import Reloader
+from app.api.replicas import Siblings
 from app.api.routes import admin, health, interpolations, models, pages, projections, samples, score
-from app.api.siblings import Siblings
 from app.api.state import State
 from app.inference.catalog import load_catalog
 from app.inference.decode_slots import Decoders

@@ -13,8 +13,8 @@ from fastapi import FastAPI
 from ray import serve
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.api.replicas import merge
 from app.api.routes.health import readiness_of
-from app.api.siblings import merge
 from app.main import create_app
 from app.server.admission import Admission
 from app.server.uvicorn_server import SECURITY_HEADERS
@@ -135,7 +135,7 @@ class Door:
 
 
 class _Replicas:
-    """All replicas of this deployment: `app.api.siblings`."""
+    """All replicas of this deployment: `app.api.replicas`."""
 
     def __init__(self, own: Replica) -> None:
         self._own = own

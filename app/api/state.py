@@ -8,8 +8,8 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
+from app.api.replicas import Siblings
 from app.api.sample_request import SampleRequests
-from app.api.siblings import Siblings
 from app.inference.catalog import Catalog, ServedModel
 from app.inference.decode_slots import Decoders, TooManyPixelsError
 from app.inference.engine import Engine, ExhaustedError, OverloadedError, StoppedError

@@ -24,8 +24,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+import training.run.alarm_response
 import training.run.loop
-import training.run.rollback
 import training.run.writer
 from tests.training.crash import KILLS_A_GAME, MAX_TRIES, compare, state, wait_for_a_new_state, warm_up
 from tests.training.support import (

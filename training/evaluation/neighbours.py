@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from training.evaluation.distances import squared_distances
+from training.evaluation.pairwise_distances import squared_distances
 
 _ROWS = 500  # [500, 60000] float32 distances are 120 MB
 

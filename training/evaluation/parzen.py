@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
-from training.evaluation.distances import squared_distances
+from training.evaluation.pairwise_distances import squared_distances
 
 SIGMAS = torch.logspace(-1, 0, 10, dtype=torch.float64).tolist()
 """The widths tried: ten from 0.1 to 1, evenly spaced in their logarithm, as the paper's code has them."""

@@ -14,12 +14,12 @@ from training.errors import NotFiniteError
 from training.gan.discriminator_loss import LabelledImages
 from training.gan.distributed import ALONE, Processes
 from training.gan.game import Game
+from training.run.alarm_response import ROLLBACK_RATE, respond_to_alarms, roll_back
 from training.run.alarms import best_record, new_alarms
 from training.run.checkpoint import load_checkpoint, state_of
 from training.run.folder import RunFolder
 from training.run.monitor import Monitor
 from training.run.progress import Progress
-from training.run.rollback import ROLLBACK_RATE, respond_to_alarms, roll_back
 from training.run.run import Run
 from training.run.writer import RunWriter
 

@@ -15,10 +15,10 @@ from app.api.content_negotiation import SAMPLES_FORMATS, document_content
 from app.api.json_bodies import JSONRoute
 from app.api.openapi import examples, links, problem_examples
 from app.api.openapi.parameters import parameters_of
-from app.api.responses import WholeResponse
 from app.api.sample_request import SampleJob, read_head
 from app.api.schemas.samples import SamplesBody, SamplesQuery
 from app.api.state import SharedState, State
+from app.api.whole_response import WholeResponse
 from app.media.archives import ArchiveContents, npz_bytes, stream_npz, stream_zip
 from app.middleware.disconnects import Watch
 

@@ -2,7 +2,7 @@
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.api.siblings import merge
+from app.api.replicas import merge
 from app.telemetry.metrics import Metrics
 
 

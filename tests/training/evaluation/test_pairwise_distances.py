@@ -14,7 +14,7 @@ from models.inference.scorer import Scorer
 from models.latents import draw_latents
 from models.model_folder.read import load_model
 from tests.training.support import make_game, tiny_recipe
-from training.evaluation.distances import squared_distances
+from training.evaluation.pairwise_distances import squared_distances
 from training.evaluation.parallel import run_in_parts
 
 

@@ -30,11 +30,11 @@ from training.data.dataset import load_dataset
 from training.errors import NotFiniteError
 from training.gan.game import Game
 from training.run import loop, writer
+from training.run.alarm_response import MAX_ROLLBACKS
 from training.run.checkpoint import load_checkpoint
 from training.run.folder import RunFolder
 from training.run.loop import epoch_batches, play_step
 from training.run.progress import Progress
-from training.run.rollback import MAX_ROLLBACKS
 
 FALLING: Script = partial(falling, at=3)
 

@@ -3,7 +3,7 @@
 import pytest
 from starlette.responses import Response
 
-from app.api.responses import WholeResponse
+from app.api.whole_response import WholeResponse
 
 HEADERS = {"X-Model": "digits@0123", "Cache-Control": "no-cache", "Vary": "Accept", "Content-Location": "/ä?n=1"}
 
