@@ -12,7 +12,7 @@ from starlette.types import Lifespan, Receive, Scope, Send
 from app import problems
 from app.api.openapi import document
 from app.api.reload import Reloader
-from app.api.replicas import Siblings
+from app.api.replicas import Replicas
 from app.api.routes import admin, health, interpolations, models, pages, projections, samples, score
 from app.api.state import State
 from app.inference.catalog import load_catalog
@@ -91,7 +91,7 @@ def create_app(
     metrics: Metrics | None = None,
     *,
     is_ending: Callable[[], bool] = lambda: False,
-    siblings: Siblings | None = None,
+    replicas: Replicas | None = None,
 ) -> FastAPI:
     """The service with these settings; models are loaded when it starts, not before.
 
@@ -99,7 +99,7 @@ def create_app(
         settings: of the service.
         metrics: where to count; None takes new ones.
         is_ending: whether the process has been told to end: it is no longer ready.
-        siblings: the processes that serve this together, where they are not `app.server.supervisor`.
+        replicas: all processes that serve this together under Ray Serve; None where there are no replicas.
     """
     metrics = metrics or Metrics()
     spans = _spans(settings)
@@ -117,7 +117,7 @@ def create_app(
         queue = ProjectionQueue(max_waiting=settings.max_queue_projections, metrics=metrics)
         queue.prepare(prepare)  # it takes a second, for which nobody has to wait but a first projection
         decoders = Decoders(max_pixels=PIXELS_WAITING * settings.max_file_pixels)
-        state = State(settings, catalog, engine, queue, decoders, metrics, is_ending, siblings)
+        state = State(settings, catalog, engine, queue, decoders, metrics, is_ending, replicas)
         await _warm(state)
         app.state.gan = state
         app.state.reloader = Reloader(app, device=device, warm=_warm)

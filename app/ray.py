@@ -35,7 +35,7 @@ MAX_QUEUED_REQUESTS = 320
 TARGET_ONGOING_REQUESTS = 16
 """Of a replica, under way or waiting for it, above which there should be another."""
 
-SIBLINGS_TIMEOUT_S = 5.0
+REPLICAS_TIMEOUT_S = 5.0
 """For the other replicas' metrics."""
 
 _log = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ class Replica:
         settings = Settings()
         configure(settings.log_level, settings.log_format)
         self._metrics = Metrics()
-        self._service: FastAPI = create_app(settings, self._metrics, siblings=_Replicas(self))
+        self._service: FastAPI = create_app(settings, self._metrics, replicas=_ServeReplicas(self))
         admission = Admission(
             max_requests=settings.max_requests,
             metrics=self._metrics,
@@ -134,8 +134,8 @@ class Door:
         self._metrics.in_progress.set(self._under_way)
 
 
-class _Replicas:
-    """All replicas of this deployment: `app.api.replicas`."""
+class _ServeReplicas:
+    """All replicas of this deployment, asked through Ray Serve; a `Replicas` of `app.api.replicas`."""
 
     def __init__(self, own: Replica) -> None:
         self._own = own
@@ -149,10 +149,10 @@ class _Replicas:
         own = await self._own.own_metrics()
         try:
             found = await self._broadcast("own_metrics").results_async(
-                timeout_s=SIBLINGS_TIMEOUT_S, return_exceptions=True
+                timeout_s=REPLICAS_TIMEOUT_S, return_exceptions=True
             )
         except TimeoutError:
-            _log.warning("not all replicas told their metrics within %g s: one tells its own", SIBLINGS_TIMEOUT_S)
+            _log.warning("not all replicas told their metrics within %g s: one tells its own", REPLICAS_TIMEOUT_S)
             found = []
         told = [one for one in found if not isinstance(one, BaseException)]
         return await asyncio.to_thread(merge, dict([own, *told]))

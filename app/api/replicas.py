@@ -1,4 +1,8 @@
-"""Processes that serve one service together, where no parent of ours holds them: what one of them asks of all."""
+"""Replicas: other processes that serve the same service, as under Ray Serve (`app.ray`).
+
+A replica that is asked for `/metrics` or `/admin/reload` answers for all of them, through `Replicas`. Workers that
+`app.server.supervisor` starts are no replicas: they share files and signals (`app.telemetry.worker_files`).
+"""
 
 from collections.abc import Iterable, Mapping
 from typing import Protocol
@@ -8,21 +12,21 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
 
-class Siblings(Protocol):
-    """All of them, the one that asks too."""
+class Replicas(Protocol):
+    """All replicas, the one that asks among them."""
 
     async def reload(self) -> None:
-        """Have each read the models folder again."""
+        """Make each replica read the models folder again."""
 
     async def metrics(self) -> bytes:
-        """What each has counted, in one text."""
+        """The metrics of all replicas in Prometheus' text format, merged by `merge`."""
 
 
 def merge(texts: Mapping[str, bytes]) -> bytes:
-    """Several processes' metrics as one text, in which each sample has a label `replica`.
+    """The metrics of several replicas as one text, in which each sample has the label `replica`.
 
     Args:
-        texts: Prometheus' text format, by the process's name.
+        texts: the metrics of each replica in Prometheus' text format, by the replica's name.
     """
     registry = CollectorRegistry()
     registry.register(_Merged(texts))

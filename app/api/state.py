@@ -8,7 +8,7 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
-from app.api.replicas import Siblings
+from app.api.replicas import Replicas
 from app.api.sample_request import SampleRequests
 from app.inference.catalog import Catalog, ServedModel
 from app.inference.decode_slots import Decoders, TooManyPixelsError
@@ -26,7 +26,7 @@ RETRY_PROJECTION_AFTER_S = 2
 
 @dataclass(frozen=True)
 class State:
-    """A service: its settings, models, engine, projections, decoders, metrics, siblings, and whether it is to end."""
+    """A service: its settings, models, engine, projections, decoders, metrics, replicas, and whether it is to end."""
 
     settings: Settings
     catalog: Catalog
@@ -35,7 +35,7 @@ class State:
     decoders: Decoders
     metrics: Metrics
     is_ending: Callable[[], bool] = lambda: False
-    siblings: Siblings | None = None
+    replicas: Replicas | None = None
 
     @cached_property
     def sample_requests(self) -> SampleRequests:

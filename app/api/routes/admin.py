@@ -31,8 +31,8 @@ async def post_reload(
         raise refused("Bearer")
     reloader: Reloader = request.app.state.reloader
     answer = await reloader.reload()
-    if state.siblings is not None:
-        await state.siblings.reload()
+    if state.replicas is not None:
+        await state.replicas.reload()
     elif settings.workers > 1:
         tell_others()
     return answer

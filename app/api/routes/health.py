@@ -80,8 +80,8 @@ async def readiness_of(state: State) -> Readiness:
 )
 async def get_metrics(state: SharedState) -> Response:
     """Requests, latencies, the queue and its waits, calls of the networks, encoding, images made and scored."""
-    if state.siblings is not None:
-        return Response(await state.siblings.metrics(), media_type=CONTENT_TYPE)
+    if state.replicas is not None:
+        return Response(await state.replicas.metrics(), media_type=CONTENT_TYPE)
     state.metrics.settle()
     text = await asyncio.to_thread(state.metrics.text)  # those of many workers are read from as many files
     return Response(text, media_type=CONTENT_TYPE)
