@@ -21,8 +21,10 @@ from app.inference.engine import Engine
 from app.inference.projection_queue import DEADLINE_S, ProjectionQueue
 from app.inference.watchdog import watch
 from app.middleware.access_log import Spans
-from app.middleware.body_limit import AnswerHead, CountRequests, LimitBodies
+from app.middleware.body_limit import LimitBodies
 from app.middleware.entrance import Entrance
+from app.middleware.head_requests import AnswerHead
+from app.middleware.request_count import CountRequests
 from app.settings import Settings
 from app.telemetry.metrics import Metrics
 from models.device import resolve_device
@@ -147,7 +149,7 @@ def create_app(
         app.include_router(module.router)
     pages.install(app)
     document.install(app)
-    # The last one added is the first to see a request.
+    # The last one added is the first to see a request: it passes CountRequests, AnswerHead, LimitBodies, the routes.
     app.add_middleware(LimitBodies, max_bytes=settings.max_body_bytes, metrics=metrics)
     app.add_middleware(AnswerHead)
     app.add_middleware(CountRequests, metrics=metrics)

@@ -1,54 +1,27 @@
-"""What every request passes through: counting, a limit on bodies, and HEAD answered as GET without its body.
+"""Refuses a body that is too large, and bodies that come while too many bytes are held already.
 
-Plain ASGI: a message goes through a function call, nothing is buffered.
+`app.main` installs it nearest to the routes: a request passes `request_count.CountRequests`, then
+`head_requests.AnswerHead`, then this layer. Nothing is buffered: a message goes through a function call.
 """
-
-import asyncio
-import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.problems import CLIENT_CLOSED_REQUEST, Problem
-from app.telemetry.metrics import Metrics, method_of
-
-
-class CountRequests:
-    """Counts each request by its route's pattern, method and status, and times it."""
-
-    def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
-        self._app = app
-        self._metrics = metrics
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        started = time.perf_counter()
-        status = 500
-
-        async def count(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
-        try:
-            await self._app(scope, receive, count)
-        except asyncio.CancelledError:  # by a server, such as Ray Serve's, that does so when the client has gone
-            status = CLIENT_CLOSED_REQUEST
-            raise
-        finally:
-            route = getattr(scope.get("route"), "path", "other")
-            self._metrics.count_request(route, method_of(scope), status, seconds=time.perf_counter() - started)
-
+from app.problems import Problem
+from app.telemetry.metrics import Metrics
 
 BODIES_AT_ONCE = 8
-"""As many times the largest body may be held at once; beyond them, 429."""
+"""The bytes of this many bodies of the largest size may be held at once; a request that adds to them gets 429."""
 
 
 class LimitBodies:
-    """Refuses a body once it is known to be larger than `max_bytes`, by its own word or by counting; and what comes
-    while as many bytes as may are held for requests that are not yet answered."""
+    """Limits the bytes of one body, and the bytes held for all requests that are not yet answered.
+
+    Args:
+        app: what is behind this layer.
+        max_bytes: the largest body. A larger one is refused with 413: at once where Content-Length tells, otherwise
+            when the bytes received exceed the limit.
+        metrics: counts the requests that are refused with 429, because `BODIES_AT_ONCE` × `max_bytes` are held.
+    """
 
     def __init__(self, app: ASGIApp, *, max_bytes: int, metrics: Metrics) -> None:
         self._app = app
@@ -86,31 +59,10 @@ class LimitBodies:
 
 
 def body_too_large(max_bytes: int) -> Problem:
-    """The problem of a body beyond the limit."""
+    """The problem (413) of a body that is larger than the limit."""
     return Problem(413, f"the body has more than {max_bytes:,} bytes (GAN_MAX_BODY_BYTES)")
 
 
 def too_many_bodies() -> Problem:
-    """The problem of a body that comes while too many are held."""
+    """The problem (429) of a body that comes while too many bytes are held."""
     return Problem(429, "too much is sent at once; try again in 1 s", headers={"Retry-After": "1"})
-
-
-class AnswerHead:
-    """Answers HEAD as GET, with the headers and without the body."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] != "HEAD":
-            await self._app(scope, receive, send)
-            return
-
-        async def without_body(message: Message) -> None:
-            if message["type"] == "http.response.body":
-                message = {**message, "body": b""}
-            await send(message)
-
-        asked = {**scope, "method": "GET"}
-        await self._app(asked, receive, without_body)
-        scope["route"] = asked.get("route")  # for who counts
