@@ -11,6 +11,7 @@ from models.latents import Prior
 from models.networks.architectures import Architecture
 from models.networks.layers import GroupDeviation
 from training.errors import RecipeError
+from training.overrides import apply_override
 
 FOLDER = Path(__file__).parent / "recipes"
 
@@ -176,7 +177,7 @@ def load_recipe(name: str, overrides: list[str] | None = None) -> Recipe:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path} is not TOML: {error}") from error
     for override in overrides or []:
-        _apply(settings, override)
+        apply_override(settings, override)
     return validate_recipe(settings, source=name)
 
 
@@ -194,7 +195,7 @@ def change_after_the_game(recipe: Recipe, overrides: list[str]) -> Recipe:
                 f"export takes --set of {', '.join(AFTER_THE_GAME)} alone, not of {key!r}: the rest has decided "
                 "the run already; `fit` takes it"
             )
-        _apply(settings, override)
+        apply_override(settings, override)
     return validate_recipe(settings, source="of the run")
 
 
@@ -219,26 +220,3 @@ def _place(location: tuple[int | str, ...]) -> str:
 
 def _say(message: str) -> str:
     return {"Extra inputs are not permitted": "there is no such key"}.get(message, message)
-
-
-def _apply(settings: dict[str, object], override: str) -> None:
-    key, equals, text = override.partition("=")
-    if not equals or not key.strip():
-        raise RecipeError(f"--set takes key=value, not {override!r}")
-    *sections, last = key.strip().split(".")
-    table = settings
-    for section in sections:
-        inner = table.setdefault(section, {})
-        if not isinstance(inner, dict):
-            raise RecipeError(f"--set {override}: {section!r} is a value, not a section")
-        table = inner
-    table[last] = _value(text.strip())
-
-
-def _value(text: str) -> object:
-    if text.lower() == "none":
-        return None
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text

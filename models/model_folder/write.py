@@ -1,13 +1,7 @@
-"""Writing a model folder, and what may be replaced by one.
-
-A folder is written whole or not at all, and never in place of something that is not a model folder.
-"""
+"""Writing a model folder: whole or not at all, and only where `destination` allows it."""
 
 import json
-import os
-import re
 import shutil
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,59 +9,17 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
-from models.errors import ModelDestinationError, ModelFolderError, ModelNameError
 from models.files import TEMPORARY_SUFFIX, replace_folder, sync_folder, write_atomically
+from models.model_folder.destination import check_destination
 from models.model_folder.format import (
     CARD_FILE,
     HEADER_LENGTH,
     HISTORY_FILE,
-    NAME_PATTERN,
     TIMELINE_FOLDER,
     WEIGHTS_FILE,
 )
 from models.model_folder.history import History
 from models.model_folder.metadata import Metadata
-from models.model_folder.read import read_metadata
-
-
-def check_destination(path: Path) -> bool:
-    """Check that a model folder may be written to `path`, and tell whether it would replace one. Nothing is touched.
-
-    Allowed are a path where nothing is, an empty folder, and a model folder that holds no file of anybody else.
-
-    Raises:
-        ModelNameError: the folder's name cannot be a model's name.
-        ModelDestinationError: something else is there, or the folder cannot be made there.
-        OSError: the place cannot be read.
-    """
-    if not re.fullmatch(NAME_PATTERN, path.name):
-        name = path.name or str(path)
-        raise ModelNameError(f"{name!r} cannot be a model's name; choose one that matches {NAME_PATTERN}")
-    parent = next(folder for folder in path.absolute().parents if os.path.lexists(folder))
-    if not (parent.is_dir() and os.access(parent, os.W_OK | os.X_OK)):
-        raise ModelDestinationError(f"{path} cannot be written: {parent} is not a folder that this user can write into")
-    if path.is_symlink():
-        raise ModelDestinationError(f"{path} is a symbolic link, which is not replaced; name the folder itself")
-    if not path.exists():
-        return False
-    if not path.is_dir():
-        raise ModelDestinationError(f"{path} is not a folder, and is not replaced; name a new folder")
-    if path.is_mount():
-        raise ModelDestinationError(f"{path} is a mount point, which cannot be replaced; name a folder inside it")
-    if not any(path.iterdir()):
-        return False
-    if foreign := _foreign_entry(path):
-        raise ModelDestinationError(
-            f"{path} holds {foreign!r}, which is not part of a model folder and would be lost: name a new folder, or "
-            "move that away"
-        )
-    try:
-        read_metadata(path)
-    except ModelFolderError as error:
-        raise ModelDestinationError(
-            f"{path} is not empty and not a model folder ({error}): name a new folder, or remove this one yourself"
-        ) from error
-    return True
 
 
 def write_model(
@@ -162,19 +114,3 @@ def sort_metadata(data: bytes) -> bytes:
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)  # the format's own alignment
     return HEADER_LENGTH.pack(len(text)) + text + data[start:]
-
-
-def _foreign_entry(folder: Path) -> str | None:
-    """The name of something in the folder that is not part of the format; None where there is nothing."""
-    for entry in sorted(folder.iterdir()):
-        if entry.name == TIMELINE_FOLDER and entry.is_dir() and not entry.is_symlink():
-            for picture in sorted(entry.iterdir()):
-                if not (re.fullmatch(r"[0-9]{1,9}\.png", picture.name) and _is_regular(picture)):
-                    return f"{entry.name}/{picture.name}"
-        elif entry.name not in {WEIGHTS_FILE, HISTORY_FILE, CARD_FILE} or not _is_regular(entry):
-            return entry.name
-    return None
-
-
-def _is_regular(path: Path) -> bool:
-    return stat.S_ISREG(path.lstat().st_mode)

@@ -31,8 +31,8 @@ def run(options: argparse.Namespace) -> None:
     """Write a model folder from a run's best state."""
     import torch
 
+    from models.model_folder.destination import check_destination
     from models.model_folder.read import load_model
-    from models.model_folder.write import check_destination
     from training.export.export import export
     from training.recipe import change_after_the_game
     from training.run.folder import RunFolder

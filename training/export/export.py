@@ -71,7 +71,8 @@ def export(
     Raises:
         RunError: nothing has been saved yet, or the data are not those that the run began with.
         NotFiniteError: a loss of the further training is NaN or infinite.
-        ModelNameError: the folder's name cannot be a model's.
+        ModelNameError: the name of the folder `to` cannot be a model's.
+        ModelDestinationError: `to` holds something that is not a model folder: it is not replaced.
         OSError: the disk is full or cannot be written.
     """
     game, progress = _load_state(folder, config, dataset, state)

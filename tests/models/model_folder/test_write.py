@@ -16,9 +16,10 @@ from safetensors.torch import save_file
 
 from harness.tiny_models import make_tiny_model_folder, tiny_png
 from models import errors
+from models.model_folder.destination import check_destination
 from models.model_folder.metadata import parse_metadata
 from models.model_folder.read import load_model
-from models.model_folder.write import check_destination, sort_metadata
+from models.model_folder.write import sort_metadata
 from tests.models.model_folder.damage import (
     delete,
     header_of,
