@@ -1,1 +1,20 @@
-"""The game and the judging of it: data, losses, loop, exact resume, run folder, export, command line."""
+"""Training: the game, the runs, the judging of what they make, and the command line.
+
+    example       the plain game of 2014 in 100 lines
+    cli/          the command line
+    export/       from a run to a model folder
+    bulk/         samples by the million
+    run/          a training run: loop, state on disk, alarms, `training watch`
+    evaluation/   how good a generator and a discriminator are
+    gan/          the method: game, losses, penalties, augmentation, EMA, several processes
+    config        the resolved configuration of a run
+    recipe        the settings of a run, as a person writes them (recipes/)
+    data/         data sets: MNIST, folders, npz, IDX, glyphs
+    provenance    the commit and the machine that a figure comes from
+    overrides     `--set key=value`
+    errors        the errors of this package
+    pictures      arrays as PNG bytes
+
+Each may import those below it; `export` and `bulk` do not import each other, nor do `recipe`, `data` and `provenance`.
+`training` imports `models` and `viewer`, never `app`.
+"""

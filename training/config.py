@@ -1,4 +1,7 @@
-"""The resolved configuration of a run: everything that decides its result, with nothing left to a default."""
+"""The resolved configuration of a run: everything that decides its result, with nothing left to a default.
+
+A recipe (`training.recipe`) is what a person writes; the configuration is that recipe for given data, seed and machine.
+"""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""The errors of this room. Each text says what was wrong, the value seen, and what to do.
+"""The errors of `training`. Each text says what was wrong, the value seen, and what to do.
 
 TrainingError
 ├── RecipeError        an unknown recipe, key or value; all mistakes in one text

@@ -16,14 +16,14 @@ from app.media.png import ENCODER
 from models.model_folder.loaded_model import LoadedModel
 
 RENDERING = 3
-"""Raised when the same parameters begin to give other bytes; a part of every ETag, as is who writes the PNGs."""
+"""A part of every ETag, as the PNG encoder's name is. Raised when the same parameters begin to give other bytes."""
 
 IMMUTABLE = "public, max-age=31536000, immutable"
 REVALIDATE = "no-cache"
 NO_STORE = "no-store"
 
 MAX_TAG_CHARACTERS = 4096
-"""Of an If-None-Match header."""
+"""Longest If-None-Match header that is read."""
 
 _NOBODYS_TAG = '"0123456789abcdef0123456789abcdef"'
 

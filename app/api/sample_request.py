@@ -224,9 +224,10 @@ class SampleRequests:
         key = (before, after, head.accept, root_path)
         if kept and (plan := self._plans.get(key)) is not None:
             return SampleJob(plan, int(number))
-        asked = _validated(scope["query_string"], head.if_none_match)
+        given = _given(scope["query_string"])
+        asked = _validated(given, head.if_none_match)
         plan = self._plan(asked, head.accept, root_path, is_public=True)
-        if kept and asked.seed == int(number):
+        if kept and given.get("seed") == [number.decode()]:  # a second seed, however it is written, would count instead
             if len(self._plans) >= MAX_PLANS:
                 self._plans.clear()
             self._plans[key] = plan
@@ -321,7 +322,15 @@ def read_head(scope: Scope) -> Head:
     return Head(accept, tag, has_body)
 
 
-def _validated(query: bytes, if_none_match: str | None) -> SamplesQuery:
+def _given(query: bytes) -> dict[str, list[str]]:
+    """The values of each parameter of a query, by its name, in their order."""
+    given: dict[str, list[str]] = {}
+    for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
+        given.setdefault(name, []).append(value)
+    return given
+
+
+def _validated(given: dict[str, list[str]], if_none_match: str | None) -> SamplesQuery:
     """The parameters of a query.
 
     Of a known parameter that is given more than once, the last value counts.
@@ -330,9 +339,6 @@ def _validated(query: bytes, if_none_match: str | None) -> SamplesQuery:
         RequestValidationError: names every parameter that does not validate, and the header if it is too long.
     """
     errors: list[Any] = []
-    given: dict[str, list[str]] = {}
-    for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
-        given.setdefault(name, []).append(value)
     known = SamplesQuery.model_fields
     values: dict[str, str | list[str]] = {name: given[name][-1] for name in known if name in given}
     values |= {name: (found[0] if len(found) == 1 else found) for name, found in given.items() if name not in known}

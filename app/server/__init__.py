@@ -1,4 +1,8 @@
-"""The socket and the processes: uvicorn, connections, admission, the fast path, workers.
+"""The socket and the processes.
 
-May import everything else in `app`. Nothing imports this room but `app.__main__` and `app.ray`.
+`uvicorn_server` serves on a socket: `protocol` is uvicorn's HTTP with `admission` (429 under overload) and the
+`fast_path` for small answers, and `sweeper` ends connections on which nothing moves. `supervisor` starts and replaces
+several `worker` processes, which share a `shared_folder`.
+
+May import everything else in `app` but `__main__`, `ray` and `write_openapi`, which import it.
 """

@@ -34,6 +34,9 @@ from app.problems import CLIENT_CLOSED_REQUEST, Problem
 MAX_HEADS = 1024
 """Heads of answers that are kept; when there are more, all are dropped."""
 
+MAX_ORIGIN_BYTES = 256
+"""Of a request's Origin header, if the head of its answer is to be kept."""
+
 _ROUTE = next(route for route in samples.router.routes if "GET" in getattr(route, "methods", ()))
 
 _log = logging.getLogger(__name__)
@@ -140,6 +143,7 @@ class FastPath:
         self._proxy = None if proxy is None else proxy(_nothing)
         self._common: list[tuple[bytes, bytes]] | None = None
         self._common_lines = b""
+        self._state: State | None = None  # whose heads these are
         self._heads: dict[tuple[int, bytes | None], _Head] = {}
         self._told: set[Fallback] = set()
 
@@ -164,6 +168,8 @@ class FastPath:
         if scope["method"] != "GET" or not _is_for_samples(scope):
             return None
         state: State = self._app.state.gan
+        if state is not self._state:  # other models, perhaps: heads hold plans, and plans hold models
+            self._state, self._heads = state, {}
         try:
             if not alone:
                 taken: Drawing | Fallback | None = Fallback.PIPELINED
@@ -172,10 +178,10 @@ class FastPath:
             else:
                 taken = self._begin(state, cycle, scope, tasks, otherwise)
         except Exception:  # noqa: BLE001  (whatever it is, the ordinary way meets it again, and answers)
-            self._fall_back(state, Fallback.FAULT)
+            self._fall_back(state, Fallback.FAULT, scope)
             return None
         if isinstance(taken, Fallback):
-            self._fall_back(state, taken)
+            self._fall_back(state, taken, scope)
             return None
         return taken
 
@@ -244,7 +250,7 @@ class FastPath:
             described = f"content-length: {len(body)}\r\ncontent-type: {SAMPLES_FORMATS[job.plan.form]}\r\n"
             lines = self._lines(cast("Scope", drawing.cycle.scope), job, described, observation)
         except Exception:  # noqa: BLE001  (as in `take`)
-            self._fall_back(drawing.state, Fallback.FAULT)
+            self._fall_back(drawing.state, Fallback.FAULT, cast("Scope", drawing.cycle.scope))
             drawing.otherwise()
             return
         self._answer(drawing.cycle, 200, lines, body)
@@ -280,9 +286,10 @@ class FastPath:
         rewritten = self._entrance.rewritten([*fixed, (b"x-seed", b"")], origin=origin)
         place = rewritten.index((b"x-seed", b""))
         head = _Head(plan, _text(rewritten[:place]), _text(rewritten[place + 1 :]))
-        if len(self._heads) >= MAX_HEADS:
-            self._heads.clear()
-        self._heads[id(plan), origin] = head
+        if plan.asked.seed is not None and len(origin or b"") <= MAX_ORIGIN_BYTES:  # else no other request has it
+            if len(self._heads) >= MAX_HEADS:
+                self._heads.clear()
+            self._heads[id(plan), origin] = head
         return head
 
     def _answer(self, cycle: RequestResponseCycle, status: int, lines: str, body: bytes = b"") -> None:
@@ -299,7 +306,7 @@ class FastPath:
             cycle.transport.close()
         cycle.on_response()
 
-    def _fall_back(self, state: State, reason: Fallback) -> None:
+    def _fall_back(self, state: State, reason: Fallback, scope: Scope) -> None:
         """Count a request that goes the ordinary way; the first of each reason is logged."""
         state.metrics.count_fallback(reason)
         if reason in self._told:
@@ -312,6 +319,7 @@ class FastPath:
             reason.value,
             _EXPLANATIONS[reason],
             exc_info=is_fault,
+            extra={"request": scope.get("gan.request_id")},
         )
 
 

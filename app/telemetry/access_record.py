@@ -7,6 +7,12 @@ from app.telemetry.request_ids import RequestId
 LOGGER = "app.middleware.access_log"
 
 
+_FOR_OTHER_FORMATTERS: dict[str, object] = {
+    **dict.fromkeys(("funcName", "process", "processName", "taskName", "thread", "threadName")),
+    "relativeCreated": 0.0,
+}
+
+
 class AccessRecord(logging.LogRecord):
     """A request that has been answered.
 
@@ -37,6 +43,7 @@ class AccessRecord(logging.LogRecord):
         milliseconds: float,
         client: str,
     ) -> None:
+        self.__dict__.update(_FOR_OTHER_FORMATTERS)
         self.name, self.levelno, self.levelname = LOGGER, logging.INFO, "INFO"
         self.created, self.msecs = ended, (ended - int(ended)) * 1000
         self.msg, self.args = "%s %s %d, %d bytes in %g ms to %s", (method, path, status, sent, milliseconds, client)

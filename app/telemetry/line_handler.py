@@ -1,29 +1,32 @@
-"""A handler that writes the lines of one pass of the event loop at once: a system call each would cost as much as G."""
+"""A handler that writes the lines of one pass of the event loop at once: a system call for each costs as much as G."""
 
 import asyncio
 import logging
 from typing import TextIO
 
+from app.telemetry.access_record import AccessRecord
+
 
 class LineHandler(logging.StreamHandler[TextIO]):
-    """Writes each record as a line, and those that are logged in one pass of an event loop by one write.
+    """Writes each record as a line, and the access log's lines of one pass of an event loop by one write.
 
-    Errors, and what is logged where no event loop runs, are written at once, behind what waits.
+    All other records are written at once, behind the lines that wait: none is lost when the process ends next.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self._waiting: list[str] = []
+        self._loop: asyncio.AbstractEventLoop | None = None  # that will write what waits
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record, or have it written at the end of this pass."""
         try:
             self._waiting.append(self.format(record))
-            if record.levelno < logging.ERROR and (loop := _running_loop()) is not None:
-                if len(self._waiting) == 1:
-                    loop.call_soon(self._flush_of_pass, record)
-            else:
+            if type(record) is not AccessRecord or (loop := _running_loop()) is None:
                 self._write()
+            elif self._loop is not loop:
+                self._loop = loop
+                loop.call_soon(self._flush_of_pass, record)
         except Exception:  # noqa: BLE001  (as `logging` does: a line that cannot be written ends nothing)
             self.handleError(record)
 
@@ -42,7 +45,7 @@ class LineHandler(logging.StreamHandler[TextIO]):
             self.handleError(record)
 
     def _write(self) -> None:
-        lines, self._waiting = self._waiting, []
+        lines, self._waiting, self._loop = self._waiting, [], None
         if lines:
             self.stream.write("".join([f"{line}{self.terminator}" for line in lines]))
         super().flush()

@@ -19,7 +19,7 @@ from models.networks.layers import Float32
 from models.networks.quantised import LARGEST_INPUT, QuantisedLinear
 
 TILE_ROWS = (4, 8, 32, 64, 128, 256, 512)
-"""Rows of the tiles to try (`models.inference.tiles`): starting a product takes as long as 30 rows of it."""
+"""Rows of the tiles to try (`models.inference.tiles`). To start a product takes as long as 30 rows of it."""
 
 ROWS_AT_ONCE = 512
 """Most rows of one call: more rows gain little speed, and make the next call wait longer."""

@@ -17,7 +17,7 @@ from models.networks.conditional import generator_head, with_logits
 from models.networks.layers import Dropout, Float32, Maxout
 from models.networks.widths import Width
 
-_MARGINAL_MARGIN = 1e-7  # theirs; a pixel that is always black would want a bias of −∞
+_MARGINAL_MARGIN = 1e-7  # the authors'; without it a pixel that is always black would have a bias of −∞
 
 
 class Goodfellow2014(BaseModel):

@@ -9,4 +9,6 @@
     ray_data.py      the same on the machines of a Ray cluster
 
 A shard's bytes depend on the request and on the shard's number alone, not on the process or the moment of writing.
+
+May import `training.run` and the rooms below it.
 """

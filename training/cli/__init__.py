@@ -6,5 +6,5 @@ the commands together and turns errors into exit codes; `arguments` and `inputs`
 Functions import the heavy packages, not modules, so that `--help`, `watch` and usage errors do not wait for Matplotlib
 or TensorBoard, and work where these are not installed.
 
-May import every room of `training`.
+May import every other module and room of `training`, and `models`.
 """

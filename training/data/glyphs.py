@@ -1,4 +1,8 @@
-"""Letters and signs that are no digits, from the fonts that Matplotlib brings, drawn as a pen in a hand might."""
+"""Letters and signs that are no digits, from the fonts that Matplotlib brings, drawn as a pen in a hand might.
+
+D learns from them, after the game, that they are no real images (`training.export.negatives`), and evaluation asks it
+for others (`training.evaluation.out_of_distribution`).
+"""
 
 from functools import cache
 from pathlib import Path
@@ -24,7 +28,7 @@ FONTS = (
     "DejaVuSansMono.ttf",
 )
 HELD_OUT_FONTS = ("cmr10.ttf", "cmss10.ttf", "cmtt10.ttf", "STIXGeneral.ttf", "STIXGeneralItalic.ttf")
-"""What a judge is examined with, and has never seen."""
+"""Fonts for the evaluation of D alone: D never learns from them."""
 
 LATIN = CHARACTERS[:52]
 _CANVAS = 96  # pixels a side that a glyph is drawn on before it is made small

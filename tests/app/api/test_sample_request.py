@@ -16,7 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from numpy.testing import assert_array_equal
 
 from app.api import caching, sample_request
-from app.api.sample_request import SampleRequests, _validated
+from app.api.sample_request import SampleRequests, _given, _validated
 from app.api.schemas.samples import SamplesQuery
 from app.inference.catalog import load_catalog
 from app.main import create_app
@@ -118,7 +118,7 @@ async def no_answer(message: object) -> None:
 
 def we_say(query: bytes, tag: str | None) -> object:
     try:
-        asked = _validated(query, tag)
+        asked = _validated(_given(query), tag)
     except RequestValidationError as error:
         return [{**mistake, "ctx": str(mistake.get("ctx"))} for mistake in error.errors()]
     return asked, asked.model_fields_set
@@ -161,6 +161,15 @@ def test_requests_that_differ_in_their_seed_share_a_plan(models_dir: Path) -> No
     assert parse(scope_of(b"n=2&seed=7&scale=3")).plan is not first.plan
     assert parse(scope_of(b"n=2&seed=7&scale=2", (b"accept", b"image/png"))).plan is not first.plan
     assert parse(scope_of(b"n=2&seed=7&scale=2", root_path="/gan")).plan is not first.plan
+
+
+@pytest.mark.parametrize("repeated", [b"seed=5&seed=5", b"seed=5&s%65ed=5", b"s%65ed=5&seed=5"])
+def test_a_repeated_seed_is_nobody_elses_plan(models_dir: Path, repeated: bytes) -> None:
+    """The last one counts, whatever was asked before."""
+    parse = parser(models_dir).parse
+    before, after = (repeated.replace(b"=5", number, 1) for number in (b"=6", b"=7"))
+    for query in (before, repeated, before, repeated, after):
+        assert parse(scope_of(query + b"&n=1")).seed == 5, query
 
 
 def test_an_overlong_tag_is_a_mistake_of_a_known_query_too(models_dir: Path) -> None:

@@ -52,6 +52,7 @@ class Served:
         state: of the service.
         server: what uvicorn knows of it.
         reload: reads the models again.
+        fast_path: of the service, whether it is taken or not.
         ordinary: the paths of the requests that went the ordinary way.
     """
 
@@ -59,6 +60,7 @@ class Served:
     state: State
     server: ServerState
     reload: Callable[[], Awaitable[object]]
+    fast_path: FastPath
     ordinary: list[str] = field(default_factory=list)
 
     async def ask(self, data: bytes) -> bytes:
@@ -94,11 +96,11 @@ async def served(
         state = application.state.gan
         admission = Admission(max_requests=settings.get("max_requests", 256), metrics=state.metrics)
         proxy = trusted_proxies if proxied else None
-        taken = FastPath(application, proxy=proxy).take if fast else None
+        fast_path = FastPath(application, proxy=proxy)
         config = GuardedConfig(
             service,
             admission=admission,
-            fast_path=taken,
+            fast_path=fast_path.take if fast else None,
             log_config=None,
             access_log=False,
             ws="none",
@@ -109,7 +111,9 @@ async def served(
         server_state.default_headers = COMMON
         loop = asyncio.get_running_loop()
         server = await loop.create_server(lambda: GuardedProtocol(config, server_state, {}), "127.0.0.1", 0)
-        here = Served(server.sockets[0].getsockname()[1], state, server_state, application.state.reloader.reload)
+        here = Served(
+            server.sockets[0].getsockname()[1], state, server_state, application.state.reloader.reload, fast_path
+        )
         try:
             yield here
         finally:
@@ -243,6 +247,25 @@ def test_a_plan_is_made_once(models_dir: Path, monkeypatch: pytest.MonkeyPatch) 
             await here.ask(get("n=1&seed=7", f"Accept: image/png,{'a/b,' * MAX_PLAN_CHARACTERS}"))
             await here.ask(get("n=1&seed=8", f"Accept: image/png,{'a/b,' * MAX_PLAN_CHARACTERS}"))
             assert made[-2:] == [7, 8]  # too long to be kept
+
+    asyncio.run(ask())
+
+
+def test_heads_are_kept_for_other_requests_alone(models_dir: Path) -> None:
+    """Neither for a drawn seed nor for an overlong Origin; and no longer than the models that they tell of."""
+    origin = b"https://" + b"a" * 300
+
+    async def ask() -> None:
+        async with served(models_dir, cors_origins=["*"]) as here:
+            await here.ask(get("n=1"))
+            await here.ask(get("n=1&seed=7", f"Origin: {origin.decode()}"))
+            assert here.fast_path._heads == {}
+            await here.ask(get("n=1&seed=7", "Origin: https://a"))
+            await here.ask(get("n=1&seed=8", "Origin: https://a"))
+            assert len(here.fast_path._heads) == 1
+            await here.reload()
+            await here.ask(get("n=1"))
+            assert here.fast_path._heads == {}
 
     asyncio.run(ask())
 

@@ -100,27 +100,46 @@ def test_json_of_the_access_log_is_that_of_any_record(worker: int | None, reques
     assert TextFormatter().format(quick) == TextFormatter().format(other)
 
 
-def test_lines_of_one_pass_are_written_at_once() -> None:
+def access(path: str) -> AccessRecord:
+    return AccessRecord(RequestId("r"), 0.0, "GET", path, path, 200, 1, 1.0, "c")
+
+
+def test_access_lines_of_one_pass_are_written_at_once() -> None:
     written: list[str] = []
     handler = LineHandler()
     handler.setStream(SimpleNamespace(write=written.append, flush=lambda: None))  # type: ignore[arg-type]
-    handler.setFormatter(TextFormatter())
+    handler.setFormatter(logging.Formatter("%(route)s %(process)s %(threadName)s"))
 
-    async def log() -> None:
-        handler.handle(record("one"))
-        handler.handle(record("two"))
+    async def log(*paths: str) -> None:
+        for path in paths:
+            handler.handle(access(path))
         assert written == []
         await asyncio.sleep(0)
-        assert written == ["WARNING app.x: one\nWARNING app.x: two\n"]
-        handler.handle(record("three"))
-        handler.handle(record("it broke", level=logging.ERROR))
-        assert written[1:] == ["WARNING app.x: three\nERROR app.x: it broke\n"]  # an error does not wait
+
+    asyncio.run(log("one", "two"))
+    assert written == ["one None None\ntwo None None\n"]
+    written.clear()
+    asyncio.run(log("three"))  # in another event loop
+    assert written == ["three None None\n"]
+
+
+def test_other_lines_are_written_at_once_behind_those_that_wait() -> None:
+    """The process may end before the next pass."""
+    written: list[str] = []
+    handler = LineHandler()
+    handler.setStream(SimpleNamespace(write=written.append, flush=lambda: None))  # type: ignore[arg-type]
+    handler.setFormatter(logging.Formatter("%(levelname)s %(name)s"))
+
+    async def log() -> None:
+        handler.handle(access("/"))
+        handler.handle(record("it ends"))
+        assert written == ["INFO app.middleware.access_log\nWARNING app.x\n"]
         await asyncio.sleep(0)
-        assert len(written) == 2
+        assert len(written) == 1
 
     asyncio.run(log())
-    handler.handle(record("four"))  # no event loop runs here
-    assert written[2:] == ["WARNING app.x: four\n"]
+    handler.handle(access("/"))  # no event loop runs here
+    assert written[1:] == ["INFO app.middleware.access_log\n"]
 
 
 def test_a_line_that_cannot_be_written_ends_nothing(capsys: pytest.CaptureFixture[str]) -> None:
@@ -131,7 +150,7 @@ def test_a_line_that_cannot_be_written_ends_nothing(capsys: pytest.CaptureFixtur
     handler.setStream(SimpleNamespace(write=broken, flush=lambda: None))  # type: ignore[arg-type]
 
     async def log() -> None:
-        handler.handle(record("one"))
+        handler.handle(access("/"))
         await asyncio.sleep(0)
         handler.handle(record("two", level=logging.ERROR))
 
