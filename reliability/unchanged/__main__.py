@@ -1,6 +1,7 @@
 """`python -m reliability.unchanged REV [--only answers|training|bulk]`: exits with 1 where a byte differs."""
 
 import argparse
+import os
 import sys
 import tempfile
 import time
@@ -48,7 +49,7 @@ def compared(parts: Mapping[str, Part], trees: list[Tree]) -> tuple[list[list[st
     differences: list[Difference] = []
     cases = 0
     for name, part in parts.items():
-        started = time.monotonic()
+        started, busy_s = time.monotonic(), _processor_s()
         with ThreadPoolExecutor() as pool:
             before, after = pool.map(part, trees, [trees[0]] * len(trees))
         for row in {**before, **after}:
@@ -57,8 +58,15 @@ def compared(parts: Mapping[str, Part], trees: list[Tree]) -> tuple[list[list[st
             rows.append([f"{name}: {row}", str(len(one)), str(len(found))])
             differences += found
             cases += len(one)
-        print(f"{name}: {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+        took = f"{time.monotonic() - started:.0f} s, of processor {_processor_s() - busy_s:.0f} s"
+        print(f"{name}: {took}", file=sys.stderr, flush=True)
     return [*rows, ["all", str(cases), str(len(differences))]], differences
+
+
+def _processor_s() -> float:
+    """Seconds of processor that this process has taken, and all its children that have ended."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
 
 
 def _tree(name: str, path: Path, work: Path) -> Tree:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from reliability.unchanged.comparison import Outcome
 from reliability.unchanged.corpus import requests, slow_requests
-from reliability.unchanged.http_cases import ADMIN_KEY, FRIEND, HOST, KEY, Case, Headers, ask
+from reliability.unchanged.http_cases import ADMIN_KEY, DRAWN, FRIEND, HOST, KEY, Case, Headers, ask
 from reliability.unchanged.logs import canonical_log, canonical_metrics
 from reliability.unchanged.trees import Tree
 
@@ -123,7 +123,7 @@ def _models(port: int) -> dict[str, int]:
 
 def _get(port: int, path: str) -> str:
     connection = http.client.HTTPConnection(HOST, port)
-    connection.request("GET", path, headers=dict(_BEARER))
+    connection.request("GET", path, headers={**dict(_BEARER), "X-Request-Id": DRAWN})
     text = connection.getresponse().read().decode()
     connection.close()
     return text

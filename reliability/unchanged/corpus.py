@@ -81,7 +81,16 @@ def _others(static_files: list[str]) -> list[Case]:
     ranges = [
         Case("/static/index.html", headers=(("Range", r),)) for r in ("bytes=0-9", "bytes=-5", "bytes=99999999-", "x")
     ]
-    return [*map(Case, [*pages, *none]), *(Case(post, "POST") for post in posts), *methods, *gets, *heads, *ranges]
+    metrics = Case("/metrics", is_drawn=True)
+    return [
+        *map(Case, [*pages, *none]),
+        metrics,
+        *(Case(post, "POST") for post in posts),
+        *methods,
+        *gets,
+        *heads,
+        *ranges,
+    ]
 
 
 def _observed() -> list[Case]:

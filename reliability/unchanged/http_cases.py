@@ -38,7 +38,8 @@ class Case:
         headers: beside Host and Content-Length.
         body: empty for none.
         note: tells apart what the target does not.
-        is_drawn: whether the service draws a seed: of the answer, the status and the names of headers are compared.
+        is_drawn: whether the answer is another one each time, as with a seed that the service draws: its status and
+            the names of its headers are compared.
         raw: all bytes to send, in place of everything else.
     """
 

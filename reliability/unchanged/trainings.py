@@ -149,5 +149,6 @@ def _commands(tree: Tree) -> Outcome:
     found = {}
     for name, arguments in asked.items():
         done = tree.python("-m", "training", *arguments)
-        found[name] = f"exit code {done.returncode}\n".encode() + done.stdout + b"\n" + done.stderr
+        said = b"exit code %d\n%b\n%b" % (done.returncode, done.stdout, done.stderr)
+        found[name] = said.replace(bytes(tree.path), b"TREE")
     return found
