@@ -1,4 +1,4 @@
-"""The answer to an alarm: it is put on record, and the run goes on, or goes back to its best state."""
+"""What is done about an alarm: it is recorded, and the run goes on, goes back to its best state, or ends."""
 
 from models.model_folder.history import TrainingEvent
 from training.errors import NotFiniteError

@@ -3,6 +3,9 @@
 collapse            coverage, or the share of the rarest digit, fell below half of what it was in the best state
 discriminator-won   D told real from fake almost without error for three epochs, so G no longer learns from it
 not-finite          a loss or a weight became NaN or infinite (the loop finds it, not this module)
+
+This module only finds alarms. `training.run.alarm_response` records each and, with `--on-collapse rollback`, takes the
+run back to its best state; otherwise training goes on, but for `not-finite`, which ends it.
 """
 
 from typing import Literal, TypeAlias
