@@ -109,16 +109,19 @@ class SampleJob:
 
     def headers(self) -> dict[str, str]:
         """The answer's headers by their names in lower case, but for its length and type; known before G runs."""
-        return self.plan.fixed | dict(self.seed_headers())
+        plan, headers = self.plan, self.plan.fixed.copy()
+        if self.seed is not None:
+            before, behind = plan.location
+            headers |= {"x-seed": str(self.seed), "content-location": f"{before}{self.seed}{behind}"}
+            if plan.is_public:
+                headers["etag"] = self.etag
+        return headers
 
-    def seed_headers(self) -> list[tuple[str, str]]:
-        """Those of the headers that depend on the seed, in their order; they come behind the plan's `fixed` ones."""
+    def seed_lines(self) -> str:
+        """Those headers of a GET's answer that depend on the seed, as HTTP writes them; they stand behind `fixed`."""
         plan, seed = self.plan, self.seed
-        if seed is None:
-            return []
         before, behind = plan.location
-        named = [("x-seed", str(seed)), ("content-location", f"{before}{seed}{behind}")]
-        return [*named, ("etag", self.etag)] if plan.is_public else named
+        return f'x-seed: {seed}\r\ncontent-location: {before}{seed}{behind}\r\netag: "{plan.digest}-{seed}"\r\n'
 
     @property
     def network(self) -> Network:
@@ -191,12 +194,13 @@ class SampleRequests:
         self._catalog = catalog
         self._plans: dict[tuple[bytes, bytes, str | None, str], SamplePlan] = {}
 
-    def parse(self, scope: Scope, body: SamplesBody | None = None) -> SampleJob:
+    def parse(self, scope: Scope, body: SamplesBody | None = None, *, head: "Head | None" = None) -> SampleJob:
         """The job of a request, which is kept in its scope: a request is parsed once, whoever asks first.
 
         Args:
             scope: of an HTTP request (ASGI).
             body: the validated body of a POST; None for a GET, whose query says the same.
+            head: what `read_head` says of the scope, where the caller has read it.
 
         Raises:
             RequestValidationError: parameters that do not validate.
@@ -205,17 +209,19 @@ class SampleRequests:
         """
         job: SampleJob | None = scope.get("gan.sample_job")
         if job is None:
-            job = scope["gan.sample_job"] = self._parse_query(scope) if body is None else self._parse_body(scope, body)
+            head = head or read_head(scope)
+            job = self._parse_query(scope, head) if body is None else self._parse_body(scope, head, body)
+            scope["gan.sample_job"] = job
         return job
 
-    def _parse_body(self, scope: Scope, body: SamplesBody) -> SampleJob:
+    def _parse_body(self, scope: Scope, head: "Head", body: SamplesBody) -> SampleJob:
         served = self._catalog.find(body.model)
         posted = None if body.latents is None else check_latents(body.latents, z_dim=served.model.metadata.z_dim)
         root_path = scope.get("root_path", "")
-        return self._plan(body, read_head(scope).accept, root_path, is_public=False, posted=posted).job()
+        return self._plan(body, head.accept, root_path, is_public=False, posted=posted).job()
 
-    def _parse_query(self, scope: Scope) -> SampleJob:
-        head, root_path = read_head(scope), scope.get("root_path", "")
+    def _parse_query(self, scope: Scope, head: "Head") -> SampleJob:
+        root_path = scope.get("root_path", "")
         before, _, behind = scope["query_string"].partition(b"seed=")
         number, _, after = behind.partition(b"&")
         has_seed = number.isdigit() and len(number) <= SEED_DIGITS

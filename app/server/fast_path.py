@@ -197,11 +197,11 @@ class FastPath:
         head = read_head(scope)
         if head.has_body:
             return Fallback.BODY
-        observation = self._observe(scope)
+        observation = self._observe(scope) if self._entrance.observes else None
         if not self._entrance.admit(scope):
             return Fallback.KEY
         try:
-            job = state.sample_requests.parse(scope)
+            job = state.sample_requests.parse(scope, head=head)
         except (Problem, RequestValidationError):
             return Fallback.PROBLEM
         scope["route"] = _ROUTE  # observations tell it
@@ -218,8 +218,6 @@ class FastPath:
         return drawing
 
     def _observe(self, scope: Scope) -> Observation | None:
-        if not self._entrance.observes:
-            return None
         if self._proxy is not None:
             _run_at_once(self._proxy, scope)
         return self._entrance.observe(scope)
@@ -276,8 +274,7 @@ class FastPath:
         head = self._heads.get((id(job.plan), origin))
         if head is None or head.plan is not job.plan:
             head = self._keep_head(job.plan, origin)
-        seed = "".join([f"{name}: {value}\r\n" for name, value in job.seed_headers()])
-        lines = f"{head.before}{seed}{described}{head.behind}"
+        lines = f"{head.before}{job.seed_lines()}{described}{head.behind}"
         return lines if observation is None else f"{lines}x-request-id: {observation.request.text}\r\n"
 
     def _keep_head(self, plan: SamplePlan, origin: bytes | None) -> _Head:
