@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.problems import CLIENT_CLOSED_REQUEST
 from app.telemetry.access_record import LOGGER, AccessRecord
+from app.telemetry.line_handler import handle_together
 from app.telemetry.request_ids import RequestId, current, request_id_of
 
 _log = logging.getLogger(LOGGER)
@@ -50,8 +51,7 @@ class _Lines:
 
     def _write(self) -> None:
         waiting, self._waiting = self._waiting, []
-        for line in waiting:
-            _log.handle(_record_of(*line))
+        handle_together(_log, [_record_of(*line) for line in waiting])
 
 
 class Observation:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from typing import TextIO
 
 from app.telemetry.access_record import AccessRecord
@@ -30,6 +31,17 @@ class LineHandler(logging.StreamHandler[TextIO]):
         except Exception:  # noqa: BLE001  (as `logging` does: a line that cannot be written ends nothing)
             self.handleError(record)
 
+    def handle_all(self, records: Sequence[logging.LogRecord]) -> None:
+        """Write records by one write: as `handle` of each, with one lock and one look at the event loop for all."""
+        self.acquire()
+        try:
+            self._waiting += [self.format(record) for record in records if self.filter(record)]
+            self._write()
+        except Exception:  # noqa: BLE001  (as above)
+            self.handleError(records[-1])
+        finally:
+            self.release()
+
     def flush(self) -> None:
         """Write what waits."""
         self.acquire()
@@ -49,6 +61,28 @@ class LineHandler(logging.StreamHandler[TextIO]):
         if lines:
             self.stream.write("".join([f"{line}{self.terminator}" for line in lines]))
         super().flush()
+
+
+def handle_together(logger: logging.Logger, records: Sequence[logging.LogRecord]) -> None:
+    """Have all handlers of a logger handle records, as `logger.handle` would have them handle one after the other.
+
+    Args:
+        logger: of all of the records; the levels of its handlers and its own filters are looked at for the first alone.
+        records: at least one, all of the same level.
+    """
+    if logger.disabled or not logger.filter(records[0]):
+        return
+    current: logging.Logger | None = logger
+    while current is not None:
+        for handler in current.handlers:
+            if records[0].levelno < handler.level:
+                continue
+            if isinstance(handler, LineHandler):
+                handler.handle_all(records)
+            else:
+                for record in records:
+                    handler.handle(record)
+        current = current.parent if current.propagate else None
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from app.telemetry.access_record import AccessRecord
-from app.telemetry.line_handler import LineHandler
+from app.telemetry.line_handler import LineHandler, handle_together
 from app.telemetry.logs import JsonFormatter, TextFormatter
 from app.telemetry.request_ids import RequestId, current
 
@@ -140,6 +140,22 @@ def test_other_lines_are_written_at_once_behind_those_that_wait() -> None:
     asyncio.run(log())
     handler.handle(access("/"))  # no event loop runs here
     assert written[1:] == ["INFO app.middleware.access_log\n"]
+
+
+def test_handlers_get_all_that_is_handled_together() -> None:
+    written: list[str] = []
+    seen: list[logging.LogRecord] = []
+    handler, other, deaf = LineHandler(), logging.Handler(), LineHandler()
+    handler.setStream(SimpleNamespace(write=written.append, flush=lambda: None))  # type: ignore[arg-type]
+    deaf.setStream(SimpleNamespace(write=written.append, flush=lambda: None))  # type: ignore[arg-type]
+    deaf.setLevel(logging.ERROR)
+    other.emit = seen.append  # type: ignore[assignment, method-assign]
+    parent = logging.getLogger("test_logs")
+    parent.handlers, parent.propagate = [handler, other, deaf], False
+    records = [access("/a"), access("/b")]
+    handle_together(logging.getLogger("test_logs.child"), records)
+    assert written == ["GET /a 200, 1 bytes in 1 ms to c\nGET /b 200, 1 bytes in 1 ms to c\n"]
+    assert seen == records
 
 
 def test_a_line_that_cannot_be_written_ends_nothing(capsys: pytest.CaptureFixture[str]) -> None:
