@@ -24,7 +24,6 @@ from models.images import channels_first
 from models.model_folder.history import EpochRecord, History, TrainingEvent
 from training.config import RunConfig
 from training.errors import RunError
-from training.run.fixed_grid import split_fixed_grid
 from training.run.progress import Progress
 
 
@@ -126,6 +125,8 @@ class RunFolder:
         Raises:
             RunError: a picture is damaged.
         """
+        from training.run.fixed_grid import split_fixed_grid  # noqa: PLC0415  (it needs Pillow; `watch` does not)
+
         samples = {}
         for epoch, png in self.timeline(last=last).items():
             try:

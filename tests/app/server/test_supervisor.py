@@ -8,6 +8,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -220,7 +221,11 @@ def is_listening(process: int, port: int) -> bool:
         for line in Path(f"/proc/{process}/net/tcp").read_text().splitlines()[1:]
         if line.split()[3] == "0A" and int(line.split()[1].split(":")[1], 16) == port
     }
-    return any(str(path.readlink()) in inodes for path in Path(f"/proc/{process}/fd").iterdir() if path.is_symlink())
+    for path in Path(f"/proc/{process}/fd").iterdir():
+        with suppress(FileNotFoundError):  # the process has closed it just now
+            if str(path.readlink()) in inodes:
+                return True
+    return False
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
