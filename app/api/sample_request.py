@@ -195,7 +195,7 @@ class SampleRequests:
         self._plans: dict[tuple[bytes, bytes, str | None, str], SamplePlan] = {}
 
     def parse(self, scope: Scope, body: SamplesBody | None = None, *, head: "Head | None" = None) -> SampleJob:
-        """The job of a request, which is kept in its scope: a request is parsed once, whoever asks first.
+        """Parse a request into its job, and keep the job in the request's scope, so that it is parsed once.
 
         Args:
             scope: of an HTTP request (ASGI).

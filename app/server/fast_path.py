@@ -35,7 +35,7 @@ MAX_HEADS = 1024
 """Heads of answers that are kept; when there are more, all are dropped."""
 
 MAX_ORIGIN_BYTES = 256
-"""Of a request's Origin header, if the head of its answer is to be kept."""
+"""The head of an answer is not kept where the request's Origin header is longer."""
 
 _ROUTE = next(route for route in samples.router.routes if "GET" in getattr(route, "methods", ()))
 
@@ -43,7 +43,7 @@ _log = logging.getLogger(__name__)
 
 
 class Fallback(StrEnum):
-    """Why a `GET /v1/samples` goes the ordinary way."""
+    """The reasons for which a `GET /v1/samples` leaves the fast path."""
 
     PIPELINED = "pipelined"
     SLOW_READER = "slow_reader"

@@ -10,9 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from harness.report import describe_machine, table
+from harness.repository import ROOT, UnknownRevisionError, checked_out
 from reliability.unchanged import answers, bulk, trainings
 from reliability.unchanged.comparison import Difference, Outcome, compare
-from reliability.unchanged.trees import ROOT, Tree, checked_out
+from reliability.unchanged.trees import Tree
 
 Outcomes = Mapping[str, Outcome]
 """Outcomes by the row of the table."""
@@ -32,7 +33,7 @@ def main() -> int:
     parser.add_argument("--only", choices=parts, help="compare this part alone (default: all)")
     options = parser.parse_args()
     chosen = {name: part for name, part in parts.items() if options.only in (None, name)}
-    with tempfile.TemporaryDirectory(prefix="gan-unchanged-") as work, checked_out(options.revision, Path(work)) as old:
+    with tempfile.TemporaryDirectory(prefix="gan-unchanged-") as work, checked_out(options.revision) as old:
         trees = [_tree("before", old, Path(work)), _tree("after", ROOT, Path(work))]
         rows, differences = compared(chosen, trees)
     print(f"{describe_machine()}; compared with {options.revision}\n")
@@ -77,4 +78,7 @@ def _tree(name: str, path: Path, work: Path) -> Tree:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except UnknownRevisionError as error:
+        sys.exit(f"error: {error}")

@@ -3,12 +3,9 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent.parent
 FIXED = {"GIT_DIR": os.devnull, "OMP_NUM_THREADS": "1", "COLUMNS": "100"}
 """Without a git the commit in what is written is "unknown" in both trees; `--help` has the same width in both."""
 
@@ -65,25 +62,3 @@ class Tree:
         for file in said.decode().split():
             if not Path(file).is_relative_to(self.path):
                 raise RuntimeError(f"{self.name}: {file} would be imported, which is not in {self.path}")
-
-
-@contextmanager
-def checked_out(revision: str, work: Path) -> Iterator[Path]:
-    """A temporary worktree of a revision.
-
-    Raises:
-        SystemExit: git knows no such revision.
-    """
-    path = work / "tree"
-    _git("worktree", "add", "--detach", str(path), revision)
-    try:
-        yield path
-    finally:
-        _git("worktree", "remove", "--force", str(path))
-
-
-def _git(*arguments: str) -> str:
-    done = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"error: git {' '.join(arguments)}: {done.stderr.strip()}")
-    return done.stdout
