@@ -28,6 +28,7 @@ from app.inference.catalog import Catalog, ServedModel
 from app.inference.jobs import Network, Rows
 from app.media.png import INLINE_PIXELS, encode_rows
 from app.problems import Problem
+from app.request_headers import headers_of
 from models.grids import assemble_rows, default_columns
 from models.inference.word_sampler import words_with_class
 from models.latents import SEED_LIMIT, check_latents, draw_words
@@ -304,8 +305,8 @@ class Head(NamedTuple):
     """The headers of a request for samples that decide its answer.
 
     Attributes:
-        accept: the first Accept header, or None.
-        if_none_match: the first If-None-Match header, or None.
+        accept: the Accept header, or None.
+        if_none_match: the If-None-Match header, or None.
         has_body: whether a body comes behind the head, or may.
     """
 
@@ -316,16 +317,13 @@ class Head(NamedTuple):
 
 def read_head(scope: Scope) -> Head:
     """The headers of a request (ASGI) that decide its answer."""
-    accept = tag = None
-    has_body = False
-    for name, value in scope["headers"]:
-        if name == b"accept" and accept is None:
-            accept = value.decode("latin-1")
-        elif name == b"if-none-match" and tag is None:
-            tag = value.decode("latin-1")
-        elif name in _BODY_HEADERS:
-            has_body = True
-    return Head(accept, tag, has_body)
+    headers = headers_of(scope)
+    accept, tag = headers.get(b"accept"), headers.get(b"if-none-match")
+    return Head(
+        None if accept is None else accept.decode("latin-1"),
+        None if tag is None else tag.decode("latin-1"),
+        not _BODY_HEADERS.isdisjoint(headers),
+    )
 
 
 def _given(query: bytes) -> dict[str, list[str]]:

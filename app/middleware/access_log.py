@@ -13,7 +13,7 @@ from urllib.parse import quote
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.problems import CLIENT_CLOSED_REQUEST
-from app.telemetry.access_record import LOGGER, AccessRecord
+from app.telemetry.access_record import LOGGER, AccessLine
 from app.telemetry.line_handler import handle_together
 from app.telemetry.request_ids import RequestId, current, request_id_of
 
@@ -51,7 +51,7 @@ class _Lines:
 
     def _write(self) -> None:
         waiting, self._waiting = self._waiting, []
-        handle_together(_log, [_record_of(*line) for line in waiting])
+        handle_together(_log, [_line_of(*line) for line in waiting])
 
 
 class Observation:
@@ -163,10 +163,10 @@ def route_of(scope: Scope) -> str | None:
     return route
 
 
-def _record_of(scope: Scope, request: RequestId, status: int, sent: int, seconds: float, ended: float) -> AccessRecord:
+def _line_of(scope: Scope, request: RequestId, status: int, sent: int, seconds: float, ended: float) -> AccessLine:
     client = (scope.get("client") or ("unknown",))[0]
     raw: bytes | None = scope.get("raw_path")
     path = quote(scope["path"]) if raw is None else raw.partition(b"?")[0].decode("latin-1")
     milliseconds = round(seconds * 1000, 3)
     route = route_of(scope) or "other"
-    return AccessRecord(request, ended, scope["method"], route, path, status, sent, milliseconds, client)
+    return AccessLine(request, ended, scope["method"], route, path, status, sent, milliseconds, client)

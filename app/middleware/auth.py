@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.problems import Problem
+from app.request_headers import headers_of
 from app.telemetry.metrics import Metrics, method_of
 
 OPEN_PATHS = ("/healthz", "/readyz")
@@ -83,11 +84,12 @@ class Keys:
 
     def admit(self, scope: Scope) -> bool:
         """Whether a request (ASGI) has exactly one Authorization header, with a known key."""
-        given = [value.decode("latin-1") for name, value in scope["headers"] if name == b"authorization"]
-        if len(given) != 1:
+        given = headers_of(scope).get(b"authorization")
+        if given is None:
             return False
-        key = bearer_of(given[0])
-        return is_known(_password_of(given[0]) if key is None else key, self._hashes)
+        text = given.decode("latin-1")
+        key = bearer_of(text)
+        return is_known(_password_of(text) if key is None else key, self._hashes)
 
 
 class RequireKey:

@@ -30,6 +30,7 @@ from app.inference.jobs import Rows
 from app.middleware.access_log import Observation
 from app.middleware.entrance import Entrance
 from app.problems import CLIENT_CLOSED_REQUEST, Problem
+from app.request_headers import headers_of
 
 MAX_HEADS = 1024
 """Heads of answers that are kept; when there are more, all are dropped."""
@@ -270,7 +271,7 @@ class FastPath:
             described: the lines of the body's length and type; "" without a body.
             observation: of the request, where requests are observed.
         """
-        origin = _origin_of(scope) if self._entrance.varies_by_origin else None
+        origin = headers_of(scope).get(b"origin") if self._entrance.varies_by_origin else None
         head = self._heads.get((id(job.plan), origin))
         if head is None or head.plan is not job.plan:
             head = self._keep_head(job.plan, origin)
@@ -332,10 +333,6 @@ def _is_for_samples(scope: Scope) -> bool:
     path: str = scope["path"]
     root_path: str = scope.get("root_path", "")
     return path == PATH or (path.startswith(f"{root_path}/") and path[len(root_path) :] == PATH)
-
-
-def _origin_of(scope: Scope) -> bytes | None:
-    return next((value for name, value in scope["headers"] if name == b"origin"), None)
 
 
 def _text(headers: list[tuple[bytes, bytes]]) -> str:

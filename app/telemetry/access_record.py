@@ -1,25 +1,17 @@
-"""The record of one request in the access log."""
+"""One request in the access log: its values, and the log record that other handlers than ours get."""
 
 import logging
+from typing import NamedTuple
 
 from app.telemetry.request_ids import RequestId
 
 LOGGER = "app.middleware.access_log"
 
 
-_FOR_OTHER_FORMATTERS: dict[str, object] = {
-    **dict.fromkeys(("funcName", "process", "processName", "taskName", "thread", "threadName")),
-    "relativeCreated": 0.0,
-}
-
-
-class AccessRecord(logging.LogRecord):
+class AccessLine(NamedTuple):
     """A request that has been answered.
 
-    It is made without what no formatter of ours uses: to look for the line of code that logs, the thread and the task
-    takes as long as all the rest.
-
-    Args:
+    Attributes:
         request: its ids.
         ended: when, in seconds since the epoch.
         method: of the request.
@@ -31,29 +23,22 @@ class AccessRecord(logging.LogRecord):
         client: the client's address.
     """
 
-    def __init__(  # it leaves `super().__init__` out
-        self,
-        request: RequestId,
-        ended: float,
-        method: str,
-        route: str,
-        path: str,
-        status: int,
-        sent: int,
-        milliseconds: float,
-        client: str,
-    ) -> None:
-        self.__dict__.update(_FOR_OTHER_FORMATTERS)
-        self.name, self.levelno, self.levelname = LOGGER, logging.INFO, "INFO"
-        self.created, self.msecs = ended, (ended - int(ended)) * 1000
-        self.msg, self.args = "%s %s %d, %d bytes in %g ms to %s", (method, path, status, sent, milliseconds, client)
-        self.exc_info = self.exc_text = self.stack_info = None
-        self.pathname, self.filename, self.module, self.lineno = __file__, "access_record.py", "access_record", 0
-        self.request = request
-        self.method, self.route, self.path, self.client = method, route, path, client
-        self.status, self.sent, self.milliseconds = status, sent, milliseconds
+    request: RequestId
+    ended: float
+    method: str
+    route: str
+    path: str
+    status: int
+    sent: int
+    milliseconds: float
+    client: str
 
-    @property
+    def message(self) -> str:
+        """The request in words."""
+        return (
+            f"{self.method} {self.path} {self.status}, {self.sent} bytes in {self.milliseconds:g} ms to {self.client}"
+        )
+
     def fields(self) -> dict[str, object]:
         """What a JSON line tells besides the message."""
         return {
@@ -65,3 +50,16 @@ class AccessRecord(logging.LogRecord):
             "bytes": self.sent,
             "client": self.client,
         }
+
+    def record(self) -> logging.LogRecord:
+        """The line as a record of `logging`, with its values as attributes."""
+        values: dict[str, object] = {
+            "name": LOGGER,
+            "levelno": logging.INFO,
+            "levelname": "INFO",
+            "msg": self.message(),
+            "created": self.ended,
+            "msecs": (self.ended - int(self.ended)) * 1000,
+            "fields": self.fields(),
+        }
+        return logging.makeLogRecord(values | self._asdict())

@@ -1,92 +1,54 @@
-"""A handler that writes the lines of one pass of the event loop at once: a system call for each costs as much as G."""
+"""A handler that writes the access log's lines of one pass of the event loop by one system call.
 
-import asyncio
+A system call for each line would cost as much as G.
+"""
+
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TextIO
 
-from app.telemetry.access_record import AccessRecord
+from app.telemetry.access_record import AccessLine
 
 
 class LineHandler(logging.StreamHandler[TextIO]):
-    """Writes each record as a line, and the access log's lines of one pass of an event loop by one write.
+    """Writes records one by one, and lines of the access log together."""
 
-    All other records are written at once, behind the lines that wait: none is lost when the process ends next.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._waiting: list[str] = []
-        self._loop: asyncio.AbstractEventLoop | None = None  # that will write what waits
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Write one record, or have it written at the end of this pass."""
-        try:
-            self._waiting.append(self.format(record))
-            if type(record) is not AccessRecord or (loop := _running_loop()) is None:
-                self._write()
-            elif self._loop is not loop:
-                self._loop = loop
-                loop.call_soon(self._flush_of_pass, record)
-        except Exception:  # noqa: BLE001  (as `logging` does: a line that cannot be written ends nothing)
-            self.handleError(record)
-
-    def handle_all(self, records: Sequence[logging.LogRecord]) -> None:
-        """Write records by one write: as `handle` of each, with one lock and one look at the event loop for all."""
+    def handle_access(self, lines: Sequence[AccessLine]) -> None:
+        """Write lines by one write, with one lock, and without log records where the formatter has `format_access`."""
+        form: Callable[[AccessLine], str] | None = getattr(self.formatter, "format_access", None)
+        if self.filters or form is None:
+            for line in lines:
+                self.handle(line.record())
+            return
         self.acquire()
         try:
-            self._waiting += [self.format(record) for record in records if self.filter(record)]
-            self._write()
-        except Exception:  # noqa: BLE001  (as above)
-            self.handleError(records[-1])
-        finally:
-            self.release()
-
-    def flush(self) -> None:
-        """Write what waits."""
-        self.acquire()
-        try:
-            self._write()
-        finally:
-            self.release()
-
-    def _flush_of_pass(self, record: logging.LogRecord) -> None:
-        try:
+            self.stream.write("".join([form(line) + self.terminator for line in lines]))
             self.flush()
-        except Exception:  # noqa: BLE001  (as above)
-            self.handleError(record)
-
-    def _write(self) -> None:
-        lines, self._waiting, self._loop = self._waiting, [], None
-        if lines:
-            self.stream.write("".join([f"{line}{self.terminator}" for line in lines]))
-        super().flush()
+        except Exception:  # noqa: BLE001  (as `logging` does: a line that cannot be written ends nothing)
+            self.handleError(lines[-1].record())
+        finally:
+            self.release()
 
 
-def handle_together(logger: logging.Logger, records: Sequence[logging.LogRecord]) -> None:
-    """Have all handlers of a logger handle records, as `logger.handle` would have them handle one after the other.
+def handle_together(logger: logging.Logger, lines: Sequence[AccessLine]) -> None:
+    """Have all handlers of a logger handle lines, as `logger.handle` would have them handle `line.record()` in turn.
 
     Args:
-        logger: of all of the records; the levels of its handlers and its own filters are looked at for the first alone.
-        records: at least one, all of the same level.
+        logger: of all lines.
+        lines: of the access log; their level is INFO.
     """
-    if logger.disabled or not logger.filter(records[0]):
+    if logger.disabled:
         return
+    if logger.filters:
+        lines = [line for line in lines if logger.filter(line.record())]
     current: logging.Logger | None = logger
-    while current is not None:
+    while current is not None and lines:
         for handler in current.handlers:
-            if records[0].levelno < handler.level:
+            if handler.level > logging.INFO:
                 continue
             if isinstance(handler, LineHandler):
-                handler.handle_all(records)
+                handler.handle_access(lines)
             else:
-                for record in records:
-                    handler.handle(record)
+                for line in lines:
+                    handler.handle(line.record())
         current = current.parent if current.propagate else None
-
-
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None

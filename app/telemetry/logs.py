@@ -5,10 +5,10 @@ import logging
 import os
 import time
 from functools import lru_cache
-from json.encoder import encode_basestring_ascii
+from json.encoder import encode_basestring_ascii as quote
 from typing import Any, Literal, TypeAlias
 
-from app.telemetry.access_record import AccessRecord
+from app.telemetry.access_record import LOGGER, AccessLine
 from app.telemetry.line_handler import LineHandler
 from app.telemetry.request_ids import RequestId, current
 
@@ -44,6 +44,10 @@ class TextFormatter(logging.Formatter):
         line = f"{record.levelname} {record.name}: {_message_of(record).translate(_CONTROLS)}{id_text}"
         return f"{line}\n{error}" if (error := _error_of(self, record)) else line
 
+    def format_access(self, line: AccessLine) -> str:
+        """A line of the access log, as `format` writes its record."""
+        return f"INFO {LOGGER}: {line.message().strip().translate(_CONTROLS)} [request {line.request.text}]"
+
 
 class JsonFormatter(logging.Formatter):
     """One JSON object a line.
@@ -58,16 +62,14 @@ class JsonFormatter(logging.Formatter):
     def __init__(self, worker: int | None = None) -> None:
         super().__init__()
         self._worker = worker
-        self._worker_text = "" if worker is None else f', "worker": {worker}'
         self._pid = os.getpid()
+        self._process = f', "pid": {self._pid}' + ("" if worker is None else f', "worker": {worker}')
 
     def format(self, record: logging.LogRecord) -> str:
         """One record."""
-        if type(record) is AccessRecord:
-            return self._access(record)
         request = _request_of(record)
         found: dict[str, Any] = {
-            "time": _time_of(record),
+            "time": _rfc3339(record.created),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": _message_of(record),
@@ -80,22 +82,35 @@ class JsonFormatter(logging.Formatter):
         found["error"] = _error_of(self, record) or None
         return json.dumps({name: value for name, value in found.items() if value is not None})
 
-    def _access(self, record: AccessRecord) -> str:
-        """The same line of a record of the access log, three times as quickly: its fields and their types are known."""
-        request, quote = record.request, encode_basestring_ascii
-        trace = f', "trace_id": "{request.trace_id}"' if request.trace_id is not None else ""
-        span = f', "span_id": "{request.span_id}"' if request.span_id is not None else ""
+    def format_access(self, line: AccessLine) -> str:
+        """A line of the access log, as `format` writes its record, in a fifth of the time: its fields are known."""
+        request, ended, method, route, path, status, sent, milliseconds, client = line
+        before, between, behind = _constant_parts(method, route, path, status, client)
+        ids = f'"request_id": "{request.text}"'
+        if request.trace_id is not None:
+            ids += f', "trace_id": "{request.trace_id}"'
+        if request.span_id is not None:
+            ids += f', "span_id": "{request.span_id}"'
         return (
-            f'{{"time": "{_time_of(record)}", "level": "info", "logger": "{record.name}", '
-            f'"message": {quote(_message_of(record))}, "pid": {self._pid}{self._worker_text}, '
-            f'"request_id": "{request.text}"{trace}{span}, "method": {quote(record.method)}, '
-            f'"route": {quote(record.route)}, "path": {quote(record.path)}, "status": {record.status}, '
-            f'"milliseconds": {record.milliseconds!r}, "bytes": {record.sent}, "client": {quote(record.client)}}}'
+            f'{{"time": "{_rfc3339(ended)}{before}{sent} bytes in {milliseconds:g} ms{between}{self._process}, {ids}, '
+            f'{behind}"milliseconds": {milliseconds!r}, "bytes": {sent}, "client": {quote(client)}}}'
         )
 
 
-def _time_of(record: logging.LogRecord) -> str:
-    return f"{_second(int(record.created))}.{int(record.msecs):03d}Z"
+@lru_cache(maxsize=256)
+def _constant_parts(method: str, route: str, path: str, status: int, client: str) -> tuple[str, str, str]:
+    """What lines of the access log with these values share, as JSON: before the size, to the pid, and to the time."""
+    quoted = quote(path)
+    before = f'", "level": "info", "logger": "{LOGGER}", "message": "{quote(method)[1:-1]} {quoted[1:-1]} {status}, '
+    between = f" to {quote(client)[1:-1]}"
+    fields = f'"method": {quote(method)}, "route": {quote(route)}, "path": {quoted}, "status": {status}, '
+    return before, f'{between}"', fields
+
+
+def _rfc3339(time_s: float) -> str:
+    """A time since the epoch in UTC, to the millisecond."""
+    second, millisecond = divmod(int(time_s * 1000), 1000)
+    return f"{_second(second)}.{millisecond:03d}Z"
 
 
 @lru_cache(maxsize=2)

@@ -3,20 +3,22 @@
 The trace comes from the header `traceparent` (W3C Trace Context, level 1, https://www.w3.org/TR/trace-context-1/).
 """
 
+import random
 import re
-import secrets
-from collections.abc import Iterable
+from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from starlette.types import Scope
 
+from app.request_headers import headers_of
+
 MAX_STAGES = 100
 """The most stages that are kept of one request: a large archive has hundreds."""
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
-_TRACEPARENT = re.compile(rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.DOTALL)
+_TRACEPARENT = re.compile(rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-[^,]*)?", re.DOTALL)
 
 
 class TraceParent(NamedTuple):
@@ -67,23 +69,19 @@ def request_id_of(scope: Scope) -> RequestId:
     """The identity of the request of an ASGI scope. The first call makes it, and the scope keeps it."""
     known: RequestId | None = scope.get("gan.request_id")
     if known is None:
-        known = scope["gan.request_id"] = identify(scope["headers"])
+        known = scope["gan.request_id"] = identify(headers_of(scope))
     return known
 
 
-def identify(headers: Iterable[tuple[bytes, bytes]]) -> RequestId:
+def identify(headers: Mapping[bytes, bytes]) -> RequestId:
     """The identity of a request with these headers: its id is X-Request-Id, else the id of its trace, else random."""
-    ids: list[bytes] = []
-    parents: list[bytes] = []
-    for name, value in headers:
-        if name == b"x-request-id":
-            ids.append(value)
-        elif name == b"traceparent":
-            parents.append(value)
-    caller = parse_traceparent(parents[0]) if len(parents) == 1 else None
+    parent = headers.get(b"traceparent")
+    caller = None if parent is None else parse_traceparent(parent)
     trace_id = None if caller is None else caller.trace_id
-    own = ids[0].decode() if len(ids) == 1 and _REQUEST_ID.fullmatch(ids[0]) else None
-    return RequestId(own or trace_id or secrets.token_hex(16), caller, trace_id)
+    given = headers.get(b"x-request-id")
+    own = given.decode() if given is not None and _REQUEST_ID.fullmatch(given) else None
+    # Python's generator is seeded by the system, again in each forked process. An id is not a secret.
+    return RequestId(own or trace_id or f"{random.getrandbits(128):032x}", caller, trace_id)  # nosec B311
 
 
 def parse_traceparent(value: bytes) -> TraceParent | None:

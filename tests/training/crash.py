@@ -10,6 +10,7 @@ import random
 import shutil
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from functools import partial
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
+from tqdm import tqdm
 
 import training.run.writer
 from tests.training.support import (
@@ -38,6 +40,7 @@ from training.run.folder import RunFolder
 DIED = 77
 KILLS_A_GAME = 3
 MAX_TRIES = 60
+PATIENCE_S = 120
 EVERY_STEP = ("batch_size=18", "checkpoint_interval_s=0")
 GAMES = {
     "mlp float32": tiny_recipe("mlp", "epochs=8", "d_steps=2", "checkpoint_interval_s=0"),
@@ -66,7 +69,11 @@ def main() -> None:
 
 
 def warm_up(path: Path, config: RunConfig) -> None:
-    """What PyTorch does once, at its first step, is done before there are children: each would do it again."""
+    """What PyTorch does once, at its first step, is done before there are children: each would do it again.
+
+    tqdm gets no monitor thread. It takes tqdm's lock every ten seconds, and a child forked meanwhile waits for ever.
+    """
+    tqdm.monitor_interval = 0
     folder = RunFolder(path)
     folder.create(config)
     play(folder, config)
@@ -169,9 +176,10 @@ def die_at_sync(n: int) -> None:
 
 
 def wait_for_a_new_state(folder: RunFolder, pid: int) -> None:
-    before = stamp(folder)
+    before, deadline = stamp(folder), time.monotonic() + PATIENCE_S
     while stamp(folder) == before and os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
-        pass
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"process {pid} neither wrote a new checkpoint nor ended in {PATIENCE_S} s")
 
 
 def stamp(folder: RunFolder) -> tuple[int, int] | None:

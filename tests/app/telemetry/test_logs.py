@@ -1,6 +1,5 @@
 """The log, as text and as JSON: one line is one event, whatever is in it."""
 
-import asyncio
 import json
 import logging
 import re
@@ -10,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from app.telemetry.access_record import AccessRecord
+from app.telemetry.access_record import AccessLine
 from app.telemetry.line_handler import LineHandler, handle_together
 from app.telemetry.logs import JsonFormatter, TextFormatter
 from app.telemetry.request_ids import RequestId, current
@@ -90,72 +89,65 @@ def test_the_request_that_is_being_answered() -> None:
     [RequestId("r"), RequestId("r", trace_id="a" * 32), RequestId("r", trace_id="a" * 32, span_id="b" * 16)],
 )
 @pytest.mark.parametrize("text", ["/v1/samples", HOSTILE, 'ä"\\\ud800'])
-def test_json_of_the_access_log_is_that_of_any_record(worker: int | None, request_id: RequestId, text: str) -> None:
-    """The quick way for these records writes what the way of all others does."""
-    quick = AccessRecord(request_id, 86400.25, text, text, text, 200, 314, 0.001, text)
-    other = record("", created=quick.created, msecs=quick.msecs, fields=quick.fields, request=request_id)
-    other.name, other.levelname, other.msg, other.args = quick.name, "INFO", quick.msg, quick.args
-    formatter = JsonFormatter(worker)
-    assert formatter.format(quick) == formatter.format(other)
-    assert TextFormatter().format(quick) == TextFormatter().format(other)
+def test_a_line_of_the_access_log_is_that_of_its_record(worker: int | None, request_id: RequestId, text: str) -> None:
+    """The quick way for these lines writes what the way of all records does, milliseconds at an edge included."""
+    for ended in (86400.25, 1796000000.001, 1796000000.9999):
+        line = AccessLine(request_id, ended, "GET", text, text, 200, 314, 0.001, "127.0.0.1")
+        for formatter in (JsonFormatter(worker), TextFormatter()):
+            assert formatter.format_access(line) == formatter.format(line.record())
 
 
-def access(path: str) -> AccessRecord:
-    return AccessRecord(RequestId("r"), 0.0, "GET", path, path, 200, 1, 1.0, "c")
+def access(path: str) -> AccessLine:
+    return AccessLine(RequestId("r"), 0.0, "GET", path, path, 200, 1, 1.0, "c")
 
 
-def test_access_lines_of_one_pass_are_written_at_once() -> None:
-    written: list[str] = []
+def handler_that_writes_to(written: list[str], form: logging.Formatter) -> LineHandler:
     handler = LineHandler()
     handler.setStream(SimpleNamespace(write=written.append, flush=lambda: None))  # type: ignore[arg-type]
-    handler.setFormatter(logging.Formatter("%(route)s %(process)s %(threadName)s"))
-
-    async def log(*paths: str) -> None:
-        for path in paths:
-            handler.handle(access(path))
-        assert written == []
-        await asyncio.sleep(0)
-
-    asyncio.run(log("one", "two"))
-    assert written == ["one None None\ntwo None None\n"]
-    written.clear()
-    asyncio.run(log("three"))  # in another event loop
-    assert written == ["three None None\n"]
+    handler.setFormatter(form)
+    return handler
 
 
-def test_other_lines_are_written_at_once_behind_those_that_wait() -> None:
-    """The process may end before the next pass."""
+def logger_with(*handlers: logging.Handler) -> logging.Logger:
+    parent = logging.getLogger("test_logs")
+    parent.handlers, parent.propagate = list(handlers), False
+    return logging.getLogger("test_logs.child")
+
+
+def test_lines_that_are_handled_together_are_written_at_once() -> None:
     written: list[str] = []
-    handler = LineHandler()
-    handler.setStream(SimpleNamespace(write=written.append, flush=lambda: None))  # type: ignore[arg-type]
-    handler.setFormatter(logging.Formatter("%(levelname)s %(name)s"))
-
-    async def log() -> None:
-        handler.handle(access("/"))
-        handler.handle(record("it ends"))
-        assert written == ["INFO app.middleware.access_log\nWARNING app.x\n"]
-        await asyncio.sleep(0)
-        assert len(written) == 1
-
-    asyncio.run(log())
-    handler.handle(access("/"))  # no event loop runs here
-    assert written[1:] == ["INFO app.middleware.access_log\n"]
+    handle_together(logger_with(handler_that_writes_to(written, TextFormatter())), [access("/a"), access("/b")])
+    prefix = "INFO app.middleware.access_log: GET "
+    assert written == [
+        f"{prefix}/a 200, 1 bytes in 1 ms to c [request r]\n{prefix}/b 200, 1 bytes in 1 ms to c [request r]\n"
+    ]
 
 
-def test_handlers_get_all_that_is_handled_together() -> None:
+def test_every_handler_gets_what_is_handled_together() -> None:
     written: list[str] = []
     seen: list[logging.LogRecord] = []
-    handler, other, deaf = LineHandler(), logging.Handler(), LineHandler()
-    handler.setStream(SimpleNamespace(write=written.append, flush=lambda: None))  # type: ignore[arg-type]
-    deaf.setStream(SimpleNamespace(write=written.append, flush=lambda: None))  # type: ignore[arg-type]
+    handler = handler_that_writes_to(written, logging.Formatter("%(route)s %(name)s %(status)d"))
+    other, deaf = logging.Handler(), handler_that_writes_to(written, TextFormatter())
     deaf.setLevel(logging.ERROR)
     other.emit = seen.append  # type: ignore[assignment, method-assign]
-    parent = logging.getLogger("test_logs")
-    parent.handlers, parent.propagate = [handler, other, deaf], False
-    records = [access("/a"), access("/b")]
-    handle_together(logging.getLogger("test_logs.child"), records)
-    assert written == ["GET /a 200, 1 bytes in 1 ms to c\nGET /b 200, 1 bytes in 1 ms to c\n"]
-    assert seen == records
+    handle_together(logger_with(handler, other, deaf), [access("/a"), access("/b")])
+    assert "".join(written) == "/a app.middleware.access_log 200\n/b app.middleware.access_log 200\n"
+    assert [record.getMessage() for record in seen] == [
+        f"GET {path} 200, 1 bytes in 1 ms to c" for path in ("/a", "/b")
+    ]
+
+
+def test_filters_hold_for_what_is_handled_together() -> None:
+    """Those of the logger and those of a handler, though the lines need no record to be written."""
+    for of_logger in (True, False):
+        written: list[str] = []
+        handler = handler_that_writes_to(written, TextFormatter())
+        logger = logger_with(handler)
+        filtered: logging.Filterer = logger if of_logger else handler
+        filtered.addFilter(lambda record: record.getMessage().startswith("GET /b"))
+        handle_together(logger, [access("/a"), access("/b")])
+        filtered.filters.clear()
+        assert ["GET /b" in text and "GET /a" not in text for text in written] == [True]
 
 
 def test_a_line_that_cannot_be_written_ends_nothing(capsys: pytest.CaptureFixture[str]) -> None:
@@ -165,10 +157,7 @@ def test_a_line_that_cannot_be_written_ends_nothing(capsys: pytest.CaptureFixtur
     handler = LineHandler()
     handler.setStream(SimpleNamespace(write=broken, flush=lambda: None))  # type: ignore[arg-type]
 
-    async def log() -> None:
-        handler.handle(access("/"))
-        await asyncio.sleep(0)
-        handler.handle(record("two", level=logging.ERROR))
-
-    asyncio.run(log())
+    handler.setFormatter(TextFormatter())
+    handler.handle_access([access("/")])
+    handler.handle(record("two", level=logging.ERROR))
     assert capsys.readouterr().err.count("BrokenPipeError: gone") == 2

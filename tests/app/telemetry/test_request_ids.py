@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.telemetry.request_ids import MAX_STAGES, RequestId, TraceParent, identify, parse_traceparent
+from app.telemetry.request_ids import MAX_STAGES, RequestId, TraceParent, identify, parse_traceparent, request_id_of
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
@@ -55,24 +55,26 @@ def test_what_is_no_traceparent(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["a", "A-1_b.2", "x" * 64])
 def test_an_id_that_was_given(text: str) -> None:
-    found = identify([(b"x-request-id", text.encode()), (b"traceparent", f"00-{TRACE}-{PARENT}-01".encode())])
+    found = identify({b"x-request-id": text.encode(), b"traceparent": f"00-{TRACE}-{PARENT}-01".encode()})
     assert (found.text, found.trace_id, found.span_id) == (text, TRACE, None)
 
 
 @pytest.mark.parametrize("text", ["", "x" * 65, "a b", "a\n", "ä", "a/b", '"a"', "{}"])
 def test_an_id_that_is_none(text: str) -> None:
-    traced = identify([(b"x-request-id", text.encode()), (b"traceparent", f"00-{TRACE}-{PARENT}-01".encode())])
+    traced = identify({b"x-request-id": text.encode(), b"traceparent": f"00-{TRACE}-{PARENT}-01".encode()})
     assert traced.text == TRACE
-    one, other = (identify([(b"x-request-id", text.encode())]).text for _ in range(2))
+    one, other = (identify({b"x-request-id": text.encode()}).text for _ in range(2))
     assert one != other
     assert len(one) == 32
     assert set(one) <= set("0123456789abcdef")
 
 
 def test_what_comes_twice_is_nobodys() -> None:
-    assert identify([(b"x-request-id", b"a"), (b"x-request-id", b"a")]).text != "a"
-    parent = (b"traceparent", f"00-{TRACE}-{PARENT}-01".encode())
-    assert identify([parent, parent]).trace_id is None
+    ids, parent = [(b"x-request-id", b"a")], [(b"traceparent", f"00-{TRACE}-{PARENT}-01".encode())]
+    assert request_id_of({"headers": ids + parent}).text == "a"
+    assert request_id_of({"headers": 2 * ids}).text not in {"a", "a, a"}
+    assert request_id_of({"headers": ids + parent}).trace_id == TRACE
+    assert request_id_of({"headers": 2 * parent}).trace_id is None
 
 
 def test_stages_have_an_end() -> None:
