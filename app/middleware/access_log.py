@@ -61,6 +61,7 @@ class Observation:
         scope: of the request (ASGI).
         lines: where a line is logged when it ends, or None.
         spans: where to record a span, or None.
+        began: when the request came, by `time.perf_counter`.
 
     Attributes:
         request: its ids.
@@ -69,9 +70,9 @@ class Observation:
 
     __slots__ = ("_end_span", "_lines", "_scope", "_started", "is_traced", "request")
 
-    def __init__(self, scope: Scope, *, lines: _Lines | None, spans: Spans | None) -> None:
+    def __init__(self, scope: Scope, lines: _Lines | None, spans: Spans | None, began: float) -> None:
         self._scope = scope
-        self._started = time.perf_counter()
+        self._started = began
         self._lines = lines
         self.request = request_id_of(scope)
         self.is_traced = spans is not None
@@ -105,11 +106,16 @@ class Observer:
         if access_log:
             _log.setLevel(logging.INFO)  # it was asked for, whatever else is to be logged
 
-    def begin(self, scope: Scope) -> Observation:
-        """Observe the request of a scope, which keeps its observation: a request is observed once."""
+    def begin(self, scope: Scope, began: float | None = None) -> Observation:
+        """Observe the request of a scope, which keeps its observation: a request is observed once.
+
+        Args:
+            scope: of the request.
+            began: when the request came, by `time.perf_counter`; None: now.
+        """
         known: Observation | None = scope.get("gan.observation")
         if known is None:
-            known = Observation(scope, lines=self._lines, spans=self._spans)
+            known = Observation(scope, self._lines, self._spans, time.perf_counter() if began is None else began)
             scope["gan.observation"] = known
         return known
 

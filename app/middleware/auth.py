@@ -42,22 +42,30 @@ def hash_key(key: str) -> str:
         return HASHED + digits
     if not key:
         raise ValueError("a key must not be empty")
-    return _digest(key)
+    return _digest(key.encode())
 
 
-def is_known(key: str | None, hashes: Sequence[str]) -> bool:
-    """Whether a key is one of those that the hashes are of; every hash is compared, in a time that tells nothing."""
+def is_known(key: bytes | None, hashes: Sequence[str]) -> bool:
+    """Whether a key is one of those with these hashes. Every hash is compared, so that the time tells nothing.
+
+    Args:
+        key: as it was sent. Browsers send characters up to U+00FF as one byte (Latin-1), other clients send UTF-8.
+        hashes: by `hash_key`.
+    """
     if key is None:
         return False
-    own = _digest(key)
-    known = [hmac.compare_digest(own, one) for one in hashes]
-    return any(known)
+    own = [_digest(key)] if key.isascii() else [_digest(key), _digest(key.decode("latin-1").encode())]
+    known = False
+    for one in own:
+        for other in hashes:
+            known |= hmac.compare_digest(one, other)
+    return known
 
 
-def bearer_of(authorization: str | None) -> str | None:
+def bearer_of(authorization: bytes) -> bytes | None:
     """The key of an Authorization header with the scheme Bearer (RFC 6750)."""
-    scheme, _, token = (authorization or "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else None
+    scheme, _, token = authorization.partition(b" ")
+    return token.strip() if scheme.lower() == b"bearer" else None
 
 
 def refused(*schemes: str) -> Problem:
@@ -87,9 +95,7 @@ class Keys:
         given = headers_of(scope).get(b"authorization")
         if given is None:
             return False
-        text = given.decode("latin-1")
-        key = bearer_of(text)
-        return is_known(_password_of(text) if key is None else key, self._hashes)
+        return is_known(bearer_of(given) or _password_of(given), self._hashes)
 
 
 class RequireKey:
@@ -133,16 +139,16 @@ def _privately(send: Send) -> Send:
     return send_private
 
 
-def _digest(key: str) -> str:
-    return HASHED + hashlib.sha256(key.encode()).hexdigest()
+def _digest(key: bytes) -> str:
+    return HASHED + hashlib.sha256(key).hexdigest()
 
 
-def _password_of(authorization: str) -> str | None:
+def _password_of(authorization: bytes) -> bytes | None:
     """The password of an Authorization header with the scheme Basic (RFC 7617)."""
-    scheme, _, text = authorization.partition(" ")
-    if scheme.lower() != "basic":
+    scheme, _, text = authorization.partition(b" ")
+    if scheme.lower() != b"basic":
         return None
     try:
-        return base64.b64decode(text.strip(), validate=True).decode().partition(":")[2]
-    except (binascii.Error, UnicodeDecodeError):
+        return base64.b64decode(text.strip(), validate=True).partition(b":")[2]
+    except binascii.Error:
         return None

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from starlette.types import ASGIApp, Scope
 
-from app.middleware.access_log import Observation, Observe, Observer, Spans
+from app.middleware.access_log import Observe, Observer, Spans
 from app.middleware.auth import Keys, RequireKey, private
 from app.middleware.cors import Cors, nothing
 from app.telemetry.metrics import Metrics
@@ -27,7 +27,8 @@ class Entrance:
         root_path: prefix of the service's paths.
 
     Attributes:
-        observes: whether requests are observed.
+        observer: observes the requests; None where they are not observed.
+        traces: whether spans are recorded, which tell the stages of a request's work.
         varies_by_origin: whether an answer's headers depend on the request's Origin.
     """
 
@@ -44,8 +45,8 @@ class Entrance:
         self._cors = Cors(nothing, origins) if origins else None
         self._keys = Keys(key_hashes, root_path=root_path) if key_hashes else None
         observed = access_log or spans is not None
-        self._observer = Observer(access_log=access_log, spans=spans) if observed else None
-        self.observes = observed
+        self.observer = Observer(access_log=access_log, spans=spans) if observed else None
+        self.traces = spans is not None
         self.varies_by_origin = bool(origins)
 
     def around(self, service: ASGIApp, metrics: Metrics) -> ASGIApp:
@@ -59,13 +60,9 @@ class Entrance:
             service = RequireKey(service, keys=self._keys, metrics=metrics)
         if self._origins:  # before the keys: a browser asks whether it may without sending one
             service = Cors(service, self._origins)
-        if self._observer is not None:
-            service = Observe(service, observer=self._observer)
+        if self.observer is not None:
+            service = Observe(service, observer=self.observer)
         return service
-
-    def observe(self, scope: Scope) -> Observation | None:
-        """The observation of a request, which whoever answers it has to end; None where requests are not observed."""
-        return None if self._observer is None else self._observer.begin(scope)
 
     def admit(self, scope: Scope) -> bool:
         """Whether a request may come in: it has a known key, where one is needed."""

@@ -27,7 +27,7 @@ from app.api.routes import samples
 from app.api.sample_request import PATH, SampleJob, SamplePlan, read_head
 from app.api.state import State
 from app.inference.jobs import Rows
-from app.middleware.access_log import Observation
+from app.middleware.access_log import Observation, Observer
 from app.middleware.entrance import Entrance
 from app.problems import CLIENT_CLOSED_REQUEST, Problem
 from app.request_headers import headers_of
@@ -88,7 +88,7 @@ class Drawing:
         rows: what the network is given.
         tasks: the server's.
         otherwise: has the request go the ordinary way.
-        observation: of the request, where requests are observed.
+        observer: observes the request; None where requests are not observed.
         gone: whether it has been cancelled.
     """
 
@@ -99,7 +99,7 @@ class Drawing:
     rows: Rows
     tasks: set[Any]
     otherwise: Callable[[], None]
-    observation: Observation | None
+    observer: Observer | None
     gone: bool = False
 
     def cancelled(self) -> bool:
@@ -117,13 +117,17 @@ class Drawing:
 
     def count_gone(self) -> None:
         """Tell that the client went before its answer."""
-        _count(self.state, CLIENT_CLOSED_REQUEST, self.came, self.observation)
+        _count(self.state, CLIENT_CLOSED_REQUEST, self.came, self.observe())
+
+    def observe(self) -> Observation | None:
+        """The observation of the request, where requests are observed. It began when the request came."""
+        return None if self.observer is None else self.observer.begin(cast("Scope", self.cycle.scope), self.came)
 
     def note_times(self, came: float, began: float, ended: float) -> None:
         """Note when the engine took the job, and began and ended its calls; by `time.perf_counter`."""
-        if self.observation is not None:
-            self.observation.request.add_stage("queue", came, began)
-            self.observation.request.add_stage("inference", began, ended)
+        if (observation := self.observe()) is not None:
+            observation.request.add_stage("queue", came, began)
+            observation.request.add_stage("inference", began, ended)
 
     def leave(self) -> None:
         """Stand among the tasks no more."""
@@ -198,7 +202,12 @@ class FastPath:
         head = read_head(scope)
         if head.has_body:
             return Fallback.BODY
-        observation = self._observe(scope) if self._entrance.observes else None
+        observer = self._entrance.observer
+        if observer is not None:
+            if self._proxy is not None:
+                _run_at_once(self._proxy, scope)
+            if self._entrance.traces:  # a span begins now; else a request is observed when its answer is known
+                observer.begin(scope, came)
         if not self._entrance.admit(scope):
             return Fallback.KEY
         try:
@@ -207,21 +216,17 @@ class FastPath:
             return Fallback.PROBLEM
         scope["route"] = _ROUTE  # observations tell it
         if head.if_none_match is not None and caching.matches(head.if_none_match, job.etag):
+            observation = None if observer is None else observer.begin(scope, came)
             self._answer(cycle, 304, self._lines(scope, job, "", observation))
             _count(state, 304, came, observation)
             return None
         if (reason := _hindrance(state, job)) is not None:
             return reason
-        drawing = Drawing(cycle, state, came, job, job.rows(), tasks, otherwise, observation)
-        note = drawing.note_times if observation is not None and observation.is_traced else None
+        drawing = Drawing(cycle, state, came, job, job.rows(), tasks, otherwise, observer)
+        note = drawing.note_times if self._entrance.traces else None
         state.engine.submit(job.network, drawing.rows, drawing, self._receive, note_times=note)
         tasks.add(drawing)
         return drawing
-
-    def _observe(self, scope: Scope) -> Observation | None:
-        if self._proxy is not None:
-            _run_at_once(self._proxy, scope)
-        return self._entrance.observe(scope)
 
     def _receive(self, answers: list[tuple[Drawing, Rows | Exception]]) -> None:
         """Answer with what has been drawn in one call."""
@@ -239,13 +244,14 @@ class FastPath:
         if drawing.cycle.disconnected or drawing.cycle.transport.is_closing():
             drawing.count_gone()
             return
-        job, observation = drawing.job, drawing.observation
+        job = drawing.job
         try:
             if isinstance(images, Exception):
                 raise images
             started = time.perf_counter()
             body = job.encode(drawing.rows, images)
             encoded = time.perf_counter()
+            observation = drawing.observe()
             described = f"content-length: {len(body)}\r\ncontent-type: {SAMPLES_FORMATS[job.plan.form]}\r\n"
             lines = self._lines(cast("Scope", drawing.cycle.scope), job, described, observation)
         except Exception:  # noqa: BLE001  (as in `take`)

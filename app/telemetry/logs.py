@@ -109,14 +109,14 @@ def _constant_parts(method: str, route: str, path: str, status: int, client: str
 
 def _rfc3339(time_s: float) -> str:
     """A time since the epoch in UTC, to the millisecond."""
-    second, millisecond = divmod(int(time_s * 1000), 1000)
-    return f"{_second(second)}.{millisecond:03d}Z"
+    return _millisecond(int(time_s * 1000))
 
 
-@lru_cache(maxsize=2)
-def _second(seconds: int) -> str:
-    """A time since the epoch as RFC 3339 writes it, in UTC, without a fraction and a zone."""
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+@lru_cache(maxsize=4)
+def _millisecond(milliseconds: int) -> str:
+    """Milliseconds since the epoch as RFC 3339 writes them, in UTC."""
+    second, rest = divmod(milliseconds, 1000)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(second))}.{rest:03d}Z"
 
 
 def _request_of(record: logging.LogRecord) -> RequestId | None:

@@ -27,7 +27,7 @@ async def post_reload(
     settings = state.settings
     if settings.admin_key is None:
         raise Problem(404, "there is no /admin here: GAN_ADMIN_KEY is not set")
-    if not is_known(bearer_of(authorization), [settings.admin_key]):
+    if not is_known(bearer_of((authorization or "").encode("latin-1")), [settings.admin_key]):
         raise refused("Bearer")
     reloader: Reloader = request.app.state.reloader
     answer = await reloader.reload()

@@ -167,8 +167,8 @@ def test_hashes() -> None:
     assert hash_key(hash_key("abc")) == hash_key("abc")
     with pytest.raises(ValueError, match="empty"):
         hash_key("")
-    assert is_known("abc", [hash_key("x"), hash_key("abc")])
-    assert not is_known("abd", [hash_key("x"), hash_key("abc")])
+    assert is_known(b"abc", [hash_key("x"), hash_key("abc")])
+    assert not is_known(b"abd", [hash_key("x"), hash_key("abc")])
     assert not is_known(None, [hash_key("None")])
 
 
