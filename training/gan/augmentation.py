@@ -2,7 +2,7 @@
 
 D then cannot learn single training images by heart, and the gradient still passes through the changes to G: Zhao et
 al. 2020 ("Differentiable augmentation for data-efficient GAN training", arXiv 2006.10738). An image may be moved, and a
-square of it may be hidden. It is never mirrored, because a mirrored digit is no digit.
+square of it may be hidden. It is never mirrored, because a mirrored digit is not a digit.
 """
 
 import torch
@@ -11,19 +11,19 @@ from torch.nn import functional
 from models.networks.batch_part import WHOLE, Part
 
 SHIFT = 1 / 14
-"""Largest move, as a share of the side: 2 pixels of 28."""
+"""Largest move, as a share of the image's side: 2 pixels of 28."""
 
 CUTOUT = 1 / 4
-"""Side of the hidden square, as a share of the image's: 7 pixels of 28."""
+"""Side of the hidden square, as a share of the image's side: 7 pixels of 28."""
 
 
 def augment(images: torch.Tensor, *, probability: float, rng: torch.Generator, part: Part = WHOLE) -> torch.Tensor:
-    """Move images, and hide a square of them: [N, C, H, W] in [−1, 1] → the same shape and range.
+    """Move each image at random, and hide a square of it: [N, C, H, W] in [−1, 1] → the same shape and range.
 
     Args:
         images: the images; gradients pass through.
-        probability: how probable each of the two changes is, for each image.
-        rng: the source of the changes.
+        probability: the probability of each of the two changes, for each image.
+        rng: the source of the random changes.
         part: which rows of the whole batch these images are; the changes are drawn for the whole batch.
     """
     return _cut_out(_move(images, probability, rng, part), probability, rng, part)

@@ -1,7 +1,7 @@
-"""What D minimises: the loss of its logits on real images and fakes, and the penalties on its gradient.
+"""D's loss: the loss of its logits on real images and fakes, plus the penalties on its gradient.
 
-These are functions of what they are given: they draw random numbers from `rng` alone and step no optimiser.
-The formulas are in `training.gan.losses` and `training.gan.penalties`; here they meet D and the batch.
+The functions depend only on their arguments: they draw random numbers only from `rng`, and they step no optimiser.
+The formulas are in `training.gan.losses` and `training.gan.penalties`; this module applies them to D and a batch.
 """
 
 from typing import NamedTuple
@@ -28,10 +28,10 @@ class LabelledImages(NamedTuple):
 
 
 class DiscriminatorLoss(NamedTuple):
-    """What D's forward pass gives.
+    """The result of D's forward pass.
 
     Attributes:
-        total: scalar float32, what D minimises: the loss of the logits, and the penalties.
+        total: scalar float32, the loss that D minimises: the loss of the logits, plus the penalties.
         figures: [4] float32 without gradient: the loss without penalties, mean D(x), mean D(G(z)), the value V(G, D).
         real_logits: [N] float32, D's logits of the real images.
         fake_logits: [N] float32, D's logits of the fakes.
@@ -53,15 +53,15 @@ def compute_discriminator_loss(
     rng: torch.Generator,
     part: Part = WHOLE,
 ) -> DiscriminatorLoss:
-    """D's loss with its penalties, of as many real images as fakes.
+    """Compute D's loss and its penalties, on as many real images as fakes.
 
     Args:
         discriminator: D.
         real: N real images.
-        fake: N fakes; if they carry a graph, the loss can also be differentiated in G's weights.
+        fake: N fakes; if they carry a graph, the loss can also be differentiated with respect to G's weights.
         recipe: which loss, which penalties, and how strong they are.
-        step: G's steps so far. Penalties are added where it is a multiple of `recipe.penalty_interval`, and are
-            multiplied by the interval (lazy regularisation: Karras et al. 2020, arXiv 1912.04958).
+        step: the number of G's steps so far. Penalties are added if it is a multiple of `recipe.penalty_interval`,
+            and are multiplied by this interval (lazy regularisation: Karras et al. 2020, arXiv 1912.04958).
         rng: the source of augmentations and of interpolation weights; D's dropout has its own reference to it.
         part: which rows of the whole batch these are.
     """
@@ -70,7 +70,7 @@ def compute_discriminator_loss(
     both = join(real, fake)
     if with_r1_r2 and not both.images.requires_grad:
         both.images.requires_grad_()
-    # Real images and fakes share one pass: within D, an image meets no other image than those of its pack or group.
+    # Real images and fakes share one pass: D combines an image only with the other images of its pack or group.
     logits = logits_of(discriminator, both, recipe=recipe, rng=rng, part=part)
     real_logits, fake_logits = logits.chunk(2)
     total = LOSSES[recipe.loss].discriminator(real_logits, fake_logits)
@@ -84,7 +84,7 @@ def compute_discriminator_loss(
 
 
 def join(real: LabelledImages, fake: LabelledImages) -> LabelledImages:
-    """One batch of 2N images: the N real ones, then the N fakes, in the real images' dtype."""
+    """Return one batch of 2N images: the N real ones, then the N fakes, in the real images' dtype."""
     images = torch.cat([real.images, fake.images.to(real.images.dtype)])
     if real.labels is None or fake.labels is None:
         return LabelledImages(images)
@@ -94,9 +94,9 @@ def join(real: LabelledImages, fake: LabelledImages) -> LabelledImages:
 def logits_of(
     discriminator: nn.Module, batch: LabelledImages, *, recipe: Recipe, rng: torch.Generator, part: Part = WHOLE
 ) -> torch.Tensor:
-    """D's logits of a batch, [N] float32: the images are augmented first, and the products have the recipe's precision.
+    """Return D's logits of a batch, [N] float32. Images are augmented first; products have the recipe's precision.
 
-    With labels, a conditional D says whether an image is a real one *of its class*.
+    A conditional D judges whether an image is a real image *of its class*, if the batch has labels.
     """
     with autocast(recipe, batch.images.device):
         images = batch.images
@@ -109,7 +109,7 @@ def logits_of(
 
 
 def autocast(recipe: Recipe, device: torch.device) -> torch.autocast:
-    """A context in which products are rounded to bfloat16, if the recipe's precision is "bfloat16"."""
+    """Return a context in which products are rounded to bfloat16, if the recipe's precision is "bfloat16"."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=recipe.precision == "bfloat16", cache_enabled=True)
 
 

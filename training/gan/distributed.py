@@ -1,8 +1,9 @@
-"""Several processes that train one pair of networks: how many there are, and what they send each other.
+"""Training by several processes: how many there are, and what they send each other.
 
-`python -m torch.distributed.run --nproc-per-node N -m training …` starts N of them. Each plays its part of every batch
-(`models.networks.batch_part`) and holds the whole state. They average figures and gradients, so the state is the same
-in all of them to the last bit. Only the first writes files. See docs/decisions/0010-several-processes.md.
+`python -m torch.distributed.run --nproc-per-node N -m training …` starts N processes. Each works on its part of every
+batch (`models.networks.batch_part`) and holds the whole state. They average figures and gradients, so that the state
+is the same in all of them to the last bit. Only the first process writes files. See
+docs/decisions/0010-several-processes.md.
 """
 
 import hashlib
@@ -19,12 +20,12 @@ from torch import distributed
 from training.errors import NotFiniteError, ProcessesError
 
 TIMEOUT_S = 1800
-"""A process that has waited so long for the others ends; they may be measuring G's samples or drawing curves."""
+"""A process ends after waiting this long for the others; they may be measuring G's samples or drawing curves."""
 
 
 @dataclass(frozen=True)
 class Processes:
-    """This process among those that train together; `Processes()` is a process that trains alone.
+    """The place of this process among those that train together; `Processes()` is a process that trains alone.
 
     Attributes:
         rank: the number of this process, from 0.
@@ -39,15 +40,15 @@ class Processes:
 
     @property
     def first(self) -> bool:
-        """Whether this is the process that writes the run folder and talks to the person."""
+        """Whether this is the process that writes the run folder and prints messages."""
         return self.rank == 0
 
     @torch.no_grad()
     def average(self, tensors: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-        """The mean of each tensor over all processes; the tensors are float32, and of the same shapes in each process.
+        """Return the mean of each tensor over all processes. They are float32, of the same shapes everywhere.
 
-        All tensors travel as one. A backend that adds in a fixed order, as Gloo's ring does, always gives the same bits
-        for the same numbers, and the same bits to every process.
+        All tensors are sent as one. A backend that adds in a fixed order, such as Gloo's ring, always gives the same
+        bits for the same numbers, and the same bits to every process.
         """
         if self.world == 1:
             return list(tensors)
@@ -59,7 +60,7 @@ class Processes:
         return [mean.view(tensor.shape) for mean, tensor in zip(means, tensors, strict=True)]
 
     def number_of_first(self, number: float) -> float:
-        """The `number` that the first process passes, in every process; its clock, for example."""
+        """Return, in every process, the `number` that the first process passes; for example, its clock."""
         if self.world == 1:
             return number
         told = torch.tensor(number, dtype=torch.float64)
@@ -68,7 +69,7 @@ class Processes:
         return float(told)
 
     def figures_of_first(self, measure: Callable[[], dict[str, float]]) -> dict[str, float]:
-        """The figures that the first process measures, in every process; only the first calls `measure`.
+        """Return, in every process, the figures that the first process measures; only the first calls `measure`.
 
         Raises:
             NotFiniteError: `measure` raised it in the first process; every process raises it.
@@ -88,18 +89,18 @@ class Processes:
         return figures
 
     def wait_for_first(self) -> None:
-        """Wait until the first process has come here too; the files that it wrote before can then be read."""
+        """Wait until the first process has made this call too; the files that it wrote before can then be read."""
         self.number_of_first(0.0)
 
     def check_same(self, what: str, held: Mapping[str, torch.Tensor] | str) -> None:
         """Check that all processes hold the same bits.
 
         Args:
-            what: the name of what they hold, for the message; "the same weights", for example.
+            what: what they should hold, for the error message; for example, "the same weights".
             held: what this process holds.
 
         Raises:
-            ProcessesError: some processes differ from the first; every process raises it, and names them.
+            ProcessesError: some processes differ from the first; every process raises it, and the message names them.
         """
         if self.world == 1:
             return
@@ -110,9 +111,9 @@ class Processes:
         others = [str(rank) for rank, digest in enumerate(seen) if not torch.equal(digest, seen[0])]
         if others:
             raise ProcessesError(
-                f"the {self.world} processes do not have {what}: unlike process 0's are those of {', '.join(others)}. "
-                "Start all of them by the same command, from the same commit, on the same data, with the same version "
-                "of PyTorch, and on machines of one kind"
+                f"the {self.world} processes do not have {what}: these differ from process 0: {', '.join(others)}. "
+                "Start all of them with the same command, from the same commit, on the same data, with the same "
+                "version of PyTorch, and on machines of the same kind"
             )
 
     def _text_of_first(self, text: str) -> str:
@@ -120,7 +121,7 @@ class Processes:
         told = torch.tensor(len(payload), dtype=torch.int64)
         with self._listening():
             distributed.broadcast(told, src=0)
-            # In the other processes the payload is empty, and this is only room for the first's.
+            # In the other processes the payload is empty, so this only makes room for the first's.
             data = torch.frombuffer(bytearray(payload.ljust(int(told))), dtype=torch.uint8)
             distributed.broadcast(data, src=0)
         return data.numpy().tobytes().decode()
@@ -129,11 +130,11 @@ class Processes:
     def _listening(self) -> Iterator[None]:
         try:
             yield
-        except RuntimeError as error:  # Gloo has no class of its own for a connection that ended
+        except RuntimeError as error:  # Gloo has no error class of its own for a lost connection
             raise ProcessesError(
-                f"this process lost the others: one has ended, or has not answered for {TIMEOUT_S / 60:.0f} minutes; "
-                "its message is here or on its machine. The last saved state is as it was: `resume` goes on from it "
-                f"({str(error).partition('. ')[0]})"
+                f"this process lost the others: one has ended, or has not answered for {TIMEOUT_S / 60:.0f} minutes. "
+                "Look for its message here or on its machine, then continue from the last saved state with `resume` "
+                f"(cause: {str(error).partition('. ')[0]})"
             ) from error
 
 
@@ -141,12 +142,12 @@ ALONE = Processes()
 
 
 def number_of_processes() -> int:
-    """The number of processes that `torch.distributed.run` has started, this one included; 1 without it."""
+    """Return the number of processes that `torch.distributed.run` has started, this one included; 1 without it."""
     return int(os.environ["WORLD_SIZE"]) if _is_launched() else 1
 
 
 def own_number() -> int:
-    """The rank of this process, from 0; 0 without `torch.distributed.run`."""
+    """Return the rank of this process, from 0; 0 without `torch.distributed.run`."""
     return int(os.environ["RANK"]) if _is_launched() else 0
 
 
@@ -157,7 +158,7 @@ def joined(device: str) -> Iterator[Processes]:
     On "cuda" each process uses the device with its local rank.
 
     Raises:
-        ProcessesError: this machine has fewer devices than processes, or the others do not come within `TIMEOUT_S`.
+        ProcessesError: this machine has fewer devices than processes, or the others do not connect within `TIMEOUT_S`.
     """
     world = number_of_processes()
     if world == 1:
@@ -170,9 +171,12 @@ def joined(device: str) -> Iterator[Processes]:
     try:
         distributed.init_process_group(backend, timeout=timedelta(seconds=TIMEOUT_S))
     except (RuntimeError, ValueError) as error:
-        raise ProcessesError(f"this process does not find the others, {world} in all: {error}") from error
+        raise ProcessesError(
+            f"this process cannot connect to the others ({world} processes in all): {error}. Check that all of "
+            "them have been started, and that their machines can reach each other"
+        ) from error
     yield Processes(distributed.get_rank(), world)
-    # Not in a `finally`: after an error the others do not come here, and this would wait for them.
+    # Not in a `finally`: after an error the others do not get here, and this process would wait for them.
     distributed.destroy_process_group()
 
 
@@ -183,8 +187,8 @@ def _is_launched() -> bool:
 def _take_own_device(number: int) -> None:
     if number >= torch.cuda.device_count():
         raise ProcessesError(
-            f"process {number} of this machine has no CUDA device of its own, there are {torch.cuda.device_count()}: "
-            f"`--nproc-per-node {torch.cuda.device_count()}`, or `--device cpu`"
+            f"process {number} of this machine has no CUDA device of its own; there are {torch.cuda.device_count()}. "
+            f"Use `--nproc-per-node {torch.cuda.device_count()}`, or `--device cpu`"
         )
     torch.cuda.set_device(number)
 

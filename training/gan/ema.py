@@ -1,4 +1,4 @@
-"""An exponential moving average of G's weights: the G that is drawn and exported."""
+"""An exponential moving average (EMA) of G's weights; this average draws the samples and is exported."""
 
 import copy
 from typing import Generic, TypeVar
@@ -19,8 +19,8 @@ class EMA(Generic[Network]):
         network: the network to follow; a copy of it becomes the first average.
         halflife_images: images after which a weight's contribution has halved; 0 follows the network exactly.
 
-    Source: Karras et al. 2020
-    ("Analyzing and improving the image quality of StyleGAN"): half-life in images, ramped up.
+    Source: Karras et al. 2020 ("Analyzing and improving the image quality of StyleGAN"), with the half-life counted in
+    images and ramped up.
     """
 
     def __init__(self, network: Network, *, halflife_images: float) -> None:
@@ -37,5 +37,5 @@ class EMA(Generic[Network]):
 
     @staticmethod
     def _floats(network: nn.Module) -> list[torch.Tensor]:
-        """Weights and running statistics; batch normalisation's counter is an integer and is not averaged."""
+        """Return weights and running statistics; batch normalisation's counter is an integer and is not averaged."""
         return [t for t in (*network.parameters(), *network.buffers()) if t.is_floating_point()]

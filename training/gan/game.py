@@ -1,7 +1,7 @@
 """The minimax game: algorithm 1 of Goodfellow et al. 2014, one batch at a time.
 
-`training.gan.players` builds G and D, `training.gan.discriminator_loss` says what D minimises, `training.gan.losses`
-what G does. `Game` holds all that changes from step to step, and makes the steps.
+`training.gan.players` builds G and D. `training.gan.discriminator_loss` computes D's loss, `training.gan.losses` G's.
+`Game` holds everything that changes from step to step, and takes the steps.
 """
 
 import math
@@ -45,7 +45,7 @@ from training.recipe import Recipe
 
 @dataclass(frozen=True)
 class DiscriminatorStep:
-    """The figures of one D step: means over the whole batch, from before the weights move.
+    """The figures of one D step: means over the whole batch, computed before the weights change.
 
     Attributes:
         loss: D's loss without its penalties.
@@ -61,7 +61,7 @@ class DiscriminatorStep:
 
     @classmethod
     def of(cls, figures: torch.Tensor) -> "DiscriminatorStep":
-        """The step with these figures: [4] float32, in the order of the attributes.
+        """Return the step with these figures: [4] float32, in the order of the attributes.
 
         Raises:
             NotFiniteError: the loss is NaN or infinite.
@@ -77,7 +77,7 @@ class Game:
         recipe: all settings; `precision` must be resolved, not "auto".
         shape: the shape of the images.
         pixel_means: [C, H, W] float32 in [0, 1], the mean training image.
-        class_shares: [K] float64, the share of each class among the training images; None: an unconditional game.
+        class_shares: [K] float64, the share of each class among the training images; None makes the game unconditional.
         seed: the seed of the initial weights, the latents and the dropout masks.
         device: where to play.
         processes: the processes that play this game together. Each gets its part of every batch; all hold the same
@@ -124,7 +124,7 @@ class Game:
 
     @classmethod
     def of(cls, config: RunConfig, dataset: Dataset, *, device: torch.device, processes: Processes = ALONE) -> "Game":
-        """The game of a run on its data, before the first step."""
+        """Return the game of a run on its data, before the first step."""
         return cls(
             config.recipe,
             shape=config.image_shape,
@@ -149,11 +149,11 @@ class Game:
     # --- The steps ----------------------------------------------------------------------------------
 
     def discriminator_step(self, real: LabelledImages, *, step: int = 0) -> DiscriminatorStep:
-        """Take one step of D down its loss; G's weights are left as they are.
+        """Take one step of D that lowers its loss; G's weights do not change.
 
         Args:
             real: this process's part of the batch of real images; as many fakes are drawn.
-            step: G's steps so far; it decides whether this D step has penalties.
+            step: the number of G's steps so far; it decides whether this D step has penalties.
 
         Raises:
             NotFiniteError: the loss is NaN or infinite.
@@ -167,10 +167,10 @@ class Game:
         return seen
 
     def generator_step(self, real: LabelledImages) -> float:
-        """Take one step of G down its loss, on fresh latents, and return that loss; D's weights are left as they are.
+        """Take one step of G that lowers its loss, on fresh latents; D's weights do not change. Return the loss.
 
         Args:
-            real: as many fakes are drawn; only a relativistic loss looks at the real images themselves.
+            real: real images. As many fakes are drawn; only a relativistic loss uses the real images themselves.
 
         Raises:
             NotFiniteError: the loss is NaN or infinite.
@@ -189,10 +189,10 @@ class Game:
         return number
 
     def simultaneous_step(self, real: LabelledImages, *, step: int = 0) -> tuple[DiscriminatorStep, float]:
-        """Take one step of D and one of G, both from the same fakes and through D as it was before.
+        """Take one step of D and one of G; both gradients come from the same fakes and from D as it was before.
 
         Algorithm 1 steps D first and then G on fresh latents; the authors' published code takes both gradients at
-        once, through the same dropout masks. Returns the figures of D's step, and G's loss. The arguments are those of
+        once, through the same dropout masks. Return the figures of D's step, and G's loss. The arguments are those of
         `discriminator_step`.
 
         Raises:
@@ -212,11 +212,11 @@ class Game:
     # --- Random numbers -----------------------------------------------------------------------------
 
     def draw_latents(self, n: int) -> torch.Tensor:
-        """The next latents of the game, this process's n of them: [n, z_dim] float32 of the recipe's prior."""
+        """Draw the next latents of the game and return this process's n: [n, z_dim] float32 from the recipe's prior."""
         return self.part.of(draw(self.recipe.prior, self.part.whole(n), self.recipe.z_dim, rng=self.rng))
 
     def reseed(self, rollbacks: int) -> None:
-        """Restart the random numbers after a rollback: each number of `rollbacks` has a stream of its own."""
+        """Restart the random numbers after a rollback; each count of `rollbacks` has a stream of its own."""
         # PyTorch's CPU generator uses only the low 32 bits of a seed, so the mixing must make those bits differ.
         (mixed,) = np.random.SeedSequence([self.seed, rollbacks]).generate_state(1, np.uint64)
         self.rng.manual_seed(int(mixed))
@@ -224,7 +224,7 @@ class Game:
     # --- What is exported ---------------------------------------------------------------------------
 
     def plain_discriminator(self) -> nn.Module:
-        """A copy of D for export, in evaluation mode; spectral normalisation is already applied to its weights."""
+        """Return a copy of D for export, in evaluation mode, with spectral normalisation applied to its weights."""
         _, plain = build_players(self.recipe, shape=self.shape, classes=self.classes)
         copy_without_spectral_norm(self.discriminator, plain)
         return plain.to(self.device).eval()
@@ -232,7 +232,7 @@ class Game:
     # --- The parts of a step ------------------------------------------------------------------------
 
     def _draw_fakes(self, n: int) -> LabelledImages:
-        """n images that G makes of fresh latents, with the classes that those latents choose."""
+        """Draw n images of G from fresh latents, with the classes that those latents choose."""
         with autocast(self.recipe, self.device):
             z = self.draw_latents(n)
             images = self.generator(z)
@@ -253,7 +253,7 @@ class Game:
     ) -> tuple[torch.Tensor, Sequence[torch.Tensor]]:
         """Average figures, gradients and running statistics over the processes, after the backward pass.
 
-        The mean over equal parts is the mean over the whole batch, so every process makes the same step, and sees the
+        The mean over equal parts is the mean over the whole batch, so every process takes the same step, and sees the
         same loss become NaN. Running statistics are set in place; the other means are returned.
         """
         if self.processes.world == 1:
@@ -266,14 +266,14 @@ class Game:
 
 
 def draw(prior: Prior, n: int, z_dim: int, *, rng: torch.Generator) -> torch.Tensor:
-    """Latents from a stream: [n, z_dim] float32 with mean 0 and variance 1, on the generator's device."""
+    """Draw latents from `rng`: [n, z_dim] float32 with mean 0 and variance 1, on the device of `rng`."""
     if prior == "normal":
         return torch.randn(n, z_dim, generator=rng, device=rng.device)
     return to_uniform_prior(torch.rand(n, z_dim, generator=rng, device=rng.device))
 
 
 def _gradients(loss: torch.Tensor, network: nn.Module, *, keep_graph: bool = False) -> tuple[torch.Tensor, ...]:
-    """The gradient of `loss` in the weights of one network, and of no other."""
+    """Return the gradient of `loss` with respect to the weights of this network, and of no other."""
     return torch.autograd.grad(loss, list(network.parameters()), retain_graph=keep_graph)
 
 
@@ -286,7 +286,7 @@ def _step(network: nn.Module, optimiser: torch.optim.Optimizer, gradients: Seque
 def _finite(quantity: str, number: float) -> float:
     if not math.isfinite(number):
         raise NotFiniteError(
-            f"{quantity} is {number}: training stops here. The last saved state is as it was; lower the learning rates "
-            "(`--set generator_optimiser.learning_rate=…`), or use float32 (`--set precision=float32`)"
+            f"{quantity} is {number}: training stops here. The last saved state is unchanged. Start again with lower "
+            "learning rates (`--set generator_optimiser.learning_rate=…`) or in float32 (`--set precision=float32`)"
         )
     return number

@@ -1,9 +1,9 @@
 """The losses of the game, on D's logits.
 
-With D(x) = σ(logit), log D(x) = −softplus(−logit) and log(1 − D(x)) = −softplus(logit): no logarithm of a rounded
-probability is ever taken. Every loss, G's too, takes `real_logits` and `fake_logits`, [N] float32 each, and returns a
-scalar: a relativistic loss of G compares the two, the others ignore `real_logits`. Equation numbers are those of
-Goodfellow et al. 2014 (arXiv 1406.2661) where no other source is named.
+With D(x) = σ(logit), log D(x) = −softplus(−logit) and log(1 − D(x)) = −softplus(logit), so that no logarithm of a
+rounded probability is taken. Every loss takes `real_logits` and `fake_logits`, [N] float32 each, and returns a scalar.
+A relativistic loss of G compares the two; G's other losses ignore `real_logits`. Equation numbers are those of
+Goodfellow et al. 2014 (arXiv 1406.2661) unless another source is named.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ def discriminator_loss(real_logits: torch.Tensor, fake_logits: torch.Tensor) -> 
 
 
 def non_saturating_loss(real_logits: torch.Tensor, fake_logits: torch.Tensor) -> torch.Tensor:
-    """−mean log D(G(z)), which section 3 advises: its gradient is strong while D wins. log 2 at the optimum."""
+    """−mean log D(G(z)), which section 3 recommends: its gradient is strong while D wins. log 2 at the optimum."""
     del real_logits
     return softplus(-fake_logits).mean()
 
@@ -35,7 +35,7 @@ def minimax_loss(real_logits: torch.Tensor, fake_logits: torch.Tensor) -> torch.
 
 
 def hinge_discriminator_loss(real_logits: torch.Tensor, fake_logits: torch.Tensor) -> torch.Tensor:
-    """(mean max(0, 1 − real) + mean max(0, 1 + fake))/2, half of Lim and Ye's (2017, arXiv 1705.02894)."""
+    """(mean max(0, 1 − real) + mean max(0, 1 + fake))/2, half the loss of Lim and Ye (2017, arXiv 1705.02894)."""
     return (relu(1 - real_logits).mean() + relu(1 + fake_logits).mean()) / 2
 
 
@@ -70,7 +70,7 @@ def relativistic_discriminator_loss(real_logits: torch.Tensor, fake_logits: torc
 
 
 def relativistic_generator_loss(real_logits: torch.Tensor, fake_logits: torch.Tensor) -> torch.Tensor:
-    """mean softplus(real − fake) over pairs: D's loss with real and fake exchanged. log 2 at the optimum."""
+    """mean softplus(real − fake) over pairs: D's loss with real and fake swapped. log 2 at the optimum."""
     return softplus(real_logits - fake_logits).mean()
 
 

@@ -1,4 +1,4 @@
-"""The two players: how G and D are built and initialised, and the optimisers that move them."""
+"""The two players: how G and D are built and initialised, and the optimisers that train them."""
 
 import copy
 from operator import attrgetter
@@ -18,9 +18,9 @@ from training.recipe import SGD, Adam, Optimiser, Recipe
 
 
 def build_players(recipe: Recipe, *, shape: ImageShape, classes: int) -> tuple[nn.Module, nn.Module]:
-    """G, [N, z_dim] → images [N, C, H, W], and D, images → logits [N]; `classes` is 0 in an unconditional game.
+    """Build G, [N, z_dim] → images [N, C, H, W], and D, images → logits [N]; `classes` is 0 in an unconditional game.
 
-    Their weights are PyTorch's own until `initialise_players` sets them.
+    Their weights are PyTorch's defaults until `initialise_players` sets them.
     """
     return build_networks(
         recipe.architecture, z_dim=recipe.z_dim, image_shape=shape, classes=classes, packing=recipe.packing
@@ -36,14 +36,14 @@ def initialise_players(
     class_shares: NDArray[np.float64] | None,
     seed: int,
 ) -> None:
-    """Set the first weights of both players, which are on the CPU: one seed gives the same weights for every device.
+    """Set the initial weights of both players, which must be on the CPU, so that a seed gives the same on every device.
 
     Args:
         generator: G, changed in place.
         discriminator: D, changed in place; with `recipe.spectral_norm` its layers become spectrally normalised.
         recipe: the settings.
         pixel_means: [C, H, W] float32 in [0, 1], the mean training image.
-        class_shares: [K] float64, the share of each class among the training images; None: unconditional.
+        class_shares: [K] float64, the share of each class among the training images; None if unconditional.
         seed: the seed of the weights.
     """
     weights_rng = torch.Generator().manual_seed(seed)
@@ -64,7 +64,7 @@ def connect_dropout(discriminator: nn.Module, recipe: Recipe, *, rng: torch.Gene
 
 
 def running_statistics(network: nn.Module) -> list[torch.Tensor]:
-    """The buffers in which layers keep statistics of the batches that they have seen, such as a running mean.
+    """Return the buffers in which layers keep statistics of the batches that they have seen, such as a running mean.
 
     With several processes each process updates them from its own part of the batch, so the game must average them.
     """
@@ -72,7 +72,7 @@ def running_statistics(network: nn.Module) -> list[torch.Tensor]:
 
 
 def make_optimiser(settings: Optimiser, network: nn.Module, device: torch.device) -> torch.optim.Optimizer:
-    """Adam or SGD over all weights of `network`, which is on `device`."""
+    """Return Adam or SGD over all weights of `network`, which is on `device`."""
     if isinstance(settings, Adam):
         return torch.optim.Adam(
             network.parameters(), lr=settings.learning_rate, betas=(settings.beta1, settings.beta2), fused=True

@@ -199,12 +199,12 @@ def labelled(path: Path, labels: NDArray[np.int64] | None) -> str:
     ("labels", "message"),
     [
         (None, "a conditional game needs labels, and data has none: put the images into a folder for each class"),
-        (np.zeros(40, np.int64), r"data has 1 classes; 2 to 1000 can be asked for"),
+        (np.zeros(40, np.int64), r"data has 1 classes; a conditional game needs 2 to 1000"),
         (
             np.arange(40),
-            r"data has 40 classes; 2 to 1000 can be asked for, and fewer than the 7 coordinates of a latent",
+            r"data has 40 classes; a conditional game needs 2 to 1000, and fewer than z_dim = 7: use other data",
         ),
-        (np.arange(40) % 7, "data has 7 classes; .* fewer than the 7 coordinates"),
+        (np.arange(40) % 7, "data has 7 classes; .* fewer than z_dim = 7"),
         (np.arange(40) * 26, "data has 10.. classes"),
     ],
 )
@@ -227,7 +227,7 @@ def test_labels_that_no_conditional_game_can_be_played_with(
 
 
 def test_packing_is_for_a_game_without_classes():
-    with pytest.raises(RecipeError, match="packing is for an unconditional game"):
+    with pytest.raises(RecipeError, match=r"packing is 3, but a conditional game needs packing=1, .*: set packing=1"):
         tiny_recipe("mlp", *CONDITIONAL, "packing=3")
 
 

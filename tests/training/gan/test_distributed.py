@@ -111,14 +111,14 @@ def test_a_batch_that_cannot_be_shared_evenly(tmp_path: Path):
         (["batch_size=9"], 2, "", 8),
         (["batch_size=9"], 4, "", 8),
         (["batch_size=2"], 5, "", 5),
-        (["batch_size=12", "packing=2"], 4, " of images that D sees 2 at once", 16),
+        (["batch_size=12", "packing=2"], 4, " (D sees 2 images at once)", 16),
     ):
         with pytest.raises(RecipeError) as error:
             make_config(tiny_recipe("mlp", *overrides), data, processes=processes)
         size = overrides[0].partition("=")[2]
         assert str(error.value) == (
-            f"batch_size is {size}{together}, which {processes} processes cannot share evenly: "
-            f"`--set batch_size={nearest}`, or another `--nproc-per-node`"
+            f"batch_size is {size}, which {processes} processes cannot share evenly{together}: "
+            f"use `--set batch_size={nearest}`, or another `--nproc-per-node`"
         )
     make_config(tiny_recipe("mlp", "batch_size=9"), data, processes=3)
 
@@ -178,11 +178,11 @@ def test_figures_and_errors_of_the_first_are_everybodys(scenes: Scenes):
 
 def test_processes_that_do_not_hold_the_same_say_which(scenes: Scenes):
     advice = (
-        "Start all of them by the same command, from the same commit, on the same data, with the same version of "
-        "PyTorch, and on machines of one kind"
+        "Start all of them with the same command, from the same commit, on the same data, with the same version of "
+        "PyTorch, and on machines of the same kind"
     )
     assert scenes["seeds"] == [
-        {"ProcessesError": f"the 2 processes do not have the same {what}: unlike process 0's are those of 1. {advice}"}
+        {"ProcessesError": f"the 2 processes do not have the same {what}: these differ from process 0: 1. {advice}"}
         for what in ("settings", "settings", "state to begin with", "state to begin with")
     ]
 
@@ -208,8 +208,8 @@ def test_one_that_dies_ends_the_other(scenes: Scenes):
     first, second = scenes["death"]
     assert second == {"died": 77}
     assert first["ProcessesError"].startswith(
-        "this process lost the others: one has ended, or has not answered for 30 minutes; its message is here or on "
-        "its machine. The last saved state is as it was: `resume` goes on from it ("
+        "this process lost the others: one has ended, or has not answered for 30 minutes. Look for its message here or "
+        "on its machine, then continue from the last saved state with `resume` (cause: "
     )
 
 
