@@ -1,4 +1,4 @@
-"""A data set in memory, and where each kind of it comes from."""
+"""A data set in memory, and how each kind of data set is loaded."""
 
 import hashlib
 from dataclasses import dataclass, replace
@@ -31,9 +31,9 @@ class Dataset:
         images: [N, C, H, W] uint8, to train on.
         held_out: [M, C, H, W] uint8, never trained on: MNIST's test set, or a tenth of a person's own images.
         shape: shape of one image.
-        labels: [N] int64, the class of each training image from 0 on; None where nobody said.
-        digits: in how many channels there is a handwritten digit: 1 for MNIST, 3 for stacked MNIST, 0 for the rest.
-        skipped: files of a folder that cannot be read, each as "path: reason"; the data are as if they were not there.
+        labels: [N] int64, the class of each training image, counted from 0; None if the data have no labels.
+        digits: the number of channels that hold a handwritten digit: 1 for MNIST, 3 for stacked MNIST, 0 for others.
+        skipped: files of a folder that cannot be read, each as "path: reason"; they have no effect on the images.
     """
 
     name: str
@@ -46,25 +46,32 @@ class Dataset:
 
     @property
     def classes(self) -> int:
-        """How many classes the labels name; 0 without labels."""
+        """The number of classes that the labels name; 0 without labels."""
         return 0 if self.labels is None else int(self.labels.max()) + 1
 
     def to(self, device: torch.device) -> "Dataset":
-        """The same with its training images and labels on a device."""
+        """Return a copy with its training images and labels on a device."""
         labels = None if self.labels is None else self.labels.to(device)
         return replace(self, images=self.images.to(device), labels=labels)
 
     def first(self, n: int | None) -> "Dataset":
-        """The same with the first n training images only; None keeps them all."""
+        """Return a copy with the first n training images only; None keeps all of them.
+
+        Raises:
+            DataError: there are fewer than n training images.
+        """
         if n is None:
             return self
         if n > len(self.images):
-            raise DataError(f"train_images is {n:,}, but {self.name} has {len(self.images):,} training images")
+            raise DataError(
+                f"train_images is {n:,}, but {self.name} has {len(self.images):,} training images: give a smaller "
+                "number, or `none` for all"
+            )
         labels = None if self.labels is None else self.labels[:n]
         return replace(self, images=self.images[:n], labels=labels)
 
     def fingerprint(self) -> str:
-        """SHA-256 of all its images: a run is resumed on the same data or not at all."""
+        """Return the SHA-256 of all images and labels; a run is resumed only if it is the same as before."""
         digest = hashlib.sha256(repr((tuple(self.images.shape), tuple(self.held_out.shape))).encode())
         digest.update(self.images.numpy().data)
         digest.update(self.held_out.numpy().data)
@@ -73,7 +80,7 @@ class Dataset:
         return digest.hexdigest()
 
     def class_shares(self) -> NDArray[np.float64]:
-        """How frequent each class is among the training images, [K]; one without an image counts as having one."""
+        """Return each class's share of the training images, [K] float64; a class without images counts as one image."""
         if self.labels is None:
             raise ValueError(f"{self.name} has no labels")
         counts = torch.bincount(self.labels, minlength=self.classes).clamp(min=1).double()
@@ -81,7 +88,7 @@ class Dataset:
         return shares
 
     def pixel_means(self) -> torch.Tensor:
-        """Mean of each pixel over the training images: [C, H, W] float32 in [0, 1]."""
+        """Return the mean of each pixel over the training images: [C, H, W] float32 in [0, 1]."""
         return (self.images.sum(dim=0, dtype=torch.int64).double() / (255 * len(self.images))).float()
 
 
@@ -89,14 +96,14 @@ def load_dataset(source: str, *, side: int | None = None, strict: bool = False) 
     """Load a data set.
 
     Args:
-        source: "mnist" for the embedded one, "stacked-mnist" for three of its digits as red, green and blue; a folder
-            of images (its sub-folders are labels) or of IDX files; an .npz (`labels` or `y_train` beside its images);
-            an IDX file, plain or compressed by gzip or xz.
+        source: "mnist" for the embedded MNIST, "stacked-mnist" for three of its digits as red, green and blue, or the
+            path of a folder of images (its sub-folders are labels) or of IDX files, of an .npz (its labels are `labels`
+            or `y_train`), or of an IDX file, plain or compressed by gzip or xz.
         side: crop each image's middle square and resize it to this many pixels a side; None takes images as they are.
         strict: stop at the first image of a folder that cannot be read, instead of going on without it.
 
     Raises:
-        DataError: names the file and says what is wrong with it.
+        DataError: the data cannot be read or used; the message names the file and the reason.
     """
     if source == MNIST:
         train, test = read_mnist()
@@ -112,7 +119,7 @@ def load_dataset(source: str, *, side: int | None = None, strict: bool = False) 
     images, labels, skipped = _read(path, side, strict=strict)
     images = _resized(images, side)
     if labels is not None and len(labels) != len(images):
-        raise DataError(f"{path} has {len(images):,} images but {len(labels):,} labels")
+        raise DataError(f"{path} has {len(images):,} images but {len(labels):,} labels: give one label for each")
     train_rows, held_out_rows = _split(len(images), skipped=len(skipped))
     data = _dataset(
         path.resolve().stem, images[train_rows], images[held_out_rows], None if labels is None else labels[train_rows]
@@ -124,7 +131,7 @@ _Read: TypeAlias = tuple[NDArray[np.uint8], NDArray[np.int64] | None, tuple[str,
 
 
 def _read(path: Path, side: int | None, *, strict: bool) -> _Read:
-    """The images at a path, their labels where it has some, and the files that cannot be read."""
+    """Return the images at a path, their labels if there are any, and the files that cannot be read."""
     if path.is_dir():
         idx_files = sorted(file for file in path.iterdir() if "train-images" in file.name and is_idx(file))
         if idx_files:
@@ -137,11 +144,14 @@ def _read(path: Path, side: int | None, *, strict: bool) -> _Read:
         return read_npz(path), read_npz_labels(path), ()
     if is_idx(path):
         return *_read_idx_pair(path), ()
-    raise DataError(f"{path} is neither a folder, an .npz nor an IDX file")
+    raise DataError(
+        f"{path} is neither a folder, an .npz nor an IDX file; the name of an IDX file ends in -ubyte or .idx, with or "
+        "without .gz or .xz"
+    )
 
 
 def _read_idx_pair(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64] | None]:
-    """An IDX file of images, and the labels in the file beside it that MNIST's names call for."""
+    """Return the images of an IDX file, and its labels if a file named as MNIST names labels is beside it."""
     images = read_idx(path, dimensions=3)
     labels = path.with_name(path.name.replace("images-idx3", "labels-idx1"))
     if labels == path or not labels.exists():
@@ -150,10 +160,10 @@ def _read_idx_pair(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64] | N
 
 
 def _split(n: int, *, skipped: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The rows to train on, and a tenth that is held out, drawn by a permutation that follows from n alone."""
+    """Return the rows to train on and the tenth that is held out, by a permutation that depends only on n."""
     if n < 20:
-        beside = f" and {skipped} that cannot be read" if skipped else ""
-        raise DataError(f"there are {n} images{beside}; at least 20 are needed (a tenth is held out)")
+        beside = f" that can be read, and {skipped} that cannot" if skipped else ""
+        raise DataError(f"there are {n} images{beside}; at least 20 are needed, because a tenth is held out")
     order = np.random.Generator(np.random.Philox(0)).permutation(n)
     held_out = min(MAX_HELD_OUT, int(n * HELD_OUT_SHARE))
     return np.sort(order[held_out:]), np.sort(order[:held_out])
@@ -163,7 +173,7 @@ def _resized(images: NDArray[np.uint8], side: int | None) -> NDArray[np.uint8]:
     if side is None or images.shape[1:3] == (side, side):
         return images
     if images.size == 0:
-        raise DataError(f"the images have the shape {list(images.shape)}: there is no pixel in them")
+        raise DataError(f"the images have no pixels: their shape is {list(images.shape)}; give other images")
     from training.data.image_folder import resize  # noqa: PLC0415
 
     return np.stack([resize(image, side) for image in images])
@@ -181,7 +191,7 @@ def _dataset(
     if height != width or not MIN_SIDE <= height <= MAX_SIDE:
         raise DataError(
             f"the images of {name} are {height} × {width}; they must be square, {MIN_SIDE} to {MAX_SIDE} pixels "
-            "a side: `--set image_side=32` crops and resizes them"
+            "a side: use `--set image_side=32` to crop and resize them"
         )
     shape = ImageShape(channels=1 if train.ndim == 3 else 3, height=height, width=width)
     return Dataset(

@@ -1,7 +1,7 @@
-"""Letters and signs that are no digits, from the fonts that Matplotlib brings, drawn as a pen in a hand might.
+"""Letters and signs that are not digits, drawn in the fonts of Matplotlib and distorted to look handwritten.
 
-D learns from them, after the game, that they are no real images (`training.export.negatives`), and evaluation asks it
-for others (`training.evaluation.out_of_distribution`).
+At export D is trained to tell them from real images (`training.export.negatives`), and evaluation tests it on others
+(`training.evaluation.out_of_distribution`).
 """
 
 from functools import cache
@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 CHARACTERS = (
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"  # twice: Latin letters are what people try
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"  # twice, because people mostly try Latin letters
     "ΓΔΘΛΞΠΣΦΨΩαβγδεζηθκλμξπστφχψω"
     "БГДЖИЙЛПФЦЧШЩЪЫЬЭЮЯгджийлпфцчшщъыьэюя"
     "!?&@#%*+=<>[]{}$~^"
@@ -28,19 +28,19 @@ FONTS = (
     "DejaVuSansMono.ttf",
 )
 HELD_OUT_FONTS = ("cmr10.ttf", "cmss10.ttf", "cmtt10.ttf", "STIXGeneral.ttf", "STIXGeneralItalic.ttf")
-"""Fonts for the evaluation of D alone: D never learns from them."""
+"""Fonts that are used only to evaluate D; it is never trained on them."""
 
 LATIN = CHARACTERS[:52]
-_CANVAS = 96  # pixels a side that a glyph is drawn on before it is made small
-_INK_SIDE = 20 / 28  # MNIST's: the longer side of the ink over the picture's
+_CANVAS = 96  # half the side of the canvas, in pixels, on which a glyph is drawn before it is made small
+_INK_SIDE = 20 / 28  # as in MNIST: the longer side of the ink, as a share of the picture's side
 
 
 def draw_glyphs(
     n: int, *, side: int, seed: int, characters: str = CHARACTERS, fonts: tuple[str, ...] = FONTS
 ) -> NDArray[np.uint8]:
-    """n random glyphs [n, side, side] uint8, white on black: turned, sheared, stretched, bold or thin, any size.
+    """Draw n random glyphs [n, side, side] uint8, white on black, each with its own rotation, shear, weight and size.
 
-    The ink's longer side is about MNIST's 20 of 28 pixels, and its middle is the picture's.
+    The ink's longer side is about 20 of 28 pixels, as in MNIST, and the ink is centred.
     """
     rng = np.random.default_rng(seed)
     return np.stack([_draw(rng, side, characters, fonts) for _ in range(n)])
@@ -75,7 +75,7 @@ def _draw(rng: np.random.Generator, side: int, characters: str, fonts: tuple[str
 
 
 def _wobble(image: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Bend an image smoothly: its corners, edges and middle each move a little, as a hand's lines do."""
+    """Bend an image smoothly, as handwriting is bent: its corners, edges and middle each move a little."""
     pixels = np.asarray(image, dtype=np.float32)
     bends = rng.uniform(-10, 10, (2, 4, 4)).astype(np.float32)
     size = pixels.shape[::-1]

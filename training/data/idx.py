@@ -23,16 +23,16 @@ def is_idx(path: Path) -> bool:
 
 
 def read_idx(path: Path, *, dimensions: int) -> NDArray[np.uint8]:
-    """The array of an IDX file of unsigned bytes with so many dimensions.
+    """Return the array of an IDX file of unsigned bytes with this many dimensions.
 
     Raises:
-        DataError: the file cannot be unpacked, is of another kind, or is shorter or longer than its header says.
+        DataError: the file cannot be unpacked, has another type, or is shorter or longer than its header says.
     """
     return parse_idx(read_raw(path), path, dimensions=dimensions)
 
 
 def read_raw(path: Path) -> bytes:
-    """A file's bytes, unpacked if its name ends in .xz or .gz.
+    """Return a file's bytes, unpacked if its name ends in .xz or .gz.
 
     Raises:
         DataError: the file cannot be read or unpacked.
@@ -45,24 +45,24 @@ def read_raw(path: Path) -> bytes:
 
 
 def parse_idx(data: bytes, path: Path, *, dimensions: int) -> NDArray[np.uint8]:
-    """The array in the bytes of an IDX file; `path` is only named in errors.
+    """Return the array in the bytes of an IDX file; `path` is only used in error messages.
 
     Raises:
-        DataError: as `read_idx`.
+        DataError: the data have another type, or are shorter or longer than the header says.
     """
     header = struct.Struct(f">2xBB{dimensions}I")
     if len(data) < header.size or data[:2] != b"\0\0":
-        raise DataError(f"{path} is not an IDX file")
+        raise DataError(f"{path} is not an IDX file: its header is missing or damaged; fetch it again")
     kind, seen_dimensions, *shape = header.unpack_from(data)
     if kind != _UNSIGNED_BYTE or seen_dimensions != dimensions:
         raise DataError(
             f"{path} holds {seen_dimensions}-dimensional data of IDX type {kind:#04x}; "
-            f"{dimensions}-dimensional unsigned bytes ({_UNSIGNED_BYTE:#04x}) are wanted"
+            f"{dimensions}-dimensional unsigned bytes ({_UNSIGNED_BYTE:#04x}) are needed"
         )
     body = np.frombuffer(data, dtype=np.uint8, offset=header.size)
     expected = int(np.prod(shape, dtype=object))
     if body.size != expected:
-        raise DataError(f"{path} says {expected:,} bytes of data but has {body.size:,}; fetch it again")
+        raise DataError(f"{path} should have {expected:,} bytes of data but has {body.size:,}; fetch it again")
     return body.reshape(shape)
 
 

@@ -15,12 +15,12 @@ GREY_MODES = frozenset({"1", "L", "LA"})
 
 @dataclass(frozen=True)
 class FolderImages:
-    """What a folder holds: exactly what it would hold if the files that cannot be read were not there.
+    """The images of a folder. Files that cannot be read have no effect on `images` and `labels`.
 
     Attributes:
-        images: [N, H, W] uint8 if every one is grey, else [N, H, W, 3].
-        labels: [N] int64, the number of each image's first sub-folder, by name; None where there is an image in no
-            sub-folder, or only one of these.
+        images: [N, H, W] uint8 if all of them are grey, else [N, H, W, 3].
+        labels: [N] int64, the place of each image's top sub-folder in the sorted list of their names; None if an image
+            is in no sub-folder, or if there is only one sub-folder.
         skipped: the files that cannot be read, each as "path: reason".
     """
 
@@ -30,21 +30,21 @@ class FolderImages:
 
 
 def read_image_folder(path: Path, side: int | None, *, strict: bool = False) -> FolderImages:
-    """All images of a folder that can be read.
+    """Read all images of a folder that can be read.
 
     Args:
         path: the folder.
-        side: crop each image's middle square and resize it to so many pixels a side; None wants all images to be of
-            one size already.
+        side: crop each image's middle square and resize it to this many pixels a side; None requires that all
+            images have the same size already.
         strict: stop at the first file that cannot be read.
 
     Raises:
-        DataError: there are no images, or none can be read; names the first file that is of another size, or, if
-            `strict`, cannot be read.
+        DataError: there are no images, none can be read, an image has another size, or, if `strict`, a file cannot be
+            read. The message names the first such file.
     """
     found = _files(path)
     if not found:
-        raise DataError(f"{path} holds no images ({', '.join(sorted(SUFFIXES))})")
+        raise DataError(f"{path} holds no images ({', '.join(sorted(SUFFIXES))}): give another folder")
     files: list[Path] = []
     opened: list[NDArray[np.uint8]] = []
     skipped: list[str] = []
@@ -65,14 +65,14 @@ def read_image_folder(path: Path, side: int | None, *, strict: bool = False) -> 
     for file, image in zip(files, opened, strict=True):
         if image.shape != opened[0].shape:
             raise DataError(
-                f"{_name(file)} is {image.shape[1]} × {image.shape[0]} pixels, {files[0].name} {opened[0].shape[1]} × "
-                f"{opened[0].shape[0]}: `--set image_side=32` crops and resizes them all"
+                f"{_name(file)} is {image.shape[1]} × {image.shape[0]} pixels, but {files[0].name} is "
+                f"{opened[0].shape[1]} × {opened[0].shape[0]}: use `--set image_side=32` to crop and resize all images"
             )
     return FolderImages(np.stack(opened), _labels(path, files), tuple(skipped))
 
 
 def resize(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    """The middle square of an image [H, W] or [H, W, 3] uint8, resized to `side` pixels a side."""
+    """Return the middle square of an image [H, W] or [H, W, 3] uint8, resized to `side` pixels a side."""
     fitted = ImageOps.fit(Image.fromarray(image), (side, side), method=Image.Resampling.LANCZOS)
     return np.asarray(fitted, dtype=np.uint8)
 
@@ -90,28 +90,28 @@ def _labels(path: Path, files: list[Path]) -> NDArray[np.int64] | None:
 
 
 class _UnreadableError(Exception):
-    """Why a file is no image that can be read."""
+    """A file cannot be read as an image; the message says why."""
 
 
 def _read(file: Path, side: int | None) -> NDArray[np.uint8]:
     try:
         with Image.open(file) as opened:
             upright = ImageOps.exif_transpose(opened)
-            if upright.mode.startswith("I;16"):  # Pillow would clip 16 bits, not scale them
+            if upright.mode.startswith("I;16"):  # Pillow would clip 16 bits instead of scaling them
                 image = (np.asarray(upright) >> 8).astype(np.uint8)
             else:
                 image = np.asarray(upright.convert("L" if upright.mode in GREY_MODES else "RGB"), dtype=np.uint8)
         return image if side is None else resize(image, side)
-    except MemoryError:  # the machine's fault: the same file may be read another day
+    except MemoryError:  # the machine lacks memory; the file may be good
         raise
     except UnidentifiedImageError as error:
         raise _UnreadableError("it is no image of a known kind") from error
     except OSError as error:
         raise _UnreadableError(error.strerror or str(error)) from error
-    except Exception as error:  # Pillow's decoders raise whatever a damaged file makes them trip over
+    except Exception as error:  # Pillow's decoders raise many kinds of errors for damaged files
         raise _UnreadableError(f"{error}" or type(error).__name__) from error
 
 
 def _name(file: Path) -> str:
-    """A path for a terminal and a log: whatever it is made of, it is one line of text."""
+    """Return a path as one printable line of text, for a terminal and a log."""
     return str(file) if str(file).isprintable() else ascii(str(file))

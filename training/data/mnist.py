@@ -1,4 +1,4 @@
-"""The embedded MNIST: LeCun, Cortes and Burges' handwritten digits, 60,000 to train on and 10,000 to test with."""
+"""The embedded MNIST: handwritten digits by LeCun, Cortes and Burges, 60,000 to train on and 10,000 to test with."""
 
 import hashlib
 from functools import cache
@@ -23,7 +23,7 @@ SHA256 = {
 
 @cache
 def read_mnist() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Training images [60000, 28, 28] and test images [10000, 28, 28], uint8, ink 255 on 0; read-only.
+    """Return the training images [60000, 28, 28] and test images [10000, 28, 28], uint8, ink 255 on 0; read-only.
 
     Raises:
         DataError: a file is missing or not the original.
@@ -33,7 +33,7 @@ def read_mnist() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
 
 @cache
 def read_mnist_labels() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Labels 0–9 of the training and the test images: [60000] and [10000] uint8; read-only.
+    """Return the labels 0–9 of the training and the test images: [60000] and [10000] uint8; read-only.
 
     Raises:
         DataError: a file is missing or not the original.

@@ -1,6 +1,6 @@
-"""Stacked MNIST: three digits as the red, green and blue of one image, 1,000 modes that a classifier can count.
+"""Stacked MNIST: three digits as the red, green and blue of one image, so 1,000 modes that a classifier can count.
 
-Source: Metz et al. 2017 ("Unrolled generative adversarial networks", arXiv 1611.02163), in the setting of PacGAN
+Source: Metz et al. 2017 ("Unrolled generative adversarial networks", arXiv 1611.02163), with the sizes of PacGAN
 (arXiv 1712.04086), section 4: 128,000 images, each of three digits drawn at random.
 """
 
@@ -14,9 +14,9 @@ HELD_OUT_IMAGES = 10_000
 
 
 def read_stacked_mnist() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Training images [128000, 28, 28, 3] and held-out ones [10000, 28, 28, 3], uint8: always the same draws.
+    """Return training images [128000, 28, 28, 3] and held-out images [10000, 28, 28, 3], uint8; always the same.
 
-    Held-out images are stacked from MNIST's test images.
+    The held-out images are made from MNIST's test images.
 
     Raises:
         DataError: a file of MNIST is missing or not the original.
@@ -26,6 +26,6 @@ def read_stacked_mnist() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
 
 
 def _stack(digits: NDArray[np.uint8], n: int, *, key: int) -> NDArray[np.uint8]:
-    """n images [n, 28, 28, 3], each of three of the digits [N, 28, 28]."""
+    """Make n images [n, 28, 28, 3], each from three of the digits [N, 28, 28], drawn at random."""
     rows = np.random.Generator(np.random.Philox(key)).integers(len(digits), size=(n, 3))
     return np.ascontiguousarray(digits[rows].transpose(0, 2, 3, 1))

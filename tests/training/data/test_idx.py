@@ -48,12 +48,12 @@ def test_the_first_number_is_the_slowest_axis(tmp_path: Path):
         (b"", "is not an IDX file"),
         (b"\0\0\x08\x03\0\0", "is not an IDX file"),
         (b"\x89PNG\r\n\x1a\n" + bytes(100), "is not an IDX file"),
-        (idx_bytes()[:-1], "says 1,280 bytes of data but has 1,279"),
-        (idx_bytes() + b"\0", "says 1,280 bytes of data but has 1,281"),
+        (idx_bytes()[:-1], "should have 1,280 bytes of data but has 1,279; fetch it again"),
+        (idx_bytes() + b"\0", "should have 1,280 bytes of data but has 1,281"),
         (idx_bytes(kind=0x0D), r"3-dimensional data of IDX type 0x0d; 3-dimensional unsigned bytes \(0x08\)"),
         (idx_bytes(shape=(5,), body=bytes(5000)), "holds 1-dimensional data"),
         (idx_bytes(shape=(5, 16, 16, 1)), "holds 4-dimensional data"),
-        (idx_bytes(shape=(0xFFFFFFFF, 0xFFFFFFFF, 0xFFFFFFFF)), "says 79,228,"),  # no overflow, no allocation
+        (idx_bytes(shape=(0xFFFFFFFF, 0xFFFFFFFF, 0xFFFFFFFF)), "should have 79,228,"),  # no overflow, no allocation
     ],
 )
 def test_bad_files_name_themselves_and_what_is_wrong(tmp_path: Path, data: bytes, message: str):

@@ -39,10 +39,13 @@ def test_colours_and_a_last_axis_of_one(tmp_path: Path):
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"pictures": IMAGES, "b": IMAGES}, r"holds \['b', 'pictures'\], none of which is images or x_train or arr_0"),
+        (
+            {"pictures": IMAGES, "b": IMAGES},
+            r"holds \['b', 'pictures'\]; its images must be named images or x_train or arr_0",
+        ),
         ({"images": IMAGES.astype(np.float32)}, "images is float32; images must be uint8, 0–255"),
         ({"images": IMAGES.astype(np.int64)}, "images is int64"),
-        ({"images": IMAGES[0]}, r"has the shape \[16, 16\]; \[N, H, W\] or \[N, H, W, 3\] is wanted"),
+        ({"images": IMAGES[0]}, r"has the shape \[16, 16\]; \[N, H, W\] or \[N, H, W, 3\] is needed"),
         ({"images": np.zeros((20, 16, 16, 2), np.uint8)}, r"has the shape \[20, 16, 16, 2\]"),
         ({"images": np.zeros((20, 16, 16, 4), np.uint8)}, r"has the shape \[20, 16, 16, 4\]"),
         ({"images": np.zeros((2, 20, 16, 16, 3), np.uint8)}, r"has the shape \[2, 20, 16, 16, 3\]"),
