@@ -1,4 +1,4 @@
-"""Charts as inline SVG, 360 units wide; colours come from the page, by the classes `model`, `real` and `other`."""
+"""Charts as inline SVG, 360 units wide. The page's style sheet colours the classes `model`, `real` and `other`."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 WIDTH = 360
 BINS = 60
 
-_LEFT, _TOP, _HEIGHT = 34, 8, 130  # the bars' plot
-_LABELS, _ROW = 104, 30  # the histograms' labels, and a row of them
+_LEFT, _TOP, _HEIGHT = 34, 8, 130  # margins and height of the bars' plot
+_LABELS, _ROW = 104, 30  # width of the histograms' labels, height of a row
 
 
 def draw_shares(model: Sequence[float], real: Sequence[float], *, title: str) -> str:
-    """Two bars a class, G's share (0–1) beside that among real images."""
+    """Draw two bars for each class: its share (0–1) among the samples, and among real images."""
     step = 0.05 if max(*model, *real) <= 0.4 else 0.2
     top = math.ceil(max(*model, *real) / step) * step
     bottom = _TOP + _HEIGHT
@@ -39,13 +39,13 @@ def draw_shares(model: Sequence[float], real: Sequence[float], *, title: str) ->
 
 
 def draw_histograms(values: Mapping[str, NDArray[np.float32]], classes: Mapping[str, str], *, title: str) -> str:
-    """A histogram for each set of values, one above the other, over one axis.
+    """Draw a histogram for each set of values, one above the other, with one common axis.
 
     Args:
-        values: [·] each, by what to call them. The first two say how wide the axis is: what lies beyond it is counted
-            at its ends.
-        classes: the class of a histogram's colour, by name; `other` where there is none.
-        title: what a reader hears who does not see it.
+        values: each set, [·], by its label. The first two sets decide the range of the axis; values outside it are
+            counted in the outermost bins.
+        classes: the CSS class of each histogram, by label; `other` if a label is missing.
+        title: the text for screen readers.
     """
     low, high = _range(list(values.values())[:2])
 
@@ -72,7 +72,7 @@ def draw_histograms(values: Mapping[str, NDArray[np.float32]], classes: Mapping[
 
 
 def _range(values: Sequence[NDArray[np.float32]]) -> tuple[float, float]:
-    """From the smallest to the largest of all, and half as much again on either side, for what is no real image."""
+    """Return the range of all values, extended by half its width on each side for images that are not real."""
     low = float(min(of_set.min() for of_set in values))
     high = float(max(of_set.max() for of_set in values))
     margin = max((high - low) / 2, 1e-3)
@@ -80,7 +80,7 @@ def _range(values: Sequence[NDArray[np.float32]]) -> tuple[float, float]:
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """Round numbers between, three to six of them."""
+    """Return about three to six round numbers between `low` and `high`."""
     rough = (high - low) / 6
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough)

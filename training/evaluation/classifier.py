@@ -1,7 +1,7 @@
-"""The judge's eyes: a digit classifier, and its features, in which sets of pictures are compared.
+"""A digit classifier. Sets of digits are compared in its features.
 
-Inception's features, made for photographs, say little about digits; those of a network that reads digits do. It is
-trained by `python -m training classifier` on MNIST's training images and shipped as `classifier.safetensors`.
+Inception's features are made for photographs and say little about digits, so a network that reads digits replaces it.
+It is trained by `python -m training classifier` on MNIST's training images and shipped as `classifier.safetensors`.
 """
 
 import math
@@ -27,7 +27,7 @@ _BATCH = 128
 _BLOCK = 1000  # images of one pass without gradients
 _LEARNING_RATE = 2e-3
 _EMA_HALFLIFE_IMAGES = 30_000.0
-_ROTATION_RAD, _SCALE, _SHEAR, _SHIFT_PX = math.radians(12), 0.12, 0.15, 2.5  # the largest of each, both ways
+_ROTATION_RAD, _SCALE, _SHEAR, _SHIFT_PX = math.radians(12), 0.12, 0.15, 2.5  # the largest of each, in both directions
 
 
 class DigitClassifier(nn.Module):
@@ -54,7 +54,7 @@ class DigitClassifier(nn.Module):
         self.head = nn.Linear(FEATURES, 10)
 
     def features(self, images: torch.Tensor) -> torch.Tensor:
-        """[N, 1, 28, 28] float32 in [−1, 1] → [N, 128], not negative."""
+        """Compute features: [N, 1, 28, 28] float32 in [−1, 1] → [N, 128], not negative."""
         features: torch.Tensor = self.body(images)
         return features
 
@@ -65,7 +65,7 @@ class DigitClassifier(nn.Module):
 
 @cache
 def load_classifier(path: Path = WEIGHTS_FILE) -> DigitClassifier:
-    """The shipped classifier, in evaluation mode.
+    """Load the shipped classifier, in evaluation mode.
 
     Raises:
         DataError: the file is missing or damaged.
@@ -84,14 +84,14 @@ def load_classifier(path: Path = WEIGHTS_FILE) -> DigitClassifier:
 def train_classifier(
     images: torch.Tensor, labels: torch.Tensor, *, epochs: int, seed: int, say: Callable[[str], None]
 ) -> DigitClassifier:
-    """Train on digits [N, 1, 28, 28] uint8 and labels [N] int64, and return the average of its weights.
+    """Train on digits [N, 1, 28, 28] uint8 and labels [N] int64, and return the network with averaged weights.
 
-    Cross-entropy, Adam with a learning rate that rises and falls once, and every image moved,
-    turned, sheared and scaled a little each time. The same arguments give the same weights on one machine.
+    The loss is the cross-entropy. Adam's learning rate rises and falls once. Every image is shifted, rotated, sheared
+    and scaled a little each time it is used. The same arguments give the same weights on one machine.
     """
     rng = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)  # PyTorch draws initial weights from global state alone
+        torch.manual_seed(seed)  # PyTorch draws initial weights from global state only
         classifier = DigitClassifier()
     average = EMA(classifier, halflife_images=_EMA_HALFLIFE_IMAGES)
     optimiser = torch.optim.Adam(classifier.parameters(), fused=True)
@@ -115,7 +115,7 @@ def train_classifier(
 
 
 def distort(images: torch.Tensor, *, rng: torch.Generator) -> torch.Tensor:
-    """Each of [N, C, H, W] float32 in [−1, 1] turned, sheared, scaled and moved at random; −1 comes in from outside."""
+    """Rotate, shear, scale and shift each of [N, C, H, W] float32 in [−1, 1] at random; the surroundings are −1."""
     n = len(images)
 
     def either_way(largest: float) -> torch.Tensor:
@@ -137,7 +137,7 @@ def distort(images: torch.Tensor, *, rng: torch.Generator) -> torch.Tensor:
 
 @torch.no_grad()
 def accuracy(classifier: DigitClassifier, images: torch.Tensor, labels: torch.Tensor) -> float:
-    """Share (0–1) of digits [N, 1, 28, 28] uint8 whose label [N] it says."""
+    """Return the share (0–1) of digits [N, 1, 28, 28] uint8 that the classifier assigns to their label [N]."""
     right = 0
     for start in range(0, len(images), _BLOCK):
         logits = classifier(to_float(images[start : start + _BLOCK]))
@@ -146,7 +146,7 @@ def accuracy(classifier: DigitClassifier, images: torch.Tensor, labels: torch.Te
 
 
 def write_classifier(path: Path, classifier: DigitClassifier, *, test_accuracy: float, seed: int, epochs: int) -> None:
-    """Write weights, and how they came about, to a safetensors file.
+    """Write the weights, and facts about their training, to a safetensors file.
 
     Raises:
         OSError: the disk is full or cannot be written.

@@ -1,20 +1,21 @@
-"""Figures of a trained pair: what G's samples and D's opinions are worth, each beside the same for real images.
+"""Figures of a trained pair: how good G's samples and D's scores are, compared with real images.
 
-A figure `x` is of G's samples; `x_real` is the same figure of as many real training images in their place.
+A figure `x` describes G's samples; `x_real` is the same figure with as many real training images in their place.
 
 frechet                                Fréchet distance to the held-out images, in the features of `evaluation.features`
 kid, kid_deviation                     kernel distance: mean and standard deviation over subsets
 precision, recall, density, coverage   see `training.evaluation.metrics`
 share_0 … share_9                      share of each digit, as the classifier reads it; digits only
-smallest_share, largest_share          of a digit, over its share among the held-out images; digits only
+smallest_share, largest_share          of a digit, divided by its share of the held-out images; digits only
 modes, mode_kl                         classes seen, of 10 or 1,000, and KL(shares ‖ uniform) in nats; digits only
 parzen_ll, parzen_ll_standard_error    the 2014 paper's log-likelihood, in nats
+parzen_sigma                           width of the Gaussians in that log-likelihood, chosen on training images
 nearest_training                       mean distance to the nearest training image, in grey levels
-nearest_training_first_percentile      the same at the nearest hundredth: copies would make it 0
+nearest_training_first_percentile      first percentile of these distances; 0 if G copies training images
 value                                  V(G, D), the paper's equation 1; −log 4 at the optimum
 d_held_out, d_fake                     mean D of held-out images, and of the samples; 0.5 at the optimum
-auroc                                  chance that D prefers a held-out image to one of these; 0.5 at the optimum
-auroc_noise, auroc_letters, …          the same against pictures that are no real images (`out_of_distribution`)
+auroc                                  chance that D scores a held-out image above a sample; 0.5 at the optimum
+auroc_noise, auroc_letters, …          the same for pictures that are not real images (`out_of_distribution`)
 """
 
 from dataclasses import dataclass
@@ -51,23 +52,23 @@ from training.gan import losses
 
 SAMPLES = 10_000
 MODE_SAMPLES = 26_000
-"""PacGAN's number, for the modes of stacked digits."""
+"""The number of samples in which PacGAN counts the modes of stacked digits."""
 
 SAMPLE_SEED = 2014
-"""The samples judged are images 0 … 9,999 of this seed."""
+"""The evaluated samples are images 0 … 9,999 of this seed."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What is known of a pair.
+    """The result of evaluating a pair.
 
     Attributes:
-        figures: by name, see the head of this module.
-        calibration: of D's score.
-        samples: [N, C, H, W] uint8, G's images that were judged.
-        nearest: their nearest training images.
-        logits: D's, [·] float32, of the `samples`, of the `held_out` images, and of each kind of picture that is no
-            real image (`training.evaluation.out_of_distribution`).
+        figures: the figures by name; the docstring of this module explains them.
+        calibration: the calibration of D's score.
+        samples: [N, C, H, W] uint8, the images of G that were evaluated.
+        nearest: the nearest training image of each sample.
+        logits: D's logits, [·] float32, of the `samples`, of the `held_out` images, and of each kind of picture that is
+            not a real image (`training.evaluation.out_of_distribution`).
     """
 
     figures: dict[str, float]
@@ -78,14 +79,14 @@ class Evaluation:
 
 
 def evaluate(sampler: Sampler, scorer: Scorer, dataset: Dataset, *, prior: Prior, samples: int = SAMPLES) -> Evaluation:
-    """Judge a pair on a data set's held-out images.
+    """Evaluate a pair on a data set's held-out images.
 
     Args:
         sampler: G.
         scorer: D.
-        dataset: its held-out images are the test; training images stand for the real ones beside each figure.
-        prior: of G's latents.
-        samples: how many of G's images to judge.
+        dataset: its held-out images are the reference; some of its training images give the `_real` figures.
+        prior: the prior of G's latents.
+        samples: how many images of G to evaluate.
 
     Raises:
         DataError: the digit classifier's file is missing or damaged.
@@ -126,7 +127,7 @@ def _draw(sampler: Sampler, n: int, prior: Prior) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class _HeldOut:
-    """The held-out images as a judge sees them, and their distances to their nearest others: made once."""
+    """The features of the held-out images, and the distances to their nearest neighbours, computed only once."""
 
     features: Features
     nearest: torch.Tensor
@@ -148,7 +149,7 @@ def _likeness(held_out: _HeldOut, seen: Features) -> dict[str, float]:
         **precision_recall_density_coverage(real, fake, real_nearest=held_out.nearest),
     }
     if held_out.features.labels is None or seen.labels is None or real.shape[1] > FEATURES:
-        return figures  # no digits, or stacked ones
+        return figures  # not digits, or stacked digits
     return figures | _digit_figures(held_out.features.labels, seen.labels)
 
 
@@ -163,7 +164,7 @@ def _digit_figures(held_out: torch.Tensor, seen: torch.Tensor) -> dict[str, floa
 
 
 def _stacked_modes(sampler: Sampler, dataset: Dataset, prior: Prior) -> dict[str, float]:
-    """Modes and their divergence as PacGAN counts them: 26,000 samples, 1,000 classes, any hit counts."""
+    """Count modes as PacGAN does: 26,000 samples, 1,000 classes, and a class counts if one sample has it."""
     figures: dict[str, float] = {}
     for suffix, images in (("", _draw(sampler, MODE_SAMPLES, prior)), ("_real", dataset.images[-MODE_SAMPLES:])):
         labels = extract(images, digits=3).labels
@@ -174,7 +175,7 @@ def _stacked_modes(sampler: Sampler, dataset: Dataset, prior: Prior) -> dict[str
 
 
 def _stand_in_rows(dataset: Dataset, samples: int) -> torch.Tensor:
-    """Training images that stand for samples: those before the images that choose the Parzen window's width."""
+    """Return the rows of the training images that replace samples; those that choose the Parzen width follow them."""
     split = len(dataset.images) * 5 // 6
     return torch.arange(max(0, split - samples), split)
 

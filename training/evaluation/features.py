@@ -1,4 +1,4 @@
-"""Where sets of pictures are compared: in a digit classifier's features, or in pixels where there are no digits."""
+"""Features in which sets of pictures are compared: those of a digit classifier, or pixels for other pictures."""
 
 from dataclasses import dataclass
 
@@ -14,12 +14,12 @@ _BLOCK = 500  # images of one pass
 
 @dataclass(frozen=True)
 class Features:
-    """What a set of N pictures looks like to a judge.
+    """The features of N pictures.
 
     Attributes:
         values: [N, F] float32.
-        labels: [N] int64, the digit that the classifier reads, or 100·red + 10·green + blue of a stacked one; None
-            where the pictures are no digits.
+        labels: [N] int64, the digit that the classifier reads, or 100·red + 10·green + blue of a stacked image;
+            None if the pictures are not digits.
     """
 
     values: torch.Tensor
@@ -28,12 +28,12 @@ class Features:
 
 @torch.no_grad()
 def extract(images: torch.Tensor, *, digits: int) -> Features:
-    """The features of [N, C, H, W] uint8.
+    """Extract the features of [N, C, H, W] uint8.
 
     Args:
         images: pictures; digits are resized to the 28 × 28 that the classifier reads.
-        digits: in how many channels of a picture there is a digit: 1 for MNIST, 3 for stacked MNIST, 0 for anything
-            else, whose features are its pixels at 16 × 16.
+        digits: the number of channels of a picture that hold a digit: 1 for MNIST, 3 for stacked MNIST, 0 for other
+            pictures, whose features are their pixels at 16 × 16.
 
     Raises:
         DataError: the classifier's file is missing or damaged.

@@ -1,4 +1,4 @@
-"""How near a set of samples is to a set of real pictures, in features [N, F] float32."""
+"""Metrics that compare a set of samples with a set of real pictures, in features [N, F] float32."""
 
 import math
 import warnings
@@ -9,7 +9,7 @@ from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.kid import KernelInceptionDistance
 
 NEAREST = 5
-"""k of the neighbourhoods: a picture's reaches as far as its k-th nearest neighbour of the same set."""
+"""k: a picture's neighbourhood reaches as far as its k-th nearest neighbour in the same set."""
 
 KID_SUBSETS = 100
 KID_SUBSET_IMAGES = 1000
@@ -18,7 +18,7 @@ _ROWS = 1000  # a block of distances: [1000, 10000] float32 are 40 MB
 
 
 class _AsTheyAre(nn.Module):
-    """What torchmetrics calls the network that makes features: ours are made already."""
+    """A stand-in for the feature network that torchmetrics expects; it returns the given features unchanged."""
 
     def __init__(self, num_features: int) -> None:
         super().__init__()
@@ -29,7 +29,7 @@ class _AsTheyAre(nn.Module):
 
 
 def frechet_distance(real: torch.Tensor, fake: torch.Tensor) -> float:
-    """‖μ − μ'‖² + tr(Σ + Σ' − 2(ΣΣ')^½) of two sets, Heusel et al. 2017 (arXiv 1706.08500), by torchmetrics."""
+    """Return ‖μ − μ'‖² + tr(Σ + Σ' − 2(ΣΣ')^½) of two sets: Heusel et al. 2017 (arXiv 1706.08500), by torchmetrics."""
     metric = FrechetInceptionDistance(_AsTheyAre(real.shape[1]), sync_on_compute=False)  # one process measures alone
     metric.update(real.double(), real=True)
     metric.update(fake.double(), real=False)
@@ -37,7 +37,7 @@ def frechet_distance(real: torch.Tensor, fake: torch.Tensor) -> float:
 
 
 def kernel_distance(real: torch.Tensor, fake: torch.Tensor, *, seed: int = 0) -> tuple[float, float]:
-    """KID, Bińkowski et al. 2018 (arXiv 1801.01401), by torchmetrics: mean and standard deviation over subsets."""
+    """Return KID and its standard deviation over subsets: Bińkowski et al. 2018 (arXiv 1801.01401), by torchmetrics."""
     subset = min(KID_SUBSET_IMAGES, len(real), len(fake))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*will save all extracted features in buffer")  # 10 MB of them
@@ -47,7 +47,7 @@ def kernel_distance(real: torch.Tensor, fake: torch.Tensor, *, seed: int = 0) ->
     metric.update(real.double(), real=True)
     metric.update(fake.double(), real=False)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)  # subsets are drawn from global state alone
+        torch.manual_seed(seed)  # torchmetrics draws the subsets from global state only
         mean, deviation = metric.compute()
     return float(mean), float(deviation)
 
@@ -55,18 +55,18 @@ def kernel_distance(real: torch.Tensor, fake: torch.Tensor, *, seed: int = 0) ->
 def precision_recall_density_coverage(
     real: torch.Tensor, fake: torch.Tensor, *, k: int = NEAREST, real_nearest: torch.Tensor | None = None
 ) -> dict[str, float]:
-    """Four shares of neighbourhoods.
+    """Return how the neighbourhoods of two sets overlap, as four figures by name.
 
-    precision   samples that lie in some real picture's neighbourhood
-    recall      real pictures that lie in some sample's neighbourhood
-    density     real neighbourhoods that a sample lies in, over k: above 1 where samples crowd in dense places
-    coverage    real pictures in whose neighbourhood some sample lies
+    precision   share of samples that lie in the neighbourhood of a real picture
+    recall      share of real pictures that lie in the neighbourhood of a sample
+    density     mean number of real neighbourhoods around a sample, over k; above 1 if samples crowd in dense places
+    coverage    share of real pictures whose neighbourhood holds a sample
 
     Args:
         real: [N, F].
         fake: [M, F].
-        k: see NEAREST; fewer where there are no more.
-        real_nearest: `nearest_distances(real, k)`, where it is known already.
+        k: see `NEAREST`; it is lowered if a set has no more than k pictures.
+        real_nearest: `nearest_distances(real, k)`, if it is known already.
 
     Source: Kynkäänniemi et al. 2019 (arXiv 1904.06991); Naeem et al. 2020 (arXiv 2002.09797), equations 3 to 6.
     """
@@ -90,12 +90,12 @@ def precision_recall_density_coverage(
 
 
 def neighbourhood_radii(points: torch.Tensor, k: int) -> torch.Tensor:
-    """Distance of each of [N, F] to its k-th nearest other: [N]."""
+    """Return the distance of each of [N, F] to its k-th nearest neighbour: [N]."""
     return nearest_distances(points, k)[:, -1]
 
 
 def nearest_distances(points: torch.Tensor, k: int) -> torch.Tensor:
-    """Distances of each of [N, F] to its k nearest others, the nearest first: [N, k], k < N."""
+    """Return the distances of each of [N, F] to its k nearest neighbours, the nearest first: [N, k], k < N."""
     blocks = [
         torch.cdist(points[start : start + _ROWS], points).topk(k + 1, dim=1, largest=False).values[:, 1:]
         for start in range(0, len(points), _ROWS)
@@ -104,22 +104,22 @@ def nearest_distances(points: torch.Tensor, k: int) -> torch.Tensor:
 
 
 def shares(labels: torch.Tensor, *, classes: int) -> list[float]:
-    """The share (0–1) of each class among labels [N] int64."""
+    """Return the share (0–1) of each class among labels [N] int64."""
     counts: list[float] = (torch.bincount(labels, minlength=classes).double() / len(labels)).tolist()
     return counts
 
 
 def share_ratios(real: torch.Tensor, fake: torch.Tensor, *, classes: int) -> list[float]:
-    """The share of each class among labels `fake` over its share among labels `real`, where it has one."""
+    """Return each class's share of the labels `fake` divided by its share of `real`; leave out those not in `real`."""
     pairs = zip(shares(fake, classes=classes), shares(real, classes=classes), strict=True)
     return [of_fake / of_real for of_fake, of_real in pairs if of_real]
 
 
 def modes(labels: torch.Tensor) -> int:
-    """How many classes are seen at all."""
+    """Return the number of classes that occur among the labels."""
     return len(set(labels.tolist()))
 
 
 def divergence_from_uniform(labels: torch.Tensor, *, classes: int) -> float:
-    """KL(shares ‖ uniform) in nats, 0 where every class is as frequent: PacGAN (arXiv 1712.04086), section 4.1."""
+    """Return KL(shares ‖ uniform) in nats, 0 if all shares are equal: PacGAN (arXiv 1712.04086), section 4.1."""
     return math.log(classes) + sum(share * math.log(share) for share in shares(labels, classes=classes) if share > 0)

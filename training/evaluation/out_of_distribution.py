@@ -1,7 +1,7 @@
-"""D examined: does it prefer held-out real images to pictures that are no real images at all?
+"""Test whether D scores held-out real images above pictures that are not real images.
 
-The pictures are made anew from held-out images and seeds of their own; the letters come from fonts that
-`training.export.discriminator_finetuning` never sees.
+The pictures are made from held-out images, with a seed that is used for nothing else. The letters are drawn in fonts
+that `training.export.discriminator_finetuning` does not use.
 """
 
 from collections.abc import Callable
@@ -18,37 +18,37 @@ SEED = 99
 
 
 def uniform_noise(images: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-    """Each pixel uniform."""
+    """Make noise: each pixel is uniform."""
     return torch.randint(0, 256, images.shape, generator=rng, dtype=torch.uint8)
 
 
 def inverted(images: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-    """Ink for paper."""
+    """Swap ink and paper."""
     del rng
     return 255 - images
 
 
 def shuffled_pixels(images: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-    """Each image's pixels in an order of its own."""
+    """Shuffle the pixels of each image, in a new order for each."""
     flat = images.flatten(2)
     order = torch.rand(len(flat), 1, flat.shape[2], generator=rng).argsort(dim=2)
     return flat.gather(2, order.expand_as(flat)).view_as(images)
 
 
 def letters(images: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-    """Latin letters in fonts that no D was trained with."""
+    """Draw Latin letters in fonts that no D was trained on."""
     del rng
     drawn = draw_glyphs(len(images), side=images.shape[-1], seed=SEED, characters=LATIN, fonts=HELD_OUT_FONTS)
     return torch.from_numpy(drawn)[:, None].expand(images.shape)
 
 
 def overlaid(images: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-    """Two images in one, the brighter pixel of both."""
+    """Put two images into one: each pixel is the brighter one of both."""
     return torch.maximum(images, images[torch.randperm(len(images), generator=rng)])
 
 
 def halves(images: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-    """One half empty: left, right, above or below."""
+    """Empty one half of each image: upper, lower, left or right."""
     del rng
     halved, half = images.clone(), images.shape[-1] // 2
     halved[0::4, :, :half] = 0
@@ -59,13 +59,13 @@ def halves(images: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
 
 
 def blank(images: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-    """Nothing at all."""
+    """Make images that are empty."""
     del rng
     return torch.zeros_like(images)
 
 
 def checkerboards(images: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-    """Black and white fields of 1 to 7 pixels, any phase."""
+    """Draw black and white fields of 1 to 7 pixels, at random positions."""
     n, _, height, width = images.shape
     field = torch.randint(1, 8, (n, 1, 1), generator=rng)
     phase = torch.randint(0, 14, (2, n, 1, 1), generator=rng)
@@ -89,7 +89,7 @@ QUESTIONS: dict[str, Callable[[torch.Tensor, torch.Generator], torch.Tensor]] = 
 def examine(
     scorer: Callable[[NDArray[np.uint8]], NDArray[np.float32]], held_out: torch.Tensor
 ) -> dict[str, NDArray[np.float32]]:
-    """D's logits of each kind of picture, at most 2,000 of a kind.
+    """Return D's logits of each kind of picture, at most 2,000 of a kind.
 
     Args:
         scorer: D.
@@ -101,7 +101,7 @@ def examine(
 
 
 def auroc(positive: NDArray[np.float32], negative: NDArray[np.float32]) -> float:
-    """Chance that a positive's score exceeds a negative's, ties counting half (the Mann–Whitney statistic)."""
+    """Return the chance that a positive's score exceeds a negative's; ties count half (the Mann–Whitney statistic)."""
     ordered = np.sort(negative)
     below = np.searchsorted(ordered, positive, side="left")
     not_above = np.searchsorted(ordered, positive, side="right")

@@ -6,7 +6,7 @@ import torch
 
 
 def squared_distances(points: torch.Tensor, others: torch.Tensor, *, rows: int) -> Iterator[torch.Tensor]:
-    """‖x − y‖² = ‖x‖² + ‖y‖² − 2x·y of every x with every y.
+    """Compute ‖x − y‖² = ‖x‖² + ‖y‖² − 2x·y of every x and every y, block by block.
 
     Args:
         points: [N, F] float32, the x.
@@ -24,4 +24,4 @@ def squared_distances(points: torch.Tensor, others: torch.Tensor, *, rows: int) 
         squared = buffer[: len(block)]
         torch.addmm(lengths[None], block, others.T, alpha=-2, out=squared)
         squared += block.square().sum(dim=1, keepdim=True)
-        yield squared.clamp_(min=0)  # rounding, where they are equal
+        yield squared.clamp_(min=0)  # rounding can make it negative if they are equal

@@ -1,4 +1,4 @@
-"""The 2014 paper's Parzen-window log-likelihood: a figure of history, always beside that of real images.
+"""The 2014 paper's Parzen-window log-likelihood. It is given for history, always beside that of real images.
 
 Each of G's samples is the centre of a Gaussian of width σ; the likelihood of a test image is the mean of their
 densities. σ is chosen on validation images. The estimate has a high variance and favours smooth samples (Theis et al.,
@@ -14,7 +14,7 @@ import torch
 from training.evaluation.pairwise_distances import squared_distances
 
 SIGMAS = torch.logspace(-1, 0, 10, dtype=torch.float64).tolist()
-"""The widths tried: ten from 0.1 to 1, evenly spaced in their logarithm, as the paper's code has them."""
+"""The widths tried: ten from 0.1 to 1, evenly spaced in their logarithm, as in the paper's code."""
 
 VALIDATION_IMAGES = 1000
 _ROWS = 500  # test images a block: [500, 10000] float32 distances are 20 MB
@@ -22,7 +22,7 @@ _ROWS = 500  # test images a block: [500, 10000] float32 distances are 20 MB
 
 @dataclass(frozen=True)
 class ParzenEstimate:
-    """Mean log-likelihood in nats, its standard error, and the width that was chosen."""
+    """The mean log-likelihood in nats, its standard error, and the width σ that was chosen."""
 
     mean: float
     standard_error: float
@@ -30,12 +30,12 @@ class ParzenEstimate:
 
 
 def estimate(samples: torch.Tensor, validation: torch.Tensor, test: torch.Tensor) -> ParzenEstimate:
-    """Mean log-likelihood of `test` under a Parzen window over `samples`.
+    """Estimate the mean log-likelihood of `test` under a Parzen window over `samples`.
 
     Args:
-        samples: [N, C, H, W] uint8, the centres; the paper has 10,000.
-        validation: [V, C, H, W] uint8, on which σ is chosen; the paper has 1,000 of train[50000:].
-        test: [M, C, H, W] uint8; the paper has the 10,000 test images.
+        samples: [N, C, H, W] uint8, the centres; the paper uses 10,000.
+        validation: [V, C, H, W] uint8, on which σ is chosen; the paper uses 1,000 of train[50000:].
+        test: [M, C, H, W] uint8; the paper uses the 10,000 test images.
     """
     centres = _pixels(samples)
     by_sigma = log_likelihoods(centres, _pixels(validation), SIGMAS).mean(dim=1)
@@ -49,7 +49,7 @@ def estimate(samples: torch.Tensor, validation: torch.Tensor, test: torch.Tensor
 
 
 def log_likelihoods(centres: torch.Tensor, points: torch.Tensor, sigmas: Sequence[float]) -> torch.Tensor:
-    """log p(x) = log mean_i exp(−‖x − μ_i‖² / 2σ²) − d·log(σ√(2π)) of each point, for each width.
+    """Return log p(x) = log mean_i exp(−‖x − μ_i‖² / 2σ²) − d·log(σ√(2π)) of each point, for each width.
 
     Args:
         centres: [N, d] float32, the μ_i, pixels in [0, 1].

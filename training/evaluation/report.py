@@ -1,4 +1,4 @@
-"""An evaluation as one HTML page: pictures, charts and tables, with nothing to load and no script."""
+"""An evaluation as one HTML page with pictures, charts and tables. The page loads nothing and has no script."""
 
 import base64
 from collections.abc import Mapping
@@ -31,14 +31,14 @@ _ROW = 8  # images in a row of a grid
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a report comes from.
+    """How a report was made.
 
     Attributes:
-        command: that made it.
-        commit: of the code.
-        made: when.
-        machine: the processor.
-        seconds: that the evaluation took.
+        command: the command that made it.
+        commit: the commit of the code.
+        made: the time when it was made.
+        machine: the name of the processor.
+        seconds: the duration of the evaluation.
     """
 
     command: str
@@ -49,7 +49,7 @@ class Origin:
 
 
 def write_report(path: Path, evaluation: Evaluation, dataset: Dataset, *, model: str, origin: Origin) -> None:
-    """Write the page to a file, whole or not at all.
+    """Write the page to a file, completely or not at all.
 
     Raises:
         OSError: the disk is full or cannot be written.
@@ -58,13 +58,13 @@ def write_report(path: Path, evaluation: Evaluation, dataset: Dataset, *, model:
 
 
 def render_report(evaluation: Evaluation, dataset: Dataset, *, model: str, origin: Origin) -> str:
-    """The page. Every text from outside is escaped.
+    """Return the page as HTML. Every text from outside is escaped.
 
     Args:
-        evaluation: of a pair on that data set.
-        dataset: for real images to show.
+        evaluation: the evaluation of a pair on `dataset`.
+        dataset: the data set; some of its real images are shown.
         model: the model's name.
-        origin: told at the page's foot.
+        origin: how the page was made; it is printed at the foot of the page.
     """
     return Template(TEMPLATE_FILE.read_text(encoding="utf-8")).substitute(
         model=escape(model),
@@ -89,7 +89,7 @@ def _samples(evaluation: Evaluation, dataset: Dataset) -> str:
 
 
 def _shares(figures: Mapping[str, float]) -> str:
-    """The digits' section; empty where there are no digits."""
+    """Return the section about digits; empty if the data are not digits."""
     if "share_0" not in figures:
         return ""
     model, real = ([figures[f"share_{digit}{suffix}"] for digit in range(10)] for suffix in ("", "_real"))
@@ -98,7 +98,7 @@ def _shares(figures: Mapping[str, float]) -> str:
         '<section aria-labelledby="shares">\n<h2 id="shares">Which digits</h2>\n'
         f'<figure>{chart}<figcaption class="key"><span><i class="model"></i>samples</span>'
         '<span><i class="real"></i>real training images</span><br>'
-        "The share of each digit, as the judge’s classifier reads it.</figcaption></figure>\n</section>"
+        "The share of each digit, as the digit classifier reads it.</figcaption></figure>\n</section>"
     )
 
 
@@ -107,7 +107,7 @@ def _neighbours(evaluation: Evaluation, dataset: Dataset) -> str:
     hundredth = distances.argsort(stable=True)[: max(1, len(distances) // 100)][:PAIRS]
     any_of_them = torch.arange(min(PAIRS, len(distances)))
     figures = []
-    for rows, which in ((hundredth, "the most suspicious, of the nearest hundredth"), (any_of_them, "the first ones")):
+    for rows, which in ((hundredth, "those nearest to a training image"), (any_of_them, "the first samples")):
         samples, nearest = evaluation.samples[rows], dataset.images[evaluation.nearest.rows[rows]]
         both = np.concatenate([channels_last(samples), channels_last(nearest)], axis=1)
         farthest, closest = distances[rows].max(), distances[rows].min()
@@ -131,11 +131,11 @@ def _opinions(evaluation: Evaluation) -> str:
     chart = draw_histograms(
         first | rest,
         {"held-out images": "real", "samples": "model"},
-        title="Histograms of D’s logits of held-out images, of samples, and of pictures that are no real images",
+        title="Histograms of D’s logits of held-out images, of samples, and of pictures that are not real images",
     )
     caption = (
-        "D’s logits: the farther to the right, the more real; at 0, dashed, D says ½. Each histogram is as high as its "
-        "fullest bin; what lies beyond the axis is counted at its ends."
+        "D’s logits. The farther to the right, the more real D finds a picture; at the dashed line (0), D says ½. "
+        "Each histogram is scaled to its fullest bin; values beyond the axis are counted in the outermost bins."
     )
     return _pair(best, least) + f"\n<figure>{chart}<figcaption>{caption}</figcaption></figure>"
 

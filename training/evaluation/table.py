@@ -1,11 +1,11 @@
-"""The figures of a pair as a person reads them: grouped by question, each beside the same figure of real images."""
+"""The figures of a pair as tables, grouped by question, each beside the same figure of real images."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 COLUMNS = ("", "this model", "real images", "at best")
-"""Of every table. At best: the best value there is, or the theory's where the game is over and nobody can win."""
+"""The columns of every table. "At best" is the best possible value, or the value at the game's optimum in theory."""
 
 NONE = "–"
 MAX_WIDTH = 100
@@ -13,7 +13,7 @@ MAX_WIDTH = 100
 
 @dataclass(frozen=True)
 class Row:
-    """One figure in words: its plain name, G's or D's value, the value with real images in G's place, the best."""
+    """One figure as text: its name, the model's value, the value of real images in place of G's, and the best value."""
 
     name: str
     model: str
@@ -30,7 +30,7 @@ class Group:
 
 
 class _Line(NamedTuple):
-    """Which figure is told how; `deviation` is the figure that stands behind its ±."""
+    """How to show a figure; `deviation` names the figure that is shown after its ±."""
 
     figure: str
     name: str
@@ -43,20 +43,20 @@ _LIKENESS = (
     _Line("frechet", "Fréchet distance, {features}", "0"),
     _Line("kid", "Kernel distance, {features}", "0", deviation="kid_deviation"),
     _Line("precision", "Precision: samples among real images", "1"),
-    _Line("density", "Density: how deep among them", "1"),
+    _Line("density", "Density: real images around each sample", "1"),
 )
 _VARIETY = (
     _Line("recall", "Recall: real images among samples", "1"),
     _Line("coverage", "Coverage: real images with a sample near", "1"),
     _Line("modes", "{kinds} that occur", "{kinds_there_are}", 0),
-    _Line("mode_kl", "KL of their shares from equal ones, nats", "0"),
-    _Line("smallest_share", "Rarest digit: its share over held-out's", "1"),
-    _Line("largest_share", "Most frequent digit, likewise", "1"),
+    _Line("mode_kl", "KL divergence from equal shares, nats", "0"),
+    _Line("smallest_share", "Rarest digit: share over held-out share", "1"),
+    _Line("largest_share", "Most frequent digit: share over held-out share", "1"),
 )
 _SHARES = tuple(_Line(f"share_{digit}", f"Share of the digit {digit}", "as real") for digit in range(10))
 _NOVELTY = (
     _Line("nearest_training", "Nearest training image, grey levels away", "as real", 1),
-    _Line("nearest_training_first_percentile", "The same at the nearest hundredth (copies: 0)", "as real", 1),
+    _Line("nearest_training_first_percentile", "The same, first percentile (0 if G copies)", "as real", 1),
 )
 _OPINIONS = (
     _Line("value", "V(G, D), the value of the game", "−log 4 = −1.386"),
@@ -76,15 +76,15 @@ _KINDS = {
     "halves": "halves of images",
     "blank": "a blank page",
 }
-"""Names of `training.evaluation.out_of_distribution` that need more words."""
+"""Descriptions of kinds in `training.evaluation.out_of_distribution` whose names alone are not clear."""
 
 
 def group_figures(figures: Mapping[str, float], *, details: bool = True) -> tuple[Group, ...]:
-    """The figures of `training.evaluation.evaluate` in words; those that a data set does not have are left out.
+    """Group the figures of `training.evaluation.evaluate`; those that a data set does not have are left out.
 
     Args:
-        figures: by name; `x_real` stands beside `x`.
-        details: the share of each digit too.
+        figures: the figures by name; `x_real` is shown beside `x`.
+        details: whether to show the share of each digit too.
     """
     asked = [name.removeprefix("auroc_") for name in figures if name.startswith("auroc_") and name != "auroc_real"]
     kinds = tuple(
@@ -112,7 +112,7 @@ def group_figures(figures: Mapping[str, float], *, details: bool = True) -> tupl
 
 
 def format_text(groups: Sequence[Group]) -> str:
-    """The groups as aligned text, at most 100 columns wide."""
+    """Format the groups as aligned text, at most 100 columns wide."""
     rows = [row for group in groups for row in group.rows]
     cells = [COLUMNS, *((f"  {row.name}", row.model, row.real, row.best) for row in rows)]
     widths = [max(len(cell) for cell in column) for column in zip(*cells, strict=True)]
@@ -128,7 +128,7 @@ def format_text(groups: Sequence[Group]) -> str:
 
 
 def format_markdown(groups: Sequence[Group]) -> str:
-    """The groups as Markdown tables, one each."""
+    """Format the groups as Markdown tables, one for each group."""
     tables = []
     for group in groups:
         head = f"| {' | '.join((group.question, *COLUMNS[1:]))} |\n|---|---|---|---|\n"
@@ -143,7 +143,7 @@ def _row(figures: Mapping[str, float], line: _Line, words: Mapping[str, str]) ->
 
 
 def _say(figures: Mapping[str, float], line: _Line, suffix: str) -> str:
-    """A figure, with its deviation where it has one."""
+    """Return a figure as text, with its deviation if it has one."""
     if line.figure + suffix not in figures:
         return NONE
     text = _number(figures[line.figure + suffix], line.decimals)
@@ -151,6 +151,6 @@ def _say(figures: Mapping[str, float], line: _Line, suffix: str) -> str:
 
 
 def _number(figure: float, decimals: int) -> str:
-    """Fewer decimals where there are many digits before them; the minus is a minus."""
+    """Return a number as text: large ones have fewer decimals, and the sign is a true minus, U+2212."""
     kept = 0 if abs(figure) >= 1000 else min(decimals, 1) if abs(figure) >= 100 else decimals
     return f"{figure:.{kept}f}".replace("-", "−")
