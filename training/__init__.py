@@ -1,11 +1,11 @@
-"""Training: the game, the runs, the judging of what they make, and the command line.
+"""Training: the game, the runs, the evaluation of their results, and the command line.
 
     example       the plain game of 2014 in 100 lines
     cli/          the command line
-    export/       from a run to a model folder
-    bulk/         samples by the million
+    export/       turns a run into a model folder
+    bulk/         draws samples by the million
     run/          a training run: loop, state on disk, alarms, `training watch`
-    evaluation/   how good a generator and a discriminator are
+    evaluation/   measures how good a generator and a discriminator are
     gan/          the method: game, losses, penalties, augmentation, EMA, several processes
     config        the resolved configuration of a run
     recipe        the settings of a run, as a person writes them (recipes/)
@@ -15,6 +15,7 @@
     errors        the errors of this package
     pictures      arrays as PNG bytes
 
-Each may import those below it; `export` and `bulk` do not import each other, nor do `recipe`, `data` and `provenance`.
+Each may import those below it, but `export` and `bulk` do not import each other, and `recipe`, `data` and `provenance`
+do not either.
 `training` imports `models` and `viewer`, never `app`.
 """

@@ -19,45 +19,45 @@ from training.recipe import Recipe
 
 
 class RunConfig(BaseModel):
-    """What a run folder's `config.json` holds."""
+    """The contents of a run folder's `config.json`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     recipe_name: str
-    recipe: Recipe = Field(description="Every value, the command line's included")
-    overrides: tuple[str, ...] = Field(description="What the command line laid over the recipe, as key=value")
-    data: str = Field(description="As it was given: mnist, or a path")
+    recipe: Recipe = Field(description="Every setting, with the command line's changes")
+    overrides: tuple[str, ...] = Field(description="The command line's changes to the recipe, as key=value")
+    data: str = Field(description="The data as given to --data: a name or a path")
     dataset: str = Field(description="Name of the data set")
-    data_sha256: str = Field(description="Fingerprint of all images")
+    data_sha256: str = Field(description="Fingerprint of all images and labels")
     train_images: int
     held_out_images: int
     skipped_images: int = Field(default=0, ge=0, description="Files of the folder that could not be read")
     image_shape: ImageShape
-    classes: int = Field(default=0, ge=0, description="Of a conditional game; 0: unconditional")
+    classes: int = Field(default=0, ge=0, description="Number of classes; 0: unconditional game")
     seed: int = Field(ge=0, lt=SEED_LIMIT)
-    minutes: float | None = Field(description="Stop after so many minutes of training; None: after the recipe's epochs")
-    on_collapse: Literal["warn", "rollback"] = Field(default="warn", description="What an alarm leads to")
+    minutes: float | None = Field(description="Stop after this many minutes of training; None: no limit")
+    on_collapse: Literal["warn", "rollback"] = Field(default="warn", description="The reaction to a collapse alarm")
     device: Literal["cpu", "cuda"]
-    threads: int = Field(ge=1, description="Threads of PyTorch's operators, in each process: a part of the bits")
-    processes: int = Field(default=1, ge=1, description="It was begun by so many processes: a part of the bits, too")
+    threads: int = Field(ge=1, description="Threads of PyTorch's operators in each process; results depend on it")
+    processes: int = Field(default=1, ge=1, description="Processes that started the run; results depend on it")
     torch_version: str
     git_commit: str
 
     @property
     def total_steps(self) -> int:
-        """G's steps in the whole run, if its minutes allow."""
+        """The number of G's steps in the whole run, unless `minutes` ends it earlier."""
         return self.recipe.epochs * self.steps_per_epoch
 
     @property
     def steps_per_epoch(self) -> int:
-        """G's steps in one pass over the data; the last, smaller batch is dropped."""
+        """The number of G's steps in one pass over the data; the last, smaller batch is dropped."""
         return self.train_images // self.recipe.batch_size
 
     def check_data(self, dataset: Dataset) -> None:
-        """See to it that these are the images that the run began with, to the last pixel: else others are held out.
+        """Check that the images are exactly those that the run began with; otherwise other images would be held out.
 
         Raises:
-            RunError: they are not.
+            RunError: they are different.
         """
         if dataset.fingerprint() == self.data_sha256:
             return
@@ -70,8 +70,8 @@ class RunConfig(BaseModel):
         )
         counts = f" (then: {then}; now: {now})" if then != now else ""
         raise RunError(
-            f"the images of {self.data!r} are not those that the run began with{counts}; it cannot be resumed or "
-            "exported"
+            f"the images of {self.data!r} are not those that the run began with{counts}; the run cannot be "
+            "resumed or exported without them"
         )
 
 
@@ -89,22 +89,22 @@ def resolve_config(
     on_collapse: Literal["warn", "rollback"] = "warn",
     processes: int = 1,
 ) -> RunConfig:
-    """Settle what the recipe leaves to the machine.
+    """Combine a recipe with its data and the machine, and return the configuration of a run.
 
     Raises:
-        DeviceError: the device is not there.
-        RecipeError: there are fewer images than one batch holds, or the processes cannot share one evenly.
+        DeviceError: the device is not available.
+        RecipeError: the recipe does not fit the data, the number of processes, or `on_collapse`.
     """
     if recipe.batch_size > len(dataset.images):
         raise RecipeError(
             f"batch_size is {recipe.batch_size}, but {dataset.name} has {len(dataset.images)} training images: "
-            f"`--set batch_size={min(recipe.batch_size, len(dataset.images) // 2)}`"
+            f"use `--set batch_size={min(recipe.batch_size, len(dataset.images) // 2)}`"
         )
     recipe.check_processes(processes)
     if on_collapse == "rollback" and not recipe.metrics_every_epochs:
         raise RecipeError(
-            "to fall back to the best state, the state must be measured: `--set metrics_every_epochs=1` with "
-            "`--on-collapse rollback`"
+            "`--on-collapse rollback` returns to the best measured state, but metrics_every_epochs is 0: add "
+            "`--set metrics_every_epochs=1`"
         )
     if recipe.conditional:
         _check_classes(recipe, dataset)
@@ -140,12 +140,12 @@ def _check_classes(recipe: Recipe, dataset: Dataset) -> None:
     if dataset.labels is None:
         raise RecipeError(
             f"a conditional game needs labels, and {dataset.name} has none: put the images into a folder for each "
-            "class, `labels` beside them in the .npz, or play `--set conditional=false`"
+            "class, or add `labels` to the .npz, or use `--set conditional=false`"
         )
     if not 2 <= dataset.classes <= MAX_CLASSES or dataset.classes >= recipe.z_dim:
         raise RecipeError(
-            f"{dataset.name} has {dataset.classes} classes; 2 to {MAX_CLASSES} can be asked for, and fewer than the "
-            f"{recipe.z_dim} coordinates of a latent"
+            f"{dataset.name} has {dataset.classes} classes; a conditional game needs 2 to {MAX_CLASSES}, and fewer "
+            f"than z_dim = {recipe.z_dim}: use other data, or `--set conditional=false`"
         )
 
 

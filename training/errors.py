@@ -3,19 +3,19 @@
 TrainingError
 ├── RecipeError        an unknown recipe, key or value; all mistakes in one text
 ├── DataError          images that cannot be read, or are not what the networks take
-├── RunError           a run folder that is there already, is missing, or does not fit
-├── BulkError          a folder of samples that cannot be begun or gone on with
+├── RunError           a run folder that already exists, is missing, or does not match
+├── BulkError          a folder of samples that cannot be started or continued
 ├── NotFiniteError     a loss that became NaN or infinite
-└── ProcessesError     several processes of one training that cannot go on together
+└── ProcessesError     processes of one training that cannot continue together
 """
 
 
 class TrainingError(Exception):
-    """Something that stops the work, told in one message."""
+    """The base class of this package's errors: the message says what stopped the work."""
 
 
 class RecipeError(TrainingError):
-    """A recipe that does not exist or does not hold together."""
+    """A recipe that does not exist, is invalid, or does not fit the data or the machine."""
 
 
 class DataError(TrainingError):
@@ -27,12 +27,12 @@ class RunError(TrainingError):
 
 
 class BulkError(TrainingError):
-    """A folder of samples that cannot be begun, or not be gone on with."""
+    """A folder of samples that cannot be started or continued."""
 
 
 class NotFiniteError(TrainingError):
-    """A quantity of the game became NaN or infinite; training on would only spread it."""
+    """A quantity of the game became NaN or infinite; further training would only spread it."""
 
 
 class ProcessesError(TrainingError):
-    """Several processes of one training do not find each other, have lost each other, or do not agree."""
+    """Processes of one training cannot connect, have lost each other, or hold different states or settings."""

@@ -1,6 +1,6 @@
 """The game of Goodfellow et al. 2014 (arXiv 1406.2661), as plainly as it can be written: `python -m training.example`.
 
-Two networks play on MNIST. G makes images of noise z; D says how probable it is that an image x is real. Equation 1:
+Two networks play on MNIST. G makes images from noise z; D says how probable it is that an image x is real. Equation 1:
 
     min over G, max over D:  V(G, D) = E[log D(x)] + E[log(1 − D(G(z)))]
 
@@ -29,7 +29,7 @@ def make_generator() -> nn.Sequential:
 
 
 def hidden(fan_in: int, fan_out: int) -> tuple[nn.Module, ...]:
-    """A hidden layer of G, [N, fan_in] → [N, fan_out]; batch normalisation helps G not to draw one image for all z."""
+    """A hidden layer of G, [N, fan_in] → [N, fan_out]; batch normalisation helps against one image for all z."""
     return nn.Linear(fan_in, fan_out), nn.BatchNorm1d(fan_out), nn.LeakyReLU(0.2)
 
 
@@ -48,7 +48,7 @@ def value(real_logits: torch.Tensor, fake_logits: torch.Tensor) -> torch.Tensor:
 def step_discriminator(
     g: nn.Module, d: nn.Module, optimiser: torch.optim.Optimizer, x: torch.Tensor, z: torch.Tensor
 ) -> float:
-    """Algorithm 1, inner loop: D climbs V(G, D) while G stands still. Returns V before the step."""
+    """Algorithm 1, inner loop: D takes a step up V(G, D); G does not change. Return V before the step."""
     with torch.no_grad():
         fake = g(z)  # [N, 100] → [N, 784]
     v = value(d(x), d(fake))  # [N, 784] → [N, 1], twice → scalar
@@ -59,8 +59,8 @@ def step_discriminator(
 
 
 def step_generator(g: nn.Module, d: nn.Module, optimiser: torch.optim.Optimizer, z: torch.Tensor) -> None:
-    """Algorithm 1, outer loop: G climbs E[log D(G(z))] while D stands still: section 3's non-saturating loss."""
-    # By equation 1 G would descend E[log(1 − D(G(z)))], which is flat while D wins.
+    """Algorithm 1, outer loop: G takes a step up E[log D(G(z))], section 3's objective; D does not change."""
+    # By equation 1, G would step down E[log(1 − D(G(z)))], which is flat while D wins.
     loss = -logsigmoid(d(g(z))).mean()  # [N, 100] → [N, 784] → [N, 1] → scalar
     optimiser.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]  # D gets gradients as well; its own step clears them first
@@ -69,7 +69,7 @@ def step_generator(g: nn.Module, d: nn.Module, optimiser: torch.optim.Optimizer,
 
 def play(images: torch.Tensor, *, epochs: int, seed: int) -> nn.Module:
     """Play on images [M, 784] in [−1, 1] and return G; each epoch prints the mean of V(G, D)."""
-    torch.manual_seed(seed)  # the first weights, the order of the images and all noise follow from it
+    torch.manual_seed(seed)  # it decides the first weights, the order of the images, and all noise
     g, d = make_generator(), make_discriminator()
     g_optimiser, d_optimiser = adam(g.parameters()), adam(d.parameters())
     for epoch in range(1, epochs + 1):
@@ -87,7 +87,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m training.example", description="The plain GAN of 2014 on MNIST.")
     parser.add_argument("--epochs", type=int, default=20, help="passes over the 60,000 images (default: 20)")
     parser.add_argument("--out", type=Path, default="grid.png", help="the picture to write (default: grid.png)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of all that is random (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of all random numbers (default: 0)")
     options = parser.parse_args()
     images = torch.from_numpy(read_mnist()[0].copy()).flatten(1) / 127.5 - 1  # [60000, 784] in [−1, 1]
     g = play(images, epochs=options.epochs, seed=options.seed)

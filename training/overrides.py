@@ -9,22 +9,22 @@ def apply_override(settings: dict[str, object], override: str) -> None:
     """Change one setting in place.
 
     Args:
-        settings: as TOML has them, sections within sections.
-        override: `key=value` or `section.key=value`. The value is written as in TOML, where the quotes of a text may be
-            left out; `none` stands for no value.
+        settings: the settings as parsed from TOML; each section is a dict within the dict.
+        override: `key=value` or `section.key=value`. The value is written as in TOML, except that the quotes of a text
+            may be left out and that `none` means no value.
 
     Raises:
-        RecipeError: it is not of this form, or a section that it names is a value.
+        RecipeError: `override` does not have this form, or its section is a plain value.
     """
     key, equals, text = override.partition("=")
     if not equals or not key.strip():
-        raise RecipeError(f"--set takes key=value, not {override!r}")
+        raise RecipeError(f"--set takes key=value, not {override!r}; for example, --set epochs=3")
     *sections, last = key.strip().split(".")
     table = settings
     for section in sections:
         inner = table.setdefault(section, {})
         if not isinstance(inner, dict):
-            raise RecipeError(f"--set {override}: {section!r} is a value, not a section")
+            raise RecipeError(f"--set {override}: {section!r} is a value, not a section; set it without a further key")
         table = inner
     table[last] = _value(text.strip())
 

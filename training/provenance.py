@@ -1,4 +1,4 @@
-"""Where a figure comes from: the commit of this code, and the machine it runs on."""
+"""The provenance of a figure: the commit of this code, and the machine it runs on."""
 
 import platform
 import subprocess
@@ -6,10 +6,10 @@ from pathlib import Path
 
 
 def read_git_commit() -> str:
-    """The commit of this code, "unknown" outside a checkout; a changed tree is marked."""
+    """Return the commit of this code, or "unknown" outside a checkout; "-dirty" is added if files were changed."""
     command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
     try:
-        # Nothing of the command comes from outside.
+        # No part of the command comes from outside.
         done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)  # noqa: S603  # nosec B603
         return done.stdout.strip()
     except (OSError, subprocess.SubprocessError):
@@ -17,7 +17,7 @@ def read_git_commit() -> str:
 
 
 def describe_machine() -> str:
-    """The processor's name and the number of its cores, where the system tells it."""
+    """Return the processor's name and, if the system reports it, the number of its cores."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:  # noqa: PTH123
             names = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]

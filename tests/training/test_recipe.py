@@ -12,7 +12,7 @@ from training.recipe import FOLDER, SGD, Adam, load_recipe, recipe_names
 NAMES = ["conv", "goodfellow2014", "goodfellow2014-labels", "mlp", "stacked-mnist", "writeup"]
 
 OFF = {"input_keep_probability": 1.0, "hidden_keep_probability": 1.0, "group_deviation": False}
-"""What is not there need not be written down."""
+"""Settings of parts that a network does not have; a recipe may leave them out."""
 
 PLAIN = {"description", "name", "prior", "loss", "conditional", "spectral_norm"}
 COUNTS = {"d_steps", "judge_steps", "z_dim", "epochs", "batch_size", "grid_every_epochs", "metrics_every_epochs"}
@@ -24,7 +24,7 @@ def test_the_bundled_recipes():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_bundled_recipe_loads_and_hides_nothing(name: str):
-    """Whatever differs from a default stands in the file; what the file leaves out is a default."""
+    """A setting that differs from its default is in the file; a setting that is not in the file has its default."""
     recipe = load_recipe(name)
     settings = tomllib.loads((FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
 
@@ -37,7 +37,7 @@ def test_a_bundled_recipe_loads_and_hides_nothing(name: str):
     written = leaves(settings)
     changed = leaves(recipe.model_dump(exclude_defaults=True))
     assert changed <= written
-    # All that decides how the networks and optimisers behave is written down, default or not.
+    # Everything that decides how the networks and optimisers behave is written down, even if it is a default.
     for section in ("architecture", "generator_optimiser", "discriminator_optimiser"):
         values = recipe.model_dump(exclude_none=True)[section]
         there = {key: value for key, value in values.items() if OFF.get(key) != value}
@@ -171,7 +171,7 @@ def test_a_section_that_is_not_in_the_file_can_be_set():
 
 @pytest.mark.parametrize("override", ["epochs", "=3", "  = 3", ""])
 def test_overrides_that_are_none(override: str):
-    with pytest.raises(RecipeError, match="--set takes key=value, not"):
+    with pytest.raises(RecipeError, match=r"--set takes key=value, not .*; for example, --set epochs=3"):
         load_recipe("mlp", [override])
 
 
@@ -185,7 +185,7 @@ def test_a_value_is_not_a_section():
 
 def test_an_unknown_recipe_names_those_there_are():
     names = ", ".join(NAMES)
-    with pytest.raises(RecipeError, match=rf"no recipe 'nope'; there are: {names}, or a path"):
+    with pytest.raises(RecipeError, match=rf"no recipe 'nope'; use {names}, or the path of a \.toml file"):
         load_recipe("nope")
     with pytest.raises(RecipeError, match=r"no recipe 'nope\.toml'"):
         load_recipe("nope.toml")

@@ -199,7 +199,8 @@ def test_resume_refuses_other_data(here: Path, fails: Fails):
     images[17, 3, 3] ^= 1
     write_npz(here / "data.npz", images)
     assert fails("resume", "runs/mlp") == (
-        "the images of 'data.npz' are not those that the run began with; it cannot be resumed or exported"
+        "the images of 'data.npz' are not those that the run began with; the run cannot be resumed or exported without "
+        "them"
     )
     (here / "data.npz").unlink()
     assert "there is no data at 'data.npz'" in fails("resume", "runs/mlp")
@@ -317,7 +318,7 @@ def test_the_same_command_makes_the_same_model(here: Path, monkeypatch: pytest.M
         (["mlp", "--data", "nowhere"], "there is no data at 'nowhere'"),
         (
             ["writeup", "--data", "data.npz"],
-            "batch_size is 128, but data has 36 training images: `--set batch_size=18`",
+            "batch_size is 128, but data has 36 training images: use `--set batch_size=18`",
         ),
         (["mlp", "--data", "data.npz", "--set", "train_images=37"], "train_images is 37, but data has 36"),
         (["mlp", "--data", "bad.npz"], "bad.npz cannot be read as an .npz"),
@@ -364,8 +365,8 @@ def test_rollback_on_the_command_line(here: Path, fails: Fails, monkeypatch: pyt
     monkeypatch.setattr("training.run.monitor.IMAGES", 50)
     command = ["fit", "mlp", "--data", "data.npz", "--epochs", "4", "--on-collapse", "rollback", "--out", "r", *QUICK]
     assert fails(*command) == (
-        "to fall back to the best state, the state must be measured: `--set metrics_every_epochs=1` with "
-        "`--on-collapse rollback`"
+        "`--on-collapse rollback` returns to the best measured state, but metrics_every_epochs is 0: add "
+        "`--set metrics_every_epochs=1`"
     )
     assert not (here / "r").exists()
     measure, calls = Monitor.measure, count(1)
@@ -569,7 +570,7 @@ def test_an_image_that_breaks_later_stops_resume_and_export(here: Path, capsys: 
         assert main(command) == 1
         assert capsys.readouterr().err.splitlines()[-1] == (
             "error: the images of 'photos' are not those that the run began with (then: 36 to train on, 4 held out, "
-            "0 skipped; now: 36 to train on, 3 held out, 1 skipped); it cannot be resumed or exported"
+            "0 skipped; now: 36 to train on, 3 held out, 1 skipped); the run cannot be resumed or exported without them"
         )
     assert not (here / "m").exists()
 
