@@ -1,5 +1,4 @@
-"""Tests run on the machine's own number of threads, as a person does. Training sets it for the whole process, so each
-test gives it back."""
+"""Tests use PyTorch's default number of threads. Training changes it for the whole process; each test restores it."""
 
 from collections.abc import Iterator
 

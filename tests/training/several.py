@@ -1,7 +1,8 @@
 """Several processes of one training, as forked children: `python -m tests.training.several FOLDER`.
 
-A process of its own, because it forks, as `tests.training.crash` does: imports are paid for once. Its children find
-each other as those of `torch.distributed.run` do, by the environment. It prints JSON: what came of each scene, by name.
+It is a separate process because it forks, as `tests.training.crash` does, so that imports are done only once. Its
+children find each other through the environment, as those of `torch.distributed.run` do. It prints the result of each
+scene as JSON, by name.
 """
 
 import json
@@ -53,13 +54,13 @@ from training.run.progress import Progress
 from training.run.writer import open_writer
 
 Scene: TypeAlias = Callable[[Processes], Any]
-"""What a process does, once it has joined the others; its result travels as JSON."""
+"""The work of a process after it has joined the others; its result is sent as JSON."""
 
 DIED = 77
 PATIENCE_S = 600
 LABELS = 3
 
-# SGD moves a weight by its gradient, so rounding stays rounding; Adam's first steps have a gradient's sign alone.
+# SGD moves a weight by its gradient, so rounding errors stay small; Adam's first steps depend only on its sign.
 SGD = tuple(
     f'{player}_optimiser={{name="sgd", learning_rate=0.05, momentum_start=0.5, momentum_final=0.5}}'
     for player in ("generator", "discriminator")
@@ -101,7 +102,7 @@ EVERY_STEP = ("batch_size=18", "checkpoint_interval_s=0")
 def main() -> None:
     torch.set_num_threads(1)
     root = Path(sys.argv[1])
-    vars(training.run.writer)["draw_curves"] = lambda *_args, **_kwargs: b"curves"  # takes long, and is not the point
+    vars(training.run.writer)["draw_curves"] = lambda *_args, **_kwargs: b"curves"  # it is slow and not tested here
     vars(os)["fsync"] = lambda _descriptor: None
     data = root / "data.npz"
     np.savez(data, images=tiny_images(), labels=np.arange(40) % LABELS)
@@ -127,14 +128,14 @@ def main() -> None:
 
 
 def together(scene: Scene | Sequence[str], *, world: int = 2) -> list[Any]:
-    """What each of so many processes says; a dict with "died", its exit code, of one that said nothing."""
+    """Return the answer of each of `world` processes, or {"died": exit code} for a process without an answer."""
     return [said(child) for child in begin(scene, world=world)]
 
 
 def begin(scene: Scene | Sequence[str], *, world: int = 2) -> list[tuple[int, int]]:
-    """Fork the processes: the number of each, and the pipe on which it will say what it has to.
+    """Fork the processes, and return the process ID of each and the pipe on which it will send its answer.
 
-    A scene may be a command line: the exit code is what it says.
+    A scene may be a command line; its answer is then the exit code.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -157,7 +158,7 @@ def _fork(scene: Scene | Sequence[str], rank: int, world: int, port: str) -> tup
         os.close(writing)
         return pid, reading
     try:
-        signal.alarm(PATIENCE_S)  # one that hangs ends, and has said nothing
+        signal.alarm(PATIENCE_S)  # a process that hangs ends without an answer
         os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world)}
         os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "TORCHELASTIC_RUN_ID": "tests"}
         os.write(
@@ -178,7 +179,7 @@ def _answer(scene: Scene) -> Any:
 
 
 def play(folder: RunFolder, config: RunConfig, processes: Processes) -> None:
-    """As `fit` and `resume` do, whichever it is."""
+    """Begin or resume a run, as `fit` and `resume` do."""
     if processes.first and not folder.config_file.exists():
         folder.create(config)
     with open_writer(config, folder, processes) as writer:
@@ -189,7 +190,7 @@ def play(folder: RunFolder, config: RunConfig, processes: Processes) -> None:
 
 
 def means() -> dict[str, float]:
-    """The largest error of a mean over 2 and over 3 processes, and how far the processes' results differ."""
+    """Return the largest error of a mean over 2 and 3 processes, and how far the processes' results differ."""
 
     def numbers(rank: int) -> list[torch.Tensor]:
         rng = torch.Generator().manual_seed(rank)
@@ -213,14 +214,14 @@ def means() -> dict[str, float]:
 
 
 def compare_games(root: Path, data: Path, recipe: Recipe) -> dict[str, float]:
-    """One process's game and that of two, after six steps: the largest differences of the states and of the figures."""
+    """Compare the games of one process and of two after six steps; return the largest differences."""
     config = make_config(recipe, data)
     file = root / "game-{world}-{rank}.safetensors"
 
     def scene(processes: Processes) -> dict[str, float]:
         dataset = load_dataset(config.data)
         game = Game.of(config, dataset, device=torch.device("cpu"), processes=processes)
-        if recipe is EXACT[PAPER]:  # its D's first weights are so small that nothing would move in six steps
+        if recipe is EXACT[PAPER]:  # its D begins with weights so small that nothing would change in six steps
             with torch.no_grad():
                 for parameter in game.discriminator.parameters():
                     parameter.mul_(100)
@@ -254,7 +255,7 @@ def difference(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> float:
 
 
 def killed_at_random_moments(root: Path, data: Path) -> dict[str, Any]:
-    """The commands: both processes get SIGKILL, three times a run, and at last it is the undisturbed run's bytes."""
+    """Kill both processes three times in a run of the commands; the end must equal an undisturbed run's bytes."""
     rng = random.Random(2014)
     differences: list[str] = []
     kills = 0
@@ -279,7 +280,7 @@ def killed_at_random_moments(root: Path, data: Path) -> dict[str, Any]:
             if ends == [{"died": -signal.SIGKILL}] * 2:
                 kills += 1
                 left -= 1
-            elif 0 in ends:  # on a busy machine a run may end before its killer wakes: it begins once more
+            elif 0 in ends:  # on a busy machine a run may end before it is killed: start it again
                 shutil.rmtree(folder.path)
         codes += together(["resume", str(folder.path)])
         differences += compare(name, outcome(folder), outcome(whole))
@@ -297,7 +298,7 @@ def outcome(folder: RunFolder) -> dict[str, object]:
 
 
 def one_weight_is_not_finite(root: Path, data: Path) -> dict[str, Any]:
-    """A NaN in the second process alone, in epoch 3: both go back to the best state, and play on to the same end."""
+    """Put a NaN into the second process in epoch 3: both must return to the best state and reach the same end."""
     recipe = tiny_recipe("mlp", "epochs=4", "metrics_every_epochs=1", *CONSTANT_RATES, "batch_size=18")
     config = make_config(recipe, data, on_collapse="rollback", processes=2)
     folder = RunFolder(root / "rollback")
@@ -323,9 +324,9 @@ def one_weight_is_not_finite(root: Path, data: Path) -> dict[str, Any]:
 
 
 def who_writes(root: Path, data: Path) -> list[list[str]]:
-    """The names of what each process opened to write, renamed, made or removed, in a whole run with all its files.
+    """Return the names of the files that each process wrote, renamed, made or removed in a whole run.
 
-    The second has no monitor, and ends with an error if it makes one.
+    The second process has no monitor, and ends with an error if it makes one.
     """
     recipe = tiny_recipe("mlp", "epochs=2", "metrics_every_epochs=1", *CONSTANT_RATES, *EVERY_STEP)
     config = make_config(recipe, data, processes=2)
@@ -351,7 +352,7 @@ def who_writes(root: Path, data: Path) -> list[list[str]]:
 
 
 def one_clock(root: Path, data: Path) -> list[int]:
-    """The steps of each process: the first's clock goes on by a second a look, the second's stands still."""
+    """Return the steps of each process; the first's clock advances by a second per reading, the second's stops."""
     config = make_config(tiny_recipe("mlp", "epochs=100", "batch_size=18"), data, minutes=0.1, processes=2)
     folder = RunFolder(root / "minutes")
 
@@ -377,7 +378,7 @@ def counting(steps: list[int]) -> Callable[..., None]:
 
 
 def another_seed(root: Path, data: Path) -> list[dict[str, str]]:
-    """What each says where one has other settings, and where one has other weights; then both folders' files."""
+    """Return the answers of both processes, first with different settings, then with different weights."""
     config = make_config(tiny_recipe("mlp", "epochs=1", "batch_size=18"), data, processes=2)
 
     def settings(processes: Processes) -> None:
@@ -396,7 +397,7 @@ def another_seed(root: Path, data: Path) -> list[dict[str, str]]:
 
 
 def figures_that_fail() -> list[Any]:
-    """The first's figures, and then its error, in both."""
+    """Return, from both processes, the first's figures and then its error."""
 
     def scene(processes: Processes) -> list[Any]:
         seen = [processes.figures_of_first(lambda: {"frechet": 1 / 3 if processes.first else 2.0, "größe": 0.1})]
@@ -414,7 +415,7 @@ def figures_that_fail() -> list[Any]:
 
 
 def one_dies(root: Path, data: Path) -> list[Any]:
-    """The second ends without a word in its fifth step; then the first, which did nothing wrong."""
+    """The second process ends in its fifth step without a message; the first must then end too."""
     config = make_config(tiny_recipe("mlp", "epochs=8", "batch_size=18"), data, processes=2)
     folder = RunFolder(root / "death")
 
@@ -433,7 +434,7 @@ def one_dies(root: Path, data: Path) -> list[Any]:
 
 
 def one_stops() -> Any:
-    """The second is stopped, not dead; what the first says when it has waited long enough: here a second."""
+    """Stop the second process without ending it; return the first's answer after its timeout, here one second."""
 
     def scene(processes: Processes) -> None:
         if processes.rank == 1:
@@ -449,7 +450,7 @@ def one_stops() -> Any:
 
 
 def one_goes_on(root: Path, data: Path) -> Sequence[str]:
-    """The log of a run that two began and one process ends."""
+    """Return the log of a run that two processes began and one finished."""
     config = make_config(tiny_recipe("mlp", "epochs=2", *EVERY_STEP), data, processes=2)
     folder = RunFolder(root / "fewer")
 

@@ -26,7 +26,7 @@ from training.run.writer import FolderWriter
 
 ROOT = Path(__file__).parents[2]
 
-# What a recipe may come to set is set here: the tests are of the code, whatever the recipes of the day are.
+# Every setting that a recipe may change has a fixed value here, so that the tests do not depend on the recipes.
 BARE_GAME = (
     "z_dim=4",
     "batch_size=9",
@@ -103,12 +103,12 @@ def real_images(n: int, side: int = 16) -> torch.Tensor:
 
 
 def real_batch_of(n: int, *, first: int = 0) -> LabelledImages:
-    """The images `first` to `first + n` of those, without labels."""
+    """Return the images `first` to `first + n` of `real_images`, without labels."""
     return LabelledImages(real_images(first + n)[first:])
 
 
 def tiny_dataset(n: int = 40) -> Dataset:
-    """n training images of 16 × 16, and two that are held out."""
+    """Return n training images of 16 × 16, and two that are held out."""
     images = torch.from_numpy(tiny_images(n + 2))[:, None]
     return Dataset("tiny", images[:n], images[n:], ImageShape(height=16, width=16))
 
@@ -135,7 +135,7 @@ def make_config(
         on_collapse=on_collapse,
         processes=processes,
     )
-    return config.model_copy(update={"git_commit": "unknown"})  # the same whatever is committed meanwhile
+    return config.model_copy(update={"git_commit": "unknown"})  # so that new commits do not change it
 
 
 def play(folder: RunFolder, config: RunConfig) -> None:
@@ -157,11 +157,11 @@ def _dataset(config: RunConfig) -> Dataset:
 
 
 Script: TypeAlias = Callable[[int, int], dict[str, float]]
-"""The figures of an epoch (from 1), after so many falls back."""
+"""A function from an epoch (from 1) and the number of rollbacks to the epoch's figures."""
 
 
 def report(script: Script, *, patch: Callable[[object, str, object], None] = setattr) -> None:
-    """From now on the loop's monitor says what a script does."""
+    """Replace the loop's monitor: the figures come from `script`."""
     patch(loop, "Monitor", lambda *_arguments: None)
     patch(loop, "measured", lambda run: script(run.progress.epoch, run.progress.rollbacks))
 
@@ -173,7 +173,7 @@ CONSTANT_RATES = tuple(
 
 
 def falling(epoch: int, rollbacks: int, *, at: int) -> dict[str, float]:
-    """Figures that become better epoch by epoch, but for a collapse in epoch `at` before the first fall back."""
+    """Return figures that improve with each epoch, except for a collapse in epoch `at` before the first rollback."""
     if epoch == at and not rollbacks:
         return {"frechet": 90.0, "coverage": 0.1}
     return {"frechet": 50.0 / epoch, "coverage": 0.8}
@@ -184,17 +184,17 @@ def command_line(*arguments: str | Path) -> list[str]:
 
 
 def environment(*, threads: int = 1) -> dict[str, str]:
-    """The process's environment; without a git, so that commits made meanwhile do not change `git_commit`.
+    """Return an environment for a process without git, so that new commits do not change `git_commit`.
 
-    Without a name server, too: PyTorch asks for the other processes' names, for its log alone, and where no server
-    answers each process waits for 10 s.
+    It has no name server either. PyTorch looks up the other processes' names for its log, and without an answer each
+    process would wait for 10 s.
     """
     own = {"PYTHONPATH": str(ROOT), "GIT_DIR": os.devnull, "OMP_NUM_THREADS": str(threads), "RES_OPTIONS": "attempts:0"}
     return os.environ | own
 
 
 def run(*arguments: str | Path, cwd: Path, threads: int = 1) -> "subprocess.CompletedProcess[str]":
-    """`python -m training …` as a process of its own."""
+    """Run `python -m training …` as a separate process."""
     return subprocess.run(
         command_line(*arguments),
         cwd=cwd,

@@ -1,4 +1,4 @@
-"""The plain game: formulas at known points, who moves in which step, and the command from start to picture."""
+"""The plain game: formulas at known points, which network each step changes, and the whole command."""
 
 import math
 import re

@@ -1,4 +1,4 @@
-"""Importing does no work, and `--help` does not wait for what it does not need."""
+"""Importing does no work, and `--help` loads nothing that it does not need."""
 
 import json
 import subprocess
@@ -15,11 +15,11 @@ def hook(event, arguments):
         opened.append(str(arguments[0]))
     if event.startswith(("subprocess.", "os.fork", "os.exec", "os.mkdir", "socket.")):
         opened.append(event)
-import torch, numpy, PIL.Image, pydantic, safetensors.torch  # what they read is theirs
+import torch, numpy, PIL.Image, pydantic, safetensors.torch  # files that these read are not counted
 sys.addaudithook(hook)
 from training.cli.command_line import make_parser
 make_parser()
-# Python's own search for modules and plug-ins, where the project is installed as editable, is not ours either.
+# Python's own search for modules and plug-ins of an editable install is not counted either.
 theirs = ("site-packages", ".egg-info/", "__path_hook__")
 code = (".py", ".pyc", ".so")
 own = [name for name in opened if not name.endswith(code) and not any(part in name for part in theirs)]

@@ -1,4 +1,4 @@
-"""Data sets: where each kind comes from, what is held out, and their fingerprints."""
+"""Data sets: how each kind is loaded, which images are held out, and their fingerprints."""
 
 import gzip
 import struct

@@ -1,4 +1,4 @@
-"""Letters and signs: what they look like, and that those a judge is examined with are not those it learnt from."""
+"""Letters and signs: how they look, and that D is evaluated with other fonts than it is trained with."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ def test_shape_ink_and_margins(side: int):
         rows, columns = (np.flatnonzero(glyph.max(axis=axis) > 60) for axis in (1, 0))
         longest = max(np.ptp(rows), np.ptp(columns)) + 1
         assert longest <= side * 20 / 28 * 1.15 + 2
-        for lines in (rows, columns):  # the ink's middle is the picture's, but for what a blur leaves
+        for lines in (rows, columns):  # the ink is centred, except for the faint edge of a blur
             assert abs((lines[0] + lines[-1]) / 2 - (side - 1) / 2) <= 0.1 * side
 
 
@@ -43,7 +43,7 @@ def test_the_same_seed_gives_the_same_glyphs():
     one, again, other = (draw_glyphs(20, side=28, seed=seed) for seed in (4, 4, 5))
     assert (one == again).all()
     assert not (one == other).all(axis=(1, 2)).any()
-    assert (draw_glyphs(8, side=28, seed=4) == one[:8]).all()  # of which more does not change the first
+    assert (draw_glyphs(8, side=28, seed=4) == one[:8]).all()  # drawing more does not change the first ones
 
 
 def test_two_drawings_of_one_letter_differ_as_a_hands_do():
@@ -71,7 +71,7 @@ def test_no_character_is_a_digit_or_looks_like_one():
 
 @pytest.mark.parametrize(("characters", "fonts"), [(CHARACTERS, FONTS), (LATIN, HELD_OUT_FONTS)])
 def test_every_font_has_every_character(characters: str, fonts: tuple[str, ...]):
-    """A font without a character would draw a box instead of it."""
+    """A font draws a box instead of a character that it does not have."""
     for name in fonts:
         font = ImageFont.truetype(FONT_FOLDER / name, size=40)
         drawn = {character: bytes(font.getmask(character)) for character in {*characters, "\uffff"}}
@@ -81,7 +81,7 @@ def test_every_font_has_every_character(characters: str, fonts: tuple[str, ...])
 
 
 def test_a_digit_drawn_so_would_be_read_as_one():
-    """The hand is one that can be read: digits through the same drawer are digits to the classifier."""
+    """The glyphs are readable: the classifier recognises digits that are drawn in the same way."""
     for digit in (3, 5):
         drawn = draw_glyphs(40, side=28, seed=digit, characters=str(digit))
         labels = extract(torch.from_numpy(drawn)[:, None], digits=1).labels

@@ -1,4 +1,4 @@
-"""IDX files, and the embedded MNIST that is made of them."""
+"""IDX files, and the embedded MNIST, which consists of them."""
 
 import gzip
 import hashlib
@@ -81,7 +81,7 @@ def test_a_missing_file(tmp_path: Path):
 
 # --- The embedded MNIST ----------------------------------------------------------------------------
 
-# Counts of the digits 0 … 9, as Yann LeCun's site has them.
+# Counts of the digits 0 … 9, as on Yann LeCun's site.
 TRAIN_COUNTS = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
 TEST_COUNTS = [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
 
@@ -107,7 +107,7 @@ def test_the_labels():
 
 
 def test_the_images_belong_to_their_labels():
-    """Nearest class mean is right for 82 of 100 test digits, and for 10 of 100 when labels are shuffled."""
+    """The nearest class mean gives the right label for 82 % of test digits, but for 10 % if labels are shuffled."""
     (train, test), (labels, test_labels) = mnist.read_mnist(), mnist.read_mnist_labels()
     means = np.stack([train[labels == digit].mean(0) for digit in range(10)]).reshape(10, -1)
     sample = test[:1000].reshape(1000, -1)
@@ -132,7 +132,7 @@ def labels_file() -> bytes:
 
 
 def read_labels() -> object:
-    return mnist._read("t10k-labels-idx1-ubyte", 1)  # past the cache
+    return mnist._read("t10k-labels-idx1-ubyte", 1)  # without the cache
 
 
 def test_a_damaged_archive_of_mnist(own_folder: Path):

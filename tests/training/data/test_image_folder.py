@@ -65,7 +65,7 @@ def test_modes(tmp_path: Path, mode: str):
 
 
 def test_16_bits_are_scaled_not_clipped(tmp_path: Path):
-    ramp = np.arange(256, dtype=np.uint16).reshape(16, 16) * 256 + 99  # the low byte says nothing
+    ramp = np.arange(256, dtype=np.uint16).reshape(16, 16) * 256 + 99  # the low byte has no effect
     Image.fromarray(ramp).save(tmp_path / "a.png")
     np.testing.assert_array_equal(read_image_folder(tmp_path, None).images[0].ravel(), np.arange(256))
 
@@ -137,7 +137,7 @@ def test_no_damaged_byte_is_more_than_a_file_that_is_skipped(tmp_path: Path, kin
         data = bytearray(whole)
         data[position] ^= 0xFF
         path.write_bytes(data)
-        found = read_image_folder(tmp_path, 16)  # beside one that is whole
+        found = read_image_folder(tmp_path, 16)  # there is an intact file beside it
         refused += len(found.skipped)
         assert found.images.dtype == np.uint8
         assert len(found.images) + len(found.skipped) == 2
@@ -153,13 +153,13 @@ def test_an_empty_folder(tmp_path: Path):
 
 
 def break_file(path: Path) -> Path:
-    """The file is shorter than its header says."""
+    """Cut the file, so that it is shorter than its header says."""
     path.write_bytes(path.read_bytes()[:-60])
     return path
 
 
 def test_the_rest_is_as_if_broken_files_were_not_there(tmp_path: Path):
-    """Images, their order and their labels; also where a class has no image left."""
+    """Compare images, their order and their labels; a class may also lose all of its images."""
     for name, images in (("a", GREY[:2]), ("b", GREY[2:4]), ("c", GREY[4:])):
         write_pngs(tmp_path / name, images)
     broken = [break_file(tmp_path / name) for name in ("a/001.png", "b/000.png", "b/001.png")]
@@ -212,7 +212,7 @@ def test_the_names_of_files_are_one_line_of_text_each(tmp_path: Path):
 
 
 def test_whatever_a_decoder_raises_is_a_broken_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """All but a lack of memory: the same file can be read another day, and the data would be others."""
+    """A lack of memory is the exception: the file may be readable another day, and the data would then differ."""
     write_pngs(tmp_path, GREY)
     convert = Image.Image.convert
     raised: Exception = TypeError("'bytes' object cannot be interpreted as an integer")

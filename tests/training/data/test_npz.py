@@ -1,4 +1,4 @@
-"""Images from .npz files, good and hostile."""
+"""Images from .npz files, valid and hostile."""
 
 import io
 import zipfile

@@ -1,4 +1,4 @@
-"""Stacked MNIST: the same draws for ever, three digits an image."""
+"""Stacked MNIST: three digits in each image, and always the same draws."""
 
 import numpy as np
 import pytest
@@ -14,12 +14,12 @@ FIRST_ROWS = {
     "train": [[8137, 844, 56263], [15466, 23186, 28293], [37033, 5485, 9973]],
     "held out": [[4209, 668, 1737], [790, 73, 57], [6795, 8065, 4558]],
 }
-"""Which digits the first three images of each set are made of."""
+"""The rows of the digits in the first three images of each set."""
 
 
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
-    """300 MB less; the first images are the same, because rows are drawn one after another."""
+    """Make fewer images, to save 300 MB; the first ones stay the same, because rows are drawn one after another."""
     monkeypatch.setattr(module, "TRAIN_IMAGES", 300)
     monkeypatch.setattr(module, "HELD_OUT_IMAGES", 40)
 
@@ -59,4 +59,4 @@ def test_as_a_data_set():
     assert resized.images.shape == (300, 3, 16, 16)
     modes = extract(data.images, digits=data.digits).labels
     assert modes is not None
-    assert len(set(modes.tolist())) > 240  # of 300 draws of 1,000 modes, 259 in the mean
+    assert len(set(modes.tolist())) > 240  # 300 draws from 1,000 modes hit 259 modes on average

@@ -1,4 +1,4 @@
-"""The figures of a pair, each against a computation of its own."""
+"""The figures of a pair, each compared with an independent computation."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -69,7 +69,7 @@ def test_digits_have_shares_and_other_images_have_none():
     scorer = Scorer(game.discriminator, image_shape=shape)
     figures = evaluate(sampler, scorer, data, prior="normal", samples=100).figures
     assert sum(figures[f"share_{digit}"] for digit in range(10)) == pytest.approx(1)
-    # The real ones are train[100:200]; the classifier may misread one of these digits, not more.
+    # The real images are train[100:200]; the classifier may misread at most one of these digits.
     real = np.bincount(labels[100:200], minlength=10) / 100
     assert [figures[f"share_{digit}_real"] for digit in range(10)] == pytest.approx(real.tolist(), abs=0.011)
     held_out = np.bincount(labels[240:300], minlength=10) / 60
@@ -141,7 +141,7 @@ def test_the_figures_of_a_pair():
 
 
 def test_the_windows_are_over_the_images_that_the_paper_used(monkeypatch: pytest.MonkeyPatch):
-    """σ from train[50000:51000], the test is the test set, the real samples come before the validation images."""
+    """σ is chosen on train[50000:51000], the test set is the test, and the real samples precede train[50000]."""
     numbered = torch.arange(60_000)[:, None, None, None].expand(-1, 1, 16, 16)
     images = (numbered % 251).to(torch.uint8)
     held_out = torch.zeros(10, 1, 16, 16, dtype=torch.uint8)

@@ -1,4 +1,4 @@
-"""The judge's eyes: the shipped classifier on real digits, and what becomes of pictures that are none."""
+"""The shipped classifier on real digits, and the features of pictures that are not digits."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ N = 1000
 
 
 def written_accuracy(path: Path) -> float:
-    """The accuracy on MNIST's test images, 0–1, that is written beside the weights."""
+    """Return the accuracy on MNIST's test images, 0–1, that the file of weights states."""
     with safe_open(path, framework="pt") as file:
         return float(file.metadata()["test_accuracy"])
 
@@ -55,7 +55,7 @@ def test_real_digits_are_read_right(digits: torch.Tensor, labels: torch.Tensor):
 
 
 def test_a_pictures_features_do_not_depend_on_the_others(digits: torch.Tensor):
-    """Nor on where the blocks of a pass are cut."""
+    """They do not depend on how a set is cut into blocks either."""
     whole, alone = extract(digits[:507], digits=1), extract(digits[503:504], digits=1)
     torch.testing.assert_close(whole.values[503:504], alone.values, atol=1e-4, rtol=1e-4)
     assert alone.labels is not None
@@ -95,7 +95,7 @@ def test_pictures_without_digits_are_their_pixels_at_16_by_16(side: int, channel
     assert seen.labels is None
     assert seen.values.shape == (7, channels * 256)
     assert seen.values.dtype == torch.float32
-    # Means of squares of pixels, for here 16 divides the side.
+    # Means of blocks of pixels, because 16 divides the side here.
     step = side // 16
     wanted = images.reshape(7, channels, 16, step, 16, step).astype(np.float64).mean(axis=(3, 5)) / 255
     np.testing.assert_allclose(seen.values.numpy(), wanted.reshape(7, -1), atol=1e-6)
@@ -129,7 +129,7 @@ def test_the_shipped_weights_reach_994_in_1000_of_mnists_test_set():
     assert seen >= 0.994
     assert seen == pytest.approx(
         written_accuracy(WEIGHTS_FILE), abs=2e-4
-    )  # another machine may read two digits otherwise
+    )  # on another machine two digits may be read differently
 
 
 def test_accuracy_is_the_share_of_labels_it_says(digits: torch.Tensor, labels: torch.Tensor):
@@ -205,7 +205,7 @@ def test_weights_that_cannot_be_read(kind: str, tmp_path: Path):
 
 
 def test_a_file_that_is_restored_is_read_again(tmp_path: Path):
-    """What is kept in memory is a classifier, never a failure."""
+    """The cache keeps a classifier, but not a failure to load one."""
     path = tmp_path / "classifier.safetensors"
     with pytest.raises(DataError):
         load_classifier(path)
@@ -237,7 +237,7 @@ def test_background_comes_in_from_outside():
     black = torch.full((20, 1, 28, 28), -1.0)
     torch.testing.assert_close(distort(black, rng=torch.Generator().manual_seed(0)), black)
     white = distort(-black, rng=torch.Generator().manual_seed(0))
-    assert (white[:, :, 8:20, 8:20] > 1 - 1e-5).all()  # far inside there is nothing to come in
+    assert (white[:, :, 8:20, 8:20] > 1 - 1e-5).all()  # the background does not reach this far inside
     border = torch.cat([white[:, 0, 0], white[:, 0, -1], white[:, 0, :, 0], white[:, 0, :, -1]], dim=1)
     assert (border.amin(dim=1) < 0).sum() > 10
 
@@ -254,7 +254,7 @@ def test_distortion_is_repeatable_and_each_picture_has_its_own():
 
 
 def test_distorted_digits_are_still_themselves(digits: torch.Tensor, labels: torch.Tensor):
-    """A distortion that mirrored, or turned by 90°, would leave few of them readable."""
+    """If a distortion mirrored digits or turned them by 90°, few would still be readable."""
     seen = distort(digits.float() / 127.5 - 1, rng=torch.Generator().manual_seed(0))
     pictures = ((seen + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
     assert accuracy(load_classifier(), pictures, labels) > 0.97

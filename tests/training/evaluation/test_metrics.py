@@ -1,4 +1,4 @@
-"""How near two sets are: closed forms, and brute force in float64."""
+"""Metrics of two sets, compared with closed forms and with brute force in float64."""
 
 import math
 
@@ -30,7 +30,7 @@ def tensor(points: Array) -> torch.Tensor:
 
 
 def with_moments(n: int, means: Array, deviations: Array, *, seed: int) -> Array:
-    """n points whose own mean, and own covariance (over n − 1), are exactly these; the covariance is diagonal."""
+    """Return n points with exactly this sample mean and diagonal sample covariance (divided by n − 1)."""
     points = normal(n, len(means), seed=seed)
     points -= points.mean(axis=0)
     orthonormal, _ = np.linalg.qr(points)  # columns of mean 0, and orthogonal
@@ -46,7 +46,7 @@ def rotation(width: int) -> Array:
 MEANS = np.array([0.0, 1.0, -2.0, 0.5]), np.array([0.5, 1.0, -1.0, 0.0])
 DEVIATIONS = np.array([1.0, 0.5, 2.0, 0.1]), np.array([0.3, 1.5, 2.0, 1.0])
 BETWEEN = float(((MEANS[0] - MEANS[1]) ** 2).sum() + ((DEVIATIONS[0] - DEVIATIONS[1]) ** 2).sum())
-"""The Fréchet distance where covariances commute: (Σ^½ − Σ'^½)² has the trace Σ (σ − σ')²."""
+"""The Fréchet distance if the covariances commute: (Σ^½ − Σ'^½)² has the trace Σ (σ − σ')²."""
 
 
 def test_frechet_distance_of_sets_with_exactly_these_moments():
@@ -85,21 +85,21 @@ def test_frechet_distance_of_equal_sets_is_0():
 
 
 def test_frechet_distance_of_fewer_points_than_features_and_of_dead_features():
-    """Covariances without an inverse: a classifier's rectified features are like that."""
+    """The covariances have no inverse, as with a classifier's rectified features."""
     real, fake = (with_moments(50, MEANS[k], DEVIATIONS[k], seed=k) for k in (0, 1))
     real, fake = (np.concatenate([points, np.zeros((50, 60))], axis=1) for points in (real, fake))
     assert frechet_distance(tensor(real), tensor(fake)) == pytest.approx(BETWEEN, rel=1e-4)
 
 
 def test_frechet_distance_of_large_means_keeps_its_digits():
-    """In float32 the squares of the means would leave nothing of such a variance."""
+    """In float32 a variance this small would be lost beside the squares of the means."""
     real, fake = (with_moments(50, MEANS[k] * 0 + 1000, DEVIATIONS[k], seed=k) for k in (0, 1))
     wanted = ((DEVIATIONS[0] - DEVIATIONS[1]) ** 2).sum()
     assert frechet_distance(tensor(real), tensor(fake)) == pytest.approx(wanted, rel=1e-3)
 
 
 def squared_mmd(real: Array, fake: Array) -> float:
-    """The unbiased estimate with (x·y/F + 1)³: a loop over all pairs that are not one point twice."""
+    """Return the unbiased estimate with the kernel (x·y/F + 1)³, by a loop over all pairs of different points."""
 
     def mean_kernel(a: Array, b: Array, *, same: bool) -> float:
         total = [
@@ -143,7 +143,7 @@ def test_kernel_distance_is_repeatable_and_leaves_global_randomness_alone():
 
 
 def brute_force(real: Array, fake: Array, k: int) -> dict[str, float]:
-    """The four shares, from their definitions, point by point."""
+    """Return the four figures from their definitions, point by point."""
 
     def radius(points: Array, i: int) -> float:
         others = sorted(math.dist(points[i], points[j]) for j in range(len(points)) if j != i)
@@ -170,7 +170,7 @@ def test_precision_recall_density_and_coverage(k: int, n: int, m: int, width: in
     fake[: m // 2] -= 30  # and one where no picture is
     real, fake = (points.astype(np.float32).astype(np.float64) for points in (real, fake))
     wanted = brute_force(real, fake, k)
-    assert all(0 < wanted[name] < 1 for name in ("precision", "recall", "coverage"))  # something to find out
+    assert all(0 < wanted[name] < 1 for name in ("precision", "recall", "coverage"))  # the figures are neither 0 nor 1
     seen = precision_recall_density_coverage(tensor(real), tensor(fake), k=k)
     assert seen == pytest.approx(wanted, rel=1e-6)
 
@@ -205,7 +205,7 @@ def test_more_points_than_a_block_of_distances():
     radii = [np.sort(np.linalg.norm(points[:, None] - points[None], axis=2), axis=1)[:, 5] for points in (real, fake)]
     seen = precision_recall_density_coverage(tensor(real), tensor(fake), k=5)
     inside = near <= radii[0][:, None]
-    # A pair or two at the very edge may fall on the other side of it in float32.
+    # In float32 one or two pairs at the very edge may fall on its other side.
     assert seen["precision"] == pytest.approx(inside.any(axis=0).mean(), abs=2 / 1300)
     assert seen["recall"] == pytest.approx((near <= radii[1]).any(axis=1).mean(), abs=2 / 2100)
     assert seen["density"] == pytest.approx(inside.sum() / (5 * 1300), rel=1e-3)
@@ -223,7 +223,7 @@ def test_equal_sets_are_within_each_other():
     points = tensor(normal(300, 4, seed=0))
     seen = precision_recall_density_coverage(points, points)
     assert (seen["precision"], seen["recall"], seen["coverage"]) == (1, 1, 1)
-    # In a neighbourhood lie its middle, the four nearest and, at its very edge, the fifth: in the paper, not its code.
+    # A neighbourhood has its centre, the four nearest and, at its edge, the fifth, which only the paper's text counts.
     assert 1 <= seen["density"] <= 6 / 5 + 1e-6
 
 
@@ -244,7 +244,7 @@ def test_samples_far_from_every_picture_have_none_of_it():
 
 
 def test_one_sample_again_and_again_is_recalled_by_no_picture():
-    """Its neighbourhoods are points, and stay points where distances are rounded."""
+    """The neighbourhoods of equal samples are points, and stay points when distances are rounded."""
     real = tensor(normal(100, 128, seed=0) + 3)
     fake = real.mean(dim=0, keepdim=True).repeat(80, 1)
     seen = precision_recall_density_coverage(real, fake)
@@ -273,7 +273,7 @@ def test_divergence_from_uniform():
 
 
 def test_distances_ask_no_other_process(monkeypatch: pytest.MonkeyPatch):
-    """Of several processes that train together the first measures alone: one that waited for the others would hang."""
+    """If several processes train together, only the first measures; it would hang if it waited for the others."""
     real, fake = torch.rand(2, 30, 4, generator=torch.Generator().manual_seed(0))
     alone = frechet_distance(real, fake), kernel_distance(real, fake)
     monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)

@@ -1,4 +1,4 @@
-"""The nearest training image, against a loop over all pairs in float64."""
+"""The nearest training image, compared with a loop over all pairs in float64."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ def random_images(n: int, *, seed: int, channels: int = 1) -> NDArray[np.uint8]:
 
 
 def brute_force(images: NDArray[np.uint8], training: NDArray[np.uint8]) -> tuple[list[float], list[int]]:
-    """For each image the smallest root of the mean squared difference, and where it is."""
+    """Return, for each image, the smallest root mean squared difference, and the row that has it."""
     distances, rows = [], []
     for image in images.astype(np.float64):
         every = [float(np.sqrt(((image - other) ** 2).mean())) for other in training.astype(np.float64)]
@@ -48,7 +48,7 @@ def test_distances_are_in_grey_levels():
 
 
 def test_a_copy_of_a_training_image_is_at_no_distance_at_all():
-    """Squares of 784 bright pixels are beyond what float32 counts by ones: a copy must not seem to be none."""
+    """The sum of 784 squared bright pixels is not exact in float32; a copy must still be at distance 0."""
     training = torch.from_numpy(read_mnist()[1][:1000].copy())[:, None]
     copies = [5, 17, 999, 0, 5]
     seen = find_nearest(training[copies], training)

@@ -1,4 +1,4 @@
-"""What D is asked: each question's pictures are what it says, and the answers are those of a count by hand."""
+"""Pictures that are not real images: each kind is as described, and the AUROCs equal a count by hand."""
 
 import numpy as np
 import pytest
@@ -113,7 +113,7 @@ def by_counting(positive: NDArray[np.float32], negative: NDArray[np.float32]) ->
     return float(wins / len(positive) / len(negative))
 
 
-@pytest.mark.parametrize("values", [2, 5, 10_000])  # nothing but ties, many, few
+@pytest.mark.parametrize("values", [2, 5, 10_000])  # all scores tie, many tie, few tie
 def test_auroc_counts_ties_as_half(values: int):
     rng = np.random.default_rng(values)
     positive, negative = (rng.integers(0, values, n).astype(np.float32) - 1 for n in (41, 26))
@@ -127,7 +127,7 @@ def test_auroc_at_its_ends():
 
 
 class Bright(torch.nn.Module):
-    """A D that likes ink: its logit is the mean pixel."""
+    """A D that prefers ink: its logit is the mean pixel."""
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return images.mean(dim=(1, 2, 3))
@@ -138,7 +138,7 @@ def test_the_examination_of_a_d_that_likes_ink(digits: torch.Tensor):
     logits = examine(scorer, digits)
     assert set(logits) == set(QUESTIONS)
     assert all(answers.shape == (N,) for answers in logits.values())
-    # The questions are asked one after another, from one stream of random numbers; halves take none.
+    # All kinds use one stream of random numbers, one after another; "halves" takes none from it.
     wanted = asked("halves", digits).astype(np.float64).mean(axis=(1, 2, 3)) / 127.5 - 1
     np.testing.assert_allclose(logits["halves"], wanted, atol=1e-5)
     real = scorer(digits[:, 0].numpy())

@@ -1,4 +1,4 @@
-"""Distances in blocks, and networks in parts: the same as all at once."""
+"""Distances computed in blocks, and networks run in parts, give the same as all at once."""
 
 from collections.abc import Iterator
 
@@ -74,7 +74,7 @@ def threads_of_operators(request: pytest.FixtureRequest) -> Iterator[int]:
 
 @pytest.mark.parametrize("name", ["mnist-mlp", "mnist-conv"])
 def test_the_bundled_pairs_give_the_same_bytes_on_any_number_of_threads(threads_of_operators: int, name: str):
-    """mnist-mlp is run in integers wherever the processor can."""
+    """mnist-mlp runs in integer arithmetic if the processor supports it."""
     model = load_model(bundled_models_dir() / name)
     metadata = model.metadata
     sampler = Sampler.of_model(model)

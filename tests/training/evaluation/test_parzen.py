@@ -1,4 +1,4 @@
-"""The Parzen window against a brute force in float64."""
+"""The Parzen window, compared with brute force in float64."""
 
 import math
 
@@ -12,7 +12,7 @@ from training.evaluation.parzen import SIGMAS, VALIDATION_IMAGES, estimate, log_
 
 
 def brute_force(centres: NDArray[np.float64], points: NDArray[np.float64], sigma: float) -> NDArray[np.float64]:
-    """log p(x), each Gaussian's density written out, the exponents shifted by their largest."""
+    """Return log p(x) from every Gaussian's density; the exponents are shifted by their maximum."""
     results = []
     for point in points:
         exponents = np.array([-((point - centre) ** 2).sum() / (2 * sigma**2) for centre in centres])

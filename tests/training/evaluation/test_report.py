@@ -1,4 +1,4 @@
-"""The page of an evaluation: whole, readable, harmless, and alone in the world."""
+"""The page of an evaluation: complete, readable, safe with hostile texts, and without external resources."""
 
 import base64
 import io
@@ -40,7 +40,7 @@ VOID = {"meta", "link", "img", "br"}
 
 @pytest.fixture(scope="module", params=["digits", "grey", "rgb"])
 def judged(request: pytest.FixtureRequest) -> tuple[Evaluation, Dataset]:
-    """An untrained pair, judged on images that stand for digits, on some that do not, and the like in colour."""
+    """An untrained pair, evaluated on images that count as digits, on others that do not, and on coloured ones."""
     images, shape = torch.from_numpy(tiny_images(120))[:, None], ImageShape(height=16, width=16)
     data = Dataset("digits & <more>", images[:80], images[80:], shape, digits=int(request.param == "digits"))
     game = make_game(tiny_recipe("mlp"))
@@ -64,7 +64,7 @@ def page(judged: tuple[Evaluation, Dataset]) -> str:
 
 
 class Reader(HTMLParser):
-    """Checks that tags are closed in their order, and keeps what they hold."""
+    """A parser that checks that tags are closed in order, and records their texts and attributes."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -207,7 +207,7 @@ def test_bars_of_any_share_stay_inside(top: float):
 
 
 def outline(path: str) -> list[tuple[float, float]]:
-    """(right edge, height above the base) of each bin."""
+    """Return (right edge, height above the base) of each bin."""
     base = float(re.search(r"V([\d.]+)Z", path)[1])  # type: ignore[index]
     return [(float(x), base - float(y)) for y, x in re.findall(r"V([\d.]+)H([\d.]+)", path)]
 

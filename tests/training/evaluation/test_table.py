@@ -1,4 +1,4 @@
-"""The figures in words: nothing is lost, nothing is made up, and it fits a terminal."""
+"""The tables of figures: they show every figure once and no others, and they fit a terminal."""
 
 import json
 import re
@@ -22,7 +22,7 @@ WITHOUT_REAL = ("d_held_out", "auroc_noise", "auroc_inverted", "auroc_letters", 
 
 
 def figures_of(*names: str) -> dict[str, float]:
-    """A figure that is like no other for each name, and for its real counterpart."""
+    """Return a unique figure for each name, and for its counterpart with real images."""
     both = [*(f"{name}{suffix}" for suffix in ("", "_real") for name in names), *WITHOUT_REAL]
     return {name: 100.125 + number for number, name in enumerate(both)}
 

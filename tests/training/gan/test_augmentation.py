@@ -1,4 +1,4 @@
-"""Augmentation, told from images in which every pixel says where it came from."""
+"""Augmentation, tested on images in which the value of every pixel shows where it came from."""
 
 from dataclasses import dataclass
 
@@ -35,7 +35,7 @@ def sources(image: torch.Tensor) -> NDArray[np.int64]:
 class Change:
     """What happened to one image: its move (down, right), and how many rows and columns were hidden of what remained.
 
-    `at_border` tells that the hidden rectangle touches the image's border or what came in by the move.
+    `at_border` is True if the hidden rectangle touches the image's border or the background that the move brought in.
     """
 
     down: int
@@ -48,7 +48,7 @@ class Change:
 
 
 def change(image: torch.Tensor) -> Change:
-    """Find out what was done to a numbered image; fails where it is not one move and one rectangle."""
+    """Find out how a numbered image was changed; fail if this is not one move and one rectangle."""
     channels, side, _ = image.shape
     found = sources(image)
     k, r, c = np.nonzero(found >= 0)
@@ -123,17 +123,17 @@ def test_every_move_within_reach_is_as_frequent(side: int):
 
 def test_the_hidden_square_may_be_anywhere():
     whole = [one for one in changes(2000, 28, probability=1.0) if not one.at_border and one.hidden_rows]
-    # Every place that touches no border whatever the move: the square is 7 wide, the move at most 2.
+    # Every place where no move makes the square touch a border: the square is 7 wide, the move at most 2.
     assert {one.top for one in whole} >= set(range(3, 18))
     assert {one.left for one in whole} >= set(range(3, 18))
     assert np.corrcoef([one.top for one in whole], [one.left for one in whole])[0, 1] == pytest.approx(0, abs=0.1)
 
 
 def test_a_square_at_the_border_is_cut_by_it():
-    """Its middle is anywhere in the image, so from a half to all of each side of it shows."""
+    """The centre of the square is anywhere in the image, so between half and all of each of its sides is visible."""
     white = augment(torch.ones(2000, 1, 28, 28), probability=1.0, rng=torch.Generator().manual_seed(0))
     hidden = sum(one.hidden_rows * one.hidden_columns for one in changes(2000, 28, probability=1.0)) / 2000
-    # Mean of what shows of a side of 7 on a line of 28: 7 − 2·(3.5/28)·(3.5/2); the move takes none to a little of it.
+    # The mean visible part of a side of 7 on a line of 28 is 7 − 2·(3.5/28)·(3.5/2); the move hides a little of it.
     shows = (7 - 2 * (3.5 / 28) * (3.5 / 2)) ** 2
     assert shows * 0.85 < hidden <= shows * 1.03
     assert (white == -1).any(dim=(1, 2, 3)).all()
@@ -145,7 +145,7 @@ def test_each_change_comes_with_its_probability_and_without_the_other(probabilit
     seen = changes(n, 28, probability=probability)
     moved = np.array([(one.down, one.right) != (0, 0) for one in seen])
     cut = np.array([one.hidden_rows > 0 for one in seen])
-    # One move of 25 is none; a standard error is at most 0.009.
+    # One of the 25 possible moves is no move; the standard error is at most 0.009.
     assert moved.mean() == pytest.approx(probability * 24 / 25, abs=0.04)
     assert cut.mean() == pytest.approx(probability, abs=0.04)
     assert (moved & cut).mean() == pytest.approx(probability**2 * 24 / 25, abs=0.04)

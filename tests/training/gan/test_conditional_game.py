@@ -1,4 +1,4 @@
-"""The game with labels: which logit each image moves, what G's latents name, and a labelled data set end to end."""
+"""The game with labels: the logit that each image changes, the class of each latent, and a whole labelled run."""
 
 from pathlib import Path
 
@@ -51,7 +51,7 @@ def batch(n: int = 9) -> LabelledImages:
 
 
 class Watched(ConditionalDiscriminator):
-    """Keeps what it is asked."""
+    """A D that records the images and labels that it is asked about."""
 
     def __init__(self, discriminator: ConditionalDiscriminator) -> None:
         super().__init__(discriminator.body)
@@ -72,7 +72,7 @@ def watched(game: Game) -> Watched:
 
 
 def named(game: Game, z: NDArray[np.float32]) -> list[int]:
-    """The class of each latent: its largest ballot, with the head starts."""
+    """Return the class of each latent: the largest ballot plus head start."""
     starts = ballots_of(game.generator).head_starts.numpy()
     return [int(np.argmax(row[-CLASSES:] + starts)) for row in z]
 
@@ -125,14 +125,14 @@ def test_a_gradient_penalty_is_of_the_real_images_class():
 
 
 def test_ds_loss_is_that_of_each_images_own_logit():
-    """Against the log-odds of a matrix of logits, picked and summed by hand in float64."""
+    """Compare with the loss computed by hand in float64 from the logits of the images' own classes."""
     game, real = make_game(), batch()
     z = next_latents(game, 9)
     with torch.no_grad():
         fake = game.generator(torch.from_numpy(z))
         assert isinstance(game.discriminator, ConditionalDiscriminator)
         logits = game.discriminator.body(torch.cat([real.images, fake])).double().numpy()
-    # G's batch normalisation has moved by the look: the game's own step draws the same fakes from the batch alone.
+    # This pass updated G's running statistics. In training G uses the batch's, so the step draws the same fakes.
     of_real = [logits[k, k % CLASSES] for k in range(9)]
     of_fake = [logits[9 + k, label] for k, label in enumerate(named(game, z))]
     d_real, d_fake = (1 / (1 + np.exp(-np.array(seen))) for seen in (of_real, of_fake))
@@ -142,7 +142,7 @@ def test_ds_loss_is_that_of_each_images_own_logit():
 
 
 def test_a_d_step_leaves_the_logits_of_other_classes_to_themselves():
-    """The last layer's row of a class that nobody is of gets no gradient."""
+    """If no image has a class, that class's row of the last layer gets no gradient."""
     game = make_game()
     assert isinstance(game.discriminator, ConditionalDiscriminator)
     last = list(game.discriminator.body.modules())[-1]
@@ -163,7 +163,7 @@ def test_classes_are_drawn_as_often_as_the_data_have_them():
 
 
 def test_g_learns_to_draw_what_it_is_asked_for():
-    """Three classes of one grey each: after a short game the asked class decides the grey."""
+    """Each of three classes has its own grey: after a short game, the requested class decides the grey."""
     greys = torch.tensor([-0.8, 0.0, 0.8])
     game = make_game("architecture.generator_widths=[32]", "architecture.discriminator_widths=[32]")
     rng = torch.Generator().manual_seed(0)
@@ -236,7 +236,7 @@ def test_packing_is_for_a_game_without_classes():
 
 @pytest.mark.slow
 def test_a_labelled_folder_is_trained_resumed_exported_and_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """By the command line, one run at once and one that was interrupted; the model's head starts are the data's."""
+    """Run the commands, once without and once with an interruption; the model's head starts must fit the data."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_DIR", "/dev/null")
     for label, (name, n) in enumerate((("cats", 30), ("dogs", 20), ("owls", 10))):

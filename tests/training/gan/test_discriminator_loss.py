@@ -1,4 +1,4 @@
-"""D's loss as a function: penalties on a D whose gradient is known, and what it leaves as it was."""
+"""D's loss as a function: its penalties on a D whose gradient is known, and that it has no side effects."""
 
 import numpy as np
 import pytest
@@ -43,7 +43,7 @@ def loss_of(*overrides: str, step: int = 0, seed: int = 0) -> DiscriminatorLoss:
 
 
 def by_hand() -> tuple[float, float, float, float]:
-    """In float64: the cross-entropy loss, mean D(x), mean D(G(z)), and ‖w‖²."""
+    """Compute in float64: the cross-entropy loss, mean D(x), mean D(G(z)), and ‖w‖²."""
     d = Linear()
     w, b = d.weight.detach().double().numpy(), float(d.bias.detach())
     real, fake = (batch.images.flatten(1).double().numpy() @ w + b for batch in (real_batch_of(N), fakes()))
@@ -80,7 +80,7 @@ def test_penalties_of_a_linear_d(overrides: tuple[str, ...], penalty):
 
 
 def test_r1_is_of_real_images_and_r2_of_fakes():
-    """A quadratic D, ½‖x‖², has the gradient x: the penalty is the mean ‖x‖² of the images it is taken at."""
+    """A quadratic D, ½‖x‖², has the gradient x, so the penalty is the mean of ‖x‖² over the penalised images."""
 
     class Quadratic(nn.Module):
         def forward(self, images: torch.Tensor) -> torch.Tensor:

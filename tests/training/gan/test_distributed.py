@@ -84,10 +84,10 @@ def test_means_are_those_of_float64_and_the_same_everywhere(scenes: Scenes):
     ],
 )
 def test_two_processes_play_the_game_of_one(scenes: Scenes, name: str, tolerance: float):
-    """Six steps of SGD: weights, averages, moments, figures, and to the last bit the stream of random numbers.
+    """After six steps of SGD, weights, averages, moments, figures and the random state must be equal.
 
-    A sum of 16 float32 terms in another order differs by a few times 2⁻²⁴ of its size; another row, mask, latent or
-    shift would change the weights by as much as they move.
+    Another order of summing 16 float32 terms changes a sum by a few times 2⁻²⁴ of its size. A different row, mask,
+    latent or shift would change the weights by as much as the steps do.
     """
     game = scenes["games"][name]
     assert game["steps"] == 6
@@ -99,7 +99,7 @@ def test_two_processes_play_the_game_of_one(scenes: Scenes, name: str, tolerance
 
 
 def test_batch_normalisation_is_of_a_part(scenes: Scenes):
-    """Then it is another game, as the decision says; its state is one all the same, running statistics included."""
+    """The game then differs from one process's (decision 0010), but all processes have the same state."""
     game = scenes["normalised"]
     assert game["error"] > 1e-4
     assert game["apart"] == 0
@@ -128,7 +128,7 @@ def test_more_processes_on_resuming_than_a_batch_can_be_shared_by(tmp_path: Path
     folder = RunFolder(tmp_path / "run")
     folder.create(config)
     with FolderWriter(config, folder) as writer, pytest.raises(RecipeError, match="which 2 processes cannot share"):
-        train(config, load_dataset(config.data), folder, writer, Processes(0, 2))  # before it talks to the other
+        train(config, load_dataset(config.data), folder, writer, Processes(0, 2))  # before it contacts the other
     assert [path.name for path in folder.path.iterdir() if path.is_file()] == ["config.json"]
 
 
@@ -225,7 +225,7 @@ def launched(*arguments: str | Path) -> list[str]:
 
 
 def worker(members: list[ProcessId], rank: int) -> int:
-    """The process of that number."""
+    """Return the process with this rank."""
     wanted = f"\0RANK={rank}\0".encode()
     (pid,) = (member.pid for member in members if wanted in Path(f"/proc/{member.pid}/environ").read_bytes())
     return pid
@@ -234,7 +234,7 @@ def worker(members: list[ProcessId], rank: int) -> int:
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds the processes by /proc")
 def test_as_torch_starts_them(tmp_path: Path):
-    """One of two gets SIGKILL: all end, and say so; the run had one voice, and is there to go on with."""
+    """Kill one of two processes: all end with a message, only one printed the log, and the run can be resumed."""
     data = write_npz(tmp_path / "data.npz")
     settings = sets([*TINY_2014, "batch_size=18", "checkpoint_interval_s=0"])
     folder = RunFolder(tmp_path / "run")

@@ -1,4 +1,4 @@
-"""G's average against its closed form."""
+"""The average of G's weights, compared with its closed form."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The game's steps: who moves, who stays, and each step against one written out by hand."""
+"""The game's steps: which weights change, which do not, and each step compared with one written out by hand."""
 
 import math
 from collections.abc import Iterator
@@ -37,14 +37,14 @@ def all_moved(before: list[torch.Tensor], after: list[torch.Tensor]) -> bool:
 
 
 def following(game: Game) -> torch.Generator:
-    """A generator that will say what the game's own is about to say."""
+    """Return a generator that will draw the same numbers as the game's own."""
     rng = torch.Generator()
     rng.set_state(game.rng.get_state())
     return rng
 
 
 def bolder(game: Game) -> Game:
-    """The paper's D starts so small that float32 would lose G's first steps: make its weights 50 times as large."""
+    """Scale the weights of the paper's D by 50, because at first they are so small that float32 loses G's steps."""
     with torch.no_grad():
         for parameter in game.discriminator.parameters():
             parameter.mul_(50 if game.recipe.architecture.name == "goodfellow2014" else 1)
@@ -58,12 +58,12 @@ def bolder(game: Game) -> Game:
 def test_a_d_step_moves_d_and_leaves_g_without_gradient(name: str):
     game = make_game(tiny_recipe(name))
     g, d = weights(game.generator), weights(game.discriminator)
-    for _ in range(2):  # the paper's D starts with zero gradients behind its own zero output
+    for _ in range(2):  # in the paper's D all but the last layer have zero gradients at first
         game.discriminator_step(real_batch_of(9))
     assert same(g, weights(game.generator))
     assert all(parameter.grad is None for parameter in game.generator.parameters())
     assert all_moved(d, weights(game.discriminator))
-    assert same(g, weights(game.average.network))  # and the average waits for G
+    assert same(g, weights(game.average.network))  # the average changes only after G's step
 
 
 @pytest.mark.parametrize("name", TINY)
@@ -90,7 +90,7 @@ def test_a_g_step_does_not_add_to_the_gradients_of_d():
 
 
 def test_steps_go_the_right_way():
-    """With the other side held still, D's loss falls under D's steps and G's under G's."""
+    """While the other player is fixed, D's steps lower D's loss, and G's steps lower G's."""
     game = make_game(tiny_recipe("mlp", f"discriminator_optimiser={ADAM}", f"generator_optimiser={ADAM}"))
     images = real_batch_of(9)
     first = game.discriminator_step(images)
@@ -259,7 +259,7 @@ def test_real_batch_is_the_loops_edge():
 
 
 class HandAdam:
-    """Kingma and Ba 2014, algorithm 1, in float64."""
+    """Adam (Kingma and Ba 2014, algorithm 1) in float64."""
 
     def __init__(self, beta1: float, beta2: float) -> None:
         self.betas, self.t = (beta1, beta2), 0
@@ -318,7 +318,7 @@ def g_by_hand(parameters: list[NDArray[np.float64]], z: NDArray[np.float64]) -> 
 def d_step_by_hand(
     parameters: list[NDArray[np.float64]], real: NDArray[np.float64], fake: NDArray[np.float64]
 ) -> tuple[list[NDArray[np.float64]], float, float, float]:
-    """Gradients of D's loss by backpropagation on paper, the loss, mean D(x), mean D(G(z))."""
+    """Return the gradients of D's loss, derived by hand, the loss, mean D(x) and mean D(G(z))."""
     w1, b1, w2, b2 = parameters
     x = np.concatenate([real, fake])
     hidden = x @ w1.T + b1
@@ -423,14 +423,14 @@ def test_the_papers_d_step_by_hand_with_masks_from_the_games_own_stream():
 
         game.set_rates(step=step, steps=3, epoch=1)
         assert game.discriminator_step(real).loss == pytest.approx(float(loss.detach()), rel=1e-6)
-        assert torch.equal(game.rng.get_state(), rng.get_state())  # no number more, no number less
+        assert torch.equal(game.rng.get_state(), rng.get_state())  # exactly as many random numbers were drawn
         for hand, parameter in zip(parameters, game.discriminator.parameters(), strict=True):
             np.testing.assert_allclose(parameter.detach().numpy(), hand, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("loss", ["non-saturating", "minimax"])
 def test_a_simultaneous_step_by_hand(loss: str):
-    """Both gradients from the same samples and masks, both through D as it was before."""
+    """Both gradients use the same samples and masks, and D as it was before the step."""
     game = bolder(
         make_game(
             tiny_recipe(
@@ -547,7 +547,7 @@ def test_bfloat16_plays_roughly_the_same_game(name: str):
         g_exact, g_rounded = (game.generator_step(real_batch_of(9)) for game in games)
         assert g_rounded == pytest.approx(g_exact, abs=0.05)
     float32, bfloat16 = (weights(game.generator) for game in games)
-    assert not same(float32, bfloat16)  # it did round
+    assert not same(float32, bfloat16)  # rounding had an effect
     assert all(tensor.dtype == torch.float32 for tensor in bfloat16)  # products only, never the weights
 
 

@@ -1,4 +1,4 @@
-"""The losses against the paper's formulas, written out in float64."""
+"""The losses, compared with the paper's formulas in float64."""
 
 import math
 
@@ -76,7 +76,7 @@ def test_both_losses_of_g_raise_fake_logits_and_minimax_saturates_where_d_wins()
         assert max(gradients[name]) < 0  # descending the loss raises the logit
     assert gradients["non-saturating"] == pytest.approx([-(1 - sigmoid(x)) for x in (-6, 0, 6)], rel=1e-4)
     assert gradients["minimax"] == pytest.approx([-sigmoid(x) for x in (-6, 0, 6)], rel=1e-4)
-    assert gradients["non-saturating"][0] < -0.99  # strong while D wins: section 3's advice
+    assert gradients["non-saturating"][0] < -0.99  # it is strong while D wins, as section 3 says
     assert gradients["minimax"][0] > -0.01
 
 

@@ -1,4 +1,4 @@
-"""The losses that came after the paper's, at known points against float64 written out by hand, and their directions."""
+"""The losses of later papers, compared with values worked out by hand in float64, and the signs of their gradients."""
 
 import math
 from typing import get_args
@@ -40,7 +40,7 @@ def float64(numbers: list[float]) -> torch.Tensor:
 
 
 def gradients(loss: Loss, real: list[float], fake: list[float]) -> tuple[list[float], list[float]]:
-    """The loss's gradient in each logit; 0 for logits that it does not look at."""
+    """Return the loss's gradient with respect to each logit; 0 for logits that it does not use."""
     tensors = float64(real).requires_grad_(), float64(fake).requires_grad_()
     found = torch.autograd.grad(loss(*tensors), tensors, allow_unused=True, materialize_grads=True)
     return found[0].tolist(), found[1].tolist()
@@ -135,7 +135,7 @@ def test_gradients_of_g_by_hand():
 
 
 def test_values_at_the_optimum():
-    """Where D cannot tell: its logits are 0, or ½ where 0 and 1 are what least squares aim at."""
+    """At the optimum D cannot tell: its logits are 0, or ½ with least squares, whose targets are 0 and 1."""
     zeros = torch.zeros(7, dtype=torch.float64)
     optimum = {name: [float(loss(zeros, zeros)) for loss in pair] for name, pair in LOSSES.items()}
     assert optimum["non-saturating"] == pytest.approx([math.log(2), math.log(2)], rel=1e-12)

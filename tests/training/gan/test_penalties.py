@@ -1,4 +1,4 @@
-"""Gradient penalties on discriminators whose gradients are known, and against finite differences."""
+"""Gradient penalties on discriminators whose gradients are known, and compared with finite differences."""
 
 import numpy as np
 import pytest
@@ -42,7 +42,7 @@ def test_a_quadratic_d_has_another_norm_at_each_image():
 
 
 def test_gradients_are_squared_as_float32_whatever_d_computes_in():
-    """Squares of bfloat16 numbers would keep three digits."""
+    """Squares computed in bfloat16 would have only three correct digits."""
     x = images(dtype=torch.bfloat16)
     norms = squared_gradient_norms(x.flatten(1) @ torch.full((PIXELS,), 1.0078125, dtype=torch.bfloat16), x)
     assert norms.dtype == torch.float32
@@ -92,7 +92,7 @@ def test_a_descent_on_the_penalty_makes_d_flatter():
 
 
 def between(n: int = 400, *, seed: int = 7) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Real images, fakes that require gradients, and what lies between them."""
+    """Return real images, fakes that require gradients, and the interpolated images."""
     real, fake = images(n, seed=1, dtype=torch.float32).detach(), images(n, seed=2, dtype=torch.float32)
     return real, fake, interpolated(real, fake, rng=torch.Generator().manual_seed(seed))
 
@@ -102,7 +102,7 @@ def test_an_interpolated_image_lies_on_the_line_between_its_real_image_and_its_f
     assert middle.shape == real.shape
     assert middle.dtype == torch.float32
     a, b, c = (tensor.detach().flatten(1).double().numpy() for tensor in (real, fake, middle))
-    share = ((c - a) * (b - a)).sum(axis=1) / ((b - a) ** 2).sum(axis=1)  # by least squares
+    share = ((c - a) * (b - a)).sum(axis=1) / ((b - a) ** 2).sum(axis=1)  # fitted by least squares
     assert share.min() >= -1e-6
     assert share.max() <= 1 + 1e-6
     np.testing.assert_allclose(c, a + share[:, None] * (b - a), atol=1e-6)  # one share for all pixels of an image
@@ -150,7 +150,7 @@ def test_interpolation_leaves_its_inputs_as_they_were():
 
 
 def test_the_gradient_penalty_of_a_linear_critic_between_images():
-    """(‖w‖ − 1)², wherever the point lies: the loss that the two functions are made for."""
+    """It is (‖w‖ − 1)² at every point; the two functions together make this loss."""
     weights = torch.linspace(-1, 1, PIXELS)
     _, _, middle = between(6)
     norms = squared_gradient_norms(middle.flatten(1) @ weights, middle)

@@ -1,4 +1,4 @@
-"""Spectral normalisation: each layer's norm is 1 while the game goes on, and a plain D travels."""
+"""Spectral normalisation: each layer has norm 1 during the game, and a plain D is exported."""
 
 from pathlib import Path
 
