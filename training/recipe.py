@@ -192,7 +192,7 @@ def load_recipe(name: str, overrides: list[str] | None = None) -> Recipe:
 
 
 def change_after_the_game(recipe: Recipe, overrides: list[str]) -> Recipe:
-    """Return a run's recipe with other settings of the export, which the run itself has not used.
+    """Return a run's recipe with other settings for the export; the run itself has not used these.
 
     Raises:
         RecipeError: a setting is invalid, or is not one of `AFTER_THE_GAME`.

@@ -1,7 +1,7 @@
-"""Kills `sample --out` in forked children, and goes on until it ends: `python -m tests.training.bulk_kills FOLDER`.
+"""Kills `sample --out` in forked children, and resumes it until it ends: `python -m tests.training.bulk_kills FOLDER`.
 
-A process of its own, because it forks: imports are paid for once, and no other thread runs in it. It prints JSON: how
-often it was killed in each way, and every difference from the folder of a command that was never stopped.
+It is a separate process because it forks: imports are done only once, and no other thread runs in it. It prints JSON:
+how often it was killed in each way, and every difference from the folder of a command that was never stopped.
 """
 
 import json

@@ -1,7 +1,7 @@
 """Kills training in forked children, and resumes it until it ends: `python -m tests.training.crash MODE FOLDER`.
 
-A process of its own, because it forks: imports are paid for once, and no other thread runs in it. It prints JSON: how
-many kills there were, and every difference from the run that was never stopped.
+It is a separate process because it forks: imports are done only once, and no other thread runs in it. It prints JSON:
+the number of kills, and every difference from the run that was never stopped.
 """
 
 import json
@@ -69,9 +69,9 @@ def main() -> None:
 
 
 def warm_up(path: Path, config: RunConfig) -> None:
-    """What PyTorch does once, at its first step, is done before there are children: each would do it again.
+    """Let PyTorch do the work of its first step before there are children, so that not every child repeats it.
 
-    tqdm gets no monitor thread. It takes tqdm's lock every ten seconds, and a child forked meanwhile waits for ever.
+    tqdm gets no monitor thread, which takes tqdm's lock every ten seconds: a child forked meanwhile would wait for ever.
     """
     tqdm.monitor_interval = 0
     folder = RunFolder(path)
@@ -81,7 +81,7 @@ def warm_up(path: Path, config: RunConfig) -> None:
 
 
 def at_every_sync(root: Path, config: RunConfig, *, first: int = 1, step: int = 1) -> dict[str, object]:
-    """Die before the n-th fsync, for every n: between any two files, and between a file and its new name."""
+    """End before the n-th fsync, for every n: between any two files, and between writing a file and renaming it."""
     wanted = outcome(RunFolder(root / "whole"), config)
     differences: list[str] = []
     for n in count(first, step):
@@ -101,7 +101,7 @@ def at_every_sync(root: Path, config: RunConfig, *, first: int = 1, step: int = 
 
 
 def at_random_moments(root: Path, data: Path) -> dict[str, object]:
-    """SIGKILL, three times a run, after a random number of saved states and a little more."""
+    """Send SIGKILL three times in a run, a short time after a random number of saved states."""
     rng = random.Random(2014)
     kills = 0
     differences: list[str] = []
@@ -141,7 +141,7 @@ def start_or_go_on(folder: RunFolder, config: RunConfig) -> None:
 
 
 def outcome(folder: RunFolder, config: RunConfig) -> dict[str, object]:
-    """Train to the end, and what came out: all that must not depend on how often the run was killed."""
+    """Train to the end, and return everything that must not depend on how often the run was killed."""
     code = wait(fork(lambda: start_or_go_on(folder, config)))
     records = [json.loads(line) for line in folder.stats_file.read_text().splitlines()]
     return {
@@ -156,7 +156,7 @@ def outcome(folder: RunFolder, config: RunConfig) -> dict[str, object]:
 
 
 def state(path: Path) -> tuple[dict[str, bytes], object]:
-    """The tensors of a saved state, and where it stands, but for the time that it took."""
+    """Return the tensors and the progress of a saved state, without the time that it took."""
     progress = read_progress(path).model_dump(exclude={"seconds": True, "records": {"__all__": {"seconds"}}})
     return {name: tensor.numpy().tobytes() for name, tensor in load_file(path).items()}, progress
 

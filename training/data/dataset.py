@@ -24,7 +24,7 @@ HELD_OUT_SHARE = 0.1
 
 @dataclass(frozen=True)
 class Dataset:
-    """Images in memory.
+    """A data set in memory.
 
     Attributes:
         name: what to call it in a model's card.
@@ -50,12 +50,12 @@ class Dataset:
         return 0 if self.labels is None else int(self.labels.max()) + 1
 
     def to(self, device: torch.device) -> "Dataset":
-        """Return a copy with its training images and labels on a device."""
+        """Return this data set with its training images and labels on a device."""
         labels = None if self.labels is None else self.labels.to(device)
         return replace(self, images=self.images.to(device), labels=labels)
 
     def first(self, n: int | None) -> "Dataset":
-        """Return a copy with the first n training images only; None keeps all of them.
+        """Return this data set with its first n training images only; None keeps all of them.
 
         Raises:
             DataError: there are fewer than n training images.
@@ -151,7 +151,7 @@ def _read(path: Path, side: int | None, *, strict: bool) -> _Read:
 
 
 def _read_idx_pair(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64] | None]:
-    """Return the images of an IDX file, and its labels if a file named as MNIST names labels is beside it."""
+    """Return the images of an IDX file, and the labels from the file beside it that is named as in MNIST, if any."""
     images = read_idx(path, dimensions=3)
     labels = path.with_name(path.name.replace("images-idx3", "labels-idx1"))
     if labels == path or not labels.exists():

@@ -55,7 +55,7 @@ def read_image_folder(path: Path, side: int | None, *, strict: bool = False) -> 
         except _UnreadableError as error:
             if strict:
                 raise DataError(
-                    f"{_name(file)} cannot be read as an image: {error}; mend it or take it out of the folder"
+                    f"{_name(file)} cannot be read as an image: {error}; repair it or take it out of the folder"
                 ) from error
             skipped.append(f"{_name(file)}: {error}")
     if not files:
@@ -105,7 +105,7 @@ def _read(file: Path, side: int | None) -> NDArray[np.uint8]:
     except MemoryError:  # the machine lacks memory; the file may be good
         raise
     except UnidentifiedImageError as error:
-        raise _UnreadableError("it is no image of a known kind") from error
+        raise _UnreadableError("it is not an image of a known kind") from error
     except OSError as error:
         raise _UnreadableError(error.strerror or str(error)) from error
     except Exception as error:  # Pillow's decoders raise many kinds of errors for damaged files

@@ -24,7 +24,7 @@ WEIGHTS_FILE = Path(__file__).with_name("classifier.safetensors")
 FEATURES = 128
 
 _BATCH = 128
-_BLOCK = 1000  # images of one pass without gradients
+_BLOCK = 1000  # images per pass without gradients
 _LEARNING_RATE = 2e-3
 _EMA_HALFLIFE_IMAGES = 30_000.0
 _ROTATION_RAD, _SCALE, _SHEAR, _SHIFT_PX = math.radians(12), 0.12, 0.15, 2.5  # the largest of each, in both directions
@@ -75,7 +75,7 @@ def load_classifier(path: Path = WEIGHTS_FILE) -> DigitClassifier:
         classifier.load_state_dict(load_file(path))
     except (OSError, SafetensorError, RuntimeError) as error:
         raise DataError(
-            f"{path} cannot be read ({error}): restore it with `git checkout`, or train it anew with "
+            f"{path} cannot be read ({error}): restore it with `git checkout`, or train it again with "
             "`python -m training classifier`"
         ) from error
     return classifier.eval().requires_grad_(requires_grad=False)
@@ -123,7 +123,7 @@ def distort(images: torch.Tensor, *, rng: torch.Generator) -> torch.Tensor:
 
     angle, shear = either_way(_ROTATION_RAD), either_way(_SHEAR)
     width, height = 1 + either_way(_SCALE), 1 + either_way(_SCALE)
-    shift = 2 * _SHIFT_PX / images.shape[-1]  # affine_grid counts in half sides
+    shift = 2 * _SHIFT_PX / images.shape[-1]  # affine_grid's unit is half a side
     maps = torch.stack(
         [
             torch.stack([angle.cos() * width, (shear - angle.sin()) * width, either_way(shift)], dim=1),

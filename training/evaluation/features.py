@@ -9,7 +9,7 @@ from models.images import to_float
 from training.evaluation.classifier import load_classifier
 
 PIXELS_SIDE = 16
-_BLOCK = 500  # images of one pass
+_BLOCK = 500  # images per pass
 
 
 @dataclass(frozen=True)

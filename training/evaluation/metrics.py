@@ -14,7 +14,7 @@ NEAREST = 5
 KID_SUBSETS = 100
 KID_SUBSET_IMAGES = 1000
 
-_ROWS = 1000  # a block of distances: [1000, 10000] float32 are 40 MB
+_ROWS = 1000  # per block: [1000, 10000] float32 are 40 MB
 
 
 class _AsTheyAre(nn.Module):
@@ -30,7 +30,7 @@ class _AsTheyAre(nn.Module):
 
 def frechet_distance(real: torch.Tensor, fake: torch.Tensor) -> float:
     """Return ‖μ − μ'‖² + tr(Σ + Σ' − 2(ΣΣ')^½) of two sets: Heusel et al. 2017 (arXiv 1706.08500), by torchmetrics."""
-    metric = FrechetInceptionDistance(_AsTheyAre(real.shape[1]), sync_on_compute=False)  # one process measures alone
+    metric = FrechetInceptionDistance(_AsTheyAre(real.shape[1]), sync_on_compute=False)  # only one process measures
     metric.update(real.double(), real=True)
     metric.update(fake.double(), real=False)
     return float(metric.compute())
@@ -40,7 +40,7 @@ def kernel_distance(real: torch.Tensor, fake: torch.Tensor, *, seed: int = 0) ->
     """Return KID and its standard deviation over subsets: Bińkowski et al. 2018 (arXiv 1801.01401), by torchmetrics."""
     subset = min(KID_SUBSET_IMAGES, len(real), len(fake))
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*will save all extracted features in buffer")  # 10 MB of them
+        warnings.filterwarnings("ignore", message=".*will save all extracted features in buffer")  # they are only 10 MB
         metric = KernelInceptionDistance(
             _AsTheyAre(real.shape[1]), subsets=KID_SUBSETS, subset_size=subset, sync_on_compute=False
         )

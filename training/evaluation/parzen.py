@@ -17,7 +17,7 @@ SIGMAS = torch.logspace(-1, 0, 10, dtype=torch.float64).tolist()
 """The widths tried: ten from 0.1 to 1, evenly spaced in their logarithm, as in the paper's code."""
 
 VALIDATION_IMAGES = 1000
-_ROWS = 500  # test images a block: [500, 10000] float32 distances are 20 MB
+_ROWS = 500  # test images per block: [500, 10000] float32 distances are 20 MB
 
 
 @dataclass(frozen=True)

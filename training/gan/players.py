@@ -36,7 +36,7 @@ def initialise_players(
     class_shares: NDArray[np.float64] | None,
     seed: int,
 ) -> None:
-    """Set the initial weights of both players, which must be on the CPU, so that a seed gives the same on every device.
+    """Set the initial weights of both players on the CPU, so that one seed gives the same weights for every device.
 
     Args:
         generator: G, changed in place.

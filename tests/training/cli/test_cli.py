@@ -528,7 +528,7 @@ def test_broken_images_are_named_and_left_out_from_fit_to_evaluate(
         path.write_bytes(b"no image")
     told = [
         "skipped 12 file(s) that cannot be read as an image (`--strict` stops at the first):",
-        *(f"  photos/cats/{path.name}: it is no image of a known kind" for path in broken[:10]),
+        *(f"  photos/cats/{path.name}: it is not an image of a known kind" for path in broken[:10]),
         "  … and 2 more",
     ]
     run_folder = RunFolder(here / "r")
@@ -550,7 +550,7 @@ def test_broken_images_are_named_and_left_out_from_fit_to_evaluate(
     evaluation = load_model(here / "m").metadata.evaluation
     assert {name: figures[name] for name in evaluation} == pytest.approx(evaluation)
 
-    strict = f"photos/cats/{broken[0].name} cannot be read as an image: it is no image of a known kind; mend it or take"
+    strict = f"photos/cats/{broken[0].name} cannot be read as an image: it is not an image of a known kind; repair"
     for command in (["resume", "r"], ["export", "r", "--to", "m"], ["evaluate", "m", "--data", "photos"]):
         assert fails(*command, "--strict").startswith(strict)
 

@@ -106,7 +106,7 @@ def test_resizing_keeps_the_brightness():
 def test_a_broken_image_is_named(tmp_path: Path, data: bytes):
     write_pngs(tmp_path, GREY)
     (tmp_path / "broken.png").write_bytes(data)
-    with pytest.raises(DataError, match=r"broken\.png cannot be read as an image: .*mend it or take it out"):
+    with pytest.raises(DataError, match=r"broken\.png cannot be read as an image: .*repair it or take it out"):
         read_image_folder(tmp_path, None, strict=True)
 
 
@@ -196,7 +196,7 @@ def test_not_one_that_can_be_read(tmp_path: Path):
     for index in range(3):
         (tmp_path / f"{index}.png").write_bytes(b"no image")
     with pytest.raises(
-        DataError, match=r"none of the 3 images in .* can be read; the first is .*0\.png: it is no image"
+        DataError, match=r"none of the 3 images in .* can be read; the first is .*0\.png: it is not an image"
     ):
         read_image_folder(tmp_path, None)
 

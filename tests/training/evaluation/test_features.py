@@ -201,7 +201,7 @@ def test_weights_that_cannot_be_read(kind: str, tmp_path: Path):
         load_classifier(path)
     message = str(caught.value)
     assert message.startswith(f"{path} cannot be read (")
-    assert message.endswith("restore it with `git checkout`, or train it anew with `python -m training classifier`")
+    assert message.endswith("restore it with `git checkout`, or train it again with `python -m training classifier`")
 
 
 def test_a_file_that_is_restored_is_read_again(tmp_path: Path):

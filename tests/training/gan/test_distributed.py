@@ -1,6 +1,6 @@
-"""Several processes of one training: one game, one state, one writer, and nobody left waiting.
+"""Training by several processes: they play one game, hold one state, one of them writes, and none waits for ever.
 
-Most scenes are played by forked children (`tests.training.several`), once for all tests; the last by
+Forked children (`tests.training.several`) play most scenes, once for all tests; the last scene is started by
 `torch.distributed.run` itself.
 """
 
