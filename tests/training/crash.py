@@ -71,7 +71,8 @@ def main() -> None:
 def warm_up(path: Path, config: RunConfig) -> None:
     """Let PyTorch do the work of its first step before there are children, so that not every child repeats it.
 
-    tqdm gets no monitor thread, which takes tqdm's lock every ten seconds: a child forked meanwhile would wait for ever.
+    tqdm gets no monitor thread. That thread takes tqdm's lock every ten seconds, and a child forked meanwhile waits for
+    ever.
     """
     tqdm.monitor_interval = 0
     folder = RunFolder(path)

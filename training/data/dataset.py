@@ -65,7 +65,7 @@ class Dataset:
         if n > len(self.images):
             raise DataError(
                 f"train_images is {n:,}, but {self.name} has {len(self.images):,} training images: give a smaller "
-                "number, or `none` for all"
+                "number, or `none` for all of them"
             )
         labels = None if self.labels is None else self.labels[:n]
         return replace(self, images=self.images[:n], labels=labels)
@@ -115,7 +115,10 @@ def load_dataset(source: str, *, side: int | None = None, strict: bool = False) 
         return _dataset(STACKED_MNIST, _resized(train, side), _resized(test, side), None, digits=3)
     path = Path(source)
     if not path.exists():
-        raise DataError(f"there is no data at {source!r}: give 'mnist', a folder of images, an .npz or an IDX file")
+        raise DataError(
+            f"there is no data at {source!r}: give 'mnist', 'stacked-mnist', or the path of a folder of images, an "
+            ".npz or an IDX file"
+        )
     images, labels, skipped = _read(path, side, strict=strict)
     images = _resized(images, side)
     if labels is not None and len(labels) != len(images):

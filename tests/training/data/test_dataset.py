@@ -132,7 +132,7 @@ def test_arrays_without_a_pixel(tmp_path: Path, shape: tuple[int, ...], side: in
 
 
 def test_sources_that_are_none(tmp_path: Path):
-    with pytest.raises(DataError, match=r"there is no data at 'nowhere': give 'mnist', a folder"):
+    with pytest.raises(DataError, match=r"there is no data at 'nowhere': give 'mnist', 'stacked-mnist', or the path"):
         load_dataset("nowhere")
     path = tmp_path / "a.txt"
     path.write_text("text")
