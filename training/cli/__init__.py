@@ -1,10 +1,11 @@
 """The command line `python -m training COMMAND`: one module for each command.
 
-Each command's module has `add_parser`, which declares its options, and `run`, which does the work. `command_line` puts
-the commands together and turns errors into exit codes; `arguments` and `inputs` hold what several commands share.
+Each command's module has `add_parser`, which declares its options, and `run`, which does the work. `command_line`
+combines the commands and turns errors into exit codes; `arguments` and `inputs` hold the code that several commands
+share.
 
-Functions import the heavy packages, not modules, so that `--help`, `watch` and usage errors do not wait for Matplotlib
-or TensorBoard, and work where these are not installed.
+Heavy packages are imported inside functions, not at the top of modules. So `--help`, `watch` and usage errors do not
+wait for Matplotlib or TensorBoard, and they work where these are not installed.
 
 May import every other module and room of `training`, and `models`.
 """

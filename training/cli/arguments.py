@@ -12,36 +12,42 @@ Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # n
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:
-    """Add RUN: `options.run` is a Path."""
-    parser.add_argument("run", metavar="RUN", type=Path, help="the run folder")
+    """Add the argument RUN. `options.run` is a Path."""
+    parser.add_argument("run", metavar="RUN", type=Path, help="the run folder that `fit` wrote")
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
-    """Add MODEL: `options.model` is the text, for `training.cli.inputs.load_named_model`."""
-    parser.add_argument("model", metavar="MODEL", help="a model folder, or the name of a bundled model")
+    """Add the argument MODEL. `options.model` is a text for `training.cli.inputs.load_named_model`."""
+    parser.add_argument("model", metavar="MODEL", help="the path of a model folder, or the name of a bundled model")
 
 
 def add_set(parser: argparse.ArgumentParser, *, help_text: str) -> None:
-    """Add `--set KEY=VALUE …`, which may come several times: `options.set` is a list of texts, empty by default."""
+    """Add `--set KEY=VALUE …`, which may be repeated. `options.set` is a list of texts, empty by default."""
     parser.add_argument("--set", action="extend", nargs="+", default=[], metavar="KEY=VALUE", help=help_text)
 
 
 def add_strict(parser: argparse.ArgumentParser) -> None:
-    """Add `--strict`, for commands that read images."""
+    """Add `--strict`, which commands that read images take."""
     parser.add_argument(
         "--strict",
         action="store_true",
-        help="stop at the first image of a folder that cannot be read (default: name it, and go on without it)",
+        help="stop at the first file of an image folder that cannot be read (default: report the file and skip it)",
     )
 
 
 def add_threads(parser: argparse.ArgumentParser) -> None:
-    """Add `--threads N`: `options.threads` is None by default."""
-    parser.add_argument("--threads", type=at_least_1, help="threads of PyTorch's operators (default: one a core)")
+    """Add `--threads N`. `options.threads` is None by default."""
+    parser.add_argument(
+        "--threads",
+        metavar="N",
+        type=at_least_1,
+        help="number of CPU threads that PyTorch computes with, at least 1 (default: PyTorch's choice, usually one per "
+        "core)",
+    )
 
 
 def at_least_1(text: str) -> int:
-    """An integer ≥ 1."""
+    """Parse an integer ≥ 1."""
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, not {text}")
@@ -49,7 +55,7 @@ def at_least_1(text: str) -> int:
 
 
 def port(text: str) -> int:
-    """The number of a TCP port; 0 stands for any free one."""
+    """Parse the number of a TCP port; 0 stands for any free port."""
     number = int(text)
     if not 0 <= number < 65_536:
         raise argparse.ArgumentTypeError(f"must be 0 to 65535, not {text}")
@@ -57,7 +63,7 @@ def port(text: str) -> int:
 
 
 def seed(text: str) -> int:
-    """A seed, 0 ≤ seed < 2⁵³."""
+    """Parse a seed, 0 ≤ seed < 2⁵³."""
     from models.latents import SEED_LIMIT
 
     number = int(text)
@@ -67,22 +73,22 @@ def seed(text: str) -> int:
 
 
 def positive(text: str) -> float:
-    """A finite number above 0."""
+    """Parse a finite number above 0."""
     number = float(text)
     if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"must be above 0, not {text}")
+        raise argparse.ArgumentTypeError(f"must be a finite number above 0, not {text}")
     return number
 
 
 def check_output(option: str, path: Path) -> None:
-    """Check that the file which an option names can be written, before the work whose result it will hold.
+    """Check that the file that an option names can be written, before the work whose result it will hold begins.
 
     Args:
-        option: the option's name, for the message.
+        option: the name of the option, for the error message.
         path: the file.
 
     Raises:
-        RunError: it cannot.
+        RunError: the file cannot be written.
     """
     try:
         check_file_destination(path)

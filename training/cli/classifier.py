@@ -1,4 +1,4 @@
-"""`training classifier --to FILE`: train the digit classifier whose features judge samples."""
+"""`training classifier --to FILE`: train the digit classifier whose features the evaluation compares."""
 
 import argparse
 from pathlib import Path
@@ -9,13 +9,23 @@ from training.cli.arguments import Commands, add_threads, at_least_1, check_outp
 def add_parser(commands: Commands) -> None:
     """Add the command and its options."""
     parser = commands.add_parser(
-        "classifier", help="train the judge", description="Train the digit classifier whose features judge samples."
+        "classifier",
+        help="train the digit classifier that `evaluate` uses",
+        description="Train the digit classifier on MNIST. `evaluate` compares samples and real images in its features.",
     )
     parser.set_defaults(run_command=run)
-    parser.add_argument("--epochs", type=at_least_1, default=20, help="passes over MNIST (default: 20)")
-    parser.add_argument("--seed", type=seed, default=0, help="default: 0")
+    parser.add_argument("--epochs", metavar="N", type=at_least_1, default=20, help="passes over MNIST (default: 20)")
+    parser.add_argument(
+        "--seed",
+        metavar="N",
+        type=seed,
+        default=0,
+        help="seed of the weights and of the order of the images, 0 to 2**53 - 1 (default: 0)",
+    )
     add_threads(parser)
-    parser.add_argument("--to", metavar="FILE", type=Path, required=True, help="the safetensors file to write")
+    parser.add_argument(
+        "--to", metavar="FILE", type=Path, required=True, help="the safetensors file to write (required)"
+    )
 
 
 def run(options: argparse.Namespace) -> None:

@@ -1,6 +1,6 @@
-"""`python -m training COMMAND`: the parser of all commands, and the exit code that each ends with.
+"""`python -m training COMMAND`: the parser of all commands, and their exit codes.
 
-`fit` and `resume` may run in several processes, started by `python -m torch.distributed.run`: see
+`fit` and `resume` can run in several processes, which `python -m torch.distributed.run` starts: see
 `training.gan.distributed`.
 """
 
@@ -24,14 +24,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command.
 
     Args:
-        arguments: those of the command line; None takes the process's own.
+        arguments: the arguments of the command line; None takes them from `sys.argv`.
 
     Returns:
-        The exit code. 0: the command is done. 1: it failed, and standard error says why in one message. 2: a package
-        that it needs is not installed. 130: it was interrupted.
+        The exit code. 0: the command succeeded. 1: it failed, and one message on standard error says why. 2: it needs a
+        package that is not installed. 130: it was interrupted.
 
     Raises:
-        SystemExit: `--help` was asked for (code 0), or an argument is wrong (code 2).
+        SystemExit: `--help` was given (code 0), or an argument is wrong (code 2).
     """
     command = "training"
     try:
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command = options.command
         options.run_command(options)
         with naming(Path("standard output")):
-            sys.stdout.flush()  # a full disk is reported here, not at the interpreter's end
+            sys.stdout.flush()  # report a full disk here, and not when the interpreter exits
     except ModuleNotFoundError as error:
         explanation = explain_missing_package(error, command)
         if explanation is None:
@@ -60,8 +60,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The parser of the whole command line; `run_command` of what it returns is the chosen command's `run`."""
-    parser = argparse.ArgumentParser(prog="python -m training", description="Play the minimax game, and judge it.")
+    """Return the parser of the whole command line; it puts the chosen command's `run` into `options.run_command`."""
+    parser = argparse.ArgumentParser(
+        prog="python -m training", description="Train GANs, evaluate them, and draw images."
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for command in COMMANDS:
         command.add_parser(commands)
@@ -79,13 +81,14 @@ def _describe(error: OSError) -> str:
     if error.errno == errno.ENOSPC:
         place = error.filename or "while writing"
         return (
-            f"the disk is full ({place}); what was saved before is whole: make room, and do it again (a run: `resume`)"
+            f"the disk is full ({place}); the files saved before are complete. Free some space, then run the command "
+            "again (for `fit`: run `resume`)"
         )
     return f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"
 
 
 def _drop_standard_output() -> None:
-    """Drop standard output if it cannot be written: the interpreter would report the same error again at its end."""
+    """Replace standard output if it cannot be written: the interpreter would report the error again on exit."""
     try:
         sys.stdout.flush()
     except OSError:
@@ -96,4 +99,4 @@ def _print_interruption() -> None:
     from training.gan.distributed import own_number
 
     if own_number() == 0:
-        print("interrupted; `resume` goes on (of `sample`: the same command)", file=sys.stderr)
+        print("interrupted; to continue: `resume` after `fit`, the same command again after `sample`", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""`training evaluate MODEL`: judge a model on held-out images."""
+"""`training evaluate MODEL`: evaluate a model on held-out images."""
 
 import argparse
 import json
@@ -22,17 +22,32 @@ if TYPE_CHECKING:
 
 def add_parser(commands: Commands) -> None:
     """Add the command and its options."""
-    parser = commands.add_parser("evaluate", help="judge a model", description="Judge a model on held-out images.")
+    parser = commands.add_parser(
+        "evaluate",
+        help="measure how good a model is",
+        description="Compare 10,000 samples of a model with held-out images, and print the figures as a table.",
+    )
     parser.set_defaults(run_command=run)
     add_strict(parser)
     add_model(parser)
-    parser.add_argument("--data", help="images to judge on (default: the model's own data set)")
-    parser.add_argument("--json", action="store_true", help="print JSON: one flat object, every figure by name")
-    parser.add_argument("--html", metavar="FILE", type=Path, help="write a page of pictures, charts and figures too")
+    parser.add_argument(
+        "--data",
+        help="the images to compare with: mnist, stacked-mnist, a folder of images, an .npz or an IDX file (default: "
+        "mnist for a model that was trained on it; required for any other model)",
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print one flat JSON object with every figure by name, instead of a table"
+    )
+    parser.add_argument(
+        "--html",
+        metavar="FILE",
+        type=Path,
+        help="also write an HTML page with pictures, charts and figures to FILE (default: no page)",
+    )
 
 
 def run(options: argparse.Namespace) -> None:
-    """Judge a model; print a table or JSON, and write a page if `--html` names one."""
+    """Evaluate a model; print a table or JSON, and write a page if `--html` names one."""
     from models.inference.sampler import Sampler
     from models.inference.scorer import Scorer
     from training.evaluation.evaluate import evaluate
@@ -54,13 +69,22 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _load_data(options: argparse.Namespace, model: "LoadedModel") -> "Dataset":
-    """The data set to judge on, whose images have the shape of the model's."""
+    """Load the data set to evaluate on. Its images have the shape of the model's images.
+
+    Raises:
+        RunError: the data set must be named with --data, or its images have another shape.
+    """
     metadata = model.metadata
     if options.data is None and metadata.dataset != "mnist":
-        raise RunError(f"{model.name} was trained on {metadata.dataset!r}: say where that is with --data")
+        raise RunError(
+            f"{model.name} was trained on {metadata.dataset!r}: name that data set, or its path, with --data"
+        )
     dataset = load_data(options.data or "mnist", metadata.image_shape.height, strict=options.strict)
     if dataset.shape != metadata.image_shape:
-        raise RunError(f"{model.name} makes {metadata.image_shape}, the images of {dataset.name} are {dataset.shape}")
+        raise RunError(
+            f"{model.name} makes images with {metadata.image_shape}, but the images of {dataset.name} have "
+            f"{dataset.shape}: give data of the model's shape with --data"
+        )
     return dataset
 
 
@@ -69,8 +93,8 @@ def _print_table(model: "LoadedModel", dataset: "Dataset", evaluation: "Evaluati
 
     head = f"{model.reference} on {dataset.name}: {len(evaluation.samples):,} samples, {seconds:.0f} s"
     legend = (
-        "Real images: the same figure with training images in the samples' place. At best: the best value, "
-        "or the theory's where the game is over."
+        "Real images: the same figure, computed for training images instead of samples. At best: the best possible "
+        "value or, for D, the value that theory gives for the optimum."
     )
     for text in (head, legend):
         print(textwrap.fill(text, MAX_WIDTH))

@@ -1,4 +1,4 @@
-"""`training export RUN --to DIR`: write a model folder from a run."""
+"""`training export RUN --to DIR`: write a run's model folder."""
 
 import argparse
 from pathlib import Path
@@ -11,7 +11,9 @@ def add_parser(commands: Commands) -> None:
     """Add the command and its options."""
     from training.recipe import AFTER_THE_GAME
 
-    parser = commands.add_parser("export", help="write a model folder", description="Write a run's model folder.")
+    parser = commands.add_parser(
+        "export", help="write a model folder", description="Write a run's best state as a model folder."
+    )
     parser.set_defaults(run_command=run)
     add_strict(parser)
     add_run(parser)
@@ -20,15 +22,24 @@ def add_parser(commands: Commands) -> None:
         metavar="DIR",
         type=Path,
         required=True,
-        help="the model folder; its name is the model's. It may be new, empty, or a model folder, which is replaced; a "
-        "folder with other files is refused",
+        help="the model folder to write (required); its name becomes the model's name. A model folder is replaced; any "
+        "other folder must be new or empty",
     )
-    add_set(parser, help_text=f"other settings of what comes after the game: {', '.join(AFTER_THE_GAME)}")
-    parser.add_argument("--half", action="store_true", help="weights as float16: half the bytes")
+    add_set(
+        parser,
+        help_text=f"change a setting that only the export uses: {', '.join(AFTER_THE_GAME)} (default: the recipe's "
+        "values). The first two are numbers of training steps, for D and for an encoder, and 0 leaves the step out; "
+        "quantise=true gives G 8-bit weights",
+    )
+    parser.add_argument(
+        "--half",
+        action="store_true",
+        help="store weights as float16, in half the bytes (default: float32)",
+    )
 
 
 def run(options: argparse.Namespace) -> None:
-    """Write a model folder from a run's best state."""
+    """Write the model folder from a run's best state."""
     import torch
 
     from models.model_folder.destination import check_destination

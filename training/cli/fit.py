@@ -1,4 +1,4 @@
-"""`training fit RECIPE`: train a recipe from its start."""
+"""`training fit RECIPE`: start a new training run."""
 
 import argparse
 from pathlib import Path
@@ -17,33 +17,65 @@ def add_parser(commands: Commands) -> None:
     """Add the command and its options."""
     from training.recipe import recipe_names
 
-    parser = commands.add_parser("fit", help="train a recipe", description="Train a recipe into a new run folder.")
+    parser = commands.add_parser(
+        "fit", help="start a new training run", description="Train a recipe in a new run folder."
+    )
     parser.set_defaults(run_command=run)
     add_strict(parser)
-    parser.add_argument("recipe", metavar="RECIPE", help=f"{', '.join(recipe_names())}, or the path of a .toml")
     parser.add_argument(
-        "--data", default="mnist", help="mnist, a folder of images, an .npz or an IDX file (default: mnist)"
+        "recipe", metavar="RECIPE", help=f"a recipe's name ({', '.join(recipe_names())}), or the path of a .toml file"
     )
-    parser.add_argument("--out", type=Path, help="the run folder (default: runs/RECIPE)")
+    parser.add_argument(
+        "--data",
+        default="mnist",
+        help="the images to train on: mnist, stacked-mnist, a folder of images, an .npz or an IDX file (default: "
+        "mnist)",
+    )
+    parser.add_argument("--out", metavar="DIR", type=Path, help="the run folder to make (default: runs/RECIPE)")
     length = parser.add_mutually_exclusive_group()
-    length.add_argument("--epochs", type=int, help="passes over the data (default: the recipe's)")
-    length.add_argument("--minutes", type=positive, help="stop after this many minutes of training")
-    parser.add_argument("--seed", type=seed, default=0, help="of weights, latents and the data's order (default: 0)")
-    add_set(parser, help_text="change settings of the recipe")
+    length.add_argument(
+        "--epochs", metavar="N", type=int, help="number of passes over the data (default: the recipe's)"
+    )
+    length.add_argument(
+        "--minutes",
+        type=positive,
+        help="stop after this many minutes of training, or after the recipe's epochs if these end earlier (default: "
+        "no limit of time)",
+    )
+    parser.add_argument(
+        "--seed",
+        metavar="N",
+        type=seed,
+        default=0,
+        help="seed of the weights, the latents and the order of the data, 0 to 2**53 - 1 (default: 0)",
+    )
+    add_set(
+        parser,
+        help_text="change settings of the recipe, such as epochs=3 or generator_optimiser.learning_rate=1e-4; may be "
+        "repeated (default: the recipe as it is)",
+    )
     parser.add_argument(
         "--on-collapse",
         choices=["warn", "rollback"],
         default="warn",
-        help="when G collapses, D wins or a loss is NaN: say so, or go back to the best state with another order of "
-        "the data and half the learning rates (default: warn)",
+        help="what to do when G collapses, D wins or a loss becomes NaN. warn: record an alarm and go on; a NaN ends "
+        "the run. rollback: return to the best state, with another order of the data and half the learning rates; this "
+        "needs metrics_every_epochs of at least 1 in the recipe (default: warn)",
     )
-    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="default: auto")
+    parser.add_argument(
+        "--device",
+        choices=["auto", "cpu", "cuda"],
+        default="auto",
+        help="where to compute; auto takes CUDA if there is a CUDA device, and the CPU otherwise (default: auto)",
+    )
     add_threads(parser)
-    parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="print the resolved settings and the number of steps, and write nothing"
+    )
 
 
 def run(options: argparse.Namespace) -> None:
-    """Train a recipe from its start, or only say what would be done (`--dry-run`)."""
+    """Start a new training run; with `--dry-run`, only print its settings."""
     from training.gan.distributed import joined, own_number
     from training.run.folder import RunFolder
     from training.run.loop import train
@@ -65,7 +97,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _configure(options: argparse.Namespace, name: str) -> "tuple[RunConfig, Dataset]":
-    """The run's configuration, with nothing left open, and the images to train on."""
+    """Return the run's resolved configuration, and the images to train on."""
     from training.config import resolve_config
     from training.gan.distributed import number_of_processes
     from training.recipe import load_recipe

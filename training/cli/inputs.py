@@ -11,14 +11,14 @@ if TYPE_CHECKING:
     from training.run.writer import RunWriter
 
 MAX_NAMED = 10
-"""The names of this many skipped files are printed; the others are only counted."""
+"""How many skipped files are named; the others are only counted."""
 
 
 def load_named_model(name_or_path: str) -> "LoadedModel":
-    """Load a model by the path of its folder, or by the name of a bundled one.
+    """Load a model by the path of its folder, or by the name of a bundled model.
 
     Raises:
-        ModelFolderError: there is no such model, or it is damaged.
+        ModelFolderError: the model does not exist, or is damaged.
     """
     from models import bundled_models_dir
     from models.model_folder.read import load_model
@@ -28,16 +28,16 @@ def load_named_model(name_or_path: str) -> "LoadedModel":
 
 
 def load_run_data(config: "RunConfig", *, strict: bool) -> "Dataset":
-    """Load the data set that a run was configured with; see `load_data`."""
+    """Load the data set that a run's configuration names; see `load_data`."""
     return load_data(config.data, config.recipe.image_side, strict=strict)
 
 
 def load_data(source: str, side: int | None, *, strict: bool) -> "Dataset":
-    """Load a data set, and name the files that were skipped on standard error.
+    """Load a data set, and print the names of the skipped files on standard error.
 
     Args:
-        source: as in `training.data.dataset.load_dataset`.
-        side: pixels a side that images are resized to; None takes them as they are.
+        source: the data set, in one of the forms that `training.data.dataset.load_dataset` takes.
+        side: height and width in pixels to which images are resized; None keeps their size.
         strict: whether to stop at the first file that cannot be read, instead of skipping it.
 
     Raises:
@@ -53,13 +53,13 @@ def load_data(source: str, side: int | None, *, strict: bool) -> "Dataset":
 
 
 def log_skipped(dataset: "Dataset", writer: "RunWriter") -> None:
-    """Name the files that were skipped in the run's log."""
+    """Write the names of the skipped files into the run's log."""
     for line in _skipped_lines(dataset):
         writer.log(line)
 
 
 def _skipped_lines(dataset: "Dataset") -> list[str]:
-    """Text about the skipped files, with the names of the first `MAX_NAMED`; no line where none was skipped."""
+    """Return lines about the skipped files, with the names of the first `MAX_NAMED`; empty if none was skipped."""
     skipped = dataset.skipped
     if not skipped:
         return []

@@ -1,4 +1,4 @@
-"""Which packages training needs, and what to do where one of them is not installed."""
+"""The packages that training needs, and the message for one that is not installed."""
 
 import sys
 
@@ -13,18 +13,18 @@ PACKAGES = {
     "torchmetrics": "torchmetrics",
     "tqdm": "tqdm",
 }
-"""The name of each package by the name under which Python imports it. `make train-env` installs all of them."""
+"""The name that Python imports → the name of the package. `make train-env` installs all of them."""
 
 
 def explain_missing_package(error: ModuleNotFoundError, command: str) -> str | None:
-    """Say in one line which package a command lacks, and how to install it.
+    """Return a line that says which package a command lacks, and how to install it.
 
     Args:
-        error: what an import raised.
+        error: the error that an import raised.
         command: the command that needs the package, for the message.
 
     Returns:
-        The line; None where the module is not one of `PACKAGES`: then the error is a fault of this program.
+        The line; None if the module does not belong to `PACKAGES`, so that the error is a bug of this program.
     """
     package = PACKAGES.get((error.name or "").partition(".")[0])
     if package is None:

@@ -8,7 +8,11 @@ from training.cli.inputs import load_run_data, log_skipped
 
 def add_parser(commands: Commands) -> None:
     """Add the command and its options."""
-    parser = commands.add_parser("resume", help="go on with a run", description="Go on from a run's last saved state.")
+    parser = commands.add_parser(
+        "resume",
+        help="continue a run",
+        description="Continue a run from its last saved state. The result is the same as without the interruption.",
+    )
     parser.set_defaults(run_command=run)
     add_strict(parser)
     add_run(parser)

@@ -1,4 +1,4 @@
-"""`training sample MODEL`: draw one grid of a model's images, or a folder of any number of them."""
+"""`training sample MODEL`: draw a model's images, as one grid or as a folder of any number of images."""
 
 import argparse
 from pathlib import Path
@@ -14,46 +14,86 @@ if TYPE_CHECKING:
 
 MAX_GRID_IMAGES = 4096
 BULK_OPTIONS = ("format", "shard_images", "processes", "ray")
-"""The options that only `--out DIR` takes."""
+"""The options that need `--out DIR`."""
 
 
 def add_parser(commands: Commands) -> None:
     """Add the command and its options."""
     parser = commands.add_parser(
         "sample",
-        help="draw a grid, or millions",
-        description="Draw a grid of a model's images, or any number of them into a folder of shards: the same command "
-        "goes on with one that was stopped.",
+        help="draw images: a grid, or millions of files",
+        description="Draw a model's images: one grid as a PNG (-o FILE), or any number of images in a folder of shards "
+        "(--out DIR). If --out was interrupted, the same command continues it.",
     )
     parser.set_defaults(run_command=run)
     add_model(parser)
-    parser.add_argument("--n", type=int, default=64, help="images (default: 64)")
-    parser.add_argument("--seed", type=int, default=0, help="default: 0")
-    parser.add_argument("--first", type=int, default=0, help="index of the first image (default: 0)")
-    parser.add_argument("--digit", type=int, help="the class to draw; conditional models only (default: any)")
     parser.add_argument(
-        "--truncation", type=float, default=1.0, help="scale latents by this, above 0 and at most 1 (default: 1)"
+        "--n", type=int, default=64, help=f"number of images; at most {MAX_GRID_IMAGES} for one grid (default: 64)"
+    )
+    parser.add_argument(
+        "--seed",
+        metavar="N",
+        type=int,
+        default=0,
+        help="seed of the latents, 0 to 2**53 - 1; the same seed and index always give the same image (default: 0)",
+    )
+    parser.add_argument(
+        "--first",
+        metavar="INDEX",
+        type=int,
+        default=0,
+        help="index of the first image within the seed, from 0 (default: 0)",
+    )
+    parser.add_argument(
+        "--digit",
+        metavar="CLASS",
+        type=int,
+        help="the class to draw, a number from 0; for conditional models only (default: any class)",
+    )
+    parser.add_argument(
+        "--truncation",
+        metavar="FACTOR",
+        type=float,
+        default=1.0,
+        help="multiply latents by this, above 0 and at most 1; smaller values give more typical, less varied images "
+        "(default: 1)",
     )
     place = parser.add_mutually_exclusive_group(required=True)
-    place.add_argument("-o", "--output", type=Path, help="the PNG to write: one grid")
-    place.add_argument("--out", metavar="DIR", type=Path, help="the folder to write shards into")
+    place.add_argument(
+        "-o", "--output", metavar="FILE", type=Path, help="write one grid of all images to this PNG file"
+    )
+    place.add_argument("--out", metavar="DIR", type=Path, help="write the images as shards into this folder")
     _add_bulk_options(parser)
 
 
 def _add_bulk_options(parser: argparse.ArgumentParser) -> None:
-    from training.bulk.request import FORMATS, SHARD_IMAGES
+    from training.bulk.request import FORMATS, MAX_SHARD_IMAGES, SHARD_IMAGES
 
-    bulk = parser.add_argument_group("options of --out DIR")
-    bulk.add_argument("--format", choices=FORMATS, help="of the shards (default: npz)")
-    bulk.add_argument("--shard-images", metavar="N", type=int, help=f"images in each shard (default: {SHARD_IMAGES:,})")
+    bulk = parser.add_argument_group("options for --out DIR")
+    bulk.add_argument(
+        "--format",
+        choices=FORMATS,
+        help="format of each shard: an .npz file, a folder of PNG files, a Parquet file (needs pyarrow), or a "
+        "WebDataset tar (default: npz)",
+    )
+    bulk.add_argument(
+        "--shard-images",
+        metavar="N",
+        type=int,
+        help=f"number of images in each shard, 1 to {MAX_SHARD_IMAGES:,} (default: {SHARD_IMAGES:,})",
+    )
     bulk.add_argument(
         "--processes",
         metavar="N",
         type=at_least_1,
-        help="write this many shards at once (default: 1; with --ray one a processor of the cluster)",
+        help="number of processes, each of which writes one shard at a time (default: 1; with --ray: one per CPU of "
+        "the cluster)",
     )
     bulk.add_argument(
-        "--ray", action="store_true", help="write by Ray Data: RAY_ADDRESS names the cluster (default: this machine)"
+        "--ray",
+        action="store_true",
+        help="write the shards with Ray Data on the cluster that the variable RAY_ADDRESS names, or on this machine if "
+        "it is not set (default: without Ray)",
     )
 
 
@@ -83,12 +123,22 @@ def _write_grid(options: argparse.Namespace) -> None:
 
 
 def _check_grid(options: argparse.Namespace) -> None:
-    """Refuse what a grid does not take, before the model is loaded."""
+    """Refuse options that do not fit a grid, before the model is loaded.
+
+    Raises:
+        BulkError: an option needs `--out DIR`.
+        LatentError: the number of images is out of range.
+        RunError: the file cannot be written.
+    """
     given = [f"--{name.replace('_', '-')}" for name in BULK_OPTIONS if getattr(options, name)]
     if given:
-        raise BulkError(f"{', '.join(given)}: of a folder of samples (--out DIR), not of one picture (-o FILE)")
+        raise BulkError(
+            f"{', '.join(given)} cannot be used with -o FILE: leave the option out, or write shards with --out DIR"
+        )
     if not 1 <= options.n <= MAX_GRID_IMAGES:
-        raise LatentError(f"n must be 1 to {MAX_GRID_IMAGES}, not {options.n}; --out DIR takes any number")
+        raise LatentError(
+            f"--n must be 1 to {MAX_GRID_IMAGES} for one grid, not {options.n}; --out DIR takes more images"
+        )
     check_output("-o", options.output)
 
 
@@ -115,15 +165,15 @@ def _write_shards(options: argparse.Namespace) -> None:
 
 
 def _describe_images(options: argparse.Namespace) -> str:
-    asked = "" if options.digit is None else f", asked for digit {options.digit},"
+    asked = "" if options.digit is None else f" (requested digit: {options.digit})"
     return f"images {options.first} to {options.first + options.n - 1} of seed {options.seed}{asked}"
 
 
 def _check_digit(model: "LoadedModel", digit: int | None) -> None:
-    """Refuse a digit that the model cannot be asked for; None asks for none.
+    """Check that the model has the class `digit`; None stands for any class.
 
     Raises:
-        LatentError: the model has no such class.
+        LatentError: the model does not have this class.
     """
     from models.networks.conditional import check_class
 
@@ -133,5 +183,7 @@ def _check_digit(model: "LoadedModel", digit: int | None) -> None:
         if error.classes:
             text = f"--digit must be one of {model.name}'s classes, 0 to {error.classes - 1}, not {digit}"
         else:
-            text = f"{model.name} is not conditional: it draws whatever digit a latent gives; leave --digit out"
+            text = (
+                f"{model.name} is not conditional, so its digit cannot be chosen (--digit {digit}): leave --digit out"
+            )
         raise LatentError(text) from error

@@ -1,4 +1,4 @@
-"""`training watch RUN`: show a run on a page that follows it."""
+"""`training watch RUN`: show the progress of a run in the browser."""
 
 import argparse
 
@@ -9,13 +9,18 @@ def add_parser(commands: Commands) -> None:
     """Add the command and its options."""
     parser = commands.add_parser(
         "watch",
-        help="look at a run",
-        description="Show a run on a page that follows it as it is trained; it only reads.",
+        help="show a run in the browser",
+        description="Serve a web page with the curves and samples of a run, also while it trains. The page only reads "
+        "the run folder.",
     )
     parser.set_defaults(run_command=run)
     add_run(parser)
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
-    parser.add_argument("--port", type=port, default=8001, help="port to listen on; 0: a free one (default: 8001)")
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, for this machine only)"
+    )
+    parser.add_argument(
+        "--port", type=port, default=8001, help="TCP port to listen on; 0 takes a free one (default: 8001)"
+    )
 
 
 def run(options: argparse.Namespace) -> None:
@@ -26,7 +31,7 @@ def run(options: argparse.Namespace) -> None:
     folder = RunFolder(options.run)
     with make_server(folder, host=options.host, port=options.port) as server:
         print(
-            f"Watching {folder.path} on http://{options.host}:{server.server_port} (Ctrl-C ends it; the run goes on)",
+            f"Showing {folder.path} at http://{options.host}:{server.server_port} (Ctrl-C ends this page, not the run)",
             flush=True,
         )
         try:

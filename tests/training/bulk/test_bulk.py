@@ -438,7 +438,9 @@ def test_the_last_images_of_a_seed(tiny: Path, tmp_path: Path):
 
 def test_a_digit_of_a_model_without_classes(tmp_path: Path, fails: Fails):
     model = make_tiny_model_folder(tmp_path / "plain")
-    assert "plain is not conditional" in fails(*bulk(model, tmp_path / "out"), "--digit", "3")
+    assert "plain is not conditional, so its digit cannot be chosen (--digit 3)" in fails(
+        *bulk(model, tmp_path / "out"), "--digit", "3"
+    )
 
 
 def test_a_folder_of_another_request(tiny: Path, tmp_path: Path, fails: Fails):
@@ -524,9 +526,9 @@ def test_options_that_do_not_go_together(tiny: Path, tmp_path: Path, fails: Fail
         assert exited.value.code == 2
         assert "--out" in capsys.readouterr().err
     assert fails(*picture, "--format", "npz", "--shard-images", "3") == (
-        "--format, --shard-images: of a folder of samples (--out DIR), not of one picture (-o FILE)"
+        "--format, --shard-images cannot be used with -o FILE: leave the option out, or write shards with --out DIR"
     )
-    assert "--ray: of a folder of samples" in fails(*picture, "--ray")
+    assert "--ray cannot be used with -o FILE" in fails(*picture, "--ray")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["tiny"]
 
 

@@ -1,4 +1,4 @@
-"""The command line, as real processes where a person's whole chain is meant, and in this process where a message is."""
+"""The command line: whole chains of commands run as real processes, single messages are tested in this process."""
 
 import json
 import re
@@ -44,7 +44,7 @@ FIGURES = ("loss_d", "loss_g", "d_real", "d_fake", "value")
 
 @pytest.fixture(scope="module")
 def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with data.npz, the finished run runs/mlp, and the model models/mine made of it, by real processes."""
+    """A folder with data.npz, the finished run runs/mlp, and the model models/mine that real processes made from it."""
     root = tmp_path_factory.mktemp("chain")
     write_npz(root / "data.npz")
     fit = run("fit", "mlp", "--data", "data.npz", "--epochs", "3", "--seed", "11", *QUICK, cwd=root)
@@ -72,7 +72,7 @@ Fails = Callable[..., str]
 
 @pytest.fixture
 def fails(capsys: pytest.CaptureFixture[str]) -> Fails:
-    """Run a command that must exit with 1 and one message; returns the message."""
+    """Run a command that must exit with code 1 and print one message; return the message."""
 
     def check(*arguments: str | Path) -> str:
         capsys.readouterr()
@@ -361,7 +361,7 @@ def test_mistakes_of_real_processes(here: Path):
 
 @pytest.mark.slow
 def test_rollback_on_the_command_line(here: Path, fails: Fails, monkeypatch: pytest.MonkeyPatch):
-    """The real monitor, its samples few; what it says of the third epoch is made worse."""
+    """Use the real monitor with few samples, and make its figures of the third epoch worse."""
     monkeypatch.setattr("training.run.monitor.IMAGES", 50)
     command = ["fit", "mlp", "--data", "data.npz", "--epochs", "4", "--on-collapse", "rollback", "--out", "r", *QUICK]
     assert fails(*command) == (
@@ -436,7 +436,7 @@ def test_interrupted(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
 
     monkeypatch.setattr("training.run.loop.train", interrupt)
     assert main(["fit", "mlp", "--data", "data.npz", *QUICK]) == 130
-    assert "`resume` goes on" in capsys.readouterr().err
+    assert "to continue: `resume` after `fit`" in capsys.readouterr().err
 
 
 # --- export, a person's own data -----------------------------------------------------------------------
@@ -520,7 +520,7 @@ def test_a_folder_of_colour_photos_end_to_end(here: Path, capsys: pytest.Capture
 def test_broken_images_are_named_and_left_out_from_fit_to_evaluate(
     here: Path, fails: Fails, capsys: pytest.CaptureFixture[str]
 ):
-    """The run knows how many, `resume` sees the same data, and so does a folder from which they were taken out."""
+    """The run records how many were skipped; `resume` sees the same data, also after the broken files were removed."""
     for name, seed in (("cats", 0), ("dogs", 1)):
         write_pngs(here / "photos" / name, tiny_images(24, seed=seed))
     broken = [here / "photos" / "cats" / f"{index:03d}.png" for index in range(12)]
@@ -561,7 +561,7 @@ def test_broken_images_are_named_and_left_out_from_fit_to_evaluate(
 
 
 def test_an_image_that_breaks_later_stops_resume_and_export(here: Path, capsys: pytest.CaptureFixture[str]):
-    """One image fewer is another split: some that G was trained on would be held out."""
+    """With one image fewer the split changes: images that G was trained on would be held out."""
     write_pngs(here / "photos", tiny_images(40))
     assert main(["fit", "mlp", "--data", "photos", "--epochs", "1", "--out", "r", *QUICK]) == 0
     (here / "photos" / "007.png").write_bytes(b"")
@@ -594,8 +594,8 @@ def test_evaluate_tells_what_the_export_found(chain: Path):
 def test_evaluate_on_images_of_another_kind(here: Path, chain: Path, fails: Fails):
     write_npz(here / "rgb.npz", tiny_images(channels=3))
     message = fails("evaluate", chain / "models" / "mine", "--data", "rgb.npz")
-    assert message.startswith("mine makes ")
-    assert "the images of rgb are " in message
+    assert message.startswith("mine makes images with ")
+    assert "the images of rgb have " in message
 
 
 @pytest.mark.parametrize("command", [["evaluate"], ["sample", "-o", "g.png"]])
@@ -623,8 +623,11 @@ def test_sample_draws_the_samplers_pixels(chain: Path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--n", "0"], f"n must be 1 to {MAX_GRID_IMAGES}, not 0"),
-        (["--n", str(MAX_GRID_IMAGES + 1)], f"n must be 1 to {MAX_GRID_IMAGES}, not {MAX_GRID_IMAGES + 1}"),
+        (["--n", "0"], f"--n must be 1 to {MAX_GRID_IMAGES} for one grid, not 0"),
+        (
+            ["--n", str(MAX_GRID_IMAGES + 1)],
+            f"--n must be 1 to {MAX_GRID_IMAGES} for one grid, not {MAX_GRID_IMAGES + 1}",
+        ),
         (["--seed=-1"], "seed must be 0 ≤ seed < 2**53, not -1"),
         (["--seed", str(2**53)], "seed must be 0 ≤ seed < 2**53"),
         (["--first=-1"], "first must be ≥ 0"),
@@ -646,7 +649,7 @@ def test_sample_asks_a_conditional_model_for_a_digit(here: Path, capsys: pytest.
     for digit in (0, 9):
         command = ["sample", str(path), "--n", "6", "--seed", "5", "--first", "3", "--digit", str(digit), "-o", "g.png"]
         assert main(command) == 0
-        assert capsys.readouterr().out == f"wrote images 3 to 8 of seed 5, asked for digit {digit}, to g.png\n"
+        assert capsys.readouterr().out == f"wrote images 3 to 8 of seed 5 (requested digit: {digit}) to g.png\n"
         wanted = assemble_grid(sampler(ask_for_class(drawn, digit, head_starts=np.zeros(10, np.float32))), padding=2)
         np.testing.assert_array_equal(pixels(here / "g.png"), wanted)
         seen.add((here / "g.png").read_bytes())
@@ -656,7 +659,7 @@ def test_sample_asks_a_conditional_model_for_a_digit(here: Path, capsys: pytest.
 @pytest.mark.parametrize(
     ("classes", "digit", "message"),
     [
-        (0, 3, "tiny is not conditional: it draws whatever digit a latent gives; leave --digit out"),
+        (0, 3, "tiny is not conditional, so its digit cannot be chosen (--digit 3): leave --digit out"),
         (3, 3, "--digit must be one of tiny's classes, 0 to 2, not 3"),
         (3, -1, "--digit must be one of tiny's classes, 0 to 2, not -1"),
     ],
@@ -686,7 +689,7 @@ def test_set_takes_several_settings_at_once(here: Path):
 
 @pytest.fixture
 def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Data, models and training are out of reach: a command that asks for them fails otherwise than by its message."""
+    """Make loading data or models fail the test, so that a command must refuse before it begins any work."""
 
     def work(*_arguments: object, **_named: object) -> None:
         raise AssertionError("work was begun")

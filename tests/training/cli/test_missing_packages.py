@@ -1,4 +1,4 @@
-"""Commands in an environment that lacks packages: a real interpreter in which they cannot be imported."""
+"""Commands in an environment without some packages: a real interpreter that cannot import them."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from training.cli.missing_packages import PACKAGES, explain_missing_package
 from training.run.folder import RunFolder
 
 TRAINING = ("PIL", "matplotlib", "tensorboard", "torchmetrics", "tqdm")
-"""What the extra `training` installs, by the names that are imported."""
+"""The packages of the extra `training`, by the names under which they are imported."""
 
 HIDING = """
 import sys
@@ -38,14 +38,14 @@ Lacking = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 def without(hidden: Iterable[str], folder: Path) -> dict[str, str]:
-    """The environment of an interpreter that finds none of these modules; those that it starts find none either."""
+    """Return an environment in which an interpreter, and every one that it starts, finds none of these modules."""
     (folder / "sitecustomize.py").write_text(HIDING.format(hidden=set(hidden)))
     return environment() | {"PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)])}
 
 
 @pytest.fixture
 def lacking(tmp_path: Path) -> Lacking:
-    """Run Python with arguments in the empty folder `tmp_path / "here"`; it lacks the modules that are named first."""
+    """Run Python with arguments in the empty folder `tmp_path / "here"`, without the modules in the first argument."""
     site, here = tmp_path / "site", tmp_path / "here"
     site.mkdir()
     here.mkdir()
@@ -81,7 +81,7 @@ def test_a_command_says_what_it_lacks(lacking: Lacking, tmp_path: Path):
 
 
 def test_python_without_any_environment_is_told_so(lacking: Lacking):
-    """Whoever forgets `.venv/bin/` calls a Python that has no torch either."""
+    """A person who forgets `.venv/bin/` runs a Python that does not have torch either."""
     for command in (["fit", "mlp"], ["--help"]):
         done = lacking(PACKAGES, "-m", "training", *command)
         assert (done.returncode, done.stdout) == (2, "")
@@ -102,7 +102,7 @@ def call(command):
 
 print(json.dumps([call(command) for command in json.loads(sys.argv[1])]))
 """
-"""Several commands in one process, since a process spends its first second on importing torch."""
+"""Runs several commands in one process, because a process spends its first second on importing torch."""
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_a_grid_needs_pillow_alone(lacking: Lacking, tmp_path: Path):
 
 
 def test_shards_need_pillow_and_tqdm(lacking: Lacking, tmp_path: Path):
-    """In the processes that write them as well."""
+    """The processes that write the shards need no other package either."""
     command = ["sample", str(make_tiny_model_folder(tmp_path / "tiny")), "--n", "8", "--shard-images", "4", "--out"]
     done = lacking(set(TRAINING) - {"PIL", "tqdm"}, "-m", "training", *command, "shards", "--processes", "2")
     assert (done.returncode, done.stderr) == (0, "")
