@@ -1,4 +1,4 @@
-"""A training run: the loop, the state on disk, the alarms, and all that a run writes and shows.
+"""A training run: the loop, the saved state, the alarms, and everything that a run writes and shows.
 
 May import `training.evaluation`, `training.gan` and the rooms below them.
 """

@@ -1,4 +1,4 @@
-"""What is done about an alarm: it is recorded, and the run goes on, goes back to its best state, or ends."""
+"""Respond to an alarm: record it, then continue the run, go back to its best state, or end it."""
 
 from models.model_folder.history import TrainingEvent
 from training.errors import NotFiniteError
@@ -7,14 +7,15 @@ from training.run.checkpoint import load_checkpoint
 from training.run.run import Run
 
 ROLLBACK_RATE = 0.5
-"""Each rollback multiplies the learning rates by this."""
+"""The factor by which each rollback multiplies the learning rates."""
 
 MAX_ROLLBACKS = 5
-"""After so many the recipe is to blame: further alarms are only put on record, and a NaN ends the run."""
+"""The largest number of rollbacks in a run. After that, alarms are only recorded, and a NaN ends the run: the cause is
+probably the recipe."""
 
 
 def respond_to_alarms(run: Run, alarms: Alarms) -> None:
-    """Put an epoch's alarms on record; with `--on-collapse rollback`, also go back to the best state."""
+    """Record an epoch's alarms; with `--on-collapse rollback`, also go back to the best state."""
     if _may_roll_back(run) and not run.progress.finished:
         roll_back(run, alarms)
     else:
@@ -22,10 +23,10 @@ def respond_to_alarms(run: Run, alarms: Alarms) -> None:
 
 
 def roll_back(run: Run, alarms: Alarms) -> None:
-    """Go back to the best state, to go on with another order of the data and lower learning rates.
+    """Go back to the best state, and continue with another order of the data and lower learning rates.
 
     Raises:
-        NotFiniteError: rollback is off, there is no best state yet, or `MAX_ROLLBACKS` are done.
+        NotFiniteError: rollback is off, there is no best state yet, or the run has gone back `MAX_ROLLBACKS` times.
     """
     before = run.progress
     epoch = before.epoch if "not-finite" in alarms else len(before.records)
@@ -45,12 +46,12 @@ def roll_back(run: Run, alarms: Alarms) -> None:
 
 def _may_roll_back(run: Run) -> bool:
     wanted = run.config.on_collapse == "rollback"
-    run.game.processes.wait_for_first()  # it may still be writing the best state
+    run.game.processes.wait_for_first()  # which may still be writing the best state
     return wanted and run.progress.rollbacks < MAX_ROLLBACKS and run.folder.best_file.exists()
 
 
 def _record(run: Run, alarms: Alarms, *, epoch: int, action: str) -> None:
     for kind, detail in alarms.items():
         run.progress.events.append(TrainingEvent(epoch=epoch, kind=kind, detail=detail[:1000], action=action))
-        run.writer.say(f"alarm in epoch {epoch}: {kind}: {detail}: {action}")
+        run.writer.say(f"alarm in epoch {epoch}: {kind}: {detail} ({action})")
     run.writer.write_events(run.progress.events)

@@ -1,11 +1,11 @@
-"""Alarms: signs in an epoch's record that the game has gone wrong although it goes on.
+"""Alarms: signs in an epoch's record that training has gone wrong, although it still runs.
 
-collapse            coverage, or the share of the rarest digit, fell below half of what it was in the best state
+collapse            coverage, or the share of the rarest digit, fell below half of its value in the best state
 discriminator-won   D told real from fake almost without error for three epochs, so G no longer learns from it
-not-finite          a loss or a weight became NaN or infinite (the loop finds it, not this module)
+not-finite          a loss, a weight or a figure became NaN or infinite (the loop detects this, not this module)
 
-This module only finds alarms. `training.run.alarm_response` records each and, with `--on-collapse rollback`, takes the
-run back to its best state; otherwise training goes on, but for `not-finite`, which ends it.
+This module only finds alarms. `training.run.alarm_response` records each one. With `--on-collapse rollback` it also
+takes the run back to its best state; otherwise training continues, except that `not-finite` ends it.
 """
 
 from typing import Literal, TypeAlias
@@ -16,23 +16,23 @@ from training.recipe import LossName
 Alarms: TypeAlias = dict[Literal["collapse", "discriminator-won", "not-finite"], str]
 
 FALL = 0.5
-"""A figure below this share of the best state's is an alarm."""
+"""There is a collapse alarm if a figure is below this share of its value in the best state."""
 
 WON = 0.98
-"""D has won when mean D(x) is above this and mean D(G(z)) is below 1 − this, for `WON_EPOCHS`."""
+"""D has won if mean D(x) is above this, and mean D(G(z)) below 1 minus this, for `WON_EPOCHS` epochs in a row."""
 
 WON_EPOCHS = 3
-"""Epochs in a row for which D must have won before there is an alarm."""
+"""The number of epochs in a row after which D has won."""
 
 MIN_COVERAGE = 0.1
 """There is no collapse alarm until the best state's coverage has reached this."""
 
 PROBABILITIES: frozenset[LossName] = frozenset({"non-saturating", "minimax"})
-"""The losses under which σ(logit) is D's probability."""
+"""The losses for which σ(logit) is D's probability that an image is real."""
 
 
 def find_alarms(records: list[EpochRecord], *, loss: LossName) -> Alarms:
-    """The alarms of the last record: a text with the figures for each kind; empty if all is well."""
+    """Return the alarms of the last record: for each kind, a text with the figures; {} if there is no alarm."""
     alarms: Alarms = {}
     if fallen := _fallen(records):
         alarms["collapse"] = fallen
@@ -46,7 +46,10 @@ def find_alarms(records: list[EpochRecord], *, loss: LossName) -> Alarms:
 
 
 def new_alarms(records: list[EpochRecord], *, loss: LossName) -> Alarms:
-    """The alarms of the last record that are new: the record before (for a collapse, the last measured) had none."""
+    """Return the alarms of the last record that the record before did not have.
+
+    For a collapse, the record before is the last one whose samples were measured.
+    """
     earlier = records[:-1]
     known = set(find_alarms(earlier, loss=loss))
     last_measured = max((n for n, record in enumerate(earlier, start=1) if record.metrics), default=0)
@@ -56,7 +59,7 @@ def new_alarms(records: list[EpochRecord], *, loss: LossName) -> Alarms:
 
 
 def best_record(records: list[EpochRecord]) -> EpochRecord | None:
-    """The record with the smallest Fréchet distance; None where none was measured."""
+    """Return the record with the smallest Fréchet distance; None if it was never measured."""
     measured = [record for record in records if "frechet" in record.metrics]
     return min(measured, key=lambda record: record.metrics["frechet"]) if measured else None
 

@@ -1,8 +1,8 @@
-"""The saved state of a run: a run that is resumed from it goes on exactly as if it had never been stopped.
+"""The saved state of a run. A run that is resumed from it ends exactly as if it had never been stopped.
 
-It is one safetensors file, without pickle: the weights of G, of D and of G's average, the optimisers' moments, and the
-state of the random numbers; its metadata hold `training.run.progress.Progress` as JSON. The order of the data follows
-from the seed and the epoch, so it needs no state.
+The state is one safetensors file, without pickle. It holds the weights of G, of D and of G's EMA, the optimisers'
+moments, and the state of the random number generator; its metadata hold `training.run.progress.Progress` as JSON. The
+order of the data follows from the seed, the epoch and the number of rollbacks, so it is not stored.
 """
 
 from pathlib import Path
@@ -21,7 +21,7 @@ _RNG = "rng"
 
 
 def state_of(game: Game) -> dict[str, torch.Tensor]:
-    """Every tensor of a game's state, by its name in the file."""
+    """Return every tensor of a game's state, by its name in the file."""
     tensors = {_RNG: game.rng.get_state()}
     for prefix, module in _modules(game).items():
         tensors |= {f"{prefix}.{name}": tensor for name, tensor in module.state_dict().items()}
@@ -32,23 +32,23 @@ def state_of(game: Game) -> dict[str, torch.Tensor]:
 
 
 def checked_state(game: Game, progress: Progress) -> dict[str, torch.Tensor]:
-    """Every tensor of a game's state on the CPU, contiguous, and finite.
+    """Return every tensor of a game's state by name, on the CPU and contiguous, and check that all are finite.
 
     Raises:
-        NotFiniteError: a weight or a moment is NaN or infinite, although no loss was so far.
+        NotFiniteError: a weight or a moment is NaN or infinite; this can happen before any loss is.
     """
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in state_of(game).items()}
     for name, tensor in contiguous.items():
         if not torch.isfinite(tensor).all():
             raise NotFiniteError(
-                f"epoch {progress.epoch}, step {progress.step}: {name} holds NaN or infinity: training stops here. The "
-                "last saved state is as it was; begin anew with lower learning rates or `--set precision=float32`"
+                f"epoch {progress.epoch}, step {progress.step}: {name} holds NaN or infinity. The last saved "
+                "state is unchanged; start a new run with lower learning rates or `--set precision=float32`"
             )
     return contiguous
 
 
 def save_checkpoint(path: Path, game: Game, progress: Progress) -> None:
-    """Write the whole state to `path`; after an error the file that was there is as it was.
+    """Write the whole state to `path`. After an error, an existing file at `path` is unchanged.
 
     Raises:
         NotFiniteError: a weight or a moment is NaN or infinite.
@@ -58,26 +58,28 @@ def save_checkpoint(path: Path, game: Game, progress: Progress) -> None:
 
 
 def read_progress(path: Path) -> Progress:
-    """The progress of the state that is saved at `path`.
+    """Read the progress of the state that is saved at `path`.
 
     Raises:
-        RunError: the file is damaged.
+        RunError: the file cannot be read, or is damaged.
     """
     try:
         with safe_open(path, framework="pt") as file:
             return _progress(file)
     except (SafetensorError, OSError, KeyError, ValidationError) as error:
-        raise RunError(f"{path} cannot be resumed from: {error}") from error
+        raise RunError(
+            f"{path} cannot be loaded: {error}\nRestore a good copy of it, or start a new run with `fit`."
+        ) from error
 
 
 def load_checkpoint(path: Path, game: Game) -> Progress:
     """Put a game into the state that is saved at `path`, and return its progress.
 
     Raises:
-        RunError: the file is damaged, or belongs to another game.
+        RunError: the file cannot be read, is damaged, or belongs to another game.
     """
     try:
-        with safe_open(path, framework="pt") as file:  # opened once: a save meanwhile replaces it
+        with safe_open(path, framework="pt") as file:  # open it only once, because a save may replace the file
             progress = _progress(file)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
         for prefix, module in _modules(game).items():
@@ -85,10 +87,12 @@ def load_checkpoint(path: Path, game: Game) -> Progress:
         for prefix, optimiser in _optimisers(game).items():
             _load_optimiser(optimiser, _under(prefix, tensors), begun=progress.step > 0)
         if tensors[_RNG].dtype != torch.uint8:
-            raise ValueError(f"{_RNG} is {tensors[_RNG].dtype}, not bytes")
+            raise ValueError(f"{_RNG} has the type {tensors[_RNG].dtype}, not uint8")
         game.rng.set_state(tensors[_RNG])
     except (SafetensorError, OSError, KeyError, ValueError, RuntimeError) as error:  # a ValidationError is a ValueError
-        raise RunError(f"{path} cannot be resumed from: {error}") from error
+        raise RunError(
+            f"{path} cannot be loaded: {error}\nRestore a good copy of it, or start a new run with `fit`."
+        ) from error
     return progress
 
 
@@ -110,7 +114,7 @@ def _under(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Ten
 
 
 def _load_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, torch.Tensor], *, begun: bool) -> None:
-    """Load an optimiser's moments, and check them: PyTorch would take any, and fail or start anew at the next step."""
+    """Check an optimiser's moments, and load them. PyTorch does not check: it would fail or reset at the next step."""
     state: dict[int, dict[str, torch.Tensor]] = {}
     for name, tensor in tensors.items():
         number, key = name.split(".", maxsplit=1)
@@ -118,10 +122,10 @@ def _load_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, torch.T
     is_adam = isinstance(optimiser, torch.optim.Adam)  # SGD without momentum has no state
     parameters = dict(enumerate(optimiser.param_groups[0]["params"]))
     if state.keys() != parameters.keys() and (state or (is_adam and begun)):
-        raise ValueError(f"the optimiser's moments are of {len(state)} tensors, the network has {len(parameters)}")
+        raise ValueError(f"it has optimiser moments for {len(state)} tensors, but the network has {len(parameters)}")
     for index, moments in state.items():
         shapes = {key: moment.shape for key, moment in moments.items() if key != "step"}
         names = ("exp_avg", "exp_avg_sq") if is_adam else ("momentum_buffer",)
         if shapes != dict.fromkeys(names, parameters[index].shape) or is_adam != ("step" in moments):
-            raise ValueError(f"the optimiser's moments of tensor {index} are not those of this optimiser and network")
+            raise ValueError(f"the optimiser moments of tensor {index} do not fit this optimiser and network")
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})

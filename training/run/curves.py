@@ -1,4 +1,4 @@
-"""The curves of a run as one picture, with lines at the values that theory gives for the optimum."""
+"""Draw the curves of a run as one picture, with lines at the values that theory gives for the optimum."""
 
 import io
 import math
@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from models.model_folder.history import EpochRecord
 
 LOG_2 = math.log(2)
-"""Each cross-entropy at the optimum, where D cannot tell: −log ½."""
+"""Each cross-entropy at the optimum, where D(x) = ½: −log ½."""
 
 VALUE_AT_OPTIMUM = -math.log(4)
 """V(G, D) at the optimum (theorem 1 of the 2014 paper)."""
@@ -20,12 +20,12 @@ _BLUE, _ORANGE, _GREY = "#2563a8", "#c2571a", "#6b7280"
 
 
 def draw_curves(records: Sequence[EpochRecord], *, title: str) -> bytes:
-    """A PNG of losses, D's outputs and V(G, D) over the epochs, under `title`."""
+    """Draw a PNG with the losses, D's outputs and V(G, D) over the epochs, under the heading `title`."""
     figure = Figure(figsize=(9, 9), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
     losses, outputs, values = figure.subplots(3, 1, sharex=True)
     epochs = [record.epoch for record in records]
-    marker = "." if len(records) < 30 else None  # without a marker a single point would be invisible
+    marker = "." if len(records) < 30 else None  # a single point is invisible without a marker
     figure.suptitle(title)
 
     losses.plot(epochs, [r.loss_d for r in records], color=_BLUE, marker=marker, label="D's loss, (real + fake)/2")
@@ -45,7 +45,9 @@ def draw_curves(records: Sequence[EpochRecord], *, title: str) -> bytes:
     values.set_xlabel("epoch")
 
     for axes in (losses, outputs, values):
-        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False)  # above, clear of the curves
+        axes.legend(
+            loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False
+        )  # above the curves, so that it does not hide them
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.25)
     buffer = io.BytesIO()

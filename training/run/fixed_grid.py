@@ -1,4 +1,4 @@
-"""The picture by which a run is watched: G's images of 64 latents that never change, as one grid."""
+"""The picture that shows how a run progresses: G's images of 64 fixed latents, as one grid."""
 
 import numpy as np
 import torch
@@ -20,21 +20,27 @@ PADDING = 2
 def draw_fixed_images(
     generator: nn.Module, config: RunConfig, *, device: torch.device | str = "cpu"
 ) -> NDArray[np.uint8]:
-    """G's images of the fixed latents, those of `/v1/samples?seed=0`: [64, H, W] or [64, H, W, 3] uint8."""
+    """Draw G's images of the fixed latents: [64, H, W] or [64, H, W, 3] uint8.
+
+    The latents are those of `/v1/samples?seed=0`.
+    """
     latents = draw_latents(SEED, 0, IMAGES, z_dim=config.recipe.z_dim, prior=config.recipe.prior)
     sampler = Sampler(generator, z_dim=config.recipe.z_dim, image_shape=config.image_shape, device=device)
     return sampler(latents)
 
 
 def draw_grid(generator: nn.Module, config: RunConfig, *, device: torch.device | str = "cpu") -> bytes:
-    """The same images as a PNG."""
+    """Draw the images of the fixed latents as one PNG."""
     return encode_png(assemble_grid(draw_fixed_images(generator, config, device=device), padding=PADDING))
 
 
 def split_fixed_grid(png: bytes, *, side: int) -> NDArray[np.uint8]:
-    """The images of such a PNG, `side` pixels high and wide: the inverse of `draw_grid`.
+    """Split a PNG of `draw_grid` into its images, each `side` pixels high and wide.
+
+    Returns:
+        [64, side, side] or [64, side, side, 3] uint8.
 
     Raises:
-        ValueError: this is no such PNG.
+        ValueError: the bytes are not such a PNG.
     """
     return split_grid(decode_png(png), side, padding=PADDING)

@@ -1,14 +1,14 @@
-"""The run folder: all files of one training run.
+"""The run folder, which holds all files of one training run.
 
 config.json              all settings that decide the result
-log.txt                  the lines that were said, with the time
-stats.jsonl              the figures of each epoch, a line each
-grids/*.png              64 fixed latents, drawn by G's average; the file's name is the epoch, 0 is the untrained G
+log.txt                  the messages of the run, with the time
+stats.jsonl              the figures of the epochs, one line per epoch
+grids/*.png              images of 64 fixed latents by G's EMA; the file's name is the epoch, 0 is the untrained G
 curves.png               losses, D(x), D(G(z)) and V(G, D) over the epochs, with the values at the optimum
-tensorboard/             the same figures for TensorBoard
+tensorboard/             the figures of stats.jsonl for TensorBoard
 checkpoint.safetensors   the state to resume from
-best.safetensors         the state with the smallest Fréchet distance, if the recipe has it measured
-events.jsonl             the alarms, a line each
+best.safetensors         the state with the smallest Fréchet distance, if the recipe measures it
+events.jsonl             the alarms, one line per alarm
 """
 
 import os
@@ -28,7 +28,7 @@ from training.run.progress import Progress
 
 
 class RunFolder:
-    """Paths and files of one run."""
+    """The paths and files of one run."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -46,47 +46,51 @@ class RunFolder:
         """Make the folder of a new run.
 
         Raises:
-            RunError: there is a run already.
+            RunError: the folder already holds a run, or other files.
             OSError: the disk is full or cannot be written.
         """
         if self.config_file.exists():
             raise RunError(
-                f"{self.path} holds a run already: `resume {self.path}` goes on with it, `--out` names another"
+                f"{self.path} already holds a run: continue it with `resume {self.path}`, or choose another `--out`"
             )
-        begun = {self.grids.name, f".{self.config_file.name}{TEMPORARY_SUFFIX}"}  # left by a start that was cut short
+        begun = {self.grids.name, f".{self.config_file.name}{TEMPORARY_SUFFIX}"}  # left by a start that was interrupted
         strange = self.path.exists() and any(entry.name not in begun for entry in self.path.iterdir())
-        if strange or (self.grids.exists() and any(self.grids.iterdir())):  # pictures in it are somebody else's
-            raise RunError(f"{self.path} is not empty and not a run folder: give another `--out`")
+        if strange or (self.grids.exists() and any(self.grids.iterdir())):  # pictures that are not this run's
+            raise RunError(f"{self.path} is not empty, and it is not a run folder: choose another `--out`")
         self.grids.mkdir(parents=True, exist_ok=True)
         write_atomically(self.config_file, (config.model_dump_json(indent=2) + "\n").encode())
         sync_folder(self.path.parent)
 
     def read_config(self) -> RunConfig:
-        """The configuration of the run.
+        """Read the configuration of the run.
 
         Raises:
-            RunError: there is no run here, or its configuration is damaged.
+            RunError: the folder does not hold a run, or its configuration is damaged.
         """
         if not self.config_file.is_file():
-            raise RunError(f"{self.path} is not a run folder: it has no config.json")
+            raise RunError(
+                f"{self.path} is not a run folder, because it has no config.json: give a folder that `fit` wrote"
+            )
         try:
             return RunConfig.model_validate_json(self.config_file.read_bytes())
         except ValidationError as error:
-            raise RunError(f"{self.config_file} is damaged: {error}") from error
+            raise RunError(
+                f"{self.config_file} is damaged: {error}\nRestore a good copy of it, or start a new run with `fit`."
+            ) from error
 
     def rewrite(self, progress: Progress) -> None:
-        """Make the folder say what `progress` says: the files of later epochs are removed or cut."""
+        """Make the folder agree with `progress`: remove pictures and records of later epochs."""
         self.drop_grids_after(progress.epoch - 1)
         self.write_stats(progress.records)
         self.write_events(progress.events)
 
     def write_stats(self, records: list[EpochRecord]) -> None:
-        """Write all records so far; one line each."""
+        """Write all records so far, one line per epoch."""
         lines = "".join(record.model_dump_json() + "\n" for record in records)
         write_atomically(self.stats_file, lines.encode())
 
     def write_events(self, events: list[TrainingEvent]) -> None:
-        """Write all events so far; one line each, and no file where nothing happened."""
+        """Write all events so far, one line per event. Without events there is no file."""
         if not events:
             self.events_file.unlink(missing_ok=True)
             return
@@ -94,49 +98,52 @@ class RunFolder:
         write_atomically(self.events_file, lines.encode())
 
     def write_grid(self, epoch: int, png: bytes) -> None:
-        """Keep the picture of the fixed latents after `epoch` epochs."""
+        """Write the picture of the fixed latents after `epoch` epochs."""
         write_atomically(self.grids / f"{epoch:05d}.png", png)
 
     def write_curves(self, png: bytes) -> None:
-        """Keep the picture of the curves so far."""
+        """Write the picture of the curves so far."""
         write_atomically(self.curves_file, png)
 
     def drop_grids_after(self, epoch: int) -> None:
-        """Remove the pictures of later epochs than `epoch`."""
+        """Remove the pictures of epochs after `epoch`."""
         for drawn, path in self.grid_files().items():
             if drawn > epoch:
                 path.unlink()
 
     def grid_files(self) -> dict[int, Path]:
-        """The pictures' files by epoch, in the order of the epochs."""
+        """Return the files of the pictures by epoch, in the order of the epochs."""
         return {int(path.stem): path for path in sorted(self.grids.glob("*.png"))}
 
     def timeline(self, *, last: int) -> dict[int, bytes]:
-        """The pictures by epoch, PNG, up to epoch `last`."""
+        """Read the pictures by epoch, as PNG bytes, up to epoch `last`."""
         return {epoch: path.read_bytes() for epoch, path in self.grid_files().items() if epoch <= last}
 
     def read_samples(self, *, side: int, last: int) -> dict[int, torch.Tensor]:
-        """G's images of the fixed latents by epoch, up to epoch `last`: [64, C, H, W] uint8 each, of the pictures.
+        """Read G's images of the fixed latents from the pictures, by epoch: each [64, C, H, W] uint8.
 
         Args:
-            side: height and width of an image, pixels.
-            last: the last epoch to read.
+            side: height and width of an image, in pixels.
+            last: the last epoch that is read.
 
         Raises:
             RunError: a picture is damaged.
         """
-        from training.run.fixed_grid import split_fixed_grid  # noqa: PLC0415  (it needs Pillow; `watch` does not)
+        from training.run.fixed_grid import split_fixed_grid  # noqa: PLC0415  (it needs Pillow, which `watch` does without)
 
         samples = {}
         for epoch, png in self.timeline(last=last).items():
             try:
                 samples[epoch] = channels_first(split_fixed_grid(png, side=side))
             except ValueError as error:
-                raise RunError(f"{self.grid_files()[epoch]} is damaged: {error}") from error
+                raise RunError(
+                    f"{self.grid_files()[epoch]} is damaged: {error}\nRestore a good copy of it, or start a new run "
+                    "with `fit`."
+                ) from error
         return samples
 
     def read_history(self) -> History:
-        """The records and events that were written last; empty before the first epoch has ended.
+        """Read the records and events of the run; both are empty before the first epoch has ended.
 
         Raises:
             RunError: a file is damaged.
@@ -147,10 +154,13 @@ class RunFolder:
                 events=tuple(TrainingEvent.model_validate_json(line) for line in _lines(self.events_file)),
             )
         except ValidationError as error:
-            raise RunError(f"the records of {self.path} are damaged: {error}") from error
+            raise RunError(
+                f"the records of {self.path} are damaged: {error}\nRestore stats.jsonl and events.jsonl from a copy, "
+                "or start a new run with `fit`."
+            ) from error
 
     def log(self, text: str) -> None:
-        """Add a line to the log, with the time; a whole one or none.
+        """Add a line to the log, with the time. After an error, nothing of the line is left.
 
         Raises:
             OSError: the disk is full or cannot be written.

@@ -1,7 +1,7 @@
-"""A lock: one process at a time writes into a folder. It ends with its process, even a killed one, and leaves no file.
+"""A lock, so that only one process at a time writes into a folder. It ends with its process, and leaves no file.
 
-The lock is `flock` on the folder itself. Without it (Windows, or a file system that refuses it) a run goes on unlocked;
-over NFS it holds among the processes of one machine.
+The lock is `flock` on the folder itself. Where `flock` is missing (on Windows, or on a file system that refuses it), a
+run continues without a lock. Over NFS the lock only works among the processes of one machine.
 """
 
 import errno
@@ -25,27 +25,27 @@ _REFUSED = frozenset({errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOSYS, err
 
 
 BUSY = (
-    "another process is training in {folder}: `watch {folder}` shows it; wait for its end or stop it, then "
-    "`resume {folder}`, or give `fit` another `--out`"
+    "another process is training in {folder}: wait until it ends or stop it, then run `resume {folder}`; or start "
+    "another run with `fit` and another `--out`"
 )
 
 
 @contextmanager
 def only_writer(folder: Path, *, busy: str = BUSY) -> Iterator[None]:
-    """Be the only process that writes into a run folder, which is there already.
+    """Hold the lock of a folder while the block runs, so that no other process writes into it.
 
     Args:
-        folder: the folder.
-        busy: the text of the error, in which `{folder}` stands for the folder.
+        folder: the folder, which must exist.
+        busy: text of the error if another process holds the lock; `{folder}` in it stands for the folder.
 
     Raises:
-        RunError: another process holds the lock; nothing was touched.
+        RunError: another process holds the lock; no file was changed.
         OSError: the folder cannot be opened.
     """
     if fcntl is None:
         yield
         return
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)  # not inherited by the processes that this one starts
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)  # child processes do not inherit it
     try:
         _lock(fcntl, descriptor, busy.format(folder=folder))
         yield

@@ -1,4 +1,4 @@
-"""The training loop: epochs, batches, steps, and the records that are kept of them."""
+"""The training loop: epochs, batches and steps, and the records of each epoch."""
 
 import time
 from collections.abc import Iterator
@@ -27,18 +27,18 @@ from training.run.writer import RunWriter
 def train(
     config: RunConfig, dataset: Dataset, folder: RunFolder, writer: RunWriter, processes: Processes = ALONE
 ) -> None:
-    """Play the game from where the run folder stands to the end of its recipe, or of its minutes.
+    """Train from the saved state in the run folder, or from the start, until the recipe's epochs or the minutes end.
 
-    All `processes` play, and all read the folder; `writer` writes into it in the first alone.
+    All `processes` train, and all read the folder. Only the first one writes into it, through `writer`.
 
     Raises:
-        NotFiniteError: a loss became NaN or infinite, and there is no state to go back to; the last saved state stays
-            as it is.
-        DeviceError: the run began on a device that is not here.
-        RunError: the data are not those that the run began with, or the saved state does not fit.
-        RecipeError: so many processes cannot share a batch evenly.
-        ProcessesError: another process has ended, or plays another game.
-        OSError: the disk is full or cannot be written; the last saved state stays as it is.
+        NotFiniteError: a loss became NaN or infinite, and the run cannot go back to its best state. The last saved
+            state is unchanged.
+        DeviceError: this machine does not have the device on which the run began.
+        RunError: the data differ from those with which the run began, or the saved state does not fit.
+        RecipeError: this number of processes cannot share a batch evenly.
+        ProcessesError: another process has ended, or has other settings or another state.
+        OSError: the disk is full or cannot be written. The last saved state is unchanged.
     """
     torch.set_num_threads(config.threads)
     config.check_data(dataset)
@@ -46,7 +46,7 @@ def train(
     recipe, device = config.recipe, resolve_device(config.device)
     data = dataset.to(device)
 
-    # --- Where the run stands -------------------------------------------------------------------
+    # --- Load the state -------------------------------------------------------------------------
     game = Game.of(config, dataset, device=device, processes=processes)
     begun = folder.checkpoint_file.exists()
     progress = load_checkpoint(folder.checkpoint_file, game) if begun else Progress()
@@ -60,11 +60,11 @@ def train(
     writer.start(progress, total_steps=config.total_steps)
     if processes.world != config.processes:
         writer.say(
-            f"processes: {processes.world}, when the run began {config.processes}: the same game, but other bits than "
-            "the undisturbed run's"
+            f"this run began with {config.processes} process(es) and continues with {processes.world}: sums are "
+            "rounded differently, so the result will differ slightly from that of an uninterrupted run"
         )
 
-    # --- The game -------------------------------------------------------------------------------
+    # --- Train ----------------------------------------------------------------------------------
     while not run.progress.finished:
         try:
             play_epoch(run, data)
@@ -73,13 +73,15 @@ def train(
             roll_back(run, {"not-finite": str(error)})
 
     # --- The end --------------------------------------------------------------------------------
-    if not folder.curves_file.exists():  # the run was killed between its last state and its last picture
+    if (
+        not folder.curves_file.exists()
+    ):  # the run was killed after it saved its last state, but before it drew the curves
         writer.write_curves(run.progress.records)
     writer.finish(run.progress)
 
 
 def play_epoch(run: Run, data: Dataset) -> None:
-    """Play the rest of the epoch in which the run stands; stop earlier if the run's minutes are over."""
+    """Train the rest of the current epoch; stop earlier if the run's minutes are over."""
     config, progress = run.config, run.progress
     started = time.monotonic() - progress.seconds
     for batches in epoch_batches(config, progress.epoch, start=progress.position, rollbacks=progress.rollbacks):
@@ -95,7 +97,7 @@ def play_epoch(run: Run, data: Dataset) -> None:
 
 
 def close_epoch(run: Run) -> None:
-    """Put an epoch on record: its figures, its picture, its state if it is the best, and its alarms."""
+    """Record an epoch: write its figures and its picture, save its state if it is the best, and respond to alarms."""
     recipe, writer, game, epoch = run.config.recipe, run.writer, run.game, run.progress.epoch
     game.processes.check_same(f"the same state after epoch {epoch}", state_of(game))
     run.progress.end_epoch(last=recipe.epochs, metrics=measured(run))
@@ -119,10 +121,11 @@ def close_epoch(run: Run) -> None:
 
 
 def epoch_batches(config: RunConfig, epoch: int, *, start: int, rollbacks: int = 0) -> Iterator[list[torch.Tensor]]:
-    """The batches of one epoch from G's step `start` on: for each step of G, k tensors of `batch_size` image indices.
+    """Yield the batches of one epoch, from G's step `start` on: for each step, k tensors of `batch_size` image indices.
 
-    As in algorithm 1, each of the k D steps before a step of G has its own batch; it comes from its own order of the
-    data. The orders depend only on the seed, the epoch and the number of rollbacks. The last, smaller batch is dropped.
+    As in algorithm 1 of the 2014 paper, each of the k D steps before a G step has its own batch. The j-th D step takes
+    its batches from the j-th random order of the data. The orders depend only on the seed, the epoch and the number of
+    rollbacks. The last, smaller batch is dropped.
     """
     size = config.recipe.batch_size
     again = [rollbacks] if rollbacks else []
@@ -135,7 +138,7 @@ def epoch_batches(config: RunConfig, epoch: int, *, start: int, rollbacks: int =
 
 
 def play_step(game: Game, data: Dataset, batches: list[torch.Tensor], progress: Progress) -> None:
-    """Make k steps of D and one of G, move G's average, and add the figures to the epoch's sums."""
+    """Make k steps of D and one step of G, update G's EMA, and add the figures to the epoch's sums."""
     sums, step = progress.sums, progress.step
     *first, last = [real_batch(data, game.part.of(batch), conditional=game.classes > 0) for batch in batches]
     try:
@@ -157,14 +160,14 @@ def play_step(game: Game, data: Dataset, batches: list[torch.Tensor], progress: 
 
 
 def real_batch(data: Dataset, batch: torch.Tensor, *, conditional: bool) -> LabelledImages:
-    """The images at the indices `batch` [B]: uint8 → [B, C, H, W] float32 in [−1, 1], with labels if `conditional`."""
+    """Return the images at the indices `batch` [B] as [B, C, H, W] float32 in [−1, 1]; with labels if `conditional`."""
     batch = batch.to(data.images.device)
     images = to_float(data.images[batch])
     return LabelledImages(images, data.labels[batch] if conditional and data.labels is not None else None)
 
 
 def measured(run: Run) -> dict[str, float]:
-    """The figures of G's samples, in every `metrics_every_epochs`-th epoch and in the last; empty in the others."""
+    """Measure G's samples in every `metrics_every_epochs`-th epoch and in the last one; return {} in the others."""
     epoch, recipe = run.progress.epoch, run.config.recipe
     if not recipe.metrics_every_epochs:
         return {}

@@ -1,4 +1,4 @@
-"""Figures of G's samples while it trains: light ones, the same for every run."""
+"""Figures of G's samples during training. They are cheap to compute, and the same for every run."""
 
 import math
 
@@ -15,22 +15,24 @@ from training.evaluation.metrics import frechet_distance, precision_recall_densi
 from training.gan.game import Game
 
 IMAGES = 5000
-"""The number of samples, and of real images: the last training images, so that held-out images choose no state."""
+"""The number of samples, and of real images to compare them with. These are the last training images, because held-out
+images must not decide which state is the best."""
 
 SEED = 1
-"""The samples are images 0 … 4,999 of this seed."""
+"""The seed of the samples, which are its images 0 … 4,999."""
 
 
 class Monitor:
-    """Compares G's average with real training images.
+    """Compares images of G's EMA with real training images.
 
-    frechet                               distance in the digit classifier's features (in pixels without digits)
+    frechet                               Fréchet distance, in the digit classifier's features or, without digits, in
+                                          pixels
     precision, recall, density, coverage  see `training.evaluation.metrics`
-    smallest_share                        of the rarest digit, over its share among real images; digits only
+    smallest_share                        share of the rarest digit over its share among real images; digits only
 
     Args:
-        config: the run's.
-        dataset: its data.
+        config: configuration of the run.
+        dataset: the data set of the run.
     """
 
     def __init__(self, config: RunConfig, dataset: Dataset) -> None:
@@ -39,7 +41,7 @@ class Monitor:
         self._real = extract(dataset.images[-IMAGES:], digits=dataset.digits)
 
     def measure(self, game: Game) -> dict[str, float]:
-        """The figures of G's average as it is now, by name.
+        """Measure the current EMA of G, and return the figures by name.
 
         Raises:
             NotFiniteError: a figure is NaN or infinite.
@@ -57,11 +59,12 @@ class Monitor:
         for name, figure in figures.items():
             if not math.isfinite(figure):
                 raise NotFiniteError(
-                    f"{name} of G's samples is {figure}: its weights, or their average, are not finite"
+                    f"{name} of G's samples is {figure}: the weights of G or of its EMA are not finite; lower the "
+                    "learning rates"
                 )
         return {name: round(figure, 5) for name, figure in figures.items()}
 
 
 def smallest_share(real: torch.Tensor, fake: torch.Tensor, *, classes: int) -> float:
-    """The share of the rarest class among `fake`, relative to its share among `real`; 1 where all are as frequent."""
+    """Return the smallest ratio, over all classes, of the share among `fake` to that among `real`; 1 if all agree."""
     return min(share_ratios(real, fake, classes=classes))

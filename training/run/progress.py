@@ -1,4 +1,4 @@
-"""Where a run stands: what a saved state holds beside the tensors, as JSON."""
+"""The progress of a run, which a saved state holds as JSON beside the tensors."""
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -7,7 +7,7 @@ from training.gan.game import DiscriminatorStep
 
 
 class EpochSums(BaseModel):
-    """Sums over the steps of the current epoch; divided by the number of steps they are the epoch's means."""
+    """Sums over the steps of the current epoch. Divided by the number of steps, they give the means of the epoch."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -34,27 +34,29 @@ class EpochSums(BaseModel):
 
 
 class Progress(BaseModel):
-    """Where a run stands. The loop changes it in place."""
+    """How far a run has come, and its records so far. The loop changes it in place."""
 
     model_config = ConfigDict(extra="forbid")
 
-    epoch: int = Field(default=1, ge=1, description="The epoch that is being played, from 1")
-    position: int = Field(default=0, ge=0, description="G's steps done in this epoch")
-    step: int = Field(default=0, ge=0, description="G's steps done in all")
-    images: int = Field(default=0, ge=0, description="Real images seen in all: one batch for each of G's steps")
-    seconds: float = Field(default=0.0, ge=0, description="Training time, s")
+    epoch: int = Field(default=1, ge=1, description="The current epoch, from 1")
+    position: int = Field(default=0, ge=0, description="Steps of G that are done in this epoch")
+    step: int = Field(default=0, ge=0, description="Steps of G that are done in the whole run")
+    images: int = Field(
+        default=0, ge=0, description="Real images seen in the whole run, counted as one batch per step of G"
+    )
+    seconds: float = Field(default=0.0, ge=0, description="Training time in seconds")
     finished: bool = False
     sums: EpochSums = Field(default_factory=EpochSums)
-    records: list[EpochRecord] = Field(default_factory=list, description="The epochs that are done")
+    records: list[EpochRecord] = Field(default_factory=list, description="Records of the epochs that are done")
     events: list[TrainingEvent] = Field(default_factory=list, description="The alarms so far")
     rollbacks: int = Field(default=0, ge=0, description="How often the run went back to its best state")
 
     def end_epoch(self, *, last: int, metrics: dict[str, float]) -> None:
-        """Turn the sums into the epoch's record, and begin the next epoch; after epoch `last` the run is finished.
+        """Turn the sums into the epoch's record, and begin the next epoch. After epoch `last` the run is finished.
 
         Args:
-            last: the recipe's number of epochs.
-            metrics: the figures of G's samples after this epoch; empty where they were not measured.
+            last: number of epochs in the recipe.
+            metrics: figures of G's samples after this epoch; empty if they were not measured.
         """
         sums = self.sums
         self.records.append(

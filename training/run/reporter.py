@@ -1,4 +1,4 @@
-"""How a run reports while it goes on: a progress bar, the log, and TensorBoard."""
+"""Reports on a run while it trains: a progress bar, the log, and TensorBoard."""
 
 import sys
 from typing import Never, Self
@@ -15,7 +15,7 @@ FIGURES = ("loss_d", "loss_g", "d_real", "d_fake", "value")
 
 
 class Reporter:
-    """Reports on one run. A terminal gets a progress bar; without one, the lines of the log are printed instead."""
+    """Reports on one run: messages go to the log and to standard error, and a terminal also gets a progress bar."""
 
     def __init__(self, config: RunConfig, folder: RunFolder) -> None:
         self._config = config
@@ -33,10 +33,10 @@ class Reporter:
             self._events.close()
 
     def start(self, progress: Progress, *, total_steps: int) -> None:
-        """Open the bar and TensorBoard's file, and say that the run has started, or is resumed."""
+        """Open the progress bar and TensorBoard's file, and say that the run has started or is resumed."""
         self._started = (progress.images, progress.seconds)
         size = self._config.recipe.batch_size
-        # Epochs after the saved state are played once more: TensorBoard must forget what it was told of them.
+        # Epochs after the saved state are trained again, so TensorBoard must drop their old figures.
         self._events = EventFile(self._folder.tensorboard)
         self._events.begin(purge_step=progress.epoch)
         self._bar = tqdm(
@@ -46,24 +46,24 @@ class Reporter:
             unit_scale=True,
             dynamic_ncols=True,
             smoothing=0.05,
-            disable=None,  # None: no bar where standard error is no terminal
+            disable=None,  # None: no bar if standard error is not a terminal
         )
         verb = "resumed" if progress.step else "started"
         self.say(f"{verb} at epoch {progress.epoch}, step {progress.step:,} of {total_steps:,}: {self._folder.path}")
 
     def went_back(self, progress: Progress) -> None:
-        """Let TensorBoard forget what it was told of later epochs: the run goes on from an earlier state."""
+        """Make TensorBoard drop the figures of later epochs, because the run continues from an earlier state."""
         if self._events is not None:
             self._events.begin(purge_step=progress.epoch)
         self._started = (progress.images, progress.seconds)
 
     def step(self, progress: Progress) -> None:
-        """Move the bar: one step of G is done."""
+        """Advance the progress bar after one step of G."""
         if self._bar is not None:
             self._bar.update(progress.images - self._bar.n)
 
     def epoch(self, record: EpochRecord) -> None:
-        """Say an epoch's figures, and pass them to TensorBoard."""
+        """Log an epoch's figures, and pass them to TensorBoard."""
         images, seconds = self._started
         rate = (record.images - images) / max(record.seconds - seconds, 1e-9)
         self.say(
@@ -77,10 +77,10 @@ class Reporter:
             self._events.add_scalars({name: getattr(record, name) for name in FIGURES} | record.metrics, record.epoch)
 
     def finish(self, progress: Progress) -> None:
-        """Say that the run is over."""
+        """Say that the run has finished."""
         self.say(f"finished: {len(progress.records)} epochs, {progress.images:,} images, {progress.seconds:,.0f} s")
 
     def say(self, text: str) -> None:
-        """Add a line to the log, and show it on standard error."""
+        """Add a line to the log, and print it on standard error."""
         self._folder.log(text)
         tqdm.write(text, file=sys.stderr)

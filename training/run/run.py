@@ -1,4 +1,4 @@
-"""A run in progress: what the functions of the loop pass to each other."""
+"""A run in progress: the object that the functions of the loop pass to each other."""
 
 from dataclasses import dataclass, field
 
@@ -12,10 +12,10 @@ from training.run.writer import RunWriter
 
 @dataclass
 class Run:
-    """The game of a run, its progress, and where both are kept.
+    """The game of a run, its progress, and the writer that saves both.
 
-    With several processes each has a Run: `game` and `progress` are the same in all, `writer` does nothing in all but
-    the first, and `monitor` is None there.
+    With several processes, each has a Run. `game` and `progress` are the same in all of them. In every process but the
+    first, `writer` does nothing and `monitor` is None.
     """
 
     config: RunConfig
@@ -30,11 +30,11 @@ class Run:
         self._saved_at_s = self.progress.seconds
 
     def save(self) -> None:
-        """Save the state to resume from; raises what `RunWriter.save` does."""
+        """Save the state to resume from. It raises the errors of `RunWriter.save`."""
         self.writer.save(self.game, self.progress)
         self._saved_at_s = self.progress.seconds
 
     def save_if_due(self) -> None:
-        """Save if the last time is long enough ago, by the run's own clock, which all processes share."""
+        """Save if `checkpoint_interval_s` have passed since the last save, by the clock that all processes share."""
         if self.progress.seconds - self._saved_at_s >= self.config.recipe.checkpoint_interval_s:
             self.save()

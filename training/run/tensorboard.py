@@ -1,7 +1,7 @@
-"""TensorBoard's event file, written by the thread that calls.
+"""TensorBoard's event file, written in the caller's thread.
 
-`torch.utils.tensorboard` writes in a thread of its own: on a full disk that thread ends in a traceback, and the caller
-gets no error.
+`torch.utils.tensorboard` writes in a thread of its own. If the disk is full, that thread ends with a traceback, and the
+caller gets no error.
 """
 
 import os
@@ -17,7 +17,7 @@ from models.files import naming
 
 
 class EventFile:
-    """A new event file in a folder; TensorBoard reads a folder's files in the order of their names.
+    """A new event file in a folder. TensorBoard reads the files of a folder in the order of their names.
 
     Raises (each method):
         OSError: the disk is full or cannot be written.
@@ -30,18 +30,18 @@ class EventFile:
         self._records = RecordWriter(self._file)
 
     def begin(self, *, purge_step: int) -> None:
-        """Let TensorBoard drop what other files of the folder say about `purge_step` and later steps."""
+        """Make TensorBoard drop the figures of other files in the folder for `purge_step` and later steps."""
         self._write(Event(wall_time=time.time(), file_version="brain.Event:2"))
         self._write(Event(wall_time=time.time(), step=purge_step, session_log=SessionLog(status=SessionLog.START)))
 
     def add_scalars(self, figures: Mapping[str, float], step: int) -> None:
-        """Add the figures of a step, by name."""
+        """Add the figures of a step."""
         values = [Summary.Value(tag=name, simple_value=figure) for name, figure in figures.items()]
         self._write(Event(wall_time=time.time(), step=step, summary=Summary(value=values)))
 
     def close(self) -> None:
         """Close the file."""
-        with naming(self._path):  # closing writes once more what could not be written
+        with naming(self._path):  # closing tries again to write what is still buffered
             self._file.close()
 
     def _write(self, event: Event) -> None:

@@ -1,6 +1,7 @@
-"""`training watch`: a run folder as a page that follows it, on a port of its own.
+"""`training watch`: a server with a web page that shows the progress of a run.
 
-It only reads: the run may go on, end or be resumed while people look, and several may look at once.
+The server only reads the run folder. The run may continue, end or be resumed meanwhile, and several browsers may
+connect at once.
 """
 
 import json
@@ -27,16 +28,16 @@ _GRID = re.compile(r"/grids/(\d{1,9})\.png")
 
 
 def make_server(folder: RunFolder, *, host: str, port: int) -> ThreadingHTTPServer:
-    """A server of the page, which listens already; its `serve_forever` answers.
+    """Make the server of the page. It listens already, and answers once `serve_forever` is called.
 
     Args:
-        folder: of the run.
+        folder: the run folder.
         host: address to listen on.
-        port: to listen on; 0 takes a free one.
+        port: TCP port to listen on; 0 takes a free one.
 
     Raises:
-        RunError: there is no run in the folder, or its configuration is damaged.
-        OSError: the port is taken.
+        RunError: the folder does not hold a run, or its configuration is damaged.
+        OSError: the port is in use, or the address cannot be used.
     """
     folder.read_config()
     files = dict(_page_files())
@@ -49,9 +50,9 @@ def make_server(folder: RunFolder, *, host: str, port: int) -> ThreadingHTTPServ
 
 
 def describe_run(folder: RunFolder) -> dict[str, Any]:
-    """What the page shows: the run's name, how far it is, its history, and its pictures.
+    """Return what the page shows: the run's name, its progress, its history, and its pictures.
 
-    `written_s_ago` is the time since a file of it was last written, in seconds.
+    `written_s_ago` is the time in seconds since the run last wrote a file.
 
     Raises:
         RunError: a file of the run is damaged.
@@ -67,7 +68,7 @@ def describe_run(folder: RunFolder) -> dict[str, Any]:
         "epochs": config.recipe.epochs,
         "written_s_ago": round(max(0.0, time.time() - written), 1),
         "history": history.model_dump(mode="json"),
-        # A resumed run draws pictures again: another address for each time.
+        # A resumed run draws some pictures again; the new address makes the browser load them.
         "pictures": [
             {"epoch": epoch, "url": f"grids/{epoch}.png?written={path.stat().st_mtime_ns}"}
             for epoch, path in grids.items()
@@ -76,15 +77,15 @@ def describe_run(folder: RunFolder) -> dict[str, Any]:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """Answers GET and HEAD; nothing is written, and no path but those known is read."""
+    """Answers GET and HEAD requests. It writes nothing, and reads only files of the page and of the run."""
 
     run: RunFolder
     page: dict[str, Path]
     protocol_version = "HTTP/1.1"
-    timeout = 30  # seconds for a client to say what it wants
+    timeout = 30  # seconds that a client may take to send a request
 
     def do_GET(self) -> None:
-        """Answer a request."""
+        """Answer a GET request."""
         path = self.path.partition("?")[0]
         try:
             if path == "/run.json":
@@ -98,14 +99,14 @@ class _Handler(BaseHTTPRequestHandler):
         except RunError as error:
             self._fail(HTTPStatus.INTERNAL_SERVER_ERROR, str(error))
         except (KeyError, FileNotFoundError):
-            self._fail(HTTPStatus.NOT_FOUND, "there is no such page here")
+            self._fail(HTTPStatus.NOT_FOUND, "there is nothing at this address; the page is at /")
 
     def do_HEAD(self) -> None:
-        """Answer with the headers alone."""
+        """Answer a HEAD request, with headers only."""
         self.do_GET()
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  (the name that http.server gives)
-        """Say nothing: the terminal is the person's."""
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  (http.server defines this name)
+        """Do not log requests, which would fill the terminal."""
 
     def _answer(self, body: bytes, media_type: str, *, cache: str = "no-cache", status: int = HTTPStatus.OK) -> None:
         self.send_response(status)
@@ -128,7 +129,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _page_files() -> Iterator[tuple[str, Path]]:
-    """The page's files by the path that they are asked for."""
+    """Yield the path of each URL of the page, and its file."""
     yield "/", PAGE / "index.html"
     for prefix, folder in (("/", PAGE), ("/viewer/", viewer_dir())):
         for file in folder.rglob("*"):

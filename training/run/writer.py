@@ -1,6 +1,7 @@
-"""What a run keeps and says. Of the processes that train together one writes, and the others' writer does nothing.
+"""Writers: everything that a run writes and prints. Of several processes only the first one writes.
 
-`open_writer` makes the choice once; the loop calls the same methods in every process and never asks which one it is.
+`open_writer` returns a `FolderWriter` in the first process, and a `RunWriter` that does nothing in the others. So the
+loop calls the same methods in every process, and does not need to know which process it is in.
 """
 
 from collections.abc import Sequence
@@ -21,10 +22,10 @@ from training.run.reporter import Reporter
 
 
 class RunWriter:
-    """Is told of everything that happens in a run; a context manager.
+    """Receives everything that happens in a run; a context manager.
 
-    This class itself keeps and says nothing: it is the writer of every process but the first. `FolderWriter` is the
-    first's. Each of its methods may raise an OSError: the disk is full or cannot be written.
+    This class writes and prints nothing: it is the writer of every process but the first. The first process uses its
+    subclass `FolderWriter`, whose methods may raise an OSError if the disk is full or cannot be written.
     """
 
     def __enter__(self) -> Self:
@@ -32,38 +33,38 @@ class RunWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close what is open."""
+        """Release the lock, and close open files."""
 
     def create(self) -> None:
-        """Begin the folder of a new run.
+        """Make the folder of a new run.
 
         Raises:
-            RunError: there is a run already, or something else.
+            RunError: the folder already holds a run, or other files.
         """
 
     def log(self, text: str) -> None:
-        """Add a line to the log alone."""
+        """Add a line to the log, and do not print it."""
 
     def say(self, text: str) -> None:
-        """Add a line to the log, and show it to the person."""
+        """Add a line to the log, and print it on standard error."""
 
     def start(self, progress: Progress, *, total_steps: int) -> None:
-        """A run of `total_steps` steps of G begins, or goes on from `progress`."""
+        """Report that a run of `total_steps` steps of G begins, or continues from `progress`."""
 
     def rewrite(self, progress: Progress) -> None:
-        """Make the folder say what `progress` says, and nothing of later epochs."""
+        """Make the folder agree with `progress`: remove pictures and records of later epochs."""
 
     def step(self, progress: Progress) -> None:
-        """One step of G is done."""
+        """Report that one step of G is done."""
 
     def epoch(self, record: EpochRecord) -> None:
-        """An epoch is done: say its figures."""
+        """Report the figures of an epoch that is done."""
 
     def go_back(self, progress: Progress) -> None:
-        """The run goes on from an earlier state; nothing may be told of the epochs after it."""
+        """Remove everything about epochs after `progress`, because the run continues from this earlier state."""
 
     def finish(self, progress: Progress) -> None:
-        """The run is over."""
+        """Report that the run has finished."""
 
     def write_stats(self, records: list[EpochRecord]) -> None:
         """Write the records of all epochs so far."""
@@ -72,31 +73,31 @@ class RunWriter:
         """Write all alarms so far."""
 
     def write_grid(self, epoch: int, game: Game) -> None:
-        """Draw the fixed latents by the average of G's weights, as they look after `epoch` epochs."""
+        """Draw the fixed latents with G's EMA, and write the picture as that of epoch `epoch`."""
 
     def write_curves(self, records: Sequence[EpochRecord]) -> None:
-        """Draw the curves of all epochs so far."""
+        """Draw the curves of all epochs so far, and write the picture."""
 
     def save(self, game: Game, progress: Progress) -> None:
         """Save the state to resume from.
 
         Raises:
-            NotFiniteError: a weight or a moment is NaN or infinite. Every process holds the same state, and checks it:
-                all of them raise this, or none.
+            NotFiniteError: a weight or a moment is NaN or infinite. Every process holds and checks the same state, so
+                either all of them raise this or none does.
         """
         checked_state(game, progress)
 
     def save_best(self, game: Game, progress: Progress) -> None:
-        """Save the best state so far; raises as `save` does."""
+        """Save the best state so far. It raises the errors of `save`."""
         checked_state(game, progress)
 
 
 class FolderWriter(RunWriter):
-    """Writes into the run folder, and says on the terminal how the run goes.
+    """Writes into the run folder, and reports on standard error.
 
     Args:
-        config: the run's configuration.
-        folder: its folder; it is made, and locked, on entering.
+        config: configuration of the run.
+        folder: the run folder. Entering the context makes and locks it.
     """
 
     def __init__(self, config: RunConfig, folder: RunFolder) -> None:
@@ -109,7 +110,7 @@ class FolderWriter(RunWriter):
         """Make the folder and lock it.
 
         Raises:
-            RunError: another process writes into it.
+            RunError: another process is writing into it.
         """
         self._folder.path.mkdir(parents=True, exist_ok=True)
         self._open.enter_context(only_writer(self._folder.path))
@@ -168,5 +169,5 @@ class FolderWriter(RunWriter):
 
 
 def open_writer(config: RunConfig, folder: RunFolder, processes: Processes) -> RunWriter:
-    """The writer of this process: the first process's writes into `folder`, the others' does nothing."""
+    """Return this process's writer. In the first process it writes into `folder`; in the others it does nothing."""
     return FolderWriter(config, folder) if processes.first else RunWriter()

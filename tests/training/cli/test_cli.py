@@ -207,7 +207,7 @@ def test_resume_refuses_other_data(here: Path, fails: Fails):
 
 
 def test_resume_of_no_run(here: Path, fails: Fails):
-    assert "nowhere is not a run folder: it has no config.json" in fails("resume", "nowhere")
+    assert "nowhere is not a run folder, because it has no config.json" in fails("resume", "nowhere")
     assert "is not a run folder" in fails("export", "nowhere", "--to", "m")
 
 
@@ -223,8 +223,8 @@ def test_resume_of_damaged_runs(here: Path, chain: Path, fails: Fails):
     config.write_text(whole)
     for cut in (0, 10, len(saved) // 2):
         state.write_bytes(saved[:cut])
-        assert "checkpoint.safetensors cannot be resumed from: " in fails("resume", "runs/mlp")
-        assert "cannot be resumed from" in fails("export", "runs/mlp", "--to", "m")
+        assert "checkpoint.safetensors cannot be loaded: " in fails("resume", "runs/mlp")
+        assert "checkpoint.safetensors cannot be loaded: " in fails("export", "runs/mlp", "--to", "m")
     assert not (here / "m").exists()
 
 
@@ -269,9 +269,11 @@ def test_an_existing_run_is_refused_and_left_alone(here: Path, fails: Fails):
     command = ["fit", "mlp", "--data", "data.npz", "--epochs", "1", *QUICK]
     assert main(command) == 0
     before = {path: path.stat().st_mtime_ns for path in (here / "runs").rglob("*")}
-    assert fails(*command) == ("runs/mlp holds a run already: `resume runs/mlp` goes on with it, `--out` names another")
+    assert fails(*command) == (
+        "runs/mlp already holds a run: continue it with `resume runs/mlp`, or choose another `--out`"
+    )
     assert {path: path.stat().st_mtime_ns for path in (here / "runs").rglob("*")} == before
-    assert fails(*command, "--out", ".") == ". is not empty and not a run folder: give another `--out`"
+    assert fails(*command, "--out", ".") == ". is not empty, and it is not a run folder: choose another `--out`"
     assert "data.npz" in fails(*command, "--out", "data.npz")
 
 
@@ -448,7 +450,7 @@ def test_the_exported_folder_is_whole(chain: Path):
     metadata = model.metadata
     assert (metadata.recipe, metadata.dataset, metadata.seed) == ("mlp", "data", 11)
     assert (metadata.epochs, metadata.images_seen, metadata.z_dim) == (3, 108, 4)
-    assert metadata.licence == "as the training images'"
+    assert metadata.licence == "same as the training images"
     assert [entry.epoch for entry in model.timeline] == [0, 1, 2, 3]
     for entry in model.timeline:
         assert entry.path.read_bytes() == (run_folder.grids / entry.path.name).read_bytes()
@@ -476,7 +478,7 @@ def test_the_exported_folder_is_whole(chain: Path):
 def test_export_needs_a_saved_state_and_a_good_name(here: Path, chain: Path, fails: Fails):
     folder = RunFolder(here / "r")
     folder.create(_config_at(chain))
-    assert fails("export", "r", "--to", "m") == "r has no saved state yet: `resume r` trains it"
+    assert fails("export", "r", "--to", "m") == "r has no saved state yet: train it with `resume r`"
     assert main(["resume", "r"]) == 0
     assert "'Not A Name' cannot be a model's name" in fails("export", "r", "--to", "Not A Name")
 
@@ -485,7 +487,7 @@ def test_only_the_embedded_mnist_has_mnists_licence(here: Path):
     write_pngs(here / "mnist-of-my-own" / "mnist", tiny_images())
     assert main(["fit", "mlp", "--data", "mnist-of-my-own/mnist", "--epochs", "1", "--out", "r", *QUICK]) == 0
     assert main(["export", "r", "--to", "m"]) == 0
-    assert load_model(here / "m").metadata.licence == "as the training images'"
+    assert load_model(here / "m").metadata.licence == "same as the training images"
 
 
 def fit_photos(here: Path, recipe: str) -> None:
@@ -768,5 +770,5 @@ def test_fit_takes_no_folder_that_holds_somebodys_pictures(here: Path, fails: Fa
     (here / "r" / "grids").mkdir(parents=True)
     (here / "r" / "grids" / "2024.png").write_text("a picture")
     message = fails("fit", "mlp", "--data", "data.npz", "--epochs", "1", "--out", "r", *QUICK)
-    assert message == "r is not empty and not a run folder: give another `--out`"
+    assert message == "r is not empty, and it is not a run folder: choose another `--out`"
     assert (here / "r" / "grids" / "2024.png").read_text() == "a picture"

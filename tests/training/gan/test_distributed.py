@@ -189,7 +189,7 @@ def test_processes_that_do_not_hold_the_same_say_which(scenes: Scenes):
 
 def test_another_number_of_processes_goes_on_and_says_so(scenes: Scenes):
     log = scenes["fewer"]
-    assert "processes: 1, when the run began 2: the same game, but other bits than the undisturbed run's" in log
+    assert "this run began with 2 process(es) and continues with 1: sums are rounded differently" in log
     assert log[-1].startswith("finished: 2 epochs, 72 images")
 
 

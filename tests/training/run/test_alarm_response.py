@@ -1,4 +1,4 @@
-"""A run that collapses: what is put on record, and a fall back that is really one, step by step."""
+"""A run that collapses: the alarms that are recorded, and a rollback that equals the same training, step by step."""
 
 import json
 from functools import partial
@@ -47,7 +47,7 @@ def quick_curves(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Runs:
-    """Runs of one tiny recipe, 4 steps an epoch, each in a folder of its own."""
+    """Runs of one tiny recipe with 4 steps per epoch, each in a folder of its own."""
 
     def __init__(self, root: Path, patch: pytest.MonkeyPatch) -> None:
         self.root = root
@@ -68,7 +68,7 @@ class Runs:
         return folder
 
     def poison(self, *, epoch: int, step: int, player: str = "generator", times: int = 1) -> None:
-        """A weight becomes NaN before that step, until the run has gone back so often."""
+        """Make a weight NaN before that step of that epoch, until the run has gone back `times` times."""
         real_step = loop.play_step
 
         def poisoned(game: Game, data: object, batches: list[torch.Tensor], progress: Progress) -> None:
@@ -102,14 +102,14 @@ def weights(network: nn.Module) -> list[torch.Tensor]:
     return [tensor.clone() for tensor in network.state_dict().values()]
 
 
-# --- The fall back -------------------------------------------------------------------------------
+# --- Rollback ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("recipe", [(), ("d_steps=2",)])
 def test_a_collapsed_run_goes_on_from_its_best_state_with_another_order_and_half_the_rates(
     runs: Runs, recipe: tuple[str, ...]
 ):
-    """The same game played here, with no loop: two epochs, another stream of numbers, two epochs at half the rates."""
+    """Compare with training without the loop: two epochs, another random stream, two epochs at half the rates."""
     folder, config = runs.begin(*recipe)
     play(folder, config)
 
@@ -146,7 +146,7 @@ def test_it_is_put_on_record_everywhere(runs: Runs, capsys: pytest.CaptureFixtur
     play(folder, config)
     action = "back to epoch 2, learning rates times 0.5"
     assert events(folder) == [TrainingEvent(epoch=3, kind="collapse", detail=COLLAPSE, action=action)]
-    said = f"alarm in epoch 3: collapse: {COLLAPSE}: {action}"
+    said = f"alarm in epoch 3: collapse: {COLLAPSE} ({action})"
     assert said in capsys.readouterr().err.splitlines()
     assert said in folder.log_file.read_text()
     exported_bytes(folder, config, runs.root / "models" / "mine")
@@ -186,7 +186,7 @@ def test_each_rollback_halves_the_rates_again_and_draws_other_numbers(runs: Runs
 
 
 def test_pictures_of_what_did_not_last_are_dropped(runs: Runs):
-    """It falls from epoch 3 to 2 and stops there: nothing of epoch 3 is left."""
+    """The run goes back from epoch 3 to epoch 2 and stops there: nothing of epoch 3 is left."""
     folder, config = runs.begin()
 
     def stop(*_arguments: object) -> None:
@@ -227,7 +227,7 @@ def test_a_collapse_in_the_last_epoch_is_told_and_the_best_state_is_exported(run
     model = load_model(runs.root / "models" / "mine")
     assert model.metadata.epochs == 2
     assert [record.epoch for record in model.history.epochs] == [1, 2]
-    assert [entry.epoch for entry in model.timeline] == [0, 1, 2]  # up to the G that is exported, and no further
+    assert [entry.epoch for entry in model.timeline] == [0, 1, 2]  # only up to the epoch of the exported G
     assert list(model.history.events) == events(folder)
 
 
@@ -242,7 +242,7 @@ def test_the_best_state_has_its_picture_whenever_it_is_found(runs: Runs):
     assert list(grid_bytes(folder)) == [f"{epoch:05d}.png" for epoch in range(6)]
 
 
-# --- What is not a number ------------------------------------------------------------------------
+# --- NaN and infinity ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("player", ["generator", "discriminator"])
@@ -291,7 +291,7 @@ def test_before_there_is_a_best_state_a_nan_ends_the_run(runs: Runs):
     assert [event.action for event in events(folder)] == ["training stopped"]
 
 
-# --- Often enough ---------------------------------------------------------------------------------
+# --- Too many rollbacks ---------------------------------------------------------------------------
 
 
 def test_after_so_many_falls_a_nan_ends_the_run(runs: Runs):

@@ -1,4 +1,4 @@
-"""Alarms: each on both sides of its limit, what it says, and that it is said once."""
+"""Alarms: each on both sides of its limit, the text of each, and that each is raised once."""
 
 import pytest
 
@@ -13,7 +13,7 @@ GOOD = {"frechet": 2.0, "coverage": 0.8, "smallest_share": 0.6}
 def record(
     epoch: int, *, metrics: dict[str, float] | None = None, means: tuple[float, float] = (0.7, 0.3)
 ) -> EpochRecord:
-    """`means` are D(x) and D(G(z))."""
+    """Make a record; `means` are D(x) and D(G(z))."""
     return EpochRecord(
         epoch=epoch,
         images=100 * epoch,
@@ -131,7 +131,7 @@ def test_only_where_ds_output_is_a_probability(loss: LossName):
 
 
 def told(records: list[EpochRecord]) -> list[list[str]]:
-    """The kinds of alarm that are new after each epoch."""
+    """Return the kinds of alarm that are new after each epoch."""
     return [sorted(new_alarms(records[: k + 1], loss="non-saturating")) for k in range(len(records))]
 
 
@@ -150,7 +150,7 @@ def test_a_victory_of_d_is_told_when_it_begins_and_again_after_a_recovery():
 
 
 def test_a_victory_is_told_again_although_the_last_measured_epoch_was_one():
-    """Which epochs are measured has no say in who has won."""
+    """Whether D has won does not depend on which epochs were measured."""
     wins = [True, True, True, False, True, True, True]
     records = [
         record(epoch, metrics=GOOD if epoch in (1, 3, 7) else None, means=WON if won else (0.7, 0.3))

@@ -1,4 +1,4 @@
-"""The fat state: what damaged ones are told as, and what is never saved."""
+"""The saved state: the errors for damaged files, and states that must never be saved."""
 
 import json
 import struct
@@ -55,7 +55,7 @@ def test_truncated_at_any_place(path: Path, game: Game):
     whole = path.read_bytes()
     for length in (0, 4, 8, 100, len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:length])
-        with pytest.raises(RunError, match=r"checkpoint\.safetensors cannot be resumed from: "):
+        with pytest.raises(RunError, match=r"checkpoint\.safetensors cannot be loaded: "):
             load_checkpoint(path, game)
 
 
@@ -79,7 +79,7 @@ def test_a_damaged_header_is_a_run_error_or_the_state(path: Path, game: Game):
 )
 def test_metadata_that_says_nothing(path: Path, game: Game, metadata: dict[str, str]):
     rewrite(path, metadata=metadata)
-    with pytest.raises(RunError, match="cannot be resumed from"):
+    with pytest.raises(RunError, match="cannot be loaded"):
         load_checkpoint(path, game)
 
 
@@ -88,7 +88,7 @@ def test_metadata_that_says_nothing(path: Path, game: Game, metadata: dict[str, 
 )
 def test_a_missing_part(path: Path, game: Game, part: str):
     rewrite(path, drop=part)
-    with pytest.raises(RunError, match="cannot be resumed from"):
+    with pytest.raises(RunError, match="cannot be loaded"):
         load_checkpoint(path, game)
 
 
@@ -105,26 +105,26 @@ def test_a_missing_part(path: Path, game: Game, part: str):
 )
 def test_a_part_of_another_shape(path: Path, game: Game, name: str, tensor: torch.Tensor):
     rewrite(path, replace={name: tensor})
-    with pytest.raises(RunError, match="cannot be resumed from"):
+    with pytest.raises(RunError, match="cannot be loaded"):
         load_checkpoint(path, game)
 
 
 @pytest.mark.parametrize("name", ["goodfellow2014", "conv"])
 def test_the_state_of_another_game(path: Path, name: str):
-    with pytest.raises(RunError, match="cannot be resumed from"):
+    with pytest.raises(RunError, match="cannot be loaded"):
         load_checkpoint(path, make_game(tiny_recipe(name)))
 
 
 def test_another_optimiser(path: Path):
     sgd = 'generator_optimiser={name="sgd", learning_rate=0.1, momentum_start=0.5, momentum_final=0.5}'
-    with pytest.raises(RunError, match="cannot be resumed from"):
+    with pytest.raises(RunError, match="cannot be loaded"):
         load_checkpoint(path, make_game(tiny_recipe("mlp", sgd)))
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 @pytest.mark.parametrize("side", ["generator", "discriminator"])
 def test_a_state_that_is_not_finite_is_not_saved(path: Path, game: Game, side: str, value: float):
-    """A loss is finite one step longer than the weights that it moved: the last good state must outlive them."""
+    """Weights may become NaN one step before the loss does, and must not be saved over the last good state."""
     before = path.read_bytes()
     with torch.no_grad():
         next(getattr(game, side).parameters()).flatten()[0] = value
@@ -158,7 +158,7 @@ def test_gradient_descent_without_momentum_has_no_moments(tmp_path: Path):
 def test_a_state_is_read_from_one_file_though_another_is_saved_meanwhile(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    """`export` of a run that goes on: where it stands belongs to the weights."""
+    """If `export` reads while the run saves, the progress and the weights come from the same state."""
     path = tmp_path / "checkpoint.safetensors"
     game = make_game(tiny_recipe("mlp"))
     save_checkpoint(path, game, Progress(images=1))

@@ -1,4 +1,4 @@
-"""The pictures of a run folder, read back as the images that G drew."""
+"""The pictures of a run folder can be read back as the images that G drew."""
 
 from pathlib import Path
 from typing import Literal
@@ -34,7 +34,7 @@ def test_samples_are_the_images_that_were_drawn_to_the_last_pixel(tmp_path: Path
         assert samples.dtype == torch.uint8
         images = wanted[epoch].reshape(64, SIDE, SIDE, channels)
         assert (samples.numpy() == images.transpose(0, 3, 1, 2)).all()
-        assert len(np.unique(images)) > 10  # they are pictures, not a plain grey
+        assert len(np.unique(images)) > 10  # the pictures are not of one plain grey
     assert list(folder.read_samples(side=SIDE, last=5)) == [0, 2, 5]
 
 

@@ -1,4 +1,4 @@
-"""A full disk: one clear error, exit code 1, and the last good state goes on to the exact end."""
+"""A full disk: one clear error, exit code 1, and a resume from the last good state ends in the same bytes."""
 
 import errno
 import io
@@ -26,7 +26,7 @@ SETTINGS = ["mlp", "--epochs", "2", "--threads", "1", *sets([*TINY_MLP, "batch_s
 @pytest.fixture(autouse=True)
 def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer, "draw_curves", lambda *_args, **_kwargs: b"curves")
-    monkeypatch.setenv("GIT_DIR", os.devnull)  # the same "commit" in every run
+    monkeypatch.setenv("GIT_DIR", os.devnull)  # so that every run records the same commit
 
 
 def no_space(*_args: object, **_kwargs: object) -> NoReturn:
@@ -54,7 +54,7 @@ def only_error(stderr: str) -> str:
 
 
 class Runs:
-    """Runs of one recipe on one data set, in a folder of their own each."""
+    """Runs of one recipe on one data set, each in a folder of its own."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -96,7 +96,7 @@ def test_at_every_sync_of_a_run(runs: Runs, monkeypatch: pytest.MonkeyPatch, cap
         assert not list((runs.root / f"run-{n}").rglob("*.tmp"))
         assert runs.go_on(f"run-{n}") == 0
         assert runs.outcome(f"run-{n}") == runs.wanted, n
-    assert failures == 2 * 15 + 1  # files of the run, twice over; and the folder above it
+    assert failures == 2 * 15 + 1  # 2 syncs for each of 15 files, and 1 for the folder above
 
 
 def test_the_state_that_was_saved_stays_as_it_was(runs: Runs, monkeypatch: pytest.MonkeyPatch):
@@ -123,7 +123,7 @@ def test_a_log_on_a_full_disk(runs: Runs, capsys: pytest.CaptureFixture[str]):
 
 
 def test_a_line_of_the_log_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """The page that it begins in has room for a part of it, and the disk for no other page."""
+    """A part of the line still fits into the current page of the file, and the disk has no room for another page."""
     folder = RunFolder(tmp_path)
     folder.log("first")
     before = folder.log_file.read_bytes()
@@ -146,7 +146,7 @@ def test_a_line_of_the_log_is_whole_or_not_there(tmp_path: Path, monkeypatch: py
 
 
 def test_standard_output_on_a_full_disk(tmp_path: Path):
-    """What is still in the buffer when the command is done; `tests.training.support.run` would take it unbuffered."""
+    """The error appears when the buffer is flushed at the end; `tests.training.support.run` would not buffer."""
     if not Path("/dev/full").exists():
         pytest.skip("no /dev/full here")
     own = {name: value for name, value in environment().items() if name != "PYTHONUNBUFFERED"}

@@ -1,4 +1,4 @@
-"""Two processes on one run folder: one clear error, and nothing touched. The first is always a real process."""
+"""Two processes on one run folder: one clear error, and no file is changed. The first is always a real process."""
 
 import fcntl
 import os
@@ -34,7 +34,7 @@ ENDLESS = ["--epochs", "1000000", "--threads", "1", *sets([*TINY_MLP, "batch_siz
 
 @contextmanager
 def training_process(folder: RunFolder, *arguments: str | Path) -> Iterator["subprocess.Popen[bytes]"]:
-    """A command that trains, once it has saved a state; killed at the end."""
+    """Start a command that trains, wait until it has saved a state, and kill it at the end of the block."""
     process = subprocess.Popen(
         command_line(*arguments), env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     )
@@ -66,7 +66,7 @@ def test_a_second_process_is_told_so_and_touches_nothing(
     folder = RunFolder(tmp_path / "run")
     fit = ["fit", "mlp", *ENDLESS, "--data", str(data), "--out", str(folder.path)]
     with training_process(folder, *fit) as process:
-        # Those that only read have their way while it goes on.
+        # Commands that only read the folder work meanwhile.
         assert main(["export", str(folder.path), "--to", str(tmp_path / "model")]) == 0
         assert load_model(tmp_path / "model").metadata.recipe == "mlp"
         assert describe_run(folder)["history"]["epochs"]
@@ -80,11 +80,11 @@ def test_a_second_process_is_told_so_and_touches_nothing(
             assert main(command) == 1
             run = folder.path
             assert capsys.readouterr().err == (
-                f"error: another process is training in {run}: `watch {run}` shows it; wait for its end or stop it, "
-                f"then `resume {run}`, or give `fit` another `--out`\n"
+                f"error: another process is training in {run}: wait until it ends or stop it, then run `resume {run}`; "
+                "or start another run with `fit` and another `--out`\n"
             )
         assert contents(folder) == before
-    with only_writer(folder.path):  # killed: its lock is gone with it
+    with only_writer(folder.path):  # the process was killed, and its lock ended with it
         pass
     assert not [name for name in contents(folder) if "lock" in name]
 
@@ -99,7 +99,7 @@ def test_the_lock_is_given_back_whatever_happens(tmp_path: Path):
 
 
 def test_where_there_is_no_flock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Windows: training goes on without a lock."""
+    """On Windows, training works without a lock."""
     monkeypatch.setattr(lock, "fcntl", None)
     folder = RunFolder(tmp_path / "run")
     config = make_config(tiny_recipe("mlp", "epochs=1"), write_npz(tmp_path / "data.npz"))
@@ -115,7 +115,7 @@ def test_a_file_system_that_knows_no_locks(tmp_path: Path, number: int, monkeypa
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(fcntl, "flock", refuse)
-    if number == 5:  # EIO: something else is wrong
+    if number == 5:  # EIO, which does not mean that locks are not supported
         with pytest.raises(OSError, match="Input/output error"), only_writer(tmp_path):
             pass
     else:

@@ -1,4 +1,4 @@
-"""The light figures, each against a computation of its own; what they are taken of, and what has no say in them."""
+"""The monitor's figures, each against an independent computation, and the images and settings that they depend on."""
 
 import math
 from collections.abc import Callable
@@ -40,7 +40,7 @@ def dataset(*, held_out: int = 0, first: int = 0) -> Dataset:
 
 
 def drawn(game: Game, n: int = N) -> NDArray[np.float64]:
-    """G's average at the monitor's latents, as pixels [n, 256] of 0–255."""
+    """Return the images of G's EMA for the monitor's latents, as pixels [n, 256] in 0–255."""
     z = torch.from_numpy(draw_latents(SEED, 0, n, z_dim=4, prior="normal"))
     with torch.no_grad():
         images = game.average.network(z)
@@ -49,7 +49,7 @@ def drawn(game: Game, n: int = N) -> NDArray[np.float64]:
 
 
 def frechet(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-    """By eigenvalues: tr (ΣΣ')^½ is the sum of the square roots of those of ΣΣ'."""
+    """Compute the Fréchet distance by eigenvalues: tr (ΣΣ')^½ is the sum of the square roots of those of ΣΣ'."""
     c, d = np.cov(a.T), np.cov(b.T)
     roots = np.sqrt(np.linalg.eigvals(c @ d).real.clip(0)).sum()
     return float(((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(c) + np.trace(d) - 2 * roots)
@@ -119,7 +119,9 @@ def test_measuring_changes_nothing_in_the_game(config: RunConfig):
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_a_figure_that_is_not_finite_is_named(config: RunConfig, bad: float, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(module, "frechet_distance", lambda _real, _fake: bad)
-    with pytest.raises(NotFiniteError, match=f"^frechet of G's samples is {bad}: its weights, or their average"):
+    with pytest.raises(
+        NotFiniteError, match=f"^frechet of G's samples is {bad}: the weights of G or of its EMA are not finite"
+    ):
         Monitor(config, dataset()).measure(make_game(config.recipe))
 
 
@@ -127,7 +129,7 @@ def test_a_figure_that_is_not_finite_is_named(config: RunConfig, bad: float, mon
 
 
 def test_the_rarest_digit_of_samples(config: RunConfig, monkeypatch: pytest.MonkeyPatch):
-    """G's samples are test images, of which the threes are few and the sevens are none of the real ones."""
+    """Take test images as G's samples, with only a few threes; the real images have no sevens."""
     from training.data.mnist import read_mnist_labels
 
     monkeypatch.setattr(module, "IMAGES", 300)
@@ -139,7 +141,7 @@ def test_the_rarest_digit_of_samples(config: RunConfig, monkeypatch: pytest.Monk
     monkeypatch.setattr(module, "Sampler", lambda *_a, **_k: lambda _z: fake)
     seen = Monitor(config, data).measure(make_game(config.recipe))
     threes = (labels[:2000][labels[:2000] != 7][:300] == 3).mean()
-    assert seen["smallest_share"] == pytest.approx(5 / 300 / threes, rel=0.25)  # the classifier errs now and then
+    assert seen["smallest_share"] == pytest.approx(5 / 300 / threes, rel=0.25)  # the classifier makes a few mistakes
 
 
 Shares = Callable[[list[int], list[int]], float]
@@ -152,7 +154,7 @@ def test_smallest_share():
     assert of([0, 1, 2, 3], [3, 2, 1, 0]) == 1
     assert of([0, 0, 0, 1], [0, 1, 0, 1]) == pytest.approx((1 / 2) / (3 / 4))
     assert of([0, 1], [0, 0, 0, 3]) == 0  # class 1 is never drawn
-    assert of([0, 0, 1, 1], [2, 2, 0, 1]) == pytest.approx(1 / 2)  # class 2 is none of the data's
+    assert of([0, 0, 1, 1], [2, 2, 0, 1]) == pytest.approx(1 / 2)  # class 2 does not occur in the data
 
 
 def test_the_numbers_that_figures_name():

@@ -1,4 +1,4 @@
-"""Where a run stands: the means of an epoch, and when a run is over."""
+"""The progress of a run: the means of an epoch, and when a run is finished."""
 
 import pytest
 from pydantic import ValidationError
@@ -8,7 +8,7 @@ from training.run.progress import EpochSums, Progress
 
 
 def played() -> Progress:
-    """Two steps of D and one of G, in epoch 2."""
+    """Return the progress after two steps of D and one of G, in epoch 2."""
     progress = Progress(epoch=2, position=7, images=90, seconds=1.23456)
     progress.sums.add_discriminator_step(DiscriminatorStep(loss=1.0, d_real=0.5, d_fake=0.25, value=-2.0))
     progress.sums.add_discriminator_step(DiscriminatorStep(loss=2.0, d_real=1.0, d_fake=0.75, value=-4.0))

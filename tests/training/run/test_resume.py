@@ -1,4 +1,4 @@
-"""Exact resume: after any death the run ends in the same bytes as the run that was never stopped."""
+"""Exact resume: a run that was killed at any moment ends in the same bytes as a run that was never stopped."""
 
 import json
 import subprocess
@@ -41,7 +41,7 @@ def crash(mode: str, folder: Path) -> dict[str, object]:
 def test_killed_at_any_file_it_ends_in_the_same_bytes(tmp_path: Path):
     result = crash("syncs", tmp_path)
     assert result["differences"] == []
-    # config, the first grid, stats at the start, 4 + 2 states, 2 stats, 2 grids, 2 curves; 2 syncs each; the folder's.
+    # Files: config, first grid, first stats; 4 + 2 states; 2 stats, 2 grids; 2 curves. 2 syncs each, 1 of the folder.
     assert result["kills"] == 2 * (3 + 6 + 4 + 2) + 1
 
 
@@ -61,7 +61,7 @@ def quick_curves(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_checkpoint_holds_the_whole_state(tmp_path: Path):
-    """Each tensor of a game that was put back equals the game's that was saved, and so do its next numbers."""
+    """Each tensor of the restored game equals that of the saved game, and both draw the same random numbers next."""
     config = make_config(tiny_recipe("goodfellow2014", "epochs=2"), write_npz(tmp_path / "data.npz"))
     games: list[Game] = []
 
@@ -107,7 +107,7 @@ def test_pictures_and_records_of_a_future_that_did_not_happen_are_dropped(tmp_pa
 
 @pytest.mark.parametrize("cut", [0, 7])
 def test_the_events_of_steps_that_are_played_again_are_purged(tmp_path: Path, cut: int):
-    """Also where the last record is not whole."""
+    """This also holds if the last record is cut off."""
     from tensorboard.backend.event_processing.event_accumulator import (  # type: ignore[import-untyped]
         EventAccumulator,
     )
@@ -120,7 +120,7 @@ def test_the_events_of_steps_that_are_played_again_are_purged(tmp_path: Path, cu
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("training.run.writer.save_checkpoint", stop)  # epoch 3 is over, and nothing saved
+        patch.setattr("training.run.writer.save_checkpoint", stop)  # epoch 3 ends, and its state is not saved
         with pytest.raises(KeyboardInterrupt):
             play(folder, config)
     (first,) = folder.tensorboard.iterdir()

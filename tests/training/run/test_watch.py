@@ -1,4 +1,4 @@
-"""`training watch`: what the page tells of a run is what the run folder holds, and nothing of it is changed."""
+"""`training watch`: the page shows what the run folder holds, and changes nothing in it."""
 
 import http.client
 import json
@@ -43,7 +43,7 @@ def record(epoch: int) -> EpochRecord:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> RunFolder:
-    """A run of 10 epochs that has come to its third."""
+    """A run of 10 epochs, of which 3 are done."""
     run = RunFolder(tmp_path / "my-run")
     run.create(make_config(tiny_recipe("mlp", "epochs=10"), write_npz(tmp_path / "images.npz")))
     run.write_stats([record(epoch) for epoch in (1, 2, 3)])
@@ -131,11 +131,11 @@ def test_nothing_changes(folder: RunFolder, url: str) -> None:
     ],
 )
 def test_no_other_file_is_told(url: str, path: str) -> None:
-    connection = http.client.HTTPConnection(url.removeprefix("http://"))  # it sends a path as it is
+    connection = http.client.HTTPConnection(url.removeprefix("http://"))  # this client sends a path unchanged
     connection.request("GET", path)
     answer = connection.getresponse()
     assert answer.status == 404
-    assert json.loads(answer.read())["detail"] == "there is no such page here"
+    assert json.loads(answer.read())["detail"] == "there is nothing at this address; the page is at /"
     connection.close()
 
 
@@ -190,13 +190,17 @@ def test_the_page_follows_the_run(browser: Browser, folder: RunFolder, url: str)
         expect(page.locator(".chart-readings").first).to_contain_text("0.63")
         folder.write_stats([record(epoch) for epoch in (1, 2, 3, 4)])
         folder.write_grid(4, tiny_png(250))
-        expect(page.locator("figcaption")).to_have_text("After epoch 4 of 4")  # who looks at the newest is taken along
+        expect(page.locator("figcaption")).to_have_text(
+            "After epoch 4 of 4"
+        )  # a page that shows the newest picture moves on to the next
         expect(page.locator(".chart-readings").first).to_contain_text("0.64")
         page.get_by_label("Epoch").fill("1")
         folder.write_stats([record(epoch) for epoch in (1, 2, 3, 4, 5)])
         folder.write_grid(5, tiny_png(200))
         expect(page.locator("#status")).to_contain_text("5 of 10 epochs")
-        expect(page.locator("figcaption")).to_have_text("After epoch 1 of 5")  # who looks back is left there
+        expect(page.locator("figcaption")).to_have_text(
+            "After epoch 1 of 5"
+        )  # a page that shows an older picture stays there
         assert visit.faults == []
 
 
@@ -219,7 +223,9 @@ def test_a_watcher_that_is_gone(browser: Browser, folder: RunFolder) -> None:
         visit.page.goto(f"http://127.0.0.1:{server.server_port}")
         expect(visit.page.locator("#status")).to_contain_text("3 of 10 epochs")
         visit.page.route("**/run.json", lambda route: route.abort())
-        expect(visit.page.locator("#status.error")).to_have_text("The watcher does not answer. Is it still running?")
+        expect(visit.page.locator("#status.error")).to_have_text(
+            "`training watch` does not answer. Is it still running?"
+        )
         visit.page.unroute("**/run.json")
         expect(visit.page.locator("#status")).to_contain_text("3 of 10 epochs")
 

@@ -1,4 +1,4 @@
-"""The writer of each process: the first's writes, the others' does nothing but look at the state."""
+"""The writer of each process: the first one writes, and the others only check the state."""
 
 import inspect
 from collections.abc import Callable
@@ -29,7 +29,7 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunConfig:
 
 
 def calls(writer: RunWriter, game: Game) -> dict[str, Callable[[], None]]:
-    """Every method of a writer, with something to tell, in the order of a run."""
+    """Return a call of every method of a writer, in the order of a run."""
     progress = Progress(records=[RECORD], epoch=2)
     return {
         "create": writer.create,
@@ -95,7 +95,7 @@ def test_the_writer_of_the_first_does_all_of_it(config: RunConfig, tmp_path: Pat
     assert log[2] == "said"
     assert log[3].startswith("epoch 1/")
     assert log[4].startswith("finished: 1 epochs")
-    assert capsys.readouterr().err.splitlines() == log[1:]  # what is logged alone is not said
+    assert capsys.readouterr().err.splitlines() == log[1:]  # `log` does not print
 
 
 def test_two_first_writers_do_not_write_into_one_folder(config: RunConfig, tmp_path: Path):

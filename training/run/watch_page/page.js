@@ -1,9 +1,9 @@
-// A run that is being trained: asked every two seconds how far it is.
+// Shows a training run. The page asks the server for the progress every two seconds.
 
 import { Learning } from "./viewer/learning.js";
 
 const EVERY_MS = 2000;
-const QUIET_S = 600; // longer than the longest epoch of a bundled recipe
+const QUIET_S = 600; // longer than any epoch of a bundled recipe takes
 
 const status = document.getElementById("status");
 const learning = new Learning();
@@ -19,7 +19,7 @@ async function look() {
     show(run);
   } catch (error) {
     const away = error instanceof TypeError;
-    say(away ? "The watcher does not answer. Is it still running?" : error.message, true);
+    say(away ? "`training watch` does not answer. Is it still running?" : error.message, true);
   }
   setTimeout(look, EVERY_MS);
 }
@@ -29,8 +29,8 @@ function show(run) {
   const done = history.epochs.at(-1)?.epoch ?? 0;
   document.title = `${name}: ${done} of ${epochs} epochs`;
   document.getElementById("name").textContent = name;
-  const quiet = done < epochs && ago > QUIET_S ? "; is it still running?" : "";
-  const pace = done === epochs ? "ended" : `last written ${duration(ago)} ago${quiet}`;
+  const quiet = done < epochs && ago > QUIET_S ? "; has it stopped?" : "";
+  const pace = done === epochs ? "finished" : `last file written ${duration(ago)} ago${quiet}`;
   say(`Recipe ${recipe} on ${data}: ${done} of ${epochs} epochs, ${pace}.`);
   const news = JSON.stringify([history, pictures]);
   if (news === shown) return;
