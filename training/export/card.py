@@ -15,7 +15,7 @@ from training.run.progress import Progress
 _TEMPLATE = """\
 # {name}
 
-{description}. Trained on {dataset}; recipe `{recipe}`, seed {seed}.
+{description}. The model was trained on {dataset} with the recipe `{recipe}` and the seed {seed}.
 
 ## How it was made
 
@@ -28,27 +28,31 @@ _TEMPLATE = """\
 | latents | {z_dim} coordinates, {prior} prior, variance 1 |
 | images | {height} × {width}, {colours} |
 | trained on | {train_images:,} images; {held_out_images:,} held out{skipped} |
-| trained for | {epochs} epochs of the recipe's {recipe_epochs}, {images_seen:,} images, {minutes:.0f} minutes |
-| on | {machine}, {threads} thread(s), {arithmetic}, torch {torch_version} |
+| trained for | {epochs} of the recipe's {recipe_epochs} epochs, {images_seen:,} images, {minutes:.0f} minutes |
+| trained with | {machine}, {threads} thread(s), {arithmetic}, torch {torch_version} |
 | code | commit {git_commit} |
 
 ## Figures
 
-Of the first 10,000 images of seed {sample_seed}, and of D, on the held-out images; beside each the same figure with
-real training images in the samples' place. To make them again, with the share of each digit, and a page of pictures:
+The samples are the first 10,000 images of seed {sample_seed}. They, and D, are evaluated on the held-out images. The
+column "real images" gives the same figure for real training images in place of the samples. The following command
+computes the figures again, adds the share of each digit, and writes a page with pictures:
 
     python -m training evaluate {name} --data {data} --html report.html
 
 {figures}
 
-A Parzen log-likelihood says little: smooth samples score above real images. It is given because the paper gives it.
+The Parzen log-likelihood says little about quality, because smooth samples score higher than real images. It is given
+because the 2014 paper gives it.
 
 ## Limits
 
-- It draws images like those it was trained on, and nothing else; {choice}.
-- Some images are none that a person would take for real; precision counts them, but as a classifier sees them.
+- The model only draws images like those on which it was trained; {choice}.
+- A person would not take every sample for a real image. Precision estimates the share of realistic samples, but
+  by computed features, not by a person's judgement.
 {scope_of_d}
-- Pixels are the same bits for the same latent on one machine; another processor may differ by a grey level.
+- On one machine the same latent always gives the same pixels. On another processor a pixel may differ by one grey
+  level.
 
 ## Licence
 
@@ -56,13 +60,14 @@ A Parzen log-likelihood says little: smooth samples score above real images. It 
 """
 
 _SCOPE_OF_D = """\
-- D learnt to tell real images from this G's. On anything else, such as letters, noise or a blank page, its score means
-  little: it may praise what it has never seen. Read it as "how real beside G's", not as "is this a digit"."""
+- D learned to tell real images from the images of this G. For other pictures, such as letters, noise or a blank page,
+  its score means little and may be high. The score says how real an image looks compared with G's images; it does not
+  say whether the image shows a digit."""
 
 _SCOPE_OF_A_JUDGE = """\
-- D went on alone after the game, {steps:,} steps against what G drew in earlier epochs and pictures that are no real
-  images, such as letters, noise and halves of images. The AUROCs above say how well it knows such pictures; of others
-  nothing is known."""
+- After the training of G and D, D was trained alone for {steps:,} more steps. Its fakes were images that G drew in
+  earlier epochs, and pictures that are not real images, such as letters, noise and halves of images. The AUROCs above
+  say how well D recognises such pictures. How well it recognises others was not measured."""
 
 
 def write_card(
@@ -74,15 +79,15 @@ def write_card(
     dtype: torch.dtype,
     afterwards: tuple[str, ...] = (),
 ) -> str:
-    """The card as Markdown.
+    """Return the card as Markdown.
 
     Args:
         name: the model's name.
         config: configuration of the run.
-        progress: how far the run had come in the exported state.
+        progress: the progress of the run in the exported state.
         metadata: the model's metadata.
         dtype: type of the weights in the file.
-        afterwards: the settings, as key=value, that the export changed.
+        afterwards: the settings that the export changed, as key=value.
     """
     architecture, shape = metadata.architecture, metadata.image_shape
     generator, discriminator = build_networks(
@@ -97,9 +102,9 @@ def write_card(
         seed=config.seed,
         overrides=_overrides(config),
         afterwards="".join(f" --set {shlex.quote(override)}" for override in afterwards),
-        choice="which digit is what can be asked for"
+        choice="the class of an image can be chosen"
         if metadata.classes
-        else "nobody chooses which image a latent gives",
+        else "the kind of image that a latent gives cannot be chosen",
         recipe_epochs=config.recipe.epochs,
         half=" --half" if dtype == torch.float16 else "",
         architecture=architecture.name,
@@ -132,7 +137,7 @@ def write_card(
 
 
 def _overrides(config: RunConfig) -> str:
-    """The options that the run was given, as the card's command repeats them."""
+    """Return the options of the `fit` command that the run was started with, for the command in the card."""
     minutes = "" if config.minutes is None else f" --minutes {config.minutes:g}"
     collapse = "" if config.on_collapse == "warn" else f" --on-collapse {config.on_collapse}"
     return minutes + collapse + "".join(f" --set {shlex.quote(override)}" for override in config.overrides)

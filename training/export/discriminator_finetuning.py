@@ -1,14 +1,14 @@
-"""D after the game: it learns to tell real images from everything that is neither real nor G's.
+"""Fine-tune D at export: it learns to tell real images from pictures that are neither real nor drawn by G.
 
-A D that has only ever seen G's latest fakes knows nothing else, and may give a letter or a blank page a high logit. So
-D is trained further when the game is over. A part of its fakes is what G drew in earlier epochs; the rest is pictures
-that nobody would take for real (`training.export.negatives`). The final G's own samples are not among them: D would
-learn this G, which no longer changes, by heart, and the balance between the two would be lost. The loss is the 2014
-paper's, on D's unconditional logit. D's weights are averaged over these steps. G stays as it is.
+During training D only sees fakes of the current G, so it may give a letter or a blank page a high logit. Therefore D is
+trained further at export. Some of its fakes are images that G drew in earlier epochs; the rest are pictures that are
+not real images (`training.export.negatives`). Samples of the final G are not among them: this G no longer changes, so D
+would learn its samples by heart, and the balance between G and D would be lost. The loss is that of the 2014 paper, on
+D's unconditional logit. D's weights are averaged over these steps (EMA). G does not change.
 
-This loss no longer weighs real images against G's samples, so at the end one number is added to every logit: the one
-for which V(G, D), equation 1, is largest. Then D(x) of real images and D(G(z)) lie around ½ again, as in theory, and
-pictures that are neither lie far below.
+This loss does not compare real images with samples of the final G. So at the end, one number is added to every logit:
+the number for which V(G, D), equation 1 of the paper, is largest. Then D(x) of real images and D(G(z)) lie around ½
+again, as in theory, and D of other pictures lies far below.
 """
 
 import copy
@@ -33,21 +33,21 @@ BATCH_SIZE = 128
 LEARNING_RATE = 5e-4
 EMA_HALFLIFE_IMAGES = 20_000.0
 SHARE_OF_EARLIER = 0.2
-"""The share of the fakes that G drew in earlier epochs."""
+"""The share of the fakes that are images from earlier epochs of G."""
 
 BALANCE_IMAGES = 5000
-"""Real images, and as many samples of G, from which the balance is found."""
+"""The number of real images, and of samples of G, from which the balance is computed."""
 
-_BLOCK = 500  # images of one pass without gradients
+_BLOCK = 500  # images per forward pass without gradients
 
 
 @dataclass(frozen=True)
 class Opponents:
-    """Where the fakes of this training come from.
+    """The sources of the fakes in this training.
 
     Attributes:
-        earlier: [M, C, H, W] uint8, what G drew in earlier epochs.
-        kinds: makers of pictures that are no real images.
+        earlier: [M, C, H, W] uint8, images that G drew in earlier epochs.
+        kinds: functions that make pictures that are not real images, with their weights.
     """
 
     earlier: torch.Tensor
@@ -64,16 +64,16 @@ def train_judge(
     seed: int,
     say: Callable[[str], None] = print,
 ) -> nn.Module:
-    """D after `recipe.judge_steps` more steps: a new network, in evaluation mode. Both arguments stay as they are.
+    """Train a copy of D for `recipe.judge_steps` more steps, and return it in evaluation mode.
 
     Args:
-        discriminator: D as the game left it, [N, C, H, W] float32 in [−1, 1] → logits [N].
-        generator: the G that is exported.
-        dataset: its training images are the real ones; held-out images are not used.
+        discriminator: D of the run, [N, C, H, W] float32 in [−1, 1] → logits [N]. It does not change.
+        generator: the G that is exported. It does not change.
+        dataset: its training images are the real images; the held-out images are not used.
         recipe: gives the number of steps, the prior, z_dim and the precision.
-        samples: G's samples by epoch, [n, C, H, W] uint8 each; those of the first half of the training are replayed.
-        seed: the seed of the batches and of all that is drawn at random.
-        say: is told the loss, ten times in all.
+        samples: G's samples by epoch, [n, C, H, W] uint8 each. Those of the first half of the training are used.
+        seed: seed of the batches and of all other random numbers.
+        say: receives a line with the loss after each tenth of the steps.
 
     Raises:
         NotFiniteError: the loss is NaN or infinite.
@@ -92,13 +92,16 @@ def train_judge(
             logits = judge(torch.cat([real, fake])).float()
         loss = discriminator_loss(*logits.chunk(2))
         if not torch.isfinite(loss):
-            raise NotFiniteError(f"D after the game, step {step + 1}: its loss is {float(loss.detach())}")
+            raise NotFiniteError(
+                f"fine-tuning of D, step {step + 1}: its loss is {float(loss.detach())}; export without it, "
+                "`--set judge_steps=0`"
+            )
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         average.update(judge, batch_images=BATCH_SIZE, images_seen=(step + 1) * BATCH_SIZE)
         if (step + 1) % max(1, recipe.judge_steps // 10) == 0:
-            say(f"D after the game: step {step + 1:,} of {recipe.judge_steps:,}, loss {float(loss.detach()):.3f}")
+            say(f"fine-tuning of D: step {step + 1:,} of {recipe.judge_steps:,}, loss {float(loss.detach()):.3f}")
     judge = average.network.eval()
     real = _some(dataset.images, BALANCE_IMAGES, rng)
     latents = draw(recipe.prior, BALANCE_IMAGES, recipe.z_dim, rng=rng)
@@ -107,17 +110,17 @@ def train_judge(
 
 
 def earlier_samples(samples: Mapping[int, torch.Tensor]) -> torch.Tensor:
-    """The samples of the first half of the training: [M, C, H, W] uint8, of the epochs up to half of the last."""
+    """Return the samples of the first half of the training: [M, C, H, W] uint8, of epochs ≤ last epoch / 2."""
     epochs = sorted(samples)
     return torch.cat([samples[epoch] for epoch in epochs if epoch <= epochs[-1] / 2])
 
 
 @torch.no_grad()
 def draw_opponents(opponents: Opponents, real: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-    """As many fakes as `real` has images, [N, C, H, W] float32 in [−1, 1].
+    """Draw as many fakes as `real` has images: [N, C, H, W] float32 in [−1, 1].
 
-    A fixed share is earlier samples; of the rest, each is made by a kind that is drawn by weight, from an image of
-    `real` that no other is made from.
+    A fixed share of them are earlier samples. Each of the others is made by a kind that is drawn by weight, and from an
+    image of `real` that is used only once.
     """
     n = len(real)
     of_earlier = round(n * SHARE_OF_EARLIER)
@@ -135,10 +138,10 @@ def draw_opponents(opponents: Opponents, real: torch.Tensor, rng: torch.Generato
 
 @torch.no_grad()
 def balance(discriminator: nn.Module, generator: nn.Module, real: torch.Tensor, latents: torch.Tensor) -> None:
-    """Add to D's last bias the number b for which V(G, D) is largest: then mean D(x) = mean(1 − D(G(z))).
+    """Add to D's last bias the number b for which V(G, D) is largest. Then mean D(x) = mean(1 − D(G(z))).
 
-    dV/db = mean(1 − σ(logit + b)) over real images − mean σ(logit + b) over fakes. It falls in b, so its root is found
-    by halving an interval.
+    dV/db = mean(1 − σ(logit + b)) over real images − mean σ(logit + b) over fakes. It decreases with b, so bisection
+    finds its root.
 
     Args:
         discriminator: D in evaluation mode; changed in place.
@@ -159,7 +162,7 @@ def balance(discriminator: nn.Module, generator: nn.Module, real: torch.Tensor, 
 
 
 def _copy_for_single_images(discriminator: nn.Module, rng: torch.Generator) -> nn.Module:
-    """A copy of D in training mode that sees each image alone: a judge is asked about one image at a time."""
+    """Copy D, in training mode, so that it sees each image alone: the exported D scores one image at a time."""
     judge = copy.deepcopy(discriminator).requires_grad_(requires_grad=True).train()
     for layer in judge.modules():
         if isinstance(layer, Dropout):
@@ -170,5 +173,5 @@ def _copy_for_single_images(discriminator: nn.Module, rng: torch.Generator) -> n
 
 
 def _some(images: torch.Tensor, n: int, rng: torch.Generator) -> torch.Tensor:
-    """n of [N, C, H, W] uint8, drawn with replacement, as float32 in [−1, 1]."""
+    """Draw n of [N, C, H, W] uint8 with replacement: [n, C, H, W] float32 in [−1, 1]."""
     return to_float(images[torch.randint(len(images), (n,), generator=rng)])

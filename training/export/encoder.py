@@ -1,12 +1,12 @@
-"""Fit an encoder to a finished G: it learns to find the latent behind an image.
+"""Fit an encoder to a finished G: the encoder learns to estimate the latent of an image.
 
-`training export RUN --to DIR --set encoder_steps=N` turns it on; no recipe does. `/v1/projections` then starts its
-search from the encoder's guess as well.
+`training export RUN --to DIR --set encoder_steps=N` turns it on; no bundled recipe does. `/v1/projections` then also
+starts a search from the encoder's guess.
 
-Every batch is new: latents drawn from the prior, G's images of them, and the encoder's guesses. The loss has two parts.
-The squared distance between guess and latent gives the gradient a direction from the start. The squared distance
-between G's image of the guess and the image weighs the coordinates by how much the image depends on them. Source: Zhu
-et al. 2016 (arXiv 1609.03552), section 4.1, with samples in place of real images.
+Every batch is new: latents from the prior, G's images of them, and the encoder's guesses of the latents. The loss has
+two parts. The squared distance between guess and latent gives a useful gradient from the start. The squared distance
+between G's image of the guess and the image gives more weight to coordinates on which the image depends more. Source:
+Zhu et al. 2016 (arXiv 1609.03552), section 4.1, with samples in place of real images.
 """
 
 import math
@@ -26,7 +26,7 @@ from training.recipe import Recipe
 BATCH_SIZE = 128
 LEARNING_RATE = 1e-3
 IMAGE_WEIGHT = 10.0
-"""Weight of the images' squared error, pixels in [−1, 1]; the latents' error, of variance 1, has the weight 1."""
+"""Weight of the squared error of images, whose pixels are in [−1, 1]. The squared error of latents has the weight 1."""
 
 
 def train_encoder(
@@ -38,14 +38,14 @@ def train_encoder(
     seed: int,
     say: Callable[[str], None] = print,
 ) -> nn.Module:
-    """Train E for `recipe.encoder_steps` steps: [N, C, H, W] float32 → [N, z_dim] float32.
+    """Train an encoder E for `recipe.encoder_steps` steps: [N, C, H, W] float32 → [N, z_dim] float32.
 
     Args:
-        generator: the G that is exported; it stays as it is.
-        recipe: for the number of steps, the prior, z_dim and the precision of products.
+        generator: the G that is exported; it does not change.
+        recipe: gives the number of steps, the prior, z_dim and the precision.
         sizes: sizes of the encoder's layers.
         image_shape: shape of G's images.
-        seed: seed of the first weights and of the latents.
+        seed: seed of the initial weights and of the latents.
         say: receives a line with the loss after each tenth of the steps.
 
     Returns:
@@ -71,14 +71,15 @@ def train_encoder(
             shown = float(loss.detach())
             if not math.isfinite(shown):
                 raise NotFiniteError(
-                    f"the encoder's loss is {shown} after {step + 1:,} steps: leave it out with 0 steps"
+                    f"the encoder's loss is {shown} after {step + 1:,} steps; export without an encoder, "
+                    "`--set encoder_steps=0`"
                 )
             say(f"encoder: step {step + 1:,} of {recipe.encoder_steps:,}, loss {shown:.3f}")
     return encoder.eval().requires_grad_(requires_grad=False)
 
 
 def encoder_loss(encoder: nn.Module, generator: nn.Module, latents: torch.Tensor) -> torch.Tensor:
-    """mean ‖E(G(z)) − z‖² + IMAGE_WEIGHT·mean ‖G(E(G(z))) − G(z)‖², means over coordinates and over pixels."""
+    """Return mean ‖E(G(z)) − z‖² + IMAGE_WEIGHT·mean ‖G(E(G(z))) − G(z)‖²: means over coordinates and over pixels."""
     with torch.no_grad():
         images = generator(latents)
     guess = encoder(images).float()

@@ -1,4 +1,4 @@
-"""From a run folder to a model folder."""
+"""Export a run: write a model folder from a run folder."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -31,7 +31,7 @@ from training.run.folder import RunFolder
 from training.run.progress import Progress
 
 QUANTISING_SEED, QUANTISING_LATENTS = 1, 4096
-"""The seed and the number of the latents that measure the range of G's activations."""
+"""The seed and the number of the latents with which the range of G's activations is measured."""
 
 MNIST_LICENCE = "MIT (weights); MNIST: CC BY-SA 3.0, Yann LeCun and Corinna Cortes"
 
@@ -48,38 +48,40 @@ def export(
     afterwards: tuple[str, ...] = (),
     say: Callable[[str], None] = print,
 ) -> None:
-    """Write the model folder `to` from a saved state of a run: G with its averaged weights, D, and their figures.
+    """Write the model folder `to` from a saved state of a run. It holds G with its EMA weights, D, and their figures.
 
-    The recipe may ask for three more steps. G gets weights of whole numbers (`models.networks.quantised`), D learns
-    from pictures that are no real images (`training.export.discriminator_finetuning`), and an encoder is fitted to G
+    The recipe may ask for three more steps. G gets 8-bit integer weights (`models.networks.quantised`), D is fine-tuned
+    on pictures that are not real images (`training.export.discriminator_finetuning`), and an encoder is fitted to G
     (`training.export.encoder`). The last two take minutes each.
 
-    model.safetensors depends on the run's seed, data and recipe alone, not on when or how often it was interrupted.
+    model.safetensors depends only on the run's seed, data and recipe, and not on when or how often it was interrupted.
 
     Args:
-        folder: the run.
-        config: its configuration.
-        dataset: all of its data; the held-out images judge the pair and calibrate D's score.
-        to: the model folder to write; its name becomes the model's.
-        samples: how many of G's images to judge.
-        dtype: type of the weights in the file, float32 or float16. The rounded networks are the ones that are judged.
-        state: "best" takes the state with the smallest Fréchet distance where the recipe had it measured, and the last
-            one where not; "last" takes the last one.
-        afterwards: the settings, as key=value, that the command line changed for the export; the card names them.
-        say: receives a line for each tenth of D's further training and of the encoder's.
+        folder: the run folder.
+        config: configuration of the run.
+        dataset: all data of the run. The held-out images evaluate G and D, and calibrate D's score.
+        to: the model folder to write; its name becomes the model's name.
+        samples: number of G's images to evaluate.
+        dtype: type of the weights in the file, float32 or float16. The rounded networks are evaluated.
+        state: "best" takes the state with the smallest Fréchet distance if the recipe measures it, and the last state
+            otherwise; "last" takes the last state.
+        afterwards: the settings that the command line changed for the export, as key=value; the card names them.
+        say: receives a line after each tenth of D's fine-tuning and of the encoder's training.
 
     Raises:
-        RunError: nothing has been saved yet, or the data are not those that the run began with.
-        NotFiniteError: a loss of the further training is NaN or infinite.
-        ModelNameError: the name of the folder `to` cannot be a model's.
-        ModelDestinationError: `to` holds something that is not a model folder: it is not replaced.
+        RunError: the run has no saved state yet, or the data differ from those with which it began.
+        NotFiniteError: a loss of the fine-tuning or of the encoder is NaN or infinite.
+        ModelNameError: the name of the folder `to` cannot be the name of a model.
+        ModelDestinationError: `to` exists and is not a model folder, so it is not replaced.
         OSError: the disk is full or cannot be written.
     """
     game, progress = _load_state(folder, config, dataset, state)
     recipe, epochs = config.recipe, len(progress.records)
     generator = _finish_generator(game.average.network, recipe, dtype)
     timeline = folder.timeline(last=epochs)
-    timeline[epochs] = draw_grid(generator, config)  # by the exported G, even if the run drew no grid of this epoch
+    timeline[epochs] = draw_grid(
+        generator, config
+    )  # the exported G draws it, even if the run drew no grid of this epoch
     discriminator = game.plain_discriminator()
     if recipe.judge_steps:
         drawn = folder.read_samples(side=config.image_shape.height, last=epochs)
@@ -116,10 +118,10 @@ def export(
 def _load_state(
     folder: RunFolder, config: RunConfig, dataset: Dataset, state: Literal["best", "last"]
 ) -> tuple[Game, Progress]:
-    """The game as a saved state of the run has it, on the CPU, and how far it had come."""
+    """Load a saved state of the run: the game, on the CPU, and its progress."""
     saved = folder.best_file if state == "best" and folder.best_file.exists() else folder.checkpoint_file
     if not saved.exists():
-        raise RunError(f"{folder.path} has no saved state yet: `resume {folder.path}` trains it")
+        raise RunError(f"{folder.path} has no saved state yet: train it with `resume {folder.path}`")
     torch.set_num_threads(config.threads)
     trained_on = dataset.first(config.recipe.train_images)
     config.check_data(trained_on)
@@ -129,7 +131,7 @@ def _load_state(
 
 
 def _finish_generator(generator: nn.Module, recipe: Recipe, dtype: torch.dtype) -> nn.Module:
-    """G as the file will have it: with weights of whole numbers if the recipe says so, rounded to `dtype`."""
+    """Return G as it is written: with 8-bit integer weights if the recipe says so, and rounded to `dtype`."""
     if recipe.quantise:
         latents = draw_latents(QUANTISING_SEED, 0, QUANTISING_LATENTS, z_dim=recipe.z_dim, prior=recipe.prior)
         generator = quantise(generator, torch.from_numpy(latents))
@@ -138,7 +140,7 @@ def _finish_generator(generator: nn.Module, recipe: Recipe, dtype: torch.dtype) 
 
 
 def _round_weights(network: nn.Module, dtype: torch.dtype) -> None:
-    """Round the weights to what `dtype` can hold, in place; they stay float32."""
+    """Round the weights in place to values that `dtype` can represent; their type stays float32."""
     network.to(dtype).float()
 
 
@@ -161,11 +163,11 @@ def _describe(config: RunConfig, progress: Progress, evaluation: Evaluation) -> 
         git_commit=config.git_commit,
         calibration=evaluation.calibration,
         evaluation=evaluation.figures,
-        licence=MNIST_LICENCE if config.data == "mnist" else "as the training images'",
+        licence=MNIST_LICENCE if config.data == "mnist" else "same as the training images",
     )
 
 
 def _read_events(folder: RunFolder, progress: Progress) -> list[TrainingEvent]:
-    """All that went wrong in the run, after the exported state too: it is why the run fell back to it, or did not."""
+    """Return all alarms of the run, also those after the exported state: they may explain why that state was chosen."""
     last = read_progress(folder.checkpoint_file) if folder.checkpoint_file.exists() else progress
     return last.events

@@ -1,8 +1,8 @@
-"""Pictures that are not real images, for D to learn from after the game: noise, letters, halves of images and more.
+"""Pictures that are not real images, on which D is fine-tuned: noise, letters, halves of images and more.
 
-Each function takes real images [N, C, H, W] float32 in [−1, 1] and a generator of random numbers. It returns the same
-number of pictures, of the same shape and range. They are made from the images or from nothing, so they exist for every
-data set.
+Each function takes real images [N, C, H, W] float32 in [−1, 1] and a random number generator. It returns the same
+number of pictures, of the same shape and range. They are made from the images or from random numbers, so they exist for
+every data set.
 """
 
 from collections.abc import Callable
@@ -17,11 +17,11 @@ from training.data.glyphs import draw_glyphs
 Negative = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
 
 GLYPHS = 6000
-"""Number of letters and signs in the pool that is drawn once."""
+"""Number of letters and signs in the pool, which is drawn once."""
 
 
 def noise(real: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-    """Uniform noise; a third of the pictures is fine, a third coarse, a third sparse."""
+    """Make uniform noise: a third of the pictures is fine, a third coarse, and a third sparse."""
     n, channels, height, width = real.shape
     fine = torch.rand(n, channels, height, width, generator=rng) * 2 - 1
     coarse = torch.rand(n, channels, (height + 3) // 4, (width + 3) // 4, generator=rng) * 2 - 1
@@ -33,13 +33,13 @@ def noise(real: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
 
 
 def inverted(real: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-    """Negatives of the images: dark and bright change places."""
+    """Invert the images: dark becomes bright, and bright becomes dark."""
     del rng
     return -real
 
 
 def shuffled(real: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-    """The images with their pixels, or squares of 4 × 4 or 7 × 7 pixels, in a random order."""
+    """Put the pixels of each image, or its squares of 4 × 4 or 7 × 7 pixels, into a random order."""
     height, width = real.shape[2:]
     sides = [side for side in (1, 4, 7) if height % side == 0 and width % side == 0]
     side = sides[int(torch.randint(len(sides), (), generator=rng))]
@@ -49,14 +49,14 @@ def shuffled(real: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
 
 
 def overlaid(real: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-    """Two images in one, the second moved by up to a tenth of the side: their brighter pixels, or their sum."""
+    """Overlay two images, the second moved by up to a tenth of the side: take the brighter pixels, or the sum."""
     other = moved(real.roll(1, dims=0), rng, reach=real.shape[-1] // 10)
     added = (real + other + 1).clamp(-1, 1)
     return torch.where(torch.rand(len(real), 1, 1, 1, generator=rng) < 0.5, torch.maximum(real, other), added)
 
 
 def halved(real: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-    """Images of which 40 to 60 per cent are erased: their left, right, upper or lower part."""
+    """Erase 40 to 60 per cent of each image: its left, right, upper or lower part."""
     height, width = real.shape[2:]
     share = 0.4 + 0.2 * torch.rand(len(real), 1, 1, generator=rng)
     rows = (torch.arange(height) / height)[None, :, None]
@@ -68,7 +68,7 @@ def halved(real: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
 
 
 def plain(real: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-    """Pictures of one grey level; half of them are black. A quarter has a few white dots, two on average."""
+    """Make pictures of one grey level, half of them black. A quarter has a few white dots, two on average."""
     n = len(real)
     level = torch.rand(n, 1, 1, 1, generator=rng) * 2 - 1
     level = torch.where(torch.rand(n, 1, 1, 1, generator=rng) < 0.5, -1.0, level)
@@ -78,20 +78,20 @@ def plain(real: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
 
 
 def patterned(real: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-    """Checkerboards and stripes with fields of 1 pixel to half the side, any phase, and full contrast or less."""
+    """Make checkerboards and stripes: fields of 1 pixel to half the side, any phase, and full contrast or less."""
     n, _, height, width = real.shape
     field = torch.randint(1, height // 2 + 1, (2, n, 1, 1), generator=rng)
     phase = torch.randint(0, height, (2, n, 1, 1), generator=rng)
     rows = (torch.arange(height)[None, :, None] + phase[0]) // field[0] % 2
     columns = (torch.arange(width)[None, None, :] + phase[1]) // field[0] % 2
-    kind = torch.randint(4, (n, 1, 1), generator=rng)  # of four, two are checkerboards
+    kind = torch.randint(4, (n, 1, 1), generator=rng)  # 0 and 1: checkerboard, 2: rows, 3: columns
     bright = torch.where(kind < 2, rows ^ columns, torch.where(kind == 2, rows, columns))
     contrast = torch.where(torch.rand(n, 1, 1, generator=rng) < 0.5, 1.0, torch.rand(n, 1, 1, generator=rng))
     return (bright * 2 * contrast - 1)[:, None].expand_as(real)
 
 
 def dirty(real: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-    """Images with much noise, images blurred beyond recognition, and images almost too pale to see."""
+    """Spoil the images: add much noise, blur them beyond recognition, or make them almost too pale to see."""
     n = len(real)
     amount = 0.4 + 0.6 * torch.rand(n, 1, 1, 1, generator=rng)
     under_noise = (real + amount * torch.randn(real.shape, generator=rng)).clamp(-1, 1)
@@ -102,7 +102,7 @@ def dirty(real: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
 
 
 def moved(images: torch.Tensor, rng: torch.Generator, *, reach: int) -> torch.Tensor:
-    """Each image moved by up to `reach` pixels each way; −1 comes in from outside."""
+    """Move each image by up to `reach` pixels in each direction, and fill the uncovered pixels with −1."""
     n, _, height, width = images.shape
     shifts = torch.randint(-reach, reach + 1, (2, n, 1), generator=rng)
     padded = functional.pad(images, [reach] * 4, value=-1.0).permute(0, 2, 3, 1)
@@ -113,7 +113,7 @@ def moved(images: torch.Tensor, rng: torch.Generator, *, reach: int) -> torch.Te
 
 
 def letters(side: int, *, seed: int) -> Negative:
-    """Make a function that returns printed letters and signs, distorted as if by hand; their pool is drawn once."""
+    """Return a function that makes printed letters and signs, distorted like handwriting, from a pool drawn once."""
     pool = torch.from_numpy(draw_glyphs(GLYPHS, side=side, seed=seed))[:, None]
 
     def draw(real: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
@@ -125,7 +125,7 @@ def letters(side: int, *, seed: int) -> Negative:
 
 
 class WeightedNegative(NamedTuple):
-    """A function that makes pictures, and how often it is chosen, relative to the others."""
+    """A function that makes pictures, and its weight: how often it is chosen relative to the others."""
 
     make: Negative
     weight: float
@@ -143,4 +143,4 @@ FROM_IMAGES = (
     WeightedNegative(patterned, 1.0),
     WeightedNegative(dirty, 2.0),
 )
-"""The kinds that need no pool. The harder a kind is to tell from real images, the larger its weight."""
+"""The kinds that need no pool. A kind that is harder to tell from real images has a larger weight."""

@@ -1,4 +1,4 @@
-"""The model card: figures grouped, real ones beside them, and what D was taught."""
+"""The model card: figures in groups, beside those of real images, and how D was trained."""
 
 from pathlib import Path
 
@@ -40,7 +40,7 @@ def test_the_figures_are_grouped_beside_those_of_real_images(tmp_path: Path):
 
 
 def test_what_is_said_of_d_depends_on_what_it_was_taught(tmp_path: Path):
-    assert "its score means\n  little" in card(tmp_path)
+    assert "its score means little" in card(tmp_path)
     taught = card(tmp_path, "judge_steps=1500")
-    assert "D went on alone after the game, 1,500 steps" in taught
-    assert "means\n  little" not in taught
+    assert "D was trained alone for 1,500 more steps" in taught
+    assert "its score means little" not in taught

@@ -1,4 +1,4 @@
-"""D after the game: what it is shown, that nothing else changes, and that it learns to tell."""
+"""Fine-tuning D: the images that it sees, that nothing else changes, and that it learns to tell real from other."""
 
 import copy
 
@@ -34,7 +34,7 @@ def dataset() -> Dataset:
 
 
 def samples(*greys: int) -> dict[int, torch.Tensor]:
-    """Samples by epoch: those of epoch k have the grey `greys[k]` alone."""
+    """Return samples by epoch; all pixels of epoch k have the grey level `greys[k]`."""
     return {epoch: torch.full((64, 1, SIDE, SIDE), grey, dtype=torch.uint8) for epoch, grey in enumerate(greys)}
 
 
@@ -63,7 +63,7 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 RECIPE = tiny_recipe("mlp", "judge_steps=20")
 
 
-# --- What it leaves alone -------------------------------------------------------------------------
+# --- Other networks stay ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -107,8 +107,8 @@ def test_the_same_seed_gives_the_same_judge():
 def test_it_tells_every_tenth_of_the_way():
     said = judged(make_game(RECIPE), RECIPE)[1]
     assert len(said) == 10
-    assert said[0].startswith("D after the game: step 2 of 20, loss 0.")
-    assert said[-1].startswith("D after the game: step 20 of 20, loss ")
+    assert said[0].startswith("fine-tuning of D: step 2 of 20, loss 0.")
+    assert said[-1].startswith("fine-tuning of D: step 20 of 20, loss ")
 
 
 def test_no_step_is_the_same_d_but_for_its_balance():
@@ -126,11 +126,11 @@ def test_a_nan_stops_it_and_says_where():
     game = make_game(RECIPE)
     with torch.no_grad():
         next(game.discriminator.parameters()).fill_(float("nan"))
-    with pytest.raises(NotFiniteError, match=r"^D after the game, step 1: its loss is nan"):
+    with pytest.raises(NotFiniteError, match=r"^fine-tuning of D, step 1: its loss is nan"):
         judged(game, RECIPE)
 
 
-# --- What it is shown -------------------------------------------------------------------------------
+# --- Its images -------------------------------------------------------------------------------------
 
 
 def constant(grey: float) -> negatives.Negative:
@@ -181,9 +181,9 @@ def test_earlier_samples_are_of_the_first_half_of_the_training():
     assert seen.shape == (3 * 64, 1, SIDE, SIDE)
     assert seen.dtype == torch.uint8
     assert [int(grey) for grey in seen.flatten(1).unique(dim=0)[:, 0]] == [10, 60, 110]
-    assert len(earlier_samples(samples(10, 60))) == 64  # of one epoch: the untrained G's alone
+    assert len(earlier_samples(samples(10, 60))) == 64  # only the untrained G's
     assert len(earlier_samples(samples(10))) == 64
-    late = {9: samples(9)[0], 1: samples(1)[0], 4: samples(4)[0], 5: samples(5)[0]}  # in no order
+    late = {9: samples(9)[0], 1: samples(1)[0], 4: samples(4)[0], 5: samples(5)[0]}  # in a mixed order
     assert earlier_samples(late)[::64, 0, 0, 0].tolist() == [1, 4]
 
 
@@ -206,14 +206,14 @@ def test_its_real_images_are_training_images(monkeypatch: pytest.MonkeyPatch):
     assert all(len(batch) == module.BATCH_SIZE for batch in shown)
     assert seen <= training
     assert not seen & held_out
-    assert len(seen) > 270  # of 280: they are drawn from all
+    assert len(seen) > 270  # of 280: they are drawn from all images
 
 
 # --- Its balance -----------------------------------------------------------------------------------
 
 
 class Brightness(nn.Module):
-    """A D whose logit is the picture's first pixel, times a weight, and a bias."""
+    """A D whose logit is a weight times the first pixel of the picture, plus a bias."""
 
     def __init__(self, bias: float) -> None:
         super().__init__()
@@ -228,7 +228,7 @@ class Brightness(nn.Module):
 
 @pytest.mark.parametrize("bias", [-40.0, 0.0, 7.0])
 def test_the_balance_is_where_v_is_largest(bias: float):
-    """Against a search over biases by brute force, in float64, of equation 1 written out."""
+    """Compare with a brute-force search over biases in float64, with equation 1 written out."""
     rng = np.random.default_rng(0)
     real, z = rng.normal(0.4, 1, 700).astype(np.float32), rng.normal(-0.2, 1, 600).astype(np.float32)
     d = Brightness(bias).eval()
@@ -269,7 +269,7 @@ def test_it_learns_that_noise_and_a_blank_page_are_not_real(precision: str):
     }
 
     def preferred(network: nn.Module, images: torch.Tensor) -> float:
-        """Share of pairs in which a real image has the higher logit."""
+        """Return the share of pairs in which the real image has the higher logit."""
         with torch.no_grad():
             a, b = network(real), network(images)
         return float((a[:, None] > b[None]).double().mean())

@@ -1,4 +1,4 @@
-"""The encoder's training: its loss by hand, that it learns, that it repeats, and what an export makes of it."""
+"""Training an encoder: its loss computed by hand, that it learns, that it is repeatable, and the export with one."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ SIZES = Encoder(widths=(32,))
 
 
 class Affine(nn.Module):
-    """G(z) = tanh(A·z), of 4 coordinates."""
+    """G(z) = tanh(A·z), with 4 latent coordinates."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ def test_loss_by_hand() -> None:
     "overrides", [(), ("prior=uniform",), ("precision=bfloat16",)], ids=["normal", "uniform", "bf16"]
 )
 def test_it_learns(overrides: tuple[str, ...]) -> None:
-    """Beside the best guess without looking, 0, whose squared error is the prior's variance 1."""
+    """Compare with the constant guess 0, whose squared error is 1, the variance of the prior."""
     generator, encoder = Affine(), train(*overrides)
     prior = "uniform" if "prior=uniform" in overrides else "normal"
     latents = torch.from_numpy(draw_latents(77, 0, 200, z_dim=4, prior=prior))  # type: ignore[arg-type]
@@ -116,7 +116,7 @@ def test_a_generator_without_numbers() -> None:
 
 
 def test_export_with_an_encoder(tmp_path: Path) -> None:
-    """In the file, in the metadata, of the run's seed alone; without one the file says nothing of it."""
+    """The encoder is in the file and the metadata, and depends only on the run; no file names one without having it."""
     data = write_npz(tmp_path / "data.npz")
     found = {}
     for steps in (0, 4):

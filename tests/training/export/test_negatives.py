@@ -1,4 +1,4 @@
-"""What is no real image: each kind is what it says, in shape and range, and repeats."""
+"""Pictures that are not real images: each kind has the right content, shape and range, and is repeatable."""
 
 from collections.abc import Callable
 
@@ -20,12 +20,12 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 @pytest.fixture(scope="module")
 def digits() -> torch.Tensor:
-    """[400, 1, 28, 28] float32 in [−1, 1]: real digits."""
+    """Return real digits: [400, 1, 28, 28] float32 in [−1, 1]."""
     return torch.from_numpy(read_mnist()[1][:400].copy())[:, None].float() / 127.5 - 1
 
 
 def made(name: str, images: torch.Tensor, seed: int = 0) -> NDArray[np.float64]:
-    """[N, C, H, W]: that kind's pictures."""
+    """Make pictures of the kind `name`: [N, C, H, W] float64."""
     make: Negative = getattr(negatives, name)
     return make(images, seeded(seed)).double().numpy()
 
@@ -44,7 +44,7 @@ def test_these_are_all_kinds():
 
 @pytest.fixture(scope="module")
 def some_letters() -> Callable[[int], Negative]:
-    """Letters of a side, from a small pool."""
+    """Return a function that makes letters of a given side, from a small pool."""
     drawn: dict[int, Negative] = {}
 
     def of_side(side: int) -> Negative:
@@ -108,7 +108,7 @@ def test_shuffled_has_the_same_ink_in_another_order(digits: torch.Tensor):
     for seed in range(12):
         seen = made("shuffled", digits[:60], seed)
         assert (np.sort(seen.reshape(60, -1)) == np.sort(images.reshape(60, -1))).all()
-        for side in (7, 4, 1):  # whole squares moved, and no larger ones
+        for side in (7, 4, 1):  # whole squares are moved, and no larger ones
             before, after = (
                 x.reshape(60, 28 // side, side, 28 // side, side).swapaxes(2, 3).reshape(60, -1, side * side)
                 for x in (images, seen)
@@ -130,7 +130,7 @@ def test_shuffled_keeps_an_images_channels_together():
 
 def test_overlaid_holds_the_image_and_its_neighbours(digits: torch.Tensor):
     images, seen = digits[:100].double().numpy(), made("overlaid", digits[:100])
-    assert (seen >= images - 1e-6).all()  # nothing of it is lost
+    assert (seen >= images - 1e-6).all()  # no pixel becomes darker
     others = np.roll(images, 1, axis=0)
     found = 0
     for picture, image, other in zip(seen[:, 0], images[:, 0], others[:, 0], strict=True):
@@ -189,8 +189,8 @@ def test_patterned_is_checkerboards_and_stripes(digits: torch.Tensor):
         along, across = (bright == bright[:, :1]).all(), (bright == bright[:1]).all()
         kinds["rows" if along else "columns" if across else "both"] += 1
         if not along and not across:
-            assert (bright ^ bright[:1] ^ bright[:, :1] == bright[0, 0]).all()  # rows and columns each decide
-        for line in (bright[0], bright[:, 0]):  # fields of one width; the first and the last may be cut
+            assert (bright ^ bright[:1] ^ bright[:, :1] == bright[0, 0]).all()  # row pattern XOR column pattern
+        for line in (bright[0], bright[:, 0]):  # all fields have one width, but the first and the last may be cut
             edges = np.flatnonzero(np.diff(line.astype(int))) + 1
             assert len(set(np.diff(edges))) <= 1
             assert (np.diff(edges) <= 14).all()
@@ -213,8 +213,8 @@ def test_dirty_is_under_noise_a_cloud_or_pale(digits: torch.Tensor):
     assert ((ratio[pale] >= 0.05) & (ratio[pale] <= 0.3)).all()
     assert np.ptp(ratio[pale]) > 0.2
     paper = (images == -1) & noisy[:, None, None]
-    assert (seen[paper] > -1).mean() == pytest.approx(0.5, abs=0.01)  # noise above paper; what is below it is cut
-    # Of noise of the strength s, from 0.4 to 1, the upper half has the mean square s²; 0.52 over all strengths.
+    assert (seen[paper] > -1).mean() == pytest.approx(0.5, abs=0.01)  # noise below the paper's −1 is cut off
+    # The positive half of noise of strength s has the mean square s²: 0.52 on average over strengths from 0.4 to 1.
     assert ((seen[paper] + 1).clip(max=2) ** 2).mean() * 2 == pytest.approx(0.52, abs=0.05)
 
 
@@ -233,13 +233,13 @@ def test_moved(digits: torch.Tensor, reach: int):
         }
         assert matches
         shifts |= matches
-    assert len(shifts) == (2 * reach + 1) ** 2  # every way, and no way less than others
+    assert len(shifts) == (2 * reach + 1) ** 2  # every shift occurs
 
 
 def test_letters_are_drawn_from_one_pool(some_letters: Callable[[int], Negative], digits: torch.Tensor):
     make = some_letters(28)
     seen = make(digits, seeded())
-    assert len({picture.numpy().tobytes() for picture in seen}) > 50  # 50 glyphs, each moved about
+    assert len({picture.numpy().tobytes() for picture in seen}) > 50  # 50 glyphs, each moved at random
     assert float(seen.amax(dim=(1, 2, 3)).min()) > -0.5
     assert float(seen.median()) == -1
     coloured = make(photos(9, 3, 28), seeded())

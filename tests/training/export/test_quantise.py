@@ -1,4 +1,4 @@
-"""A run exported with G in whole numbers."""
+"""Export a run with 8-bit integer weights of G."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ from training.run.folder import RunFolder
 
 
 def test_a_g_in_whole_numbers(tmp_path: Path) -> None:
-    """`quantise` makes of a run's G a quantised one, whose figures and last picture are its own."""
+    """`quantise` makes the exported G a quantised one; its figures and its last picture come from the quantised G."""
     config = make_config(tiny_recipe("mlp", "quantise=true", "epochs=1"), write_npz(tmp_path / "data.npz"))
     folder = RunFolder(tmp_path / "run")
     folder.create(config)
@@ -47,7 +47,7 @@ def test_a_convolutional_g_stays_in_floats() -> None:
 
 @pytest.mark.parametrize("threads", [1, 2, 4])
 def test_the_whole_chain_on_any_number_of_threads(tmp_path: Path, threads: int) -> None:
-    """fit, export, evaluate and sample as a person runs them: with several threads, G's rows are divided among them."""
+    """Run fit, export, evaluate and sample; with several threads, the rows of G's inputs are divided among them."""
     write_npz(tmp_path / "data.npz")
     settings = sets([*TINY_MLP, "quantise=true"])
     commands = (
