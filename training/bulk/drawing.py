@@ -1,4 +1,4 @@
-"""The images of a shard, a few at a time: memory does not grow with the shard."""
+"""Draw the images of a shard, a few at a time, so that the memory needed does not grow with the shard."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,18 +12,18 @@ from models.model_folder.loaded_model import LoadedModel
 from models.networks.conditional import labels_of
 
 CHUNK_IMAGES = 256
-"""Several times G's largest tile, and small enough for the processor's caches."""
+"""Images that are drawn at a time: several times G's largest tile, and small enough for the CPU's caches."""
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Images first … first + n − 1 of a seed.
+    """The images first … first + n − 1 of a seed.
 
     Attributes:
-        first: index of the first of them.
-        latents: [n, z_dim] float32, as they were given to G.
+        first: index of the first image.
+        latents: [n, z_dim] float32, the latents that G was given.
         images: [n, H, W] or [n, H, W, 3] uint8.
-        digits: [n] int64, the class of each; None where the model has no classes.
+        digits: [n] int64, the class of each image; None if the model has no classes.
     """
 
     first: int
@@ -33,7 +33,7 @@ class Chunk:
 
     @property
     def indices(self) -> NDArray[np.int64]:
-        """[n] int64: which image of the seed each is."""
+        """The index of each image within the seed, [n] int64."""
         return np.arange(self.first, self.first + len(self.images), dtype=np.int64)
 
 
@@ -42,9 +42,9 @@ class SeedSampler:
 
     Args:
         model: the model that draws.
-        sampler: the model's, from `Sampler.of_model`.
-        seed: 0 ≤ seed < 2⁵³.
-        digit: the class to ask for; None takes each latent as it is drawn.
+        sampler: the sampler of the model, from `Sampler.of_model`.
+        seed: seed of the latents, 0 ≤ seed < 2⁵³.
+        digit: the class of all images; None leaves the class to each latent.
         truncation: ψ in (0, 1], as in `models.latents.draw_latents`.
     """
 
@@ -66,17 +66,17 @@ class SeedSampler:
         self._head_starts = model.head_starts if model.metadata.classes else None
 
     def latents(self, first: int, n: int) -> NDArray[np.float32]:
-        """The latents of images first … first + n − 1, [n, z_dim] float32, ready for G."""
+        """Draw the latents of images first … first + n − 1: [n, z_dim] float32, as G takes them."""
         return self._model.draw_latents(self.seed, first, n, truncation=self._truncation, label=self._digit)
 
     def chunks(self, first: int, count: int) -> Iterator[Chunk]:
-        """Images first … first + count − 1, in order, `CHUNK_IMAGES` at a time."""
+        """Yield the images first … first + count − 1 in order, `CHUNK_IMAGES` at a time."""
         for start in range(first, first + count, CHUNK_IMAGES):
             latents = self.latents(start, min(CHUNK_IMAGES, first + count - start))
             yield Chunk(start, latents, self.sampler(latents), self._digits(latents))
 
     def _digits(self, latents: NDArray[np.float32]) -> NDArray[np.int64] | None:
-        """[n] int64: the digit that was asked for, or the class that each latent selects; None without classes."""
+        """Return the requested digit, or the class that each latent selects, as [n] int64; None without classes."""
         if self._head_starts is None:
             return None
         if self._digit is not None:

@@ -1,11 +1,11 @@
-"""Write a shard as a file or a folder. The same images give the same bytes, and memory holds a few of them at a time.
+"""Write a shard as a file or a folder. The same images give the same bytes, and only a few are in memory at a time.
 
     npz         images [n, H, W(, 3)] uint8, latents [n, z_dim] float32, indices [n] int64, seed int64, digits [n] int64
-    png         a folder: INDEX.png each, latents.npy, and metadata.csv with file_name, index, seed, digit
-    parquet     columns index, seed, digit, image and latent, these two as tensors of Arrow's fixed shape
-    webdataset  a tar: INDEX.json (index, seed, digit), INDEX.latent.npy and INDEX.png each
+    png         a folder: INDEX.png per image, latents.npy, and metadata.csv with file_name, index, seed, digit
+    parquet     columns index, seed, digit, image and latent; the last two are Arrow tensors of fixed shape
+    webdataset  a tar: per image INDEX.json (index, seed, digit), INDEX.latent.npy and INDEX.png
 
-For a model without classes the digits are left out. Nothing is synced here; `training.bulk.shards` does that.
+Digits are left out for a model without classes. This module does not sync files; `training.bulk.shards` does that.
 """
 
 import csv
@@ -33,19 +33,19 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 ROW_GROUP_CHUNKS = 8
-"""Chunks in a row group of a parquet file: 2,048 images."""
+"""Chunks per row group of a parquet file, which makes 2,048 images."""
 
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # the first moment a ZIP can name
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a ZIP can store
 _UNIX = 3  # "made on Unix" in the header of a ZIP's entry
 _TAR_BLOCK = 512
 _TAR_RECORD = 20 * _TAR_BLOCK  # the length of a tar is a multiple of this
 
 Writer: TypeAlias = Callable[[Path, SeedSampler, int, int], None]
-"""Called as (path, drawer, first, count), it writes images first … first + count − 1 to a path where nothing is yet."""
+"""A function of (path, drawer, first, count): it writes images first … first + count − 1 to `path`, which is new."""
 
 
 def write_npz(path: Path, drawer: SeedSampler, first: int, count: int) -> None:
-    """One .npz, not compressed. The latents stay in memory until all images are written."""
+    """Write one uncompressed .npz. The latents stay in memory until all images are written."""
     latents = np.empty((count, drawer.metadata.z_dim), dtype=np.float32)
     digits = np.empty(count, dtype=np.int64) if drawer.metadata.classes else None
     with zipfile.ZipFile(path, "w") as archive:
@@ -65,7 +65,7 @@ def write_npz(path: Path, drawer: SeedSampler, first: int, count: int) -> None:
 
 
 def write_png(path: Path, drawer: SeedSampler, first: int, count: int) -> None:
-    """A folder of PNGs. `metadata.csv` in it names each of them, as readers of image folders expect."""
+    """Write a folder of PNGs. Its `metadata.csv` names each of them, as readers of image folders expect."""
     path.mkdir()
     with (
         (path / "metadata.csv").open("w", encoding="ascii", newline="") as table,
@@ -83,7 +83,7 @@ def write_png(path: Path, drawer: SeedSampler, first: int, count: int) -> None:
 
 
 def write_parquet(path: Path, drawer: SeedSampler, first: int, count: int) -> None:
-    """One Parquet file, a row group for every 2,048 images. Its bytes depend on the version of pyarrow.
+    """Write one Parquet file with a row group for every 2,048 images. Its bytes depend on the version of pyarrow.
 
     Raises:
         BulkError: pyarrow is not installed.
@@ -101,7 +101,7 @@ _PARQUET_SETTINGS = {
     "data_page_version": "1.0",
     "compression": "zstd",
     "compression_level": 1,
-    "use_dictionary": ["image", "image.list.element"],  # 256 grey levels; a latent's values do not come again
+    "use_dictionary": ["image", "image.list.element"],  # pixels have 256 values; a latent's values hardly repeat
     "write_statistics": True,
     "store_schema": True,
 }
@@ -121,7 +121,7 @@ def _parquet_schema(pa: "ModuleType", drawer: SeedSampler) -> "pa.Schema":
 
 
 def _parquet_table(pa: "ModuleType", schema: "pa.Schema", drawer: SeedSampler, group: Sequence[Chunk]) -> "pa.Table":
-    """The rows of some chunks, their columns in the schema's order."""
+    """Make a table of the rows of some chunks, with the columns in the order of the schema."""
     columns: list[NDArray[Any]] = [np.concatenate([chunk.indices for chunk in group])]
     columns.append(np.full_like(columns[0], drawer.seed))
     if drawer.metadata.classes:
@@ -135,9 +135,9 @@ def _parquet_table(pa: "ModuleType", schema: "pa.Schema", drawer: SeedSampler, g
 
 
 def write_webdataset(path: Path, drawer: SeedSampler, first: int, count: int) -> None:
-    """One tar. The files of one image have the same name up to the first dot.
+    """Write one tar. The files of one image have the same name up to the first dot.
 
-    The headers are of the old style (USTAR), without a time or an owner.
+    The headers have the USTAR format, without a time or an owner.
     """
     header = npy_header((drawer.metadata.z_dim,), np.float32)
     with path.open("wb") as tar:
@@ -160,10 +160,10 @@ WRITERS: dict[Format, Writer] = {
 
 
 def check_format(name: Format) -> None:
-    """Refuse a format that cannot be written here.
+    """Check that this Python can write a format.
 
     Raises:
-        BulkError: it needs a package that is not installed.
+        BulkError: the format needs a package that is not installed.
     """
     if name == "parquet":
         _import_pyarrow()
@@ -174,18 +174,20 @@ def _import_pyarrow() -> "tuple[ModuleType, ModuleType]":
         import pyarrow as pa  # noqa: PLC0415  (an extra)
         from pyarrow import parquet  # noqa: PLC0415
     except ImportError as error:
-        raise BulkError("--format parquet needs pyarrow, which is not installed: pip install '.[bulk]'") from error
+        raise BulkError(
+            "--format parquet needs pyarrow, which is not installed: install it with pip install '.[bulk]'"
+        ) from error
     return pa, parquet
 
 
 def _each(chunk: Chunk) -> Iterator[tuple[int, NDArray[np.uint8], list[int]]]:
-    """(index, image, [digit]) of each image; no digit where there are no classes."""
+    """Yield (index, image, [digit]) of each image; without classes, (index, image, [])."""
     for row, image in enumerate(chunk.images):
         yield chunk.first + row, image, [] if chunk.digits is None else [int(chunk.digits[row])]
 
 
 def _key(index: int) -> str:
-    """The name of one image's files, up to the first dot. Names sort as the images do, below index 10¹²."""
+    """Return the name of an image's files up to the first dot. Below index 10¹², names sort like indices."""
     return f"{index:012d}"
 
 
@@ -202,19 +204,19 @@ def _write_array(archive: zipfile.ZipFile, name: str, array: NDArray[Any]) -> No
 
 
 def _add(tar: BinaryIO, name: str, data: bytes) -> None:
-    """Add a file to a tar, with the header that `tarfile` would write, in a tenth of the time.
+    """Add a file to a tar, with the same header as `tarfile` writes, in a tenth of the time.
 
-    Three fields differ from file to file: the name, the length and the checksum.
+    Only three fields differ between files: the name, the length and the checksum.
     """
     header = bytearray(_tar_header())
     header[: len(name)] = name.encode("ascii")
     header[124:135] = b"%011o" % len(data)
-    header[148:156] = b" " * 8  # the checksum counts itself as spaces
+    header[148:156] = b" " * 8  # the checksum is computed with spaces in its own place
     header[148:155] = b"%06o\0" % sum(header)
     tar.write(header + data + bytes(-len(data) % _TAR_BLOCK))
 
 
 @lru_cache(maxsize=1)
 def _tar_header() -> bytes:
-    """The header of an empty file without a name: its time is 0, it has no owner, and its mode is 0644."""
+    """Return the header of an empty file without a name: its time is 0, it has no owner, and its mode is 0644."""
     return tarfile.TarInfo("").tobuf(tarfile.USTAR_FORMAT)

@@ -1,4 +1,4 @@
-"""Shards written by several processes of this machine."""
+"""Write shards in several processes of this machine."""
 
 import os
 import signal
@@ -21,7 +21,13 @@ from training.errors import BulkError
 
 
 def write_in_processes(model: LoadedModel, request: BulkRequest, folder: Path, processes: int) -> Iterator[int]:
-    """Yield the number of images of each shard as it is finished. At most two a process are under way or wait."""
+    """Write the missing shards, and yield the number of images of each one when it is done.
+
+    At most two shards per process are submitted at a time, so that the queue does not grow with the request.
+
+    Raises:
+        BulkError: a process died.
+    """
     task = (str(model.path.resolve()), request.model_dump_json(), str(folder))
     missing = request.missing(folder)
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_begin_process) as pool:
@@ -38,24 +44,24 @@ def write_in_processes(model: LoadedModel, request: BulkRequest, folder: Path, p
                 yield from (future.result() for future in done)
         except BrokenProcessPool as error:
             raise BulkError(
-                "a process that wrote shards died (was it killed, or was memory short?): the same command goes on; "
-                "fewer --processes need less memory"
+                "a process that wrote shards died (it was killed, or memory ran out): run the same command again to "
+                "continue; fewer --processes need less memory"
             ) from error
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
 def write_in_process(model: str, request: str, folder: str, number: int) -> int:
-    """Write one shard in a process of its own, in which the model is loaded once.
+    """Write one shard in this worker process. The process loads the model only once.
 
     Args:
         model: path of the model folder.
-        request: as JSON.
-        folder: where the shards go.
-        number: which one.
+        request: the request as JSON.
+        folder: folder of the shards.
+        number: number of the shard, from 0.
 
     Returns:
-        How many images it has.
+        The number of images in the shard.
     """
     return _writer(model, request, folder).write(number)
 
@@ -67,7 +73,7 @@ def _writer(model: str, request: str, folder: str) -> ShardWriter:
 
 
 def _begin_process() -> None:
-    """Let this process end at once and silently on Ctrl-C, and when its parent ends in whatever way."""
+    """Make this process end at once and silently on Ctrl-C, and also when its parent ends for any reason."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

@@ -1,4 +1,4 @@
-"""The request, stored in the folder as `bulk.json`: the same request continues the folder, and another is refused."""
+"""The request, which the folder stores as `bulk.json`. The same request continues the folder; another is refused."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,20 +17,20 @@ Format: TypeAlias = Literal["npz", "png", "parquet", "webdataset"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 
 SUFFIXES: dict[Format, str] = {"npz": ".npz", "png": "", "parquet": ".parquet", "webdataset": ".tar"}
-"""How the name of a shard ends, by format. A shard of `png` is a folder."""
+"""How the name of a shard ends, by format. A `png` shard is a folder."""
 
 REQUEST_FILE = "bulk.json"
 SHARD_IMAGES = 10_000
 MAX_SHARD_IMAGES = 100_000
-"""A limit, since an unfinished shard is written again from its start, and an npz keeps a shard's latents in memory."""
+"""Largest shard. An unfinished shard is written again from its start, and an npz keeps its latents in memory."""
 MAX_SHARDS = 1_000_000
-"""A limit, since a folder holds them all and their names have six digits."""
+"""Largest number of shards: one folder holds them all, and their names have six digits."""
 MAX_REQUEST_BYTES = 2**20
 
 
 @dataclass(frozen=True)
 class Shard:
-    """Images first … first + count − 1, and the name of their file or folder."""
+    """The images first … first + count − 1, and the name of their file or folder."""
 
     name: str
     first: int
@@ -38,29 +38,32 @@ class Shard:
 
 
 class BulkRequest(BaseModel):
-    """Everything that decides the bytes of the shards."""
+    """All settings that decide the bytes of the shards."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     format_version: Literal[1] = 1
-    model: str = Field(description="name@hash")
-    model_sha256: str = Field(pattern="^[0-9a-f]{64}$", description="Of model.safetensors")
+    model: str = Field(description="Name and hash of the model, as name@hash")
+    model_sha256: str = Field(pattern="^[0-9a-f]{64}$", description="SHA-256 of the model's model.safetensors")
     seed: int = Field(ge=0, lt=SEED_LIMIT)
     first: int = Field(ge=0, description="Index of the first image")
-    n: int = Field(ge=1, description="Images")
-    digit: int | None = Field(description="The class that was asked for")
+    n: int = Field(ge=1, description="Number of images")
+    digit: int | None = Field(description="Class of all images; None: any class")
     truncation: float = Field(gt=0, le=1)
     format: Format
-    shard_images: int = Field(ge=1, le=MAX_SHARD_IMAGES, description="Images of each shard but the last")
-    fingerprint: str = Field(pattern="^[0-9a-f]{64}$", description="Of a small shard: see training.bulk.shards")
+    shard_images: int = Field(ge=1, le=MAX_SHARD_IMAGES, description="Number of images in each shard but the last")
+    fingerprint: str = Field(
+        pattern="^[0-9a-f]{64}$",
+        description="Fingerprint of a small shard; see training.bulk.shards",
+    )
 
     @property
     def shard_count(self) -> int:
-        """How many shards there are."""
+        """The number of shards."""
         return -(-self.n // self.shard_images)
 
     def shard(self, number: int) -> Shard:
-        """The shard of this number, from 0."""
+        """Return the shard with this number, from 0."""
         start = number * self.shard_images
         return Shard(
             name=f"shard-{number:06d}{SUFFIXES[self.format]}",
@@ -69,16 +72,16 @@ class BulkRequest(BaseModel):
         )
 
     def missing(self, folder: Path) -> Iterator[int]:
-        """The numbers of the shards that are not in the folder, looked up one by one."""
+        """Yield the numbers of the shards that are not in the folder. Each is looked up when it is needed."""
         return (number for number in range(self.shard_count) if not (folder / self.shard(number).name).exists())
 
 
 def check_bulk(model: LoadedModel, *, seed: int, first: int, n: int, truncation: float, shard_images: int) -> None:
-    """Refuse what cannot be drawn, or not in shards.
+    """Check that the images can be drawn and divided into shards.
 
     Raises:
         LatentError: the seed, the images or the truncation are out of range.
-        BulkError: the shards would be too large, or too many.
+        BulkError: a shard would be too large, or there would be too many shards.
     """
     check_request(seed, first, n, z_dim=model.metadata.z_dim)
     if not 0 < truncation <= 1:
@@ -89,18 +92,18 @@ def check_bulk(model: LoadedModel, *, seed: int, first: int, n: int, truncation:
     if shards > MAX_SHARDS:
         raise BulkError(
             f"{n:,} images in shards of {shard_images:,} are {shards:,} files; at most {MAX_SHARDS:,} go into one "
-            "folder: take a larger --shard-images (--n and --first divide the images between folders)"
+            "folder: choose a larger --shard-images, or write several folders with --n and --first"
         )
 
 
 def begin_or_go_on(folder: Path, request: BulkRequest) -> None:
-    """Make a folder this request's, or see that it is; what a killed run left half-written is removed.
+    """Store the request in an empty folder, or check that the folder was begun by the same request.
 
-    The caller is the only writer.
+    The caller must be the only writer of the folder.
 
     Raises:
         BulkError: the folder belongs to another request, or holds other files.
-        OSError: it cannot be read or written.
+        OSError: the folder cannot be read or written.
     """
     path = folder / REQUEST_FILE
     if path.exists():
@@ -109,31 +112,34 @@ def begin_or_go_on(folder: Path, request: BulkRequest) -> None:
         others = sorted(entry.name for entry in folder.iterdir() if not _is_leftover(entry))
         if others:
             raise BulkError(
-                f"{folder} has no {REQUEST_FILE} and is not empty (it holds {others[0]!r}): give another --out"
+                f"{folder} is not a folder of samples: it has no {REQUEST_FILE}, but holds {others[0]!r}. Choose "
+                "another --out"
             )
         write_atomically(path, (request.model_dump_json(indent=2) + "\n").encode())
 
 
 def read_request(path: Path) -> BulkRequest:
-    """What a folder's `bulk.json` says.
+    """Read the `bulk.json` of a folder.
 
     Raises:
-        BulkError: it is damaged, or of a newer version of this program.
-        OSError: it cannot be read.
+        BulkError: the file is damaged, or was written by a newer version of this program.
+        OSError: the file cannot be read.
     """
     with path.open("rb") as file:
         data = file.read(MAX_REQUEST_BYTES)
     try:
         return BulkRequest.model_validate_json(data)
     except ValidationError as error:
-        mistakes = "; ".join(f"{'.'.join(map(str, each['loc'])) or 'it'}: {each['msg']}" for each in error.errors()[:5])
+        mistakes = "; ".join(
+            f"{'.'.join(map(str, each['loc'])) or 'the file'}: {each['msg']}" for each in error.errors()[:5]
+        )
         raise BulkError(
-            f"{path} is damaged, or of a newer version ({mistakes}): mend it, or give another --out"
+            f"{path} is damaged, or was written by a newer version ({mistakes}): repair it, or choose another --out"
         ) from error
 
 
 def leftovers(folder: Path) -> Iterator[Path]:
-    """What a run that was killed left half-written."""
+    """Yield the unfinished files and folders that a killed run has left."""
     return (entry for entry in folder.iterdir() if _is_leftover(entry))
 
 
@@ -143,20 +149,20 @@ def _is_leftover(entry: Path) -> bool:
 
 def _compare(there: BulkRequest, asked: BulkRequest, folder: Path) -> None:
     differences = [
-        f"{name} is {getattr(there, name)!r} there, {getattr(asked, name)!r} now"
+        f"{name} was {getattr(there, name)!r}, and is {getattr(asked, name)!r} now"
         for name in BulkRequest.model_fields
         if name != "fingerprint" and getattr(there, name) != getattr(asked, name)
     ]
     if differences:
         raise BulkError(
-            f"{folder} was begun by another request: {'; '.join(differences)}. Ask for the same to go on, or give "
-            "another --out"
+            f"{folder} was begun by another request: {'; '.join(differences)}. Give the same options to continue it, "
+            "or choose another --out"
         )
     if there.fingerprint != asked.fingerprint:
-        raise BulkError(f"{folder} was begun where the same request gives other bytes: {WHY_OTHER_BYTES}")
+        raise BulkError(f"{folder} was begun on a machine where the same request gives other bytes: {WHY_OTHER_BYTES}")
 
 
 WHY_OTHER_BYTES = (
-    "another kind of processor, or other versions of torch, NumPy, Python, zlib or pyarrow. Go on where it was begun, "
-    "or begin another folder"
+    "it has another kind of processor, or other versions of torch, NumPy, Python, zlib or pyarrow. Continue on the "
+    "machine where the folder was begun, or choose another --out"
 )

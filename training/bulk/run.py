@@ -1,4 +1,4 @@
-"""Write all shards of a request: those that are there already are kept, the rest are written in any order."""
+"""Write all shards of a request. Shards that exist already are kept; the others are written in any order."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from training.bulk.request import BulkRequest, Format, begin_or_go_on, check_bul
 from training.bulk.shards import ShardWriter, remove, take_fingerprint
 from training.run.lock import only_writer
 
-BUSY = "another process is writing samples into {folder}: wait for its end or stop it, or give another --out"
+BUSY = "another process is writing samples into {folder}: wait until it ends, stop it, or choose another --out"
 
 
 def sample_in_bulk(
@@ -33,25 +33,26 @@ def sample_in_bulk(
 
     Args:
         model: the model that draws.
-        folder: where the shards go, made if it is not there.
-        seed: 0 ≤ seed < 2⁵³.
+        folder: folder of the shards. It is made if it does not exist.
+        seed: seed of the latents, 0 ≤ seed < 2⁵³.
         first: index of the first image.
-        n: how many images.
-        digit: the class to ask for, one of the model's; None for any.
+        n: number of images.
+        digit: the class of all images, one of the model's classes; None for any class.
         truncation: ψ in (0, 1].
         format_name: format of the shards.
-        shard_images: images in each shard but the last.
-        processes: how many write at once: 1 by default; with Ray by default as many as the cluster has processors.
-        ray: whether a Ray cluster writes them; its machines have the folder and the model at the same paths.
+        shard_images: number of images in each shard but the last.
+        processes: number of processes that write at the same time. None: 1, or with Ray one per CPU of the cluster.
+        ray: whether a Ray cluster writes the shards. Its machines have the folder and the model at the same paths.
 
     Returns:
-        What was done, as text for a person.
+        A text that says what was written.
 
     Raises:
-        LatentError: something is asked for that cannot be drawn.
-        BulkError: the folder belongs to another request, or a process died.
+        LatentError: the seed, the images or the truncation are out of range.
+        BulkError: the shards are too large or too many, a package is not installed, the folder belongs to another
+            request or holds other files, or a process died.
         RunError: another process is writing into the folder.
-        OSError: the disk is full or cannot be written; the shards that are there are whole.
+        OSError: the disk is full or cannot be written. The shards that exist are complete.
     """
     check_bulk(model, seed=seed, first=first, n=n, truncation=truncation, shard_images=shard_images)
     check_format(format_name)
@@ -84,7 +85,7 @@ def _write_missing(
     model: LoadedModel, request: BulkRequest, folder: Path, *, processes: int | None, ray: bool, there: int
 ) -> None:
     if ray:
-        from training.bulk.ray_data import write_with_ray  # noqa: PLC0415  (an extra, and it takes seconds)
+        from training.bulk.ray_data import write_with_ray  # noqa: PLC0415  (an extra, which takes seconds to import)
 
         counts = write_with_ray(model, request, folder, processes)
     elif (processes or 1) > 1:

@@ -1,4 +1,4 @@
-"""Write one shard under a temporary name, sync it, then rename it: a file with a shard's name is complete."""
+"""Write one shard under a temporary name, sync it, then rename it. So a file with a shard's name is complete."""
 
 import hashlib
 import os
@@ -22,17 +22,17 @@ FINGERPRINT_IMAGES = 64
 
 
 class ShardWriter:
-    """Writes shards of one request into a folder, with the model loaded once.
+    """Writes shards of one request into a folder, with a model that was loaded before.
 
     Raises:
-        BulkError: the model is another than the request's, or here it gives other bytes.
+        BulkError: the model is not the request's model, or it gives other bytes on this machine.
     """
 
     def __init__(self, model: LoadedModel, request: BulkRequest, folder: Path) -> None:
         if model.sha256 != request.model_sha256:
             raise BulkError(
-                f"{model.path} holds {model.reference} here, not {request.model}: put the same model folder there on "
-                "every machine"
+                f"{model.path} holds {model.reference} on this machine, not {request.model}: put the same model folder "
+                "there on every machine"
             )
         sampler = Sampler.of_model(model)
         if take_fingerprint(model, sampler, request.format) != request.fingerprint:
@@ -48,7 +48,7 @@ class ShardWriter:
         Two processes may write the same shard at once: their bytes are the same.
 
         Raises:
-            OSError: the disk is full or cannot be written; it names the shard, and nothing of it is left.
+            OSError: the disk is full or cannot be written. The error names the shard, and nothing of the shard is left.
         """
         shard = self._request.shard(number)
         path = self._folder / shard.name
@@ -65,11 +65,11 @@ class ShardWriter:
 
 
 def take_fingerprint(model: LoadedModel, sampler: Sampler, format_name: Format) -> str:
-    """SHA-256 of a small shard in this format, and of G's values in it before they are rounded to pixels.
+    """Return the SHA-256 of a small shard in this format, and of G's values before they are rounded to pixels.
 
-    Two machines with the same fingerprint write the same bytes. The values are in it because pixels alone would hide a
-    difference: a processor that rounds in another order changes one of 50,000 values, but only one of millions of
-    pixels.
+    Two machines with the same fingerprint write the same bytes. The hash covers the unrounded values because pixels may
+    hide a difference: a processor that rounds in another order changes one of 50,000 values, but only one of millions
+    of pixels.
     """
     drawer = SeedSampler(model, sampler, seed=0)
     digest = hashlib.sha256()
@@ -85,7 +85,7 @@ def take_fingerprint(model: LoadedModel, sampler: Sampler, format_name: Format) 
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a folder that may be there."""
+    """Remove a file or a folder if it exists."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
@@ -93,7 +93,7 @@ def remove(path: Path) -> None:
 
 
 def _sync(path: Path) -> None:
-    """Make a file, or a folder and the files in it, durable."""
+    """Sync a file, or a folder and the files in it, to the disk."""
     if not path.is_dir():
         with path.open("rb+") as file:
             os.fsync(file.fileno())
@@ -107,5 +107,5 @@ def _rename(temporary: Path, path: Path) -> None:
     try:
         temporary.replace(path)
     except OSError:
-        if not path.is_dir():  # a folder that another process has put there meanwhile is the same
+        if not path.is_dir():  # another process may have written the same folder meanwhile
             raise

@@ -1,6 +1,6 @@
-"""`sample --out DIR`: what is in the shards, that their bytes are always the same, what comes of crashes and mistakes.
+"""`sample --out DIR`: the content of the shards, that their bytes are always the same, crashes, and mistakes.
 
-The wanted images are drawn one by one, by the sampler itself; the archives are read by other libraries than wrote them.
+The expected images are drawn one by one with the sampler. Other libraries than those that write the archives read them.
 """
 
 import csv
@@ -54,7 +54,7 @@ def tiny(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def fails(capsys: pytest.CaptureFixture[str]) -> Fails:
-    """Run a command that must exit with 1 and one message; returns the message."""
+    """Run a command that must exit with code 1 and print one message; return the message."""
 
     def check(*arguments: str | Path) -> str:
         capsys.readouterr()
@@ -84,7 +84,7 @@ def needs(format_name: Format) -> None:
 # --- What is in a shard -----------------------------------------------------------------------------------------------
 
 Shard = dict[str, NDArray[np.generic]]
-"""images, latents, indices, seeds, and digits where there are any."""
+"""The arrays images, latents, indices, seeds and, if there are classes, digits."""
 
 
 def read_npz(path: Path) -> Shard:
@@ -121,7 +121,7 @@ def read_parquet(path: Path) -> Shard:
 
 
 def read_webdataset(path: Path) -> Shard:
-    """As WebDataset's readers do: neighbours whose names agree before the first dot are one sample."""
+    """Read like WebDataset: neighbours whose names agree up to the first dot are one sample."""
     samples = []
     with tarfile.open(path) as archive:
         for key, group in groupby(archive.getmembers(), key=lambda member: member.name.partition(".")[0]):
@@ -298,7 +298,7 @@ def test_killed_before_every_sync_and_at_random_moments(tmp_path: Path):
 
 
 def test_a_killed_command_goes_on_to_the_same_files(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """A real one, whose three processes end together. One process writes the rest, as if it had written all."""
+    """Kill a real command, whose three processes end together. One process then writes the rest: the same files."""
     command = ["sample", str(tiny), "--shard-images", "8", "--n", "8001", "--out"]
     out = tmp_path / "killed"
     killed = command_line(*command, str(out), "--processes", "2")
@@ -312,7 +312,7 @@ def test_a_killed_command_goes_on_to_the_same_files(tiny: Path, tmp_path: Path, 
     finally:
         process.kill()
         _, stderr = process.communicate()
-    assert process.returncode in {-signal.SIGKILL, 0}, stderr  # 0: on a busy machine its killer may wake late
+    assert process.returncode in {-signal.SIGKILL, 0}, stderr  # 0: on a busy machine it may end before it is killed
     wait_for_the_end_of(process.pid, deadline)
 
     monkeypatch.setattr(os, "fsync", lambda _descriptor: None)
@@ -323,7 +323,7 @@ def test_a_killed_command_goes_on_to_the_same_files(tiny: Path, tmp_path: Path, 
 
 
 def wait_for_the_end_of(group: int, deadline: float) -> None:
-    """Until there is no process of a group any more."""
+    """Wait until a process group has no process any more."""
     while True:
         try:
             os.killpg(group, 0)
@@ -368,7 +368,7 @@ def the_nth_fails(n: int) -> Callable[[int], None]:
 
 @contextmanager
 def files_of_at_most(n_bytes: int) -> Iterator[None]:
-    """The kernel lets no file of this process grow beyond it."""
+    """Make the kernel refuse files of this process that are larger than `n_bytes`."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, before[1]))
@@ -379,7 +379,7 @@ def files_of_at_most(n_bytes: int) -> Iterator[None]:
         signal.signal(signal.SIGXFSZ, handler)
 
 
-# Limits that a small shard, the fingerprint's, does not reach, nor the model's file.
+# The limits are above the size of the fingerprint's small shard and of the model's file.
 @pytest.mark.parametrize(("format_name", "limit"), [("npz", 150_000), ("parquet", 150_000), ("webdataset", 400_000)])
 def test_a_write_that_fails_in_the_middle_of_a_shard(
     tiny: Path, tmp_path: Path, fails: Fails, format_name: Format, limit: int
@@ -389,7 +389,7 @@ def test_a_write_that_fails_in_the_middle_of_a_shard(
     command = bulk(tiny, tmp_path / "out", *options)
     with files_of_at_most(limit):
         message = fails(*command)
-    assert "File too large: " in message  # pyarrow says more
+    assert "File too large: " in message  # pyarrow adds more text
     assert "shard-000000" in message
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["bulk.json"]
     assert main(command) == 0
@@ -448,15 +448,16 @@ def test_a_folder_of_another_request(tiny: Path, tmp_path: Path, fails: Fails):
     assert main(bulk(tiny, out)) == 0
     before = contents(out)
     for arguments, message in (
-        (["--n", "361"], "n is 360 there, 361 now"),
-        (["--seed", "8", "--first", "0"], "seed is 7 there, 8 now; first is 250 there, 0 now"),
-        (["--digit", "1"], "digit is None there, 1 now"),
-        (["--truncation", "0.7"], "truncation is 1.0 there, 0.7 now"),
-        (["--format", "webdataset"], "format is 'npz' there, 'webdataset' now"),
-        (["--shard-images", "301"], "shard_images is 300 there, 301 now"),
+        (["--n", "361"], "n was 360, and is 361 now"),
+        (["--seed", "8", "--first", "0"], "seed was 7, and is 8 now; first was 250, and is 0 now"),
+        (["--digit", "1"], "digit was None, and is 1 now"),
+        (["--truncation", "0.7"], "truncation was 1.0, and is 0.7 now"),
+        (["--format", "webdataset"], "format was 'npz', and is 'webdataset' now"),
+        (["--shard-images", "301"], "shard_images was 300, and is 301 now"),
     ):
         assert fails(*bulk(tiny, out), *arguments) == (
-            f"{out} was begun by another request: {message}. Ask for the same to go on, or give another --out"
+            f"{out} was begun by another request: {message}. Give the same options to continue it, or choose another "
+            "--out"
         )
     assert contents(out) == before
 
@@ -467,15 +468,15 @@ def test_a_folder_of_another_model_or_of_a_machine_that_rounds_otherwise(tiny: P
     text = (out / "bulk.json").read_text()
     fingerprint = read_request(out / "bulk.json").fingerprint
     (out / "bulk.json").write_text(text.replace(fingerprint, "0" * 64))
-    assert "the same request gives other bytes: another kind of processor, or " in fails(*bulk(tiny, out))
+    assert "the same request gives other bytes: it has another kind of processor, or " in fails(*bulk(tiny, out))
     other = read_request(out / "bulk.json").model_dump_json()
-    with pytest.raises(BulkError, match=r"the request gives other bytes on .*: another kind of processor"):
+    with pytest.raises(BulkError, match=r"the request gives other bytes on .*: it has another kind of processor"):
         write_in_process(str(tiny), other, str(out), 0)
     (out / "bulk.json").write_text(text)
     make_tiny_model_folder(tiny, z_dim=8, classes=3, seed=1)
-    assert "was begun by another request: model is 'tiny@" in fails(*bulk(tiny, out))
+    assert "was begun by another request: model was 'tiny@" in fails(*bulk(tiny, out))
     with pytest.raises(
-        BulkError, match=r"tiny holds tiny@[0-9a-f]{12} here, not tiny@[0-9a-f]{12}: put the same model"
+        BulkError, match=r"tiny holds tiny@[0-9a-f]{12} on this machine, not tiny@[0-9a-f]{12}: put the same model"
     ):
         write_in_process(str(tiny), read_request(out / "bulk.json").model_dump_json(), str(out), 0)
 
@@ -484,7 +485,7 @@ def test_a_folder_of_something_else(tiny: Path, tmp_path: Path, fails: Fails):
     out = tmp_path / "out"
     out.mkdir()
     (out / "thesis.txt").write_text("mine")
-    message = f"{out} has no bulk.json and is not empty (it holds 'thesis.txt'): give another --out"
+    message = f"{out} is not a folder of samples: it has no bulk.json, but holds 'thesis.txt'. Choose another --out"
     assert fails(*bulk(tiny, out)) == message
     assert contents(out) == {"thesis.txt": b"mine"}
     assert fails(*bulk(tiny, out / "thesis.txt")) == f"File exists: {out / 'thesis.txt'}"
@@ -503,8 +504,8 @@ def test_a_request_that_is_damaged(tiny: Path, tmp_path: Path, fails: Fails):
     ):
         (out / "bulk.json").write_bytes(damage)
         message = fails(*bulk(tiny, out))
-        assert message.startswith(f"{out}/bulk.json is damaged, or of a newer version (")
-        assert message.endswith("): mend it, or give another --out")
+        assert message.startswith(f"{out}/bulk.json is damaged, or was written by a newer version (")
+        assert message.endswith("): repair it, or choose another --out")
 
 
 def test_two_at_once(tiny: Path, tmp_path: Path, fails: Fails):
@@ -513,7 +514,7 @@ def test_two_at_once(tiny: Path, tmp_path: Path, fails: Fails):
     (out / "shard-000000.npz").unlink()
     with only_writer(out):
         assert fails(*bulk(tiny, out)) == (
-            f"another process is writing samples into {out}: wait for its end or stop it, or give another --out"
+            f"another process is writing samples into {out}: wait until it ends, stop it, or choose another --out"
         )
     assert not (out / "shard-000000.npz").exists()
 
@@ -538,9 +539,9 @@ def test_options_that_do_not_go_together(tiny: Path, tmp_path: Path, fails: Fail
         (
             "pyarrow",
             ["--format", "parquet"],
-            "--format parquet needs pyarrow, which is not installed: pip install '.[bulk]'",
+            "--format parquet needs pyarrow, which is not installed: install it with pip install '.[bulk]'",
         ),
-        ("ray", ["--ray"], "--ray needs Ray, which is not installed: pip install '.[ray]'"),
+        ("ray", ["--ray"], "--ray needs Ray, which is not installed: install it with pip install '.[ray]'"),
     ],
 )
 def test_extras_that_are_not_installed(
@@ -560,7 +561,7 @@ def test_extras_that_are_not_installed(
 
 
 def test_ray_writes_the_identical_files(tiny: Path, tmp_path: Path):
-    """By a real Ray on this machine; a shard that is there already stays."""
+    """A real Ray on this machine writes the missing shards; a shard that exists already is kept."""
     pytest.importorskip("ray.data", reason="the extra `ray`")
     options = ["--shard-images", "40", "--format", "parquet"]
     assert main(bulk(tiny, tmp_path / "one", *options)) == 0
