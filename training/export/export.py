@@ -59,7 +59,7 @@ def export(
     Args:
         folder: the run folder.
         config: configuration of the run.
-        dataset: all data of the run. The held-out images evaluate G and D, and calibrate D's score.
+        dataset: all data of the run. G and D are evaluated, and D's score is calibrated, on its held-out images.
         to: the model folder to write; its name becomes the model's name.
         samples: number of G's images to evaluate.
         dtype: type of the weights in the file, float32 or float16. The rounded networks are evaluated.

@@ -39,7 +39,12 @@ def roll_back(run: Run, alarms: Alarms) -> None:
     run.progress = best
     run.game.reseed(best.rollbacks)
     rate = ROLLBACK_RATE**best.rollbacks
-    _record(run, alarms, epoch=epoch, action=f"back to epoch {len(best.records)}, learning rates times {rate:g}")
+    _record(
+        run,
+        alarms,
+        epoch=epoch,
+        action=f"went back to epoch {len(best.records)}; learning rates are now {rate:g} times the recipe's",
+    )
     run.writer.go_back(best)
     run.save()
 

@@ -39,7 +39,7 @@ def find_alarms(records: list[EpochRecord], *, loss: LossName) -> Alarms:
     if loss in PROBABILITIES and _has_won(records):
         last = records[-1]
         alarms["discriminator-won"] = (
-            f"D(x) was above {WON} and D(G(z)) below {1 - WON:.2f} for {WON_EPOCHS} epochs, now "
+            f"D(x) was above {WON} and D(G(z)) below {1 - WON:.2f} for {WON_EPOCHS} epochs; they are now "
             f"{last.d_real:.4f} and {last.d_fake:.4f}"
         )
     return alarms
@@ -69,7 +69,7 @@ def _fallen(records: list[EpochRecord]) -> str:
     if best is None or not records[-1].metrics or best.metrics["coverage"] < MIN_COVERAGE:
         return ""
     return "; ".join(
-        f"{name} is {records[-1].metrics[name]:.3f}, it was {best.metrics[name]:.3f} in epoch {best.epoch}"
+        f"{name} fell from {best.metrics[name]:.3f} in epoch {best.epoch} to {records[-1].metrics[name]:.3f}"
         for name in ("coverage", "smallest_share")
         if name in best.metrics and records[-1].metrics[name] < FALL * best.metrics[name]
     )

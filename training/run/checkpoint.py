@@ -35,7 +35,7 @@ def checked_state(game: Game, progress: Progress) -> dict[str, torch.Tensor]:
     """Return every tensor of a game's state by name, on the CPU and contiguous, and check that all are finite.
 
     Raises:
-        NotFiniteError: a weight or a moment is NaN or infinite; this can happen before any loss is.
+        NotFiniteError: a weight or a moment is NaN or infinite. This can happen one step before a loss is.
     """
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in state_of(game).items()}
     for name, tensor in contiguous.items():

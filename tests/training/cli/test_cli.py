@@ -385,14 +385,14 @@ def test_rollback_on_the_command_line(here: Path, fails: Fails, monkeypatch: pyt
     assert event == {
         "epoch": 3,
         "kind": "collapse",
-        "detail": "coverage is 0.200, it was 0.500 in epoch 1",
-        "action": "back to epoch 1, learning rates times 0.5",
+        "detail": "coverage fell from 0.500 in epoch 1 to 0.200",
+        "action": "went back to epoch 1; learning rates are now 0.5 times the recipe's",
     }
     records = [json.loads(line) for line in folder.stats_file.read_text().splitlines()]
     assert [record["epoch"] for record in records] == [1, 2, 3, 4]
     assert all(set(record["metrics"]) >= {"frechet", "coverage", "precision"} for record in records)
     assert next(calls) == 7  # epochs 1, 2, 3, and again 2, 3, 4
-    assert "alarm in epoch 3: collapse: coverage is 0.200" in folder.log_file.read_text()
+    assert "alarm in epoch 3: collapse: coverage fell from 0.500 in epoch 1 to 0.200" in folder.log_file.read_text()
     assert main(["export", "r", "--to", "m"]) == 0
     model = load_model(here / "m")
     assert [dict(event) for event in model.history.events] == [event]

@@ -164,7 +164,9 @@ def test_killed_at_random_moments_they_end_in_the_same_bytes(scenes: Scenes):
 
 
 def test_a_nan_in_one_process_sends_both_back(scenes: Scenes):
-    assert scenes["rollback"]["events"] == [[3, "not-finite", "back to epoch 2, learning rates times 0.5"]]
+    assert scenes["rollback"]["events"] == [
+        [3, "not-finite", "went back to epoch 2; learning rates are now 0.5 times the recipe's"]
+    ]
     assert scenes["rollback"]["steps"] == [{"before": 6, "after": 4}] * 2
 
 

@@ -38,7 +38,7 @@ from training.run.progress import Progress
 
 FALLING: Script = partial(falling, at=3)
 
-COLLAPSE = "coverage is 0.100, it was 0.800 in epoch 2"
+COLLAPSE = "coverage fell from 0.800 in epoch 2 to 0.100"
 
 
 @pytest.fixture(autouse=True)
@@ -144,7 +144,7 @@ def test_a_collapsed_run_goes_on_from_its_best_state_with_another_order_and_half
 def test_it_is_put_on_record_everywhere(runs: Runs, capsys: pytest.CaptureFixture[str]):
     folder, config = runs.begin()
     play(folder, config)
-    action = "back to epoch 2, learning rates times 0.5"
+    action = "went back to epoch 2; learning rates are now 0.5 times the recipe's"
     assert events(folder) == [TrainingEvent(epoch=3, kind="collapse", detail=COLLAPSE, action=action)]
     said = f"alarm in epoch 3: collapse: {COLLAPSE} ({action})"
     assert said in capsys.readouterr().err.splitlines()
@@ -254,7 +254,7 @@ def test_a_nan_falls_back_too(runs: Runs, player: str):
     assert (event.epoch, event.kind, event.action) == (
         3,
         "not-finite",
-        "back to epoch 2, learning rates times 0.5",
+        "went back to epoch 2; learning rates are now 0.5 times the recipe's",
     )
     assert event.detail.startswith("epoch 3, step 10: D's loss is nan")
     assert epochs(folder) == [1, 2, 3, 4]
@@ -301,7 +301,10 @@ def test_after_so_many_falls_a_nan_ends_the_run(runs: Runs):
         play(folder, config)
     assert MAX_ROLLBACKS == 5
     assert [event.action for event in events(folder)] == [
-        *(f"back to epoch 1, learning rates times {rate}" for rate in ("0.5", "0.25", "0.125", "0.0625", "0.03125")),
+        *(
+            f"went back to epoch 1; learning rates are now {rate} times the recipe's"
+            for rate in ("0.5", "0.25", "0.125", "0.0625", "0.03125")
+        ),
         "training stopped",
     ]
     assert load_checkpoint(folder.checkpoint_file, game_of(config)).rollbacks == 5
@@ -312,7 +315,9 @@ def test_after_so_many_falls_a_collapse_is_only_told(runs: Runs):
         return falling(epoch, 0, at=2)
 
     folder = runs.whole(script=again_and_again)
-    assert [event.action.split(",")[0] for event in events(folder)] == ["back to epoch 1"] * 5 + ["training went on"]
+    assert [event.action.split(";")[0] for event in events(folder)] == ["went back to epoch 1"] * 5 + [
+        "training went on"
+    ]
     assert epochs(folder) == [1, 2, 3, 4]
 
 

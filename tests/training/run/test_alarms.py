@@ -39,20 +39,20 @@ def test_coverage_below_half_of_the_best_states(coverage: float, fallen: bool):
     seen = alarms([record(1, metrics=GOOD), record(2, metrics=GOOD | {"frechet": 5.0, "coverage": coverage})])
     assert set(seen) == ({"collapse"} if fallen else set())
     if fallen:
-        assert seen["collapse"] == "coverage is 0.390, it was 0.800 in epoch 1"
+        assert seen["collapse"] == "coverage fell from 0.800 in epoch 1 to 0.390"
 
 
 @pytest.mark.parametrize(("share", "fallen"), [(0.29, True), (0.3, False), (0.31, False)])
 def test_the_rarest_digit_below_half_of_the_best_states(share: float, fallen: bool):
     seen = alarms([record(3, metrics=GOOD), record(4, metrics=GOOD | {"frechet": 5.0, "smallest_share": share})])
-    assert seen.get("collapse", "") == ("smallest_share is 0.290, it was 0.600 in epoch 3" if fallen else "")
+    assert seen.get("collapse", "") == ("smallest_share fell from 0.600 in epoch 3 to 0.290" if fallen else "")
 
 
 def test_both_figures_are_told():
     fallen = {"frechet": 90.0, "coverage": 0.01, "smallest_share": 0.0}
     seen = alarms([record(1, metrics=GOOD), record(2, metrics=fallen)])
     assert seen["collapse"] == (
-        "coverage is 0.010, it was 0.800 in epoch 1; smallest_share is 0.000, it was 0.600 in epoch 1"
+        "coverage fell from 0.800 in epoch 1 to 0.010; smallest_share fell from 0.600 in epoch 1 to 0.000"
     )
 
 
@@ -68,7 +68,7 @@ def test_the_best_state_is_that_of_the_smallest_frechet_distance_wherever_it_was
     assert best.epoch == 2
     assert alarms(records) == {}  # 0.3 is below half of 0.95, not of 0.5
     records.append(record(5, metrics=GOOD | {"frechet": 8.0, "coverage": 0.24}))
-    assert alarms(records)["collapse"] == "coverage is 0.240, it was 0.500 in epoch 2"
+    assert alarms(records)["collapse"] == "coverage fell from 0.500 in epoch 2 to 0.240"
 
 
 def test_nothing_measured_has_no_best_state_and_no_collapse():
@@ -110,7 +110,7 @@ def test_d_that_tells_them_apart_for_three_epochs_has_won():
     assert alarms([record(1, means=WON), record(2, means=WON)]) == {}
     seen = alarms([record(1), *(record(epoch, means=WON) for epoch in (2, 3, 4))])
     assert seen == {
-        "discriminator-won": "D(x) was above 0.98 and D(G(z)) below 0.02 for 3 epochs, now 0.9810 and 0.0190"
+        "discriminator-won": "D(x) was above 0.98 and D(G(z)) below 0.02 for 3 epochs; they are now 0.9810 and 0.0190"
     }
 
 
