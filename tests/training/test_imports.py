@@ -45,7 +45,7 @@ def test_help_of_the_whole_and_of_each_command(tmp_path: Path):
     assert whole.stderr == ""
     for command in ("fit", "resume", "watch", "evaluate", "sample", "export", "classifier"):
         assert command in whole.stdout
-    assert "Play the minimax game" in whole.stdout
+    assert "Train GANs, evaluate them, and draw images." in whole.stdout
 
 
 def test_every_option_of_every_command_says_what_it_does():

@@ -18,7 +18,9 @@ def add_run(parser: argparse.ArgumentParser) -> None:
 
 def add_model(parser: argparse.ArgumentParser) -> None:
     """Add the argument MODEL. `options.model` is a text for `training.cli.inputs.load_named_model`."""
-    parser.add_argument("model", metavar="MODEL", help="the path of a model folder, or the name of a bundled model")
+    parser.add_argument(
+        "model", metavar="MODEL", help="the path of a model folder, or the name of a bundled model, such as mnist-conv"
+    )
 
 
 def add_set(parser: argparse.ArgumentParser, *, help_text: str) -> None:

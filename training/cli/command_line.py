@@ -62,7 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line; it puts the chosen command's `run` into `options.run_command`."""
     parser = argparse.ArgumentParser(
-        prog="python -m training", description="Train GANs, evaluate them, and draw images."
+        prog="python -m training",
+        description="Train GANs, evaluate them, and draw images. `COMMAND --help` explains the options of a command.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for command in COMMANDS:

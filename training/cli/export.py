@@ -12,7 +12,10 @@ def add_parser(commands: Commands) -> None:
     from training.recipe import AFTER_THE_GAME
 
     parser = commands.add_parser(
-        "export", help="write a model folder", description="Write a run's best state as a model folder."
+        "export",
+        help="write a model folder",
+        description="Write a model folder from a run's best state: the one with the smallest Fréchet distance, "
+        "or the last one if the recipe does not measure it.",
     )
     parser.set_defaults(run_command=run)
     add_strict(parser)

@@ -18,7 +18,10 @@ def add_parser(commands: Commands) -> None:
     from training.recipe import recipe_names
 
     parser = commands.add_parser(
-        "fit", help="start a new training run", description="Train a recipe in a new run folder."
+        "fit",
+        help="start a new training run",
+        description="Train G and D with the settings of a recipe. Everything about the run goes into a new run folder: "
+        "`resume` continues it after an interruption, `watch` shows it, and `export` makes a model folder from it.",
     )
     parser.set_defaults(run_command=run)
     add_strict(parser)

@@ -11,7 +11,8 @@ def add_parser(commands: Commands) -> None:
     parser = commands.add_parser(
         "resume",
         help="continue a run",
-        description="Continue a run from its last saved state. The result is the same as without the interruption.",
+        description="Continue a run from its last saved state. On the same machine, the result is the same as without "
+        "the interruption.",
     )
     parser.set_defaults(run_command=run)
     add_strict(parser)

@@ -60,7 +60,11 @@ def add_parser(commands: Commands) -> None:
     )
     place = parser.add_mutually_exclusive_group(required=True)
     place.add_argument(
-        "-o", "--output", metavar="FILE", type=Path, help="write one grid of all images to this PNG file"
+        "-o",
+        "--output",
+        metavar="FILE",
+        type=Path,
+        help="write one grid of all images to this PNG file (-o or --out is required)",
     )
     place.add_argument("--out", metavar="DIR", type=Path, help="write the images as shards into this folder")
     _add_bulk_options(parser)

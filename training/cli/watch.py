@@ -10,8 +10,8 @@ def add_parser(commands: Commands) -> None:
     parser = commands.add_parser(
         "watch",
         help="show a run in the browser",
-        description="Serve a web page with the curves and samples of a run, also while it trains. The page only reads "
-        "the run folder.",
+        description="Serve a web page with the curves and samples of a run, also while it trains; print the address. "
+        "The page only reads the run folder.",
     )
     parser.set_defaults(run_command=run)
     add_run(parser)
