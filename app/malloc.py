@@ -1,8 +1,8 @@
-"""The C library's allocator, told to give memory back: glibc's own settings are for programs that do one thing.
+"""Settings that make glibc's allocator return memory to the system.
 
-By default every thread allocates in an arena of its own, of which only the end can be given back, and the size from
-which a block is mapped by itself grows to 32 MB with the first large block that is freed. So archives, uploads and
-models that are loaded again leave holes behind, and a service grows for hours.
+By default every thread allocates in an arena of its own, of which only the end can be returned. The size from which a
+block is mapped by itself also grows, up to 32 MB, when a large block is freed. Archives, uploads and reloaded models
+then leave holes behind, and the memory of a service grows for hours.
 """
 
 import ctypes
@@ -10,39 +10,39 @@ import sys
 from collections.abc import Callable
 
 MAX_ARENAS = 2
-"""One for the event loop, one for all threads beside it; Python's lock lets few of them allocate at once."""
+"""One arena for the event loop and one for all other threads: Python's lock lets few of them allocate at once."""
 
 MAPPED_BYTES = 2 << 20
-"""A block of so many or more is mapped by itself, and given back when it is freed.
+"""A block of at least this size is mapped by itself, and returned to the system when it is freed.
 
-What G gives for 512 MNIST images is less (1.6 MB): mapped for each call anew, it would cost 400 page faults.
+G's output for 512 MNIST images is smaller (1.6 MB): to map it anew for each call would cost 400 page faults.
 """
 
 KEPT_BYTES = 16 << 20
-"""Free memory at an arena's end that is kept: to give it back and take it again costs page faults."""
+"""Free memory that is kept at the end of an arena: to return it and take it again costs page faults."""
 
-# Of <malloc.h>.
+# The names and values are those of <malloc.h>.
 _M_MXFAST, _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = 1, -1, -3, -8
 
 
 def give_memory_back() -> None:
-    """Set up the allocator of this process; before its threads start. Nothing happens where it is not glibc's."""
+    """Set up the allocator of this process, before its threads start. Do nothing if the C library is not glibc."""
     if (set_option := _function("mallopt")) is not None:
         set_option(_M_ARENA_MAX, MAX_ARENAS)
-        set_option(_M_MXFAST, 0)  # what is small is merged when it is freed: else with each large block, all of it
+        set_option(_M_MXFAST, 0)  # merge small blocks as they are freed, not all at each large block
         set_option(_M_MMAP_THRESHOLD, MAPPED_BYTES)
         set_option(_M_TRIM_THRESHOLD, KEPT_BYTES)
 
 
 def give_holes_back() -> None:
-    """Give back all that is free, between what is used, too: after something large that comes seldom.
+    """Return all free memory to the system, also that between used blocks. Call it after rare large work.
 
-    Every page is looked at: it takes milliseconds, without Python's lock.
+    It looks at every page, which takes milliseconds, but does not hold Python's lock.
     """
     if (trim := _function("malloc_trim")) is not None:
         trim(0)
 
 
 def _function(name: str) -> Callable[..., int] | None:
-    """A function of glibc's; None with another C library."""
+    """Return a function of glibc, or None if the C library does not have it."""
     return getattr(ctypes.CDLL(None), name, None) if sys.platform == "linux" else None

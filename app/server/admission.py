@@ -1,7 +1,7 @@
-"""Admission: while as many requests as may are under way, further ones are refused before anything is done for them.
+"""Admission: while `max_requests` requests are under way, further ones are refused before any work is done for them.
 
-Under many times the load that it can answer, a service that takes all that comes answers everything late. So what is
-refused has to cost next to nothing: neither a task nor a scope nor a look at the parameters.
+Under many times the load that it can answer, a service that accepts everything answers everything late. A refusal must
+therefore cost next to nothing: for a plain GET, no task and no scope are made, and the parameters are not parsed.
 """
 
 import asyncio
@@ -17,42 +17,43 @@ from app.middleware.cors import Cors
 from app.telemetry.metrics import Metrics
 
 MOST_PASSES = 16
-"""After so many a request that was put off is read, however many there are."""
+"""Each pass of the event loop reads at least one in this many of the deferred requests, even if `TURN_S` is over."""
 
 LOOK_AGAIN_S = 0.02
-"""Slow clients are counted at most so often."""
+"""Seconds for which a count of the slow clients is used before they are counted again."""
 
 MAX_READ = 64
-"""Requests that one pass of the event loop reads at once: as many as there are rows in a call of the engine's."""
+"""The most requests that one pass of the event loop reads at once: as many as a call of the engine has rows."""
 
 TURN_S = 0.002
-"""Of each pass of the event loop, for requests that were put off."""
+"""Seconds of each pass of the event loop in which deferred requests are read."""
 
 Headers = list[tuple[bytes, bytes]]
 
 
 class Admission:
-    """Refuses requests, by 429, while as many as may are under way; supervisors always come in.
+    """Refuses requests with 429 while `max_requests` are under way. `/healthz` and `/readyz` are never refused.
 
-    A request counts until it has been answered, but not while it waits for its client: whoever sends or reads slowly
-    keeps nobody out.
+    A request counts until it has been answered, but not while it waits for its client: a client that sends or reads
+    slowly keeps nobody out.
 
     Args:
-        max_requests: that may be under way at once.
-        metrics: where to count those that are refused.
+        max_requests: how many requests may be under way at once.
+        metrics: counts the refused requests.
         root_path: prefix of the service's paths.
-        origins: whose pages may read the answers.
+        origins: the origins whose pages may read the answers.
 
     Attributes:
-        refuse: an application (ASGI) that answers as `refusal` does; a page's request as its browser wants it.
-        needs_more: names of headers; a GET that has one wants more than `refusal`.
+        refuse: an ASGI application that answers as `refusal` does, and adds the CORS headers that browsers need.
+        needs_more: names of headers. The bytes of `refusal` are not enough for a GET that has one of them.
+        first: the first bytes of requests that are always read at once: those for `/healthz` and `/readyz`.
     """
 
     def __init__(
         self, *, max_requests: int, metrics: Metrics, root_path: str = "", origins: Sequence[str] = ()
     ) -> None:
         self.max_requests = max_requests
-        self.is_closing = False  # each connection ends with its next answer
+        self.is_closing = False  # if true, each connection is closed after its next answer
         self.needs_more = {b"content-length", b"transfer-encoding"} | ({b"origin"} if origins else set())
         self.refuse: ASGIApp = Cors(_refuse, origins) if origins else _refuse
         self._metrics = metrics
@@ -66,12 +67,12 @@ class Admission:
         self._headers: Headers | None = None
 
     def lets_in(self, url: bytes, requests: int, count_slow: Callable[[], int]) -> bool:
-        """Whether a request may come in that finds as many under way as may, those of slow clients counted.
+        """Whether a request may come in although `max_requests`, counting those of slow clients, are under way.
 
         Args:
-            url: what is asked for.
-            requests: under way.
-            count_slow: how many of them wait for their clients.
+            url: the request's target.
+            requests: how many requests are under way.
+            count_slow: returns how many of them wait for their clients.
         """
         now = time.monotonic()
         if now - self._looked > LOOK_AGAIN_S:
@@ -83,10 +84,10 @@ class Admission:
         return False
 
     def may_read(self, requests: int) -> bool:
-        """Whether a request may be read at once; else it has to be put off.
+        """Whether a request may be read at once; otherwise the caller has to defer it with `put_off`.
 
         Args:
-            requests: under way.
+            requests: how many requests are under way.
         """
         if self._put_off or requests >= self.max_requests:
             return False
@@ -99,10 +100,10 @@ class Admission:
         self._read = 0
 
     def put_off(self, reading: Callable[[], None]) -> None:
-        """Have a connection's request read when its turn comes.
+        """Defer a connection's request: call `reading` when its turn comes.
 
-        Those that are put off share `TURN_S` of each pass of the event loop. So a pass is short, whatever comes:
-        supervisors, whose requests are read at once, are answered soon, and answers get done.
+        The deferred requests share `TURN_S` of each pass of the event loop. A pass is therefore short under any load:
+        requests for `/healthz` and `/readyz`, which are read at once, are answered soon, and other answers proceed.
         """
         self._put_off.append(reading)
         if len(self._put_off) == 1:
@@ -119,13 +120,13 @@ class Admission:
             asyncio.get_running_loop().call_soon(self._read_on)
 
     def refusal(self, headers: Headers, *, kept: bool) -> bytes:
-        """The whole answer to a request that may not come in.
+        """Return the complete answer to a refused request, as bytes.
 
         Args:
-            headers: those of every answer.
-            kept: its connection is kept.
+            headers: the headers that uvicorn puts on every answer.
+            kept: whether the connection stays open.
         """
-        if headers is not self._headers:  # another date: once a second
+        if headers is not self._headers:  # uvicorn makes a new list once a second, for the date
             self._headers = headers
             self._refusals = {kept: _refusal(headers, kept=kept) for kept in (False, True)}
         return self._refusals[kept]

@@ -1,11 +1,12 @@
 """The fast path of `GET /v1/samples`: from the request's head to the socket without a task and without ASGI messages.
 
-It is the ordinary way with work left out, not a second one: the same objects observe the request and let it in
+It is the ordinary path with work left out, not a second implementation: the same objects observe and admit a request
 (`app.middleware.entrance`), parse it (`app.api.sample_request`), draw it (`app.inference.engine`) and encode it
 (`SampleJob.encode`). A task, ASGI's messages and the coroutines of each layer would take as long as G.
 
-Whatever it does not do, a full queue or a fault included, goes the ordinary way from the request's beginning. Each such
-fallback is counted in `/metrics` by its reason, and the first of each reason is logged. See docs/decisions/0011.
+A request that the fast path cannot answer, because of a full queue or a fault for example, takes the ordinary path from
+its beginning. Each such fallback is counted in `/metrics` by its reason, and the first of each reason is logged. See
+docs/decisions/0011-fast-path.md.
 """
 
 import asyncio
@@ -33,10 +34,10 @@ from app.problems import CLIENT_CLOSED_REQUEST, Problem
 from app.request_headers import headers_of
 
 MAX_HEADS = 1024
-"""Heads of answers that are kept; when there are more, all are dropped."""
+"""The most heads of answers that are kept. When there would be more, all are dropped."""
 
 MAX_ORIGIN_BYTES = 256
-"""The head of an answer is not kept where the request's Origin header is longer."""
+"""The head of an answer is not kept if the request's Origin header is longer."""
 
 _ROUTE = next(route for route in samples.router.routes if "GET" in getattr(route, "methods", ()))
 
@@ -57,19 +58,19 @@ class Fallback(StrEnum):
 
 
 _EXPLANATIONS = {
-    Fallback.PIPELINED: "other requests of its connection come before it",
-    Fallback.SLOW_READER: "its client reads too slowly",
-    Fallback.BODY: "it has a body, or may have one",
-    Fallback.KEY: "it has no known key",
+    Fallback.PIPELINED: "other requests of its connection wait behind it",
+    Fallback.SLOW_READER: "its client has not read earlier answers",
+    Fallback.BODY: "it has a header that announces a body",
+    Fallback.KEY: "it has no valid API key",
     Fallback.PROBLEM: "it is answered with a problem document",
-    Fallback.LARGE: "its answer is an archive, or too large to be encoded on the event loop",
-    Fallback.QUEUE: "as many images wait as may",
-    Fallback.FAULT: "the fast path met a fault",
+    Fallback.LARGE: "its answer is an archive, or too large to encode on the event loop",
+    Fallback.QUEUE: "the engine's queue has no room for its images",
+    Fallback.FAULT: "an error occurred, whose traceback follows",
 }
 
 
 class _Head(NamedTuple):
-    """Header lines of a plan's answers: those before the lines that depend on the seed, and those behind all others."""
+    """Header lines that a plan's answers share: those before the lines that depend on the seed, and the last ones."""
 
     plan: SamplePlan
     before: str
@@ -78,18 +79,18 @@ class _Head(NamedTuple):
 
 @dataclass(eq=False, slots=True)
 class Drawing:
-    """A request whose images are being drawn. It stands among the tasks of a server, and is cancelled as they are.
+    """A request whose images are being drawn. It is in the server's set of tasks, and can be cancelled like a task.
 
     Attributes:
-        cycle: uvicorn's side of the request.
-        state: of the service.
-        came: when the request did, by `time.perf_counter`.
-        job: what is drawn.
-        rows: what the network is given.
-        tasks: the server's.
-        otherwise: has the request go the ordinary way.
-        observer: observes the request; None where requests are not observed.
-        gone: whether it has been cancelled.
+        cycle: uvicorn's object for the request.
+        state: the state of the service.
+        came: when the request arrived, by `time.perf_counter`.
+        job: the images to draw.
+        rows: the network's input.
+        tasks: the server's set of tasks.
+        otherwise: called to send the request along the ordinary path.
+        observer: observes the request; None if requests are not observed.
+        gone: whether the request has been cancelled.
     """
 
     cycle: RequestResponseCycle
@@ -103,43 +104,43 @@ class Drawing:
     gone: bool = False
 
     def cancelled(self) -> bool:
-        """Whether nobody waits for it any more."""
+        """Whether the request has been cancelled, so that nobody waits for its images."""
         return self.gone
 
-    def cancel(self, msg: str | None = None) -> bool:  # noqa: ARG002  (a task's)
-        """The client has gone, or the server ends."""
+    def cancel(self, msg: str | None = None) -> bool:  # noqa: ARG002  (as in `asyncio.Task`)
+        """Drop the request, because the client has gone or the server ends. Return False if it was not waiting."""
         if self.gone or self not in self.tasks:
             return False
         self.gone = True
-        asyncio.get_running_loop().call_soon(self.leave)  # not at once: the server may be going through its tasks
+        asyncio.get_running_loop().call_soon(self.leave)  # later, because the server may be iterating over its tasks
         self.count_gone()
         return True
 
     def count_gone(self) -> None:
-        """Tell that the client went before its answer."""
+        """Count the request as one whose client went before its answer."""
         _count(self.state, CLIENT_CLOSED_REQUEST, self.came, self.observe())
 
     def observe(self) -> Observation | None:
-        """The observation of the request, where requests are observed. It began when the request came."""
+        """Return the request's observation, which began when the request arrived; None if requests are not observed."""
         return None if self.observer is None else self.observer.begin(cast("Scope", self.cycle.scope), self.came)
 
     def note_times(self, came: float, began: float, ended: float) -> None:
-        """Note when the engine took the job, and began and ended its calls; by `time.perf_counter`."""
+        """Note when the engine took the job, and when it began and ended its calls, by `time.perf_counter`."""
         if (observation := self.observe()) is not None:
             observation.request.add_stage("queue", came, began)
             observation.request.add_stage("inference", began, ended)
 
     def leave(self) -> None:
-        """Stand among the tasks no more."""
+        """Remove the request from the server's set of tasks."""
         self.tasks.discard(self)
 
 
 class FastPath:
-    """Answers requests that have been read by uvicorn.
+    """Answers requests that uvicorn has read.
 
     Args:
         app: the service.
-        proxy: makes uvicorn's middleware for the headers of proxies, where their word is taken; None: it is not.
+        proxy: wraps an application in uvicorn's middleware for the headers of proxies; None if no proxy is trusted.
     """
 
     def __init__(self, app: FastAPI, *, proxy: Callable[[ASGIApp], ASGIApp] | None = None) -> None:
@@ -148,24 +149,24 @@ class FastPath:
         self._proxy = None if proxy is None else proxy(_nothing)
         self._common: list[tuple[bytes, bytes]] | None = None
         self._common_lines = b""
-        self._state: State | None = None  # whose heads these are
+        self._state: State | None = None  # the state for which the heads were made
         self._heads: dict[tuple[int, bytes | None], _Head] = {}
         self._told: set[Fallback] = set()
 
     def take(
         self, cycle: RequestResponseCycle, tasks: set[Any], otherwise: Callable[[], None], *, alone: bool
     ) -> Drawing | None:
-        """Answer a request, or begin to.
+        """Answer a request, or begin to answer it.
 
         Args:
-            cycle: the request, whose answer has not begun.
-            tasks: the server's, among which stands what is begun.
-            otherwise: has the request go the ordinary way; called when that turns out to be right later.
+            cycle: uvicorn's object for the request, whose answer has not begun.
+            tasks: the server's set of tasks, to which the drawing is added.
+            otherwise: sends the request along the ordinary path; called if drawing or encoding fails later.
             alone: whether no other request of the connection is under way or waits.
 
         Returns:
-            What is begun, to be cancelled when the client goes; None when the request has been answered, or is to go
-            the ordinary way at once: `cycle.response_complete` tells which.
+            The drawing that has begun; the caller cancels it when the client goes. None if the request has been
+            answered, or must take the ordinary path now: `cycle.response_complete` tells which.
         """
         scope = cast("Scope", cycle.scope)
         if self._app.root_path:
@@ -173,7 +174,7 @@ class FastPath:
         if scope["method"] != "GET" or not _is_for_samples(scope):
             return None
         state: State = self._app.state.gan
-        if state is not self._state:  # other models, perhaps: heads hold plans, and plans hold models
+        if state is not self._state:  # after a reload the models may differ: heads hold plans, and plans hold models
             self._state, self._heads = state, {}
         try:
             if not alone:
@@ -182,7 +183,7 @@ class FastPath:
                 taken = Fallback.SLOW_READER
             else:
                 taken = self._begin(state, cycle, scope, tasks, otherwise)
-        except Exception:  # noqa: BLE001  (whatever it is, the ordinary way meets it again, and answers)
+        except Exception:  # noqa: BLE001  (the ordinary path meets the same error, and answers with it)
             self._fall_back(state, Fallback.FAULT, scope)
             return None
         if isinstance(taken, Fallback):
@@ -214,7 +215,7 @@ class FastPath:
             job = state.sample_requests.parse(scope, head=head)
         except (Problem, RequestValidationError):
             return Fallback.PROBLEM
-        scope["route"] = _ROUTE  # observations tell it
+        scope["route"] = _ROUTE  # for the access log and the span
         if head.if_none_match is not None and caching.matches(head.if_none_match, job.etag):
             observation = None if observer is None else observer.begin(scope, came)
             self._answer(cycle, 304, self._lines(scope, job, "", observation))
@@ -229,15 +230,15 @@ class FastPath:
         return drawing
 
     def _receive(self, answers: list[tuple[Drawing, Rows | Exception]]) -> None:
-        """Answer with what has been drawn in one call."""
+        """Answer the requests whose images were drawn in one call."""
         for drawing, images in answers:
             if drawing.gone:
                 continue
             drawing.leave()
             try:
                 self._end(drawing, images)
-            except Exception:  # noqa: BLE001  (the others of the call get their answers)
-                _log.exception("an answer could not be written")
+            except Exception:  # noqa: BLE001  (the other requests of the call still get their answers)
+                _log.exception("an answer could not be written; its connection is closed")
                 drawing.cycle.transport.abort()
 
     def _end(self, drawing: Drawing, images: Rows | Exception) -> None:
@@ -269,13 +270,13 @@ class FastPath:
             observation.end(200, len(body))
 
     def _lines(self, scope: Scope, job: SampleJob, described: str, observation: Observation | None) -> str:
-        """The header lines of an answer, in the order of the ordinary way.
+        """Return the header lines of an answer, in the order of the ordinary path.
 
         Args:
-            scope: of the request.
-            job: of the request.
-            described: the lines of the body's length and type; "" without a body.
-            observation: of the request, where requests are observed.
+            scope: the request's scope (ASGI).
+            job: the request's job.
+            described: the lines with the body's length and type; "" without a body.
+            observation: the request's observation, or None if requests are not observed.
         """
         origin = headers_of(scope).get(b"origin") if self._entrance.varies_by_origin else None
         head = self._heads.get((id(job.plan), origin))
@@ -285,20 +286,20 @@ class FastPath:
         return lines if observation is None else f"{lines}x-request-id: {observation.request.text}\r\n"
 
     def _keep_head(self, plan: SamplePlan, origin: bytes | None) -> _Head:
-        """The lines of a plan as the entrance rewrites them."""
+        """Make the head lines of a plan as the entrance rewrites them, and keep them for later requests."""
         fixed = [(name.encode(), value.encode("latin-1")) for name, value in plan.fixed.items()]
         rewritten = self._entrance.rewritten([*fixed, (b"x-seed", b"")], origin=origin)
         place = rewritten.index((b"x-seed", b""))
         head = _Head(plan, _text(rewritten[:place]), _text(rewritten[place + 1 :]))
-        if plan.asked.seed is not None and len(origin or b"") <= MAX_ORIGIN_BYTES:  # else no other request has it
+        if plan.asked.seed is not None and len(origin or b"") <= MAX_ORIGIN_BYTES:  # else no other request can use it
             if len(self._heads) >= MAX_HEADS:
                 self._heads.clear()
             self._heads[id(plan), origin] = head
         return head
 
     def _answer(self, cycle: RequestResponseCycle, status: int, lines: str, body: bytes = b"") -> None:
-        """Write an answer, and tell uvicorn's side that it is complete."""
-        if cycle.default_headers is not self._common:  # another date: once a second
+        """Write an answer, and mark uvicorn's request as complete."""
+        if cycle.default_headers is not self._common:  # uvicorn makes a new list once a second, for the date
             self._common = cycle.default_headers
             self._common_lines = b"".join(b"%b: %b\r\n" % header for header in cycle.default_headers)
         end = "\r\n" if cycle.keep_alive else "connection: close\r\n\r\n"
@@ -311,7 +312,7 @@ class FastPath:
         cycle.on_response()
 
     def _fall_back(self, state: State, reason: Fallback, scope: Scope) -> None:
-        """Count a request that goes the ordinary way; the first of each reason is logged."""
+        """Count a request that takes the ordinary path, and log the first of each reason."""
         state.metrics.count_fallback(reason)
         if reason in self._told:
             return
@@ -319,7 +320,7 @@ class FastPath:
         is_fault = reason is Fallback.FAULT
         _log.log(
             logging.WARNING if is_fault else logging.INFO,
-            "a request for samples left the fast path (%s: %s); gan_fast_path_fallbacks_total counts the next ones",
+            "a request for samples took the ordinary path (%s: %s); gan_fast_path_fallbacks_total counts further ones",
             reason.value,
             _EXPLANATIONS[reason],
             exc_info=is_fault,
@@ -328,14 +329,14 @@ class FastPath:
 
 
 def _hindrance(state: State, job: SampleJob) -> Fallback | None:
-    """Why a job cannot be begun here, if it cannot: its answer is not small, or there is no room."""
+    """Return why the fast path cannot take a job: its answer is not small, or the queue is full. None if it can."""
     if not job.plan.is_inline:
         return Fallback.LARGE
     return None if state.engine.has_room_for(job.plan.n) else Fallback.QUEUE
 
 
 def _is_for_samples(scope: Scope) -> bool:
-    """Whether a request's path is the route's."""
+    """Whether a request's path is that of `GET /v1/samples`."""
     path: str = scope["path"]
     root_path: str = scope.get("root_path", "")
     return path == PATH or (path.startswith(f"{root_path}/") and path[len(root_path) :] == PATH)
@@ -353,13 +354,13 @@ def _count(state: State, status: int, came: float, observation: Observation | No
 
 
 def _run_at_once(app: ASGIApp, scope: Scope) -> None:
-    """Run a middleware whose application waits for nothing, for what it does to a scope."""
+    """Run a middleware for what it does to a scope. Neither it nor its application may wait for anything."""
     running = app(scope, _no_message, _no_answer)
     try:
         running.send(None)  # type: ignore[attr-defined]
     except StopIteration:
         return
-    raise RuntimeError(f"{type(app).__name__} waits for something")
+    raise RuntimeError(f"{type(app).__name__} waits for something: the fast path cannot run it")
 
 
 async def _nothing(scope: Scope, receive: Receive, send: Send) -> None:
@@ -367,8 +368,8 @@ async def _nothing(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def _no_message() -> dict[str, Any]:
-    raise RuntimeError("nothing is received here")
+    raise RuntimeError("a middleware on the fast path must not receive messages")
 
 
 async def _no_answer(message: object) -> None:
-    raise RuntimeError(f"nothing is sent here: {message!r}")
+    raise RuntimeError(f"a middleware on the fast path must not send messages; it sent {message!r}")

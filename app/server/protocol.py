@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol with what it does not have: a limit on heads, admission, and a place for a fast path."""
+"""uvicorn's HTTP protocol, extended by a limit on heads, by admission, and by a hook for a fast path."""
 
 import asyncio
 from collections.abc import Callable
@@ -16,23 +16,23 @@ if TYPE_CHECKING:
     from uvicorn._types import ASGI3Application
 
 MAX_HEAD_BYTES = 64 * 1024
-"""Of a request's line and headers together."""
+"""The largest request line and headers together."""
 
 
 class Begun(Protocol):
-    """What a fast path has begun for a request."""
+    """The work that a fast path has begun for a request."""
 
     def cancel(self) -> bool:
-        """The client has gone: nobody waits for it any more."""
+        """Drop the work, because the client has gone."""
 
 
 class TakeFastPath(Protocol):
-    """Answers a request at once, or begins to, or leaves it to the application (`FastPath.take`)."""
+    """Answers a request at once, begins to answer it, or leaves it to the application (`FastPath.take`)."""
 
     def __call__(
         self, cycle: RequestResponseCycle, tasks: set[Any], otherwise: Callable[[], None], *, alone: bool
     ) -> Begun | None:
-        """Take a request."""
+        """Answer a request, or begin to; None leaves it to the application unless it has been answered."""
 
 
 class GuardedConfig(Config):
@@ -40,9 +40,9 @@ class GuardedConfig(Config):
 
     Args:
         app: the application (ASGI).
-        admission: says whether a request may come in.
-        fast_path: answers some requests without the application; None leaves all to it.
-        settings: uvicorn's own.
+        admission: decides whether a request may come in.
+        fast_path: answers some requests without the application; None leaves all of them to the application.
+        settings: uvicorn's own settings.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class GuardedConfig(Config):
         *,
         admission: Admission,
         fast_path: TakeFastPath | None,
-        **settings: Any,  # noqa: ANN401  (some fifty, each its own)
+        **settings: Any,  # noqa: ANN401  (about fifty settings of different types)
     ) -> None:
         super().__init__(app, http=GuardedProtocol, **settings)
         self.admission = admission
@@ -59,13 +59,13 @@ class GuardedConfig(Config):
 
 
 class GuardedProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP, with a limit on heads, admission before the requests, and a fast path.
+    """uvicorn's HTTP protocol with a limit on heads, with admission before each request, and with a fast path.
 
     Args:
-        config: uvicorn's, with admission and the fast path.
-        server_state: uvicorn's.
-        app_state: uvicorn's.
-        _loop: uvicorn's.
+        config: uvicorn's configuration with the admission and the fast path.
+        server_state: uvicorn's own.
+        app_state: uvicorn's own.
+        _loop: uvicorn's own.
     """
 
     def __init__(
@@ -79,14 +79,14 @@ class GuardedProtocol(HttpToolsProtocol):
         self._admission = config.admission
         self._fast_path = config.fast_path
         self._service = self.app
-        self._begun: Begun | None = None  # by the fast path
+        self._begun: Begun | None = None  # what the fast path has begun
         self._head_bytes = 0
         self._in_body = False
         self._unread = b""
-        self.requests = 0  # heads that have been read
+        self.requests = 0  # number of heads that have been read
 
     def data_received(self, data: bytes) -> None:
-        """Bytes from the client; where too much goes on for another request, they are read later."""
+        """Handle bytes from the client. Where the admission defers the request, they are kept and read later."""
         if self._unread:
             self._unread += data
             if len(self._unread) > MAX_HEAD_BYTES:
@@ -98,20 +98,20 @@ class GuardedProtocol(HttpToolsProtocol):
             self._admission.put_off(self.read_on)
 
     def read_on(self) -> None:
-        """Read what was put off."""
+        """Read the bytes that were deferred."""
         data, self._unread = self._unread, b""
         if data and not self.transport.is_closing():
             self._read(data)
 
     def _read(self, data: bytes) -> None:
-        if not self._in_body:  # of a body that nobody reads, too: its request may have been answered before its end
+        if not self._in_body:  # a body's bytes do not count, even if its request has already been answered
             self._head_bytes += len(data)
         super().data_received(data)
         if self._head_bytes > MAX_HEAD_BYTES and not self.is_answering and not self.transport.is_closing():
             refuse(self, b"431 Request Header Fields Too Large")
 
     def on_headers_complete(self) -> None:
-        """The parser has read a head."""
+        """Handle a complete head: let its request in, or refuse it."""
         self._head_bytes = 0
         self._in_body = True
         self.requests += 1
@@ -121,7 +121,7 @@ class GuardedProtocol(HttpToolsProtocol):
             super().on_headers_complete()
         elif self._is_plain_get() and not self.is_answering:
             self._refuse()
-        else:  # an answer before it comes first, or a body after it, or a page asks
+        else:  # an earlier answer is not complete, a body follows, or a browser needs CORS headers
             inside, self.app = self.app, self._admission.refuse
             super().on_headers_complete()
             self.app = inside
@@ -129,7 +129,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self.cycle.keep_alive = False
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: "ASGI3Application") -> None:
-        """Begin to answer. A request behind which others wait is not `alone`: answering it inline would recurse."""
+        """Begin to answer. A request that others wait behind is not `alone`: answering it inline would recurse."""
         ordinary = super()._start_asgi_task
         if self._fast_path is not None and app is self._service:
             self._begun = self._fast_path(cycle, self.tasks, partial(ordinary, cycle, app), alone=cycle is self.cycle)
@@ -138,20 +138,20 @@ class GuardedProtocol(HttpToolsProtocol):
         ordinary(cycle, app)
 
     def connection_lost(self, error: Exception | None) -> None:
-        """The client has gone, or was sent away: what is drawn for it is dropped."""
+        """Handle the end of the connection: drop what the fast path draws for it."""
         super().connection_lost(error)
         if self._begun is not None:
             self._begun.cancel()
 
     def on_message_complete(self) -> None:
-        """The parser has read a request: what comes next is a head."""
+        """Handle the end of a request: the next bytes belong to a head."""
         self._head_bytes = 0
         self._in_body = False
-        if self.cycle is not None:  # there is none as long as all requests of a connection were refused
+        if self.cycle is not None:  # None while every request of the connection has been refused
             super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """A request has been answered; the sweep ends the connection if no other comes: a timer each costs 3 µs."""
+        """Handle the end of an answer. The sweeper ends idle connections: a timer for each request would cost 3 µs."""
         if self.pipeline or self.transport.is_closing():
             super().on_response_complete()
         else:
@@ -159,12 +159,12 @@ class GuardedProtocol(HttpToolsProtocol):
             self.flow.resume_reading()
 
     def shutdown(self) -> None:
-        """The service ends: what has come is answered, and then the connection ends."""
+        """Answer the requests that have arrived, then end the connection, because the service ends."""
         self.read_on()
         super().shutdown()
 
     def standing(self) -> "Standing | None":
-        """What the connection waits for from its client; None while it waits for us."""
+        """Return what the connection waits for from its client; None while the client waits for the service."""
         if not self.is_answering:
             return Standing("idle" if self.is_idle else "head", self.requests, 0)
         waiting = self.transport.get_write_buffer_size()
@@ -176,7 +176,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     @property
     def waits_for_client(self) -> bool:
-        """Whether there is a request whose body has not come or whose answer is not read."""
+        """Whether the body of a request has not arrived yet, or the client has not read all of an answer."""
         standing = self.standing()
         return standing is not None and standing.phase in {"body", "reading"}
 
@@ -184,12 +184,12 @@ class GuardedProtocol(HttpToolsProtocol):
         return sum(isinstance(one, GuardedProtocol) and one.waits_for_client for one in self.connections)
 
     def _is_plain_get(self) -> bool:
-        """Whether it is a GET without a body, and not of a page that wants headers of its own."""
+        """Whether the request is a GET without a body and without an Origin for which CORS headers are needed."""
         names = [name for name, _ in self.headers]
         return self.parser.get_method() == b"GET" and self._admission.needs_more.isdisjoint(names)
 
     def _refuse(self) -> None:
-        """Answer at once: neither a task nor a scope is made for it."""
+        """Refuse the request at once, without a task and without a scope."""
         kept = (
             self.parser.should_keep_alive()
             and self.parser.get_http_version() != "1.0"
@@ -201,7 +201,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     @property
     def is_idle(self) -> bool:
-        """Whether all that has come is requests that have been answered, one at least."""
+        """Whether at least one request has come, all have been answered, and no byte of another has come."""
         return self.requests > 0 and not (self._head_bytes or self._in_body or self._unread or self.is_answering)
 
     @property
@@ -211,12 +211,12 @@ class GuardedProtocol(HttpToolsProtocol):
 
 
 class Standing(NamedTuple):
-    """What a connection waits for; while that stays the same, nothing moves.
+    """What a connection waits for. While this stays equal, nothing moves on the connection.
 
     Attributes:
-        phase: idle, head, body or reading.
-        requests: heads that have been read.
-        waiting_bytes: of the answer, that the client has not read.
+        phase: "idle" (the next request), "head", "body", or "reading" (the client has to read the answer).
+        requests: number of heads that have been read.
+        waiting_bytes: bytes of the answer that have not been sent, because the client does not read.
     """
 
     phase: str
@@ -225,7 +225,7 @@ class Standing(NamedTuple):
 
 
 def refuse(connection: HttpToolsProtocol, status: bytes) -> None:
-    """Answer with a status and nothing else, and end the connection."""
+    """Answer with a status and an empty body, and end the connection."""
     connection.transport.write(b"HTTP/1.1 " + status + b"\r\n" + _standing_headers(connection) + b"\r\n")
     connection.transport.close()
 

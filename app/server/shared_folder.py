@@ -1,7 +1,7 @@
-"""A temporary folder for the processes of one service, which does not outlive them, even when all are killed.
+"""A temporary folder for the processes of one service. It is removed even if all of them are killed.
 
-Its maker holds a lock on it, which ends with the maker however that ends: a folder without a lock is a dead service's,
-and the next service removes it.
+The process that makes the folder holds a lock on it. The system releases the lock when the process ends, however it
+ends. A folder without a lock therefore belongs to no living service, and the next service removes it.
 """
 
 import fcntl
@@ -17,17 +17,17 @@ PREFIX = "gan-workers-"
 
 @contextmanager
 def shared_folder() -> Iterator[Path]:
-    """A folder that only this user can read, removed at the end; dead services' folders are removed at the start.
+    """Make a folder that only this user can read, and remove it at the end. Remove those of dead services first.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: the folder cannot be made.
     """
     parent = Path(tempfile.gettempdir())
     for path in parent.glob(f"{PREFIX}*"):
-        with suppress(OSError), _locked(path):  # in use, somebody else's, or gone meanwhile
+        with suppress(OSError), _locked(path):  # it is in use, belongs to another user, or was removed meanwhile
             shutil.rmtree(path, ignore_errors=True)
     unnamed = Path(tempfile.mkdtemp(prefix="gan-"))
-    with _locked(unnamed):  # before it has a name by which another service could find it
+    with _locked(unnamed):  # it has no name yet by which another service could find it
         folder = unnamed.rename(unnamed.with_name(PREFIX + unnamed.name.removeprefix("gan-")))
         try:
             yield folder

@@ -1,8 +1,8 @@
-"""Several processes behind one port: started, watched, replaced and ended by a parent that serves nothing itself.
+"""The supervisor: it starts, watches, replaces and ends several processes behind one port, and serves nothing itself.
 
 Each worker is a fresh interpreter (`app.server.worker`) with a listening socket of its own on the common port
-(docs/decisions/0006-workers.md). Two pipes join it to the parent: the worker writes one line to its standard output
-when it is ready; its standard input stays silent, and its end tells the worker that the parent is gone.
+(docs/decisions/0006-workers.md). Two pipes connect it to the parent. The worker writes one line to its standard output
+when it is ready. Nothing comes on its standard input, whose end tells the worker that the parent is gone.
 """
 
 import asyncio
@@ -22,32 +22,35 @@ from app.telemetry.logs import configure
 from app.telemetry.worker_files import forget_gauges
 
 MAX_FAILED_STARTS = 3
-"""Starts of one worker, one after the other, of which none came to be ready; then the service ends."""
+"""The service ends after this many starts of one worker in a row that failed before the worker was ready."""
 
 _log = logging.getLogger(__name__)
 
 
 class WorkersError(Exception):
-    """The service cannot go on."""
+    """The workers cannot be kept running."""
 
 
 def supervise(settings: Settings, reserved: socket.socket, *, ready: Callable[[], None]) -> None:
-    """Keep `settings.workers` workers running until SIGTERM or SIGINT; requests under way end in order.
+    """Keep `settings.workers` workers running until SIGTERM or SIGINT; requests under way may then end.
 
     Args:
-        settings: of the service.
-        reserved: a socket that is bound to the workers' address and does not listen; closed at the end.
+        settings: the service's settings.
+        reserved: a socket that is bound to the workers' address and does not listen; it is closed at the end.
         ready: called once, when all workers are ready.
 
     Raises:
-        WorkersError: a worker cannot be started, or there is no room for the metrics.
+        WorkersError: a worker cannot be started, or the folder for the metrics cannot be made.
     """
     configure(settings.log_level, settings.log_format)
     with ExitStack() as stack:
         try:
             metrics_dir = stack.enter_context(shared_folder())
         except OSError as error:
-            raise WorkersError(f"no folder for the metrics of {settings.workers} workers: {error}") from error
+            raise WorkersError(
+                f"the folder for the metrics of {settings.workers} workers cannot be made: {error}; "
+                "set TMPDIR to a folder that can be written"
+            ) from error
         asyncio.run(_Workers(settings, reserved, metrics_dir, ready).run())
 
 
@@ -66,10 +69,10 @@ class _Workers:
         self._failure: str | None = None
 
     async def run(self) -> None:
-        """Until all have ended.
+        """Keep all workers running until they are told to end, and wait for their end.
 
         Raises:
-            WorkersError: one of them could not be started.
+            WorkersError: a worker could not be started.
         """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -80,7 +83,7 @@ class _Workers:
             raise WorkersError(self._failure)
 
     async def _keep(self, worker: int) -> None:
-        """Have one worker running, whatever happens to it, until all are to end."""
+        """Keep one worker running: replace it whenever it ends, until all are told to end."""
         failed_starts = 0
         while not self._stopping.is_set():
             was_ready, end = await self._run_one(worker)
@@ -88,20 +91,23 @@ class _Workers:
                 return
             failed_starts = 0 if was_ready else failed_starts + 1
             if failed_starts == MAX_FAILED_STARTS:
-                self._failure = f"worker {worker} ended {failed_starts} times before it was ready, the last time {end}"
+                self._failure = (
+                    f"worker {worker} ended {failed_starts} times before it was ready, the last time {end}; "
+                    "its lines in the log say why"
+                )
                 self._stop(signal.SIGTERM)
             else:
                 _log.error("worker %d ended %s; another takes its place", worker, end)
 
     async def _run_one(self, worker: int) -> tuple[bool, str]:
-        """Start a worker and wait for its end: whether it was ready meanwhile, and how it ended."""
+        """Start a worker and wait for its end. Return whether it was ready in between, and how it ended."""
         reloads = self._reloads
         try:
             process = await self._start(worker)
         except OSError as error:
             return False, f"at once: {error}"
         self._processes[worker] = process
-        if self._stopping.is_set():  # while it was being started
+        if self._stopping.is_set():  # the order to stop came while the worker was being started
             _send(process, signal.SIGTERM)
         was_ready = process.stdout is not None and await process.stdout.readline() == READY
         if was_ready:
@@ -112,7 +118,7 @@ class _Workers:
         return was_ready, f"by signal {-code}" if code < 0 else f"with exit code {code}"
 
     async def _start(self, worker: int) -> Process:
-        # The worker's copy of the socket is the only one: when it dies, the kernel sends the others what comes next.
+        # Only the worker has its socket: when it dies, the kernel gives new connections to the other workers.
         with listen_beside(self._reserved) as listener:
             return await asyncio.create_subprocess_exec(
                 *command(worker, listener.fileno(), self._metrics_dir),
@@ -120,25 +126,25 @@ class _Workers:
                 stdin=PIPE,
                 stdout=PIPE,
                 pass_fds=[listener.fileno()],
-                process_group=0,  # Ctrl-C in a terminal is for the parent, which tells the workers
+                process_group=0,  # Ctrl-C in a terminal reaches the parent alone, which tells the workers
             )
 
     def _reload(self) -> None:
-        """Have every worker read the models folder again."""
+        """Have every ready worker read the models folder again."""
         self._reloads += 1
         for worker in self._ready:
             _send(self._processes[worker], signal.SIGHUP)
 
     def _count_ready(self, worker: int, *, reloads: int) -> None:
         self._ready.add(worker)
-        if reloads != self._reloads:  # it may have read the folder before that
+        if reloads != self._reloads:  # a reload came since its start: it may have read the folder before
             _send(self._processes[worker], signal.SIGHUP)
         if len(self._ready) == self._settings.workers and self._say_ready is not None and not self._stopping.is_set():
             self._say_ready()
             self._say_ready = None
 
     def _stop(self, number: signal.Signals) -> None:
-        """Have all end in order; at a second SIGINT, at once."""
+        """End all workers in order; a second signal is passed on to them, and a SIGINT then ends them at once."""
         again = self._stopping.is_set()
         self._stopping.set()
         self._reserved.close()

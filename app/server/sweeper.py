@@ -1,7 +1,7 @@
 """The sweeper ends connections on which nothing moves.
 
-Now and then it looks at all connections, and ends those on which a head, a body or the reading of an answer takes too
-long. Requests themselves pay nothing for it.
+Every `SWEEP_S` seconds it looks at all connections, and ends those that wait too long for the next request, a head, a
+body, or the client to read an answer. No request needs a timer of its own.
 """
 
 import asyncio
@@ -14,16 +14,16 @@ from app.server.protocol import GuardedProtocol, Standing, refuse
 SWEEP_S = 2.0
 
 HEAD_TIMEOUT_S = 30.0
-"""Until a request's head is there, from the connection's begin or from the end of the answer before."""
+"""Seconds from the first byte of a request's head, or from the start of a new connection, to the end of the head."""
 
 BODY_TIMEOUT_S = 120.0
-"""Until a request's body is there, from its head."""
+"""Seconds from a request's head to the end of its body."""
 
 IDLE_TIMEOUT_S = 5.0
-"""Between a request that has been answered and the first byte of the next."""
+"""Seconds from the end of an answer to the first byte of the next request."""
 
 STUCK_TIMEOUT_S = 60.0
-"""For a client that reads nothing of an answer that waits for it."""
+"""Seconds for which a client may read nothing of its answer."""
 
 _AT_ONCE = struct.pack("ii", 1, 0)
 _LIMITS_S = {"idle": IDLE_TIMEOUT_S, "head": HEAD_TIMEOUT_S, "body": BODY_TIMEOUT_S, "reading": STUCK_TIMEOUT_S}
@@ -33,8 +33,8 @@ class Sweeper:
     """Ends connections on which nothing moves.
 
     Args:
-        connections: of a server; looked at again at each sweep.
-        limits_s: by phase.
+        connections: the server's set of connections, which changes while the sweeper runs.
+        limits_s: how many seconds a connection may stay the same, by `Standing.phase`; None takes the defaults.
     """
 
     def __init__(self, connections: Iterable[object], limits_s: dict[str, float] | None = None) -> None:
@@ -49,7 +49,7 @@ class Sweeper:
             self.sweep(asyncio.get_running_loop().time())
 
     def sweep(self, now: float) -> None:
-        """Look at all connections, at a time in seconds."""
+        """Look at all connections once; `now` is the event loop's time in seconds."""
         before, self._since = self._since, {}
         for connection in [one for one in self._connections if isinstance(one, GuardedProtocol)]:
             standing = connection.standing()
@@ -62,12 +62,12 @@ class Sweeper:
             elif standing.phase == "idle":
                 connection.transport.close()
             elif standing.phase == "reading":
-                drop(connection)  # it would read no word of ours
+                drop(connection)  # it reads nothing, so it would not read a 408 either
             else:
                 refuse(connection, b"408 Request Timeout")
 
 
 def drop(connection: GuardedProtocol) -> None:
-    """End a connection by a reset: else the kernel would keep what was not read, megabytes, and try for minutes."""
+    """Reset a connection: a close would leave megabytes in the kernel, which would try for minutes to send them."""
     connection.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
     connection.transport.abort()

@@ -28,50 +28,50 @@ if TYPE_CHECKING:
 SECURITY_HEADERS = [
     ("X-Content-Type-Options", "nosniff"),
     ("Referrer-Policy", "no-referrer"),
-    ("Cross-Origin-Resource-Policy", "cross-origin"),  # anyone's page may show our pictures
+    ("Cross-Origin-Resource-Policy", "cross-origin"),  # any page may show the service's pictures
 ]
-"""Of every answer; uvicorn puts them before the service's own, also on what it answers by itself."""
+"""Headers of every answer. uvicorn puts them before the service's own, also on answers that it makes itself."""
 
 ACCEPTORS = 128
-"""Connections that one pass of the event loop accepts: libuv takes one for each descriptor, however many wait.
+"""Connections that one pass of the event loop accepts. libuv accepts one for each descriptor, however many wait.
 
-Under load, when passes are long, with one descriptor whoever comes on a new connection, as supervisors do, would wait
-for a pass for each that came before.
+Passes are long under load. With one descriptor, a new connection, such as that of a probe of `/healthz`, would wait for
+one pass for each connection that came before it.
 """
 
 ENDING_S = 30
-"""What requests under way get to end, once none come in any more."""
+"""Seconds for requests under way to end, once no more are accepted."""
 
 TELL_S = 1.0
-"""How often the requests under way are counted: requests themselves pay nothing for it."""
+"""Seconds between two counts of the requests under way. No request has to update the gauge itself."""
 
 LINGER_S = 0.2
-"""From the last connection to the end of those that wait for a request: it may be on its way."""
+"""Seconds from the last accepted connection to the end of idle ones, whose next request may be on its way."""
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket with this address, for itself alone; port 0 takes a free one. It does not listen yet.
+    """Return a socket that alone is bound to this address, and does not listen yet. Port 0 takes a free port.
 
     Raises:
-        OSError: the address is taken or not this machine's.
+        OSError: the address is in use, or is not one of this machine.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     return _bind(family, (host, port), socket.SO_REUSEADDR)
 
 
 def listen_beside(reserved: socket.socket) -> socket.socket:
-    """One more socket with the address of `reserved`; of those that listen, the kernel picks one for a connection."""
+    """Return one more socket with the address of `reserved`. For each connection the kernel picks one that listens."""
     return _bind(reserved.family, reserved.getsockname(), socket.SO_REUSEADDR, socket.SO_REUSEPORT)
 
 
 def url(listener: socket.socket) -> str:
-    """Where a socket is reached, without a slash at the end."""
+    """Return the URL of a socket, without a slash at the end."""
     host, port = listener.getsockname()[:2]
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def trusted_proxies(service: ASGIApp) -> ASGIApp:
-    """uvicorn's own middleware, which believes the proxies that `FORWARDED_ALLOW_IPS` names."""
+    """Wrap a service in uvicorn's middleware, which trusts the headers of the proxies in `FORWARDED_ALLOW_IPS`."""
     allowed = os.environ["FORWARDED_ALLOW_IPS"]
     return cast("ASGIApp", ProxyHeadersMiddleware(cast("ASGI3Application", service), trusted_hosts=allowed))
 
@@ -84,14 +84,14 @@ def serve(
     ready: Callable[[], None],
     worker: int | None = None,
 ) -> None:
-    """Serve on a bound socket until told to stop by SIGTERM or SIGINT; requests under way get `ENDING_S` to end.
+    """Serve on a bound socket until SIGTERM or SIGINT; requests under way then have `ENDING_S` seconds to end.
 
     Args:
-        settings: of the service.
-        listener: a socket; closed at the end.
-        metrics: where to count.
-        ready: called once requests are answered.
-        worker: the number of this process, where it is one of several.
+        settings: the service's settings.
+        listener: a bound socket; it is closed at the end.
+        metrics: where the service counts.
+        ready: called once the service answers requests.
+        worker: the number of this process, if it is one of several.
     """
     configure(settings.log_level, settings.log_format, worker=worker)
     give_memory_back()
@@ -99,7 +99,8 @@ def serve(
         max_requests=settings.max_requests, metrics=metrics, root_path=settings.root_path, origins=settings.cors_origins
     )
     app = create_app(settings, metrics, is_ending=lambda: server.should_exit)
-    believes_proxies = "FORWARDED_ALLOW_IPS" in os.environ  # uvicorn's own variable; to look costs each request 3 µs
+    # uvicorn's own variable. Without it the headers of proxies are not looked at, which saves each request 3 µs.
+    believes_proxies = "FORWARDED_ALLOW_IPS" in os.environ
     config = GuardedConfig(
         app,
         admission=admission,
@@ -114,12 +115,12 @@ def serve(
         ws="none",
     )
     server = _Server(config, admission, metrics, ready, grace_s=settings.shutdown_grace_s)
-    with suppress(KeyboardInterrupt):  # uvicorn raises it once more after it has ended in order
+    with suppress(KeyboardInterrupt):  # uvicorn raises it again after an orderly shutdown
         server.run(sockets=[listener, *(listener.dup() for _ in range(ACCEPTORS - 1))])
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, saying that it serves once it does, sweeping and counting what goes on, and ending without haste."""
+    """uvicorn's server, which also says when it serves, sweeps connections, counts requests and shuts down gracefully."""
 
     def __init__(
         self,
@@ -140,7 +141,7 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if not self.should_exit:
-            gc.freeze()  # what is there stays: to look for garbage in all of it stops the service for 0.1 s and more
+            gc.freeze()  # these objects stay: a garbage collection of them would stop the service for 0.1 s or more
             sweeper = Sweeper(self.server_state.connections)
             self._beside = [asyncio.create_task(sweeper.run()), asyncio.create_task(self._count())]
             self._ready()
@@ -162,10 +163,10 @@ class _Server(uvicorn.Server):
             task.cancel()
 
     async def _take_last(self, listener: socket.socket) -> None:
-        """Take the connections that the kernel has made and nobody has accepted: with the listener it resets them."""
+        """Accept the connections that the kernel has made: it would reset them when the listener is closed."""
         listener.setblocking(False)
         made = []
-        with suppress(OSError):  # there is none any more
+        with suppress(OSError):  # there is no further connection
             while True:
                 made.append(listener.accept()[0])
         listener.close()
@@ -177,7 +178,7 @@ class _Server(uvicorn.Server):
         return GuardedProtocol(cast("GuardedConfig", self.config), self.server_state, self.lifespan.state)
 
     async def _count(self) -> None:
-        """Tell how many requests are under way, until cancelled."""
+        """Set the gauge of requests under way every `TELL_S` seconds, until cancelled."""
         while True:
             self._metrics.in_progress.set(len(self.server_state.tasks))
             await asyncio.sleep(TELL_S)

@@ -15,25 +15,31 @@ from app.telemetry.metrics import Metrics
 from app.telemetry.worker_files import count_in_files
 
 READY = b"ready\n"
-"""What a worker writes to its standard output once it answers requests."""
+"""The line that a worker writes to its standard output once it answers requests."""
 
 ORPHAN_GRACE_S = 1.0
-"""Seconds that an orphan's requests under way get to end."""
+"""Seconds for the requests under way to end after the parent has gone."""
 
 
 def command(worker: int, listener: int, metrics_dir: Path) -> list[str]:
-    """The command that starts a worker: its number from 0, the descriptor of its socket, the folder to count in."""
+    """Return the command that starts a worker.
+
+    Args:
+        worker: its number, from 0.
+        listener: the descriptor of its socket.
+        metrics_dir: the folder in which all workers count.
+    """
     return [sys.executable, "-m", "app.server.worker", str(worker), str(listener), str(metrics_dir)]
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """A worker's environment: the parent's settings, whatever a .env file says by now, and no pools of threads."""
+    """Return a worker's environment: the parent's settings, even if .env has changed, and no thread pools of BLAS."""
     named = {f"GAN_{name.upper()}": _text(value) for name, value in settings.model_dump().items()}
     return dict(os.environ) | named | dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 
 
 def _text(value: object) -> str:
-    """A setting as its variable has it."""
+    """Return a setting as the text of its environment variable."""
     if value is None:
         return ""
     return ",".join(value) if isinstance(value, tuple) else str(value)
@@ -50,14 +56,14 @@ def main() -> None:
 
 def _say_ready() -> None:
     os.write(sys.stdout.fileno(), READY)
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # nobody reads on: what else is printed goes to the log
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # the parent reads no further: later output goes to the log
 
 
 def _end_with_parent(metrics_dir: Path) -> None:
-    """Wait for the end of standard input, which the parent holds open as long as it lives; then end this process."""
+    """Wait for the end of standard input, which the parent keeps open while it lives; then end this process."""
     while os.read(sys.stdin.fileno(), 1):
         pass
-    shutil.rmtree(metrics_dir, ignore_errors=True)  # nobody else will
+    shutil.rmtree(metrics_dir, ignore_errors=True)  # the parent, which removes it otherwise, is gone
     os.kill(os.getpid(), signal.SIGINT)
     time.sleep(ORPHAN_GRACE_S)
     os._exit(1)
