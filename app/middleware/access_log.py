@@ -1,6 +1,6 @@
-"""Observes requests one by one: an id, a line of the log, a span. It stands before everything else.
+"""The outermost layer: it gives each request an id, and records a line of the access log, a span, or both.
 
-It is there only where one of these is asked for: the service without them pays nothing.
+It is installed only if a setting asks for the access log or for spans, so a service without them does no work for it.
 """
 
 import asyncio
@@ -21,17 +21,18 @@ _log = logging.getLogger(LOGGER)
 
 
 class Spans(Protocol):
-    """Who records spans: `app.middleware.tracing`."""
+    """Records spans (`app.middleware.tracing`)."""
 
     def begin(self, scope: Scope, request: RequestId) -> Callable[[int, BaseException | None], None]:
-        """Begin the span of a request, whose ids are written into `request`.
+        """Begin the span of a request, and write the span's ids into `request`.
 
         Returns:
-            What ends it, with the status of the answer, and with what the request was ended by, if by an error.
+            A function that ends the span. Its arguments are the answer's status, and the error that ended the request
+            or None.
         """
 
     def stop(self) -> None:
-        """Send what has not been sent."""
+        """Send the spans that have not been sent."""
 
 
 class _Lines:
@@ -93,7 +94,7 @@ class Observation:
 
 
 class Observer:
-    """Observes requests: gives each an id, and tells of it when it has been answered.
+    """Observes requests: it gives each an id, and records it when it has been answered.
 
     Args:
         access_log: whether to write a line for each request.
@@ -104,14 +105,14 @@ class Observer:
         self._lines = _Lines() if access_log else None
         self._spans = spans
         if access_log:
-            _log.setLevel(logging.INFO)  # it was asked for, whatever else is to be logged
+            _log.setLevel(logging.INFO)  # the access log was asked for, so GAN_LOG_LEVEL does not apply to it
 
     def begin(self, scope: Scope, began: float | None = None) -> Observation:
-        """Observe the request of a scope, which keeps its observation: a request is observed once.
+        """Observe the request of a scope. The scope keeps the observation, so that each request is observed once.
 
         Args:
-            scope: of the request.
-            began: when the request came, by `time.perf_counter`; None: now.
+            scope: the request's scope (ASGI).
+            began: when the request arrived, by `time.perf_counter`; None takes the time now.
         """
         known: Observation | None = scope.get("gan.observation")
         if known is None:
@@ -121,11 +122,11 @@ class Observer:
 
 
 class Observe:
-    """Has each request observed; the answer names its id in X-Request-Id.
+    """Has each request observed, and sends its id in the answer's X-Request-Id.
 
     Args:
-        app: what answers.
-        observer: observes.
+        app: the ASGI application behind this layer.
+        observer: observes the requests.
     """
 
     def __init__(self, app: ASGIApp, *, observer: Observer) -> None:
@@ -138,7 +139,7 @@ class Observe:
             return
         observation = self._observer.begin(scope)
         request = observation.request
-        current.set(request)  # for good: the task is this request's, and uvicorn may log in it after us
+        current.set(request)  # never reset: the task serves only this request, and uvicorn may log in it later
         status, sent = 500, 0
         error: BaseException | None = None
 
@@ -156,7 +157,7 @@ class Observe:
             await self._app(scope, receive, note)
         except BaseException as raised:
             error = raised
-            if isinstance(raised, asyncio.CancelledError):  # by a server that does so when the client has gone
+            if isinstance(raised, asyncio.CancelledError):  # some servers cancel the task when the client has gone
                 status = CLIENT_CLOSED_REQUEST
             raise
         finally:
@@ -164,7 +165,7 @@ class Observe:
 
 
 def route_of(scope: Scope) -> str | None:
-    """The pattern of the route that answered; None when none did."""
+    """Return the pattern of the route that answered, or None if no route did."""
     route: str | None = getattr(scope.get("route"), "path", None)
     return route
 

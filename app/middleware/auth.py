@@ -1,7 +1,7 @@
-"""Who may come in: keys, compared in constant time, of which only hashes are kept.
+"""API keys. Only hashes of them are kept, and they are compared in constant time.
 
-A key comes as `Authorization: Bearer KEY`; or as the password of `Basic`, which browsers ask for by themselves and send
-with every picture and download of a page.
+A client sends its key as `Authorization: Bearer KEY`, or as the password of the scheme `Basic`. Browsers ask for such a
+password by themselves, and send it with every picture and download of a page.
 """
 
 import base64
@@ -18,22 +18,22 @@ from app.request_headers import headers_of
 from app.telemetry.metrics import Metrics, method_of
 
 OPEN_PATHS = ("/healthz", "/readyz")
-"""What a supervisor asks for, and who has no key may."""
+"""The paths of the health checks, which need no key."""
 
 HASHED = "sha256:"
-"""How a key begins that is given as the hex digits of its SHA-256."""
+"""The beginning of a key that is given as the hex digits of its SHA-256."""
 
 
 def open_paths(root_path: str) -> set[str]:
-    """`OPEN_PATHS`, as they are asked for with and without the prefix of the service's paths."""
+    """Return `OPEN_PATHS` with and without the prefix of the service's paths."""
     return {prefix + path for path in OPEN_PATHS for prefix in ("", root_path)}
 
 
 def hash_key(key: str) -> str:
-    """A key as it is kept: "sha256:" and 64 hex digits; one that is given so stays as it is.
+    """Return the hash that is kept of a key: "sha256:" and 64 hex digits. A key given in this form is kept as it is.
 
     Raises:
-        ValueError: the key is empty, or what follows "sha256:" is not a SHA-256.
+        ValueError: the key is empty, or "sha256:" is not followed by 64 hex digits.
     """
     if key.startswith(HASHED):
         digits = key.removeprefix(HASHED).lower()
@@ -46,11 +46,11 @@ def hash_key(key: str) -> str:
 
 
 def is_known(key: bytes | None, hashes: Sequence[str]) -> bool:
-    """Whether a key is one of those with these hashes. Every hash is compared, so that the time tells nothing.
+    """Whether a key has one of these hashes. Every hash is compared, so that the time taken reveals nothing.
 
     Args:
-        key: as it was sent. Browsers send characters up to U+00FF as one byte (Latin-1), other clients send UTF-8.
-        hashes: by `hash_key`.
+        key: the bytes as they were sent. Browsers send characters up to U+00FF as one byte (Latin-1), other clients send UTF-8.
+        hashes: the hashes of the known keys as `hash_key` returns them.
     """
     if key is None:
         return False
@@ -63,22 +63,22 @@ def is_known(key: bytes | None, hashes: Sequence[str]) -> bool:
 
 
 def bearer_of(authorization: bytes) -> bytes | None:
-    """The key of an Authorization header with the scheme Bearer (RFC 6750)."""
+    """Return the key of an Authorization header with the scheme Bearer (RFC 6750), or None."""
     scheme, _, token = authorization.partition(b" ")
     return token.strip() if scheme.lower() == b"bearer" else None
 
 
 def refused(*schemes: str) -> Problem:
-    """The answer to who has no right key."""
+    """Return the answer (401) to a request without a valid key."""
     detail = "a key is needed: send it as `Authorization: Bearer KEY`"
     return Problem(401, detail, headers={"WWW-Authenticate": ", ".join(f'{scheme} realm="gan"' for scheme in schemes)})
 
 
 class Keys:
-    """Decides whether a request may come in: it has a known key, or asks for `/healthz` or `/readyz`.
+    """Decides whether a request may come in: if it has a known key, or asks for `/healthz` or `/readyz`.
 
     Args:
-        hashes: of the keys, by `hash_key`; at least one.
+        hashes: the hashes of the keys as `hash_key` returns them, at least one.
         root_path: prefix of the service's paths.
     """
 
@@ -99,12 +99,12 @@ class Keys:
 
 
 class RequireKey:
-    """Refuses requests that have no known key, by 401. Answers to the others are private.
+    """Refuses requests that have no known key with 401, and marks the answers to the others as private.
 
     Args:
-        app: what is behind the door.
-        keys: decides.
-        metrics: counts who is not let in.
+        app: the ASGI application behind this layer.
+        keys: decides which requests may come in.
+        metrics: counts the refused requests.
     """
 
     def __init__(self, app: ASGIApp, *, keys: Keys, metrics: Metrics) -> None:
@@ -124,7 +124,7 @@ class RequireKey:
 
 
 def private(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """The headers of an answer that only its client may keep: shared caches would hand it to anyone (RFC 9111, 3.5)."""
+    """Make an answer's headers private, since shared caches would serve it without a key (RFC 9111, section 3.5)."""
     return [
         (name, value.replace(b"public", b"private") if name == b"cache-control" else value) for name, value in headers
     ]
@@ -144,7 +144,7 @@ def _digest(key: bytes) -> str:
 
 
 def _password_of(authorization: bytes) -> bytes | None:
-    """The password of an Authorization header with the scheme Basic (RFC 7617)."""
+    """Return the password of an Authorization header with the scheme Basic (RFC 7617), or None."""
     scheme, _, text = authorization.partition(b" ")
     if scheme.lower() != b"basic":
         return None

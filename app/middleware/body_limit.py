@@ -1,4 +1,4 @@
-"""Refuses a body that is too large, and bodies that come while too many bytes are held already.
+"""Refuses a body that is too large, and bodies that arrive while too many bytes are held already.
 
 `app.main` installs it nearest to the routes: a request passes `request_count.CountRequests`, then
 `head_requests.AnswerHead`, then this layer. Nothing is buffered: a message goes through a function call.
@@ -17,8 +17,8 @@ class LimitBodies:
     """Limits the bytes of one body, and the bytes held for all requests that are not yet answered.
 
     Args:
-        app: what is behind this layer.
-        max_bytes: the largest body. A larger one is refused with 413: at once where Content-Length tells, otherwise
+        app: the ASGI application behind this layer.
+        max_bytes: the largest body. A larger one is refused with 413: at once if Content-Length says so, otherwise
             when the bytes received exceed the limit.
         metrics: counts the requests that are refused with 429, because `BODIES_AT_ONCE` × `max_bytes` are held.
     """
@@ -59,10 +59,10 @@ class LimitBodies:
 
 
 def body_too_large(max_bytes: int) -> Problem:
-    """The problem (413) of a body that is larger than the limit."""
-    return Problem(413, f"the body has more than {max_bytes:,} bytes (GAN_MAX_BODY_BYTES)")
+    """Return the problem (413) of a body that is larger than the limit."""
+    return Problem(413, f"the body has more than {max_bytes:,} bytes (GAN_MAX_BODY_BYTES); send a smaller one")
 
 
 def too_many_bodies() -> Problem:
-    """The problem (429) of a body that comes while too many bytes are held."""
-    return Problem(429, "too much is sent at once; try again in 1 s", headers={"Retry-After": "1"})
+    """Return the problem (429) of a body that arrives while too many bytes are held."""
+    return Problem(429, "too many bytes of request bodies are held; try again in 1 s", headers={"Retry-After": "1"})

@@ -1,4 +1,4 @@
-"""CORS: which other origins' pages may read the answers, refusals by `app.server.admission` among them."""
+"""CORS: lets pages of other origins read the answers, including the refusals of `app.server.admission`."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -9,11 +9,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class Cors(CORSMiddleware):
-    """Starlette's middleware, which can also say which headers it would add.
+    """Starlette's CORS middleware, which can also return the headers that it would send.
 
     Args:
-        app: the service.
-        origins: whose pages may read the answers; `*` stands for all.
+        app: the ASGI application behind this layer.
+        origins: the origins whose pages may read the answers; `*` stands for all.
     """
 
     def __init__(self, app: ASGIApp, origins: Sequence[str]) -> None:
@@ -27,10 +27,10 @@ class Cors(CORSMiddleware):
         )
 
     def rewritten(self, headers: list[tuple[bytes, bytes]], *, origin: bytes | None) -> list[tuple[bytes, bytes]]:
-        """The headers of an answer as this middleware sends them.
+        """Return the headers of an answer as this middleware sends them.
 
         Args:
-            headers: as the service sends them.
+            headers: the headers as the service sends them.
             origin: the request's Origin header, or None.
         """
         sent: list[Message] = []
@@ -41,10 +41,10 @@ class Cors(CORSMiddleware):
         request = Headers(raw=[] if origin is None else [(b"origin", origin)])
         sending = self.send({"type": "http.response.start", "headers": list(headers)}, keep, request)
         with suppress(StopIteration):
-            sending.send(None)  # it only awaits `keep`, which waits for nothing
+            sending.send(None)  # it awaits only `keep`, which ends at once
         found: list[tuple[bytes, bytes]] = sent[0]["headers"]
         return found
 
 
 async def nothing(scope: Scope, receive: Receive, send: Send) -> None:
-    """An application that does nothing: behind a `Cors` that is asked for headers alone."""
+    """Do nothing. This is the application behind a `Cors` that only returns headers."""

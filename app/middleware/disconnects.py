@@ -1,4 +1,4 @@
-"""Clients that go before their answer: what they wait for is dropped, and they cost nothing more."""
+"""Detects clients that disconnect before their answer, and cancels the work that they waited for."""
 
 import asyncio
 import threading
@@ -9,20 +9,20 @@ from starlette.types import Receive
 from app.problems import ClientGoneError
 
 WATCH_AFTER_S = 0.05
-"""Whoever is answered sooner is not watched: that costs a task each."""
+"""Seconds after which a request is watched. One that is answered sooner is not, because watching costs a task."""
 
 
 async def until_gone(receive: Receive) -> None:
-    """Return once the client has gone; the body of its request must have been read."""
+    """Return once the client has gone. The body of its request must have been read before."""
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
 class Watch:
-    """A block that ends with ClientGoneError when the client goes; what the block waits for is cancelled.
+    """A context that cancels its block when the client goes, and then raises ClientGoneError.
 
     Args:
-        receive: of the request, whose body has been read.
+        receive: receives the request's messages (ASGI); the body has been read.
     """
 
     def __init__(self, receive: Receive) -> None:
@@ -33,7 +33,7 @@ class Watch:
     def __enter__(self) -> None:
         task = asyncio.current_task()
         if task is None:
-            raise RuntimeError("a Watch needs a task to cancel")
+            raise RuntimeError("a Watch needs a task that it can cancel: enter it in a coroutine that runs as one")
         self._task = task
         self._waiting = _Waiting.of_this_loop()
         self._waiting.add(self)
@@ -44,13 +44,13 @@ class Watch:
         self._waiting.remove(self)
         if self._watcher is not None:
             self._watcher.cancel()
-            self._watcher = None  # its error will have this block in its traceback: a cycle, which only a pause ends
+            self._watcher = None  # breaks a cycle, which its traceback would make and only the garbage collector free
         if self._gone and isinstance(error, asyncio.CancelledError):
             self._task.uncancel()
             raise ClientGoneError from error
 
     def begin(self) -> None:
-        """Look out for the client's going from now on."""
+        """Watch from now on whether the client goes."""
         self._watcher = asyncio.create_task(self._watch())
 
     async def _watch(self) -> None:
@@ -60,7 +60,7 @@ class Watch:
 
 
 class _Waiting:
-    """The blocks of one event loop that are not watched yet: one timer for all of them, not one each."""
+    """The blocks of one event loop that are not watched yet. One timer serves all of them."""
 
     _here = threading.local()
 
@@ -71,7 +71,7 @@ class _Waiting:
 
     @classmethod
     def of_this_loop(cls) -> "_Waiting":
-        """Those of the event loop that runs in this thread."""
+        """Return the object of the event loop that runs in this thread."""
         loop = asyncio.get_running_loop()
         waiting: _Waiting | None = getattr(cls._here, "waiting", None)
         if waiting is None or waiting.loop is not loop:
@@ -79,7 +79,7 @@ class _Waiting:
         return waiting
 
     def add(self, watch: Watch) -> None:
-        """Have `watch` begin in WATCH_AFTER_S, unless it is removed before."""
+        """Begin `watch` in WATCH_AFTER_S seconds, unless it is removed before."""
         self._since[watch] = self.loop.time()
         if not self._timer_runs:
             self._timer_runs = True
@@ -90,7 +90,7 @@ class _Waiting:
         self._since.pop(watch, None)
 
     def _begin_due(self) -> None:
-        """Begin those whose time has come, and come back for the next one."""
+        """Begin the watches whose time has come, and set the timer for the next one."""
         now = self.loop.time()
         while self._since:
             watch, since = next(iter(self._since.items()))

@@ -1,7 +1,7 @@
-"""What stands before the routes where a setting asks for it: the access log and traces, CORS, keys, in this order.
+"""The layers that a request passes first, each only if a setting asks for it: access log and traces, CORS, keys.
 
-The same objects serve two ways. `around` makes ASGI layers of them, the reference. The fast path, which sends no ASGI
-messages, asks them directly; tests compare its answers with those of the layers, byte by byte.
+The same objects serve two paths. `around` makes ASGI layers of them, which are the reference. The fast path, which
+sends no ASGI messages, calls them directly; tests compare its answers with those of the layers, byte by byte.
 """
 
 from collections.abc import Sequence
@@ -20,8 +20,8 @@ class Entrance:
     """The layers that the settings ask for.
 
     Args:
-        key_hashes: of the keys of which a request needs one; none: it needs no key.
-        origins: whose pages may read the answers; none: there is no CORS.
+        key_hashes: hashes of the keys, one of which a request needs; if there are none, no key is needed.
+        origins: the origins whose pages may read the answers; if there are none, CORS is off.
         access_log: whether to write a line for each request.
         spans: where to record a span for each request, or None.
         root_path: prefix of the service's paths.
@@ -50,29 +50,29 @@ class Entrance:
         self.varies_by_origin = bool(origins)
 
     def around(self, service: ASGIApp, metrics: Metrics) -> ASGIApp:
-        """A service behind these layers.
+        """Put a service behind these layers.
 
         Args:
-            service: what answers.
-            metrics: counts who is not let in.
+            service: the ASGI application that answers.
+            metrics: counts the requests that are refused because they have no key.
         """
         if self._keys is not None:
             service = RequireKey(service, keys=self._keys, metrics=metrics)
-        if self._origins:  # before the keys: a browser asks whether it may without sending one
+        if self._origins:  # outside the keys: a browser sends no key with its preflight request
             service = Cors(service, self._origins)
         if self.observer is not None:
             service = Observe(service, observer=self.observer)
         return service
 
     def admit(self, scope: Scope) -> bool:
-        """Whether a request may come in: it has a known key, where one is needed."""
+        """Whether a request may come in: it has a known key, or none is needed."""
         return self._keys is None or self._keys.admit(scope)
 
     def rewritten(self, headers: Headers, *, origin: bytes | None) -> Headers:
-        """The headers of an answer to a request that was admitted, as these layers send them, but for X-Request-Id.
+        """Return an answer's headers as these layers send them for an admitted request, without X-Request-Id.
 
         Args:
-            headers: as the service sends them.
+            headers: the headers as the service sends them.
             origin: the request's Origin header, or None.
         """
         if self._keys is not None:

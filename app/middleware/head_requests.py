@@ -1,4 +1,4 @@
-"""Answers HEAD requests: as GET is answered, without the body.
+"""Answers HEAD requests like GET requests, but without the body.
 
 `app.main` installs it between `request_count.CountRequests`, which sees a request before it, and
 `body_limit.LimitBodies`, which sees it after.
@@ -11,7 +11,7 @@ class AnswerHead:
     """Passes a HEAD request on as GET, and sends the answer's status and headers without its body.
 
     Args:
-        app: what is behind this layer.
+        app: the ASGI application behind this layer.
     """
 
     def __init__(self, app: ASGIApp) -> None:

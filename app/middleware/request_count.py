@@ -17,8 +17,8 @@ class CountRequests:
     """Counts each request by the route's pattern, the method and the status, and measures its seconds.
 
     Args:
-        app: what is behind this layer.
-        metrics: where to count.
+        app: the ASGI application behind this layer.
+        metrics: counts the requests.
     """
 
     def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:

@@ -1,8 +1,8 @@
-"""OpenTelemetry: a span for each request, with its waiting, its inference and its encoding as spans within it.
+"""OpenTelemetry: records a span for each request, and in it one for its waiting, its inference and its encoding.
 
-Needs the extra `otel`. Where spans go, and how many, the standard variables say: `OTEL_EXPORTER_OTLP_ENDPOINT`,
-`OTEL_SERVICE_NAME`, `OTEL_TRACES_SAMPLER`, … (OpenTelemetry's specification, "Environment Variable Specification").
-Attributes have the names of its semantic conventions for HTTP servers.
+It needs the extra `otel`. The standard variables say where spans go, and how many are recorded:
+`OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_SERVICE_NAME`, `OTEL_TRACES_SAMPLER`, … (OpenTelemetry's specification,
+"Environment Variable Specification"). Attributes follow its semantic conventions for HTTP servers.
 """
 
 import time
@@ -34,10 +34,10 @@ NAME = "gan-service"
 
 
 class Tracing:
-    """Records the spans of requests, and sends them away from a thread of its own.
+    """Records the spans of requests, and sends them from a thread of its own.
 
     Args:
-        exporter: where to; None takes OTLP over HTTP.
+        exporter: sends the spans; None takes OTLP over HTTP.
     """
 
     def __init__(self, exporter: SpanExporter | None = None) -> None:
@@ -49,10 +49,11 @@ class Tracing:
         self._tracer = self._provider.get_tracer(NAME)
 
     def begin(self, scope: Scope, request: RequestId) -> Callable[[int, BaseException | None], None]:
-        """Begin the span of a request, within its caller's if it has one; `request` gets the span's ids.
+        """Begin the span of a request, as a child of its caller's span if there is one; `request` gets the span's ids.
 
         Returns:
-            What ends it, with the status of the answer, and with what the request was ended by, if by an error.
+            A function that ends the span. Its arguments are the answer's status, and the error that ended the request
+            or None.
         """
         method = _method_of(scope)
         span = self._tracer.start_span(
@@ -83,11 +84,11 @@ class Tracing:
         span.end()
 
     def stop(self) -> None:
-        """Send what has not been sent, and end the thread."""
+        """Send the spans that have not been sent, and end the thread."""
         self._provider.shutdown()
 
     def _add_stages(self, span: Span, request: RequestId) -> None:
-        zero_ns = time.time_ns() - time.perf_counter_ns()  # of the clock that stages are timed by
+        zero_ns = time.time_ns() - time.perf_counter_ns()  # the Unix time at which `perf_counter` was 0
         context = set_span_in_context(span)
         for name, began, ended in request.stages:
             stage = self._tracer.start_span(name, context=context, start_time=zero_ns + int(began * 1e9))
@@ -104,10 +105,10 @@ def _name_of(method: str) -> str:
 
 
 def _remote(scope: Scope, request: RequestId) -> NonRecordingSpan:
-    """The caller's span."""
+    """Return the caller's span, which `traceparent` names."""
     caller = request.caller
     if caller is None:
-        raise ValueError("a request without a caller's span")
+        raise ValueError("the request has no caller's span: it came without a valid traceparent")
     states = [value.decode("latin-1") for name, value in scope["headers"] if name == b"tracestate"]
     return NonRecordingSpan(
         SpanContext(

@@ -120,7 +120,7 @@ def serve(
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server, which also says when it serves, sweeps connections, counts requests and shuts down gracefully."""
+    """uvicorn's server, which also says when it serves, sweeps connections, counts requests and ends gracefully."""
 
     def __init__(
         self,
