@@ -14,14 +14,14 @@ from typing import NamedTuple
 from app.inference.jobs import Job, Network
 
 MAX_BATCH_ROWS = 64
-"""The most rows of one call of a network that has no `rows_at_once`. A job of more rows is a large one."""
+"""The most rows of one call of a network that has no `rows_at_once`. A job of more rows is called large."""
 
 TURN_ROWS = 32
-"""Rows of a large job in one call, while other jobs wait for the same network."""
+"""The rows of a large job in one call, while other jobs wait for the same network."""
 
 
 class JobPart(NamedTuple):
-    """Rows start … stop − 1 of a job, in one call."""
+    """A part of a job in one call: its rows `start` to `stop` − 1."""
 
     job: Job
     start: int
@@ -37,13 +37,13 @@ class Batch:
 
 
 class BatchQueue:
-    """Jobs that wait, by network.
+    """The waiting jobs, by network.
 
     Args:
-        max_rows: how many rows may wait; the caller asks `has_room_for` before `put`.
+        max_rows: how many rows may wait. `put` does not check this: the caller calls `has_room_for` before.
 
     Attributes:
-        waiting_rows: rows that wait now.
+        waiting_rows: how many rows wait now.
     """
 
     def __init__(self, *, max_rows: int) -> None:
@@ -66,7 +66,7 @@ class BatchQueue:
         self.waiting_rows += len(job.rows)
 
     def take(self) -> Batch:
-        """The next call, of the network whose turn it is. The queue must not be empty.
+        """Return the next call, of the network whose turn it is. The queue must not be empty.
 
         Each job gets a turn first (`_take_turns`). Room that is left in a call of the usual size goes to the oldest
         jobs; a job that is alone gets all the rows that the network takes.
@@ -108,7 +108,7 @@ class BatchQueue:
             job = jobs[0]
             is_small = len(job.rows) <= MAX_BATCH_ROWS
             turn = small_turn if is_small else min(TURN_ROWS, large_room)
-            if not turn:  # a third large job, which waits here, and what is behind it too
+            if not turn:  # a third large job: it and the jobs behind it wait
                 break
             jobs.popleft()
             if job.waiter.cancelled():
@@ -122,7 +122,7 @@ class BatchQueue:
         return turns, room
 
     def drop(self, network: Network, jobs: Iterable[Job]) -> None:
-        """Remove what is left of these jobs; those that do not wait are passed over."""
+        """Remove the rest of these jobs. Jobs that do not wait are ignored."""
         dropped = {id(job) for job in jobs}
         waiting = self._jobs_of.pop(network, deque())
         self.waiting_rows -= sum(job.left for job in waiting if id(job) in dropped)

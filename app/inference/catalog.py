@@ -18,7 +18,7 @@ from models.model_folder.loaded_model import LoadedModel
 from models.model_folder.read import load_model
 
 MAX_REASON_CHARACTERS = 500
-"""The reason why a model cannot be used is cut to so many characters."""
+"""The reason why a model cannot be used is cut to this many characters."""
 
 _log = logging.getLogger(__name__)
 
@@ -29,12 +29,12 @@ class ServedModel:
 
     Attributes:
         model: the model folder as it was read.
-        sampler: G.
-        word_sampler: G as well, of random words.
-        class_sampler: the same, of words with the class that is asked for; None where G is not conditional.
-        scorer: D.
-        explainer: D as well, differentiated; the two share it.
-        projector: the way back from an image to a latent.
+        sampler: G, which takes latents.
+        word_sampler: G, which takes random words and makes latents of them.
+        class_sampler: G, which takes random words with a class; None if G is not conditional.
+        scorer: D, which gives logits.
+        explainer: the same D, which gives the gradients of its logits by the pixels.
+        projector: finds the latent of an image.
     """
 
     model: LoadedModel
@@ -48,12 +48,12 @@ class ServedModel:
 
 @dataclass(frozen=True)
 class Catalog:
-    """The content of the models folder.
+    """The models in the models folder.
 
     Attributes:
         models: the usable models by name.
-        broken: why a folder cannot be used, by its name. A name may be in `models` too: its earlier version is served.
-        default: name of the model for requests that name none; None if no model is usable.
+        broken: why a folder cannot be used, by its name. If `models` has the name too, its earlier version is served.
+        default: the model for requests that name none; None if no model is usable.
     """
 
     models: Mapping[str, ServedModel]
@@ -61,7 +61,7 @@ class Catalog:
     default: str | None
 
     def find(self, reference: str | None, *, parameter: str = "model") -> ServedModel:
-        """The model with this `name` or `name@hash`; the default model for None.
+        """Return the model with this `name` or `name@hash`; None takes the default model.
 
         Raises:
             Problem: 404 if there is no such model or version, 503 if no model is usable.
@@ -75,37 +75,36 @@ class Catalog:
         if found is None:
             raise no_such_model(parameter, name, self.models, reference)
         if reference is not None and "@" in reference and version != found.model.hash12:
-            raise _unknown(
-                parameter, f"version {version[:80]!r} of {name} is not loaded; {found.model.reference} is", reference
-            )
+            detail = f"version {version[:80]!r} of {name} is not loaded; ask for {found.model.reference}"
+            raise _unknown(parameter, detail, reference)
         return found
 
 
 def no_usable_model() -> Problem:
-    """503: the service has no usable model."""
+    """Return the problem (503) of a service without a usable model."""
     return Problem(503, "no model is usable; /readyz says why")
 
 
 def no_such_model(parameter: str, name: str, known: Iterable[str], value: object) -> Problem:
-    """404: a parameter asks for a model that does not exist."""
+    """Return the problem (404) of a parameter that asks for a model that does not exist."""
     return _unknown(parameter, f"there is no model {name[:80]!r}; there are: {', '.join(known)}", value)
 
 
 def load_catalog(folder: Path, *, default: str, device: torch.device, before: Catalog | None = None) -> Catalog:
-    """Load every model folder in `folder`. A broken one is logged and left out.
+    """Load every model folder in `folder`. One that cannot be used is logged and left out.
 
     Args:
         folder: holds the model folders.
-        default: name of the model for requests that name none; if it is not usable, the first model takes its place.
+        default: the model for requests that name none; if it is not usable, the first usable model is taken.
         device: where the networks run.
-        before: the catalog loaded earlier. A model that has not changed keeps its networks, and a model whose folder
-            has become bad stays as it was.
+        before: the catalog loaded earlier. A model that has not changed keeps its networks. A model whose folder can no
+            longer be used is served as it was.
     """
     earlier = {} if before is None else before.models
     models: dict[str, ServedModel] = {}
     broken: dict[str, str] = {}
     if not folder.is_dir():
-        _log.error("GAN_MODELS_DIR: %s is not a folder", folder)
+        _log.error("GAN_MODELS_DIR: %s is not a folder; set it to the folder that holds the model folders", folder)
     paths = sorted(path for path in folder.glob("*") if path.is_dir() and not path.name.startswith("."))
     for path in paths:
         try:
@@ -116,16 +115,16 @@ def load_catalog(folder: Path, *, default: str, device: torch.device, before: Ca
             _log.error("model folder %s is left out: %s", shown, broken[shown])
             if path.name in earlier:
                 models[path.name] = earlier[path.name]
-                _log.warning("model %s stays in its place", earlier[path.name].model.reference)
+                _log.warning("model %s, loaded earlier, is still served", earlier[path.name].model.reference)
             continue
         known = earlier.get(model.name)
         if known is not None and known.model.sha256 == model.sha256:
-            models[model.name] = replace(known, model=model)  # the card or the history may be new
+            models[model.name] = replace(known, model=model)  # the card or the history may have changed
             continue
         models[model.name] = _serve(model, device)
         _log.info("model %s is loaded", model.reference)
     if models and default not in models:
-        _log.warning("GAN_DEFAULT_MODEL: %s is not usable; %s takes its place", default, next(iter(models)))
+        _log.warning("GAN_DEFAULT_MODEL: %s is not usable; the default is now %s", default, next(iter(models)))
     return Catalog(models, broken, default if default in models else next(iter(models), None))
 
 
@@ -147,10 +146,10 @@ def _unknown(parameter: str, detail: str, value: object) -> Problem:
 
 
 def _without_path(text: str, folder: Path) -> str:
-    """The text without paths of this machine, cut to a few lines: clients see it, and hostile files may shape it."""
+    """Remove this machine's paths from a text and cut it: clients see it, and hostile files may have shaped it."""
     return _shown(text.replace(f"{folder}/", ""))[:MAX_REASON_CHARACTERS]
 
 
 def _shown(text: str) -> str:
-    """The text with escapes in place of line ends, terminal commands and characters that UTF-8 cannot encode."""
+    """Escape line ends, terminal commands and characters that UTF-8 cannot encode in a text."""
     return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)

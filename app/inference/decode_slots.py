@@ -1,15 +1,15 @@
-"""Slots for decoding uploads: few requests decode at once, and the pixels that may wait are limited."""
+"""Slots for decoding uploads: they limit how many requests decode at once, and how many pixels wait."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 AT_ONCE = 2
-"""So many requests decode at once: an image of 40 million pixels may take 500 MB while it is decoded."""
+"""The most requests that decode at once: an image of 40 million pixels may take 500 MB while it is decoded."""
 
 
 class TooManyPixelsError(Exception):
-    """No more pixels may wait."""
+    """As many pixels wait as are allowed."""
 
 
 class Decoders:

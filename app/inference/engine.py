@@ -31,13 +31,13 @@ from app.telemetry.request_ids import current
 from models.device import is_out_of_memory, release_memory
 
 MAX_FAULTS = 5
-"""The engine stops for good after so many faults of its own in a row."""
+"""The engine stops for good after this many faults of its own code in a row."""
 
 SEEN_S = 1.0
-"""A ping succeeds at once if the thread has looked at the queue within so many seconds."""
+"""A ping succeeds at once if the thread has looked at the queue within this many seconds."""
 
 STOP_TIMEOUT_S = 20.0
-"""`stop` waits at most so many seconds for the thread to end."""
+"""`stop` waits at most this many seconds for the thread to end."""
 
 _log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ class EngineError(Exception):
 
 
 class OverloadedError(EngineError):
-    """As many rows wait as may."""
+    """The queue has no room for a job."""
 
 
 class StoppedError(EngineError):
@@ -96,8 +96,8 @@ class Engine:
             self._thread.join(STOP_TIMEOUT_S)
 
     def give_up(self, reason: str) -> None:
-        """Fail all jobs, those of the running call too, which is never going to end, and take no more."""
-        _log.critical("the engine is given up: %s", reason)
+        """Fail all jobs, including those of the running call, which will never end, and take no more."""
+        _log.critical("the engine is given up: %s; its requests get 503", reason)
         with self._changed:
             self._runs = False
             self._given_up = True
@@ -155,8 +155,8 @@ class Engine:
         """Apply a network to rows without a task that waits; must be called in an event loop.
 
         Args:
-            network: as in `run`.
-            rows: as in `run`.
+            network: see `run`.
+            rows: see `run`.
             waiter: waits for the results; once it is cancelled, the job or its results are dropped.
             receive: called in this event loop with the results, or with the error that `run` would raise. Jobs with
                 the same `receive` that end in the same call share one call of it.
@@ -196,7 +196,7 @@ class Engine:
         with self._changed:
             self._check_alive()
             if not may_wait and not queue.has_room_for(len(job.rows)):
-                raise OverloadedError(f"{queue.waiting_rows:,} images wait, {queue.max_rows:,} may")
+                raise OverloadedError(f"{queue.waiting_rows:,} images wait, and the limit is {queue.max_rows:,}")
             queue.put(network, job)
             self._submitted += 1
         if self._loop_to_wake is not job.loop:
@@ -232,10 +232,15 @@ class Engine:
             try:
                 while (batch := self._next_batch()) is not None:
                     self._serve(batch)
-            except BaseException as error:  # noqa: BLE001  (whatever it is: nobody may wait for ever)
+            except BaseException as error:  # noqa: BLE001  (whatever the fault is, no request may wait for ever)
                 self._faults += 1
                 last = self._faults == MAX_FAULTS
-                _log.critical("the engine met fault %d of %d", self._faults, MAX_FAULTS, exc_info=True)
+                _log.critical(
+                    "fault %d in a row of the engine's own code; its requests get 503, and it stops at %d",
+                    self._faults,
+                    MAX_FAULTS,
+                    exc_info=True,
+                )
                 with self._changed:
                     self._runs = self._runs and not last
                     failed, self._current = self._current, None
@@ -281,7 +286,7 @@ class Engine:
         deliver(finished + failed)
 
     def _compute(self, batch: Batch) -> list[Rows | Exception]:
-        """The results of each part, or its error. `_current` stays set after a BaseException: `_run` fails its jobs."""
+        """Return each part's results or error. `_current` stays set after a BaseException: `_run` fails its jobs."""
         self._calls += 1
         self._current = batch
         results: list[Rows | Exception]
@@ -294,7 +299,7 @@ class Engine:
         return results
 
     def _fail(self, batch: Batch | None, cause: BaseException) -> None:
-        """Answer the jobs of a call, all that wait, and the pings with `StoppedError`: no other answer can come."""
+        """Answer the jobs of a call, all waiting jobs, and the pings with `StoppedError`: no other answer can come."""
         with self._changed:
             waiting = self._queue.clear() + self._pings
             self._pings = []
@@ -304,12 +309,12 @@ class Engine:
         deliver([(job, StoppedError(f"the engine has stopped: {reason}")) for job in computed + waiting])
 
     def _report_waiting(self) -> None:
-        """Set the gauge, once for all jobs that came or were taken together: the gauge takes a lock of its own."""
+        """Set the gauge once for all jobs that came or were taken together, since the gauge takes a lock of its own."""
         self._metrics.waiting_rows.set(self._queue.waiting_rows)
 
 
 def _call_for_each(batch: Batch) -> list[Rows | Exception]:
-    """The results of each part in a call of its own, or its error, after there was no memory for all parts together."""
+    """Call the network for each part by itself, because memory was short. Return the parts' results or errors."""
     results: list[Rows | Exception] = []
     for job, start, stop in batch.parts:
         release_memory()

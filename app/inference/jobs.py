@@ -1,4 +1,4 @@
-"""A job of the engine: rows for one network, who waits for the results, and how the results reach them.
+"""A job of the engine: rows for one network, the waiter for the results, and the way the results take to it.
 
 The engine's thread delivers results to event loops: all that ended in one call of a network arrive in one callback.
 """
@@ -38,7 +38,7 @@ NoteTimes: TypeAlias = Callable[[float, float, float], None]
 
 @dataclass(eq=False, slots=True)
 class Job:
-    """Rows that want a network's results.
+    """Rows to which a network is to be applied.
 
     Attributes:
         rows: [n, …], n ≥ 1.
@@ -49,7 +49,7 @@ class Job:
         began_at: when its first call of the network began.
         ended_at: when its latest call ended.
         taken: how many of its rows have been in a call, or are in one now.
-        note_times: called with these times, if anybody wants them.
+        note_times: called with these times, or None.
         results: the results so far, one array for each call.
     """
 
@@ -66,12 +66,12 @@ class Job:
 
     @property
     def left(self) -> int:
-        """Rows that have not been in a call yet."""
+        """How many rows have not been in a call yet."""
         return len(self.rows) - self.taken
 
 
 def awaited_job(rows: Rows) -> tuple[Job, asyncio.Future[Rows]]:
-    """A job, and the future of its results in the running event loop."""
+    """Return a job, and the future of its results in the running event loop."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[Rows] = loop.create_future()
     return Job(rows, future, _resolve, loop, time.perf_counter()), future
@@ -91,11 +91,11 @@ def deliver(answers: list[tuple[Job, Rows | Exception]]) -> None:
         try:
             loop.call_soon_threadsafe(receive, delivered)
         except RuntimeError:
-            _log.debug("%d answers came after their event loop had closed", len(delivered))
+            _log.debug("%d results are dropped: their event loop has closed", len(delivered))
 
 
 def _resolve(answers: list[tuple[asyncio.Future[Rows], Rows | Exception]]) -> None:
-    """The `Receive` of futures."""
+    """Set the results or errors of futures. This is their `Receive`."""
     for future, answer in answers:
         if future.done():  # it was cancelled
             continue

@@ -11,9 +11,9 @@ from app.telemetry.metrics import Metrics
 
 
 def call_network(batch: Batch, metrics: Metrics) -> list[Rows]:
-    """The results of each part of a batch, [stop − start, …], in one call of its network.
+    """Make one call of a batch's network. Return the results of each part, [stop − start, …].
 
-    Notes in each job when it began and ended, and observes how long the jobs waited and how long the call took.
+    Note in each job when it began and ended, and observe how long the jobs waited and how long the call took.
 
     Raises:
         Exception: what the network raised.
@@ -48,7 +48,7 @@ def _note_ends(parts: list[JobPart]) -> float:
 
 
 def _split(results: Rows, parts: list[JobPart]) -> Iterator[Rows]:
-    """The results of each part of a call."""
+    """Split the results of a call into those of its parts."""
     at = 0
     for _, start, stop in parts:
         yield results[at : at + stop - start]

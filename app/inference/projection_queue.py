@@ -16,7 +16,7 @@ from app.problems import ClientGoneError
 from app.telemetry.metrics import Metrics
 
 DEADLINE_S = 60.0
-"""Limit for a projection and its wait, several times what a full queue takes. One that runs for so long hangs."""
+"""Limit for a projection and its wait. A full queue takes a fraction of it: a projection that runs so long hangs."""
 
 Result = TypeVar("Result")
 
@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 
 class QueueFullError(Exception):
-    """No more projections may wait."""
+    """As many projections wait as are allowed."""
 
 
 class LateError(Exception):
@@ -51,7 +51,7 @@ class ProjectionQueue:
 
     @property
     def is_alive(self) -> bool:
-        """Whether projections are made: true until one of them has hung."""
+        """Whether projections are made: True until one of them has hung."""
         return not self._given_up
 
     @property
@@ -73,11 +73,11 @@ class ProjectionQueue:
         """
         if self._given_up:
             gone.close()
-            raise LateError("projections are not made any more")
+            raise LateError("the service has stopped making projections, because one did not end")
         waiting = self._unfinished - 1
         if waiting >= self._max_waiting:
             gone.close()
-            raise QueueFullError(f"{waiting} projections wait, {self._max_waiting} may")
+            raise QueueFullError(f"{waiting} projections wait, and the limit is {self._max_waiting}")
         submitted: Future[Result] = self._executor.submit(self._run_job, job)
         self._count(+1)
         submitted.add_done_callback(lambda _: self._count(-1))
@@ -87,11 +87,11 @@ class ProjectionQueue:
             either: list[asyncio.Future[Result] | asyncio.Future[None]] = [result, left]
             ended, _ = await asyncio.wait(either, timeout=DEADLINE_S, return_when=asyncio.FIRST_COMPLETED)
             if not ended:
-                raise LateError(f"no projection within {DEADLINE_S:g} s")
+                raise LateError(f"the projection has not ended within {DEADLINE_S:g} s")
             if not result.done():
                 raise ClientGoneError
             if submitted.cancelled() and not self.is_alive:
-                raise LateError("projections are not made any more")
+                raise LateError("the service has stopped making projections, because one did not end")
             return result.result()
         finally:
             result.cancel()  # this cancels the job too, unless it has begun
@@ -105,7 +105,7 @@ class ProjectionQueue:
 
     def give_up(self, reason: str) -> None:
         """Drop the jobs that wait, and take no more: the running one will never end."""
-        _log.critical("projections are given up: %s", reason)
+        _log.critical("projections are given up: %s; their requests get 503", reason)
         self._given_up = True
         self._executor.shutdown(wait=False, cancel_futures=True)
 
@@ -114,7 +114,7 @@ class ProjectionQueue:
         self._executor.shutdown(wait=not self._given_up, cancel_futures=True)
 
     def _run_job(self, job: Callable[[], Result]) -> Result:
-        """Run a job, and show meanwhile that it runs (`running_call`)."""
+        """Run a job, and let `running_call` show that it runs."""
         self._begun += 1
         self._runs = True
         try:

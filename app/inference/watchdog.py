@@ -1,4 +1,4 @@
-"""The watchdog: it ends a service that cannot answer any more, so that a supervisor starts another.
+"""The watchdog: it ends a service that can no longer answer, so that a supervisor starts another.
 
 A thread that hangs in native code can only be ended together with its process. So when one call of a network or one
 projection has run for too long, or the engine has stopped by itself, waiting requests get an error, `/readyz` says 503,
@@ -14,13 +14,13 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 TICK_S = 0.5
-"""Seconds between two looks."""
+"""Seconds between two checks."""
 
 _log = logging.getLogger(__name__)
 
 
 class Watched(Protocol):
-    """Makes one call after the other, each of which may hang: the engine and the queue of projections."""
+    """An object that makes one call after the other, each of which may hang: the engine or the projection queue."""
 
     @property
     def is_alive(self) -> bool:
@@ -35,20 +35,20 @@ class Watched(Protocol):
 
 
 def end_process() -> None:
-    """Send this process SIGTERM. Uvicorn shuts down and raises it again: the process ends whatever its threads do."""
+    """Send this process SIGTERM. uvicorn shuts down and raises it again, so the process ends even if a thread hangs."""
     os.kill(os.getpid(), signal.SIGTERM)
 
 
 async def watch(limits_s: Mapping[Watched, float], *, end: Callable[[], None] = end_process) -> None:
-    """Look at the engine and the queue until one of them takes no more jobs; then call `end`, once.
+    """Check the engine and the projection queue until one of them takes no more jobs; then call `end` once.
 
     Time is counted in ticks of this event loop, so a process that was suspended and resumed does not seem to hang.
 
     Args:
-        limits_s: how many seconds one call of each may take; the one whose call takes longer is given up.
+        limits_s: how many seconds one call of each object may take; an object whose call takes longer is given up.
         end: ends the service.
     """
-    # The running call that was seen last, and for how many ticks
+    # The running call that was last seen, and for how many ticks it has run
     seen: dict[Watched, tuple[int | None, int]] = dict.fromkeys(limits_s, (None, 0))
     while all(watched.is_alive for watched in limits_s):
         await asyncio.sleep(TICK_S)
@@ -58,5 +58,5 @@ async def watch(limits_s: Mapping[Watched, float], *, end: Callable[[], None] = 
             seen[watched] = (call, ticks)
             if ticks * TICK_S >= limit_s:
                 watched.give_up(f"a call has not ended within {limit_s:g} s")
-    _log.critical("the service is of no use any more; this process ends, for its supervisor to start another")
+    _log.critical("the service can no longer answer; this process ends, so that a supervisor can start another")
     end()

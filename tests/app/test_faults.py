@@ -133,6 +133,6 @@ def test_a_projection_that_hangs_ends_the_process(orders: Path, tmp_path: Path) 
     with running(tmp_path, models_dir=tmp_path / "models", python_path=tmp_path / "code") as service:
         picture = service.client.get("/v1/samples", params={"n": 1, "seed": 1}).content
         told = httpx.post(f"{service.url}/v1/projections", files={"file": picture}, timeout=60)
-        assert_problem(told, 503, text="no projection within 2 s")
+        assert_problem(told, 503, text="the projection has not ended within 2 s")
         assert service.process.wait(timeout=60) == -signal.SIGTERM
         assert "a call has not ended within 2 s" in service.log.read_text()

@@ -368,7 +368,7 @@ def test_a_full_queue_refuses() -> None:
         first = await network.held(started)
         tasks = await submitted(started, network, rows(1, 2, 3, 4))
         assert not started.has_room_for(1)
-        with pytest.raises(OverloadedError, match="4 images wait, 4 may"):
+        with pytest.raises(OverloadedError, match="4 images wait, and the limit is 4"):
             await started.run(network, rows(5))
         begun = asyncio.create_task(started.run(network, rows(6), may_wait=True))
         await asyncio.sleep(0)

@@ -76,7 +76,7 @@ def test_as_many_wait_as_may_and_no_more() -> None:
         tasks = await submitted(queue, jobs, "a", "b")
         assert waiting(metrics) == 2
         gone = never()
-        with pytest.raises(QueueFullError, match="2 projections wait, 2 may"):
+        with pytest.raises(QueueFullError, match="2 projections wait, and the limit is 2"):
             await queue.run(jobs.job("c"), gone=gone)
         jobs.free.set()
         assert await asyncio.gather(first, *tasks) == ["held", "a", "b"]
@@ -245,7 +245,7 @@ def test_nobody_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
         queue, jobs = ProjectionQueue(max_waiting=8, metrics=Metrics()), Jobs()
         running = await held(queue, jobs)
         monkeypatch.setattr("app.inference.projection_queue.DEADLINE_S", 0.05)
-        with pytest.raises(LateError, match=r"no projection within 0\.05 s"):
+        with pytest.raises(LateError, match=r"the projection has not ended within 0\.05 s"):
             await queue.run(jobs.job("late"), gone=never())
         jobs.free.set()
         assert await running == "held"
