@@ -1,4 +1,4 @@
-"""One request in the access log: its values, and the log record that other handlers than ours get."""
+"""One request in the access log: its values, and the log record that other handlers than `LineHandler` get."""
 
 import logging
 from typing import NamedTuple
@@ -12,14 +12,14 @@ class AccessLine(NamedTuple):
     """A request that has been answered.
 
     Attributes:
-        request: its ids.
-        ended: when, in seconds since the epoch.
-        method: of the request.
+        request: the request's ids.
+        ended: when its answer ended, in seconds since the epoch.
+        method: the request's method.
         route: the pattern of its route, or "other".
-        path: as it was asked for, percent-encoded.
-        status: of the answer.
-        sent: bytes of its body.
-        milliseconds: that it took.
+        path: the path as the client sent it, percent-encoded.
+        status: the answer's status.
+        sent: how many bytes the answer's body has.
+        milliseconds: how long the request took.
         client: the client's address.
     """
 
@@ -34,13 +34,13 @@ class AccessLine(NamedTuple):
     client: str
 
     def message(self) -> str:
-        """The request in words."""
+        """Describe the request in words."""
         return (
             f"{self.method} {self.path} {self.status}, {self.sent} bytes in {self.milliseconds:g} ms to {self.client}"
         )
 
     def fields(self) -> dict[str, object]:
-        """What a JSON line tells besides the message."""
+        """Return the fields that a JSON line has besides the message."""
         return {
             "method": self.method,
             "route": self.route,
@@ -52,7 +52,7 @@ class AccessLine(NamedTuple):
         }
 
     def record(self) -> logging.LogRecord:
-        """The line as a record of `logging`, with its values as attributes."""
+        """Return the line as a record of `logging`, with its values as attributes."""
         values: dict[str, object] = {
             "name": LOGGER,
             "levelno": logging.INFO,

@@ -11,19 +11,19 @@ from collections.abc import Sequence
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 SHED_CAUSES = ("requests", "images", "projections", "bodies")
-"""What there was too much of when a request was refused."""
+"""The causes for which requests are refused: there were too many of these."""
 
 FALLBACK_REASONS = ("pipelined", "slow_reader", "body", "key", "problem", "large", "queue", "fault")
-"""Why a request for samples left the fast path: the values of `app.server.fast_path.Fallback`."""
+"""The reasons for which requests left the fast path: the values of `app.server.fast_path.Fallback`."""
 
 ENCODED_FORMATS = ("png", "json", "gif", "webp")
-"""Answers that are encoded whole before they are sent; archives are encoded while they are sent."""
+"""Formats of answers that are encoded whole before they are sent. Archives are encoded while they are sent."""
 
 _QUICK_S = (1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
 class BatchHistogram(Histogram):
-    """A histogram that takes many values at once: one lock for each bucket that is hit, not two for each value."""
+    """A histogram that takes many values at once, with one lock for each bucket that is hit, not two for each value."""
 
     def observe_all(self, values: Sequence[float]) -> None:
         """Observe each value."""
@@ -33,10 +33,10 @@ class BatchHistogram(Histogram):
 
 
 def of_requests(registry: CollectorRegistry) -> tuple[Counter, BatchHistogram]:
-    """How many requests there were, and how long they took."""
+    """Make the metrics of requests: how many there were, and how long they took."""
     requests = Counter(
         "gan_http_requests",
-        "Requests by route, method and status",
+        "Requests that have ended, by route, method and status (499: the client had gone)",
         ["route", "method", "status"],
         registry=registry,
     )
@@ -51,30 +51,30 @@ def of_requests(registry: CollectorRegistry) -> tuple[Counter, BatchHistogram]:
 
 
 def of_network_calls(registry: CollectorRegistry) -> tuple[BatchHistogram, BatchHistogram, BatchHistogram]:
-    """The rows of the engine's calls, how long jobs waited for them, and how long they took."""
+    """Make the metrics of the engine's calls: their rows, how long jobs waited for them, and how long they took."""
     batch_rows = BatchHistogram(
         "gan_engine_batch_rows",
-        "Rows of one call of a network",
+        "Rows (images) in one call of a network",
         registry=registry,
         buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 1024, 4096),
     )
     queue_seconds = BatchHistogram(
         "gan_engine_queue_seconds",
-        "Seconds that a job waits for its first call of a network",
+        "Seconds that a job waited for its first call of a network",
         registry=registry,
         buckets=_QUICK_S,
     )
     call_seconds = BatchHistogram(
-        "gan_engine_call_seconds", "Seconds of one call of a network", registry=registry, buckets=_QUICK_S
+        "gan_engine_call_seconds", "Seconds that one call of a network took", registry=registry, buckets=_QUICK_S
     )
     return batch_rows, queue_seconds, call_seconds
 
 
 def of_encoding(registry: CollectorRegistry) -> BatchHistogram:
-    """How long the encoding of answers took."""
+    """Make the metric of encoding: how long the encoding of answers took."""
     return BatchHistogram(
         "gan_encode_seconds",
-        "Seconds in which an answer's pictures or JSON are encoded",
+        "Seconds that the encoding of an answer's pictures or JSON took",
         ["format"],
         registry=registry,
         buckets=_QUICK_S,
@@ -82,16 +82,16 @@ def of_encoding(registry: CollectorRegistry) -> BatchHistogram:
 
 
 def of_load(registry: CollectorRegistry) -> tuple[Gauge, Gauge]:
-    """The rows that wait for the engine now, and the requests under way."""
+    """Make the metrics of load: how many rows wait for the engine now, and how many requests are under way."""
     waiting_rows = Gauge(
         "gan_engine_waiting_rows",
-        "Rows in the engine's queue",
+        "Rows (images) that wait in the engine's queue now",
         registry=registry,
         multiprocess_mode="livesum",
     )
     in_progress = Gauge(
         "gan_requests_in_progress",
-        "Requests under way, those of slow clients too, at most a second ago",
+        "Requests under way, including those of slow clients; updated once a second",
         registry=registry,
         multiprocess_mode="livesum",
     )
@@ -99,25 +99,25 @@ def of_load(registry: CollectorRegistry) -> tuple[Gauge, Gauge]:
 
 
 def of_images(registry: CollectorRegistry) -> tuple[Counter, Counter]:
-    """How many images each model has generated, and has scored."""
-    generated = Counter("gan_images_generated", "Images generated", ["model"], registry=registry)
-    scored = Counter("gan_images_scored", "Images scored", ["model"], registry=registry)
+    """Make the metrics of images: how many each model has generated, and how many it has scored."""
+    generated = Counter("gan_images_generated", "Images that each model has generated", ["model"], registry=registry)
+    scored = Counter("gan_images_scored", "Images that each model has scored", ["model"], registry=registry)
     return generated, scored
 
 
 def of_projections(registry: CollectorRegistry) -> tuple[Counter, Histogram, Gauge]:
-    """How many projections each model has made, how long they took, and how many wait now."""
-    projections = Counter("gan_projections", "Projections made", ["model"], registry=registry)
+    """Make the metrics of projections: how many each model has made, how long they took, and how many wait now."""
+    projections = Counter("gan_projections", "Projections that each model has made", ["model"], registry=registry)
     seconds = Histogram(
         "gan_projection_seconds",
-        "Seconds of one projection, its wait not counted",
+        "Seconds that one projection took, without its wait",
         ["model"],
         registry=registry,
         buckets=(0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 30),
     )
     waiting = Gauge(
         "gan_waiting_projections",
-        "Projections that wait for the one that runs",
+        "Projections that wait now; the one that runs is not counted",
         registry=registry,
         multiprocess_mode="livesum",
     )
@@ -125,11 +125,13 @@ def of_projections(registry: CollectorRegistry) -> tuple[Counter, Histogram, Gau
 
 
 def of_shedding(registry: CollectorRegistry) -> Counter:
-    """How many requests were refused under overload. Every cause is shown from the start, so that its first one shows
-    as a change."""
+    """Make the metric of requests that were refused under overload.
+
+    Every cause is shown from the start, so that its first request shows as a change.
+    """
     shed = Counter(
         "gan_requests_shed",
-        "Requests refused because as many waited as may, by what waited",
+        "Requests refused with 429, by what there was too much of",
         ["cause"],
         registry=registry,
     )
@@ -139,10 +141,10 @@ def of_shedding(registry: CollectorRegistry) -> Counter:
 
 
 def of_fast_path(registry: CollectorRegistry) -> Counter:
-    """How many requests for samples left the fast path. Every reason is shown from the start, as with `of_shedding`."""
+    """Make the metric of requests that left the fast path. Every reason is shown from the start, see `of_shedding`."""
     fallbacks = Counter(
         "gan_fast_path_fallbacks",
-        "GET requests for samples that went the ordinary way, by the reason",
+        "GET /v1/samples requests that took the ordinary path and not the fast path, by reason",
         ["reason"],
         registry=registry,
     )
@@ -152,7 +154,7 @@ def of_fast_path(registry: CollectorRegistry) -> Counter:
 
 
 def of_models(registry: CollectorRegistry) -> Gauge:
-    """Which models are usable."""
+    """Make the metric that names the usable models."""
     return Gauge(
         "gan_model_info",
         "1 for each usable model",

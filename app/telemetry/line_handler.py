@@ -1,6 +1,6 @@
-"""A handler that writes the access log's lines of one pass of the event loop by one system call.
+"""A handler that writes the access log's lines of one pass of the event loop with one system call.
 
-A system call for each line would cost as much as G.
+A system call for each line would take as long as G.
 """
 
 import logging
@@ -11,10 +11,10 @@ from app.telemetry.access_record import AccessLine
 
 
 class LineHandler(logging.StreamHandler[TextIO]):
-    """Writes records one by one, and lines of the access log together."""
+    """Writes log records one by one, and lines of the access log together."""
 
     def handle_access(self, lines: Sequence[AccessLine]) -> None:
-        """Write lines by one write, with one lock, and without log records where the formatter has `format_access`."""
+        """Write lines with one lock and one write. If the formatter has `format_access`, no log records are made."""
         form: Callable[[AccessLine], str] | None = getattr(self.formatter, "format_access", None)
         if self.filters or form is None:
             for line in lines:
@@ -24,18 +24,18 @@ class LineHandler(logging.StreamHandler[TextIO]):
         try:
             self.stream.write("".join([form(line) + self.terminator for line in lines]))
             self.flush()
-        except Exception:  # noqa: BLE001  (as `logging` does: a line that cannot be written ends nothing)
+        except Exception:  # noqa: BLE001  (as in `logging`: a line that cannot be written stops nothing)
             self.handleError(lines[-1].record())
         finally:
             self.release()
 
 
 def handle_together(logger: logging.Logger, lines: Sequence[AccessLine]) -> None:
-    """Have all handlers of a logger handle lines, as `logger.handle` would have them handle `line.record()` in turn.
+    """Pass lines to all handlers of a logger, as `logger.handle` would pass each `line.record()`.
 
     Args:
-        logger: of all lines.
-        lines: of the access log; their level is INFO.
+        logger: the logger of all lines.
+        lines: lines of the access log; their level is INFO.
     """
     if logger.disabled:
         return

@@ -1,4 +1,4 @@
-"""The log of uvicorn's loggers and ours: lines for people, or one JSON object a line for machines."""
+"""Formats the log of uvicorn and the service: text for people, or one JSON object a line for machines."""
 
 import json
 import logging
@@ -22,7 +22,7 @@ def configure(level: str, form: LogFormat, *, worker: int | None = None) -> None
 
     Args:
         level: the lowest level that is logged.
-        form: the form of each line.
+        form: "text" or "json".
         worker: the number of this process, if it is one of several.
     """
     handler = LineHandler()
@@ -38,14 +38,14 @@ class TextFormatter(logging.Formatter):
     """
 
     def format(self, record: logging.LogRecord) -> str:
-        """One record."""
+        """Format one record."""
         request = _request_of(record)
         id_text = "" if request is None else f" [request {request.text}]"
         line = f"{record.levelname} {record.name}: {_message_of(record).translate(_CONTROLS)}{id_text}"
         return f"{line}\n{error}" if (error := _error_of(self, record)) else line
 
     def format_access(self, line: AccessLine) -> str:
-        """A line of the access log, as `format` writes its record."""
+        """Format a line of the access log as `format` does its record."""
         return f"INFO {LOGGER}: {line.message().strip().translate(_CONTROLS)} [request {line.request.text}]"
 
 
@@ -66,7 +66,7 @@ class JsonFormatter(logging.Formatter):
         self._process = f', "pid": {self._pid}' + ("" if worker is None else f', "worker": {worker}')
 
     def format(self, record: logging.LogRecord) -> str:
-        """One record."""
+        """Format one record."""
         request = _request_of(record)
         found: dict[str, Any] = {
             "time": _rfc3339(record.created),
@@ -83,7 +83,7 @@ class JsonFormatter(logging.Formatter):
         return json.dumps({name: value for name, value in found.items() if value is not None})
 
     def format_access(self, line: AccessLine) -> str:
-        """A line of the access log, as `format` writes its record, in a fifth of the time: its fields are known."""
+        """Format a line of the access log as `format` does its record, in a fifth of the time: its fields are known."""
         request, ended, method, route, path, status, sent, milliseconds, client = line
         before, between, behind = _constant_parts(method, route, path, status, client)
         ids = f'"request_id": "{request.text}"'
@@ -99,7 +99,7 @@ class JsonFormatter(logging.Formatter):
 
 @lru_cache(maxsize=256)
 def _constant_parts(method: str, route: str, path: str, status: int, client: str) -> tuple[str, str, str]:
-    """What lines of the access log with these values share, as JSON: before the size, to the pid, and to the time."""
+    """Return the JSON that lines with these values share: before the size, then up to the pid, then up to the time."""
     quoted = quote(path)
     before = f'", "level": "info", "logger": "{LOGGER}", "message": "{quote(method)[1:-1]} {quoted[1:-1]} {status}, '
     between = f" to {quote(client)[1:-1]}"
@@ -108,19 +108,19 @@ def _constant_parts(method: str, route: str, path: str, status: int, client: str
 
 
 def _rfc3339(time_s: float) -> str:
-    """A time since the epoch in UTC, to the millisecond."""
+    """Format a time since the epoch as RFC 3339 has it, in UTC and to the millisecond."""
     return _millisecond(int(time_s * 1000))
 
 
 @lru_cache(maxsize=4)
 def _millisecond(milliseconds: int) -> str:
-    """Milliseconds since the epoch as RFC 3339 writes them, in UTC."""
+    """Format milliseconds since the epoch as RFC 3339 has them, in UTC."""
     second, rest = divmod(milliseconds, 1000)
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(second))}.{rest:03d}Z"
 
 
 def _request_of(record: logging.LogRecord) -> RequestId | None:
-    """The request that a record names, or else the one that this task answers."""
+    """Return the request that a record names, or else the one that this task answers."""
     request: RequestId | None = getattr(record, "request", None)
     return request or current.get()
 
@@ -130,7 +130,7 @@ def _message_of(record: logging.LogRecord) -> str:
 
 
 def _error_of(formatter: logging.Formatter, record: logging.LogRecord) -> str:
-    """The traceback of a record, and its stack if the record has one; else an empty text."""
+    """Return a record's traceback and stack as far as it has them, otherwise an empty text."""
     parts = []
     if record.exc_info:
         parts.append(formatter.formatException(record.exc_info))

@@ -1,7 +1,7 @@
-"""What the service counts for Prometheus.
+"""Counts requests, images and times for Prometheus.
 
-Numbers of requests are kept in plain dictionaries for `SETTLE_S` seconds, or until this process is asked for them:
-Prometheus' own classes take a lock or two for each number, and the requests of that time share these locks.
+Counts are first kept in plain dictionaries, for `SETTLE_S` seconds or until `/metrics` asks this process for them, and
+then given to Prometheus' own classes. These take a lock or two for each number; so many requests share the locks.
 """
 
 import asyncio
@@ -22,17 +22,17 @@ from app.telemetry.worker_files import AllWorkers
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 SETTLE_S = 0.1
-"""Seconds after which the other workers can see what a request has counted."""
+"""Seconds after which the counts of a request can be seen by the other workers."""
 
 
 class Metrics:
     """Counts requests, images, calls and their times, and writes them as text.
 
-    The event loop's thread calls the methods, but for `observe_from_thread`. Any thread may use the attributes, which
-    are Prometheus' own objects (`app.telemetry.families`).
+    The event loop's thread calls all methods except `observe_from_thread`. Any thread may use the attributes, which are
+    Prometheus' own objects (`app.telemetry.families`).
 
     Args:
-        folder: that of `worker_files.count_in_files`, to show what all workers have counted; None for this process.
+        folder: the folder of `worker_files.count_in_files`, to show the counts of all workers; None shows this process.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -67,16 +67,16 @@ class Metrics:
         """Count and time one request.
 
         Args:
-            route: the pattern of its route, or "other". It is never a path: clients could make any number of those.
+            route: the pattern of its route, or "other". It is never a path: clients could invent any number.
             method: GET, HEAD, POST or "other".
-            status: the answer's.
+            status: the answer's status.
             seconds: from the request's head to the end of its answer.
         """
         self._observe_soon(self._seconds_of(route), seconds)
         self._count_soon(self._requests_of(route, method, status), 1)
 
     def count_images(self, model: str, images: int) -> None:
-        """Count images that the model of this name has generated."""
+        """Count images that the model with this name has generated."""
         self._count_soon(self._images_of(model), images)
 
     def count_encoding(self, form: str, *, started: float) -> None:
@@ -134,7 +134,7 @@ class Metrics:
             asyncio.get_running_loop().call_later(SETTLE_S, self.settle)
 
     def settle(self) -> None:
-        """Hand what has been counted since the last time on to Prometheus' objects; for the event loop's thread."""
+        """Give the counts since the last call to Prometheus' objects. Only the event loop's thread may call this."""
         values, self._values = self._values, {}
         while self._from_threads:
             histogram, seen = self._from_threads.popleft()
@@ -151,17 +151,17 @@ class Metrics:
         self._requests_of("other", "other", 429).inc()
 
     def text(self) -> bytes:
-        """Everything that has been settled, in Prometheus' text format."""
+        """Return everything that has been settled, in Prometheus' text format."""
         return generate_latest(self._exposed)
 
 
 def method_of(scope: Scope) -> str:
-    """The method of a request as it is counted. Clients can send any word: all but three count as "other"."""
+    """Return a request's method as it is counted. Clients can send any word: all but three count as "other"."""
     return scope["method"] if scope["method"] in ("GET", "HEAD", "POST") else "other"
 
 
 def _registry_of_all(folder: Path) -> CollectorRegistry:
-    """A registry of what all workers have counted."""
+    """Make a registry of the counts of all workers."""
     registry = CollectorRegistry()
     registry.register(AllWorkers(folder))
     return registry

@@ -1,4 +1,4 @@
-"""The identity of a request: an id that a person can quote, the trace that it belongs to, and the stages of its work.
+"""The identity of a request: an id that a person can quote, its trace, and the stages of its work.
 
 The trace comes from the header `traceparent` (W3C Trace Context, level 1, https://www.w3.org/TR/trace-context-1/).
 """
@@ -15,7 +15,7 @@ from starlette.types import Scope
 from app.request_headers import headers_of
 
 MAX_STAGES = 100
-"""The most stages that are kept of one request: a large archive has hundreds."""
+"""The most stages of one request that are kept. A large archive has hundreds."""
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _TRACEPARENT = re.compile(rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-[^,]*)?", re.DOTALL)
@@ -43,7 +43,7 @@ class RequestId:
 
     Attributes:
         text: the id: 1 to 64 letters, digits, dots, underscores and hyphens.
-        caller: what the header `traceparent` says, if the request has one.
+        caller: the content of the header `traceparent`; None if the request has no valid one.
         trace_id: the trace that the request belongs to, 32 hex digits; None if nobody traces it.
         span_id: our own span in this trace, 16 hex digits; None if there is none.
         stages: the first `MAX_STAGES` stages of the work.
@@ -66,7 +66,7 @@ current: ContextVar[RequestId | None] = ContextVar("request", default=None)
 
 
 def request_id_of(scope: Scope) -> RequestId:
-    """The identity of the request of an ASGI scope. The first call makes it, and the scope keeps it."""
+    """Return the identity of a request (ASGI). The first call makes it, and the scope keeps it."""
     known: RequestId | None = scope.get("gan.request_id")
     if known is None:
         known = scope["gan.request_id"] = identify(headers_of(scope))
@@ -74,7 +74,7 @@ def request_id_of(scope: Scope) -> RequestId:
 
 
 def identify(headers: Mapping[bytes, bytes]) -> RequestId:
-    """The identity of a request with these headers: its id is X-Request-Id, else the id of its trace, else random."""
+    """Make the identity of a request from its headers: the id is X-Request-Id, else the trace's id, else random."""
     parent = headers.get(b"traceparent")
     caller = None if parent is None else parse_traceparent(parent)
     trace_id = None if caller is None else caller.trace_id

@@ -1,4 +1,4 @@
-"""The metrics of several worker processes in common files, and what these files add up to.
+"""Keeps the metrics of several worker processes in common files, and adds them up.
 
 Each worker maps its files into memory. The process that answers `/metrics` reads the files of all workers.
 """
@@ -17,10 +17,10 @@ _PID = ".pid"  # the suffix of a file that holds a worker's process id
 def count_in_files(folder: Path, *, worker: int) -> None:
     """Keep the metrics that are made from now on in files of `folder`.
 
-    A process that takes an earlier worker's number goes on with its files, so a counter never falls.
+    A process that gets the number of an earlier worker continues its files, so a counter never falls.
 
     Args:
-        folder: shared by all workers.
+        folder: the folder that all workers share.
         worker: a number that no other living process has.
     """
     (folder / f"{worker}{_PID}").write_text(str(os.getpid()))
@@ -29,29 +29,29 @@ def count_in_files(folder: Path, *, worker: int) -> None:
 
 
 def forget_gauges(folder: Path, *, worker: int) -> None:
-    """Remove the gauges of a process that has ended: nothing waits there any more."""
+    """Remove the gauges of a worker that has ended, since nothing waits in it any more."""
     (folder / f"{worker}{_PID}").unlink(missing_ok=True)
     multiprocess.mark_process_dead(worker, str(folder))  # type: ignore[no-untyped-call]
 
 
 class AllWorkers(Collector):
-    """Collects what the files in a folder add up to, and the processes of the workers.
+    """Collects the sums of the files in a folder, and the process metrics of each worker.
 
     Args:
-        folder: that of `count_in_files`.
+        folder: the folder of `count_in_files`.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def collect(self) -> Iterable[Metric]:
-        """All metrics; Prometheus' registry calls this."""
+        """Return all metrics. Prometheus' registry calls this."""
         files = [str(path) for path in self._folder.glob("*.db") if _has_content(path)]
         merged: Iterable[Metric] = multiprocess.MultiProcessCollector.merge(files)  # type: ignore[no-untyped-call]
         return [*merged, *self._processes()]
 
     def _processes(self) -> Iterable[Metric]:
-        """Memory, processor time and open files of each worker, as `ProcessCollector` gives them for one process."""
+        """Return memory, processor time and open files of each worker, as `ProcessCollector` does for one process."""
         found: dict[str, Metric] = {}
         for worker, process in sorted(_pids(self._folder).items()):
             for metric in ProcessCollector(pid=lambda process=process: process, registry=None).collect():  # type: ignore[misc]
@@ -62,7 +62,7 @@ class AllWorkers(Collector):
 
 
 def _pids(folder: Path) -> dict[str, int]:
-    """The process id of each worker."""
+    """Return the process id of each worker."""
     found = {}
     for path in folder.glob(f"*{_PID}"):
         with suppress(OSError, ValueError):  # the file is being written or removed at this moment
@@ -71,7 +71,7 @@ def _pids(folder: Path) -> dict[str, int]:
 
 
 def _has_content(path: Path) -> bool:
-    """Whether a file has content: not while it is being made, nor once `forget_gauges` has removed it."""
+    """Whether a file has content. It has none while it is being made, and is gone after `forget_gauges`."""
     try:
         return path.stat().st_size > 0
     except FileNotFoundError:
