@@ -1,7 +1,7 @@
 """Counts requests, images and times for Prometheus.
 
 Counts are first kept in plain dictionaries, for `SETTLE_S` seconds or until `/metrics` asks this process for them, and
-then given to Prometheus' own classes. These take a lock or two for each number; so many requests share the locks.
+then given to Prometheus' own classes. These take locks for each number, which many requests share in this way.
 """
 
 import asyncio
@@ -151,7 +151,7 @@ class Metrics:
         self._requests_of("other", "other", 429).inc()
 
     def text(self) -> bytes:
-        """Return everything that has been settled, in Prometheus' text format."""
+        """Return everything that `settle` has passed on, in Prometheus' text format."""
         return generate_latest(self._exposed)
 
 

@@ -1,4 +1,4 @@
-"""Requests seen one by one, in this process: the access log, ids, faults."""
+"""The access log, request ids and faults, observed in this process."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -100,7 +100,7 @@ def test_nothing_of_it_unless_it_is_asked_for(models_dir: Path, caplog: pytest.L
 def test_a_fault_has_an_id(
     models_dir: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, path: str, access_log: bool
 ) -> None:
-    """By the short way and by the long one: in the answer and in the log."""
+    """The id is in the answer and in the log, on the fast path and on the ordinary one."""
 
     def fails(*arguments: Any, **more: Any) -> None:
         raise OSError(2, "No such file", "/a/secret/path")
@@ -125,7 +125,7 @@ def test_a_fault_has_an_id(
 def test_a_request_that_the_server_cancels_is_that_of_a_client_who_has_gone(
     models_dir: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Ray Serve does so; it is no fault of ours, on the short way or the long one."""
+    """Ray Serve cancels so. It is not counted as a fault, on the fast path or on the ordinary one."""
 
     async def scenario(client: httpx.AsyncClient) -> None:
         begun = asyncio.Event()

@@ -1,4 +1,4 @@
-"""Keys and origins: who may come in."""
+"""Keys and origins: which requests may come in."""
 
 import base64
 import hashlib
@@ -58,7 +58,7 @@ def test_no_shared_cache_may_keep_what_needs_a_key(guarded: Service, query: str)
 
 @needs_nginx
 def test_a_cache_in_front_gives_no_one_what_a_key_has_opened(guarded: Service, tmp_path: Path) -> None:
-    """deploy/nginx/gan-cache.conf: the service checks every key itself."""
+    """With deploy/nginx/gan-cache.conf the service still checks every key itself."""
     key = {"Authorization": "Bearer third"}
     location = guarded.client.get("/gan/v1/samples?n=2&seed=1", headers=key).headers["content-location"]
     assert location.startswith("/gan/v1/samples?")

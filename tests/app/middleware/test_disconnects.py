@@ -1,4 +1,4 @@
-"""Clients that go before their answer: what they waited for is dropped."""
+"""If a client disconnects before its answer, the work for it is dropped."""
 
 import asyncio
 import threading
@@ -60,7 +60,7 @@ def test_whoever_cancels_the_task_is_heard(monkeypatch: pytest.MonkeyPatch) -> N
     async def play() -> None:
         task = asyncio.create_task(waits_for_ever(never))
         for _ in range(3):
-            await asyncio.sleep(0)  # the watcher waits as well
+            await asyncio.sleep(0)  # the watcher waits too
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -81,7 +81,7 @@ def test_errors_and_quick_answers_pass() -> None:
 
 
 def test_all_that_wait_are_watched() -> None:
-    """Those that wait together, those that come once nobody waits, and those of another event loop."""
+    """This holds for blocks that wait together, for later ones, and for those of another event loop."""
 
     async def play() -> None:
         for _ in range(2):
@@ -117,7 +117,7 @@ class Clock:
 
 
 class Begun:
-    """A watch that only says whether it has begun."""
+    """A watch that only notes whether it has begun."""
 
     def __init__(self) -> None:
         self.begun = False
@@ -146,7 +146,7 @@ def test_each_waits_its_own_time_for_one_timer() -> None:
 
 @pytest.mark.parametrize("path", ["/v1/samples", "/v1/interpolations"])
 def test_what_they_waited_for_is_never_drawn(models_dir: Path, path: str) -> None:
-    """The engine is busy, a client asks and goes; the counters know it as 499, and G never ran for it."""
+    """The engine is busy, and a client asks and goes. Its request is counted as 499, and G never runs for it."""
     query = {"/v1/samples": b"n=4000&seed=7", "/v1/interpolations": b"seeds=1,2&steps=200"}[path]
     free = threading.Event()
 
@@ -176,7 +176,7 @@ def test_what_they_waited_for_is_never_drawn(models_dir: Path, path: str) -> Non
             assert sent[0]["status"] == 499
             free.set()
             await holding
-            await state.engine.run(np.copy, np.zeros((1, 1), dtype=np.float32))  # behind what was dropped
+            await state.engine.run(np.copy, np.zeros((1, 1), dtype=np.float32))  # queued behind the dropped job
             state.metrics.settle()
             text = state.metrics.text().decode()
             assert f'route="{path}",status="499"}} 1.0' in text

@@ -1,4 +1,4 @@
-"""Every answer has them, each once: whoever makes it, whatever it is."""
+"""Every answer has each security header once, whichever part of the service makes it."""
 
 import socket
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ def check(headers: httpx.Headers) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
-        ("GET", "/v1/samples?n=1&seed=7", 200),  # the short way
+        ("GET", "/v1/samples?n=1&seed=7", 200),  # the fast path
         ("HEAD", "/v1/samples?n=1&seed=7", 200),
         ("GET", "/v1/samples?n=0", 422),
         ("GET", "/v1/samples?model=nope", 404),

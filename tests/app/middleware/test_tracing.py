@@ -1,4 +1,4 @@
-"""OpenTelemetry: spans in memory, and from a real service of two workers to a collector of ours; its log besides."""
+"""OpenTelemetry: spans in memory, and spans and logs of a real service of two workers with a test's collector."""
 
 import json
 import threading
@@ -26,14 +26,14 @@ CALLER = 0x00F067AA0BA902B7
 
 @pytest.fixture
 def exporter(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
-    """What the services of this process export to."""
+    """The exporter of the services in this process."""
     made = InMemorySpanExporter()
     monkeypatch.setattr("app.middleware.tracing.OTLPSpanExporter", lambda: made)
     return made
 
 
 def by_kind(exporter: InMemorySpanExporter) -> tuple[list[ReadableSpan], list[ReadableSpan]]:
-    """The spans of requests, and those within them."""
+    """Return the spans of requests, and the spans within them."""
     spans = exporter.get_finished_spans()
     servers = [span for span in spans if span.kind == SpanKind.SERVER]
     return servers, [span for span in spans if span.kind != SpanKind.SERVER]
@@ -103,11 +103,11 @@ def test_spans_of_other_requests(
     assert [span.status.status_code == StatusCode.ERROR for span in servers] == [False, False, True, False, False]
     assert (servers[2].attributes or {})["error.type"] == "RuntimeError"
     assert servers[0].parent is None
-    assert [stage.name for stage in stages] == ["queue", "inference"] * 2  # of 512 images and the rest
+    assert [stage.name for stage in stages] == ["queue", "inference"] * 2  # the first 512 images, then the rest
 
 
 class Collector(NamedTuple):
-    """Takes what is exported by OTLP over HTTP."""
+    """Receives what is exported by OTLP over HTTP."""
 
     url: str
     got: list[ExportTraceServiceRequest]
@@ -144,7 +144,7 @@ def collector() -> Iterator[Collector]:
 
 @pytest.fixture(scope="module")
 def observed(models_dir: Path, collector: Collector, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """Two workers that tell all there is to tell."""
+    """A service of two workers with traces, the access log and JSON lines."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
         patch.setenv("OTEL_BSP_SCHEDULE_DELAY", "50")

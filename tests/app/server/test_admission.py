@@ -1,4 +1,4 @@
-"""The gate: what is refused while many requests are under way, how, and who comes in all the same."""
+"""Admission: which requests are refused while many are under way, how they are refused, and which still come in."""
 
 import asyncio
 import http.client
@@ -88,14 +88,14 @@ def ask(connection: http.client.HTTPConnection, method: str, path: str, body: by
 
 
 def test_a_service_that_is_full(narrow: Service) -> None:
-    """Refused by a problem, on a connection that is kept, whatever the method; supervisors are not."""
+    """It refuses any method with a problem and keeps the connection; health checks are not refused."""
     host, port = narrow.url.removeprefix("http://").split(":")
     with httpx.stream("GET", narrow.url + BUSY, timeout=60) as answer:
         taker = answer.iter_raw(65536)
         connection = http.client.HTTPConnection(host, int(port), timeout=60)
         refused = 0
         asked = [("GET", SMALL, None), ("POST", "/v1/samples", b"{}"), ("GET", "/nothing", None), ("GET", SMALL, b"x")]
-        while asked:  # until each has been refused: in a look the archive may be waiting for us to read
+        while asked:  # until each has been refused: at a count, the archive may be waiting for this client
             for _ in range(3):
                 next(taker)  # so that it does not count as slow
             method, path, body = asked[0]
@@ -117,7 +117,7 @@ def test_a_service_that_is_full(narrow: Service) -> None:
 
 @pytest.mark.parametrize("origins", ["https://a.example", pytest.param("*", marks=pytest.mark.slow)])
 def test_a_page_may_read_that_it_is_refused(models_dir: Path, tmp_path: Path, origins: str) -> None:
-    """Without the headers its browser would call it a failure of the network."""
+    """Without the CORS headers, its browser would report a network failure."""
     page = {"Origin": "https://a.example"}
     preflight = page | {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type"}
     with (
@@ -149,7 +149,7 @@ def test_slow_clients_keep_nobody_out(narrow: Service) -> None:
 
 
 def test_old_clients_are_answered_and_left(narrow: Service) -> None:
-    """HTTP/1.0: whether refused or not, the connection ends with the answer."""
+    """With HTTP/1.0 the connection ends with the answer, whether the request is refused or not."""
     with httpx.stream("GET", narrow.url + BUSY, timeout=60) as answer:
         next(answer.iter_raw(65536))
         with connect(narrow) as connection:

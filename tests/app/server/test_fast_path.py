@@ -1,4 +1,4 @@
-"""The fast path gives the ordinary way's answers, byte for byte, and leaves to it all that it does not do."""
+"""The fast path gives the same answers as the ordinary path, byte for byte, and leaves all other requests to it."""
 
 import asyncio
 import threading
@@ -48,12 +48,12 @@ class Served:
     """A service on a socket in this process.
 
     Attributes:
-        port: of it.
+        port: the port of the socket.
         state: of the service.
-        server: what uvicorn knows of it.
+        server: uvicorn's state of the server.
         reload: reads the models again.
-        fast_path: of the service, whether it is taken or not.
-        ordinary: the paths of the requests that went the ordinary way.
+        fast_path: the service's fast path, even if it is not used.
+        ordinary: the paths of the requests that took the ordinary path.
     """
 
     port: int
@@ -64,7 +64,7 @@ class Served:
     ordinary: list[str] = field(default_factory=list)
 
     async def ask(self, data: bytes) -> bytes:
-        """All that comes back for these bytes, whose last request ends the connection."""
+        """Send bytes whose last request ends the connection, and return everything that comes back."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         writer.write(data)
         answer = await asyncio.wait_for(reader.read(), 120)
@@ -72,12 +72,12 @@ class Served:
         return answer
 
     def metrics(self) -> str:
-        """What has been counted."""
+        """Return the metrics so far, as text."""
         self.state.metrics.settle()
         return self.state.metrics.text().decode()
 
     def count(self, line: str) -> float:
-        """A number of it; 0 where there is no such line yet."""
+        """Return the sum of a metric's lines; 0 if there are none yet."""
         lines = self.metrics().splitlines()
         return sum(float(found.split()[-1]) for found in lines if found.startswith(f"{line} "))
 
@@ -121,13 +121,13 @@ async def served(
 
 
 def get(query: str, *headers: str, last: bool = True) -> bytes:
-    """A request for samples."""
+    """Make the bytes of a GET /v1/samples."""
     lines = [f"GET /v1/samples?{query} HTTP/1.1", "Host: gan", *headers, *(["Connection: close"] if last else [])]
     return "\r\n".join([*lines, "", ""]).encode()
 
 
 def cases() -> list[bytes]:
-    """Right and wrong ones, without those whose seed is drawn."""
+    """Make valid and invalid requests, without those whose seed is drawn."""
     asked = [get(query, *(f"{name}: {value}" for name, value in headers.items())) for query, headers in requests()]
     return asked + [get(query) for query in QUICK if "seed" in query]
 
@@ -148,13 +148,13 @@ BEHIND: dict[str, tuple[dict[str, Any], list[list[str]]]] = {
         ],
     ),
 }
-"""What stands before the service, and the headers that requests come with."""
+"""By name: the layers before the service, and the headers that requests have."""
 
 
 @pytest.mark.parametrize("name", BEHIND)
 def test_the_same_bytes(models_dir: Path, name: str, caplog: pytest.LogCaptureFixture) -> None:
     settings, sent = BEHIND[name]
-    step = 1 if name == "nothing" else 17  # each case is asked with each of the headers, on both ways
+    step = 1 if name == "nothing" else 17  # each case is asked with each of the headers, on both paths
     asked = [data.replace(b"\r\n\r\n", lines(more)) for data in cases()[::step] for more in sent]
 
     async def answers(*, fast: bool) -> tuple[list[bytes], int]:
@@ -176,12 +176,12 @@ def test_the_same_bytes(models_dir: Path, name: str, caplog: pytest.LogCaptureFi
 
 
 def lines(headers: list[str]) -> bytes:
-    """Further headers, and the end of a head."""
+    """Make further header lines and the end of a head."""
     return "".join(f"\r\n{line}" for line in [*headers, "", ""]).encode()
 
 
 def logged(caplog: pytest.LogCaptureFixture) -> list[dict[str, object]]:
-    """What the access log says, without what no two runs have in common."""
+    """Return the fields of the access log, without those that differ in every run."""
     found = []
     for record in caplog.records:
         if record.name == "app.middleware.access_log":
@@ -206,7 +206,7 @@ LIKE_EACH_OTHER = [
 
 
 def test_the_same_bytes_where_only_the_seed_is_another(models_dir: Path) -> None:
-    """A request that has the plan of one before, and those that only look as if they might."""
+    """Some requests share the plan of an earlier one; others only look as if they did."""
 
     async def answers(*, fast: bool) -> list[bytes]:
         async with served(models_dir, fast=fast) as here:
@@ -252,7 +252,7 @@ def test_a_plan_is_made_once(models_dir: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_heads_are_kept_for_other_requests_alone(models_dir: Path) -> None:
-    """Neither for a drawn seed nor for an overlong Origin; and no longer than the models that they tell of."""
+    """Heads are not kept for a drawn seed or an overlong Origin, nor after a reload of the models."""
     origin = b"https://" + b"a" * 300
 
     async def ask() -> None:
@@ -337,7 +337,7 @@ def test_who_has_no_key_is_refused_on_the_ordinary_way(models_dir: Path) -> None
 
 
 def test_a_trace_has_the_same_spans(models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A span for the request, and spans within it for its waiting, its inference and its encoding."""
+    """There is a span for the request, and within it one for its waiting, its inference and its encoding."""
     pytest.importorskip("opentelemetry.sdk")
     from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
@@ -374,7 +374,7 @@ def test_the_client_behind_a_proxy_is_logged(
 
 
 def test_one_after_the_other(models_dir: Path) -> None:
-    """Requests that do not wait for the answers before them: those come in order, whichever way each goes."""
+    """Pipelined requests are answered in order, whichever path each takes."""
     queries = ["n=1&seed=1", "n=2&seed=2&format=json", "n=0", "n=3&seed=3", "n=1&seed=4", "n=500&seed=5&format=zip"]
     queries += ["n=1&seed=6"]
 
@@ -418,7 +418,7 @@ async def until(holds: Callable[[], bool]) -> None:
 
 @asynccontextmanager
 async def held(here: Served) -> AsyncIterator[None]:
-    """Meanwhile the engine has something else to do."""
+    """Keep the engine busy with another job in this block."""
     free = threading.Event()
 
     def wait(rows: Any) -> Any:

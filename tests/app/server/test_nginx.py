@@ -1,4 +1,4 @@
-"""deploy/nginx/gan-cache.conf: a real nginx in front of the real service, which counts what reaches it."""
+"""deploy/nginx/gan-cache.conf: a real nginx is in front of a real service, which counts the requests that reach it."""
 
 import os
 import pwd
@@ -55,11 +55,11 @@ class Cache:
     service: Service
 
     def drawn(self) -> float:
-        """Images that the service has drawn; it counts them before it sends them."""
+        """Return how many images the service has drawn. It counts them before it sends them."""
         return self.service.metric("gan_images_generated_total")
 
     def asked(self, route: str = "/v1/samples") -> float:
-        """Requests for a route that the service has answered; an archive counts a moment after its last byte."""
+        """Return how many requests of a route were answered. An archive is counted a moment after its last byte."""
         answer = self.service.client.get("/metrics")
         families = {family.name: family for family in text_string_to_metric_families(answer.text)}
         return sum(
@@ -69,7 +69,7 @@ class Cache:
         )
 
     def permanent(self, query: str) -> str:
-        """The permanent URL of an answer, asked of the service itself."""
+        """Ask the service itself for the permanent URL of an answer."""
         location: str = self.service.client.get(query).headers["content-location"]
         return location
 
@@ -82,7 +82,7 @@ def free_port() -> int:
 
 
 def fitted(service: Service, folder: Path, port: int) -> str:
-    """The configuration, with the places of this test in place of its own."""
+    """Return the configuration with the addresses and folders of this test."""
     text = CONFIGURATION.read_text()
     for own, here in {
         "server 127.0.0.1:8000;": f"server {httpx.URL(service.url).netloc.decode()};",
@@ -136,7 +136,7 @@ def cache(prefixed_service: Service, tmp_path_factory: pytest.TempPathFactory) -
     ],
 )
 def test_the_second_request_does_not_reach_the_service(cache: Cache, query: str, prefix: str) -> None:
-    """A permanent URL's, with the prefix and where a proxy has taken it off."""
+    """This holds for permanent URLs, with the prefix and without it, as behind a proxy that removes it."""
     assert_kept(cache, prefix + cache.permanent(query).removeprefix("/gan"), cache.drawn)
 
 
@@ -148,7 +148,7 @@ def test_nor_does_that_for_a_picture_of_the_timeline(cache: Cache) -> None:
 
 
 def assert_kept(cache: Cache, url: str, work: Callable[[], float]) -> None:
-    """Three requests are as much work for the service as one, and all get what it answers, headers and all."""
+    """Check that three requests are as much work as one, and that all get the same body and headers."""
     before = work()
     direct = cache.service.client.get(url)
     after_one = work()
@@ -162,13 +162,13 @@ def assert_kept(cache: Cache, url: str, work: Callable[[], float]) -> None:
 
 
 def lasting(answer: httpx.Response) -> dict[str, str]:
-    """The headers that every proxy leaves as they are."""
+    """Return the headers that every proxy leaves unchanged."""
     passing = {"x-cache", "date", "server", "connection", "content-length", "transfer-encoding"}
     return {name: value for name, value in answer.headers.items() if name not in passing}
 
 
 def test_the_python_client_meets_the_cache(cache: Cache) -> None:
-    """It writes name%40hash."""
+    """The client writes `@` as %40 in name@hash."""
     with Client(str(cache.client.base_url)) as gan:
         first = gan.samples(4, seed=11)
         before = cache.drawn()
@@ -189,7 +189,7 @@ def test_a_known_etag_gives_304_without_the_service(cache: Cache) -> None:
 
 
 def test_a_304_of_the_service_passes_through(cache: Cache) -> None:
-    """Under a plain name each answer is asked for, and G does not run for one that the client has."""
+    """Under a plain name the cache asks for each answer, and G does not run if the client has it already."""
     url = "/v1/samples?n=2&seed=3"
     first = cache.client.get(url)
     assert first.headers["cache-control"] == "no-cache"
@@ -206,7 +206,7 @@ def test_a_304_of_the_service_passes_through(cache: Cache) -> None:
     ["/v1/samples?n=2&seed=4", "/v1/samples?n=2", "/v1/samples?n=2&format=npz", "/v1/samples?n=2&model={reference}"],
 )
 def test_what_may_not_be_kept_is_not(cache: Cache, url: str) -> None:
-    """A plain name (no-cache), a drawn seed (no-store), and a drawn seed of a version."""
+    """This holds for a plain name (no-cache), and for a drawn seed (no-store), with a version as well."""
     url = url.format(reference=cache.service.client.get("/v1/models/mnist-conv").json()["model"])
     before = cache.drawn()
     answers = [cache.client.get(url) for _ in range(3)]
@@ -217,7 +217,7 @@ def test_what_may_not_be_kept_is_not(cache: Cache, url: str) -> None:
 
 
 def test_errors_are_not_kept(cache: Cache) -> None:
-    """Not even those of a URL that looks permanent, and that will be one when the model comes back."""
+    """Errors are not kept even under a URL that looks permanent and will be so when the model is loaded again."""
     reference = cache.service.client.get("/v1/models/mnist-conv").json()["model"]
     for url, status in {
         f"/v1/samples?model={reference}&seed=5&n=0&format=png": 422,
@@ -242,7 +242,7 @@ def test_posts_pass_through(cache: Cache) -> None:
 
 
 def test_the_body_limit_is_the_services_own(cache: Cache) -> None:
-    """Larger than nginx's standard 1 MB."""
+    """nginx's own limit of 1 MB does not apply."""
     files = [("files", ("it.png", b"\x89PNG" + bytes(3 * 2**20), "image/png"))]
     assert_problem(cache.client.post("/v1/score", files=files), 415)
 
@@ -281,7 +281,7 @@ def test_many_at_once_reach_the_service_once(cache: Cache) -> None:
 
 
 def test_another_order_of_parameters_is_another_entry(cache: Cache) -> None:
-    """Of the same bytes: Content-Location has one order, and who follows it asks once."""
+    """Both entries have the same bytes. Content-Location has one order, so clients that use it share one entry."""
     url = cache.permanent("/v1/samples?n=2&seed=8")
     path, _, query = url.partition("?")
     other = path + "?" + "&".join(reversed(query.split("&")))

@@ -1,4 +1,4 @@
-"""Clients that are slow, silent or endless: their connections end, and nobody else notices."""
+"""Connections of clients that are slow, silent or send without end are ended, and other clients do not notice."""
 
 import errno
 import http.client
@@ -27,7 +27,7 @@ IDLE = 1000
 
 @pytest.fixture(scope="module")
 def hasty(models_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service that waits for nobody; but longer than a test's client stands still on a busy machine."""
+    """A service with short timeouts, which are still longer than a test's client pauses on a busy machine."""
     folder = tmp_path_factory.mktemp("hasty")
     (folder / "code").mkdir()
     (folder / "code" / "sitecustomize.py").write_text(HURRY.format(root=str(ROOT)))
@@ -41,7 +41,7 @@ def connect(service: Service) -> socket.socket:
 
 
 def rest(connection: socket.socket) -> bytes:
-    """All that comes until the other side ends it."""
+    """Return everything that comes until the other side ends the connection."""
     parts = []
     try:
         while part := connection.recv(65536):
@@ -59,7 +59,7 @@ def test_a_head_without_end(service: Service) -> None:
                 connection.sendall(b"a" * 1024)
         except (ConnectionResetError, BrokenPipeError):
             pass
-        ended = rest(connection)  # nothing, where the end came with a reset
+        ended = rest(connection)  # nothing, if the connection was reset
         assert ended == b"" or ended.startswith(b"HTTP/1.1 431 ")
     assert service.client.get("/healthz").status_code == 200
 
@@ -96,7 +96,7 @@ def test_a_head_that_never_ends(hasty: Service) -> None:
 
 
 def ask(connection: socket.socket, path: str) -> None:
-    """Have one request answered."""
+    """Send one request and read its answer."""
     client = http.client.HTTPConnection("x")
     client.sock = connection
     client.request("GET", path)
@@ -107,11 +107,11 @@ def ask(connection: socket.socket, path: str) -> None:
 
 @pytest.mark.parametrize("path", ["/healthz", "/v1/samples?n=1&seed=7"])
 def test_nothing_more(hasty: Service, path: str) -> None:
-    """A connection whose requests have been answered ends without a word, and not between two quick ones."""
+    """A connection is closed without an answer once it is idle, but not between two quick requests."""
     with connect(hasty) as connection:
         for _ in range(8):
             ask(connection, path)
-            time.sleep(0.2)  # together more than a connection may be idle
+            time.sleep(0.2)  # altogether longer than a connection may be idle
         assert rest(connection) == b""
 
 
@@ -140,12 +140,12 @@ def test_an_answer_that_nobody_reads(hasty: Service) -> None:
             drawn = hasty.metric("gan_images_generated_total")
             time.sleep(1)
         received = len(rest(connection))
-    assert received < 60_000_000  # of 79 MB: the rest never came
+    assert received < 60_000_000  # the whole answer has 79 MB
     assert "Traceback" not in hasty.log.read_text()
 
 
 def test_one_who_reads_nothing_sees_the_end(hasty: Service) -> None:
-    """By a reset: an end behind bytes that are not read would never come, and the kernel would keep them."""
+    """The connection is reset. A close after unread bytes would never arrive, and the kernel would keep the bytes."""
     with connect(hasty) as connection:
         connection.sendall(b"GET /v1/samples?n=100000&format=npz&seed=1 HTTP/1.1\r\nHost: x\r\n\r\n")
         poll = select.poll()

@@ -1,4 +1,4 @@
-"""Several worker processes behind one port: the same answers, sums that are exact, and no process left behind."""
+"""Several worker processes behind one port give the same answers and exact sums, and leave no process behind."""
 
 import io
 import os
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="wo
 
 
 def children(process: int) -> set[int]:
-    """The processes that another one has started and that have not ended."""
+    """Return the processes that a process has started and that have not ended."""
     found = set()
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -42,7 +42,7 @@ def children(process: int) -> set[int]:
 
 
 def is_gone(process: int) -> bool:
-    """Whether a process has ended; one that nobody has waited for yet has, too."""
+    """Whether a process has ended, even if its parent has not waited for it yet."""
     try:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except OSError:
@@ -57,7 +57,7 @@ def wait_until(true: Callable[[], bool], what: str) -> None:
 
 
 def connections(process: int, port: int) -> int:
-    """Established connections of a process at a port of its own."""
+    """Return how many established connections a process has at its own port."""
     inodes = set()
     for line in Path(f"/proc/{process}/net/tcp").read_text().splitlines()[1:]:
         local, state, inode = (line.split()[k] for k in (1, 3, 9))
@@ -79,9 +79,9 @@ def port_of(service: Service) -> int:
 
 
 def connect_to_each(service: Service, workers: set[int]) -> dict[int, httpx.Client]:
-    """A client for each worker, whose only connection is to that worker."""
+    """Return a client for each worker, whose only connection is to that worker."""
     clients: dict[int, httpx.Client] = {}
-    for _ in range(200):  # the kernel picks a worker for each: all are met, but for one time in 2¹⁹⁹
+    for _ in range(200):  # the kernel picks a worker for each: that one is never picked has a chance of 1 in 2¹⁹⁹
         before = {worker: connections(worker, port_of(service)) for worker in workers}
         client = httpx.Client(base_url=service.url, timeout=60, limits=httpx.Limits(max_connections=1))
         client.get("/healthz")
@@ -105,7 +105,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder that the services of a test take for temporary files."""
+    """The folder for the temporary files of a test's services."""
     folder = tmp_path / "temporary"
     folder.mkdir()
     monkeypatch.setenv("TMPDIR", str(folder))
@@ -114,7 +114,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="module")
 def unharmed(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, Path]]:
-    """A service that no test ends, and its folder for temporary files; whoever asks first finds nothing counted."""
+    """A service that no test ends, and its folder for temporary files. Before the first test nothing is counted."""
     temporary = tmp_path_factory.mktemp("temporary")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TMPDIR", str(temporary))
@@ -137,7 +137,7 @@ def test_the_same_from_each_worker_and_one_sum(unharmed: tuple[Service, Path]) -
     for worker, client in clients.items():
         assert client.get("/readyz").json()["ready"], worker
 
-    for n in range(1, 21):  # a connection each
+    for n in range(1, 21):  # each on a new connection
         httpx.get(f"{service.url}/v1/samples?n={n}", timeout=60)
     drawn = 2 * 20 + sum(range(1, 21))
 
@@ -164,7 +164,7 @@ def test_the_same_from_each_worker_and_one_sum(unharmed: tuple[Service, Path]) -
 
 
 def test_requests_under_way_are_one_sum(unharmed: tuple[Service, Path]) -> None:
-    """Whichever worker has them, and whichever is asked."""
+    """The sum is the same whichever worker has the requests, and whichever is asked."""
     service, _ = unharmed
     clients = connect_to_each(service, children(service.process.pid))
 
@@ -179,7 +179,7 @@ def test_requests_under_way_are_one_sum(unharmed: tuple[Service, Path]) -> None:
 
 
 def sums(text: str) -> dict[str, float]:
-    """Metrics by name and labels; those of images by name alone."""
+    """Return the metrics by name and labels, and those of images by name alone."""
     found = {}
     for line in text.splitlines():
         if not line.startswith("#"):
@@ -189,7 +189,7 @@ def sums(text: str) -> dict[str, float]:
 
 
 def test_a_worker_that_is_killed_is_replaced(service: Service) -> None:
-    """The others go on, what it counted stays counted, and another takes its place."""
+    """The other workers go on, its counts are kept, and another worker takes its place."""
     workers = children(service.process.pid)
     clients = connect_to_each(service, workers)
     for client in clients.values():
@@ -222,7 +222,7 @@ def is_listening(process: int, port: int) -> bool:
         if line.split()[3] == "0A" and int(line.split()[1].split(":")[1], 16) == port
     }
     for path in Path(f"/proc/{process}/fd").iterdir():
-        with suppress(FileNotFoundError):  # the process has closed it just now
+        with suppress(FileNotFoundError):  # the process has just closed it
             if str(path.readlink()) in inodes:
                 return True
     return False
@@ -230,7 +230,7 @@ def is_listening(process: int, port: int) -> bool:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_all_end_when_told_to(service: Service, temporary: Path, number: signal.Signals) -> None:
-    """In order: an answer that has begun is given whole."""
+    """They end in order: an answer that has begun is completed."""
     workers = children(service.process.pid)
     with httpx.stream("GET", f"{service.url}/v1/samples?n=20000&format=npz", timeout=DEADLINE_S) as response:
         service.process.send_signal(number)
@@ -242,7 +242,7 @@ def test_all_end_when_told_to(service: Service, temporary: Path, number: signal.
         httpx.get(f"{service.url}/healthz")
     assert "Traceback" not in service.log.read_text()
     assert service.process.stdout is not None
-    assert service.process.stdout.read() == ""  # the address was told once
+    assert service.process.stdout.read() == ""  # the address was printed once
     assert not list(temporary.iterdir())
 
 
@@ -269,7 +269,7 @@ def test_workers_that_cannot_start_end_the_service(tmp_path: Path, tiny: Path, t
 
 @pytest.mark.slow
 def test_a_port_that_is_taken(tmp_path: Path, unharmed: tuple[Service, Path]) -> None:
-    """By a service of the same person, and by something else."""
+    """The port is taken by a service of the same user, or by another program."""
     service, _ = unharmed
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
