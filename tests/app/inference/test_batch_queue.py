@@ -1,4 +1,4 @@
-"""The queue of jobs by itself: which rows share the next call, without a thread and without a running loop."""
+"""The queue of jobs: which rows share the next call. The tests need neither a thread nor a running loop."""
 
 import asyncio
 from typing import cast
@@ -11,11 +11,11 @@ from app.inference.jobs import Job, Rows
 from app.inference.jobs import Network as AnyNetwork
 
 NO_LOOP = cast("asyncio.AbstractEventLoop", None)
-"""The queue delivers nothing, so it asks no loop for anything."""
+"""The queue delivers nothing, so it never uses a loop."""
 
 
 class Waiter:
-    """Waits until it is told that it does not."""
+    """Waits until a test sets `gone`."""
 
     def __init__(self) -> None:
         self.gone = False
@@ -30,7 +30,7 @@ def same(rows: Rows) -> Rows:
 
 
 class Network:
-    """A network that takes so many rows in one call."""
+    """A network that takes `rows_at_once` rows in one call."""
 
     def __init__(self, rows_at_once: int = MAX_BATCH_ROWS) -> None:
         self.rows_at_once = rows_at_once
@@ -59,7 +59,7 @@ def cancel(job: Job) -> None:
 
 
 def sizes_of(batch: Batch, jobs: list[Job]) -> dict[int, int]:
-    """How many rows of which job (its place in the list) are in a call."""
+    """Return how many rows of each job are in a call, by the job's place in the list."""
     return {jobs.index(part.job): part.stop - part.start for part in batch.parts}
 
 
@@ -107,7 +107,7 @@ def test_a_lone_large_job_has_all_that_the_network_takes() -> None:
 def test_a_large_job_takes_turns_with_small_ones() -> None:
     waiting, jobs = filled(same, 1000, *[1] * 40)
     assert sizes_of(waiting.take(), jobs) == {0: TURN_ROWS} | dict.fromkeys(range(1, 33), 1)
-    # The other small ones came before the rest of the large one, which gets the room that they leave.
+    # The other small jobs come before the rest of the large one, which gets the room that they leave.
     assert sizes_of(waiting.take(), jobs) == dict.fromkeys(range(33, 41), 1) | {0: MAX_BATCH_ROWS - 8}
 
 
@@ -187,7 +187,7 @@ def test_room_is_for_what_fits_and_an_empty_queue_takes_any_number() -> None:
     waiting.put(same, job(7))
     assert waiting.has_room_for(3)
     assert not waiting.has_room_for(4)
-    waiting.put(same, job(20))  # the caller has decided; it is counted
+    waiting.put(same, job(20))  # `put` takes it without room, and counts it
     assert waiting.waiting_rows == 27
     assert not waiting.has_room_for(1)
     all_of(waiting)

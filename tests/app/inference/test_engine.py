@@ -1,4 +1,4 @@
-"""The engine by itself: shared calls, cancelled jobs, failures, and its end."""
+"""The engine: shared calls, cancelled jobs, failures, and its end."""
 
 import asyncio
 import threading
@@ -48,7 +48,7 @@ class Network:
         if (rows == 666).any():
             raise SystemExit("the thread dies")
         if len(self.calls) + 1 == self.held_from:
-            self.free.clear()  # before anyone hears of this call's results
+            self.free.clear()  # before the results of this call are delivered
         return rows * 2
 
     async def held(self, engine: Engine) -> "asyncio.Task[Rows]":
@@ -75,7 +75,7 @@ def engine(max_queue_rows: int = 1000) -> Engine:
 
 
 async def submitted(engine: Engine, network: Network, *jobs: Rows) -> "list[asyncio.Task[Rows]]":
-    """Start a job for each, and let each reach the queue."""
+    """Start a job for each array of rows, and let each reach the queue."""
     tasks = [asyncio.create_task(engine.run(network, job)) for job in jobs]
     await asyncio.sleep(0)
     return tasks
@@ -114,7 +114,7 @@ def test_who_comes_a_pass_of_the_loop_later_shares_the_call() -> None:
 
 
 def test_the_thread_starts_before_the_last_has_come() -> None:
-    """However many come, one each pass: with a turn's rows it does not wait for more."""
+    """One job comes in each pass of the loop, without end. With a turn's rows the thread does not wait for more."""
 
     async def play() -> None:
         started, network = engine(10_000_000), Network()
@@ -161,7 +161,7 @@ def test_large_jobs_are_cut_into_calls_and_put_together_again() -> None:
         await first
         assert network.calls[0] == 1
         assert sum(network.calls[1:]) == sum(map(len, jobs))
-        assert set(network.calls[1:-1]) == {MAX_BATCH_ROWS}  # all full but the last
+        assert set(network.calls[1:-1]) == {MAX_BATCH_ROWS}  # all calls are full except the last
         started.stop()
 
     asyncio.run(play())
@@ -178,7 +178,7 @@ def test_a_lone_large_job_has_whole_calls() -> None:
 
 
 class WideNetwork(Network):
-    """One that is quick enough for several grids at once."""
+    """A network that is quick enough for several grids at once."""
 
     rows_at_once = 4 * MAX_BATCH_ROWS
 
@@ -200,7 +200,7 @@ def test_a_wide_network_takes_several_grids_at_once() -> None:
 
 @pytest.mark.parametrize("large", [1, 2, 3])
 def test_only_a_lone_large_job_has_wide_calls(large: int) -> None:
-    """With several a call would always be long, and who comes meanwhile waits for its end."""
+    """With several large jobs every call would be long, and a job that comes meanwhile waits for its end."""
 
     async def play() -> None:
         started, network = engine(10_000), WideNetwork()
@@ -224,7 +224,7 @@ def test_two_large_jobs_are_in_a_call_beside_small_ones() -> None:
         small = await submitted(started, network, *[rows(k) for k in range(3)])
         network.free.set()
         await asyncio.gather(first, *small, *large)
-        assert network.calls[1:4] == [64, 64 + 3, 64]  # the small ones stood behind the first four
+        assert network.calls[1:4] == [64, 64 + 3, 64]  # the small jobs were queued behind the four large ones
         started.stop()
 
     asyncio.run(play())
@@ -256,7 +256,7 @@ def test_a_large_job_does_not_hold_up_small_ones() -> None:
         )
         network.free.set()
         await asyncio.gather(first, *small)
-        # The first call had a turn of the large one and 32 of the small ones; the second had the rest of them.
+        # The first call had a turn of the large job and 32 small jobs; the second had the other small jobs.
         assert network.calls[:3] == [1, MAX_BATCH_ROWS, MAX_BATCH_ROWS]
         assert not large.done()
         network.free.set()
@@ -315,7 +315,7 @@ def test_a_large_job_that_fails_leaves_nothing_behind() -> None:
             await large
         assert (await started.run(network, rows(4))).item() == 8
         assert network.calls == [1, MAX_BATCH_ROWS, MAX_BATCH_ROWS, 1]
-        # Were its rows still counted, these would be too many.
+        # If the failed job's rows were still counted, these would be too many.
         assert len(await started.run(network, np.zeros((5000, 1), dtype=np.float32))) == 5000
         started.stop()
 
@@ -414,7 +414,7 @@ def test_ping_goes_ahead_of_the_queue_but_not_of_a_stuck_call(monkeypatch: pytes
 def test_a_fault_of_the_thread_fails_who_waits_and_it_begins_anew() -> None:
     async def play() -> None:
         started, network = engine(), Network()
-        for _ in range(MAX_FAULTS + 1):  # what is answered in between forgives the faults before
+        for _ in range(MAX_FAULTS + 1):  # an answer in between resets the count of faults
             first = await network.held(started)
             doomed = await submitted(started, network, rows(666))
             other = await submitted(started, Network(), rows(1))
@@ -449,7 +449,7 @@ def test_fault_after_fault_ends_it() -> None:
 
 
 class Short:
-    """A network that has memory for so many rows."""
+    """A network that has memory for `room` rows."""
 
     def __init__(self, error: Exception, *, room: int) -> None:
         self.error = error
@@ -481,7 +481,7 @@ def test_without_memory_each_is_tried_by_itself(error: Exception) -> None:
         assert [r.ravel().tolist() for r in results if isinstance(r, np.ndarray)] == [[2, 4], [12]]
         assert isinstance(results[1], ExhaustedError)
         assert "3 images" in str(results[1])
-        with pytest.raises(ExhaustedError):  # a job of several calls, of which none can be made
+        with pytest.raises(ExhaustedError):  # a job of several calls, none of which can be made
             await asyncio.wait_for(started.run(short, np.ones((3 * MAX_BATCH_ROWS, 1))), HANGS_S)
         assert started._queue.waiting_rows == 0
         started.stop()
@@ -520,7 +520,7 @@ def test_calls_that_end_are_not_given_up(monkeypatch: pytest.MonkeyPatch) -> Non
             await asyncio.sleep(0.01)
         assert not watching.done()
         started.stop()
-        await asyncio.wait_for(watching, HANGS_S)  # one that was stopped is of no use either
+        await asyncio.wait_for(watching, HANGS_S)  # a stopped engine ends the watch too
 
     asyncio.run(play())
 

@@ -1,4 +1,4 @@
-"""Jobs, and how their results reach those who wait for them."""
+"""Jobs, and how their results reach their waiters."""
 
 import asyncio
 import threading
@@ -35,11 +35,11 @@ def test_answers_of_one_receiver_come_in_one_callback_in_their_order() -> None:
     async def play() -> None:
         loop, heard, other = asyncio.get_running_loop(), list[Any](), list[Any]()
         jobs = [job(heard.append, loop) for _ in range(3)]
-        # A bound method is another object each time that it is looked up, and the same receiver.
+        # A bound method is a new object each time it is looked up, but it is the same receiver.
         extra = job(other.append, loop)
         fault = ValueError("no")
         deliver_in_a_thread([(jobs[2], rows(2)), (extra, rows(9)), (jobs[0], fault), (jobs[1], rows(1))])
-        assert heard == []  # it is the loop that calls
+        assert heard == []  # the loop calls the receiver, not the thread
         await asyncio.sleep(0)
         ((first, failed, last),) = heard
         assert [waiter for waiter, _ in (first, failed, last)] == [jobs[2].waiter, jobs[0].waiter, jobs[1].waiter]

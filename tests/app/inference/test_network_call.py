@@ -1,4 +1,4 @@
-"""One call of a network by itself: what goes in, what comes out, and what is noted."""
+"""One call of a network: the rows that go in, the results that come out, and the times that are noted."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""The projections' queue by itself: one after the other, refused, given up, ended."""
+"""The projection queue: jobs run one after the other, are refused, are given up, and end."""
 
 import asyncio
 import threading
@@ -111,7 +111,7 @@ def test_a_client_that_goes_before_its_turn() -> None:
 
 
 def test_a_client_that_goes_in_its_turn() -> None:
-    """Its job ends by itself, and counts until then."""
+    """Its job runs to its end, and counts until then."""
 
     async def scenario() -> None:
         queue, jobs = ProjectionQueue(max_waiting=1, metrics=Metrics()), Jobs()
@@ -180,7 +180,7 @@ def test_the_end_drops_what_waits_and_finishes_what_runs() -> None:
 
 
 def test_one_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The watchdog sees it; who waits behind it is told, as is who comes later, and the end does not wait for it."""
+    """The watchdog notices it. The jobs behind it and later ones get an error, and `stop` does not wait for it."""
     monkeypatch.setattr(watchdog, "TICK_S", 0.01)
 
     async def scenario() -> None:
@@ -192,9 +192,9 @@ def test_one_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
         await watchdog.watch({queue: 0.1}, end=lambda: ends.append("of the process"))
         assert ends == ["of the process"]
         assert not queue.is_alive
-        with pytest.raises(LateError, match="not made any more"):
+        with pytest.raises(LateError, match="has stopped making projections"):
             await task
-        with pytest.raises(LateError, match="not made any more"):
+        with pytest.raises(LateError, match="has stopped making projections"):
             await queue.run(jobs.job("late"), gone=never())
         await asyncio.wait_for(asyncio.to_thread(queue.stop), 120)
         assert waiting(metrics) == 0
@@ -254,6 +254,6 @@ def test_nobody_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
             await queue.run(endless.job("endless", held=True), gone=never())
         endless.free.set()
         queue.stop()
-        assert jobs.begun == ["held"]  # what was late has been dropped
+        assert jobs.begun == ["held"]  # the late job has been dropped
 
     asyncio.run(scenario())

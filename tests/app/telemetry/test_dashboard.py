@@ -1,4 +1,4 @@
-"""docs/grafana-dashboard.json asks for nothing that /metrics does not tell."""
+"""docs/grafana-dashboard.json uses only metrics that /metrics shows, and shows all of ours."""
 
 import json
 import re
@@ -16,7 +16,7 @@ METRIC = re.compile(r"\b(?:gan|process)_[a-z0-9_]+")
 SELECTOR = re.compile(r"\b((?:gan|process)_[a-z0-9_]+)\{([^}]*)\}")
 BY = re.compile(r"\bby \(([^)]*)\)")
 SCRAPED = {"job", "instance", "worker"}
-"""Labels that Prometheus adds; `worker` is there where there are several."""
+"""Labels that Prometheus adds, and `worker`, which only a service of several workers has."""
 
 
 def expressions() -> list[str]:
@@ -25,7 +25,7 @@ def expressions() -> list[str]:
 
 
 def test_every_metric_is_told(service: Service) -> None:
-    """After a request of each kind; some labels have no value before."""
+    """A request of each kind comes first, since some labels have no value before."""
     picture = ("it.png", png_bytes(np.zeros((28, 28), np.uint8)), "image/png")
     service.client.get("/v1/samples?n=1&seed=7")
     assert service.client.post("/v1/score", files=[("files", picture)]).status_code == 200
@@ -50,7 +50,7 @@ def test_every_metric_is_told(service: Service) -> None:
 
 
 def test_every_metric_of_ours_is_shown(service: Service) -> None:
-    """But for those that Prometheus' library adds by itself."""
+    """The metrics that Prometheus' library adds by itself are left out."""
     told = {family.name for family in text_string_to_metric_families(service.client.get("/metrics").text)}
     text = " ".join(expressions())
     ours = {name for name in told if name.startswith("gan_") and not name.endswith("_created")}

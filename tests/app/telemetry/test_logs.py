@@ -1,4 +1,4 @@
-"""The log, as text and as JSON: one line is one event, whatever is in it."""
+"""The log as text and as JSON: each event is one line, whatever it contains."""
 
 import json
 import logging
@@ -90,7 +90,7 @@ def test_the_request_that_is_being_answered() -> None:
 )
 @pytest.mark.parametrize("text", ["/v1/samples", HOSTILE, 'ä"\\\ud800'])
 def test_a_line_of_the_access_log_is_that_of_its_record(worker: int | None, request_id: RequestId, text: str) -> None:
-    """The quick way for these lines writes what the way of all records does, milliseconds at an edge included."""
+    """`format_access` writes the same line as `format`, even where milliseconds are rounded."""
     for ended in (86400.25, 1796000000.001, 1796000000.9999):
         line = AccessLine(request_id, ended, "GET", text, text, 200, 314, 0.001, "127.0.0.1")
         for formatter in (JsonFormatter(worker), TextFormatter()):
@@ -138,7 +138,7 @@ def test_every_handler_gets_what_is_handled_together() -> None:
 
 
 def test_filters_hold_for_what_is_handled_together() -> None:
-    """Those of the logger and those of a handler, though the lines need no record to be written."""
+    """Filters of the logger and of a handler apply, though the lines are otherwise written without records."""
     for of_logger in (True, False):
         written: list[str] = []
         handler = handler_that_writes_to(written, TextFormatter())

@@ -1,4 +1,4 @@
-"""What is counted in one go is what would have been counted one by one; and what is timed is there."""
+"""Values that are counted together give the same sums as one by one, and all times are observed."""
 
 import asyncio
 from pathlib import Path
@@ -20,7 +20,7 @@ def told(metrics: Metrics) -> dict[str, float]:
 
 
 def test_many_values_at_once() -> None:
-    """As Prometheus' own histogram has them, those on a bound and beyond the last one, too."""
+    """The buckets are those of Prometheus' own histogram, also for values on a bound and beyond the last one."""
     rng = np.random.default_rng(3)
     bounds = (0.1, 0.25, 1.0, 10.0)
     values = [*bounds, 0.0, 11.0, *rng.exponential(1, 500).tolist()]
@@ -112,7 +112,7 @@ def test_each_job_waits_once_and_each_call_is_timed() -> None:
     assert told(metrics)["gan_engine_queue_seconds_count"] == 0
     metrics.settle()
     found = told(metrics)
-    assert found["gan_engine_queue_seconds_count"] == 3  # the last one is in several calls
+    assert found["gan_engine_queue_seconds_count"] == 3  # the last job is in several calls
     assert found["gan_engine_call_seconds_count"] == found["gan_engine_batch_rows_count"] >= 3
     assert found["gan_engine_batch_rows_sum"] == 153
     assert 0 < found["gan_engine_queue_seconds_sum"] < 3 * 60

@@ -13,7 +13,7 @@ TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
         (f"00-{TRACE}-{PARENT}-01", 1),
         (f"00-{TRACE}-{PARENT}-00", 0),
         (f"00-{TRACE}-{PARENT}-ff", 255),
-        (f"01-{TRACE}-{PARENT}-01", 1),  # a later version: what is known of it is read
+        (f"01-{TRACE}-{PARENT}-01", 1),  # a later version: its known parts are read
         (f"cc-{TRACE}-{PARENT}-01-what-the-future-will-be-like", 1),
         (f"cc-{TRACE}-{PARENT}-01-", 1),
     ],

@@ -1,4 +1,4 @@
-"""The files in which several workers count."""
+"""The files in which several workers keep their metrics."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ def test_processes_of_workers_that_have_ended_are_forgotten(tmp_path: Path, monk
     monkeypatch.setattr("app.telemetry.worker_files.values.ValueClass", None)
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "")
     count_in_files(tmp_path, worker=0)
-    (tmp_path / "1.pid").write_text("")  # being written
+    (tmp_path / "1.pid").write_text("")  # the file is just being written
     (tmp_path / "2.pid").write_text("12")
     assert set(_pids(tmp_path)) == {"0", "2"}
     forget_gauges(tmp_path, worker=0)
@@ -21,7 +21,7 @@ def test_processes_of_workers_that_have_ended_are_forgotten(tmp_path: Path, monk
 
 
 def test_metrics_of_files_are_shown_in_the_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker's counters stay when it has ended, and its gauges go."""
+    """When a worker has ended, its counters stay and its gauges are removed."""
     monkeypatch.setattr("app.telemetry.worker_files.values.ValueClass", None)
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "")
     count_in_files(tmp_path, worker=4)
