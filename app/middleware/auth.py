@@ -38,7 +38,7 @@ def hash_key(key: str) -> str:
     if key.startswith(HASHED):
         digits = key.removeprefix(HASHED).lower()
         if len(digits) != 64 or set(digits) - set("0123456789abcdef"):
-            raise ValueError("64 hex digits must follow sha256:")
+            raise ValueError("64 hex digits must follow sha256: in a key; give the key's SHA-256, or the key itself")
         return HASHED + digits
     if not key:
         raise ValueError("a key must not be empty")
