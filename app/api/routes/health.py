@@ -20,7 +20,7 @@ _NOT_READY = Readiness(
     },
 ).model_dump()
 _METRICS = """\
-# HELP gan_http_requests_total Requests by route, method and status
+# HELP gan_http_requests_total Requests that have ended, by route, method and status (499: the client had gone)
 # TYPE gan_http_requests_total counter
 gan_http_requests_total{method="GET",route="/v1/samples",status="200"} 19.0
 """
