@@ -49,7 +49,7 @@ def is_known(key: bytes | None, hashes: Sequence[str]) -> bool:
     """Whether a key has one of these hashes. Every hash is compared, so that the time taken reveals nothing.
 
     Args:
-        key: the bytes as they were sent. Browsers send characters up to U+00FF as one byte (Latin-1), other clients send UTF-8.
+        key: the bytes as sent. Browsers send characters up to U+00FF as one byte (Latin-1), other clients as UTF-8.
         hashes: the hashes of the known keys as `hash_key` returns them.
     """
     if key is None:

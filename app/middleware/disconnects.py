@@ -33,7 +33,7 @@ class Watch:
     def __enter__(self) -> None:
         task = asyncio.current_task()
         if task is None:
-            raise RuntimeError("a Watch needs a task that it can cancel: enter it in a coroutine that runs as one")
+            raise RuntimeError("a Watch must be entered in an asyncio task, which it can cancel")
         self._task = task
         self._waiting = _Waiting.of_this_loop()
         self._waiting.add(self)

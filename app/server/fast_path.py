@@ -320,7 +320,7 @@ class FastPath:
         is_fault = reason is Fallback.FAULT
         _log.log(
             logging.WARNING if is_fault else logging.INFO,
-            "a request for samples took the ordinary path (%s: %s); gan_fast_path_fallbacks_total counts further ones",
+            "a GET of samples could not take the fast path (%s: %s); gan_fast_path_fallbacks_total counts further ones",
             reason.value,
             _EXPLANATIONS[reason],
             exc_info=is_fault,
