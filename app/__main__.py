@@ -1,18 +1,39 @@
 """`python -m app`: the service, with the settings of the environment."""
 
+import argparse
 import sys
+from collections.abc import Sequence
 
 from pydantic import ValidationError
 
 from app.server.uvicorn_server import listen, serve, url
 from app.settings import Settings
 from app.telemetry.metrics import Metrics
+from models import __version__
 from models.device import resolve_device
 from models.errors import DeviceError
 
 
-def main() -> int:
-    """Serve until told to stop; returns the exit code: 0, 1 when port or workers fail, 2 for bad settings."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until told to stop.
+
+    Args:
+        arguments: the words after the command's name; None takes the process's own.
+
+    Returns:
+        The exit code: 0 after an ordinary end, 1 when the port or the workers fail, 2 for bad settings.
+
+    Raises:
+        SystemExit: `--help` or `--version` was asked for (code 0), or there is an unknown argument (code 2).
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m app",
+        description="Serve images from model folders over HTTP. Settings are GAN_* variables, or lines of a file .env.",
+    )
+    parser.add_argument(
+        "--version", action="version", version=f"gan-service {__version__}", help="print the version and exit"
+    )
+    parser.parse_args(arguments)
     try:
         settings = Settings()
         resolve_device(settings.device)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import platform
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -27,6 +28,7 @@ from app.middleware.head_requests import AnswerHead
 from app.middleware.request_count import CountRequests
 from app.settings import Settings
 from app.telemetry.metrics import Metrics
+from models import __version__
 from models.device import resolve_device
 from models.inference.projection import prepare
 from models.inference.word_sampler import words_with_class
@@ -63,7 +65,7 @@ class _Application(FastAPI):
     ) -> None:
         super().__init__(
             title="GAN service",
-            version="1.0",
+            version=__version__,
             description=DESCRIPTION,
             openapi_tags=TAGS,
             lifespan=lifespan,
@@ -104,6 +106,7 @@ def create_app(
         replicas: all processes that serve this together under Ray Serve; None where there are no replicas.
     """
     metrics = metrics or Metrics()
+    metrics.build.labels(__version__, platform.python_version(), torch.__version__).set(1)
     spans = _spans(settings)
 
     @asynccontextmanager

@@ -10,6 +10,9 @@
 
 from pathlib import Path
 
+__version__ = "0.1.0"
+"""Version of the whole project; CONTRIBUTING.md, "Releases", says what else changes with it."""
+
 
 def bundled_models_dir() -> Path:
     """The folder that holds the model folders shipped with this package."""

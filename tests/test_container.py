@@ -149,10 +149,9 @@ def test_device_torch_and_base_are_build_arguments() -> None:
     assert arguments["TORCH_INDEX_URL"] == ""
 
 
-def test_its_label_gives_the_version_of_the_project() -> None:
+def test_its_label_gives_the_licence_of_the_project() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     (labels,) = [value for name, value in last_stage() if name == "LABEL"]
-    assert f'org.opencontainers.image.version="{project["version"]}"' in labels
     assert f'org.opencontainers.image.licenses="{project["license"]}"' in labels
 
 

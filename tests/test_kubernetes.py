@@ -23,6 +23,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from app.server.uvicorn_server import ENDING_S, LINGER_S
 from app.settings import Settings
 from app.telemetry.metrics import Metrics
+from models import __version__
 from tests.test_container import last_stage
 
 ROOT = Path(__file__).parent.parent
@@ -302,8 +303,6 @@ def test_the_ingress_lets_through_what_the_service_takes() -> None:
 
 
 def test_the_image_is_of_this_version() -> None:
-    version = re.search(r'^version = "(.*)"$', (ROOT / "pyproject.toml").read_text(), flags=re.MULTILINE)
-    assert version is not None
     images = [container_of(built(overlay))["image"] for overlay in OVERLAYS]
     name = "registry.example.com/gan-service"
-    assert images == ["gan-service", f"{name}:{version[1]}", f"{name}:{version[1]}-cuda"]
+    assert images == ["gan-service", f"{name}:{__version__}", f"{name}:{__version__}-cuda"]

@@ -162,3 +162,14 @@ def of_models(registry: CollectorRegistry) -> Gauge:
         registry=registry,
         multiprocess_mode="livemax",
     )
+
+
+def of_build(registry: CollectorRegistry) -> Gauge:
+    """Which versions of the service, of Python and of torch are running."""
+    return Gauge(
+        "gan_build_info",
+        "1, with the versions of the service, of Python and of torch as labels",
+        ["version", "python", "torch"],
+        registry=registry,
+        multiprocess_mode="livemax",
+    )

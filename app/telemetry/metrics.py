@@ -50,6 +50,7 @@ class Metrics:
         self.shed = families.of_shedding(registry)
         self.fallbacks = families.of_fast_path(registry)
         self.models = families.of_models(registry)
+        self.build = families.of_build(registry)
 
         # `labels` checks its arguments and looks a child up under a lock: several times as slowly as these do.
         self._images_of = lru_cache(maxsize=None)(self.images.labels)

@@ -5,6 +5,8 @@ A line that begins with `curl` needs no entry: it is asked of a service as it st
 
 from dataclasses import dataclass
 
+from models import __version__
+
 
 @dataclass(frozen=True)
 class Step:
@@ -27,7 +29,7 @@ class Step:
 
 
 IN_BULK = "python -m training sample mnist-mlp --n 10_000_000 --seed 7 --out samples --format webdataset"
-IMAGE = "registry.example.com/gan-service:0.1.0"
+IMAGE = f"registry.example.com/gan-service:{__version__}"
 SECRETS = "--from-literal=GAN_API_KEYS=… --from-literal=GAN_ADMIN_KEY=…"
 FEW_IMAGES = "--epochs 1 --set train_images=2560 judge_steps=20"
 

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from models import __version__
 from models.errors import DeviceError, LatentError, ModelFolderError
 from models.files import naming
 from training.cli import classifier, evaluate, export, fit, resume, sample, watch
@@ -31,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         package that is not installed. 130: it was interrupted.
 
     Raises:
-        SystemExit: `--help` was given (code 0), or an argument is wrong (code 2).
+        SystemExit: `--help` or `--version` was given (code 0), or an argument is wrong (code 2).
     """
     command = "training"
     try:
@@ -64,6 +65,9 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m training",
         description="Train GANs, evaluate them, and draw images. `COMMAND --help` explains the options of a command.",
+    )
+    parser.add_argument(
+        "--version", action="version", version=f"gan-service {__version__}", help="print the version and exit"
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for command in COMMANDS:
