@@ -1,4 +1,4 @@
-"""`python -m benchmarks.ablation`: what each setting of the recipe `mlp` is worth, by changing one at a time.
+"""`python -m benchmarks.ablation`: the effect of each setting of the recipe `mlp`, by changing one at a time.
 
 Each row is a new training from seed 0 for the same few epochs, over which the learning rates fall; 10,000 samples are
 judged against the test images. Time is processor time of all threads together, which other work on the machine hardly
@@ -49,14 +49,14 @@ CHANGES: dict[str, tuple[str, ...]] = {
     "batches of 128": ("batch_size=128",),
     "float32": ("precision=float32",),
 }
-"""By the name of the row, the settings that are changed in the recipe."""
+"""The settings that are changed in the recipe, by the name of the row."""
 
 
 def main() -> None:
     """Train, judge and print the table; each row is also printed on standard error when it is ready."""
     options = _parser().parse_args()
     if unknown := [name for name in options.changes if name not in CHANGES]:
-        sys.exit(f"no such row: {unknown[0]!r}; there are: {'; '.join(CHANGES)}")
+        sys.exit(f"error: {unknown[0]!r} is not a row; the rows are: {'; '.join(CHANGES)}")
     dataset = load_dataset("mnist")
     rows = []
     for name in options.changes or CHANGES:
@@ -76,11 +76,14 @@ def main() -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.ablation", description="One setting at a time.")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.ablation",
+        description="Change one setting of the recipe mlp at a time, train, and judge.",
+    )
     parser.add_argument("changes", nargs="*", help=f"rows (default: all): {'; '.join(CHANGES)}")
-    parser.add_argument("--epochs", type=int, default=10, help="default: 10")
+    parser.add_argument("--epochs", type=int, default=10, help="epochs of each training (default: 10)")
     parser.add_argument("--samples", type=int, default=10_000, help="number of samples of each G (default: 10,000)")
-    parser.add_argument("--threads", type=int, default=1, help="default: 1")
+    parser.add_argument("--threads", type=int, default=1, help="threads of each training (default: 1)")
     return parser
 
 

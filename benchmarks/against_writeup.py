@@ -40,10 +40,10 @@ def main() -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.against_writeup", description="A recipe in a part of the write-up's time."
+        prog="python -m benchmarks.against_writeup", description="Train a recipe in a part of the write-up's time."
     )
-    parser.add_argument("recipe", nargs="?", default="mlp", help="default: mlp")
-    parser.add_argument("--writeup-epochs", type=float, default=WRITEUP_EPOCHS, help="default: its own 200")
+    parser.add_argument("recipe", nargs="?", default="mlp", help="the recipe to train (default: mlp)")
+    parser.add_argument("--writeup-epochs", type=float, default=WRITEUP_EPOCHS, help="its epochs (default: 200)")
     parser.add_argument(
         "--times", type=float, default=20, help="the recipe has 1/TIMES of the write-up's time (default: 20)"
     )
@@ -51,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
         "--rate-s", type=float, default=10, help="seconds for measuring the recipe's speed (default: 10)"
     )
     parser.add_argument("--samples", type=int, default=10_000, help="number of samples of each G (default: 10,000)")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="default: one a core")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="default: one for each core")
     return parser
 
 

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.anatomy [--svg FILE]`: where the time of a request goes, of one image and of a grid of 64.
+"""`python -m benchmarks.anatomy [--svg FILE]`: where the time of a request goes, for one image and a grid of 64.
 
 The whole is 1 / (requests/s) of our service under wrk, on its core. HTTP is the same for a bare ASGI callable in the
 same uvicorn, with an answer of the same length. The other parts are timed alone in this process, called as the service
@@ -55,7 +55,7 @@ class _PictureSteps:
     """The steps by which the service draws a picture, in this process.
 
     Attributes:
-        metadata: the model's.
+        metadata: the metadata of the model.
         draw: applies G to random words.
     """
 

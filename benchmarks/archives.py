@@ -64,7 +64,9 @@ def fetch(service: ServiceSpec, images: int) -> float:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.archives", description="Images/s of a large npz.")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.archives", description="Measure images/s of a large npz."
+    )
     add_model_options(parser)
     parser.add_argument("--images", type=int, default=10_000, help="default: 10,000")
     return parser

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.bulk`: images/s and the largest memory of `training sample --out`, by format and by number.
+"""`python -m benchmarks.bulk`: images/s and peak memory of `training sample --out`, by format and number of images.
 
 Each row is a command of its own. The time of the same command for one image, its start, is subtracted before the rate
 is computed. Where other work is running, images/s of processor time say more than images/s by the clock.
@@ -23,8 +23,8 @@ class CommandUsage:
     """The time, the memory and the disk space that a command used, without its children.
 
     Attributes:
-        seconds: by the clock.
-        processor_s: processor time.
+        seconds: time by the clock.
+        processor_s: processor time, in seconds.
         peak_bytes: largest resident memory.
         disk_bytes: size of the files that it wrote.
     """

@@ -48,7 +48,7 @@ PARTS = {
     "its images as bytes": "models.inference.integer_generator.to_uint8_in_place",
     "PNG": "app.api.sample_request.SampleJob.encode",
 }
-"""By the name of the part, the function that is left out: the dotted name under which its caller looks it up."""
+"""The function that is left out, by the name of the part: the dotted name under which its caller looks it up."""
 
 
 class _Client(asyncio.Transport):
@@ -98,7 +98,7 @@ class _Clients:
     ended: int = 0
 
     async def ask(self, requests: int) -> tuple[float, float]:
-        """Let each client send `requests` requests; processor time of the event loop and the engine, µs a request."""
+        """Let each client send `requests` requests; return processor time of event loop and engine, µs a request."""
         clocks = [time.pthread_getcpuclockid(thread.ident or 0) for thread in threading.enumerate() if _works(thread)]
         before = [time.clock_gettime(clock) for clock in clocks]
         self.ended = 0
@@ -134,7 +134,7 @@ def main() -> None:
 
 
 def unknown_names(names: Iterable[str]) -> list[str]:
-    """Those of the dotted names that do not exist."""
+    """Return the dotted names that do not exist."""
     unknown = []
     for name in names:
         try:
@@ -145,7 +145,7 @@ def unknown_names(names: Iterable[str]) -> list[str]:
 
 
 async def _measure(options: argparse.Namespace, n: int) -> dict[str, tuple[float, float]]:
-    """Processor time of the event loop and of the engine, µs a request, by the part that was left out."""
+    """Measure processor time of the event loop and the engine, µs a request, by the part that was left out."""
     measured: dict[str, list[tuple[float, float]]] = defaultdict(list)
     app = create_app(Settings(models_dir=options.models_dir, default_model=options.model, log_level="warning"))
     requests = max(1, options.requests // n)
@@ -155,7 +155,7 @@ async def _measure(options: argparse.Namespace, n: int) -> dict[str, tuple[float
             measured[WHOLE].append(await clients.ask(requests))
             for name, function in PARTS.items():
                 with _left_out(function):
-                    await clients.ask(1)  # makes the results that are returned from then on
+                    await clients.ask(1)  # stores the results that `_left_out` returns from now on
                     measured[name].append(await clients.ask(requests))
     return {name: _medians(each) for name, each in measured.items()}
 
@@ -179,7 +179,7 @@ async def _asking(app: FastAPI, number: int, n: int) -> AsyncIterator[_Clients]:
 
 
 def _left_out(function: str) -> AbstractContextManager[object]:
-    """For a while, let a function return its first result for the same number of rows."""
+    """Within this context, let a function return its first result for the same number of rows."""
     real, known = pkgutil.resolve_name(function), dict[int, object]()
 
     def instead(*arguments: Any, **more: Any) -> object:  # noqa: ANN401
@@ -201,10 +201,14 @@ def _told(measured: dict[str, tuple[float, float]]) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.dissection", description="What a request's parts cost.")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.dissection", description="Measure what a request's parts cost."
+    )
     add_model_options(parser)
     parser.add_argument("--connections", type=int, default=16, help="clients at once (default: 16)")
-    parser.add_argument("--requests", type=int, default=400, help="of one image, of each client (default: 400)")
+    parser.add_argument(
+        "--requests", type=int, default=400, help="requests of each client for one image (default: 400)"
+    )
     return parser
 
 

@@ -57,7 +57,9 @@ def _figures(outcomes: list[OpenLoopResult]) -> list[str]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.latency", description="Latency at constant rates.")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.latency", description="Measure latency at constant rates."
+    )
     add_load_options(parser, seconds=5)
     return parser
 

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.playground`: the page in a real Chromium: its first grid, its redraws in use, its weight.
+"""`python -m benchmarks.playground`: the page in a real Chromium: first grid, redraws while it is used, and weight.
 
 first grid    from the navigation to the frame after the first images are decoded, with an empty cache, on a warm server
 redraws       frames a second that show another picture of the dragged image, while the mouse moves a bar
@@ -129,10 +129,12 @@ def _new_page(browser: Browser) -> Page:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.playground", description="Speed of the page.")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.playground", description="Measure the speed of the page."
+    )
     parser.add_argument("--models", nargs="+", default=["mnist-conv", "mnist-mlp"], help="default: %(default)s")
     parser.add_argument("--rounds", type=int, default=10, help="loads of the page (default: 10)")
-    parser.add_argument("--seconds", type=float, default=5, help="of dragging (default: 5)")
+    parser.add_argument("--seconds", type=float, default=5, help="seconds of dragging a bar (default: 5)")
     parser.add_argument("--chromium", default="/usr/bin/chromium", help="the browser (default: %(default)s)")
     return parser
 

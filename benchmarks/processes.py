@@ -57,7 +57,7 @@ class TimedProcesses(Processes):
     seconds: list[float] = field(default_factory=list)
 
     def average(self, tensors: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-        """As `Processes.average`."""
+        """Average as `Processes.average` does, and measure the time."""
         started = time.perf_counter()
         means = super().average(tensors)
         self.seconds.append(time.perf_counter() - started)
@@ -123,9 +123,11 @@ def _measure_apart(recipe: str, way: ProcessLayout, seconds: float) -> Throughpu
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.processes", description="Images/s of two processes.")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.processes", description="Measure images/s of two processes."
+    )
     parser.add_argument("recipes", nargs="*", help=f"default: {' '.join(RECIPES)}")
-    parser.add_argument("--seconds", type=float, default=5, help="of each measurement (default: 5)")
+    parser.add_argument("--seconds", type=float, default=5, help="seconds of each measurement (default: 5)")
     parser.add_argument("--rounds", type=int, default=5, help="default: 5")
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     parser.add_argument("--threads", type=int, default=1, help=argparse.SUPPRESS)

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.production [--base REV]`: what the settings of production cost, in requests/s for one image.
+"""`python -m benchmarks.production [--base REV]`: what production settings cost, in requests/s for one image.
 
 Our service is measured bare, with each setting alone, and with all of them; a setting that clients notice is used by
 the client as well (a key, an Origin). With `--base`, the bare service of another git revision is measured in the same
@@ -32,7 +32,7 @@ GRID, BASE_ONE, BASE_GRID = "64 grid", "one image, base", "64 grid, base"
 WARM_UP_S = 1
 
 Loads = dict[str, list[LoadResult]]
-"""By the name of what was measured: one load a round."""
+"""The loads of all rounds, by the name of what was measured."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ class Setting:
     Attributes:
         name: the name in the table.
         settings: GAN_* settings of the service.
-        headers: of each request.
-        target: of each request.
+        headers: headers of each request.
+        target: path and query of each request.
         answered_with: headers of the answer that show that the setting is on.
     """
 
@@ -76,7 +76,7 @@ class Run:
 
     Attributes:
         spec: the service.
-        requests: by the name of what is measured, the request.
+        requests: the requests, by the name of what is measured.
     """
 
     spec: ServiceSpec
@@ -183,7 +183,7 @@ def _ratio(these: Sequence[LoadResult], those: Sequence[LoadResult]) -> tuple[st
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.production", description="Cost of production's settings."
+        prog="python -m benchmarks.production", description="Measure what production settings cost."
     )
     add_load_options(parser, seconds=3, rounds=5)
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.projection [MODEL …]`: how near a projection comes to an image, and what it costs.
+"""`python -m benchmarks.projection [MODEL …]`: how near a projection comes to an image, and how long it takes.
 
 Each model projects images of its own (of another seed than the search draws from) and MNIST's test images. A model with
 an encoder is measured with and without it. Distances are in grey levels (0–255), over all pixels. Seconds are processor
@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def measure(model: LoadedModel, *, with_encoder: bool, own: int, test: int) -> list[list[str]]:
-    """Rows of the table: the model's own images, and the test images if they have the shape of the model's."""
+    """Rows of the table: the model's own images, and the test images if the model's images have their shape."""
     metadata = model.metadata
     sampler = Sampler.of_model(model)
     projector = Projector.of_model(model, sampler, with_encoder=with_encoder)
@@ -69,7 +69,9 @@ def _figures(projector: Projector, sampler: Sampler, images: NDArray[np.uint8]) 
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.projection", description="Distance and time.")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.projection", description="Measure distance and time of projections."
+    )
     parser.add_argument("models", nargs="*", help="model folders, or names of bundled ones (default: all bundled)")
     parser.add_argument("--own", type=int, default=100, help="number of a model's own images (default: 100)")
     parser.add_argument("--test", type=int, default=200, help="number of MNIST's test images (default: 200)")

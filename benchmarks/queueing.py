@@ -1,9 +1,9 @@
-"""`python -m benchmarks.queueing`: the service simulated as a queue, checked against the service, and plans from it.
+"""`python -m benchmarks.queueing`: simulate the service as a queue, compare with the service, and plan from it.
 
 In each turn the event loop reads the requests that wait, the engine draws their images in one call, and the event loop
 answers: on one core, one after the other. So the service is modelled as a server that takes all waiting requests, at
 most as many as fit in one call, and needs F + V·b seconds for b of them. F and V are fitted to the rates that 1 to 32
-clients reach, each of which sends its next request when it has the answer. The simulation gives the latencies of random
+clients reach; each client sends its next request when it has the answer. The simulation gives the latencies of random
 arrivals at shares of the top rate, and requests at the same rates are sent to the service. The simulation does not
 contain the kernel's queues, pauses, or other work on the machine.
 
@@ -75,8 +75,8 @@ def fit(rates: dict[int, float], most: int) -> TurnCosts:
     """Fit a line to the seconds of a turn over the number of its requests.
 
     Args:
-        rates: requests/s by the number of clients, each of which sends its next request when it has the answer, so
-            that all of them are in each turn.
+        rates: requests/s by the number of clients. Each client sends its next request when it has the answer, so
+            all of them are in each turn.
         most: the largest number of requests in one turn; if it is 1, there is no line, and F is 0.
     """
     if most == 1:
@@ -105,13 +105,15 @@ def simulate(costs: TurnCosts, arrivals: Sequence[float]) -> list[float]:
 
 def random_arrivals(rate: float, count: int, seed: int = 0) -> list[float]:
     """The times, in seconds, of the first `count` events of a Poisson process."""
-    rng = random.Random(seed)  # noqa: S311  (no secret)
+    rng = random.Random(seed)  # noqa: S311  (not a secret)
     return list(accumulate(rng.expovariate(rate) for _ in range(count)))
 
 
 def main() -> None:
     """Measure, simulate, compare, print."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.queueing", description="The service as a queue.")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.queueing", description="Simulate the service as a queue, and compare."
+    )
     add_load_options(parser, seconds=4)
     options = parser.parse_args()
     need_wrk()
@@ -140,7 +142,7 @@ def main() -> None:
 
 
 def _rows_at_once(folder: Path) -> int:
-    """Images of one call of the engine's at most."""
+    """Return the largest number of images in one call of the engine."""
     return Sampler.of_model(load_model(folder)).rows_at_once
 
 
@@ -158,7 +160,7 @@ def _length(running: PinnedService, request: RequestTemplate) -> int:
 def _measure(
     running: PinnedService, request: RequestTemplate, images: int, seconds: int, rows_at_once: int
 ) -> tuple[TurnCosts, list[list[float]]]:
-    """The costs; and for each share the rate, p50 and p99, both measured and simulated, in ms."""
+    """Return the costs, and for each share the rate, p50 and p99, measured and simulated, in ms."""
     rates = {count: load(running.port, request, connections=count, seconds=seconds).rate for count in CLIENTS}
     costs = fit(rates, max(1, rows_at_once // images))
     rows = []

@@ -21,15 +21,17 @@ from harness.service_specs import RAY_INGRESSES, ServiceSpec, on_ray, ours
 
 KINDS = ("one image", "64 grid")
 BATCHINGS = {"engine": None, "serve.batch": "benchmarks.services.ray_batch:BatchReplica"}
-"""Name in the tables, and the class of the replica; None is that of `app.ray`."""
+"""The name in the tables, and the class of the replica; None stands for the class of `app.ray`."""
 
 Loads = dict[tuple[str, str, int], list[LoadResult]]
-"""By service, kind of request and number of clients: one load a round."""
+"""The loads of all rounds, by service, kind of request and number of clients."""
 
 
 def main() -> None:
     """Measure and print the tables."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.ray_serve", description="Batching on Ray Serve.")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.ray_serve", description="Compare batching on Ray Serve."
+    )
     add_load_options(parser, seconds=3)
     options = parser.parse_args()
     need_wrk()

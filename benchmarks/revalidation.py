@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def _etag(port: int, request: RequestTemplate) -> str:
-    """The ETag of an answer, after a check that a request with it is answered by 304."""
+    """Return the ETag of an answer, after a check that a request with it is answered by 304."""
     url = f"http://127.0.0.1:{port}{request.target}"
     with urllib.request.urlopen(url) as answer:
         etag = str(answer.headers["ETag"])
@@ -62,7 +62,9 @@ def _etag(port: int, request: RequestTemplate) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.revalidation", description="Rate of 304 answers.")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.revalidation", description="Measure the rate of 304 answers."
+    )
     add_load_options(parser, seconds=3)
     return parser
 

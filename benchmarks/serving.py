@@ -22,10 +22,12 @@ from harness.report import describe_machine, table
 from harness.service_specs import ServiceSpec, ours
 
 KINDS = ("one image", "64 grid")
-NO_RIVALS = "Other model servers are left out: --rivals names the python of their environment; `make bench` makes it."
+NO_RIVALS = (
+    "Other model servers are left out: --rivals names the Python of their environment, which `make bench` installs."
+)
 
 Loads = dict[tuple[str, str, int], list[LoadResult]]
-"""By service, kind of request and number of clients: one load a round."""
+"""The loads of all rounds, by service, kind of request and number of clients."""
 
 
 def main() -> None:
@@ -84,7 +86,7 @@ def _kind_table(services: list[ServiceSpec], loads: Loads, kind: str, connection
 
 
 def _rivals_table(others: list[ServiceSpec], loads: Loads, connections: int) -> str:
-    """Our rate, and its ratio to that of the best other model server."""
+    """Return our rate, and its ratio to the rate of the best other model server."""
     rows = []
     for kind in KINDS:
         rate = middle(loads["ours", kind, connections]).rate
@@ -95,7 +97,7 @@ def _rivals_table(others: list[ServiceSpec], loads: Loads, connections: int) -> 
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.serving", description="Requests/s and latency.")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.serving", description="Measure requests/s and latency.")
     add_load_options(parser, seconds=3)
     parser.add_argument(
         "--rivals",

@@ -51,11 +51,13 @@ def _measure_apart(name: str, seconds: float, threads: int) -> float:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.training", description="Images/s of each recipe.")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.training", description="Measure images/s of each recipe."
+    )
     parser.add_argument("recipes", nargs="*", help="default: all")
-    parser.add_argument("--seconds", type=float, default=3, help="of each measurement (default: 3)")
+    parser.add_argument("--seconds", type=float, default=3, help="seconds of each measurement (default: 3)")
     parser.add_argument("--rounds", type=int, default=3, help="default: 3")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="default: one a core")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="default: one for each core")
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     return parser
 

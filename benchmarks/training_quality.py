@@ -52,7 +52,7 @@ def run(trainee: Trainer, dataset: Dataset, options: argparse.Namespace) -> list
 
 
 def judge(images: torch.Tensor, dataset: Dataset) -> float:
-    """Parzen log-likelihood of the test images under these, [N, C, H, W] uint8, in nats."""
+    """Return the Parzen log-likelihood, in nats, of the test images under samples [N, C, H, W] uint8."""
     validation = dataset.images[50_000 : 50_000 + VALIDATION_IMAGES]
     return estimate(images, validation, dataset.held_out).mean
 
@@ -66,14 +66,16 @@ def samples(trainee: Trainer, n: int) -> torch.Tensor:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.training_quality", description="Time to a given quality."
+        prog="python -m benchmarks.training_quality", description="Measure the time to a given quality."
     )
     parser.add_argument("recipes", nargs="*", help="default: the write-up's loop and all recipes")
     parser.add_argument("--target", type=float, default=200, help="nats (default: 200)")
-    parser.add_argument("--minutes", type=float, default=10, help="longest time of training of each (default: 10)")
-    parser.add_argument("--every-s", type=float, default=15, help="training between judgements, s (default: 15)")
+    parser.add_argument("--minutes", type=float, default=10, help="longest training of each, in minutes (default: 10)")
+    parser.add_argument(
+        "--every-s", type=float, default=15, help="seconds of training between judgements (default: 15)"
+    )
     parser.add_argument("--samples", type=int, default=10_000, help="number of samples of G to judge (default: 10,000)")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="default: one a core")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="default: one for each core")
     return parser
 
 

@@ -1,4 +1,4 @@
 """Load on a service, by wrk or at a constant rate, and the options of the commands that measure it.
 
-It may import `harness` and `models`.
+This room may import `harness` and `models`.
 """

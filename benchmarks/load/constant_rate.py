@@ -15,11 +15,11 @@ def send_at_rate(
     """Send requests at a constant rate.
 
     Args:
-        port: the service's, on this machine.
-        request: a GET; its target is used.
-        rate: requests/s.
-        seconds: for how long.
-        poisson: at random (a Poisson process) in place of evenly spaced.
+        port: the port of the service, on this machine.
+        request: a GET request; only its target is used.
+        rate: the rate, in requests/s.
+        seconds: how long to send.
+        poisson: whether to send at random times (a Poisson process) instead of evenly spaced ones.
     """
     command = [*pinned(CLIENT_CORE), sys.executable, "-m", "benchmarks.load.open_loop", str(port), request.target]
     done = subprocess.run(

@@ -1,9 +1,9 @@
 """`python -m benchmarks.load.open_loop PORT TARGET --rate R --seconds S`: requests at a constant rate.
 
-Latency counts from the moment at which a request was due, not from when a connection was free to send it: so a server
-that falls behind cannot hide it (no coordinated omission, as in Gil Tene's wrk2). The client waits in a busy loop, so
-that no timer delays it: give it a core of its own. It imports little, because collecting the garbage of many objects
-would stop its clock.
+Latency counts from the moment at which a request was due, not from the moment at which a connection was free to send
+it, so a server that falls behind cannot hide it (no coordinated omission, as in Gil Tene's wrk2). The client waits in a
+busy loop, so that no timer delays it: give it a core of its own. It imports little, because a garbage collection over
+many objects would pause it.
 """
 
 import argparse
@@ -49,10 +49,10 @@ def run(
 ) -> OpenLoopResult:
     """Send rate · seconds requests; SEED in the target becomes another number in each.
 
-    They are evenly spaced, or with `poisson` a Poisson process, as many independent clients make it.
+    The requests are evenly spaced, or with `poisson` come as a Poisson process, as from many independent clients.
     """
     total = max(1, round(rate * seconds))
-    rng = random.Random(0)  # noqa: S311  (no secret)
+    rng = random.Random(0)  # noqa: S311  (not a secret)
     gaps = ((rng.expovariate(rate) if poisson else 1 / rate) for _ in range(total))
     dues = list(accumulate(gaps, initial=0.0))
     latencies_s: list[float] = []
@@ -102,7 +102,7 @@ class _OpenLoopConnection:
             self._socket.send(f"GET {target} HTTP/1.1\r\nHost: 127.0.0.1:{self._port}\r\n\r\n".encode())
 
     def receive(self) -> int | None:
-        """Read what has arrived: the status of a whole answer, 0 if the server broke off, None before the end."""
+        """Read what has arrived. Return the status of a whole answer, 0 if the server broke off, None if it goes on."""
         try:
             data = self._socket.recv(2**18)
         except ConnectionError:
@@ -145,16 +145,16 @@ class _OpenLoopConnection:
 def main() -> None:
     """Send, and print the result as JSON."""
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.load.open_loop", description="A constant rate of requests."
+        prog="python -m benchmarks.load.open_loop", description="Send requests at a constant rate."
     )
     parser.add_argument("port", type=int)
     parser.add_argument("target", help="path and query; SEED in it becomes another number in each request")
     parser.add_argument("--rate", type=float, required=True, help="requests/s")
-    parser.add_argument("--seconds", type=float, default=3, help="default: 3")
+    parser.add_argument("--seconds", type=float, default=3, help="how long to send (default: 3)")
     parser.add_argument(
         "--connections", type=int, default=64, help="largest number of requests under way (default: 64)"
     )
-    parser.add_argument("--poisson", action="store_true", help="send at random times in place of evenly spaced ones")
+    parser.add_argument("--poisson", action="store_true", help="send at random times instead of evenly spaced ones")
     asked = parser.parse_args()
     outcome = run(**vars(asked))
     print(json.dumps(dataclasses.asdict(outcome)))

@@ -14,7 +14,9 @@ def add_model_options(parser: argparse.ArgumentParser, *, rounds: int = 3) -> No
 
 
 def add_load_options(parser: argparse.ArgumentParser, *, seconds: int, rounds: int = 3) -> None:
-    """Add the same, and --seconds and --connections: for services under load."""
+    """Add the options of `add_model_options`, --seconds and --connections: for services under load."""
     add_model_options(parser, rounds=rounds)
-    parser.add_argument("--seconds", type=int, default=seconds, help=f"of each measurement (default: {seconds})")
+    parser.add_argument(
+        "--seconds", type=int, default=seconds, help=f"seconds of each measurement (default: {seconds})"
+    )
     parser.add_argument("--connections", type=int, default=16, help="clients at once (default: 16)")

@@ -1,4 +1,4 @@
-"""wrk: each connection sends its next request when it has the answer, so the rate is what the service can answer."""
+"""Run wrk. Each connection sends its next request when it has the answer: the rate is what the service can answer."""
 
 import os
 import re
@@ -50,10 +50,10 @@ def load(port: int, request: RequestTemplate, *, connections: int, seconds: int)
     """Put load on a service.
 
     Args:
-        port: the service's, on this machine.
-        request: sent again and again.
+        port: the port of the service, on this machine.
+        request: the request that is sent again and again.
         connections: clients at once; each sends its next request when it has the answer.
-        seconds: for how long; wrk takes whole seconds only.
+        seconds: how long to send; wrk takes whole seconds only.
 
     Raises:
         RuntimeError: wrk printed no figures.
@@ -78,7 +78,7 @@ def load(port: int, request: RequestTemplate, *, connections: int, seconds: int)
 
 
 def middle(loads: Sequence[LoadResult]) -> LoadResult:
-    """The median of each figure, and the sum of the errors."""
+    """Return the median of each figure, and the sum of the errors."""
     return LoadResult(
         statistics.median(load.rate for load in loads),
         statistics.median(load.p50_ms for load in loads),

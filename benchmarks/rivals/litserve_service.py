@@ -1,6 +1,6 @@
 """`python -m benchmarks.rivals.litserve_service PORT`: the plain pictures, served by LitServe.
 
-LitServe routes POST alone, so the query parameters come with a POST. The batching is LitServe's:
+LitServe routes only POST, so the query parameters come with a POST. The batching is LitServe's:
 https://lightning.ai/docs/litserve/features/batching.
 """
 
@@ -17,14 +17,14 @@ from benchmarks.services.plain_pictures import PlainPictures
 
 
 class LitServeQuery(BaseModel):
-    """The query."""
+    """The query of a request."""
 
     n: int = 64
     seed: int = 0
 
 
 class LitServePictures(litserve.LitAPI):
-    """LitServe calls these in the order in which they stand here, in a process beside the web server's."""
+    """The methods, in the order in which LitServe calls them, in a process beside the web server's."""
 
     def setup(self, device: str) -> None:
         del device
@@ -47,10 +47,10 @@ class LitServePictures(litserve.LitAPI):
 
 
 def main() -> None:
-    """Serve until SIGTERM, taken as Ctrl-C: otherwise it ends LitServe's first process and leaves the others behind."""
+    """Serve until SIGTERM, taken as Ctrl-C: otherwise only LitServe's first process ends, and the others stay."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     # With a timeout of 0 the worker spins while it waits, and takes the core from the web server. Within 1 ms it takes
-    # but a few requests from LitServe's queue, each a call to another process.
+    # only a few requests from LitServe's queue, because each of them is a call to another process.
     pictures = LitServePictures(max_batch_size=16, batch_timeout=0.005, api_path="/samples")
     server = litserve.LitServer(pictures, accelerator="cpu", devices=1, workers_per_device=1, fast_queue=True)
     server.run(

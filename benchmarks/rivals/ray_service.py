@@ -18,19 +18,19 @@ MAX_BATCH = 64
 
 
 class RayServePictures:
-    """One replica; the requests that wait are drawn together."""
+    """One replica; it draws the images of all waiting requests together."""
 
     def __init__(self) -> None:
         self._draw = PlainPictures()
 
     async def __call__(self, request: Request) -> Response:
-        """A PNG grid of n images."""
+        """Return a PNG grid of n images."""
         query = request.query_params
         return Response(await self.drawn((int(query["n"]), int(query["seed"]))), media_type="image/png")
 
     @serve.batch(max_batch_size=MAX_BATCH, batch_wait_timeout_s=0)
     async def drawn(self, asked: list[tuple[int, int]]) -> list[bytes]:
-        """Ray hands in what one call each asked for."""
+        """Draw the grids of several requests. Ray collects their arguments into lists."""
         return self._draw(asked)
 
 

@@ -4,7 +4,7 @@ from starlette.types import Receive, Scope, Send
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
-    """`/N`: N bytes."""
+    """Answer the path `/N` with N bytes."""
     del receive
     if scope["type"] != "http":
         return

@@ -8,6 +8,6 @@ app = FastAPI()
 
 @app.get("/hello", response_class=PlainTextResponse)
 async def hello(n: int = 1, seed: int = 0) -> str:
-    """Constant text, two checked parameters."""
+    """Check two parameters, and answer a constant text."""
     del n, seed
     return "hello"

@@ -26,7 +26,7 @@ class PlainPictures:
         self._generator = without_rounding(self._model.generator)
 
     def __call__(self, asked: Sequence[tuple[int, int]]) -> list[bytes]:
-        """A PNG for each (n, seed), n ≥ 1: a grid of n images of that seed. One call of G for all of them."""
+        """Return for each (n, seed), n ≥ 1, a grid of n images of that seed as a PNG, by one call of G for all grids."""
         latents = [self._noise(n, seed) for n, seed in asked]
         with torch.no_grad():
             images = self._generator(torch.cat(latents))
@@ -38,7 +38,7 @@ class PlainPictures:
 
 
 def _png(pixels: NDArray[np.uint8]) -> bytes:
-    """[n, H, W] uint8 side by side, as a PNG."""
+    """Encode images [n, H, W] uint8, side by side, as a PNG."""
     n, height, width = pixels.shape
     columns = default_columns(n)
     grid = np.zeros((-(-n // columns) * height, columns * width), dtype=np.uint8)

@@ -11,5 +11,5 @@ draw = PlainPictures()
 
 @app.get("/samples")
 def samples(n: int = 64, seed: int = 0) -> Response:
-    """A PNG grid of n images."""
+    """Return a PNG grid of n images."""
     return Response(draw([(n, seed)])[0], media_type="image/png")

@@ -33,7 +33,7 @@ def hello() -> ServiceSpec:
 
 
 def bare(*, one: int, grid: int) -> ServiceSpec:
-    """`benchmarks.services.bare_service`; its two requests are answered with `one` and with `grid` bytes."""
+    """Describe `benchmarks.services.bare_service`, whose two requests are answered with `one` and with `grid` bytes."""
     return ServiceSpec(
         "bare ASGI",
         [*_uvicorn(), "benchmarks.services.bare_service:app"],
@@ -44,7 +44,7 @@ def bare(*, one: int, grid: int) -> ServiceSpec:
 
 
 def rivals(python: Path, models_dir: Path, model: str) -> list[ServiceSpec]:
-    """`benchmarks.rivals`: other model servers, each run by `python`, the interpreter of their environment."""
+    """Describe the model servers of `benchmarks.rivals`, each run by `python`, the interpreter of their environment."""
     run = [str(python), "-m"]
     bento = "benchmarks.rivals.bentoml_service:BentoMLPictures"
     shared = {"PLAIN_MODEL": str((models_dir / model).resolve()), "PYTHONPATH": str(ROOT), "HOME": "{scratch}"}
@@ -75,7 +75,7 @@ def rivals(python: Path, models_dir: Path, model: str) -> list[ServiceSpec]:
             | {
                 "RAY_USAGE_STATS_ENABLED": "0",
                 "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
-                "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "0",  # no load balancer has to learn of the end
+                "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "0",  # no load balancer must learn of the end
             },
         ),
     ]

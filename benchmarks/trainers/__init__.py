@@ -1,4 +1,4 @@
 """The trainings that are measured, recipes and the write-up's loop, and the judgement of their samples.
 
-It may import `harness` and the product's packages.
+This room may import `harness` and the product's packages.
 """

@@ -57,7 +57,7 @@ def train_and_judge(trainee: Trainer, images: int, dataset: Dataset, *, samples:
 
 
 def judge(images: torch.Tensor, dataset: Dataset) -> dict[str, float]:
-    """The figures of [N, 1, 28, 28] uint8 against the test images; see `training.evaluation.metrics`."""
+    """Return the figures of images [N, 1, 28, 28] uint8 against the test images; see `training.evaluation.metrics`."""
     seen, test = extract(images, digits=1), extract(dataset.held_out, digits=1)
     figures = {"frechet": frechet_distance(test.values, seen.values)}
     figures |= precision_recall_density_coverage(test.values, seen.values)
@@ -67,5 +67,5 @@ def judge(images: torch.Tensor, dataset: Dataset) -> dict[str, float]:
 
 
 def rounded(figures: dict[str, float]) -> list[str]:
-    """The cells of a table, in the order of `FIGURES`."""
+    """Return the cells of a table, in the order of `FIGURES`."""
     return [f"{figures[name]:.2f}" for name in FIGURES]

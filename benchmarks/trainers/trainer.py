@@ -46,8 +46,8 @@ def make_trainer(name: str, *, threads: int, overrides: Sequence[str] = (), proc
     """Begin to train a recipe, or one of the two forms of the write-up's loop.
 
     Args:
-        name: of the recipe, or `WRITEUP_OBJECTS` or `WRITEUP_MEMORY`.
-        threads: of each process.
+        name: the recipe's name, or `WRITEUP_OBJECTS` or `WRITEUP_MEMORY`.
+        threads: number of threads of each process.
         overrides: settings of the recipe, as `--set` takes them.
         processes: the processes that train the recipe together.
     """

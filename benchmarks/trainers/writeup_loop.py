@@ -1,4 +1,4 @@
-"""The write-up's training loop, written again faithfully: its settings and its mistakes, to be measured beside ours.
+"""The write-up's training loop, rewritten with its settings and its mistakes, to be measured beside ours.
 
 Its mistakes, each marked below:
   1. with K = 3, three D losses are computed for each batch, but backward is called for the last one only;
@@ -25,7 +25,7 @@ Z_DIM = 100
 
 
 class ObjectDataset(Dataset[torch.Tensor]):
-    """One Python object an image, prepared anew each time it is asked for, as torchvision's MNIST with ToTensor and
+    """A data set that prepares each image anew whenever it is asked for, as torchvision's MNIST with ToTensor and
     Normalize(0.5, 0.5) does: array → PIL image → float tensor in [0, 1] → [−1, 1]."""
 
     def __init__(self, images: NDArray[np.uint8]) -> None:
@@ -46,7 +46,7 @@ def object_loader(images: NDArray[np.uint8]) -> Iterable[torch.Tensor]:
 
 
 class MemoryLoader:
-    """The same batches from a float tensor in memory: fairer to the rest of the loop."""
+    """The same batches from a float tensor in memory, which is fairer to the rest of the loop."""
 
     def __init__(self, images: NDArray[np.uint8]) -> None:
         self._images = torch.from_numpy(images.copy())[:, None].float().div_(127.5).sub_(1)
@@ -69,10 +69,10 @@ class WriteupLoop:
         self.criterion = nn.BCELoss()
 
     def step(self, real: torch.Tensor) -> tuple[float, float]:
-        """One batch, [N, 1, 28, 28] float32 in [−1, 1]; returns D's and G's loss."""
+        """Train on one batch, [N, 1, 28, 28] float32 in [−1, 1], and return D's and G's loss."""
         n = len(real)
         ones, zeros = torch.ones(n), torch.zeros(n)
-        for _ in range(K):  # mistake 1: all but the last of these are computed in vain
+        for _ in range(K):  # mistake 1: all of these but the last are never used
             z = torch.randn(n, Z_DIM)
             fake = self.generator(z)  # mistake 2: not detached
             loss_real = self.criterion(self.discriminator(real), ones)
@@ -82,7 +82,7 @@ class WriteupLoop:
         loss_d.backward()
         self.discriminator_optimiser.step()
 
-        loss_g = self.criterion(self.discriminator(self.generator(z)), ones)  # mistake 3: z once more
+        loss_g = self.criterion(self.discriminator(self.generator(z)), ones)  # mistake 3: z is used again
         self.generator_optimiser.zero_grad()
         loss_g.backward()
         self.generator_optimiser.step()
