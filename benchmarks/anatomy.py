@@ -101,7 +101,7 @@ def main() -> None:
 
 
 def _under_load(services: list[ServiceSpec], options: argparse.Namespace) -> dict[tuple[str, str], float]:
-    """Microseconds a request, by the name of the service and the kind of request."""
+    """Measure the microseconds of a request, by the name of the service and the kind of request."""
     measured: dict[tuple[str, str], list[float]] = defaultdict(list)
     for turn in range(options.rounds):
         print(f"round {turn + 1} of {options.rounds} …", file=sys.stderr)
@@ -114,7 +114,7 @@ def _under_load(services: list[ServiceSpec], options: argparse.Namespace) -> dic
 
 
 def _alone(pictures: _PictureSteps, n: int, clients: int) -> dict[str, float]:
-    """Microseconds a request of each step of drawing, timed alone, in batches as `clients` make them."""
+    """Measure the microseconds of each step of drawing, timed alone, in batches as `clients` clients make them."""
     together = min(clients, max(1, pictures.draw.rows_at_once // n))  # requests in a batch
     words = pictures.words(n * together)
     images = pictures.draw(words[:n])
@@ -126,7 +126,7 @@ def _alone(pictures: _PictureSteps, n: int, clients: int) -> dict[str, float]:
 
 
 def _unmodified(models_dir: Path, model: str, n: int) -> float:
-    """Microseconds of a request that is answered by 304, after HTTP: all except HTTP and the picture."""
+    """Measure the microseconds of a request that is answered by 304, without HTTP: all except HTTP and the picture."""
     app = create_app(Settings(models_dir=models_dir, default_model=model, log_level="warning"))
     sink = _Sink()
 
@@ -159,7 +159,7 @@ class _Sink(asyncio.Transport):
 
 
 def _cycle(query: str, sink: _Sink) -> RequestResponseCycle:
-    """A request as uvicorn has read it, from a client that already has the answer."""
+    """Return a request as uvicorn has read it, from a client that already has the answer."""
     scope: Any = {
         "type": "http",
         "method": "GET",
@@ -185,7 +185,7 @@ def _cycle(query: str, sink: _Sink) -> RequestResponseCycle:
 
 
 def _microseconds(call: Callable[[], object]) -> float:
-    """The median of many calls."""
+    """Return the median time of many calls."""
     times = []
     for _ in range(REPETITIONS):
         began = time.perf_counter()
@@ -195,7 +195,7 @@ def _microseconds(call: Callable[[], object]) -> float:
 
 
 def _draw(parts: dict[str, dict[str, float]], file: Path) -> None:
-    """A bar for each kind of request, as an SVG."""
+    """Draw a bar for each kind of request, as an SVG."""
     figure = Figure(figsize=(9, 3.4), layout="constrained")
     FigureCanvasSVG(figure)
     for axes, (kind, known) in zip(figure.subplots(2, 1), parts.items(), strict=True):

@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def fetch(service: ServiceSpec, images: int) -> float:
-    """Images/s of an npz, from the request to the last byte of the answer."""
+    """Measure images/s of an npz, from the request to the last byte of the answer."""
     with started(service) as running, pinned_to(CLIENT_CORE):
         url = f"http://127.0.0.1:{running.port}/v1/samples?n={images}&seed=7&format=npz"
         with urllib.request.urlopen(url.replace("seed=7", "seed=8")) as answer:

@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def _figures(outcomes: list[OpenLoopResult]) -> list[str]:
-    """The cells of a row: medians, and the sum of the errors."""
+    """Return the cells of a row: medians, and the sum of the errors."""
     asked = statistics.median(outcome.asked for outcome in outcomes)
     achieved = statistics.median(outcome.achieved for outcome in outcomes)
     p50_ms = statistics.median(outcome.p50_ms for outcome in outcomes)

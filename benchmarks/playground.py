@@ -124,7 +124,7 @@ def _weight(browser: Browser, url: str) -> int:
 
 
 def _new_page(browser: Browser) -> Page:
-    """A page in a new context, whose cache is empty."""
+    """Open a page in a new context, whose cache is empty."""
     return browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
 
 

@@ -100,7 +100,7 @@ def main() -> None:
 
 
 def runs(models_dir: Path, model: str, base: Path | None) -> list[Run]:
-    """The services to start; settings that only change the request share a service.
+    """Return the services to start; settings that only change the request share a service.
 
     Args:
         models_dir: the folder of model folders.
@@ -176,7 +176,7 @@ def _base_table(loads: Loads, revision: str) -> str:
 
 
 def _ratio(these: Sequence[LoadResult], those: Sequence[LoadResult]) -> tuple[str, str]:
-    """The median of the rounds' ratios, and their range."""
+    """Return the median of the rounds' ratios, and their range."""
     ratios = sorted(this.rate / that.rate for this, that in zip(these, those, strict=True))
     return f"{statistics.median(ratios):.2f}", f"{ratios[0]:.2f} – {ratios[-1]:.2f}"
 

@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def measure(model: LoadedModel, *, with_encoder: bool, own: int, test: int) -> list[list[str]]:
-    """Rows of the table: the model's own images, and the test images if the model's images have their shape."""
+    """Return rows of the table: for the model's own images, and for the test images if they have the same shape."""
     metadata = model.metadata
     sampler = Sampler.of_model(model)
     projector = Projector.of_model(model, sampler, with_encoder=with_encoder)

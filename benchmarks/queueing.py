@@ -62,7 +62,7 @@ class TurnCosts:
     most: int
 
     def of(self, requests: int) -> float:
-        """Seconds of a turn with `requests` requests."""
+        """Return the seconds of a turn with `requests` requests."""
         return self.turn_s + self.request_s * requests
 
     @property
@@ -88,7 +88,7 @@ def fit(rates: dict[int, float], most: int) -> TurnCosts:
 
 
 def simulate(costs: TurnCosts, arrivals: Sequence[float]) -> list[float]:
-    """The latencies, in seconds, of requests that arrive at these times, in ascending order.
+    """Return the latencies, in seconds, of requests that arrive at these times, in ascending order.
 
     A bulk queue (Bailey, "On queueing processes with bulk service", 1954), first come, first served.
     """
@@ -104,7 +104,7 @@ def simulate(costs: TurnCosts, arrivals: Sequence[float]) -> list[float]:
 
 
 def random_arrivals(rate: float, count: int, seed: int = 0) -> list[float]:
-    """The times, in seconds, of the first `count` events of a Poisson process."""
+    """Return the times, in seconds, of the first `count` events of a Poisson process."""
     rng = random.Random(seed)  # noqa: S311  (not a secret)
     return list(accumulate(rng.expovariate(rate) for _ in range(count)))
 
@@ -147,12 +147,12 @@ def _rows_at_once(folder: Path) -> int:
 
 
 def plan(rate: float, costs: TurnCosts, length: int) -> list[str]:
-    """The cells of a plan: cores and Gbit/s for `rate` requests/s with answers of `length` bytes."""
+    """Return the cells of a plan: cores and Gbit/s for `rate` requests/s with answers of `length` bytes."""
     return [f"{math.ceil(rate / (USED * costs.top_rate)):,}", f"{rate * length * 8 / 1e9:,.2f}"]
 
 
 def _length(running: PinnedService, request: RequestTemplate) -> int:
-    """Bytes of an answer, with its head."""
+    """Return the length of an answer in bytes, with its head."""
     with urllib.request.urlopen(f"http://127.0.0.1:{running.port}{request.target.replace('SEED', '1')}") as answer:
         return len(answer.read()) + len(str(answer.headers))
 
@@ -174,7 +174,7 @@ def _measure(
 
 
 def _middle(rounds: Sequence[TurnCosts]) -> TurnCosts:
-    """The median of each cost."""
+    """Return the median of each cost."""
     turn_s, request_s = (statistics.median(getattr(one, name) for one in rounds) for name in ("turn_s", "request_s"))
     return TurnCosts(turn_s, request_s, rounds[0].most)
 

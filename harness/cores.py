@@ -9,13 +9,13 @@ SERVER_CORE, CLIENT_CORE = 0, 1
 
 
 def pinned(core: int) -> list[str]:
-    """A prefix that pins a command, and all that it starts, to a core; empty where `can_pin` is false."""
+    """Return a prefix that pins a command, and all that it starts, to a core; it is empty if `can_pin` is false."""
     return ["taskset", "--cpu-list", str(core)] if can_pin() else []
 
 
 @contextmanager
 def pinned_to(core: int) -> Iterator[None]:
-    """Pin this thread to a core for a while; does nothing where `can_pin` is false."""
+    """Pin this thread to a core within this context. Where `can_pin` is false, do nothing."""
     if not can_pin():
         yield
         return
@@ -28,7 +28,7 @@ def pinned_to(core: int) -> Iterator[None]:
 
 
 def can_pin() -> bool:
-    """Whether there are two cores, and `taskset` to pin commands to them."""
+    """Return whether there are two cores, and `taskset` to pin commands to them."""
     return (
         shutil.which("taskset") is not None
         and hasattr(os, "sched_getaffinity")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 
 def percentile(ordered: Sequence[float], share: float) -> float:
-    """The nearest-rank percentile: the smallest value that at least `share` of the values do not exceed.
+    """Return the nearest-rank percentile: the smallest value that at least `share` of the values do not exceed.
 
     Args:
         ordered: the values in ascending order.

@@ -26,8 +26,8 @@ class PinnedService:
     """A service that is ready.
 
     Attributes:
-        port: it listens there, on 127.0.0.1.
-        pid: its first process.
+        port: the port on which it listens, on 127.0.0.1.
+        pid: the number of its first process.
         start_s: seconds from its start until it was ready.
     """
 
@@ -38,7 +38,7 @@ class PinnedService:
 
 @contextmanager
 def started(spec: ServiceSpec) -> Iterator[PinnedService]:
-    """Run a service on a free port and on its core; afterwards it and all that it started have ended.
+    """Run a service on a free port and on its core, and end it afterwards, with all that it started.
 
     Raises:
         RuntimeError: it ended before it was ready, it was not ready in time, or it may run on another core.
@@ -72,7 +72,7 @@ def started(spec: ServiceSpec) -> Iterator[PinnedService]:
 
 
 def _last_words(log: IO[bytes] | None) -> str:
-    """The end of a service's log, to stand behind an error."""
+    """Return the end of a service's log, to be appended to an error."""
     if log is None:
         return ""
     return f"; its log ends with: {Path(log.name).read_text(encoding='utf-8', errors='replace')[-2000:]}"
@@ -84,12 +84,12 @@ def _end(process: "subprocess.Popen[Any]") -> None:
     with suppress(subprocess.TimeoutExpired):
         process.wait(timeout=STOP_TIMEOUT_S)
     wait_until_ended(members)
-    process.kill()  # where there is no /proc
+    process.kill()  # needed where there is no /proc
     process.wait()
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 on which nothing listens now."""
+    """Find a port of 127.0.0.1 on which nothing listens now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -1,4 +1,4 @@
-"""A process and its descendants, read from /proc: their cores, their memory, their end.
+"""A process and its descendants, read from /proc: their cores, memory and end.
 
 Where there is no /proc, a tree is empty.
 """
@@ -28,16 +28,16 @@ class ProcessId:
 
 
 def tree_of(pid: int) -> list[ProcessId]:
-    """A process and its descendants, as they are now."""
+    """Return a process and its descendants, as they are now."""
     parents = _parents()
     found = [member for member in parents if member.pid == pid]
-    for member in found:  # grows while it is read
+    for member in found:  # grows in this loop
         found += [child for child, parent in parents.items() if parent == member.pid]
     return found
 
 
 def resident_mb(pid: int) -> float:
-    """Resident memory of a process and its descendants, MB (10⁶ bytes); NaN where the system does not tell.
+    """Return the resident memory of a process and its descendants, MB (10⁶ bytes); NaN if the system does not tell it.
 
     A page that several of them share is counted in each.
     """
@@ -45,7 +45,7 @@ def resident_mb(pid: int) -> float:
 
 
 def peak_mb(pid: int) -> float:
-    """The largest resident memory that one process has ever had, MB (10⁶ bytes); it needs /proc."""
+    """Return the largest resident memory that one process has ever had, MB (10⁶ bytes); it needs /proc."""
     return _status_kib(pid, "VmHWM") * 1024 / 1e6
 
 
@@ -78,7 +78,7 @@ def wait_until_ended(members: list[ProcessId]) -> None:
 
 
 def _parents() -> dict[ProcessId, int]:
-    """All processes except zombies, and the numbers of their parents."""
+    """Return all processes except zombies, and the numbers of their parents."""
     found = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -91,7 +91,7 @@ def _parents() -> dict[ProcessId, int]:
 
 
 def _status_kib(pid: int, field: str) -> int:
-    """A field of /proc/PID/status, in KiB; 0 if the process has ended, or has no memory of its own."""
+    """Return a field of /proc/PID/status, in KiB; 0 if the process has ended, or has no memory of its own."""
     try:
         status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
     except (FileNotFoundError, ProcessLookupError):

@@ -1,4 +1,4 @@
-"""`python -m harness.ray_service PORT FOLDER`: `app.ray` on a Ray of its own, for measurements, trials and tests.
+"""`python -m harness.ray_service PORT FOLDER`: run `app.ray` on its own Ray, for measurements, trials and tests.
 
 That Ray keeps its files in FOLDER, has no dashboard, ends with this process, and does not join another Ray on the
 machine. The GAN_* variables are the settings of the service.
@@ -49,10 +49,14 @@ def _start_ray(processors: int, folder: Path) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m harness.ray_service", description="The service on a local Ray.")
+    parser = argparse.ArgumentParser(
+        prog="python -m harness.ray_service", description="Run the service on a local Ray."
+    )
     parser.add_argument("port", type=int)
-    parser.add_argument("folder", type=Path, help="for Ray's files; its path must be short, because it holds sockets")
-    parser.add_argument("--replicas", type=int, default=1, help="default: 1")
+    parser.add_argument(
+        "folder", type=Path, help="folder for Ray's files; its path must be short, because it holds sockets"
+    )
+    parser.add_argument("--replicas", type=int, default=1, help="number of replicas (default: 1)")
     parser.add_argument("--replica", metavar="MODULE:CLASS", help="class of a replica (default: that of app.ray)")
     return parser
 

@@ -11,7 +11,7 @@ import torch
 
 
 def describe_machine() -> str:
-    """One line: processor, number of cores, version of PyTorch, commit, date."""
+    """Return one line: processor, number of cores, version of PyTorch, commit, date."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
@@ -29,7 +29,7 @@ def describe_machine() -> str:
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table. The first column is aligned to the left, all others to the right."""
+    """Return a Markdown table. The first column is aligned to the left, all others to the right."""
     widths = [max(len(row[k]) for row in [heads, *rows]) for k in range(len(heads))]
     rule = ["-" * widths[0], *[f"{'-' * (width - 1)}:" for width in widths[1:]]]
     lines = []

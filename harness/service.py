@@ -21,10 +21,10 @@ class Service:
     """A running service.
 
     Attributes:
-        process: its process.
-        url: its address, without a slash at the end.
-        client: an httpx client of it.
-        log: the file that its standard error goes to.
+        process: the process of the service.
+        url: the address, without a slash at the end.
+        client: an httpx client that asks this service.
+        log: the file that receives the standard error of the service.
     """
 
     process: subprocess.Popen[str]
@@ -33,13 +33,13 @@ class Service:
     log: Path
 
     def metric(self, name: str) -> float:
-        """The sum of a metric over its labels."""
+        """Return the sum of a metric over its labels."""
         lines = self.client.get("/metrics").text.splitlines()
         return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.split("{")[0].split(" ")[0] == name)
 
 
 def environment(**settings: object) -> dict[str, str]:
-    """The environment of a service: these settings, and no GAN_* variable of the person who runs this."""
+    """Return the environment of a service: these settings, and no GAN_* variable of the person who runs this."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("GAN_")}
     return inherited | {f"GAN_{name.upper()}": str(value) for name, value in settings.items()}
 
@@ -61,7 +61,7 @@ def running(folder: Path, *, python_path: Path | None = None, **settings: object
     """Start `python -m app` on a free port, wait for its address, and end it by SIGTERM.
 
     Args:
-        folder: where it runs, and where it writes `service.log`.
+        folder: the folder in which it runs, and in which `service.log` is written.
         python_path: a folder of modules that are imported before all others.
         settings: GAN_* settings, in lower case.
 
@@ -91,7 +91,7 @@ def running(folder: Path, *, python_path: Path | None = None, **settings: object
 
 
 def _printed_address(process: subprocess.Popen[str], log: Path) -> str:
-    """The URL that a service prints once it listens."""
+    """Return the URL that a service prints once it listens."""
     line = "" if process.stdout is None else process.stdout.readline()
     said = log.read_text(encoding="utf-8", errors="replace")
     if not line.startswith(ADDRESS_LINE):

@@ -14,7 +14,7 @@ RAY_INGRESSES = {
         "RAY_SERVE_ENABLE_HA_PROXY": "1",
         "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
         "RAY_SERVE_LOG_TO_STDERR": "1",  # otherwise the service's log goes to Serve's files
-        "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "0",  # no load balancer has to learn of the end
+        "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "0",  # no load balancer must learn of the end
         "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": "{scratch}/haproxy/haproxy.cfg",
         "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": "{scratch}/haproxy",
         "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": "{scratch}/haproxy/server-state",
@@ -34,9 +34,9 @@ class RequestTemplate:
 
     Attributes:
         target: path and query.
-        method: of HTTP.
-        body: JSON, or empty.
-        headers: sent with each request.
+        method: the HTTP method.
+        body: the body as JSON, or empty.
+        headers: the headers of each request.
     """
 
     target: str
@@ -57,9 +57,9 @@ class ServiceSpec:
         ready_path: a GET of it gives 200 once the service is ready.
         one: a request for one image.
         grid: a request for a grid of 64.
-        environment: variables beside those of this process.
-        folder: where the command runs; without one, in the folder of this process.
-        log: the file that standard error goes to; without one, to the standard error of this process.
+        environment: variables that are added to those of this process.
+        folder: the folder in which the command runs; None stands for the folder of this process.
+        log: the file that receives standard error; without one, it goes to the standard error of this process.
     """
 
     name: str
@@ -72,13 +72,13 @@ class ServiceSpec:
     log: str | None = None
 
     def with_settings(self, **settings: object) -> "ServiceSpec":
-        """The same service with these GAN_* settings, named in lower case without the prefix."""
+        """Describe the same service with these GAN_* settings, named in lower case without the prefix."""
         variables = {f"GAN_{name.upper()}": str(value) for name, value in settings.items()}
         return replace(self, environment=self.environment | variables)
 
 
 def ours(models_dir: Path, model: str) -> ServiceSpec:
-    """`python -m app`."""
+    """Describe `python -m app`."""
     return ServiceSpec(
         "ours",
         [sys.executable, "-m", "app"],
@@ -95,14 +95,14 @@ def ours(models_dir: Path, model: str) -> ServiceSpec:
 
 
 def on_ray(models_dir: Path, model: str, *, ingress: str, replicas: int = 1, replica: str | None = None) -> ServiceSpec:
-    """`harness.ray_service`; it needs the extra `ray`.
+    """Describe `harness.ray_service`, which needs the extra `ray`.
 
     Args:
         models_dir: the folder of model folders.
         model: the default model.
         ingress: one of `RAY_INGRESSES`.
-        replicas: how many.
-        replica: the replica's class as `module:Class`; without one it is `app.ray`'s own.
+        replicas: the number of replicas.
+        replica: the replica's class as `module:Class`; None stands for the class of `app.ray`.
     """
     alone = ours(models_dir, model)
     options = [f"--replicas={replicas}", *([f"--replica={replica}"] if replica else [])]

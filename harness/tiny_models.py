@@ -44,7 +44,7 @@ def make_tiny_model_folder(
     means = torch.full(shape.chw, 0.13)
     architecture.initialise(generator, discriminator, rng=rng, pixel_means=means)
     with torch.no_grad():
-        for parameter in generator.parameters():  # bolder than the initial weights, so that pictures differ
+        for parameter in generator.parameters():  # larger than the initial weights, so that pictures differ
             parameter.mul_(3)
     if quantised:
         generator = quantise(generator, torch.from_numpy(draw_latents(2, 0, 256, z_dim=z_dim, prior=prior)))
@@ -95,9 +95,9 @@ def write_models_named_as_bundled(folder: Path) -> Path:
 
 
 def tiny_png(grey: int, side: int = 8) -> bytes:
-    """A valid grey PNG of one shade, written by hand."""
+    """Return a valid grey PNG of one shade, written by hand."""
     rows = np.full((side, side + 1), grey, dtype=np.uint8)
-    rows[:, 0] = 0  # each row's filter
+    rows[:, 0] = 0  # the filter of each row
     chunks = [
         (b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)),
         (b"IDAT", zlib.compress(rows.tobytes())),

@@ -42,8 +42,8 @@ class FuzzRound:
 
 
 def main() -> int:
-    """Run the trial and print its table; 1 if something was not as documented."""
-    parser = argparse.ArgumentParser(description="requests made from the served OpenAPI document")
+    """Run the trial and print its table. Return 1 if something was not as documented, otherwise 0."""
+    parser = argparse.ArgumentParser(description="Send requests made from the served OpenAPI document.")
     parser.add_argument("--cases", type=int, default=20_000, help="smallest number of cases (default: 20000)")
     parser.add_argument("--seed", type=int, default=2014, help="seed of the first round (default: 2014)")
     options = parser.parse_args()
@@ -74,9 +74,9 @@ def ask(url: str, folder: Path, *, phases: tuple[str, ...], examples: int, seed:
     """Run schemathesis.
 
     Args:
-        url: the service's.
-        folder: where it may write.
-        phases: schemathesis's names of its phases.
+        url: the address of the service.
+        folder: a folder in which schemathesis may write.
+        phases: the phases to run, by schemathesis's names.
         examples: largest number of cases of each operation.
         seed: seed of the random cases.
     """
@@ -106,7 +106,7 @@ def ask(url: str, folder: Path, *, phases: tuple[str, ...], examples: int, seed:
 
 
 def count(service: Service) -> "Counter[tuple[str, int]]":
-    """The service's own count of its answers, by "METHOD route" and status."""
+    """Return the service's own count of its answers, by "METHOD route" and status."""
     answers: Counter[tuple[str, int]] = Counter()
     for line in service.client.get("/metrics").text.splitlines():
         name, _, rest = line.partition("{")
@@ -119,7 +119,7 @@ def count(service: Service) -> "Counter[tuple[str, int]]":
 
 
 def answers_table(answers: "Counter[tuple[str, int]]") -> str:
-    """A table of answers by route and status; all methods that a path does not take share one row."""
+    """Return a table of answers by route and status; all methods that a path does not take share one row."""
     taken = {route for route, status in answers if status != 405}
     merged: Counter[tuple[str, int]] = Counter()
     for (route, status), n in answers.items():

@@ -50,12 +50,12 @@ DRAW = "/v1/samples?n=13&seed=1&truncation=0.5"
 """A request for 13 images: only calls of this size are sabotaged."""
 
 FAULTS = {"die": 1, "no memory": 1, "no CUDA memory": 1, "hang": 2}
-"""By fault, the number of workers."""
+"""The number of workers, by fault."""
 
 
 def main() -> int:
-    """Run the trial and print its table; 1 if something was wrong."""
-    parser = argparse.ArgumentParser(description="faults of the engine")
+    """Run the trial and print its table. Return 1 if something was wrong, otherwise 0."""
+    parser = argparse.ArgumentParser(description="Cause faults of the engine, and see that the service recovers.")
     parser.add_argument(
         "--tries", type=int, default=20, help="tries of each fault, and a quarter of it for hangs (default: 20)"
     )
@@ -87,7 +87,7 @@ def main() -> int:
 
 
 def break_once(port: int, orders: Path, fault: str, workers: int) -> tuple[float, float, str]:
-    """Break the engine once: ms until the client was told, s until it answers again, and what was wrong."""
+    """Break the engine once. Return ms until the client was told, s until it answers again, and what was wrong."""
     orders.write_text(fault, encoding="utf-8")
     began = time.perf_counter()
     status, retry_after = ask(port)
@@ -102,7 +102,7 @@ def break_once(port: int, orders: Path, fault: str, workers: int) -> tuple[float
 
 
 def ask(port: int) -> tuple[int, str | None]:
-    """Status and Retry-After of a request."""
+    """Send a request and return the status and Retry-After of its answer."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}{DRAW}", timeout=60) as answer:
             return answer.status, None
@@ -113,7 +113,7 @@ def ask(port: int) -> tuple[int, str | None]:
 
 
 def service(code: str, workers: int) -> ServiceSpec:
-    """Our service; it imports the modules of the folder `code` before all others."""
+    """Describe our service, which imports the modules of the folder `code` before all others."""
     spec = ours(bundled_models_dir(), "mnist-mlp").with_settings(workers=workers, engine_timeout_s=ENGINE_TIMEOUT_S)
     return replace(spec, environment=spec.environment | {"PYTHONPATH": os.pathsep.join([code, str(ROOT)])})
 

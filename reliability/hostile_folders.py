@@ -29,8 +29,8 @@ START_S, RELOAD_S = 60.0, 60.0
 
 
 def main() -> int:
-    """Run the trial and print its tables; 1 if something was wrong."""
-    parser = argparse.ArgumentParser(description="hostile model folders beside a good one")
+    """Run the trial and print its tables. Return 1 if something was wrong, otherwise 0."""
+    parser = argparse.ArgumentParser(description="Put hostile model folders beside a good one.")
     parser.add_argument(
         "--reloads", type=int, default=20, help="number of reloads while a folder changes (default: 20)"
     )
@@ -77,7 +77,7 @@ class FolderTrial:
         """Check that each bad folder is listed with its message.
 
         Args:
-            service: to ask.
+            service: the service to ask.
             ready: whether a version that was loaded before must be served.
         """
         answer = service.client.get("/readyz")
@@ -90,7 +90,7 @@ class FolderTrial:
             told = listed.get(f"bad-{number}", {}).get("error") or "nothing"
             self.messages[kind] = told.replace(f"bad-{number}/", "")[:60]
             if message not in told or str(self.work) in told or listed[f"bad-{number}"]["ready"] != ready:
-                self.wrong.append(f"{kind}: {told!r}, wanted {message!r}")
+                self.wrong.append(f"{kind}: the service said {told!r}, not {message!r}")
         self.ask(service, "good")
 
     def ask(self, service: Service, model: str) -> None:
@@ -101,7 +101,7 @@ class FolderTrial:
 
 
 def at_start(trial: FolderTrial) -> float:
-    """Start the service on bad folders; the seconds until it was ready."""
+    """Start the service on bad folders. Return the seconds until it was ready."""
     for number, (damage, _) in enumerate(DAMAGES.values()):
         damage(make_tiny_model_folder(trial.models / f"bad-{number}", seed=number))
     for number, make in enumerate(NAMES):
@@ -112,16 +112,16 @@ def at_start(trial: FolderTrial) -> float:
         trial.look(service, ready=False)
         names = [model["name"] for model in service.client.get("/v1/models").json()["models"]]
         if len(names) != 1 + len(DAMAGES) + len(NAMES):
-            trial.wrong.append(f"listed: {names}")
+            trial.wrong.append(f"wrong list of models: {names}")
         if not all(name.isprintable() for name in names):
-            trial.wrong.append("a name that cannot be printed")
+            trial.wrong.append("a listed name cannot be printed")
     if seconds > START_S:
-        trial.wrong.append(f"ready in {seconds:.0f} s")
+        trial.wrong.append(f"ready after {seconds:.0f} s, not within {START_S:.0f} s")
     return seconds
 
 
 def at_reload(trial: FolderTrial) -> float:
-    """Make good folders bad while the service runs; the seconds of the reload."""
+    """Make good folders bad while the service runs. Return the seconds of the reload."""
     for number in range(len(DAMAGES)):
         make_tiny_model_folder(trial.models / f"bad-{number}", seed=number)
     with trial.service() as service:
@@ -131,7 +131,7 @@ def at_reload(trial: FolderTrial) -> float:
         service.process.send_signal(signal.SIGHUP)
         while len(service.client.get("/readyz").json()["broken"]) < len(DAMAGES):
             if time.monotonic() - began > RELOAD_S:
-                trial.wrong.append(f"not read again in {RELOAD_S:.0f} s")
+                trial.wrong.append(f"the folders were not read again within {RELOAD_S:.0f} s")
                 break
             time.sleep(0.05)
         seconds = time.monotonic() - began
@@ -147,7 +147,7 @@ def at_reload(trial: FolderTrial) -> float:
 
 
 def while_it_changes(trial: FolderTrial, reloads: int) -> str:
-    """Cut, remove and rewrite weights again and again while the service reloads; a sentence about what was seen."""
+    """Cut, remove and rewrite weights repeatedly while the service reloads. Return a sentence about what was seen."""
     model = make_tiny_model_folder(trial.models / "changing")
     file, whole = model / WEIGHTS, (model / WEIGHTS).read_bytes()
     stop = threading.Event()

@@ -1,8 +1,8 @@
-"""JSON that would take memory or time out of all proportion: `python -m reliability.hostile_json`.
+"""JSON that would take far more memory or time than its size: `python -m reliability.hostile_json`.
 
 Each body is posted to a service of its own, while a supervisor asks for /healthz on one connection. The body must be
-refused by 413 or 422, the supervisor must be answered within 0.1 s, and memory may rise by a few times the body at
-most.
+refused with 413 or 422, the supervisor must be answered within 0.1 s, and memory may rise by at most a few times the
+size of the body.
 """
 
 import sys
@@ -23,19 +23,19 @@ MAX_PROBE_MS = 100
 
 
 def main() -> int:
-    """Post each body and print the table; 1 if something was wrong."""
+    """Post each body and print the table. Return 1 if something was wrong, otherwise 0."""
     rows, wrong = [], 0
     for name, make in BODIES.items():
         row, fine = post(make())
         rows.append([name, *row])
         wrong += not fine
     print(f"{describe_machine()}\n")
-    print(table(["body", "MB", "answer", "s", "slowest probe, ms", "memory's rise at most, MB"], rows))
+    print(table(["body", "MB", "answer", "s", "slowest probe, ms", "largest rise of memory, MB"], rows))
     return 1 if wrong else 0
 
 
 def post(body: bytes) -> tuple[list[str], bool]:
-    """Post a body; the cells of its row, and whether everything was as it should be."""
+    """Post a body. Return the cells of its row, and whether everything was as it should be."""
     with started(ours(bundled_models_dir(), "mnist-mlp")) as running:
         before = peak_mb(running.pid)
         with Probes(running.port) as probes:

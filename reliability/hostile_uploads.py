@@ -86,10 +86,10 @@ class UploadTrial:
 
 
 def main() -> int:
-    """Run the trial and print its table; 1 if something was wrong."""
-    parser = argparse.ArgumentParser(description="hostile images and bodies to a real service")
-    parser.add_argument("--images", type=int, default=5000, help="default: 5000")
-    parser.add_argument("--seed", type=int, default=2014, help="of the images (default: 2014)")
+    """Run the trial and print its table. Return 1 if something was wrong, otherwise 0."""
+    parser = argparse.ArgumentParser(description="Send hostile images and bodies to a real service.")
+    parser.add_argument("--images", type=int, default=5000, help="number of images (default: 5000)")
+    parser.add_argument("--seed", type=int, default=2014, help="seed of the images (default: 2014)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="gan-uploads-") as work:
         folder = Path(work)
@@ -128,13 +128,13 @@ def send_images(trial: UploadTrial, images: Iterator[Hostile]) -> None:
         )
 
     with ThreadPoolExecutor(CLIENTS) as clients:
-        for _ in clients.map(send, enumerate(images)):  # the corpus is made as it is sent
+        for _ in clients.map(send, enumerate(images)):  # the corpus is made while it is sent
             pass
 
 
 def send_bodies(trial: UploadTrial) -> None:
     """Send bodies that are too large in every way, and many large ones at once."""
-    rng = random.Random(0)  # noqa: S311  (no secret)
+    rng = random.Random(0)  # noqa: S311  (not a secret)
     client = trial.service.client
     good, large = plain(rng, "PNG"), large_image(rng)
     huge = good[:33] + chunk(b"teXt", bytes(30 * MB)) + good[33:]
@@ -190,7 +190,7 @@ def lie(service: Service) -> httpx.Response:
 
 @contextmanager
 def watched(service: Service) -> Iterator[list[float]]:
-    """Ask for one image after the other for a while; gives the seconds of each, infinite for one that failed."""
+    """Ask for one image after the other. Return the seconds of each request, infinite for one that failed."""
     seconds: list[float] = []
     stop = threading.Event()
     thread = threading.Thread(target=_ask_until, args=(stop, service.url, seconds))
@@ -214,7 +214,7 @@ def _ask_until(stop: threading.Event, url: str, seconds: list[float]) -> None:
 
 
 def judge(others: list[float], *, ready_mb: float, highest: float, log: str) -> list[str]:
-    """What is wrong apart from single answers."""
+    """Return what is wrong apart from single answers."""
     wrong = []
     if not others or max(others) > MAX_OTHERS_S:
         wrong.append(f"others waited: {max(others, default=0):.1f} s")
@@ -226,7 +226,7 @@ def judge(others: list[float], *, ready_mb: float, highest: float, log: str) -> 
 
 
 def kinds_table(kinds: dict[str, UploadAnswers]) -> str:
-    """A table of the answers, by the kind of upload."""
+    """Return a table of the answers, by the kind of upload."""
     rows = [
         [
             kind,

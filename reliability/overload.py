@@ -54,7 +54,7 @@ class OverloadResult:
     probes: Probes
 
     def wrong(self) -> list[str]:
-        """A line for each thing that was wrong."""
+        """Return a line for each thing that was wrong."""
         said = []
         if self.flood.others() or self.flood.broken + self.flood.refused + self.flood.missing:
             said.append(f"answers {dict(self.flood.answers)}, {self.flood.broken} broken, {self.flood.missing} missing")
@@ -62,21 +62,21 @@ class OverloadResult:
             said.append(f"the full rate was back after {self.back_s:.1f} s")
         for probe in self.probes.all:
             if any(status != 200 for *_, status in probe.seen):
-                said.append(f"{probe.name}: not always 200")
+                said.append(f"{probe.name}: some answers were not 200")
             if not self.fresh and percentile(probe.sorted_ms(), 0.99) > PROBE_LIMIT_MS:
                 said.append(f"{probe.name}: p99 {percentile(probe.sorted_ms(), 0.99):.0f} ms")
         return [f"{self.name}: {what}" for what in said]
 
 
 def main() -> int:
-    """Run the trial and print its tables; 1 if something was wrong."""
-    parser = argparse.ArgumentParser(description="ten times the load that the service can answer")
+    """Run the trial and print its tables. Return 1 if something was wrong, otherwise 0."""
+    parser = argparse.ArgumentParser(description="Send ten times the load that the service can answer.")
     parser.add_argument("--seconds", type=float, default=20, help="seconds of each overload (default: 20)")
     parser.add_argument(
-        "--times", type=float, default=10, help="the rate, as a multiple of the rate that it can answer (default: 10)"
+        "--times", type=float, default=10, help="rate, as a multiple of what the service can answer (default: 10)"
     )
     parser.add_argument("--connections", type=int, default=1000, help="largest number of connections (default: 1000)")
-    parser.add_argument("--model", default="mnist-mlp", help="default: mnist-mlp, the quickest")
+    parser.add_argument("--model", default="mnist-mlp", help="the model that draws (default: mnist-mlp, the fastest)")
     options = parser.parse_args()
     with (
         pinned_to(CLIENT_CORE),
@@ -131,7 +131,7 @@ def run(pool: Executor, port: int, pid: int, kind: str, options: argparse.Namesp
 
 
 def back_after_s(after: FloodResult, before: FloodResult) -> float:
-    """Seconds until the rate is back: the start of the first half second with `BACK_SHARE` of the median before."""
+    """Return the seconds until a half second begins that has `BACK_SHARE` of the median rate before."""
     span = 5
     spans = range(round(CLOSED_S / WINDOW_S) - span + 1)
     was, now = ([sum(outcome.windows[k + j] for j in range(span)) for k in spans] for outcome in (before, after))
@@ -140,7 +140,7 @@ def back_after_s(after: FloodResult, before: FloodResult) -> float:
 
 
 def overflows() -> tuple[int, int]:
-    """Connections that the kernel has refused because its queue was full, and for any reason."""
+    """Return how many connections the kernel has refused because its queue was full, and for any reason."""
     path = Path("/proc/net/netstat")
     if not path.exists():
         return 0, 0

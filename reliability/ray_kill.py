@@ -73,10 +73,10 @@ class ReplicaKills:
 
 
 def main() -> int:
-    """Run the trial and print its table; 1 if something was wrong."""
-    parser = argparse.ArgumentParser(description="kill -9 of replicas under load")
-    parser.add_argument("--kills", type=int, default=20, help="behind each ingress (default: 20)")
-    parser.add_argument("--clients", type=int, default=8, help="default: 8")
+    """Run the trial and print its table. Return 1 if something was wrong, otherwise 0."""
+    parser = argparse.ArgumentParser(description="Kill replicas under load with kill -9.")
+    parser.add_argument("--kills", type=int, default=20, help="kills behind each ingress (default: 20)")
+    parser.add_argument("--clients", type=int, default=8, help="clients at once (default: 8)")
     options = parser.parse_args()
     with started(ours(bundled_models_dir(), MODEL)) as alone:
         expected = {seed: fetch(alone.port, MODEL, seed) for seed in range(SEEDS)}
@@ -129,7 +129,7 @@ def trial(running: PinnedService, model: str, expected: dict[int, bytes], *, kil
 
 
 def fetch(port: int, model: str, seed: int) -> bytes:
-    """A picture, by one request.
+    """Get a picture by one request.
 
     Raises:
         urllib.error.HTTPError: the service answers with another status than 200.
@@ -142,19 +142,19 @@ def fetch(port: int, model: str, seed: int) -> bytes:
 
 
 def replicas(pid: int) -> set[int]:
-    """The process numbers of a service's replicas."""
+    """Return the process numbers of a service's replicas."""
     return {member.pid for member in tree_of(pid) if _title(member.pid).startswith(TITLE)}
 
 
 def kill_one(pid: int) -> set[int]:
-    """Kill a replica of a service; the process numbers of all replicas that there were."""
+    """Kill a replica of a service. Return the process numbers of all replicas that there were."""
     there = replicas(pid)
     os.kill(min(there), signal.SIGKILL)
     return there
 
 
 def report(outcomes: dict[str, ReplicaKills]) -> str:
-    """A table with a column for each ingress."""
+    """Return a table with a column for each ingress."""
     columns = {name: _figures(outcome) for name, outcome in outcomes.items()}
     kinds = sorted({kind for outcome in outcomes.values() for kind in outcome.failed()})
     rows = [[what, *(column[what] for column in columns.values())] for what in next(iter(columns.values()))]
@@ -226,7 +226,7 @@ def _title(pid: int) -> bytes:
 
 
 def _is_back(running: PinnedService, before: set[int]) -> bool:
-    """Whether as many replicas as before report their metrics, with a new one among them."""
+    """Return whether as many replicas as before report their metrics, with a new one among them."""
     if len(replicas(running.pid) - before) == 0:
         return False
     try:

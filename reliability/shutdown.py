@@ -51,8 +51,8 @@ class ShutdownResult:
 
 
 def main() -> int:
-    """Run the trial and print its table; 1 if something was wrong."""
-    parser = argparse.ArgumentParser(description="the end of processes under load")
+    """Run the trial and print its table. Return 1 if something was wrong, otherwise 0."""
+    parser = argparse.ArgumentParser(description="End processes under load, and see that no request fails.")
     parser.add_argument("--tries", type=int, default=5, help="tries of each end (default: 5)")
     options = parser.parse_args()
     rows, wrong = [], []
@@ -86,7 +86,7 @@ def main() -> int:
 
 
 def row(name: str, tries: list[ShutdownResult]) -> list[str]:
-    """A row of the table: sums and medians."""
+    """Return a row of the table: sums and medians."""
     return [
         name,
         str(len(tries)),
@@ -122,7 +122,7 @@ def kill_one(pool: Executor, workers: int, grace_s: int) -> ShutdownResult:
     with started(service(workers, grace_s)) as running:
         load = pool.submit(closed_loop, running.port, TARGET, seconds=LOAD_S, connections=CLIENTS)
         time.sleep(LOAD_BEFORE_S)
-        victim = tree_of(running.pid)[1].pid  # the first but the parent
+        victim = tree_of(running.pid)[1].pid  # the first process after the parent
         told = time.perf_counter()
         os.kill(victim, signal.SIGKILL)
         gone = wait_for(lambda: listeners(running.port) < workers)
@@ -131,12 +131,12 @@ def kill_one(pool: Executor, workers: int, grace_s: int) -> ShutdownResult:
         outcome = load.result()
     wrong = failures(outcome, allowed=CLIENTS)
     if not gone or not back:
-        wrong.append("the worker did not go" if not gone else "the worker was not replaced")
+        wrong.append("the killed worker did not end" if not gone else "the worker was not replaced")
     return ShutdownResult(outcome, float("nan"), took_s, wrong)
 
 
 def failures(outcome: FloodResult, *, allowed: int) -> list[str]:
-    """What is wrong with a load of which `allowed` requests may fail."""
+    """Return what is wrong with a load of which `allowed` requests may fail."""
     failed, others = outcome.broken + outcome.missing, outcome.others()
     if failed <= allowed and not others:
         return []
@@ -144,7 +144,7 @@ def failures(outcome: FloodResult, *, allowed: int) -> list[str]:
 
 
 def service(workers: int, grace_s: int) -> ServiceSpec:
-    """Our service with this number of workers and this grace after SIGTERM."""
+    """Describe our service with this number of workers and this grace after SIGTERM."""
     return ours(bundled_models_dir(), "mnist-mlp").with_settings(workers=workers, shutdown_grace_s=grace_s)
 
 

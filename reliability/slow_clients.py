@@ -3,7 +3,7 @@
 16 normal clients ask for one image after the other. Beside them there are 1,000 connections on which nothing is sent,
 then 300 uploads that send a byte a second, then 300 clients that do not read the archive that they asked for. The rate
 and the latency of the normal clients and the memory of the service are measured alone and beside each kind. Then all
-slow connections must end within their limits (app/server/protocol.py): 30 s for a head, 120 s for a body, 60 s for an
+slow connections must end within their limits (app/server/sweeper.py): 30 s for a head, 120 s for a body, 60 s for an
 answer that nobody reads.
 """
 
@@ -75,10 +75,10 @@ KINDS = (
 
 
 def main() -> int:
-    """Run the trial and print its table; 1 if something was wrong."""
-    parser = argparse.ArgumentParser(description="slow clients beside normal ones")
-    parser.add_argument("--seconds", type=float, default=5, help="of each measurement (default: 5)")
-    parser.add_argument("--kind", choices=[kind.name for kind in KINDS], help="only this one (default: all)")
+    """Run the trial and print its table. Return 1 if something was wrong, otherwise 0."""
+    parser = argparse.ArgumentParser(description="Run slow clients beside normal ones.")
+    parser.add_argument("--seconds", type=float, default=5, help="seconds of each measurement (default: 5)")
+    parser.add_argument("--kind", choices=[kind.name for kind in KINDS], help="try only this kind (default: all)")
     options = parser.parse_args()
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
@@ -115,7 +115,7 @@ def main() -> int:
 
 
 def told(ended: Sequence[float]) -> list[str]:
-    """The cells about the ends: how many, the first and the last."""
+    """Return the cells about the ends: their number, and the seconds of the first and the last."""
     return [str(len(ended)), f"{min(ended):.0f}", f"{max(ended):.0f}"] if ended else ["–", "–", "–"]
 
 
@@ -139,7 +139,7 @@ class SlowClients:
         self._thread.start()
 
     def wait(self, timeout_s: float) -> list[float]:
-        """Wait until all have ended, or `timeout_s` have passed; the seconds after which each of them ended."""
+        """Wait until all have ended or `timeout_s` have passed. Return the seconds after which each of them ended."""
         self._thread.join(max(0, self._began + timeout_s - time.monotonic()))
         self._stop.set()
         self._thread.join()

@@ -44,8 +44,8 @@ MAX_RISE = 0.01
 
 
 def main() -> int:
-    """Run the trial and print its tables; 1 if something was wrong."""
-    parser = argparse.ArgumentParser(description="an hour of mixed traffic")
+    """Run the trial and print its tables. Return 1 if something was wrong, otherwise 0."""
+    parser = argparse.ArgumentParser(description="Send mixed traffic for an hour, and watch memory, threads and files.")
     parser.add_argument("--minutes", type=float, default=60, help="minutes after the warm-up (default: 60)")
     parser.add_argument("--warm-up-minutes", type=float, default=5, help="minutes before the sampling (default: 5)")
     options = parser.parse_args()
@@ -65,7 +65,7 @@ def main() -> int:
 
 
 def look(process: int, seconds: float, *, reload_every_s: float) -> list[tuple[float, float, int, int]]:
-    """Sample a process: seconds, MB of memory, threads and open files. It reloads every `reload_every_s`."""
+    """Sample seconds, MB of memory, threads and open files of a process, and reload it every `reload_every_s`."""
     seen = []
     began = reloaded = time.monotonic()
     while (now := time.monotonic()) - began < seconds:
@@ -82,7 +82,7 @@ def look(process: int, seconds: float, *, reload_every_s: float) -> list[tuple[f
 
 
 def report(seen: np.ndarray, answers: Counter[str]) -> int:
-    """Print the tables; 1 if something was wrong."""
+    """Print the tables. Return 1 if something was wrong, otherwise 0."""
     seconds, memory, threads, files = seen.T
     slope, level = np.polyfit(seconds, memory, 1)
     noise = float(np.std(memory - slope * seconds - level))
@@ -91,16 +91,19 @@ def report(seen: np.ndarray, answers: Counter[str]) -> int:
     tenth = max(1, len(seen) // 10)
     steady = all(
         np.median(of[-tenth:]) <= np.max(of[:tenth]) for of in (threads, files)
-    )  # clients come and go: a few more or less
+    )  # the numbers vary a little, because clients come and go
     broken = sum(n for what, n in answers.items() if "server error" in what or "no answer" in what)
     print(f"{describe_machine()}; {seconds[-1] / 60:.0f} minutes, {answers.total():,} requests\n")
     rows = [
-        ["memory at the begin, the end, MB", f"{memory[:tenth].mean():.1f}, {memory[-tenth:].mean():.1f}"],
+        ["memory at the beginning and the end, MB", f"{memory[:tenth].mean():.1f}, {memory[-tenth:].mean():.1f}"],
         ["memory, smallest and largest, MB", f"{memory.min():.1f}, {memory.max():.1f}"],
         ["fitted rise over the whole time, MB", f"{rise:+.1f}"],
         ["noise about that line, MB", f"{noise:.1f}"],
-        ["threads, at the begin and the end", f"{np.median(threads[:tenth]):.0f}, {np.median(threads[-tenth:]):.0f}"],
-        ["open files, likewise", f"{np.median(files[:tenth]):.0f}, {np.median(files[-tenth:]):.0f}"],
+        [
+            "threads at the beginning and the end",
+            f"{np.median(threads[:tenth]):.0f}, {np.median(threads[-tenth:]):.0f}",
+        ],
+        ["open files at the beginning and the end", f"{np.median(files[:tenth]):.0f}, {np.median(files[-tenth:]):.0f}"],
         ["server errors and requests without an answer", str(broken)],
     ]
     print(table(["", "seen"], rows))
@@ -111,7 +114,7 @@ def report(seen: np.ndarray, answers: Counter[str]) -> int:
 
 def play(url: str, seed: int, answers: Counter[str], stop: threading.Event) -> None:
     """Be one client: do one of `ACTS` after the other, at random, until `stop` is set."""
-    rng = random.Random(seed)  # noqa: S311  (no secret)
+    rng = random.Random(seed)  # noqa: S311  (not a secret)
     acts = [act for act, weight in ACTS.items() for _ in range(weight)]
     with httpx.Client(base_url=url, timeout=60) as client:
         while not stop.is_set():
@@ -125,7 +128,7 @@ def play(url: str, seed: int, answers: Counter[str], stop: threading.Event) -> N
 
 
 def kind(response: httpx.Response) -> str:
-    """The status of an answer, or what is wrong with it."""
+    """Return the status of an answer, or what is wrong with it."""
     if response.status_code >= 500:
         return "server error"
     if response.status_code >= 400 and response.headers["content-type"] != "application/problem+json":
@@ -134,7 +137,7 @@ def kind(response: httpx.Response) -> str:
 
 
 def picture(client: httpx.Client, rng: random.Random) -> str:
-    """A grid of any size, of any model."""
+    """Ask for a grid of any size, of any model."""
     query: Query = {"n": rng.choice([1, 4, 64, 400]), "seed": rng.randrange(2**53), "model": rng.choice(MODELS)}
     return kind(client.get("/v1/samples", params=query))
 
@@ -147,7 +150,7 @@ def json_and_back(client: httpx.Client, rng: random.Random) -> str:
 
 
 def archive(client: httpx.Client, rng: random.Random) -> str:
-    """A few thousand images, streamed."""
+    """Ask for a few thousand images, as a stream."""
     query: Query = {"n": 3000, "seed": rng.randrange(100), "format": rng.choice(["npz", "zip"])}
     return kind(client.get("/v1/samples", params=query))
 
@@ -179,7 +182,7 @@ def bad_upload(client: httpx.Client, rng: random.Random) -> str:
 
 
 def project(client: httpx.Client, rng: random.Random) -> str:
-    """The latent nearest to a picture."""
+    """Ask for the latent nearest to a picture."""
     return kind(client.post("/v1/projections", files={"file": png(rng, 28)}, params={"model": rng.choice(MODELS)}))
 
 
@@ -196,13 +199,13 @@ def wrong(client: httpx.Client, rng: random.Random) -> str:
 
 
 def look_around(client: httpx.Client, rng: random.Random) -> str:
-    """Pages, models, health."""
+    """Ask for pages, models and health."""
     paths = ["/", "/docs", "/openapi.json", "/v1/models", "/v1/models/mnist-mlp/timeline/0.png", "/readyz", "/metrics"]
     return kind(client.get(rng.choice(paths)))
 
 
 def png(rng: random.Random, side: int) -> bytes:
-    """A picture of noise."""
+    """Make a picture of noise."""
     pixels = np.random.default_rng(rng.randrange(2**32)).integers(0, 256, (side, side), dtype=np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG")

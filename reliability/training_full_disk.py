@@ -94,11 +94,11 @@ class TrialLog:
 
     @property
     def all_well(self) -> bool:
-        """Whether nothing was wrong."""
+        """Return whether nothing was wrong."""
         return not any(wrong for tries in self.tried.values() for wrong in tries)
 
     def table(self) -> str:
-        """The table of all tries."""
+        """Return the table of all tries."""
         heads = ["the write that met a full disk", "tries", "one error, exit 1, nothing half-written", "the same end"]
         rows = []
         for kind, tries in self.tried.items():
@@ -110,8 +110,8 @@ class TrialLog:
 
 
 def main() -> int:
-    """Fill, look, make room, compare, print; 1 if something was wrong, 2 where nothing can be mounted."""
-    argparse.ArgumentParser(description="a full disk at each kind of write of training").parse_args()
+    """Fill, look, make room, compare, print. Return 1 if something was wrong, 2 if nothing can be mounted, else 0."""
+    argparse.ArgumentParser(description="Fill the disk at each kind of write of training.").parse_args()
     trials = TrialLog()
     with tempfile.TemporaryDirectory(prefix="gan-disk-") as work:
         mountpoint = Path(work) / "disk"
@@ -177,7 +177,7 @@ class FullDiskTrial:
         subprocess.run(["find", str(self.disk.path), "-mindepth", "1", "-delete"], check=True)
 
     def fails(self, arguments: list[str], moment: Moment | None = None) -> list[str]:
-        """Run a command that meets a full disk; a line for each thing that is wrong with its failure."""
+        """Run a command that meets a full disk. Return a line for each thing that is wrong with its failure."""
         code, stderr = self.attempt(arguments, moment)
         wrong = [] if code == 1 else [f"exit code {code}"]
         errors = [line for line in stderr.splitlines() if line.startswith("error: ")]
@@ -188,7 +188,7 @@ class FullDiskTrial:
         return wrong
 
     def attempt(self, arguments: list[str], moment: Moment | None, stdout: int = subprocess.DEVNULL) -> tuple[int, str]:
-        """Run a command while the disk is full from `moment` on; its exit code and its standard error."""
+        """Run a command while the disk is full from `moment` on. Return its exit code and its standard error."""
         full = command(arguments)
         if moment:
             filling = [sys.executable, "-m", "reliability.trainings.disk_filler", moment.pattern, str(moment.n)]
@@ -198,7 +198,7 @@ class FullDiskTrial:
         return done.returncode, done.stderr
 
     def goes_on(self, folder: RunFolder) -> list[str]:
-        """Make room and continue the run; a line for each thing that is wrong with its end."""
+        """Make room and continue the run. Return a line for each thing that is wrong with its end."""
         self.disk.make_room()
         try:
             succeed(next_arguments(self.data, folder, SETTINGS))
@@ -258,7 +258,7 @@ class FullDiskTrial:
         self.empty()
 
     def ends_well(self, arguments: list[str], seen: Callable[[], object], wanted: object) -> list[str]:
-        """Run the command again; a line for each thing that is wrong with its end."""
+        """Run the command again. Return a line for each thing that is wrong with its end."""
         try:
             succeed(arguments)
         except RuntimeError as error:
@@ -267,7 +267,7 @@ class FullDiskTrial:
 
 
 def named(moment: Moment) -> str:
-    """The file that an error about this write names."""
+    """Return the file that an error about this write names."""
     return moment.pattern.removeprefix(".").removesuffix(".tmp").removesuffix("*")
 
 

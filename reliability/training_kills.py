@@ -60,10 +60,10 @@ class KillTally:
 
 
 def main() -> int:
-    """Run the trial and print its table; 1 if a run ended otherwise than the one that was never killed."""
-    parser = argparse.ArgumentParser(description="kill -9 at random moments of training")
-    parser.add_argument("--kills", type=int, default=50, help="in the middle of training (default: 50)")
-    parser.add_argument("--seed", type=int, default=2014, help="of the moments (default: 2014)")
+    """Run the trial and print its table. Return 1 if a run differs from one that was never killed, otherwise 0."""
+    parser = argparse.ArgumentParser(description="Kill trainings at random moments with kill -9.")
+    parser.add_argument("--kills", type=int, default=50, help="kills in the middle of training (default: 50)")
+    parser.add_argument("--seed", type=int, default=2014, help="seed of the moments (default: 2014)")
     options = parser.parse_args()
     rng = random.Random(options.seed)  # noqa: S311  (moments, not secrets)
     trials: dict[str, KillTally] = {}
@@ -88,7 +88,7 @@ def main() -> int:
 
 
 class ReferenceRun:
-    """A run that is never killed, exported."""
+    """A run that is never killed, and the model that is exported from it."""
 
     def __init__(self, path: Path, data: Path, settings: tuple[str, ...]) -> None:
         self.data, self.settings = data, settings
@@ -100,7 +100,7 @@ class ReferenceRun:
 
 
 def kill_a_run(path: Path, reference: ReferenceRun, trial: KillTally, rng: random.Random, *, most: int) -> int:
-    """Begin a run, kill it at most `most` times, and compare its end; the number of kills."""
+    """Begin a run, kill it at most `most` times, and compare its end. Return the number of kills."""
     folder, kills = RunFolder(path), 0
     while kills < most:
         arguments = next_arguments(reference.data, folder, reference.settings)
@@ -121,7 +121,7 @@ def kill_a_run(path: Path, reference: ReferenceRun, trial: KillTally, rng: rando
 
 
 def export(folder: RunFolder) -> bytes:
-    """Export a run; the bytes of the model's file."""
+    """Export a run. Return the bytes of the model's file."""
     to = folder.path.with_name(f"{folder.path.name}-exported") / "model"
     succeed(["export", str(folder.path), "--to", str(to)])
     return (to / "model.safetensors").read_bytes()

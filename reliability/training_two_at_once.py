@@ -28,8 +28,8 @@ SETTINGS = ("epochs=200",)
 
 
 def main() -> int:
-    """Run the trial and print its table; 1 if something was wrong."""
-    parser = argparse.ArgumentParser(description="two processes on one run folder")
+    """Run the trial and print its table. Return 1 if something was wrong, otherwise 0."""
+    parser = argparse.ArgumentParser(description="Start two processes on one run folder.")
     parser.add_argument("--tries", type=int, default=10, help="tries of each command (default: 10)")
     options = parser.parse_args()
     rows = []
@@ -55,7 +55,7 @@ def main() -> int:
 
 
 def both(arguments: list[str]) -> list[str]:
-    """Start a command twice at once; a line for each thing that was wrong with the two ends."""
+    """Start a command twice at once. Return a line for each thing that was wrong with the two ends."""
     processes = [
         subprocess.Popen(
             command(arguments), env=training_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True

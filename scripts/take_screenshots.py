@@ -46,7 +46,7 @@ def draw_seven(page: Page) -> None:
     """Draw a seven with the mouse."""
     box = page.locator("#pad").bounding_box()
     if box is None:
-        raise RuntimeError("the pad is not on screen")
+        raise RuntimeError("the drawing pad is not on screen")
     corners = [(0.28, 0.3), (0.5, 0.29), (0.72, 0.28), (0.6, 0.5), (0.5, 0.68), (0.44, 0.84)]
     places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in corners]
     page.mouse.move(*places[0])

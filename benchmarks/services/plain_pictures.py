@@ -26,7 +26,7 @@ class PlainPictures:
         self._generator = without_rounding(self._model.generator)
 
     def __call__(self, asked: Sequence[tuple[int, int]]) -> list[bytes]:
-        """Return for each (n, seed), n ≥ 1, a grid of n images of that seed as a PNG, by one call of G for all grids."""
+        """Return a grid of n images of the seed as a PNG, for each (n, seed), n ≥ 1. G is called once for all grids."""
         latents = [self._noise(n, seed) for n, seed in asked]
         with torch.no_grad():
             images = self._generator(torch.cat(latents))

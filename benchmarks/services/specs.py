@@ -10,7 +10,7 @@ PLAIN, HELLO = "plain FastAPI, eager G, Pillow", "FastAPI's hello"
 
 
 def plain(models_dir: Path, model: str) -> ServiceSpec:
-    """`benchmarks.services.plain_service`."""
+    """Describe `benchmarks.services.plain_service`."""
     return ServiceSpec(
         PLAIN,
         [*_uvicorn(), "benchmarks.services.plain_service:app"],
@@ -22,7 +22,7 @@ def plain(models_dir: Path, model: str) -> ServiceSpec:
 
 
 def hello() -> ServiceSpec:
-    """`benchmarks.services.hello_service`."""
+    """Describe `benchmarks.services.hello_service`."""
     return ServiceSpec(
         HELLO,
         [*_uvicorn(), "benchmarks.services.hello_service:app"],
@@ -86,6 +86,6 @@ def _uvicorn() -> list[str]:
 
 
 def _pinned_version(package: str) -> str:
-    """The version of a package in the rivals' environment."""
+    """Return the version of a package in the rivals' environment."""
     pins = (ROOT / "benchmarks/rivals/requirements.txt").read_text(encoding="utf-8").splitlines()
     return next(pin.partition("==")[2] for pin in pins if pin.partition("==")[0] == package)

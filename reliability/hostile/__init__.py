@@ -1,1 +1,1 @@
-"""Hostile input for the trials and for tests. It may import `harness` and the product's packages."""
+"""Hostile input for the trials and for tests. This room may import `harness` and the product's packages."""

@@ -1,4 +1,4 @@
-"""Hostile images: whole ones of every mode, damaged ones and bombs. They are made from a seed, in memory.
+"""Hostile images: valid ones of every mode, damaged ones and bombs. They are made from a seed, in memory.
 
 for image in corpus(seed=2014, count=5000):
     image.kind, image.data, image.statuses
@@ -31,8 +31,8 @@ class Hostile(NamedTuple):
 
 
 def corpus(*, seed: int, count: int) -> Iterator[Hostile]:
-    """`count` uploads: about the same number of each kind, and one of fifty from `LARGE`."""
-    rng = random.Random(seed)  # noqa: S311  (no secret)
+    """Yield `count` uploads: about the same number of each kind, and every fiftieth from `LARGE`."""
+    rng = random.Random(seed)  # noqa: S311  (not a secret)
     makers = list(KINDS.items())
     large = list(LARGE.items())
     for number in range(count):
@@ -41,7 +41,7 @@ def corpus(*, seed: int, count: int) -> Iterator[Hostile]:
 
 
 def drawing(rng: random.Random, mode: str = "L") -> Image.Image:
-    """A few strokes on paper, 1 to 200 pixels a side, in one of Pillow's modes."""
+    """Draw a few strokes on paper, 1 to 200 pixels a side, in one of Pillow's modes."""
     size = (rng.randint(1, 200), rng.randint(1, 200))
     paper = rng.choice([0, 255])
     image = Image.new("L", size, paper)
@@ -55,27 +55,27 @@ def drawing(rng: random.Random, mode: str = "L") -> Image.Image:
 
 
 def saved(image: Image.Image, form: str, **options: object) -> bytes:
-    """The bytes of a file."""
+    """Return the image as the bytes of a file."""
     buffer = io.BytesIO()
     image.save(buffer, form, **options)
     return buffer.getvalue()
 
 
 def plain(rng: random.Random, form: str | None = None) -> bytes:
-    """A whole image of any format."""
+    """Return a whole image of any format."""
     form = form or rng.choice(FORMATS)
     mode = rng.choice(["RGB", "L", "CMYK"] if form == "JPEG" else ["RGB", "L"])
     return saved(drawing(rng, mode), form)
 
 
 def truncated(rng: random.Random) -> bytes:
-    """A whole image that is cut at a random place."""
+    """Return a whole image that is cut at a random place."""
     data = plain(rng)
     return data[: rng.randrange(len(data))]
 
 
 def flipped(rng: random.Random) -> bytes:
-    """A whole image with 1 to 20 bits flipped, half of the time in its head."""
+    """Return a whole image with 1 to 20 bits flipped, half of the time in its head."""
     data = bytearray(plain(rng))
     end = rng.choice([len(data), min(len(data), 64)])
     for _ in range(rng.randint(1, 20)):
@@ -84,13 +84,13 @@ def flipped(rng: random.Random) -> bytes:
 
 
 def spliced(rng: random.Random) -> bytes:
-    """The head of one image before the tail of another."""
+    """Return the first part of one image, followed by the last part of another."""
     one, other = plain(rng), plain(rng)
     return one[: rng.randrange(len(one))] + other[rng.randrange(len(other)) :]
 
 
 def lying_length(rng: random.Random) -> bytes:
-    """A field of four or two bytes holds an extreme number."""
+    """Return an image in which a field of four or two bytes holds an extreme number."""
     data = bytearray(plain(rng))
     number = rng.choice([0, 1, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF])
     field = struct.pack(rng.choice("<>") + ("I" if number > 0xFFFF else rng.choice("HI")), number)
@@ -100,13 +100,13 @@ def lying_length(rng: random.Random) -> bytes:
 
 
 def polyglot(rng: random.Random) -> bytes:
-    """An image that is also something else, or something else that is also an image."""
+    """Return an image that is also something else, or something else that is also an image."""
     other = rng.choice([b"PK\x03\x04" + bytes(40), b"%PDF-1.7\n", b"<script>alert(1)</script>", b"MZ" + bytes(200)])
     return rng.choice([plain(rng) + other, other + plain(rng)])
 
 
 def no_image(rng: random.Random) -> bytes:
-    """Noise, texts, and formats that the service does not take."""
+    """Return noise, a text, or a format that the service does not take."""
     tiff = saved(drawing(rng), "TIFF")
     svg = b'<svg xmlns="http://www.w3.org/2000/svg"><image href="file:///etc/passwd"/></svg>'
     eps = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n"
@@ -114,20 +114,20 @@ def no_image(rng: random.Random) -> bytes:
 
 
 def rotated(rng: random.Random) -> bytes:
-    """An EXIF orientation, right or not."""
+    """Return an image with an EXIF orientation, valid or not."""
     exif = Image.Exif()
     exif[0x0112] = rng.choice([*range(9), 65_535])
     return saved(drawing(rng, "RGB"), rng.choice(["JPEG", "WEBP", "PNG"]), exif=exif)
 
 
 def bad_exif(rng: random.Random) -> bytes:
-    """EXIF data that is random bytes."""
+    """Return an image whose EXIF data are random bytes."""
     exif = b"Exif\0\0" + rng.choice([b"MM\0*", b"II*\0", b""]) + rng.randbytes(rng.randint(0, 60))
     return saved(drawing(rng, "RGB"), rng.choice(["JPEG", "WEBP", "PNG"]), exif=exif)
 
 
 def sixteen_bits(rng: random.Random) -> bytes:
-    """16 bits a pixel; sometimes with a shade that is transparent."""
+    """Return a PNG with 16 bits a pixel, sometimes with a transparent shade."""
     data = saved(drawing(rng, "I;16"), "PNG")
     if rng.random() < 0.5:
         return data
@@ -135,12 +135,12 @@ def sixteen_bits(rng: random.Random) -> bytes:
 
 
 def cmyk(rng: random.Random) -> bytes:
-    """A JPEG in the colours of printers, CMYK."""
+    """Return a JPEG in the colours of printers, CMYK."""
     return saved(drawing(rng, "CMYK"), "JPEG", quality=rng.randint(1, 100), progressive=rng.random() < 0.5)
 
 
 def palette(rng: random.Random) -> bytes:
-    """A palette with alpha, as PNG or GIF."""
+    """Return an image with a palette and alpha, as PNG or GIF."""
     image = drawing(rng, "RGB").quantize(rng.randint(2, 255))
     transparency: object = rng.randrange(256)
     form = rng.choice(["PNG", "GIF"])
@@ -150,7 +150,7 @@ def palette(rng: random.Random) -> bytes:
 
 
 def alpha(rng: random.Random) -> bytes:
-    """Grey or colours with alpha; a single transparent colour."""
+    """Return a PNG with alpha, grey or in colours, or with a single transparent colour."""
     mode = rng.choice(["LA", "RGBA", "RGB", "L", "1"])
     if mode in {"LA", "RGBA"}:
         return saved(drawing(rng, mode), "PNG")
@@ -158,14 +158,14 @@ def alpha(rng: random.Random) -> bytes:
 
 
 def animated(rng: random.Random) -> bytes:
-    """A few frames."""
+    """Return an animation of a few frames."""
     frames = [drawing(rng, "RGB").resize((40, 40)) for _ in range(rng.randint(2, 12))]
     form = rng.choice(["GIF", "WEBP", "PNG"])
     return saved(frames[0], form, save_all=True, append_images=frames[1:], duration=rng.choice([0, 20]))
 
 
 def broken_animation(rng: random.Random) -> bytes:
-    """A few frames with some bytes changed."""
+    """Return an animation of a few frames with some bytes changed."""
     data = bytearray(animated(rng))
     for _ in range(rng.randint(1, 10)):
         data[rng.randrange(len(data))] = rng.randrange(256)
@@ -173,32 +173,32 @@ def broken_animation(rng: random.Random) -> bytes:
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:
-    """A chunk of a PNG."""
+    """Return a chunk of a PNG."""
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
 def png_bomb(rng: random.Random) -> bytes:
-    """A few bytes that claim up to 2³¹ pixels a side."""
+    """Return a few bytes that claim up to 2³¹ pixels a side."""
     side = rng.choice([6325, 20_000, 100_000, 2**31 - 1])
     head = struct.pack(">IIBBBBB", side, side, rng.choice([1, 8, 16]), 0, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(bytes(99))) + chunk(b"IEND", b"")
 
 
 def bmp_bomb(rng: random.Random) -> bytes:
-    """A few bytes that claim up to 2³¹ pixels a side; a BMP may also have a negative height."""
+    """Return a few bytes that claim up to 2³¹ pixels a side; a BMP may also have a negative height."""
     width, height = rng.choice([(20_000, 20_000), (2**31 - 1, 1), (60_000, -60_000), (1, -(2**31))])
     return b"BM" + struct.pack("<IHHIIiiHHIIiiII", 54, 0, 0, 54, 40, width, height, 1, 24, 0, 0, 0, 0, 0, 0)
 
 
 def gif_bomb(rng: random.Random) -> bytes:
-    """A GIF of 65,535 pixels a side, or with a frame of that size on a small screen."""
+    """Return a GIF of 65,535 pixels a side, or with a frame of that size on a small screen."""
     screen, frame = rng.choice([(65_535, 65_535), (65_535, 1), (10, 65_535)])
     head = b"GIF89a" + struct.pack("<HHBBB", screen, screen, 0x80, 0, 0) + bytes(6)
     return head + b"," + struct.pack("<HHHHB", 0, 0, frame, frame, 0) + b"\x02\x02\x44\x01\0;"
 
 
 def jpeg_bomb(rng: random.Random) -> bytes:
-    """A JPEG whose frame claims 65,500 pixels a side."""
+    """Return a JPEG whose frame claims 65,500 pixels a side."""
     data = bytearray(saved(drawing(rng), "JPEG"))
     place = data.index(b"\xff\xc0") + 5
     data[place : place + 4] = struct.pack(">HH", 65_500, rng.choice([65_500, 1000]))
@@ -206,7 +206,7 @@ def jpeg_bomb(rng: random.Random) -> bytes:
 
 
 def webp_bomb(rng: random.Random) -> bytes:
-    """A WebP whose canvas claims 16,384 pixels a side, or 2²⁴."""
+    """Return a WebP whose canvas claims 16,384 pixels a side, or 2²⁴."""
     side = rng.choice([16_383, 2**24 - 1])
     canvas = (side).to_bytes(3, "little") * 2
     body = b"WEBPVP8X" + struct.pack("<I", 10) + bytes([rng.choice([0, 2, 0x10]), 0, 0, 0]) + canvas
@@ -215,7 +215,7 @@ def webp_bomb(rng: random.Random) -> bytes:
 
 
 def text_bomb(rng: random.Random) -> bytes:
-    """A small PNG with megabytes of text, or of a colour profile, in a few kilobytes."""
+    """Return a small PNG with megabytes of text, or of a colour profile, in a few kilobytes."""
     data = saved(drawing(rng), "PNG")
     packed = zlib.compress(bytes(rng.choice([2, 70]) * 2**20), 9)
     extra = rng.choice([chunk(b"zTXt", b"a\0\0" + packed), chunk(b"iCCP", b"a\0\0" + packed)])
@@ -223,7 +223,7 @@ def text_bomb(rng: random.Random) -> bytes:
 
 
 def many_pieces(rng: random.Random) -> bytes:
-    """Half a million empty pieces: chunks of a PNG, comments of a GIF or a JPEG."""
+    """Return an image with half a million empty pieces: chunks of a PNG, comments of a GIF or a JPEG."""
     form = rng.choice(["PNG", "GIF", "JPEG"])
     data = saved(drawing(rng), form)
     place, piece = {"PNG": (33, chunk(b"teXt", b"")), "GIF": (-1, b""), "JPEG": (2, b"\xff\xfe\0\2")}[form]
@@ -233,7 +233,7 @@ def many_pieces(rng: random.Random) -> bytes:
 
 
 def thousand_frames(rng: random.Random) -> bytes:
-    """A GIF, WebP or APNG with thousands of frames of which each is small."""
+    """Return a GIF, WebP or APNG with thousands of small frames."""
     form = rng.choice(["GIF", "WEBP", "PNG"])
     if form == "GIF":
         frame = b"," + struct.pack("<HHHHB", 0, 0, 2000, 2000, 0) + b"\x02\x02\x44\x01\0"
@@ -243,7 +243,7 @@ def thousand_frames(rng: random.Random) -> bytes:
 
 
 def large_image(rng: random.Random) -> bytes:
-    """A whole image of a few bytes, with nearly as many pixels as are taken."""
+    """Return a whole image of a few bytes, with nearly as many pixels as are taken."""
     side = 6300
     mode = rng.choice(["L", "RGBA", "P", "1"])
     image = Image.new(mode, (side, side), (255, 255, 255, 9) if mode == "RGBA" else 1)
@@ -252,7 +252,7 @@ def large_image(rng: random.Random) -> bytes:
 
 
 def beyond(_rng: random.Random) -> bytes:
-    """A whole image with a few more pixels than are taken."""
+    """Return a whole image with a few more pixels than are taken."""
     return saved(Image.new("1", (MAX_PIXELS // 1000 + 1, 1000)), "PNG")
 
 
@@ -287,4 +287,4 @@ LARGE: dict[str, tuple[Maker, frozenset[int]]] = {
     "39.7 million pixels": (large_image, frozenset({FINE})),
     "40.04 million pixels": (beyond, frozenset({TOO_LARGE})),
 }
-"""Uploads that take long to make and to read: `corpus` takes one of fifty from here."""
+"""Uploads that take long to make and to read: `corpus` takes every fiftieth upload from here."""

@@ -1,4 +1,4 @@
-"""JSON bodies that would take memory or time out of all proportion to their size."""
+"""JSON bodies that would take far more memory or time than their size."""
 
 from collections.abc import Callable
 
@@ -6,18 +6,18 @@ MB = 1_000_000
 
 
 def latents(value: str, *, rows: int, columns: int) -> bytes:
-    """A body with `rows` × `columns` latents that all have the same value."""
+    """Return a body with `rows` × `columns` latents that all have the same value."""
     row = f"[{','.join([value] * columns)}]"
     return f'{{"latents":[{",".join([row] * rows)}]}}'.encode()
 
 
 def repeated(value: str, times: int) -> bytes:
-    """A body with a list that has the same value `times` times."""
+    """Return a body with a list that has the same value `times` times."""
     return f'{{"x":[{",".join([value] * times)}]}}'.encode()
 
 
 def names(number: int) -> bytes:
-    """A body with `number` parameters."""
+    """Return a body with `number` parameters."""
     return f"{{{','.join([f'{chr(34)}{k:x}{chr(34)}:0' for k in range(number)])}}}".encode()
 
 
@@ -35,4 +35,4 @@ BODIES: dict[str, Callable[[], bytes]] = {
     "a text of 15 MB": lambda: b'{"model":"' + b"x" * 15 * MB + b'"}',
     "a number of 15 MB": lambda: b'{"n":' + b"9" * 15 * MB + b"}",
 }
-"""By name, what makes the body."""
+"""The function that makes each body, by the name of the body."""

@@ -104,7 +104,7 @@ def overlapping(described: dict[str, Any]) -> None:
 
 
 def record(n: int) -> bytes:
-    """A history of n epochs."""
+    """Return a history of n epochs."""
     one = (
         b'{"epoch":1,"images":1,"seconds":1,"loss_d":1,"loss_g":1,"d_real":1,"d_fake":1,"value":1}'
         if n < 10**5
@@ -189,7 +189,7 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
     ),
     "a picture's name with a line's end": (text("timeline/1\n2.png", b""), "must be its epoch"),
 }
-"""By what is wrong: the damage to a good folder, and a part of the message that the service must give for it."""
+"""For each kind: the damage to a good folder, and a part of the message that the service must give for it."""
 
 
 def _named(name: bytes) -> Callable[[Path, int], object]:

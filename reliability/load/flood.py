@@ -1,7 +1,7 @@
-"""Clients that overload a service: requests at a rate that does not depend on the answers, or as many as are answered.
+"""Clients that overload a service: requests at a fixed rate, or each as soon as the one before is answered.
 
 If all connections wait for an answer when a request is due, it is counted but not sent: it would queue in the client.
-Latency counts from the sending. The client imports only the standard library; give it a core of its own.
+Latency counts from the moment of sending. The client imports only the standard library; give it a core of its own.
 """
 
 import math
@@ -57,11 +57,11 @@ class FloodResult:
     late_ms: float = 0
 
     def rate(self, seconds: float) -> float:
-        """Answers with 200, a second."""
+        """Return the answers with 200, a second."""
         return self.answers[200] / seconds
 
     def others(self) -> int:
-        """Answers that are neither 200 nor 429 with Retry-After."""
+        """Return the number of answers that are neither 200 nor 429 with Retry-After."""
         return self.answers.total() - self.answers[200] - self.retry_after
 
 
@@ -76,10 +76,10 @@ def open_loop(
     """Send rate · seconds requests, evenly spaced.
 
     Args:
-        port: of the service, on this machine.
+        port: the port of the service, on this machine.
         target: path and query, as in `closed_loop`.
-        rate: requests a second.
-        seconds: for how long.
+        rate: the rate, in requests a second.
+        seconds: how long to send.
         connections: largest number of requests under way.
         fresh: whether each request has a new connection.
     """

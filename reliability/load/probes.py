@@ -15,7 +15,7 @@ class Probe:
     """A probe of one path, every `EVERY_S` seconds.
 
     Attributes:
-        port: the service's.
+        port: the port of the service.
         path: /healthz or /readyz.
         fresh: whether each request has a new connection, as with Kubernetes; otherwise one connection is kept.
         seen: for each request the moment, the ms until the whole answer had arrived, and its status (0 without answer).
@@ -32,7 +32,7 @@ class Probe:
         return f"{self.path}, {'new connections' if self.fresh else 'one connection'}"
 
     def sorted_ms(self) -> list[float]:
-        """All times in ms, ascending."""
+        """Return all times in ms, ascending."""
         return sorted(ms for _, ms, _ in self.seen)
 
     def run(self, stop: threading.Event) -> None:
@@ -73,7 +73,7 @@ class Probe:
 
 
 class Probes:
-    """All four probes at once, each in its own thread, during a `with` block."""
+    """All four probes at once, each in its own thread, within a `with` block."""
 
     def __init__(self, port: int) -> None:
         self.all = [Probe(port, path, fresh) for path in ("/healthz", "/readyz") for fresh in (False, True)]

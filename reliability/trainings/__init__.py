@@ -1,1 +1,1 @@
-"""Tiny trainings by real commands: how to run, stop and compare them. It may import `training`."""
+"""Tiny trainings by real commands: how to run, stop and compare them. This room may import `training`."""

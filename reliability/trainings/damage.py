@@ -10,7 +10,7 @@ from training.run.folder import RunFolder
 
 
 def damaged(folder: RunFolder) -> list[str]:
-    """A line for each file of a run that is damaged or should not exist."""
+    """Return a line for each file of a run that is damaged or should not exist."""
     wrong = [f"left behind: {name}" for name in temporary_files(folder.path)]
     checks: dict[Path, Callable[[Path], object]] = {
         folder.config_file: lambda _: folder.read_config(),
@@ -32,7 +32,7 @@ def damaged(folder: RunFolder) -> list[str]:
 def whole_lines(path: Path) -> None:
     """Raise ValueError if a text does not end with a newline."""
     if not path.read_bytes().endswith(b"\n") and path.stat().st_size:
-        raise ValueError("half a line")
+        raise ValueError("the last line is cut")
 
 
 def decode(path: Path) -> None:
@@ -42,5 +42,5 @@ def decode(path: Path) -> None:
 
 
 def folder_bytes(path: Path) -> dict[str, bytes]:
-    """The bytes of all files of a folder, by name; none if there is no folder."""
+    """Return the bytes of all files of a folder, by name; none if there is no folder."""
     return {str(file.relative_to(path)): file.read_bytes() for file in sorted(path.rglob("*")) if file.is_file()}

@@ -1,8 +1,8 @@
 """Fill a disk when a command opens a file: `python -m reliability.trainings.disk_filler PATTERN N FILLER COMMAND…`.
 
 The command is one of the training package. When it opens a file whose name matches the pattern for the N-th time, the
-file system of FILLER is filled to its last page. Nothing else is changed:
-the write that then fails is the command's own.
+file system of FILLER is filled to its last page. Nothing else is changed: the write that then fails is the command's
+own.
 """
 
 import errno

@@ -19,7 +19,7 @@ IMAGES = 40
 
 
 def write_data(path: Path) -> Path:
-    """Images of 16 × 16 in two classes: a bright bar at a random place, upright or lying, on noise."""
+    """Write images of 16 × 16 in two classes: a bright bar at a random place, upright or lying, on noise."""
     rng = np.random.default_rng(0)
     images = rng.integers(0, 60, (IMAGES, 16, 16), dtype=np.uint8)
     labels = np.arange(IMAGES) % 2
@@ -30,23 +30,23 @@ def write_data(path: Path) -> Path:
 
 
 def fit_arguments(data: Path, folder: RunFolder, settings: tuple[str, ...] = ()) -> list[str]:
-    """The command that begins a run of the tiny recipe."""
+    """Return the command that begins a run of the tiny recipe."""
     sets = [argument for setting in settings for argument in ("--set", setting)]
     return ["fit", str(RECIPE), "--data", str(data), "--out", str(folder.path), "--threads", "1", "--seed", "3", *sets]
 
 
 def next_arguments(data: Path, folder: RunFolder, settings: tuple[str, ...] = ()) -> list[str]:
-    """The command that a person types after a fault: `resume`, or `fit` again if there is no run yet."""
+    """Return the command that a person types after a fault: `resume`, or `fit` again if there is no run yet."""
     return ["resume", str(folder.path)] if folder.config_file.exists() else fit_arguments(data, folder, settings)
 
 
 def command(arguments: list[str]) -> list[str]:
-    """`python -m training …`."""
+    """Return the command `python -m training …`."""
     return [sys.executable, "-m", "training", *arguments]
 
 
 def training_environment() -> dict[str, str]:
-    """The environment of a command: without git, so that a commit made meanwhile does not change the exported model."""
+    """Return a command's environment. It has no git, so a commit made meanwhile does not change the exported model."""
     return {**os.environ, "PYTHONPATH": str(ROOT), "GIT_DIR": os.devnull, "OMP_NUM_THREADS": "1"}
 
 
@@ -67,7 +67,7 @@ def succeed(arguments: list[str]) -> None:
 
 
 def outcome(folder: RunFolder) -> dict[str, object]:
-    """The part of a run that must not depend on how often it was stopped: everything except the seconds."""
+    """Return the part of a run that must not depend on how often it was stopped: everything except the seconds."""
     events = EventAccumulator(str(folder.tensorboard))
     events.Reload()
     return {
@@ -82,16 +82,16 @@ def outcome(folder: RunFolder) -> dict[str, object]:
 
 
 def differences(seen: dict[str, object], wanted: dict[str, object]) -> list[str]:
-    """The names of the parts of an outcome that differ."""
+    """Return the names of the parts of an outcome that differ."""
     return [what for what in wanted if seen[what] != wanted[what]]
 
 
 def temporary_files(path: Path) -> list[str]:
-    """The temporary files below a folder, which a write that was cut short leaves."""
+    """Return the temporary files below a folder, which a write that was cut short leaves."""
     return sorted(str(file.relative_to(path)) for file in path.rglob(".*.tmp"))
 
 
 def read_state(path: Path) -> tuple[dict[str, bytes], object]:
-    """The tensors of a saved state and its progress, without the seconds that it took."""
+    """Return the tensors of a saved state and its progress, without the seconds that it took."""
     progress = read_progress(path).model_dump(exclude={"seconds": True, "records": {"__all__": {"seconds"}}})
     return {name: tensor.numpy().tobytes() for name, tensor in load_file(path).items()}, progress

@@ -27,7 +27,7 @@ class Disk:
 
 
 def mount(mountpoint: Path) -> str:
-    """Mount a small tmpfs; the reason if that was not possible, otherwise empty."""
+    """Mount a small tmpfs. Return why that was not possible, or an empty text."""
     try:
         done = subprocess.run(
             ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "gan-disk", str(mountpoint)],

@@ -1,4 +1,4 @@
-"""`python -m reliability.unchanged REV [--only answers|training|bulk]`: exits with 1 where a byte differs."""
+"""`python -m reliability.unchanged REV [--only answers|training|bulk]`: exit with 1 if a byte differs."""
 
 import argparse
 import os
@@ -19,18 +19,18 @@ Outcomes = Mapping[str, Outcome]
 """Outcomes by the row of the table."""
 
 Part = Callable[[Tree, Tree], Outcomes]
-"""Does its work in a tree, and returns what came of it. It is also told the tree before."""
+"""A function that does its work in a tree and returns the outcomes. It also gets the tree before."""
 
 MAX_SHOWN = 40
-"""Differences that are printed in full."""
+"""Largest number of differences that are printed in full."""
 
 
 def main() -> int:
     """Do the same work in both trees, compare, print."""
     parts: dict[str, Part] = {"answers": answers.collect, "training": trainings.collect, "bulk": bulk.collect}
-    parser = argparse.ArgumentParser(description="whether two versions of the code do the same, byte by byte")
+    parser = argparse.ArgumentParser(description="Compare what two versions of the code do, byte by byte.")
     parser.add_argument("revision", metavar="REV", help="the git revision that this tree is compared with")
-    parser.add_argument("--only", choices=parts, help="compare this part alone (default: all)")
+    parser.add_argument("--only", choices=parts, help="compare only this part (default: all)")
     options = parser.parse_args()
     chosen = {name: part for name, part in parts.items() if options.only in (None, name)}
     with tempfile.TemporaryDirectory(prefix="gan-unchanged-") as work, checked_out(options.revision) as old:
@@ -45,7 +45,7 @@ def main() -> int:
 
 
 def compared(parts: Mapping[str, Part], trees: list[Tree]) -> tuple[list[list[str]], list[Difference]]:
-    """Do all parts' work in both trees, the two at the same time: the rows of the table, and all differences."""
+    """Do the work of all parts in both trees at the same time. Return the rows of the table and all differences."""
     rows: list[list[str]] = []
     differences: list[Difference] = []
     cases = 0
@@ -59,13 +59,13 @@ def compared(parts: Mapping[str, Part], trees: list[Tree]) -> tuple[list[list[st
             rows.append([f"{name}: {row}", str(len(one)), str(len(found))])
             differences += found
             cases += len(one)
-        took = f"{time.monotonic() - started:.0f} s, of processor {_processor_s() - busy_s:.0f} s"
+        took = f"{time.monotonic() - started:.0f} s, {_processor_s() - busy_s:.0f} s of processor time"
         print(f"{name}: {took}", file=sys.stderr, flush=True)
     return [*rows, ["all", str(cases), str(len(differences))]], differences
 
 
 def _processor_s() -> float:
-    """Seconds of processor that this process has taken, and all its children that have ended."""
+    """Return the processor time, in seconds, of this process and of all its children that have ended."""
     times = os.times()
     return times.user + times.system + times.children_user + times.children_system
 

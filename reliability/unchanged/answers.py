@@ -1,4 +1,4 @@
-"""The part "answers": what a real service answers, logs and counts, under several settings."""
+"""The part "answers": what a real service answers, logs and counts under several settings."""
 
 import http.client
 import json
@@ -23,10 +23,10 @@ class ComparedService:
     """A way to run the service.
 
     Attributes:
-        settings: GAN_* variables, without GAN_.
-        headers: of every request that does not have them.
-        prefix: of every request's path.
-        logs_in_order: whether one process writes the log.
+        settings: GAN_* variables, named without GAN_.
+        headers: headers that are added to every request that does not have them.
+        prefix: prefix of the path of every request.
+        logs_in_order: whether a single process writes the log.
         takes_its_time: whether the slow requests are sent, too.
     """
 
@@ -37,7 +37,7 @@ class ComparedService:
     takes_its_time: bool = False
 
 
-_STANDING = {"PORT": "0", "ENGINE_TIMEOUT_S": "3600"}  # however busy the machine is
+_STANDING = {"PORT": "0", "ENGINE_TIMEOUT_S": "3600"}  # on a busy machine, too
 _KEYS = {"API_KEYS": f"another,{KEY}"}
 _ORIGINS = {"CORS_ORIGINS": f"{FRIEND},https://other.example"}
 _LOG = {"LOG_FORMAT": "json", "ACCESS_LOG": "true", "ADMIN_KEY": ADMIN_KEY}
@@ -62,8 +62,8 @@ SERVICES = {
 
 
 def collect(tree: Tree, before: Tree) -> dict[str, Outcome]:
-    """What the service of a tree says under each of the settings."""
-    files = _static_files(before)  # those of both: what is new has not changed
+    """Return what the service of a tree answers and logs under each of the settings."""
+    files = _static_files(before)  # of the tree before: a new file cannot have changed
     return {name: _under(tree, service, files) for name, service in SERVICES.items()}
 
 
@@ -116,7 +116,7 @@ def _running(tree: Tree, service: ComparedService) -> Iterator[int]:
 
 
 def _models(port: int) -> dict[str, int]:
-    """The size of a latent, by the `name@hash` of each model."""
+    """Return the size of a latent, by the `name@hash` of each model."""
     references = [model["model"] for model in json.loads(_get(port, "/v1/models"))["models"]]
     return {one: json.loads(_get(port, f"/v1/models/{one}"))["metadata"]["z_dim"] for one in references}
 
@@ -130,7 +130,7 @@ def _get(port: int, path: str) -> str:
 
 
 def _static_files(tree: Tree) -> list[str]:
-    """The paths of the pages' assets, from the folders that hold them."""
+    """Return the paths of the pages' assets, from the folders that hold them."""
     folders = {"/static": next(tree.path.glob("app/**/static")), "/static/viewer": next(tree.path.glob("**/viewer"))}
     return [
         f"{url}/{path.relative_to(folder).as_posix()}"

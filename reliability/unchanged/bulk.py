@@ -10,7 +10,7 @@ EVALUATED = "mnist-mlp"
 
 
 def collect(tree: Tree, _before: Tree) -> dict[str, Outcome]:
-    """What a tree draws and measures."""
+    """Return what a tree draws and measures."""
     return {
         **{form: _shards(tree, form) for form in FORMATS},
         "grids": _grids(tree),
@@ -19,7 +19,7 @@ def collect(tree: Tree, _before: Tree) -> dict[str, Outcome]:
 
 
 def _shards(tree: Tree, form: str) -> Outcome:
-    """A thousand images in shards by one process; then fewer, of one digit, by two."""
+    """Write a thousand images in shards by one process, then fewer images of one digit by two processes."""
     sample = ("-m", "training", "sample", "mnist-conv", "--format", form, "--shard-images", "300")
     said = tree.succeed(*sample, "--n", "1000", "--seed", "5", "--out", form)
     digits = ("--n", "700", "--first", "50", "--digit", "3", "--truncation", "0.8", "--processes", "2")

@@ -1,17 +1,17 @@
-"""Where two outcomes differ."""
+"""Find where two outcomes differ."""
 
 from collections.abc import Mapping
 from typing import NamedTuple, TypeAlias
 
 Outcome: TypeAlias = Mapping[str, bytes]
-"""What came of each case, by the name of the case."""
+"""The bytes that came of each case, by the name of the case."""
 
 SHOWN_BEFORE, SHOWN_BEHIND = 40, 80
-"""Bytes that are shown around the first byte that differs."""
+"""Number of bytes that are shown around the first byte that differs."""
 
 
 class Difference(NamedTuple):
-    """A case whose outcomes are not the same bytes."""
+    """A case whose two outcomes differ."""
 
     case: str
     detail: str
@@ -21,14 +21,14 @@ class Difference(NamedTuple):
 
 
 def compare(before: Outcome, after: Outcome) -> list[Difference]:
-    """All cases that differ, those included that only one outcome has; in the order of `before`."""
+    """Return all cases that differ, in the order of `before`, and those that only one outcome has."""
     names = list(before) + [name for name in after if name not in before]
     details = {name: _detail(before.get(name), after.get(name)) for name in names}
     return [Difference(name, detail) for name, detail in details.items() if detail]
 
 
 def _detail(before: bytes | None, after: bytes | None) -> str:
-    """How two outcomes of a case differ; empty where they do not."""
+    """Return how two outcomes of a case differ; an empty text if they do not."""
     if before == after:
         return ""
     if before is None:

@@ -1,4 +1,4 @@
-"""The requests that both services are asked: `requests()`."""
+"""The requests that are sent to both services: `requests()`."""
 
 import base64
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ TRACEPARENT = f"00-{GIVEN_IDS[0]}-{GIVEN_IDS[1]}-01"
 
 
 def requests(models: Mapping[str, int], static_files: list[str]) -> list[Case]:
-    """The requests that take little time each, in their order.
+    """Return the requests that take little time each, in the order of sending.
 
     Args:
         models: the size of a latent, by the `name@hash` of each model.
@@ -33,7 +33,7 @@ def requests(models: Mapping[str, int], static_files: list[str]) -> list[Case]:
 
 
 def slow_requests(models: Mapping[str, int]) -> list[Case]:
-    """Requests that take a second each or more: large answers, and projections by every model."""
+    """Return the requests that take a second or more each: large answers, and projections by every model."""
     return [*slow_drawings(), *projections([reference.partition("@")[0] for reference in models])]
 
 
@@ -94,7 +94,7 @@ def _others(static_files: list[str]) -> list[Case]:
 
 
 def _observed() -> list[Case]:
-    """Ids and traces that the client gives."""
+    """Return requests with ids and traces that the client gives."""
     ids = ("mine-1", "a" * 64, "a" * 65, "with space", "", "ünicode".encode().decode("latin-1"), GIVEN_IDS[0])
     parents = (TRACEPARENT, TRACEPARENT + "-more", "01" + TRACEPARENT[2:] + "-more", "ff" + TRACEPARENT[2:], "x")
     targets = (f"{SAMPLES}?n=1&seed=7", f"{SAMPLES}?n=0", "/nothing")

@@ -1,4 +1,4 @@
-"""Requests that draw: `/v1/samples` and `/v1/interpolations`, right and wrong."""
+"""Requests that draw: `/v1/samples` and `/v1/interpolations`, valid and invalid."""
 
 import json
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ LARGEST_SEED = 2**53 - 1
 
 
 def drawings(models: Mapping[str, int]) -> list[Case]:
-    """Requests that take little time each.
+    """Return the requests that take little time each.
 
     Args:
         models: the size of a latent, by the `name@hash` of each model.
@@ -33,7 +33,7 @@ def drawings(models: Mapping[str, int]) -> list[Case]:
 
 
 def slow_drawings() -> list[Case]:
-    """Requests for large answers, a second or so each."""
+    """Return requests for large answers, which take about a second each."""
     grids = ["n=4096&seed=7", "n=1000&seed=8", "n=1024&seed=3&first=5&format=json"]
     return _gets(SAMPLES, *grids, "n=5000&seed=3&format=npz", "n=1500&seed=3&format=zip")
 
@@ -43,7 +43,7 @@ def _gets(path: str, *queries: str) -> list[Case]:
 
 
 def _pictures() -> list[Case]:
-    """PNG grids: each parameter at its ends and between."""
+    """Return requests for PNG grids: each parameter at its limits and between them."""
     counts = [f"n={n}&seed={n + 1}" for n in (1, 2, 3, 5, 8, 13, 16, 33, 63, 64, 65, 100, 256)]
     columns = [f"n={n}&seed=7&columns={c}" for n in (1, 16) for c in (1, 2, 5, 16, 17, 64, 4096)]
     paddings = [f"n={n}&seed=7&padding={p}" for n in (1, 4) for p in (0, 1, 2, 7, 64)]
@@ -95,7 +95,7 @@ def _negotiation(target: str) -> list[Case]:
 
 
 def _spellings() -> list[Case]:
-    """Queries that are right but unusual, and some that only look right."""
+    """Return queries that are valid but unusual, and some that only look valid."""
     return _gets(
         SAMPLES,
         *("n=%34&seed=7", "n=4&se%65d=7", "seed=7&n=4", "&n=4&seed=7&", "n=04&seed=007", "n=4.0&seed=7", "n=+4&seed=7"),
@@ -120,7 +120,7 @@ def _bad_samples() -> list[Case]:
 
 
 def _drawn() -> list[Case]:
-    """Requests without a seed."""
+    """Return requests without a seed."""
     queries = ("", "?n=1", "?n=4&format=json", "?n=4&format=npz", "?n=4&format=zip", "?n=4&model=mnist-mlp&digit=3")
     gets = [Case(SAMPLES + query, is_drawn=True) for query in queries]
     posts = [posted({"n": 2}), posted({"n": 2, "format": "json", "seed": None})]

@@ -16,11 +16,11 @@ _REPORT_SECONDS = re.compile(rb"(the evaluation took )[\d,]+ s")
 
 
 def folder_outcome(folder: Path, name: str, *, leave_out: tuple[str, ...] = ()) -> dict[str, bytes]:
-    """Every file of a folder, by its path behind `name`, and TensorBoard's figures in place of its files.
+    """Return every file of a folder, by its path below `name`, with TensorBoard's figures in place of its files.
 
     Args:
-        folder: of a run, of a model or of shards.
-        name: of the folder, for people.
+        folder: the folder of a run, a model or shards.
+        name: the name of the folder in the table.
         leave_out: names of files that are not compared.
     """
     found = {}
@@ -33,7 +33,7 @@ def folder_outcome(folder: Path, name: str, *, leave_out: tuple[str, ...] = ()) 
 
 
 def without_times(name: str, data: bytes) -> bytes:
-    """The content of a file with dates and durations replaced."""
+    """Return the content of a file with dates and durations replaced."""
     if name.endswith(".safetensors"):
         return _safetensors_without_seconds(data)
     if name.endswith((".json", ".jsonl")):
@@ -48,18 +48,18 @@ def without_times(name: str, data: bytes) -> bytes:
 
 
 def said_without_times(text: bytes) -> bytes:
-    """The lines that a run says, with rates and durations replaced."""
+    """Return the lines that a run prints, with rates and durations replaced."""
     return _TOTAL.sub(rb"\1TIME", _RATE.sub(b"TIME", text))
 
 
 def _safetensors_without_seconds(data: bytes) -> bytes:
-    """A safetensors file without its length prefix and padding, which depend on the digits of the seconds."""
+    """Return a safetensors file without its length prefix and padding, which depend on the digits of the seconds."""
     (length,) = struct.unpack("<Q", data[:8])
     return _SECONDS.sub(rb"\1TIME", data[8 : 8 + length].rstrip(b" ")) + data[8 + length :]
 
 
 def _figures(folder: Path) -> bytes:
-    """The figures in TensorBoard's files; the files themselves hold the times at which they were written."""
+    """Return the figures in TensorBoard's files; the files themselves hold the times at which they were written."""
     events = EventAccumulator(str(folder))
     events.Reload()
     lines = [f"{tag} {event.step} {event.value!r}" for tag in events.Tags()["scalars"] for event in events.Scalars(tag)]

@@ -19,7 +19,7 @@ FRIEND, STRANGER = "https://friend.example", "https://stranger.example"
 """Origins of pages that may and may not read the answers."""
 
 GIVEN_IDS = ("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7")
-"""Ids that look random and are not: cases send them."""
+"""Ids that look random but are not, because cases send them."""
 
 _RANDOM_ID = re.compile(r"[0-9a-f]{32}")
 _VOLATILE = re.compile(rb"(?im)^(date|last-modified): [^\r\n]*(\r\netag: [^\r\n]*)?")
@@ -34,11 +34,11 @@ class Case:
 
     Attributes:
         target: the path and the query.
-        method: of HTTP.
-        headers: beside Host and Content-Length.
-        body: empty for none.
-        note: tells apart what the target does not.
-        is_drawn: whether the answer is another one each time, as with a seed that the service draws: its status and
+        method: the HTTP method.
+        headers: headers besides Host and Content-Length.
+        body: the body; empty if there is none.
+        note: a note that distinguishes cases of the same target.
+        is_drawn: whether the answer differs each time, as with a seed that the service draws. Then only its status and
             the names of its headers are compared.
         raw: all bytes to send, in place of everything else.
     """
@@ -53,7 +53,7 @@ class Case:
 
     @property
     def name(self) -> str:
-        """What tables and errors call it."""
+        """The name in tables and errors."""
         shown = [f"{name}: {value[:80]}" for name, value in self.headers]
         return "; ".join([f"{self.method} {self.target[:300]}", *shown, *([self.note] if self.note else [])])
 
@@ -64,8 +64,8 @@ class Answer:
 
     Attributes:
         compared: the status, the headers and the body, without what is volatile.
-        etag: the header, if any.
-        is_file: whether the tag is made of a file's time.
+        etag: the ETag header, if there is one.
+        is_file: whether the ETag is made from the time of a file.
     """
 
     compared: bytes
@@ -73,7 +73,7 @@ class Answer:
     is_file: bool = False
 
     def without(self, tag: str) -> bytes:
-        """What is compared, with a tag left out that is made of a file's time, which a checkout sets."""
+        """Return what is compared, without an ETag that is made from the time of a file: a checkout sets that time."""
         return self.compared.replace(tag.encode(), b"TIME")
 
 
@@ -81,10 +81,10 @@ def ask(port: int, case: Case, more: Headers = (), prefix: str = "") -> Answer:
     """Send a request on a connection of its own.
 
     Args:
-        port: of the service.
+        port: the port of the service.
         case: the request.
-        more: headers to add to those of the case, unless it has them.
-        prefix: goes before the target.
+        more: headers that are added unless the case has them.
+        prefix: a prefix of the target.
     """
     if case.raw:
         return Answer(hide_volatile_lines(exchange(port, case.raw)))
@@ -115,13 +115,13 @@ def exchange(port: int, data: bytes) -> bytes:
 
 
 def hide_volatile_lines(answers: bytes) -> bytes:
-    """Answers as they came from a socket, without their dates and random ids."""
+    """Replace the dates and random ids in answers that came from a socket."""
     answers = _VOLATILE.sub(rb"\1: TIME", answers)
     return _RANDOM_ID_LINE.sub(lambda line: line[0] if line[2].decode() in GIVEN_IDS else b"x-request-id: ID", answers)
 
 
 def hide_random_id(text: str) -> str:
-    """An id, unless a case has given it."""
+    """Return "ID" in place of a random id; an id that a case has sent stays."""
     return "ID" if _RANDOM_ID.fullmatch(text) and text not in GIVEN_IDS else text
 
 

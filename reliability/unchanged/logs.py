@@ -1,4 +1,4 @@
-"""A service's log and its counters, without what depends on the clock, on chance or on the names of modules."""
+"""A service's log and counters, without what depends on the clock, on chance or on the names of modules."""
 
 import json
 import re
@@ -19,16 +19,16 @@ _TIMED = re.compile(r"^(gan_\w*seconds_(sum|bucket)|\w+_created|process_\w+|gan_
 
 
 def canonical_log(text: str) -> bytes:
-    """The lines of a log, sorted: the line of a file's answer may come before or after that of the next answer.
+    """Return the lines of a log, sorted: the line of a file's answer may come before or after that of the next answer.
 
-    Of a logger's name its package is left, and of a warning what it says, not where.
+    Only the package of a logger's name is kept, and only the text of a warning, not its place in the code.
     """
     lines = _WARNED.sub(r"WARNED \1", text).splitlines()
     return "\n".join(sorted(_json_line(line) if line.startswith("{") else _text_line(line) for line in lines)).encode()
 
 
 def canonical_metrics(text: str) -> dict[str, bytes]:
-    """The lines of `/metrics` by the name that they begin with."""
+    """Return the lines of `/metrics` by the name that they begin with."""
     found: dict[str, list[str]] = {}
     for line in text.splitlines():
         words = line.split(" ")

@@ -5,7 +5,7 @@ from reliability.unchanged.http_cases import FRIEND, KEY, STRANGER, Case
 
 
 def bytes_on_a_socket() -> list[Case]:
-    """All of them; the last request of each ends the connection."""
+    """Return all cases. The last request of each case ends the connection."""
 
     def head(target: str, *lines: str, version: str = "1.1", method: str = "GET") -> bytes:
         standing = ("Host: gan.test", f"Authorization: Bearer {KEY}")
@@ -20,7 +20,7 @@ def bytes_on_a_socket() -> list[Case]:
         "pipelined samples": head(one) + head(other) + head(one, close),
         "pipelined kinds": head(one) + post + head(bad) + head("/healthz") + head(f"{other}&format=json") + last,
         "pipelined with HEAD": head(one, method="HEAD") + head("/", method="HEAD") + last,
-        # On a connection of their own the client's going would decide how many images are still drawn.
+        # They share a connection: with one each, the moment at which the client leaves would decide what is drawn.
         "HEAD of archives": head(f"{one}&format=npz", method="HEAD") + head(f"{one}&format=zip", method="HEAD") + last,
         "twenty in a row": b"".join(head(f"{SAMPLES}?n=1&seed={seed}") for seed in range(20)) + last,
         "a key missing in a row": head(one) + b"GET /v1/models HTTP/1.1\r\nHost: gan.test\r\n\r\n" + last,

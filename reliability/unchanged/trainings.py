@@ -42,7 +42,7 @@ GAMES: dict[str, tuple[str, tuple[str, ...]]] = {
         ("loss=hinge", "spectral_norm=true", "packing=2", "quantise=true", "precision=bfloat16", "epochs=8"),
     ),
 }
-"""The data, and the settings that are laid over those of the tiny recipe."""
+"""For each game, the data, and the settings that replace those of the tiny recipe."""
 
 HAND_OVER_TIMEOUT_S = 600
 KILLED = ("epochs=150", "loss=least-squares")
@@ -63,7 +63,7 @@ RECIPES = ("mlp", "conv", "goodfellow2014", "goodfellow2014-labels", "writeup")
 
 
 def collect(tree: Tree, before: Tree) -> dict[str, Outcome]:
-    """What training writes and says in a tree."""
+    """Return what training writes and prints in a tree."""
     write_data(tree.scratch / "data.npz")
     shutil.copy(RECIPE, tree.scratch / "tiny.toml")
     return {
@@ -76,7 +76,7 @@ def collect(tree: Tree, before: Tree) -> dict[str, Outcome]:
 
 
 def _game(tree: Tree, name: str) -> Outcome:
-    """A whole run, exported if that is quick: each export measures the model, on MNIST for a minute and more."""
+    """Train a whole run, and export it unless it is on MNIST, where measuring the model takes more than a minute."""
     (data, settings), number = GAMES[name], list(GAMES).index(name)
     run, model = f"run-{number}", f"model-{number}"
     said = tree.succeed("-m", "training", *_fit(run, settings, data))
@@ -93,22 +93,22 @@ def _fit(run: str, settings: tuple[str, ...], data: str = "data.npz") -> list[st
 
 
 def _killed(tree: Tree) -> Outcome:
-    """A run that is ended by SIGKILL and resumed, all in one tree. Where it was killed the log alone tells."""
+    """End a run by SIGKILL and resume it, both in one tree. The log, which is left out, tells when it was killed."""
     _begin_and_kill(tree, tree.scratch / "killed")
     tree.succeed("-m", "training", "resume", "killed")
     return folder_outcome(tree.scratch / "killed", "run", leave_out=("log.txt",))
 
 
 def _handed_over(tree: Tree, before: Tree) -> Outcome:
-    """A run that the tree before began and that this tree resumes: the same state goes to both."""
+    """Resume a run that the tree before began: both trees get the same state."""
     begun = before.scratch / "begun"
     if tree is before:
         _begin_and_kill(before, before.scratch / "begun-for-all")
         (before.scratch / "begun-for-all").rename(begun)
     deadline = time.monotonic() + HAND_OVER_TIMEOUT_S
-    while not begun.exists():  # the tree before makes it meanwhile
+    while not begun.exists():  # the tree before is making it in another thread
         if time.monotonic() > deadline:
-            raise RuntimeError(f"{before.name}: no run was begun to be handed over")
+            raise RuntimeError(f"{before.name}: it began no run that could be handed over")
         time.sleep(0.1)
     shutil.copytree(begun, tree.scratch / "handed-over")
     said = tree.succeed("-m", "training", "resume", "handed-over")
@@ -132,18 +132,18 @@ def _begin_and_kill(tree: Tree, run: Path) -> None:
         time.sleep(0.005)
     process.kill()
     if process.wait() == 0 or not (run / "checkpoint.safetensors").exists():
-        raise RuntimeError(f"{tree.name}: the run was not killed in its middle: exit code {process.returncode}")
+        raise RuntimeError(f"{tree.name}: the run was not killed before its end: exit code {process.returncode}")
 
 
 def _two_processes(tree: Tree) -> Outcome:
-    """A run that two processes play."""
+    """Train a run in two processes."""
     fit = _fit("two", ("epochs=4", "r1_gamma=1"))
     tree.succeed("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "training", *fit)
     return folder_outcome(tree.scratch / "two", "run")
 
 
 def _commands(tree: Tree) -> Outcome:
-    """What commands print: their help, their plans, and what they say to mistakes."""
+    """Return what commands print: their help, their plans, and their errors for mistakes."""
     asked = {"help": ("--help",), **{f"{name} --help": (name, "--help") for name in COMMANDS}, **MISTAKES}
     asked |= {f"fit {name} --dry-run": ("fit", name, "--threads", "1", "--dry-run") for name in RECIPES}
     found = {}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FIXED = {"GIT_DIR": os.devnull, "OMP_NUM_THREADS": "1", "COLUMNS": "100"}
-"""Without a git the commit in what is written is "unknown" in both trees; `--help` has the same width in both."""
+"""Without git, files name the commit "unknown" in both trees; `--help` has the same width in both."""
 
 PACKAGES = ("app", "models", "training")
 
@@ -19,8 +19,8 @@ class Tree:
     Attributes:
         name: "before" or "after".
         path: its folder.
-        scratch: an empty folder in which its commands run: the paths that they are given and print are relative to it,
-            and thus the same for both trees.
+        scratch: an empty folder in which its commands run. The paths that they get and print are relative to it, so
+            they are the same for both trees.
     """
 
     name: str
@@ -28,7 +28,7 @@ class Tree:
     scratch: Path
 
     def environment(self, settings: dict[str, str] | None = None) -> dict[str, str]:
-        """The environment of a command: this tree's modules first, and no setting of the person's own."""
+        """Return the environment of a command: this tree's modules come first, and no setting of the user is in it."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("GAN_", "PYTHON"))}
         return inherited | FIXED | {"PYTHONPATH": str(self.path)} | (settings or {})
 
@@ -51,7 +51,7 @@ class Tree:
         return done.stdout
 
     def check_imports(self) -> None:
-        """See to it that commands import the packages of this tree, not installed ones.
+        """Check that commands import the packages of this tree, and not installed ones.
 
         Raises:
             RuntimeError: they do not.

@@ -1,4 +1,4 @@
-"""Requests with files: pictures made of seeded noise and strokes, in every format, and files that are no pictures."""
+"""Requests with files: pictures made of seeded noise and strokes, in every format, and files that are not pictures."""
 
 import io
 from collections.abc import Sequence
@@ -15,11 +15,11 @@ BOUNDARY = "a-fixed-boundary"
 STRANGE_NAME = "ü \\.png"
 
 Part = tuple[str, str, bytes]
-"""The field, the file's name (empty: a text), and the content."""
+"""The field, the name of the file (empty for a text), and the content."""
 
 
 def uploads(models: list[str]) -> list[Case]:
-    """Requests with files that take little time each."""
+    """Return requests with files that take little time each."""
     pictures = _pictures()
     digit = pictures["digit.png"]
     each = [_form(SCORE, [("files", name, data)], note=name) for name, data in (pictures | _no_pictures()).items()]
@@ -32,7 +32,7 @@ def uploads(models: list[str]) -> list[Case]:
 
 
 def projections(models: list[str]) -> list[Case]:
-    """Requests that find latents, a second or so each."""
+    """Return requests for projections, which take about a second each."""
     pictures = _pictures()
     each = [_form(f"{PROJECTIONS}?model={model}", [("file", "a.png", pictures["drawing.png"])]) for model in models]
     strange = _form(f"{PROJECTIONS}?model=mnist-mlp&unknown=1", [("file", STRANGE_NAME, pictures["photo.jpg"])])
@@ -41,7 +41,7 @@ def projections(models: list[str]) -> list[Case]:
 
 
 def _several(pictures: dict[str, bytes]) -> list[Case]:
-    """More than one file or field in a form."""
+    """Return requests with more than one file or field in a form."""
     all_files: list[Part] = [("files", name, data) for name, data in pictures.items()]
     digits: list[Part] = [("files", f"{k}.png", pictures["digit.png"]) for k in range(65)]
     first = digits[:1]
@@ -97,7 +97,7 @@ _FIELDS = ((SCORE, "files"), (PROJECTIONS, "file"))
 
 
 def _form(target: str, parts: Sequence[Part], note: str = "") -> Case:
-    """A form as multipart/form-data, the same bytes each time."""
+    """Return a form as multipart/form-data, the same bytes each time."""
     lines = []
     for field, filename, content in parts:
         named = f'; filename="{filename}"\r\nContent-Type: application/octet-stream' if filename else ""
@@ -109,7 +109,7 @@ def _form(target: str, parts: Sequence[Part], note: str = "") -> Case:
 
 
 def _pictures() -> dict[str, bytes]:
-    """Files by their names."""
+    """Return valid files by their names."""
     rng = np.random.default_rng(2014)
     noise = rng.integers(0, 256, (28, 28), dtype=np.uint8)
     digit = 255 - _drawing(28, 28, width=3)
@@ -139,7 +139,7 @@ def _pictures() -> dict[str, bytes]:
 
 
 def _no_pictures() -> dict[str, bytes]:
-    """Files that are refused, by their names."""
+    """Return files that are refused, by their names."""
     whole = _encoded(_drawing(60, 60, width=5), "PNG")
     return {
         "empty.png": b"",
@@ -152,7 +152,7 @@ def _no_pictures() -> dict[str, bytes]:
 
 
 def _drawing(height: int, width_of_page: int, *, width: int) -> NDArray[np.uint8]:
-    """[height, width_of_page] uint8: a dark ring and a stroke on white paper."""
+    """Draw a dark ring and a stroke on white paper, [height, width_of_page] uint8."""
     y, x = np.mgrid[0:height, 0:width_of_page]
     radius = np.hypot(y - height * 0.45, x - width_of_page * 0.5)
     ring = abs(radius - min(height, width_of_page) * 0.22) < width / 2

@@ -72,7 +72,7 @@ def test_ablation_refuses_a_row_that_is_none() -> None:
         check=False,
     )
     assert done.returncode == 1
-    assert done.stderr.startswith("no such row: 'no such row'; there are: the recipe; ")
+    assert done.stderr.startswith("error: 'no such row' is not a row; the rows are: the recipe; ")
 
 
 @pytest.mark.slow
