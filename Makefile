@@ -1,4 +1,4 @@
-# Each target makes all that it needs on a fresh machine: Python ≥ 3.11 and make are enough.
+# Each target installs everything that it needs: a fresh machine with Python ≥ 3.11 and make is enough.
 
 PYTHON ?= python3
 HOST ?= 127.0.0.1
@@ -13,45 +13,45 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 .PHONY: serve train-env test test-slow test-all test-ray check audit format bench openapi clean help
 .DEFAULT_GOAL := help
 
-help:  ## this text
+help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-serve: $(VENV)/.serve  ## the service on the bundled models: make serve [HOST=127.0.0.1] [PORT=8000]
+serve: $(VENV)/.serve  ## start the service on the bundled models: make serve [HOST=127.0.0.1] [PORT=8000]
 	@GAN_HOST=$(HOST) GAN_PORT=$(PORT) exec $(BIN)/python -m app
 
-train-env: $(VENV)/.train  ## the training environment without the tests: then .venv/bin/python -m training …
+train-env: $(VENV)/.train  ## install what training needs, without the tests; then run .venv/bin/python -m training …
 
-# Two processes run the tests, a file at a time, so that a file's services and runs are made once. The files stay in their
-# order, in which short ones are last.
+# Two processes run the tests. Each takes a whole file at a time, so that the services and runs of a file are made once.
+# The files keep their order, in which short ones are last.
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-test: $(VENV)/.test  ## the tests, without the slow ones: at most 6 minutes of 2 cores
+test: $(VENV)/.test  ## run the tests without the slow ones: at most 6 minutes on 2 cores
 	$(PYTEST) -m "not slow"
 
-test-slow: $(VENV)/.test  ## the slow tests: sweeps over looks, trials, kills, every command of README and docs
+test-slow: $(VENV)/.test  ## run the slow tests: sweeps over page layouts, trials, kills, every command of README and docs
 	$(PYTEST) -m slow
 
-test-all: test test-slow  ## all tests
+test-all: test test-slow  ## run all tests
 
-test-ray: $(RAY)/.ray  ## the tests of the API once more, on a local Ray with two replicas; and samples by Ray Data
+test-ray: $(RAY)/.ray  ## run the tests of the API on a local Ray with two replicas, and draw samples by Ray Data
 	$(RAY)/bin/python -m pytest tests/ray tests/training/bulk/test_bulk.py::test_ray_writes_the_identical_files
 
-check: $(VENV)/.test  ## style, types, the direction of imports, and what bandit finds unsafe
+check: $(VENV)/.test  ## check style, types, imports between rooms, and unsafe calls (bandit)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive app gan_client models training
 
-# Not a part of `check`, which needs no network. Strict: a package of which nothing can be learnt fails it, too.
-audit: $(VENV)/.test  ## known vulnerabilities of every pinned package: asks PyPI, so it needs the network
+# This is not part of `check`, which needs no network. With --strict, a package that cannot be checked is a failure, too.
+audit: $(VENV)/.test  ## look for known vulnerabilities of all pinned packages; asks PyPI, so it needs the network
 	$(BIN)/pip-audit --strict --disable-pip --no-deps --requirement constraints.txt
 
-format: $(VENV)/.test  ## put the code into its form
+format: $(VENV)/.test  ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.test $(RIVALS)/.rivals  ## speed of training and of serving, beside others' (a quarter of an hour; needs wrk, Chromium)
+bench: $(VENV)/.test $(RIVALS)/.rivals  ## measure training and serving beside other programs (a quarter of an hour; needs wrk, Chromium)
 	$(BIN)/python -m benchmarks.training
 	$(BIN)/python -m benchmarks.serving --rivals $(RIVALS)/bin/python
 	$(BIN)/python -m benchmarks.latency
@@ -61,7 +61,7 @@ bench: $(VENV)/.test $(RIVALS)/.rivals  ## speed of training and of serving, bes
 	$(BIN)/python -m benchmarks.dissection
 	$(BIN)/python -m benchmarks.playground
 
-openapi: $(VENV)/.test  ## write docs/openapi.json anew from the routes
+openapi: $(VENV)/.test  ## write docs/openapi.json from the routes
 	$(BIN)/python -m app.write_openapi docs/openapi.json
 
 clean:  ## remove the environments
@@ -73,7 +73,7 @@ $(BIN)/python:
 	@echo "Creating $(VENV) …"
 	@$(PYTHON) -m venv $(VENV)
 
-# torch first and alone: nothing else may choose its version or its build.
+# torch is installed first and alone, so that no other package chooses its version or its build.
 $(VENV)/.torch: constraints.txt | $(BIN)/python
 	@echo "Installing torch …"
 	@$(PIP) torch==2.13.0
@@ -94,7 +94,7 @@ $(VENV)/.test: pyproject.toml constraints.txt $(VENV)/.torch
 	@$(PIP) --editable '.[app,bulk,client,otel,training,test]'
 	@touch $(VENV)/.serve $(VENV)/.train $@
 
-# Ray fits beside all else (constraints.txt), but is as large as torch: who does not ask for it has none.
+# Ray works with all other packages (constraints.txt), but is as large as torch, so it has an environment of its own.
 $(RAY)/.ray: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing the service on Ray …"
 	@$(PYTHON) -m venv $(RAY)
@@ -103,7 +103,7 @@ $(RAY)/.ray: pyproject.toml constraints.txt | $(BIN)/python
 		--editable '.[app,bulk,client,ray,training,test]'
 	@touch $@
 
-# Their pins clash with ours; our own packages they find by PYTHONPATH.
+# Their pinned versions conflict with ours, so they have an environment of their own. PYTHONPATH leads to our packages.
 $(RIVALS)/.rivals: benchmarks/rivals/requirements.txt | $(BIN)/python
 	@echo "Installing the rival model servers …"
 	@$(PYTHON) -m venv $(RIVALS)

@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# Build the Dockerfile for real where there is no Docker engine, and try the image: needs Debian, root, and
+# Build the Dockerfile on a machine without a Docker engine, and test the image. This needs Debian, root, and
 #
 #   apt-get install buildah debootstrap python3 python3-pip
 #
-# The base is made by debootstrap from this machine's own Debian mirror, with Debian's Python; the build runs in buildah
+# debootstrap makes the base from the Debian mirror of this machine, with Debian's Python. The build runs in buildah
 # with chroot isolation, so it needs no kernel feature that a sandbox may lack. pip inside the build finds packages as
-# pip on this machine does, by a configuration handed in as a secret; nothing of it stays in the image.
+# pip on this machine does, by a configuration that is passed as a secret and does not stay in the image.
 #
 #   scripts/build-container.sh [WORK_FOLDER]      default: build/container
 #
-# TORCH_INDEX_URL in the environment is passed on to the Dockerfile. The work folder keeps the base and the image for
-# the next run; `rm -r` removes them.
+# TORCH_INDEX_URL in the environment is passed to the Dockerfile. The work folder keeps the base and the image for the
+# next run; remove them with `rm -r`.
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
@@ -27,16 +27,16 @@ fail() {
 }
 
 if [ -n "$(shopt -s nullglob dotglob && echo "$work"/*)" ] && [ ! -e "$work/lock" ]; then
-    fail "$work is not empty and not a work folder of this script, which removes folders in it: name a new one"
+    fail "$work is not empty and was not made by this script, which removes folders: name a new one"
 fi
 for tool in buildah debootstrap python3 unshare; do
-    command -v "$tool" >/dev/null || fail "$tool is missing: apt-get install buildah debootstrap python3 python3-pip"
+    command -v "$tool" >/dev/null || fail "$tool is not installed: apt-get install buildah debootstrap python3 python3-pip"
 done
-[ "$(id -u)" -eq 0 ] || fail "debootstrap needs root, this is user $(id -un)"
+[ "$(id -u)" -eq 0 ] || fail "this is user $(id -un), but debootstrap needs root: run this script as root"
 
 mkdir -p "$work"
 exec 9>"$work/lock"
-flock --nonblock 9 || fail "another run uses $work"
+flock --nonblock 9 || fail "another run is using $work: wait for its end, or name another folder"
 
 buildah() {
     TMPDIR="$work/tmp" BUILDAH_ISOLATION=chroot \
@@ -50,12 +50,12 @@ clean_up() {
 }
 trap clean_up EXIT
 rm -rf --one-file-system "$work/tmp"
-(umask 077 && mkdir "$work/tmp") # pip's configuration lies here for a while, and may hold a password
-buildah rm --all >/dev/null      # what a run that was killed left behind
+(umask 077 && mkdir "$work/tmp") # pip's configuration, which may hold a password, is kept here during the build
+buildah rm --all >/dev/null      # containers that a killed run left behind
 
 debian_mirror() {
-    # shellcheck disable=SC2016  # apt's own words
-    # The first of the host's apt sources that is Debian's own archive, whichever format it is written in.
+    # shellcheck disable=SC2016  # apt expands these names itself
+    # Print the first of this machine's apt sources that is Debian's archive, in whatever format it is written.
     apt-get indextargets --format '$(ORIGIN) $(LABEL) $(REPO_URI)' 'Created-By: Packages' |
         awk '$1 == "Debian" && $2 == "Debian" && !found { print $3; found = 1 }'
 }
@@ -63,11 +63,11 @@ debian_mirror() {
 make_base() {
     local mirror fresh
     mirror=$(debian_mirror)
-    [ -n "$mirror" ] || fail "apt knows no Debian mirror: look into /etc/apt/sources.list.d, then apt-get update"
+    [ -n "$mirror" ] || fail "apt knows no Debian mirror: check /etc/apt/sources.list.d, and run apt-get update"
     rm -rf --one-file-system "$work/rootfs"
     debootstrap --variant=minbase --include=python3,python3-venv,ca-certificates "$suite" "$work/rootfs" "$mirror" \
         >"$work/debootstrap.log" 2>&1 || fail "debootstrap failed: see $work/debootstrap.log"
-    # The mirror's address is the host's business; a person's own base comes with its own sources.
+    # The image must not contain the mirror's address. A base of your own brings its own sources.
     rm -rf "$work"/rootfs/var/cache/apt/* "$work"/rootfs/var/lib/apt/lists/* "$work"/rootfs/etc/apt/sources.list \
         "$work"/rootfs/var/log/bootstrap.log
     fresh=$(buildah from scratch)
@@ -78,8 +78,8 @@ make_base() {
 }
 
 pip_settings() {
-    # Of this machine's pip configuration, environment included, what says where packages come from and how to get
-    # there: as a pip.conf for the build. Beside it, one a line, the local files and folders that it names.
+    # Write a pip.conf for the build ($1): the settings of this machine's pip, environment included, that say where
+    # packages come from and how to reach them. Write the local files and folders that they name into $2, one a line.
     python3 -m pip config list | python3 -c '
 import ast, pathlib, sys
 where = ("index-url", "extra-index-url", "find-links", "no-index", "trusted-host", "cert", "client-cert", "proxy",
@@ -87,14 +87,14 @@ where = ("index-url", "extra-index-url", "find-links", "no-index", "trusted-host
 lines = [line.partition("=") for line in sys.stdin if "=" in line]
 found = {tuple(key.strip().rpartition(".")[::2]): ast.literal_eval(value.strip()) for key, _, value in lines}
 chosen = {}
-for section in ("global", "install", ":env:"):  # the later wins, as in pip
+for section in ("global", "install", ":env:"):  # a later section wins, as in pip
     chosen |= {name: value.split() for (at, name), value in found.items() if at == section and name in where}
 paths = set()
 for name, values in chosen.items():
     for value in values:
         path = pathlib.Path(value.removeprefix("file://"))
         if path.is_absolute() and path.exists():
-            # An index links to files beside itself: ../../files/name.whl
+            # An index links to files next to itself: ../../files/name.whl
             paths.add(path.parent if name.endswith("index-url") else path)
 print("[global]", *(f"{name} = {chr(10).join(values)}".replace("\n", "\n    ") for name, values in chosen.items()),
       sep="\n", file=open(sys.argv[1], "w"))
@@ -113,7 +113,7 @@ echo "== build"
 if python3 -m pip --version >/dev/null 2>&1; then
     pip_settings "$work/tmp/pip.conf" "$work/tmp/paths"
 else
-    echo "no pip on this machine: the build's pip keeps its defaults" >&2
+    echo "this machine has no pip: pip in the build uses its defaults" >&2
     touch "$work/tmp/pip.conf" "$work/tmp/paths"
 fi
 mounts=()
@@ -132,7 +132,7 @@ echo "== what is in it"
 container=$(buildah from --pull-never "$image")
 root=$(buildah mount "$container")
 configuration() {
-    # Of the image's configuration: a word or a list of words, each ended by a zero byte.
+    # Print an entry of the image's configuration, a word or a list of words, each followed by a zero byte.
     buildah inspect --type image "$image" | python3 -c '
 import json, sys
 value = json.load(sys.stdin)["Docker"]["config"]
@@ -152,22 +152,23 @@ inside() {
     buildah run --network host "$container" -- "$@"
 }
 [ "$(cd "$root/srv" && find . -maxdepth 1 | sort | xargs)" = ". ./app ./models ./viewer" ] ||
-    fail "/srv holds more than app/, models/ and viewer/: $(ls "$root/srv")"
+    fail "/srv contains $(ls "$root/srv" | xargs), not only app/, models/ and viewer/"
 [ "$(inside id -u)" = 10001 ] || fail "the image runs as user $(inside id -u), not as 10001"
 written=$(inside find /srv /opt/gan -writable ! -type l)
 [ -z "$written" ] || fail "the image's user can write to $written"
 [ ! -s "$root/etc/pip.conf" ] || fail "pip's configuration stayed in the image"
 for package in pip matplotlib tensorboard pytest; do
     inside python -c "import importlib.util, sys; sys.exit(importlib.util.find_spec('$package') is not None)" ||
-        fail "the image holds $package"
+        fail "the image contains the package $package, which it must not"
 done
-echo "app/, models/ and viewer/ alone, nothing that the service could write to, no pip, no training, no tests"
+echo "/srv has only app/, models/ and viewer/; the service can write to nothing; there is no pip, training or test"
 
 echo "== the service in it"
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 environment+=("GAN_HOST=127.0.0.1" "GAN_PORT=$port")
-# As compose.yaml would run it: a read-only root with a /tmp in memory, the image's user, no capability, no way to any.
-# shellcheck disable=SC2016  # the inner shell's own words
+# Run a command as compose.yaml would: with a read-only root, a /tmp in memory, the image's user, no capabilities, and
+# no way to gain any.
+# shellcheck disable=SC2016  # the inner shell expands these names
 confined() {
     exec unshare --mount --propagation private -- bash -c '
         set -eu
@@ -251,12 +252,12 @@ must(set(states["Uid"].split() + states["Gid"].split()) == {"10001"}, f"runs as 
 must(int(states["CapEff"], 16) == int(states["CapBnd"], 16) == 0, f"has capabilities {states['CapEff']}")
 print(f"uid {states['Uid'].split()[0]}, no capabilities, {int(states['VmRSS'].split()[0]) / 1024:.0f} MB of memory")
 EOF
-(confined "${health[@]:1}") || fail "the health check says that the service is ill"
+(confined "${health[@]:1}") || fail "the health check fails although the service runs"
 kill -TERM "$server"
 ended=0
 wait "$server" || ended=$?
 server=
-[ "$ended" -eq 0 ] || [ "$ended" -eq 143 ] || fail "SIGTERM ended the service with $ended"
-! (confined "${health[@]:1}") 2>/dev/null || fail "the health check calls a service well that has ended"
-echo "its health check is right with the service up, and with it ended by SIGTERM"
-echo "== all well; the image is $image in $work/storage"
+[ "$ended" -eq 0 ] || [ "$ended" -eq 143 ] || fail "after SIGTERM the service ended with exit code $ended"
+! (confined "${health[@]:1}") 2>/dev/null || fail "the health check passes although the service has ended"
+echo "the health check passes while the service runs, and fails after SIGTERM has ended it"
+echo "== all tests passed; the image is $image in $work/storage"

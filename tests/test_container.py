@@ -191,7 +191,7 @@ def test_the_build_script_names_the_tool_that_is_missing(tmp_path: Path) -> None
     script = [ROOT / "scripts" / "build-container.sh", work]
     ended = subprocess.run(script, env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=False)
     assert ended.returncode == 1
-    assert ended.stderr.startswith("error: debootstrap is missing: apt-get install ")
+    assert ended.stderr.startswith("error: debootstrap is not installed: apt-get install ")
     assert not work.exists()
 
 
@@ -202,5 +202,5 @@ def test_the_build_script_takes_no_folder_of_somebody_elses(tmp_path: Path) -> N
     script = [ROOT / "scripts" / "build-container.sh", work]
     ended = subprocess.run(script, capture_output=True, text=True, check=False)
     assert ended.returncode == 1
-    assert ended.stderr.startswith(f"error: {work} is not empty and not a work folder of this script")
+    assert ended.stderr.startswith(f"error: {work} is not empty and was not made by this script")
     assert (work / "tmp" / "letter.txt").read_text() == "Dear Ann"
