@@ -179,7 +179,7 @@ async def _asking(app: FastAPI, number: int, n: int) -> AsyncIterator[_Clients]:
 
 
 def _left_out(function: str) -> AbstractContextManager[object]:
-    """Within this context, let a function return its first result for the same number of rows."""
+    """Within this context, replace a function: for each number of rows it returns the first result again."""
     real, known = pkgutil.resolve_name(function), dict[int, object]()
 
     def instead(*arguments: Any, **more: Any) -> object:  # noqa: ANN401

@@ -33,7 +33,7 @@ class RequestTemplate:
     """A kind of request. SEED, in the target and in the body, is replaced by another number in each request.
 
     Attributes:
-        target: path and query.
+        target: the path and the query.
         method: the HTTP method.
         body: the body as JSON, or empty.
         headers: the headers of each request.

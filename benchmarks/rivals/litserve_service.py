@@ -47,7 +47,7 @@ class LitServePictures(litserve.LitAPI):
 
 
 def main() -> None:
-    """Serve until SIGTERM, taken as Ctrl-C: otherwise only LitServe's first process ends, and the others stay."""
+    """Serve until SIGTERM, handled like Ctrl-C: otherwise only LitServe's first process ends, and the others stay."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     # With a timeout of 0 the worker spins while it waits, and takes the core from the web server. Within 1 ms it takes
     # only a few requests from LitServe's queue, because each of them is a call to another process.

@@ -1,4 +1,4 @@
-"""The least that uvicorn can serve: an ASGI callable that answers with as many bytes as the path says."""
+"""The smallest service for uvicorn: an ASGI callable that answers with as many bytes as the path says."""
 
 from starlette.types import Receive, Scope, Send
 

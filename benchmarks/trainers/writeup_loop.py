@@ -41,7 +41,7 @@ class ObjectDataset(Dataset[torch.Tensor]):
 
 
 def object_loader(images: NDArray[np.uint8]) -> Iterable[torch.Tensor]:
-    """Return the write-up's loader: shuffled, the last batch kept (mistake 4)."""
+    """Return the write-up's loader, which shuffles and keeps the smaller last batch (mistake 4)."""
     return DataLoader(ObjectDataset(images), batch_size=BATCH_SIZE, shuffle=True)
 
 

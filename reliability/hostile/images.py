@@ -100,7 +100,7 @@ def lying_length(rng: random.Random) -> bytes:
 
 
 def polyglot(rng: random.Random) -> bytes:
-    """Return an image that is also something else, or something else that is also an image."""
+    """Return an image with the beginning of another format in front of it or behind it."""
     other = rng.choice([b"PK\x03\x04" + bytes(40), b"%PDF-1.7\n", b"<script>alert(1)</script>", b"MZ" + bytes(200)])
     return rng.choice([plain(rng) + other, other + plain(rng)])
 

@@ -62,7 +62,7 @@ SERVICES = {
 
 
 def collect(tree: Tree, before: Tree) -> dict[str, Outcome]:
-    """Return what the service of a tree answers and logs under each of the settings."""
+    """Start the service of a tree under each of the settings, and return what it answers and logs."""
     files = _static_files(before)  # of the tree before: a new file cannot have changed
     return {name: _under(tree, service, files) for name, service in SERVICES.items()}
 

@@ -10,7 +10,7 @@ EVALUATED = "mnist-mlp"
 
 
 def collect(tree: Tree, _before: Tree) -> dict[str, Outcome]:
-    """Return what a tree draws and measures."""
+    """Run the code of a tree, and return what it draws and measures."""
     return {
         **{form: _shards(tree, form) for form in FORMATS},
         "grids": _grids(tree),

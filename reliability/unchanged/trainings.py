@@ -1,4 +1,4 @@
-"""The part "training": runs of tiny games, killed and resumed, played by two processes, exported; and the commands."""
+"""The part "training": tiny runs, some killed and resumed, one by two processes, exported; and commands' output."""
 
 import shutil
 import subprocess
@@ -63,7 +63,7 @@ RECIPES = ("mlp", "conv", "goodfellow2014", "goodfellow2014-labels", "writeup")
 
 
 def collect(tree: Tree, before: Tree) -> dict[str, Outcome]:
-    """Return what training writes and prints in a tree."""
+    """Train with the code of a tree, and return what it writes and prints."""
     write_data(tree.scratch / "data.npz")
     shutil.copy(RECIPE, tree.scratch / "tiny.toml")
     return {
