@@ -26,6 +26,7 @@ from app.middleware.body_limit import LimitBodies
 from app.middleware.entrance import Entrance
 from app.middleware.head_requests import AnswerHead
 from app.middleware.request_count import CountRequests
+from app.request_headers import headers_of
 from app.settings import Settings
 from app.telemetry.metrics import Metrics
 from models import __version__
@@ -87,6 +88,8 @@ class _Application(FastAPI):
         scope["app"] = self
         if self.root_path:
             scope["root_path"] = self.root_path
+        if scope["type"] == "http" and len(headers := headers_of(scope)) < len(scope["headers"]):
+            scope["headers"] = list(headers.items())  # routes would see the first of several lines alone
         await self._service(scope, receive, send)
 
 

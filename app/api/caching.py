@@ -4,6 +4,7 @@ Samples are a function of the model's bytes, the seed and the parameters, so the
 """
 
 import hashlib
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Annotated, TypeAlias
@@ -24,6 +25,8 @@ NO_STORE = "no-store"
 
 MAX_TAG_CHARACTERS = 4096
 """Longest If-None-Match header that is read."""
+
+_TAG = re.compile(r'(?:W/)?("[^"]*")')
 
 _NOBODYS_TAG = '"0123456789abcdef0123456789abcdef"'
 
@@ -94,8 +97,7 @@ def cache_control(*, seed_given: bool, version_given: bool) -> str:
 
 
 def matches(if_none_match: str | None, etag: str) -> bool:
-    """Whether an If-None-Match header holds the tag, by RFC 9110's weak comparison."""
+    """Whether an If-None-Match header holds a strong tag, by RFC 9110's weak comparison; `*` alone holds any."""
     if not if_none_match:
         return False
-    tags = [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]
-    return "*" in tags or etag in tags
+    return if_none_match.strip() == "*" or etag in _TAG.findall(if_none_match)

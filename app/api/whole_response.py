@@ -28,3 +28,15 @@ class WholeResponse(Response):
         if media_type is not None:
             self.raw_headers.append((b"content-length", b"%d" % len(body)))
             self.raw_headers.append((b"content-type", media_type.encode()))
+
+
+class HeadResponse(WholeResponse):
+    """The answer to a HEAD: the headers of GET's answer. Without a length where only the body would tell it.
+
+    Args:
+        headers: by name, Content-Length among them where it is known.
+        media_type: the Content-Type of GET's answer.
+    """
+
+    def __init__(self, headers: Mapping[str, str], media_type: str) -> None:
+        super().__init__(b"", {**headers, "content-type": media_type})

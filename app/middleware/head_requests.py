@@ -1,10 +1,15 @@
-"""Answers HEAD requests like GET requests, but without the body.
+"""Answers HEAD requests: as GET is answered, without the body. Routes that draw ask `is_head`, and draw nothing.
 
 `app.main` installs it between `request_count.CountRequests`, which sees a request before it, and
 `body_limit.LimitBodies`, which sees it after.
 """
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+
+def is_head(scope: Scope) -> bool:
+    """Whether only the headers of the answer to a request are sent."""
+    return "gan.is_head" in scope
 
 
 class AnswerHead:
@@ -27,6 +32,6 @@ class AnswerHead:
                 message = {**message, "body": b""}
             await send(message)
 
-        asked = {**scope, "method": "GET"}
+        asked = {**scope, "method": "GET", "gan.is_head": True}
         await self._app(asked, receive, without_body)
         scope["route"] = asked.get("route")  # `CountRequests` counts by the route

@@ -1,6 +1,8 @@
 """uvicorn's HTTP protocol, extended by a limit on heads, by admission, and by a hook for a fast path."""
 
 import asyncio
+import socket
+import struct
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -11,9 +13,13 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from app.server.admission import Admission
+from app.server.strict_http import StrictProtocol
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGI3Application
+
+_ACKED_AND_RECEIVED = struct.Struct("=QQ")
+"""tcpi_bytes_acked and tcpi_bytes_received of Linux's tcp_info."""
 
 MAX_HEAD_BYTES = 64 * 1024
 """The largest request line and headers together."""
@@ -58,8 +64,8 @@ class GuardedConfig(Config):
         self.fast_path = fast_path
 
 
-class GuardedProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP protocol with a limit on heads, with admission before each request, and with a fast path.
+class GuardedProtocol(StrictProtocol):
+    """uvicorn's HTTP, with a limit on heads, admission before the requests, and a fast path.
 
     Args:
         config: uvicorn's configuration with the admission and the fast path.
@@ -81,7 +87,6 @@ class GuardedProtocol(HttpToolsProtocol):
         self._service = self.app
         self._begun: Begun | None = None  # what the fast path has begun
         self._head_bytes = 0
-        self._in_body = False
         self._unread = b""
         self.requests = 0  # number of heads that have been read
 
@@ -104,33 +109,39 @@ class GuardedProtocol(HttpToolsProtocol):
             self._read(data)
 
     def _read(self, data: bytes) -> None:
-        if not self._in_body:  # a body's bytes do not count, even if its request has already been answered
+        if not self.in_body:  # of a body that nobody reads, too: its request may have been answered before its end
             self._head_bytes += len(data)
         super().data_received(data)
         if self._head_bytes > MAX_HEAD_BYTES and not self.is_answering and not self.transport.is_closing():
             refuse(self, b"431 Request Header Fields Too Large")
 
-    def on_headers_complete(self) -> None:
-        """Handle a complete head: let its request in, or refuse it."""
+    def eof_received(self) -> bool:  # type: ignore[override]  # as in StrictProtocol
+        """The client sends nothing more: what it has sent is read now."""
+        self.read_on()
+        return super().eof_received()
+
+    def _begin_request(self) -> None:
+        """Let a request in, or refuse it."""
         self._head_bytes = 0
-        self._in_body = True
         self.requests += 1
         if len(self.tasks) < self._admission.max_requests or self._admission.lets_in(
             self.url, len(self.tasks), self._count_slow
         ):
-            super().on_headers_complete()
+            super()._begin_request()
         elif self._is_plain_get() and not self.is_answering:
             self._refuse()
         else:  # an earlier answer is not complete, a body follows, or a browser needs CORS headers
             inside, self.app = self.app, self._admission.refuse
-            super().on_headers_complete()
-            self.app = inside
+            try:
+                super()._begin_request()
+            finally:
+                self.app = inside
         if self._admission.is_closing and self.is_answering:
             self.cycle.keep_alive = False
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: "ASGI3Application") -> None:
-        """Begin to answer. A request that others wait behind is not `alone`: answering it inline would recurse."""
-        ordinary = super()._start_asgi_task
+    def _begin_answer(self, cycle: RequestResponseCycle, app: "ASGI3Application") -> None:
+        """Begin to answer. A request behind which others wait is not `alone`: answering it inline would recurse."""
+        ordinary = super()._begin_answer
         if self._fast_path is not None and app is self._service:
             self._begun = self._fast_path(cycle, self.tasks, partial(ordinary, cycle, app), alone=cycle is self.cycle)
             if self._begun is not None or cycle.response_complete:
@@ -146,9 +157,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """Handle the end of a request: the next bytes belong to a head."""
         self._head_bytes = 0
-        self._in_body = False
-        if self.cycle is not None:  # None while every request of the connection has been refused
-            super().on_message_complete()
+        super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """Handle the end of an answer. The sweeper ends idle connections: a timer for each request would cost 3 µs."""
@@ -167,11 +176,10 @@ class GuardedProtocol(HttpToolsProtocol):
         """Return what the connection waits for from its client; None while the client waits for the service."""
         if not self.is_answering:
             return Standing("idle" if self.is_idle else "head", self.requests, 0)
-        waiting = self.transport.get_write_buffer_size()
-        if waiting:
-            return Standing("reading", self.requests, waiting)
+        if self.transport.get_write_buffer_size():
+            return Standing("reading", self.requests, moved_bytes(self.transport))
         if self.cycle.more_body and not self.cycle.response_started:
-            return Standing("body", self.requests, 0)
+            return Standing("body", self.requests, moved_bytes(self.transport))
         return None
 
     @property
@@ -201,27 +209,37 @@ class GuardedProtocol(HttpToolsProtocol):
 
     @property
     def is_idle(self) -> bool:
-        """Whether at least one request has come, all have been answered, and no byte of another has come."""
-        return self.requests > 0 and not (self._head_bytes or self._in_body or self._unread or self.is_answering)
-
-    @property
-    def is_answering(self) -> bool:
-        """Whether there is a request that has not been answered."""
-        return self.cycle is not None and not self.cycle.response_complete
+        """Whether all that has come is requests that have been answered, one at least."""
+        return self.requests > 0 and not (
+            self._head_bytes or self.in_head or self.in_body or self._unread or self.is_answering
+        )
 
 
 class Standing(NamedTuple):
-    """What a connection waits for. While this stays equal, nothing moves on the connection.
+    """What a connection waits for, and how far it has come.
 
     Attributes:
-        phase: "idle" (the next request), "head", "body", or "reading" (the client has to read the answer).
-        requests: number of heads that have been read.
-        waiting_bytes: bytes of the answer that have not been sent, because the client does not read.
+        phase: idle, head, body or reading.
+        requests: heads that have been read.
+        moved_bytes: bytes that the client has sent or received so far; 0 in the phases in which they do not count.
     """
 
     phase: str
     requests: int
-    waiting_bytes: int
+    moved_bytes: int
+
+
+def moved_bytes(transport: asyncio.Transport) -> int:
+    """Bytes that the other end of a connection has sent and acknowledged so far, by the kernel's count.
+
+    Our own buffer hides a client that is slow: the kernel takes megabytes before the client takes anything. Where the
+    kernel does not count (it is not Linux, or the transport is no TCP), the emptier our buffer, the larger the result.
+    """
+    found = transport.get_extra_info("socket")
+    try:
+        return sum(_ACKED_AND_RECEIVED.unpack_from(found.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 136), 120))
+    except (AttributeError, OSError, struct.error):
+        return -transport.get_write_buffer_size()
 
 
 def refuse(connection: HttpToolsProtocol, status: bytes) -> None:

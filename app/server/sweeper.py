@@ -17,13 +17,16 @@ HEAD_TIMEOUT_S = 30.0
 """Seconds from the first byte of a request's head, or from the start of a new connection, to the end of the head."""
 
 BODY_TIMEOUT_S = 120.0
-"""Seconds from a request's head to the end of its body."""
+"""For a request's body to move by `MIN_PROGRESS_BYTES`."""
 
 IDLE_TIMEOUT_S = 5.0
 """Seconds from the end of an answer to the first byte of the next request."""
 
 STUCK_TIMEOUT_S = 60.0
-"""Seconds for which a client may read nothing of its answer."""
+"""For a client to read `MIN_PROGRESS_BYTES` of an answer that waits for it."""
+
+MIN_PROGRESS_BYTES = 16 * 1024
+"""A body, or the reading of an answer, goes on if at least so much has moved within its limit."""
 
 _AT_ONCE = struct.pack("ii", 1, 0)
 _LIMITS_S = {"idle": IDLE_TIMEOUT_S, "head": HEAD_TIMEOUT_S, "body": BODY_TIMEOUT_S, "reading": STUCK_TIMEOUT_S}
@@ -56,15 +59,21 @@ class Sweeper:
             if standing is None or connection.transport.is_closing():
                 continue
             known = before.get(connection)
-            since = known[1] if known is not None and known[0] == standing else now
+            mark, since = known if known is not None and not _goes_on(known[0], standing) else (standing, now)
             if now - since < self._limits_s[standing.phase]:
-                self._since[connection] = (standing, since)
+                self._since[connection] = (mark, since)
             elif standing.phase == "idle":
                 connection.transport.close()
             elif standing.phase == "reading":
                 drop(connection)  # it reads nothing, so it would not read a 408 either
             else:
                 refuse(connection, b"408 Request Timeout")
+
+
+def _goes_on(mark: Standing, standing: Standing) -> bool:
+    """Whether a connection has moved since it stood at `mark`."""
+    same = (mark.phase, mark.requests) == (standing.phase, standing.requests)
+    return not same or abs(standing.moved_bytes - mark.moved_bytes) >= MIN_PROGRESS_BYTES
 
 
 def drop(connection: GuardedProtocol) -> None:

@@ -16,10 +16,12 @@ from app.api.picture_limits import check_pixels
 from app.api.sample_listing import list_samples_aside
 from app.api.schemas.interpolations import MAX_ANIMATION_MS, InterpolationAnswer, InterpolationQuery
 from app.api.state import SharedState, State
+from app.api.whole_response import HeadResponse
 from app.inference.catalog import ServedModel
 from app.media.animations import encode_animation_aside
 from app.media.png import encode_png_aside
 from app.middleware.disconnects import Watch
+from app.middleware.head_requests import is_head
 from app.problems import Problem
 from models.grids import assemble_grid
 from models.interpolation import Mode, default_mode, interpolate
@@ -89,6 +91,8 @@ async def get_interpolation(
     headers = _headers(request, path)
     if caching.matches(if_none_match, headers["ETag"]):
         return Response(status_code=304, headers=headers)
+    if is_head(request.scope):
+        return HeadResponse(headers, INTERPOLATION_FORMATS[path.form])
     with Watch(request.receive):
         content = await _draw(state, path)
     return Response(content, headers=headers, media_type=INTERPOLATION_FORMATS[path.form])

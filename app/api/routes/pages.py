@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import FileResponse
 from starlette.staticfiles import StaticFiles
 
+from app.api import caching
 from viewer import viewer_dir
 
 STATIC = Path(__file__).parents[2] / "static"
@@ -24,21 +25,21 @@ router = APIRouter(include_in_schema=False)
 
 
 @router.get("/")
-async def get_page() -> FileResponse:
+async def get_page(request: Request) -> Response:
     """The playground."""
-    return _page("index.html", _PAGE_POLICY)
+    return _page(request, "index.html", _PAGE_POLICY)
 
 
 @router.get("/docs")
-async def get_docs() -> FileResponse:
+async def get_docs(request: Request) -> Response:
     """Swagger UI."""
-    return _page("docs.html", _DOCS_POLICY)
+    return _page(request, "docs.html", _DOCS_POLICY)
 
 
 @router.get("/redoc")
-async def get_redoc() -> FileResponse:
+async def get_redoc(request: Request) -> Response:
     """Redoc."""
-    return _page("redoc.html", _DOCS_POLICY)
+    return _page(request, "redoc.html", _DOCS_POLICY)
 
 
 def install(app: FastAPI) -> None:
@@ -48,9 +49,13 @@ def install(app: FastAPI) -> None:
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
 
 
-def _page(name: str, policy: str) -> FileResponse:
+def _page(request: Request, name: str, policy: str) -> Response:
     headers = {
         "Content-Security-Policy": policy,
         "Cache-Control": "no-cache",
     }
-    return FileResponse(STATIC / name, media_type="text/html", headers=headers)
+    file = STATIC / name
+    page = FileResponse(file, media_type="text/html", headers=headers, stat_result=file.stat())
+    if caching.matches(request.headers.get("if-none-match"), page.headers["etag"]):
+        return Response(status_code=304, headers=headers | {"ETag": page.headers["etag"]})
+    return page

@@ -18,9 +18,10 @@ from app.api.openapi.parameters import parameters_of
 from app.api.sample_request import SampleJob, read_head
 from app.api.schemas.samples import SamplesBody, SamplesQuery
 from app.api.state import SharedState, State
-from app.api.whole_response import WholeResponse
+from app.api.whole_response import HeadResponse, WholeResponse
 from app.media.archives import ArchiveContents, npz_bytes, stream_npz, stream_zip
 from app.middleware.disconnects import Watch
+from app.middleware.head_requests import is_head
 
 router = APIRouter(tags=["samples"], route_class=JSONRoute)
 
@@ -93,6 +94,8 @@ async def post_samples(request: Request, state: SharedState, body: SamplesBody) 
 async def _answer(request: Request, state: State, job: SampleJob) -> Response:
     """The answer to a job, unless its client goes before it is ready."""
     form, n = job.plan.form, job.plan.n
+    if is_head(request.scope):
+        return HeadResponse(_archive_headers(job) if form in ("npz", "zip") else job.headers(), SAMPLES_FORMATS[form])
     with Watch(request.receive):
         state.check_room(n if form in ("png", "json") else 1)  # an archive waits with each chunk, once it has begun
         if form in ("npz", "zip"):
@@ -111,21 +114,28 @@ async def _body(state: State, job: SampleJob) -> bytes:
 
 
 def _archive(state: State, job: SampleJob) -> Response:
-    plan, headers = job.plan, job.headers()
-    metadata = plan.served.model.metadata
-    samples = ArchiveContents(plan.first, plan.n, job.latents, metadata.image_shape.array, metadata.z_dim)
+    plan, samples = job.plan, _contents(job)
 
     async def images() -> AsyncIterator[NDArray[np.uint8]]:
         for _, latents in samples.chunks():
             yield await state.draw(plan.served, latents, may_wait=True)
 
+    stream = stream_npz(samples, images()) if plan.form == "npz" else stream_zip(samples, images())
+    return StreamingResponse(stream, headers=_archive_headers(job), media_type=SAMPLES_FORMATS[plan.form])
+
+
+def _contents(job: SampleJob) -> ArchiveContents:
+    metadata = job.plan.served.model.metadata
+    return ArchiveContents(job.plan.first, job.plan.n, job.latents, metadata.image_shape.array, metadata.z_dim)
+
+
+def _archive_headers(job: SampleJob) -> dict[str, str]:
+    """The headers of an archive: known before G runs, and for an npz its length, too."""
+    plan, headers = job.plan, job.headers()
     if plan.form == "npz":
-        stream, headers = stream_npz(samples, images()), headers | {"content-length": str(npz_bytes(samples))}
-    else:
-        stream = stream_zip(samples, images())
+        headers["content-length"] = str(npz_bytes(_contents(job)))
     source = "latents" if job.seed is None else f"seed{job.seed}"
     if plan.asked.digit is not None:
         source += f"-digit{plan.asked.digit}"
     name = f"{plan.served.model.name}-{source}-{plan.first}-{plan.n}.{plan.form}"
-    headers = headers | {"content-disposition": f'attachment; filename="{name}"'}
-    return StreamingResponse(stream, headers=headers, media_type=SAMPLES_FORMATS[plan.form])
+    return headers | {"content-disposition": f'attachment; filename="{name}"'}

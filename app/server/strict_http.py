@@ -1,0 +1,281 @@
+"""uvicorn's HTTP protocol with the rules of RFC 9110 and RFC 9112 that it does not keep.
+
+What is added: bytes that are no HTTP wait behind the answers that are due; a client may end its sending side and still
+gets its answers; an offer to upgrade is declined and the request's body is read; trailer fields are not headers; a
+request needs one valid Host; HTTP/1.0 clients get neither chunks nor 100 Continue.
+"""
+
+import asyncio
+import re
+from typing import TYPE_CHECKING, Any
+
+import httptools
+from starlette.types import Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+from app.problems import Problem
+
+if TYPE_CHECKING:
+    from uvicorn._types import ASGI3Application
+
+PROBE_S = 0.5
+"""How often a client that has ended its sending side is asked whether it still reads, until its answer begins."""
+
+_HOST = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?")
+_ABSOLUTE = re.compile(rb"(?i)(https?://[^/?#]*)(/?)")
+_FRAMING = {b"content-length", b"transfer-encoding"}
+
+
+class StrictProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP protocol, stricter where RFC 9112 is. Its arguments are uvicorn's.
+
+    Attributes:
+        in_head: whether a head has begun that is not complete.
+        in_body: whether a head has been read whose body is not complete.
+        running: the request that is or was answered last; others may wait behind it.
+    """
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:  # noqa: ANN401  (uvicorn's)
+        super().__init__(*arguments, **more)
+        self.in_head = False
+        self.in_body = False
+        self.running: RequestResponseCycle | None = None
+        self._hosts = 0
+        self._host = b""
+        self._good_host: bytes | None = None
+        self._repeats_head = False
+        self._is_broken = False
+
+    @property
+    def is_answering(self) -> bool:
+        """Whether there is a request that has not been answered."""
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes from the client."""
+        self._feed(data)
+
+    def _feed(self, data: bytes) -> None:
+        """Have the parser read bytes. Behind bytes that were no HTTP nothing is read."""
+        if self._is_broken:
+            return
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._decline_upgrade(data[upgrade.args[0] :])
+        except httptools.HttpParserError as error:
+            self._refuse_the_rest(error)
+
+    def eof_received(self) -> bool:  # type: ignore[override]  # asyncio's own; uvicorn always closes
+        """The client sends nothing more. Complete requests are still answered, and then the connection ends.
+
+        Returns:
+            Whether the connection stays open for answers.
+        """
+        if not self.is_answering:
+            return False
+        if self.in_body:  # the last request will never be complete
+            if not self.pipeline:
+                return False
+            refusal: Any = _Refusal("the request is not complete: its body ended early")
+            self.pipeline[0] = (self.cycle, refusal)
+        self.cycle.keep_alive = False
+        self._is_broken = True
+        self.loop.call_later(PROBE_S, self._probe)
+        return True
+
+    def _probe(self) -> None:
+        """Find out whether a client has gone for good: only an answer to something that we send tells.
+
+        100 Continue is an interim response, which a client of HTTP/1.1 reads over (RFC 9110, section 15.2).
+        """
+        running = self.running
+        if self.transport.is_closing() or not self.is_answering or running is None:
+            return
+        if not running.response_started and running.scope["http_version"] == "1.1":
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self.loop.call_later(PROBE_S, self._probe)
+
+    def on_message_begin(self) -> None:
+        """The parser has read the first byte of a request."""
+        if self._repeats_head:
+            return
+        self.in_head = True
+        self._hosts = 0
+        super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        """The parser has read a part of the target."""
+        if not self._repeats_head:
+            self.url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """The parser has read a header, or a trailer field, which is dropped (RFC 9110, section 6.5.1)."""
+        if self.in_body or self._repeats_head:
+            return
+        name = name.lower()
+        if name == b"host":
+            self._hosts += 1
+            self._host = value
+        elif name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        """The parser has read a head.
+
+        Raises:
+            BadHeadError: the head is not valid; the parser hands it to `data_received`.
+        """
+        if self._repeats_head:
+            self._repeats_head = False
+            return
+        version = self.parser.get_http_version()
+        self._check_head(version)
+        if not self.url.startswith(b"/"):
+            self.url = _ABSOLUTE.sub(rb"\1/", self.url, count=1)
+        self.in_head, self.in_body = False, True
+        before = self.cycle
+        self._begin_request()
+        if version == "1.0" and self.cycle is not before:
+            _speak_http_1_0(self.cycle)
+
+    def _begin_request(self) -> None:
+        """Begin the request whose head has been read."""
+        super().on_headers_complete()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: "ASGI3Application") -> None:
+        self.running = cycle
+        self._begin_answer(cycle, app)
+
+    def _begin_answer(self, cycle: RequestResponseCycle, app: "ASGI3Application") -> None:
+        """Have a request answered."""
+        super()._start_asgi_task(cycle, app)
+
+    def on_message_complete(self) -> None:
+        """The parser has read a request: what comes next is a head."""
+        if self.parser.should_upgrade():  # the parser has skipped the body: `_decline_upgrade` reads it
+            return
+        self.in_body = False
+        if self.cycle is not None:  # there is none as long as all requests of a connection were refused
+            super().on_message_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection has ended: the request that is being answered learns it, and those behind it are dropped."""
+        self.pipeline.clear()
+        if self.running is not None and not self.running.response_complete:
+            self.running.disconnected = True
+            self.running.message_event.set()
+        super().connection_lost(exc)
+
+    def _check_head(self, version: str) -> None:
+        if self._hosts == 1 and self._host == self._good_host and version == "1.1":
+            return
+        if version not in ("1.0", "1.1"):
+            raise BadHeadError(f"HTTP/{version} is not spoken here; send HTTP/1.1 or HTTP/1.0")
+        if self._hosts > 1:
+            raise BadHeadError(f"{self._hosts} Host headers came with one request; send one")
+        if self._hosts == 0:
+            if version == "1.1":
+                raise BadHeadError("a request of HTTP/1.1 needs a Host header; send one")
+            return
+        if not _HOST.fullmatch(self._host):
+            raise BadHeadError(f"Host: {self._host[:100]!r} is not a host with an optional port")
+        self._good_host = self._host
+
+    def _decline_upgrade(self, rest: bytes) -> None:
+        """Go on in HTTP/1.1 behind a head that offered another protocol.
+
+        The parser reads no body behind such a head. So a new one is given a head with the same framing and no offer.
+
+        Args:
+            rest: what came behind the head.
+        """
+        framing = [b"%b: %b\r\n" % header for header in self.headers if header[0] in _FRAMING]
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self._repeats_head = True
+        self._feed(b"".join([b"POST / HTTP/1.1\r\n", *framing, b"\r\n"]))
+        if rest:
+            self._feed(rest)
+
+    def _refuse_the_rest(self, error: httptools.HttpParserError) -> None:
+        """Answer bytes that are no HTTP by 400, behind the answers that are due, and end the connection."""
+        self._is_broken = True
+        cause = error.__context__ if isinstance(error.__context__, BadHeadError) else error
+        refusal: Any = _Refusal(f"the request is not valid HTTP: {cause}")
+        if not self.is_answering:
+            if not self.in_body:  # else they are the rest of a request that has been answered
+                self.transport.write(refusal.written(self.server_state.default_headers))
+            self.transport.close()
+        elif not self.in_body:  # they are the head of another request, which waits for its turn
+            self.cycle = self._cycle_without_request()
+            self.pipeline.appendleft((self.cycle, refusal))
+        elif self.pipeline:
+            self.cycle.keep_alive = False
+            self.pipeline[0] = (self.cycle, refusal)
+        else:  # its body is being waited for
+            if not self.cycle.response_started:
+                self.transport.write(refusal.written(self.server_state.default_headers))
+            self.transport.close()
+
+    def _cycle_without_request(self) -> RequestResponseCycle:
+        return RequestResponseCycle(
+            scope={**self.cycle.scope, "method": "GET", "headers": []},
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=False,
+            keep_alive=False,
+            on_response=self.on_response_complete,
+        )
+
+
+class BadHeadError(Exception):
+    """A head that the parser takes and RFC 9112 does not."""
+
+
+class _Refusal:
+    """An application (ASGI) that answers by 400.
+
+    Args:
+        detail: what is wrong.
+    """
+
+    def __init__(self, detail: str) -> None:
+        self._response = Problem(400, detail).response()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._response(scope, receive, send)
+
+    def written(self, headers: list[tuple[bytes, bytes]]) -> bytes:
+        """The whole answer, which ends the connection.
+
+        Args:
+            headers: those of every answer.
+        """
+        lines = [*headers, *self._response.raw_headers, (b"connection", b"close")]
+        head = b"".join(b"%b: %b\r\n" % line for line in lines)
+        return b"".join((STATUS_LINE[400], head, b"\r\n", bytes(self._response.body)))
+
+
+def _speak_http_1_0(cycle: RequestResponseCycle) -> None:
+    """Send an answer as HTTP/1.0 wants it: no 100 Continue; a body without a length ends with the connection."""
+    cycle.waiting_for_100_continue = False
+    send, has_length = cycle.send, True
+
+    async def send_without_chunks(message: Any) -> None:  # noqa: ANN401  (uvicorn's own type of a message)
+        nonlocal has_length
+        if message["type"] == "http.response.start":
+            has_length = any(name.lower() == b"content-length" for name, _ in message.get("headers", ()))
+            if not has_length:
+                cycle.chunked_encoding = False
+        elif not has_length:
+            cycle.expected_content_length = len(message.get("body", b""))
+        await send(message)
+
+    vars(cycle)["send"] = send_without_chunks

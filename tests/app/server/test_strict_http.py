@@ -1,0 +1,226 @@
+"""RFC 9110 and 9112 over a raw socket: what clients may do that uvicorn alone gets wrong."""
+
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from harness.service import Service, running
+from reliability.http_judge import Answer, read_answers
+
+HEAD = b"Host: gan\r\n"
+GET = b"GET /v1/samples?n=1&seed=7 HTTP/1.1\r\n" + HEAD + b"\r\n"
+H2C = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n"
+
+
+KEYS = "a-key,schlüssel-ä"
+
+
+@pytest.fixture(scope="module")
+def locked_service(models_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with running(tmp_path_factory.mktemp("locked"), models_dir=models_dir, api_keys=KEYS) as started:
+        yield started
+
+
+def connect(service: Service) -> socket.socket:
+    host, port = service.url.removeprefix("http://").split(":")
+    return socket.create_connection((host, int(port)), timeout=120)
+
+
+def send(connection: socket.socket, *segments: bytes) -> None:
+    for segment in segments:
+        connection.sendall(segment)
+        time.sleep(0.05)  # so that each is read by itself
+
+
+def rest(connection: socket.socket) -> bytes:
+    parts = []
+    while part := connection.recv(65536):
+        parts.append(part)
+    return b"".join(parts)
+
+
+def ask(service: Service, *segments: bytes, method: bytes = b"GET") -> list[Answer]:
+    """The answers to bytes behind which the client ends its sending side, as `nc -N` does."""
+    with connect(service) as connection:
+        send(connection, *segments)
+        connection.shutdown(socket.SHUT_WR)
+        return read_answers(rest(connection), [method])
+
+
+@pytest.mark.parametrize(
+    ("target", "kind"),
+    [
+        ("/v1/samples?n=1&seed=7", b"image/png"),
+        ("/v1/samples?n=100&seed=7&scale=4", b"image/png"),
+        ("/v1/samples?n=2&seed=7&format=json", b"application/json"),
+        ("/v1/samples?n=2000&seed=7&format=npz", b"application/x-npz"),
+        ("/v1/samples?n=200&seed=7&format=zip", b"application/zip"),
+        ("/v1/interpolations?seeds=1,2&steps=4&format=gif", b"image/gif"),
+        ("/v1/models", b"application/json"),
+        ("/metrics", b"text/plain"),
+        ("/", b"text/html"),
+        ("/static/icon.svg", b"image/svg+xml"),
+    ],
+)
+def test_one_who_sends_no_more_gets_the_answer(service: Service, target: str, kind: bytes) -> None:
+    (answer,) = ask(service, f"GET {target} HTTP/1.1\r\n".encode() + HEAD + b"\r\n")
+    assert answer.status == 200
+    assert answer.headers[b"content-type"].startswith(kind)
+    assert answer.body
+
+
+def test_one_who_sends_no_more_gets_all_answers(service: Service) -> None:
+    large = b"GET /v1/samples?n=3000&seed=7&format=npz HTTP/1.1\r\n" + HEAD + b"\r\n"
+    assert [answer.status for answer in ask(service, large + GET + GET)] == [200, 200, 200]
+
+
+def test_one_who_has_gone_is_not_worked_for(service: Service) -> None:
+    """A closed connection looks like one whose client only sends no more; a probe finds out."""
+    before = count_gone(service)
+    body = b"--b\r\nContent-Disposition: form-data; name=file; filename=a.png\r\n\r\n" + png(service) + b"\r\n--b--\r\n"
+    head = b"POST /v1/projections HTTP/1.1\r\n" + HEAD + b"Content-Type: multipart/form-data; boundary=b\r\n"
+    request = head + b"Content-Length: %d\r\n\r\n" % len(body) + body
+    with ExitStack() as stack:
+        for _ in range(3):  # projections wait for each other
+            stack.enter_context(connect(service)).sendall(request)
+        gone = connect(service)
+        gone.sendall(request)
+        time.sleep(0.3)
+        gone.close()
+        deadline = time.monotonic() + 60
+        while count_gone(service) == before:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+
+
+def count_gone(service: Service) -> int:
+    """Projections whose client went before the answer."""
+    start = 'gan_http_requests_total{method="POST",route="/v1/projections",status="499"} '
+    lines = service.client.get("/metrics").text.splitlines()
+    return sum(int(float(line.removeprefix(start))) for line in lines if line.startswith(start))
+
+
+def png(service: Service) -> bytes:
+    return service.client.get("/v1/samples?n=1&seed=7").content
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.parametrize("apart", [False, True])
+def test_an_offer_of_http_2_does_not_cost_the_body(service: Service, chunked: bool, apart: bool) -> None:
+    """As curl --http2 and Java's client send it."""
+    body = b'{"n": 1, "seed": 7}'
+    framing, sent = (
+        (b"Transfer-Encoding: chunked\r\n", b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body))
+        if chunked
+        else (b"Content-Length: %d\r\n" % len(body), body)
+    )
+    head = b"POST /v1/samples HTTP/1.1\r\n" + HEAD + b"Content-Type: application/json\r\n" + H2C + framing + b"\r\n"
+    answers = ask(service, *((head, sent, GET) if apart else (head + sent + GET,)))
+    assert [answer.status for answer in answers] == [200, 200]
+    assert answers[0].body == answers[1].body
+
+
+def test_garbage_waits_behind_the_answer_that_is_due(service: Service) -> None:
+    large = b"GET /v1/samples?n=3000&seed=7&format=npz HTTP/1.1\r\n" + HEAD + b"\r\n"
+    first, second = ask(service, large + b"\x00garbage\r\n\r\n")
+    assert (first.status, second.status) == (200, 400)
+    assert first.body.startswith(b"PK")
+    assert second.headers[b"content-type"] == b"application/problem+json"
+    assert b"not valid HTTP" in second.body
+
+
+def test_trailer_fields_are_not_headers(locked_service: Service) -> None:
+    chunks = b'13\r\n{"n": 1, "seed": 7}\r\n0\r\nAuthorization: Bearer a-key\r\nIf-None-Match: *\r\n\r\n'
+    head = b"POST /v1/samples HTTP/1.1\r\n" + HEAD + b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n"
+    assert [answer.status for answer in ask(locked_service, head + b"\r\n", chunks)] == [401]
+    opened = head + b"Authorization: Bearer a-key\r\n\r\n"
+    assert [answer.status for answer in ask(locked_service, opened, chunks)] == [200]
+
+
+@pytest.mark.parametrize("key", ["schlüssel-ä", "schlüssel-ä".encode().decode("latin-1")])
+def test_a_key_beyond_ascii(locked_service: Service, key: str) -> None:
+    """UTF-8, as curl sends it, and Latin-1, as browsers do."""
+    get = b"GET /v1/models HTTP/1.1\r\n" + HEAD + b"Authorization: Bearer " + key.encode("latin-1") + b"\r\n\r\n"
+    assert [answer.status for answer in ask(locked_service, get)] == [200]
+
+
+@pytest.mark.parametrize(
+    ("head", "said"),
+    [
+        (b"", b"needs a Host header"),
+        (HEAD + HEAD, b"2 Host headers"),
+        (HEAD + b"Host: other\r\n", b"2 Host headers"),
+        (b"Host: a b\r\n", b"is not a host"),
+    ],
+)
+def test_hosts(service: Service, head: bytes, said: bytes) -> None:
+    (answer,) = ask(service, b"GET /healthz HTTP/1.1\r\n" + head + b"\r\n")
+    assert answer.status == 400
+    assert said in answer.body
+
+
+def test_half_a_head_behind_an_answer_is_no_idle_connection(service: Service) -> None:
+    """It was ended after 5 s without a word, as one on which nothing has begun; a head has 30 s."""
+    with connect(service) as connection:
+        send(connection, GET + b"GET /heal", b"thz HTTP/1.1\r\n")
+        time.sleep(8)
+        send(connection, HEAD + b"\r\n")
+        connection.shutdown(socket.SHUT_WR)
+        assert [answer.status for answer in read_answers(rest(connection), [])] == [200, 200]
+
+
+def test_pipelining_clients_that_leave_leave_no_traceback(service: Service) -> None:
+    large = b"GET /v1/samples?n=100000&seed=7&format=npz HTTP/1.1\r\n" + HEAD + b"\r\n"
+    for asked in (large + GET * 5, GET * 20, large * 3, GET + large + GET):
+        for read in (0, 100):
+            with connect(service) as connection:
+                connection.sendall(asked)
+                if read:
+                    connection.recv(read)
+    with connect(service) as connection:
+        send(connection, GET)
+        connection.shutdown(socket.SHUT_WR)
+        assert rest(connection)
+    assert "Traceback" not in service.log.read_text()
+
+
+@pytest.mark.parametrize("target", ["/", "/docs", "/redoc", "/static/icon.svg"])
+def test_a_page_that_is_known_is_not_sent_again(service: Service, target: str) -> None:
+    tag = service.client.get(target).headers["etag"]
+    for known in (tag, f"W/{tag}", f'"other", {tag}'):
+        again = service.client.get(target, headers={"If-None-Match": known})
+        assert (again.status_code, again.content) == (304, b"")
+        assert again.headers["etag"] == tag
+    assert service.client.get(target, headers={"If-None-Match": '"other"'}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "/v1/samples?n=4096&seed=7",
+        "/v1/samples?n=100000&seed=7&format=npz",
+        "/v1/samples?n=100000&seed=7&format=zip",
+        "/v1/samples?n=512&seed=7&format=json",
+        "/v1/interpolations?seeds=1,2,3&steps=60&format=gif&scale=4",
+        "/v1/interpolations?seeds=1,2,3&steps=60&format=png",
+    ],
+)
+def test_head_draws_nothing(service: Service, query: str) -> None:
+    before = -1.0
+    while before != (before := service.metric("gan_images_generated_total")):  # until the test before has ended
+        time.sleep(0.3)
+    head = service.client.head(query)
+    assert head.status_code == 200
+    assert head.content == b""
+    assert service.metric("gan_images_generated_total") == before
+    with service.client.stream("GET", query) as get:
+        wanted = dict(get.headers)
+    changing = {"date", "content-length", "transfer-encoding", "connection"}
+    assert {name: value for name, value in head.headers.items() if name not in changing} == {
+        name: value for name, value in wanted.items() if name not in changing
+    }
+    assert head.headers.get("content-length", wanted.get("content-length")) == wanted.get("content-length")
