@@ -1,17 +1,18 @@
 """The HTTP service.
 
-    __main__, ray, write_openapi   the programs: the service, the service on Ray Serve, the OpenAPI document
-    server/       the socket and the processes
-    main          the application: models and engine made at start, routes, errors, pages
-    api/          what a request means and what is answered
-    settings      `GAN_*` environment variables
-    middleware/   ASGI layers around the routes: keys, CORS, access log, tracing, limits
-    inference/    networks off the event loop
-    media/        pixels in and out
-    problems      errors as the client sees them
-    telemetry/    metrics, logs, request ids
-    malloc        settings of the C library's allocator
+    __main__, ray, write_openapi   the programs: run the service, run it on Ray Serve, write the OpenAPI document
+    server/           the socket and the processes
+    main              the application: loads the models, starts the engine, installs routes, errors and pages
+    api/              the HTTP API: what a request means, and what is answered
+    settings          the `GAN_*` environment variables
+    middleware/       ASGI layers around the routes: keys, CORS, access log, tracing, limits
+    inference/        runs the networks on threads, off the event loop
+    media/            decodes uploads, encodes images
+    problems          errors as the client sees them
+    telemetry/        metrics, logs, request ids
+    malloc            settings of the C library's allocator
+    request_headers   the headers of a request, by name
 
-Each may import those below it; `middleware`, `inference` and `media` do not import each other. `app` imports `models`
-and `viewer`, never `training`.
+Each entry may import those below it, except that `middleware`, `inference` and `media` do not import each other, and
+neither do `telemetry` and `malloc`. `app` imports `models` and `viewer`, never `training`.
 """

@@ -1,4 +1,4 @@
-"""`python -m app`: the service, with the settings of the environment."""
+"""`python -m app`: run the service with the settings of the environment."""
 
 import argparse
 import sys
@@ -14,26 +14,8 @@ from models.device import resolve_device
 from models.errors import DeviceError
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until told to stop.
-
-    Args:
-        arguments: the words after the command's name; None takes the process's own.
-
-    Returns:
-        The exit code: 0 after an ordinary end, 1 when the port or the workers fail, 2 for bad settings.
-
-    Raises:
-        SystemExit: `--help` or `--version` was asked for (code 0), or there is an unknown argument (code 2).
-    """
-    parser = argparse.ArgumentParser(
-        prog="python -m app",
-        description="Serve images from model folders over HTTP. Settings are GAN_* variables, or lines of a file .env.",
-    )
-    parser.add_argument(
-        "--version", action="version", version=f"gan-service {__version__}", help="print the version and exit"
-    )
-    parser.parse_args(arguments)
+def main() -> int:
+    """Serve until told to stop. Return the exit code: 0, 1 if the port or the workers fail, 2 for bad settings."""
     try:
         settings = Settings()
         resolve_device(settings.device)
@@ -49,14 +31,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         listener = listen(settings.host, settings.port)
     except OSError as error:
-        print(f"error: cannot listen on {settings.host}:{settings.port}: {error.strerror}", file=sys.stderr)
+        place = f"{settings.host}:{settings.port}"
+        print(f"error: cannot listen on {place}: {error.strerror}; change GAN_HOST or GAN_PORT", file=sys.stderr)
         return 1
     address_line = f"Serving on {url(listener)}"
     if settings.workers == 1:
         serve(settings, listener, metrics=Metrics(), ready=lambda: print(address_line, flush=True))
         return 0
 
-    from app.server.supervisor import WorkersError, supervise  # noqa: PLC0415  (for Unix only, and one process needs none of it)
+    from app.server.supervisor import WorkersError, supervise  # noqa: PLC0415  (Unix only, and one process does not need it)
 
     try:
         supervise(settings, listener, ready=lambda: print(address_line, flush=True))

@@ -1,8 +1,8 @@
-"""`serve run app.ray:app`: the service as replicas of Ray Serve, each of them the whole of it.
+"""`serve run app.ray:app`: run the service as replicas of Ray Serve. Each replica is a complete service.
 
-A replica is `app.main`'s application, with an engine, queues and limits of its own; there is no second implementation.
-Serve's proxy is the HTTP server. Of what `app.server` does around uvicorn, `Door` does what an application can do;
-docs/scaling.md says what is left. Whichever replica is asked for its metrics tells of all, and a reload reaches all.
+A replica is the application of `app.main`, with an engine, queues and limits of its own; there is no second
+implementation. Ray Serve's proxy is the HTTP server. `Door` does as much of the work of `app.server` as an application
+can do; docs/scaling.md says what is missing. Each replica answers `/metrics` for all of them, and a reload reaches all.
 """
 
 import asyncio
@@ -23,36 +23,36 @@ from app.telemetry.logs import configure
 from app.telemetry.metrics import Metrics
 
 MAX_ONGOING_REQUESTS = 320
-"""Requests that Serve hands to one replica.
+"""The most requests that Ray Serve hands to one replica at once.
 
-More than the default of GAN_MAX_REQUESTS: so the replica refuses first, by the problem document that the API promises,
-and supervisors still come in.
+This is more than the default of GAN_MAX_REQUESTS. So the replica is the first to refuse, with the problem document that
+the API promises, and the requests of supervisors still get in.
 """
 
 MAX_QUEUED_REQUESTS = 320
-"""Requests that may wait in a proxy for a replica; what Serve refuses beyond them has our status, not our document."""
+"""The most requests that may wait in a proxy for a replica. Ray Serve refuses more with 429, not with our document."""
 
 TARGET_ONGOING_REQUESTS = 16
-"""Of a replica, under way or waiting for it, above which there should be another."""
+"""Ray Serve adds replicas while each has more requests than this, in progress or waiting, on average."""
 
 REPLICAS_TIMEOUT_S = 5.0
-"""For the other replicas' metrics."""
+"""Seconds to wait for the metrics of the other replicas."""
 
 _log = logging.getLogger(__name__)
 
 
 class NotReadyError(Exception):
-    """A replica cannot answer requests: Serve starts another in its place."""
+    """A replica cannot answer requests, and Ray Serve has to replace it."""
 
 
 class Replica:
-    """One replica; Serve calls its methods."""
+    """One replica. Ray Serve calls its methods."""
 
     async def __serve_build_asgi_app__(self) -> ASGIApp:
-        """The application, made in the replica's process with the settings of its environment.
+        """Make the application in the replica's process, with the settings of its environment.
 
         Raises:
-            ValidationError: a setting is wrong; Serve gives the deployment up and says why.
+            ValidationError: a setting is wrong. Ray Serve then stops the deployment and says why.
         """
         settings = Settings()
         configure(settings.log_level, settings.log_format)
@@ -67,36 +67,36 @@ class Replica:
         return Door(self._service, admission, self._metrics)
 
     async def check_health(self) -> None:
-        """What `/readyz` says.
+        """Check what `/readyz` reports.
 
         Raises:
-            NotReadyError: the engine does not answer, or there is no model.
+            NotReadyError: the engine does not answer, or no model is usable.
         """
         readiness = await readiness_of(self._service.state.gan)
         if not readiness.ready:
-            raise NotReadyError(f"not ready: {readiness.model_dump_json()}")
+            raise NotReadyError(f"the replica is not ready: {readiness.model_dump_json()}")
 
     async def reload_models(self) -> None:
         """Read the models folder again."""
         await self._service.state.reloader.reload()
 
     async def own_metrics(self) -> tuple[str, bytes]:
-        """This replica's name, and what it has counted."""
+        """Return this replica's name and its metrics, in Prometheus' text format."""
         self._metrics.settle()
         text = await asyncio.to_thread(self._metrics.text)
         return serve.get_replica_context().replica_id.unique_id, text
 
 
 class Door:
-    """Admission as an application: for a server whose connections are not ours.
+    """An ASGI layer that limits the requests in progress, for a server whose connections are not ours.
 
-    While as many requests as may are under way, further ones are refused, and every answer has the security headers. A
-    request of a slow client counts as any other: of its connection nothing is known here.
+    While the maximum number of requests is in progress, it refuses further ones. It adds the security headers to every
+    answer. A slow client's request counts like any other, because nothing is known here about its connection.
 
     Args:
-        app: what is behind the door.
-        admission: says who may come in.
-        metrics: where to count those that are inside.
+        app: the application behind the door.
+        admission: decides which requests may come in.
+        metrics: has the gauge of the requests in progress.
     """
 
     def __init__(self, app: ASGIApp, admission: Admission, metrics: Metrics) -> None:
@@ -135,15 +135,15 @@ class Door:
 
 
 class _ServeReplicas:
-    """All replicas of this deployment, asked through Ray Serve; a `Replicas` of `app.api.replicas`."""
+    """All replicas of this deployment, called through Ray Serve. It implements `app.api.replicas.Replicas`."""
 
     def __init__(self, own: Replica) -> None:
         self._own = own
 
     async def reload(self) -> None:
         for result in await self._broadcast("reload_models").results_async(return_exceptions=True):
-            if isinstance(result, BaseException):  # it has died, or could not read its folder, as it has logged
-                _log.error("a replica did not read the models folder again: %r", result)
+            if isinstance(result, BaseException):  # it has died, or could not read its folder and has logged why
+                _log.error("a replica could not read the models folder again: %r", result)
 
     async def metrics(self) -> bytes:
         own = await self._own.own_metrics()
@@ -152,7 +152,10 @@ class _ServeReplicas:
                 timeout_s=REPLICAS_TIMEOUT_S, return_exceptions=True
             )
         except TimeoutError:
-            _log.warning("not all replicas told their metrics within %g s: one tells its own", REPLICAS_TIMEOUT_S)
+            _log.warning(
+                "not all replicas sent their metrics within %g s; this answer has those of one replica only",
+                REPLICAS_TIMEOUT_S,
+            )
             found = []
         told = [one for one in found if not isinstance(one, BaseException)]
         return await asyncio.to_thread(merge, dict([own, *told]))
@@ -176,11 +179,11 @@ deployment = serve.deployment(
         "downscale_delay_s": 120,
     },
     ray_actor_options={"num_cpus": 1},
-    logging_config={"enable_access_log": False},  # GAN_ACCESS_LOG is there, and knows paths and routes
+    logging_config={"enable_access_log": False},  # GAN_ACCESS_LOG is better: it knows paths and routes
     health_check_period_s=5,
     health_check_timeout_s=10,
     graceful_shutdown_timeout_s=60,
 )(serve.ingress()(Replica))
-"""What one of them is: a core each, for the engine's tiles want no more; deploy/ray-serve.yaml has GPUs."""
+"""The deployment. A replica gets one core, since its engine computes on one thread; deploy/ray-serve.yaml has GPUs."""
 
 app = deployment.bind()

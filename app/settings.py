@@ -15,61 +15,126 @@ from models.device import DeviceName
 
 
 class Settings(BaseSettings):
-    """Every setting, with its unit and its default. Read once, at start."""
+    """All settings, with their units and defaults. They are read once, when the service starts."""
 
     model_config = SettingsConfigDict(env_prefix="GAN_", env_file=".env", extra="ignore", frozen=True)
 
-    host: str = Field(default="127.0.0.1", description="Address to listen on; 0.0.0.0 for every interface")
-    port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one")
+    host: str = Field(
+        default="127.0.0.1",
+        description="Address to listen on. The default accepts connections from this machine only; 0.0.0.0 accepts "
+        "them on every interface.",
+    )
+    port: int = Field(
+        default=8000,
+        ge=0,
+        le=65535,
+        description="TCP port to listen on. 0 takes a free port, which the line `Serving on …` names.",
+    )
     workers: int = Field(
         default=1,
         ge=1,
         le=64,
-        description="Processes that serve, each with models, queues and limits of its own; more than 1 on Linux only",
+        description="Number of processes that answer requests. Each loads the models and has queues and limits of its "
+        "own. More than 1 needs Linux.",
     )
     root_path: str = Field(
         default="",
         pattern=r"^(/[A-Za-z0-9._~-]+)*$",
-        description="Prefix under which a proxy serves this, such as /gan",
+        description="Path prefix under which a reverse proxy publishes the service, such as `/gan`. The proxy may "
+        "remove the prefix or leave it. Empty: no prefix.",
     )
-    models_dir: Path = Field(default_factory=bundled_models_dir, description="Folder of model folders")
-    default_model: str = Field(default="mnist-conv", description="Model of requests that name none")
-    device: DeviceName = Field(default="auto", description="auto, cpu or cuda")
-    max_requests: int = Field(default=256, ge=1, description="Requests that may be under way at once; beyond them, 429")
-    max_queue_images: int = Field(default=16_384, ge=1, description="Images that may wait; beyond them, 429")
-    max_queue_projections: int = Field(default=8, ge=1, description="Projections that may wait; beyond them, 429")
-    max_body_bytes: int = Field(default=32 * 2**20, ge=1024, description="Bytes of a request's body; beyond them, 413")
+    models_dir: Path = Field(
+        default_factory=bundled_models_dir,
+        description="Folder that contains the model folders. The default contains the bundled models.",
+    )
+    default_model: str = Field(
+        default="mnist-conv",
+        description="Name of the model that answers requests which name none. If it cannot be used, the usable model "
+        "that is first in alphabetical order takes its place.",
+    )
+    device: DeviceName = Field(
+        default="auto",
+        description="Device that computes the networks: `cpu`, `cuda`, or `auto`, which takes CUDA if PyTorch finds a "
+        "CUDA device and the CPU otherwise.",
+    )
+    max_requests: int = Field(
+        default=256,
+        ge=1,
+        description="The most requests in progress at once, for each process; further ones are refused with 429. "
+        "Requests that wait for a slow client do not count, and `/healthz` and `/readyz` are never refused.",
+    )
+    max_queue_images: int = Field(
+        default=16_384,
+        ge=1,
+        description="The most images that may wait to be drawn or scored, for each process; a request that would "
+        "exceed this is refused with 429. An empty queue takes a request of any size.",
+    )
+    max_queue_projections: int = Field(
+        default=8,
+        ge=1,
+        description="The most projections that may wait while another one runs, for each process; further ones are "
+        "refused with 429.",
+    )
+    max_body_bytes: int = Field(
+        default=32 * 2**20,
+        ge=1024,
+        description="The largest body of a request, in bytes; a larger one is refused with 413. The default is 32 MiB. "
+        "A JSON body may never be larger than 16 MiB.",
+    )
     max_file_pixels: int = Field(
-        default=40_000_000, ge=784, description="Pixels of an uploaded image; beyond them, 413"
+        default=40_000_000,
+        ge=784,
+        description="The largest uploaded image, in pixels (width × height); a larger one is refused with 413. All "
+        "images of one request together may have four times as many pixels.",
     )
     engine_timeout_s: float = Field(
         default=30,
         gt=0,
         le=3600,
-        description="Seconds that one call of a network may take; beyond them the process ends, to be started again",
+        description="The longest time that one call of a network may take, in seconds. After it the process counts as "
+        "hung and ends, so that its supervisor starts a new one.",
     )
     shutdown_grace_s: float = Field(
         default=0,
         ge=0,
         le=600,
-        description="Seconds after SIGTERM for which requests still come in while /readyz says 503",
+        description="How long new requests are still accepted after SIGTERM, in seconds, while `/readyz` answers 503. "
+        "Set about 5 behind a load balancer that needs time to notice, such as that of Kubernetes.",
     )
     api_keys: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
-        description="Keys with commas between; with any, a request needs one, as `Authorization: Bearer KEY`. A key "
-        "may be given as `sha256:` and its hash",
+        description="Keys, separated by commas. If any is set, each request except those to `/healthz` and `/readyz` "
+        "needs one: as `Authorization: Bearer KEY`, or as the password that a browser asks for (Basic). A key may be "
+        "given as `sha256:` and the 64 hex digits of its SHA-256. With keys, answers are `private`: shared caches must "
+        "not store them.",
     )
-    admin_key: str | None = Field(default=None, description="Key of POST /admin/reload; without one there is none")
+    admin_key: str | None = Field(
+        default=None,
+        description="Key for `POST /admin/reload`, which reads the models folder again, as SIGHUP does. Without this "
+        "key the route answers 404. It may be given by its hash, as in GAN_API_KEYS. If GAN_API_KEYS is set, it must "
+        "contain this key, too.",
+    )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
-        default=(), description="Origins with commas between whose pages may call this service from a browser, or *"
+        default=(),
+        description="Origins, separated by commas, whose pages may call the service from a browser, such as "
+        "`https://example.org`; `*` allows every origin. Empty: only the service's own pages may.",
     )
-    log_level: str = Field(default="info", pattern="^(critical|error|warning|info|debug)$", description="Of the log")
-    log_format: LogFormat = Field(default="text", description="text, or json: one object a line")
-    access_log: bool = Field(default=False, description="Whether to log each request, and to name it in X-Request-Id")
+    log_level: str = Field(
+        default="info",
+        pattern="^(critical|error|warning|info|debug)$",
+        description="The lowest level that is logged: `debug`, `info`, `warning`, `error` or `critical`.",
+    )
+    log_format: LogFormat = Field(
+        default="text", description="Format of the log: `text`, or `json` with one object on each line."
+    )
+    access_log: bool = Field(
+        default=False,
+        description="Whether to log a line for each request. Each answer then has the request's id in X-Request-Id.",
+    )
     otel: bool = Field(
         default=False,
-        description="Whether to send a trace of each request by OpenTelemetry, whose own OTEL_* variables say where "
-        "to; needs the extra otel",
+        description="Whether to send a trace of each request with OpenTelemetry, whose variables `OTEL_*` say where "
+        "to. This needs the extra `otel`. Each answer then has the request's id in X-Request-Id.",
     )
 
     @field_validator("api_keys", "cors_origins", mode="before")
@@ -98,13 +163,13 @@ class Settings(BaseSettings):
     @classmethod
     def _check_system(cls, workers: int) -> int:
         if workers > 1 and not sys.platform.startswith("linux"):
-            raise ValueError("more than one worker needs Linux, which spreads connections over them")
+            raise ValueError("more than 1 worker needs Linux, which spreads connections over the workers; set 1")
         return workers
 
 
 def _has_otel() -> bool:
-    """Whether what `app.middleware.tracing` needs is there."""
+    """Whether the packages that `app.middleware.tracing` needs are installed."""
     try:
         return None not in (find_spec("opentelemetry.sdk"), find_spec("opentelemetry.exporter.otlp.proto.http"))
-    except ModuleNotFoundError:  # not even what they are parts of
+    except ModuleNotFoundError:  # not even the packages that contain them are installed
         return False

@@ -1,4 +1,4 @@
-"""`python -m app.write_openapi FILE`: the OpenAPI document, for the repository."""
+"""`python -m app.write_openapi FILE`: write the OpenAPI document, which the repository holds in docs/openapi.json."""
 
 import json
 import sys
@@ -9,7 +9,7 @@ from app.settings import Settings
 
 
 def main() -> None:
-    """Write the document of the default settings to the file that is named."""
+    """Write the document of the default settings to the file that the first argument names."""
     document = create_app(Settings(root_path="")).openapi()
     Path(sys.argv[1]).write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
