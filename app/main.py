@@ -1,4 +1,4 @@
-"""The application: models and engine made at start, routes, errors, pages."""
+"""The application: loads the models, starts the engine, and installs the routes, the errors and the pages."""
 
 import asyncio
 import logging
@@ -36,30 +36,30 @@ from models.inference.word_sampler import words_with_class
 from models.latents import draw_latents, draw_words
 
 DESCRIPTION = """\
-Images from a generator that learnt by playing the minimax game of
-[Goodfellow et al. 2014](https://arxiv.org/abs/1406.2661), the latents behind them, and the discriminator's score of the
-images that you upload.
+Draws images with the generator G of a GAN, which was trained in the minimax game of
+[Goodfellow et al. 2014](https://arxiv.org/abs/1406.2661), gives the latents behind the images, and scores the images
+that you upload with the discriminator D.
 
-Image *i* of a seed is the same image for ever: `Content-Location` is its permanent URL. Errors are
-[RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) problem documents that name the bad parameter.
+Image *i* of a seed and a model version is always the same image. The header `Content-Location` has the permanent URL of
+an answer. Errors are [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) problem documents that name the bad parameter.
 """
 
 TAGS = [
     {"name": "samples", "description": "Images drawn by G"},
-    {"name": "score", "description": "D's opinion of images"},
-    {"name": "projections", "description": "Latents of images"},
-    {"name": "models", "description": "The models, and how they were trained"},
-    {"name": "health", "description": "For supervisors and dashboards"},
+    {"name": "score", "description": "D's score of uploaded images"},
+    {"name": "projections", "description": "The latent whose image is nearest to an uploaded image"},
+    {"name": "models", "description": "The models, and how each was trained"},
+    {"name": "health", "description": "Health checks and metrics, for supervisors and dashboards"},
 ]
 
 PIXELS_WAITING = 8
-"""As many times the pixels of the largest upload may wait to be decoded: some ten seconds' work."""
+"""This many uploads of the largest size may wait to be decoded, counted in pixels: about ten seconds' work."""
 
 _log = logging.getLogger(__name__)
 
 
 class _Application(FastAPI):
-    """FastAPI's application behind its entrance, which also sees what FastAPI answers by itself."""
+    """A FastAPI application behind its entrance, which also sees the answers that FastAPI gives by itself."""
 
     def __init__(
         self, settings: Settings, *, metrics: Metrics, entrance: Entrance, lifespan: Lifespan["_Application"]
@@ -84,7 +84,7 @@ class _Application(FastAPI):
         self._service = entrance.around(super().__call__, metrics)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request: ASGI."""
+        """Answer a request (ASGI)."""
         scope["app"] = self
         if self.root_path:
             scope["root_path"] = self.root_path
@@ -100,13 +100,13 @@ def create_app(
     is_ending: Callable[[], bool] = lambda: False,
     replicas: Replicas | None = None,
 ) -> FastAPI:
-    """The service with these settings; models are loaded when it starts, not before.
+    """Make the service with these settings. It loads the models when it starts, not before.
 
     Args:
-        settings: of the service.
-        metrics: where to count; None takes new ones.
-        is_ending: whether the process has been told to end: it is no longer ready.
-        replicas: all processes that serve this together under Ray Serve; None where there are no replicas.
+        settings: the settings of the service.
+        metrics: the metrics to count in; None makes new ones.
+        is_ending: whether the process has been told to end. The service is then no longer ready.
+        replicas: all replicas of the service under Ray Serve; None if it runs without Ray Serve.
     """
     metrics = metrics or Metrics()
     metrics.build.labels(__version__, platform.python_version(), torch.__version__).set(1)
@@ -114,7 +114,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        # The engine and the projections have a thread each, and the engine's tiles want no more (inference.tiles).
+        # The engine and the projections have a thread each, and tiles are computed on one (models.inference.tiles).
         torch.set_num_threads(1)
         device = resolve_device(settings.device)
         catalog = await asyncio.to_thread(
@@ -123,7 +123,7 @@ def create_app(
         engine = Engine(max_queue_rows=settings.max_queue_images, metrics=metrics)
         engine.start()
         queue = ProjectionQueue(max_waiting=settings.max_queue_projections, metrics=metrics)
-        queue.prepare(prepare)  # it takes a second, for which nobody has to wait but a first projection
+        queue.prepare(prepare)  # this takes a second, and only a projection that comes meanwhile has to wait for it
         decoders = Decoders(max_pixels=PIXELS_WAITING * settings.max_file_pixels)
         state = State(settings, catalog, engine, queue, decoders, metrics, is_ending, replicas)
         await _warm(state)
@@ -155,7 +155,7 @@ def create_app(
         app.include_router(module.router)
     pages.install(app)
     document.install(app)
-    # The last one added is the first to see a request: it passes CountRequests, AnswerHead, LimitBodies, the routes.
+    # The layer added last sees a request first: the order is CountRequests, AnswerHead, LimitBodies, the routes.
     app.add_middleware(LimitBodies, max_bytes=settings.max_body_bytes, metrics=metrics)
     app.add_middleware(AnswerHead)
     app.add_middleware(CountRequests, metrics=metrics)
@@ -163,16 +163,16 @@ def create_app(
 
 
 def _spans(settings: Settings) -> Spans | None:
-    """Where to record spans, if that is asked for."""
+    """The recorder of trace spans; None unless the settings ask for traces."""
     if not settings.otel:
         return None
-    from app.middleware.tracing import Tracing  # noqa: PLC0415  (of the extra `otel`, which is not there otherwise)
+    from app.middleware.tracing import Tracing  # noqa: PLC0415  (it needs the extra `otel`)
 
     return Tracing()
 
 
 async def _warm(state: State) -> None:
-    """Run each network once, so that the first request is as quick as the second."""
+    """Run each network once, so that the first request is as fast as the second."""
     for served in state.catalog.models.values():
         metadata = served.model.metadata
         latents = draw_latents(0, 0, 1, z_dim=metadata.z_dim, prior=metadata.prior)

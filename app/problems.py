@@ -1,17 +1,17 @@
 """Errors as the client sees them: RFC 9457 problem documents, from one table.
 
-Problem                       anything below, ready to be sent
-422 invalid-parameter         a parameter or a body that does not hold together; `errors` names each
-401 key-needed                a key that is missing or not known
-404 not-found                 no such path
-404 unknown-model             no such model, version, or picture of a timeline
-405 method-not-allowed        a path that is there, asked in another way
-406 not-acceptable            an Accept header that none of the formats meets
-413 too-large                 a body, a file or an image beyond its limit
-415 unsupported-image         a file that is not an image we read
-429 overloaded                as many images wait as may; come back after Retry-After seconds
-500 internal                  a fault of ours; its text stays in the log
-503 not-ready                 no usable model, or the engine does not answer
+Problem                       any error below, ready to be sent
+422 invalid-parameter         a parameter or the body is invalid; `errors` names each one
+401 key-needed                the key is missing or unknown
+404 not-found                 the path, or the picture of a timeline, does not exist
+404 unknown-model             the model, or this version of it, does not exist
+405 method-not-allowed        the path exists, but does not support the method
+406 not-acceptable            the Accept header accepts none of the formats
+413 too-large                 a body, a file or an image is larger than its limit
+415 unsupported-image         a file is not an image that the service can read
+429 overloaded                too many requests, images or bytes wait; retry after Retry-After seconds
+500 internal                  the service has a fault; only the log has the error's text
+503 not-ready                 no model is usable, or the engine does not answer
 """
 
 import logging
@@ -31,7 +31,7 @@ from starlette.routing import BaseRoute, Match, Route
 from app.telemetry.request_ids import current, request_id_of
 from models.errors import LatentError
 
-CLIENT_CLOSED_REQUEST = 499  # nginx's; nobody sees it but the counters
+CLIENT_CLOSED_REQUEST = 499  # nginx's status; the client is gone, so only the metrics and the access log show it
 MEDIA_TYPE = "application/problem+json"
 MAX_SHOWN_CHARACTERS = 200
 
@@ -50,7 +50,7 @@ _NAMES = {
     503: "not-ready",
 }
 _TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
-"""RFC 9110's words, where those of `http` were others before Python 3.13."""
+"""RFC 9110's phrases where Python's `http` has older ones before version 3.13."""
 
 
 class ClientGoneError(Exception):
@@ -60,24 +60,29 @@ class ClientGoneError(Exception):
 class ParameterError(BaseModel):
     """One bad parameter."""
 
-    parameter: str = Field(examples=["n"])
-    detail: str = Field(examples=["Input should be greater than or equal to 1"])
-    value: JsonValue = Field(default=None, examples=["0"])
+    parameter: str = Field(
+        description="Name of the parameter, header or field; `body` if the body cannot be parsed", examples=["n"]
+    )
+    detail: str = Field(description="What is wrong with it", examples=["Input should be greater than or equal to 1"])
+    value: JsonValue = Field(default=None, description="The value that was sent; a long text is cut", examples=["0"])
 
 
 class ProblemDocument(BaseModel):
     """RFC 9457 problem details."""
 
-    type: str = Field(examples=["urn:gan:problem:invalid-parameter"])
-    title: str = Field(examples=["Unprocessable Content"])
-    status: int = Field(examples=[422])
-    detail: str = Field(examples=["n: Input should be greater than or equal to 1"])
+    type: str = Field(description="The kind of problem", examples=["urn:gan:problem:invalid-parameter"])
+    title: str = Field(description="The status in words", examples=["Unprocessable Content"])
+    status: int = Field(description="The HTTP status", examples=[422])
+    detail: str = Field(
+        description="What was wrong, and what to do", examples=["n: Input should be greater than or equal to 1"]
+    )
     instance: str | None = Field(
         default=None,
-        description="Of a fault of the service: this occurrence, whose id is in the log",
+        description="Names this occurrence of a fault of the service, by an id that the service's log has too. Other "
+        "problems do not have it",
         examples=["urn:gan:request:4bf92f3577b34da6a3ce929d0e0e4736"],
     )
-    errors: list[ParameterError] = Field(default_factory=list)
+    errors: list[ParameterError] = Field(default_factory=list, description="The bad parameters, if any")
 
 
 class Problem(HTTPException):
@@ -86,10 +91,10 @@ class Problem(HTTPException):
     Args:
         status: HTTP status.
         detail: what was wrong, the value seen, what to do.
-        name: last part of the problem's type; the status's own by default.
+        name: last part of the problem's type; by default it follows from the status.
         errors: the bad parameters, if any.
         headers: further headers of the answer.
-        instance: a URI of this very occurrence, for a person to quote.
+        instance: a URI of this occurrence, which a person can quote.
     """
 
     def __init__(
@@ -109,7 +114,7 @@ class Problem(HTTPException):
 
     @classmethod
     def of_parameter(cls, parameter: str, detail: str, value: object = None, *, status: int = 422) -> "Problem":
-        """A problem with one parameter."""
+        """Return the problem of one bad parameter."""
         error = ParameterError(parameter=parameter, detail=detail, value=_shown(value))
         return cls(status, f"{parameter}: {detail}", errors=[error])
 
@@ -137,7 +142,7 @@ def install(app: FastAPI, routes: Iterable[BaseRoute]) -> None:
 
     Args:
         app: the application.
-        routes: all of its routes, for the `Allow` of an answer 405.
+        routes: all routes of the application, from which the `Allow` header of a 405 is made.
     """
     app.add_exception_handler(HTTPException, partial(_http_error, tuple(routes)))
     app.add_exception_handler(RequestValidationError, _validation_error)
@@ -148,19 +153,22 @@ def install(app: FastAPI, routes: Iterable[BaseRoute]) -> None:
 
 
 def documented(*problems: Problem) -> dict[int | str, dict[str, object]]:
-    """The `responses` of a route for OpenAPI: for each status a problem that is sent with it."""
+    """The `responses` of a route for OpenAPI: for each status, an example of a problem."""
     return {problem.status_code: _documented(problem) for problem in problems}
 
 
 async def internal_error(request: Request, error: Exception) -> Response:
-    """The answer to a request that met a fault of ours, whose text goes to the log, under an id that both have."""
+    """Answer 500 to a request that met a fault of the service.
+
+    The answer and the log have the same id. Only the log has the error's text.
+    """
     known = request_id_of(request.scope)
-    current.set(known)  # for what uvicorn logs of it
+    current.set(known)  # so that a line that uvicorn logs about the error has the id, too
     extra = {"request": known}
     _log.error("unexpected error at %s %s", request.method, request.url.path, exc_info=error, extra=extra)
     return Problem(
         500,
-        f"the service met an error of its own; its log has it under {known.text}",
+        f"this request met a fault of the service; report the id {known.text}, under which its log has the details",
         headers={"X-Request-Id": known.text},
         instance=f"urn:gan:request:{known.text}",
     ).response()
@@ -171,17 +179,21 @@ async def _http_error(routes: Sequence[BaseRoute], request: Request, error: Exce
         return error.response()
     status = error.status_code if isinstance(error, HTTPException) else 500
     headers = error.headers if isinstance(error, HTTPException) else None
-    if status == 400:  # FastAPI's word for a body that it cannot parse
-        return Problem.of_parameter("body", "the body cannot be read; send what the Content-Type says").response()
+    if status == 400:  # FastAPI's status for a body that it cannot parse
+        detail = "the body cannot be parsed; send one that matches its Content-Type"
+        return Problem.of_parameter("body", detail).response()
     if status == 405:
         headers = {"Allow": _allow(routes, request, known=(headers or {}).get("Allow", ""))}
     path = request.url.path[:MAX_SHOWN_CHARACTERS]
-    details = {404: f"there is nothing at {path}", 405: f"{path} does not take {request.method}"}
+    details = {
+        404: f"there is nothing at {path}; /docs lists the paths",
+        405: f"{path} does not support {request.method}; use a method that the header Allow lists",
+    }
     return Problem(status, details.get(status, _title(status)), headers=headers).response()
 
 
 def _allow(routes: Sequence[BaseRoute], request: Request, *, known: str) -> str:
-    """Every method of the path, as RFC 9110 (10.2.1) has it: Starlette names those of one route, and not our HEAD."""
+    """All methods of the path (RFC 9110, 10.2.1). Starlette names those of one route only, and leaves HEAD out."""
     methods = {method.strip() for method in known.split(",") if method.strip()} | {
         method
         for route in routes
@@ -233,7 +245,7 @@ def _title(status: int) -> str:
 
 
 def _place(kind: str, loc: Sequence[int | str]) -> str:
-    """The parameter; of a body that is no JSON, the body, and not the character at which it ends to be."""
+    """Name of the bad parameter. For a body that is not JSON this is `body`, without the position of the error."""
     return str(loc[0]) if kind == "json_invalid" else ".".join(str(part) for part in loc[1:]) or str(loc[0])
 
 
@@ -242,17 +254,17 @@ def _say(mistake: Mapping[str, Any]) -> str:
         case "json_invalid":
             return f"the body is not JSON: {mistake['ctx']['error']}"
         case "extra_forbidden":
-            return "there is no such parameter"
+            return "there is no such parameter; /docs lists those that exist"
     return str(mistake["msg"]).removeprefix("Value error, ")
 
 
 def _shown(value: object) -> JsonValue:
-    """A value that came from outside, cut to a length and made fit for JSON."""
+    """A value that a client sent, shortened, and changed where JSON could not express it."""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int | float):  # a comparison, unlike math.isfinite, takes integers of any length
         return value if abs(value) < 2**63 else f"({type(value).__name__} beyond 64 bits)"
     if isinstance(value, str):
-        # Lone surrogates have no UTF-8.
+        # UTF-8 cannot encode lone surrogates.
         return value[:MAX_SHOWN_CHARACTERS].encode("utf-8", "replace").decode()
     return f"({type(value).__name__})"
