@@ -1,7 +1,7 @@
-"""Pixels in and out.
+"""Decodes uploaded images, and encodes images for answers.
 
-In: `uploads` decodes files, and `digit_photo` makes an MNIST-like digit of a photo. Out: `png`, `animations` (GIF and
-WebP), `archives` (npz and zip), and `saliency_overlay`, a gradient as a picture.
+`uploads` decodes files, and `digit_photo` makes an MNIST-like digit of a photo. `png`, `animations` (GIF and WebP) and
+`archives` (npz and zip) encode images, and `saliency_overlay` makes a picture of a gradient.
 
 May import `app.problems` and `models`.
 """

@@ -26,8 +26,8 @@ CHUNK_BYTES = 2**19
 """The most bytes of images that are drawn and written at once."""
 
 KEPT_BYTES = 8 * 2**20
-"""Latents are needed twice: for the images, and at the end of the archive. So many bytes of them are kept, which is
-20,000 latents of 100 numbers; the rest are drawn again."""
+"""Latents are needed twice: for the images, and at the end of the archive. At most this many bytes of them are kept,
+which is 20,000 latents of 100 numbers; the others are drawn again."""
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a ZIP can name
 
@@ -135,7 +135,7 @@ def _begin_latents(archive: zipfile.ZipFile, samples: ArchiveContents) -> IO[byt
 
 
 def _begin_array(archive: zipfile.ZipFile, name: str, shape: tuple[int, ...], dtype: type[np.generic]) -> IO[bytes]:
-    """An entry with the header of an .npy file, for the array's bytes to follow."""
+    """Open an entry and write the header of an .npy file. The caller writes the bytes of the array after it."""
     file = archive.open(_entry(name), "w", force_zip64=True)
     file.write(npy_header(shape, dtype))
     return file

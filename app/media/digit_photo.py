@@ -1,4 +1,4 @@
-"""From a photo or a drawing of a digit to an image like those of MNIST.
+"""Makes an image like those of MNIST from a photo or a drawing of a digit.
 
 The steps are those with which MNIST was made (LeCun et al. 1998, section III.A): light ink on black, the digit's
 longest side scaled to 20 of the 28 pixels, its centre of mass in the middle.
@@ -19,7 +19,7 @@ FAINT_SHARE = 0.12
 
 
 def make_digit(brightness: NDArray[np.float32], *, side: int) -> NDArray[np.uint8]:
-    """An MNIST-like digit from the brightness of a picture.
+    """Make an MNIST-like digit from the brightness of a picture.
 
     Brightness is a float because pictures of 16 bits have more levels than uint8.
 

@@ -1,6 +1,6 @@
-"""Pictures as PNG: unfiltered rows in one IDAT chunk (`models.png_framing`), deflated by ISA-L.
+"""Encodes pictures as PNG: unfiltered rows in one IDAT chunk (`models.png_framing`), deflated by ISA-L.
 
-Where `isal` has no wheel, Pillow writes them: the same pixels in other bytes, several times as slowly.
+Where `isal` has no wheel, Pillow encodes them: to the same pixels in other bytes, in several times the time.
 """
 
 import asyncio
@@ -26,20 +26,20 @@ ENCODER: Encoder = "pillow" if isal_zlib is None else "isal"
 """The encoder of this process. It is part of every ETag, since encoders give different bytes."""
 
 FIXED_CODES_BYTES = 4096
-"""Up to so many bytes of scanlines take deflate's fixed Huffman codes: a digit takes a fifth of the time, and 2 % more
-bytes."""
+"""Scanlines of at most this many bytes are deflated with the fixed Huffman codes: this takes a fifth of the time for a
+digit, and 2 % more bytes."""
 
 COMPRESS_LEVEL = 1  # on a grid of digits ISA-L's 3 takes twice the time for 3 % more bytes; its 0 a fifth more bytes
 INLINE_PIXELS = 256 * 256  # below this, handing the work to a thread costs more than the work
 
 
 def encode_png(picture: NDArray[np.uint8]) -> bytes:
-    """A picture [H, W], [H, W, 3] or [H, W, 4] (RGBA) uint8 as PNG. Equal pixels give equal bytes."""
+    """Encode a picture, [H, W], [H, W, 3] or [H, W, 4] (RGBA) uint8, as PNG. Equal pixels give equal bytes."""
     return encode_rows(as_rows(picture), channels=math.prod(picture.shape[2:]))
 
 
 def encode_rows(rows: NDArray[np.uint8], *, channels: int) -> bytes:
-    """Scanlines as PNG: `encode_png` of the picture that they are the rows of.
+    """Encode scanlines as PNG, with the same result as `encode_png` of their picture.
 
     Args:
         rows: [height, 1 + width · channels] uint8, each row after a 0 (`models.grids.assemble_rows`).
@@ -55,7 +55,7 @@ async def encode_png_aside(picture: NDArray[np.uint8]) -> bytes:
 
 
 def encode_base64_png(picture: NDArray[np.uint8]) -> str:
-    """A picture as the base64 text of its PNG."""
+    """Encode a picture as PNG, and return it as base64 text."""
     return base64.b64encode(encode_png(picture)).decode("ascii")
 
 
@@ -66,7 +66,7 @@ def _encode_with_isal(scanlines: NDArray[np.uint8], channels: int) -> bytes:
 
 
 def _deflate(scanlines: NDArray[np.uint8]) -> bytes:
-    if scanlines.nbytes > FIXED_CODES_BYTES:  # for so many bytes, codes of their own are worth the table
+    if scanlines.nbytes > FIXED_CODES_BYTES:  # here dynamic codes save more than their table takes
         return isal_zlib.compress(scanlines.data, COMPRESS_LEVEL)
     # ISA-L offers the fixed codes at level 0 only.
     deflater = isal_zlib.compressobj(

@@ -1,4 +1,4 @@
-"""From an uploaded file to the image that D sees: limits, decoding, transparency and brightness.
+"""Makes the image that D sees from an uploaded file: checks limits, decodes, and handles transparency and brightness.
 
 `preprocess="none"` takes an image of D's own size as it is. `preprocess="auto"` makes an MNIST-like digit of a photo or
 a drawing (`app.media.digit_photo`).
@@ -30,7 +30,7 @@ MAX_READS = 50_000
 """How often a decoder may read from one file. It reads once for each chunk, marker or block: millions are an attack."""
 
 PIXELS_TOGETHER = 4
-"""All files of a request may have so many times the pixels that one file may have."""
+"""All files of a request together may have this many times the pixels that one file may have."""
 
 
 def check_sizes(
@@ -67,8 +67,8 @@ def check_sizes(
             _check_exact((width, height), filename=name, shape=shape, field=field)
         total += width * height
     if total > PIXELS_TOGETHER * max_pixels:
-        detail = f"the images have {total:,} pixels; at most {PIXELS_TOGETHER * max_pixels:,} are taken together"
-        raise Problem.of_parameter(field, f"{detail}: send fewer at once", status=413)
+        detail = f"the images have {total:,} pixels together, and at most {PIXELS_TOGETHER * max_pixels:,} are allowed"
+        raise Problem.of_parameter(field, f"{detail}; send fewer images at once", status=413)
     return total
 
 
@@ -111,15 +111,15 @@ def read_upload(
 
 
 def too_many_pixels(field: str, filename: str, size: tuple[int, int], *, max_pixels: int) -> Problem:
-    """The problem of an image with more pixels than are taken."""
+    """The problem (413) of an image with more pixels than `max_pixels`."""
     width, height = size
-    detail = f"{filename!r} has {width} × {height} pixels; at most {max_pixels:,} are taken"
+    detail = f"{filename!r} has {width} × {height} pixels, and at most {max_pixels:,} are allowed; send a smaller image"
     return Problem.of_parameter(field, detail, filename, status=413)
 
 
 def not_an_image(field: str, filename: str) -> Problem:
-    """The problem of a file that cannot be decoded."""
-    detail = f"{filename!r} is not an image that can be read, or is damaged; {', '.join(FORMATS)} are taken"
+    """The problem (415) of a file that cannot be decoded."""
+    detail = f"{filename!r} is damaged, or not an image that can be read; send one of {', '.join(FORMATS)}"
     return Problem.of_parameter(field, detail, filename, status=415)
 
 
@@ -143,7 +143,8 @@ def _open(file: IO[bytes], *, filename: str, max_pixels: int, field: str) -> Ima
     try:
         image = Image.open(cast("IO[bytes]", _LimitedFile(file)), formats=FORMATS)
     except Image.DecompressionBombError as error:
-        raise Problem.of_parameter(field, f"{filename!r} has too many pixels", filename, status=413) from error
+        detail = f"{filename!r} has too many pixels; send a smaller image"
+        raise Problem.of_parameter(field, detail, filename, status=413) from error
     except Exception as error:  # a damaged header can make a decoder raise anything
         raise not_an_image(field, filename) from error
     if image.width * image.height > max_pixels:
@@ -156,8 +157,8 @@ def _check_exact(size: tuple[int, int], *, filename: str, shape: ImageShape, fie
         width, height = size
         raise Problem.of_parameter(
             field,
-            f"{filename!r} has {width} × {height} pixels; preprocess=none takes {shape.width} × "
-            f"{shape.height}, preprocess=auto any size",
+            f"{filename!r} has {width} × {height} pixels; preprocess=none takes {shape.width} × {shape.height} only, "
+            "so resize the image or send preprocess=auto",
             filename,
         )
 

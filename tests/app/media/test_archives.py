@@ -25,7 +25,7 @@ def test_npz(client: httpx.Client) -> None:
 
 @pytest.mark.parametrize("query", ["n=1", "n=600", "n=512&first=9007199254740000", "n=1&model=rgb", "n=33&model=rgb"])
 def test_the_length_of_an_npz_is_told_before_it_is_drawn(client: httpx.Client, query: str) -> None:
-    """So a client can show how far it is, and knows that nothing is missing."""
+    """With the length, a client can show its progress and check that nothing is missing."""
     with client.stream("GET", f"/v1/samples?{query}&seed=7&format=npz") as answer:
         assert "transfer-encoding" not in answer.headers
         assert int(answer.headers["content-length"]) == len(answer.read())
@@ -70,7 +70,7 @@ def peak_rss_bytes(service: Service) -> int:
 
 @pytest.mark.slow
 def test_100_000_images_in_flat_memory(models_dir: Path, tmp_path: Path) -> None:
-    """78 MB of images and 6 MB of latents pass; the server keeps a chunk or two of them."""
+    """The server sends 78 MB of images and 6 MB of latents, and keeps only a chunk or two of them in memory."""
     with running(tmp_path, models_dir=models_dir) as service:
         service.client.get("/v1/samples?n=1000&seed=7&format=npz")
         before = peak_rss_bytes(service)

@@ -1,4 +1,4 @@
-"""From the brightness of a picture to an MNIST-like digit."""
+"""An MNIST-like digit is made from the brightness of a picture."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""Uploads that nobody means well: any small picture by hypothesis, a short corpus, and the limits before the work."""
+"""Hostile uploads: small pictures by hypothesis, a short corpus, and the limits that are checked before any work."""
 
 import asyncio
 import io
@@ -41,7 +41,7 @@ def read(data: bytes, shape: ImageShape = GREY, preprocess: Any = "auto", max_pi
 
 
 def in_mode(pixels: NDArray[np.uint8], mode: str) -> bytes:
-    """A file of these pixels; CMYK as JPEG, for want of another."""
+    """A file of these pixels: PNG, or JPEG for CMYK, which PNG does not have."""
     if mode == "I;16":
         return png_bytes(Image.fromarray(pixels.astype(np.uint16) * 257))
     image = Image.fromarray(pixels)
@@ -72,7 +72,7 @@ def test_as_it_is_is_as_it_is(pixels: NDArray[np.uint8], mode: str) -> None:
 @quick
 @given(pixels=grey_pixels)
 def test_a_digit_is_light_on_black(pixels: NDArray[np.uint8]) -> None:
-    """Whatever has ink at all: its box has 20 pixels, and the ink is at its full strength."""
+    """If there is any ink, it fits into a box of 20 pixels and has its full strength."""
     made = read(png_bytes(pixels))
     if made.any():
         rows, columns = np.flatnonzero(made.any(axis=1)), np.flatnonzero(made.any(axis=0))
@@ -83,7 +83,7 @@ def test_a_digit_is_light_on_black(pixels: NDArray[np.uint8]) -> None:
 @quick
 @given(pixels=grey_pixels, paper=st.sampled_from([0, 255]))
 def test_polarity_does_not_matter(pixels: NDArray[np.uint8], paper: int) -> None:
-    """With a border of paper, of which there is no doubt."""
+    """The page has a border of paper, so that it is clear which side is the paper."""
     page = np.pad(pixels, 4, constant_values=paper)
     assert np.abs(read(png_bytes(page)).astype(int) - read(png_bytes(255 - page))).max() <= 1
 
@@ -91,7 +91,7 @@ def test_polarity_does_not_matter(pixels: NDArray[np.uint8], paper: int) -> None
 @quick
 @given(pixels=grey_pixels)
 def test_a_digit_that_is_made_stays_one(pixels: NDArray[np.uint8]) -> None:
-    """On paper: made once more, it has the same ink, at most a rounded pixel further."""
+    """A digit on paper that is made a second time has the same ink, moved by one pixel at most."""
     once = read(png_bytes(np.pad(pixels, 4)))
     twice = read(png_bytes(once))
     if once.any() and max(np.ptp(np.flatnonzero(once.any(axis=axis))) for axis in (0, 1)) + 1 == 20:
@@ -174,7 +174,7 @@ def test_sizes_are_looked_at_before_anything_is_decoded(monkeypatch: pytest.Monk
     assert check(5, 12_500) == 50_000  # four times the limit
     assert all(file.tell() == 0 for file in files)
     for n, limit, preprocess, status, text in [
-        (5, 12_499, "auto", 413, "the images have 50,000 pixels; at most 49,996 are taken together"),
+        (5, 12_499, "auto", 413, "the images have 50,000 pixels together, and at most 49,996 are allowed"),
         (1, 9999, "auto", 413, "'0.png' has 100 × 100 pixels"),
         (1, 12_500, "none", 422, "preprocess=none takes 28 × 28"),
     ]:
@@ -228,7 +228,7 @@ def test_decoders_take_turns_and_no_more_than_may_wait() -> None:
 
 
 def test_bodies_do_not_pile_up() -> None:
-    """Eight largest bodies may be held; what comes beyond them is refused, and taken again once they are answered."""
+    """Eight bodies of the largest size may be held. More are refused until those have been answered."""
 
     async def run() -> list[int]:
         told: list[int] = []
@@ -269,22 +269,22 @@ def test_bodies_do_not_pile_up() -> None:
 
 
 def test_too_many_pixels_together_are_refused(client: httpx.Client) -> None:
-    """A few kilobytes each; the limit is that of the default settings."""
+    """The files have a few kilobytes each, and the limit is that of the default settings."""
     bomb = png_bytes(Image.new("1", (6300, 6300)))
     problem = assert_problem(client.post("/v1/score", files=[("files", bomb)] * 5), 413, parameter="files")
-    assert "taken together" in problem["detail"]
+    assert "pixels together" in problem["detail"]
 
 
 @pytest.mark.parametrize("place", ["query", "form"])
 def test_an_empty_preprocess_is_no_default(client: httpx.Client, place: str) -> None:
-    """It is not in the document's enum; found by Schemathesis."""
+    """The empty value is not in the enum of the OpenAPI document. Schemathesis found this."""
     where: dict[str, Any] = {"params" if place == "query" else "data": {"preprocess": ""}}
     answer = client.post("/v1/score", files={"files": png_bytes(np.zeros((9, 9), dtype=np.uint8))}, **where)
     assert_problem(answer, 422, parameter="preprocess", text="must be auto or none, not ''")
 
 
 def test_a_body_that_nobody_reads_is_no_head(service: Service) -> None:
-    """The answer comes before the body's end; what is left of the body must not spoil the next request."""
+    """The answer comes before the end of the body. The rest of the body must not be read as the next request."""
     url = httpx.URL(service.url)
     field = b'--x\r\nContent-Disposition: form-data; name="model"\r\n\r\n' + b"x" * 3_000_000 + b"\r\n--x--\r\n"
     head = (

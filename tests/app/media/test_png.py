@@ -1,4 +1,4 @@
-"""PNGs by either encoder: every decoder at hand reads the pixels back."""
+"""PNGs of both encoders: every available decoder reads the same pixels back."""
 
 import base64
 import io
@@ -62,7 +62,7 @@ def picture(shape: tuple[int, ...], *, kind: str = "noise") -> NDArray[np.uint8]
 
 
 def test_isal_is_at_hand() -> None:
-    """`make test` installs it; were it missing, the tests below would test Pillow twice."""
+    """`make test` installs it. If it were missing, the tests below would test Pillow twice."""
     assert png.ENCODER == "isal"
 
 

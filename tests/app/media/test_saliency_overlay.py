@@ -1,4 +1,4 @@
-"""Overlays: hue and alpha of a gradient, and whether they can be seen."""
+"""Overlays: the hue and the alpha of a gradient, and whether they can be seen."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""From files to D's input: every mode and format."""
+"""D's input is made from files of every mode and format."""
 
 import io
 import struct
@@ -37,7 +37,7 @@ def test_every_format_shows_the_same_digit(seven: Image.Image, form: str) -> Non
 
 @pytest.mark.parametrize("ink", [0, 255])
 def test_transparent_background_shows_the_ink(seven: Image.Image, ink: int) -> None:
-    """Black or white ink on nothing: the browser's own canvas gives such files."""
+    """The ink is black or white, and the rest is transparent: a browser's canvas makes such files."""
     alpha = Image.fromarray(255 - np.asarray(seven))
     drawing = Image.merge("LA", (Image.new("L", seven.size, ink), alpha))
     assert close(read(png_bytes(drawing)), read(png_bytes(seven)), 1)
