@@ -1,10 +1,10 @@
-"""The HTTP contract: what a request means and what is answered.
+"""The HTTP API: what a request means, and what is answered.
 
-`routes/` has a file for each subject, `schemas/` the shapes of requests and answers, `openapi/` the document.
-`sample_request` takes a request for samples to a job, `content_negotiation` chooses the format, `caching` makes
-permanent URLs and ETags, `digit_parameter` and `picture_limits` check parameters, `forms` and `json_bodies` read
-bodies, `sample_listing` and `whole_response` make answers. `state` is what the routes share, `reload` replaces the
-models, and `replicas` speaks of the other processes that serve the same service.
+`routes/` has a file for each subject, `schemas/` the shapes of requests and answers, and `openapi/` the parts of the
+OpenAPI document. `sample_request` parses a request for samples into a job, `content_negotiation` chooses the format,
+`caching` makes permanent URLs and ETags, `digit_parameter` and `picture_limits` check parameters, `forms` and
+`json_bodies` read bodies, and `sample_listing` and `whole_response` make answers. `state` holds what the routes share,
+`reload` replaces the models, and `replicas` calls the other processes of the same service.
 
 May import `app.settings`, `app.middleware`, `app.inference`, `app.media`, `app.problems`, `app.telemetry`,
 `app.malloc` and `models`.

@@ -1,6 +1,6 @@
-"""Permanent URLs: what an answer is called, and how long anyone may keep it.
+"""Permanent URLs, ETags, and how long caches may keep an answer.
 
-Samples are a function of the model's bytes, the seed and the parameters, so their ETag is known before G runs.
+Samples depend on the model's bytes, the seed and the parameters only, so their ETag is known before G runs.
 """
 
 import hashlib
@@ -17,14 +17,14 @@ from app.media.png import ENCODER
 from models.model_folder.loaded_model import LoadedModel
 
 RENDERING = 3
-"""A part of every ETag, as the PNG encoder's name is. Raised when the same parameters begin to give other bytes."""
+"""A part of every ETag, like the PNG encoder's name. Raise it when the same parameters begin to give other bytes."""
 
 IMMUTABLE = "public, max-age=31536000, immutable"
 REVALIDATE = "no-cache"
 NO_STORE = "no-store"
 
 MAX_TAG_CHARACTERS = 4096
-"""Longest If-None-Match header that is read."""
+"""The longest If-None-Match header that is accepted."""
 
 _TAG = re.compile(r'(?:W/)?("[^"]*")')
 
@@ -34,25 +34,26 @@ IfNoneMatch: TypeAlias = Annotated[
     str | None,
     Header(
         max_length=MAX_TAG_CHARACTERS,
-        description="An ETag from before: 304 when it is still this answer's. That of the example is no answer's",
+        description="The ETag of an earlier answer. If it is still the ETag of this answer, the status is 304 and "
+        "there is no body. The ETag of the example belongs to no answer",
         examples=[None, _NOBODYS_TAG],
     ),
 ]
 
 
 def documented_headers(*, etag: str | None = None, content_location: str | None = None) -> dict[str, dict[str, object]]:
-    """What an answer says of itself, for OpenAPI, with an example each where Swagger UI finds it: in the schema."""
-    headers = {"X-Model": _documented("name@hash", examples.REFERENCE)}
+    """The headers of an answer, for OpenAPI. Each example is in the schema, where Swagger UI finds it."""
+    headers = {"X-Model": _documented("The model and its version, as `name@hash`", examples.REFERENCE)}
     if etag is not None:
-        headers["ETag"] = _documented("Of this very answer", etag)
+        headers["ETag"] = _documented("Identifies this answer, for If-None-Match", etag)
     if content_location is not None:
-        headers["Content-Location"] = _documented("The permanent URL of this very answer", content_location)
+        headers["Content-Location"] = _documented("The permanent URL of this answer", content_location)
     return headers
 
 
 def permanent_query(model: LoadedModel, parameters: Mapping[str, object], form: str) -> str:
-    """The query string that gives this very answer again; parameters that are None are left out."""
-    # Names and numbers need no quoting; the text of what else there is may.
+    """The query string that gives this answer again. Parameters that are None are left out."""
+    # Names and numbers need no quoting, but other texts may.
     parts = [_model_parameter(model.reference)]
     for name, value in parameters.items():
         if value is not None:
@@ -61,18 +62,18 @@ def permanent_query(model: LoadedModel, parameters: Mapping[str, object], form: 
 
 
 def around_seed(model: LoadedModel, parameters: Mapping[str, object], form: str) -> tuple[str, str]:
-    """The permanent query of samples before and behind the number of their seed."""
+    """The permanent query of samples in two parts: before the number of the seed, and after it."""
     named, _, others = permanent_query(model, parameters, form).partition("&")
     return f"{named}&seed=", f"&{others}"
 
 
 def entity_tag(model: LoadedModel, query: str) -> str:
-    """A strong ETag of the answer to a permanent query."""
+    """The strong ETag of the answer to a permanent query."""
     return f'"{digest(model, query)}"'
 
 
 def digest(model: LoadedModel, query: str) -> str:
-    """32 hex digits that stand for a query of a model, as pictures are drawn and written now."""
+    """32 hex digits that identify a query of a model, for this version of rendering and this PNG encoder."""
     return hashlib.sha256(f"{RENDERING}|{ENCODER}|{model.sha256}|{query}".encode()).hexdigest()[:32]
 
 
@@ -86,10 +87,10 @@ def _model_parameter(reference: str) -> str:
 
 
 def cache_control(*, seed_given: bool, version_given: bool) -> str:
-    """How long an answer may be kept.
+    """The Cache-Control header of an answer: how long caches may keep it.
 
-    Under a permanent URL for ever; under a model's plain name until asked again, since the name may come to mean
-    another version; with a drawn seed not at all.
+    An answer under a permanent URL may be kept for ever. Under a model's plain name it must be revalidated, since the
+    name may later mean another version. An answer with a drawn seed must not be stored.
     """
     if not seed_given:
         return NO_STORE
@@ -97,7 +98,7 @@ def cache_control(*, seed_given: bool, version_given: bool) -> str:
 
 
 def matches(if_none_match: str | None, etag: str) -> bool:
-    """Whether an If-None-Match header holds a strong tag, by RFC 9110's weak comparison; `*` alone holds any."""
+    """Whether an If-None-Match header contains the ETag, by the weak comparison of RFC 9110."""
     if not if_none_match:
         return False
     return if_none_match.strip() == "*" or etag in _TAG.findall(if_none_match)

@@ -1,4 +1,4 @@
-"""The forms in which an answer is sent, and how a request chooses one."""
+"""The formats of an answer, and how a request chooses one."""
 
 from collections.abc import Mapping
 from typing import Literal, TypeAlias, TypeVar
@@ -8,7 +8,7 @@ from app.problems import Problem
 SamplesFormat: TypeAlias = Literal["png", "json", "npz", "zip"]
 InterpolationFormat: TypeAlias = Literal["png", "gif", "webp", "json"]
 
-# In each table the first is the one of a request that does not choose.
+# The first format of each table is the default.
 SAMPLES_FORMATS: dict[SamplesFormat, str] = {
     "png": "image/png",
     "json": "application/json",
@@ -28,22 +28,22 @@ Format = TypeVar("Format", bound=str)
 
 
 def choose_format(asked: Format | None, accept: str | None, offered: Mapping[Format, str]) -> Format:
-    """The format of the answer: the one asked for by name, else the best that the Accept header takes, else the first.
+    """Choose the format of an answer: the one asked for, else the best match for the Accept header, else the first.
 
     Args:
-        asked: the value of the parameter `format`.
-        accept: the Accept header.
+        asked: the value of the parameter `format`, if it was given.
+        accept: the Accept header, if there is one.
         offered: media types by format.
 
     Raises:
-        Problem: 406 when the Accept header takes none of them.
+        Problem: 406 if the Accept header accepts none of the media types.
     """
     standard = next(iter(offered))
     if asked is not None:
         return asked
     if not accept or not accept.strip():
         return standard
-    # For each format its quality, and how exactly it was named: `application/json, */*` wants JSON.
+    # Formats are ranked by quality, then by how exactly the header names them: `application/json, */*` prefers JSON.
     ranked = [
         (*_quality(media_type, form, accept), -place, form) for place, (form, media_type) in enumerate(offered.items())
     ]
@@ -54,24 +54,25 @@ def choose_format(asked: Format | None, accept: str | None, offered: Mapping[For
 
 
 def not_acceptable(accept: str, offered: Mapping[Format, str]) -> Problem:
-    """The problem of an Accept header that takes none of the media types."""
+    """The problem (406) of an Accept header that accepts none of the media types."""
     offers, standard = ", ".join(offered.values()), next(iter(offered))
-    return Problem(406, f"Accept: {accept[:200]!r} takes none of {offers}; `format={standard}` chooses without it")
+    detail = f"the Accept header {accept[:200]!r} accepts none of {offers}; accept one, or send `format={standard}`"
+    return Problem(406, detail)
 
 
 def document_content(offered: Mapping[Format, str], *, json_schema: str = "") -> dict[str, dict[str, object]]:
-    """The `content` of an answer for OpenAPI: bytes, but for JSON the schema of that name."""
+    """The `content` of an answer for OpenAPI: the schema of this name for JSON, and bytes for any other format."""
     json: dict[str, object] = {"schema": {"$ref": f"#/components/schemas/{json_schema}"}}
     return {media_type: json if form == "json" else _bytes(form) for form, media_type in offered.items()}
 
 
 def _bytes(form: str) -> dict[str, object]:
-    # No page shows a picture where it shows the example of an answer: the descriptions of the routes have pictures.
+    # The docs pages cannot show a picture as the example of an answer, so the routes' descriptions have pictures.
     return {"schema": {"type": "string", "format": "binary"}, "example": f"(the bytes of a {form} file)"}
 
 
 def _quality(media_type: str, form: str, accept: str) -> tuple[float, int]:
-    """(quality, exactness) of the most exact range of the header that takes the media type: RFC 9110, 12.5.1."""
+    """(quality, exactness) of the most exact range in the header that includes the media type (RFC 9110, 12.5.1)."""
     exactness_quality = (-1, 0.0)
     for part in accept.split(","):
         media_range, *parameters = (text.strip().lower() for text in part.split(";"))

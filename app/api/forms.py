@@ -1,4 +1,4 @@
-"""Forms with files: what the routes that take uploads share."""
+"""Reads forms with files, for the routes that take uploads."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -27,27 +27,35 @@ _SWITCH = {"true": True, "1": True, "false": False, "0": False}
 ModelParameter: TypeAlias = Annotated[
     str | None,
     Query(
-        max_length=100, description="`name` or `name@hash`; without one, the default", examples=[None, examples.MODEL]
+        max_length=100,
+        description="The model, as `name` or `name@hash`. Default: the default model of the service",
+        examples=[None, examples.MODEL],
     ),
 ]
 PreprocessParameter: TypeAlias = Annotated[
     str | None,
     WithJsonSchema({"type": "string", "enum": list(_PREPROCESS), "examples": ["auto"]}),
-    Query(description="`auto` (default) makes an MNIST digit of a photo or drawing; `none` takes 28×28 as it is"),
+    Query(
+        description="`auto` (default) makes an MNIST-like digit of a photo or drawing of any size. `none` takes an "
+        "image that already has the size of the model's images, such as 28 × 28, as it is"
+    ),
 ]
 ExplainParameter: TypeAlias = Annotated[
     str | None,
     WithJsonSchema({"type": "boolean", "examples": [True]}),
-    Query(description="`true` adds to each result where D looks, its `explanation`; `false` (default) leaves it null"),
+    Query(
+        description="`true` adds an `explanation` to each result: a picture of the pixels on which D's score depends. "
+        "`false` (default) leaves it null"
+    ),
 ]
 
 
 @asynccontextmanager
 async def read_form(request: Request, *, field: str, max_files: int) -> AsyncIterator[FormData]:
-    """The form of a request, its files closed at the end.
+    """Read the form of a request, and close its files at the end.
 
     Raises:
-        Problem: 422 for what the parser refuses, naming `field`.
+        Problem: 422, naming `field`, if the parser refuses the form.
     """
     try:
         form = await request.form(max_files=max_files, max_fields=MAX_FIELDS)
@@ -62,10 +70,10 @@ async def read_form(request: Request, *, field: str, max_files: int) -> AsyncIte
 
 
 def files_of(form: FormData, *, field: str, max_files: int) -> list[UploadFile]:
-    """The files of one field, 1 to `max_files`.
+    """Return the files of one field, 1 to `max_files`.
 
     Raises:
-        Problem: 422 when there is none, or something that is no file.
+        Problem: 422 if there is no file, or if a value is not a file.
     """
     values = form.getlist(field)
     files = [value for value in values if isinstance(value, UploadFile)]
@@ -75,27 +83,27 @@ def files_of(form: FormData, *, field: str, max_files: int) -> list[UploadFile]:
 
 
 def no_file(field: str, max_files: int) -> Problem:
-    """The problem of a form whose field holds no file, or not only files."""
-    return Problem.of_parameter(field, _wanted(field, max_files))
+    """The problem (422) of a form whose field has no file, or a value that is not a file."""
+    return Problem.of_parameter(field, f"there is no file, or a value that is not a file. {_wanted(field, max_files)}")
 
 
 def text_of(form: FormData, name: str) -> str | None:
-    """A field that is text; None where it is not there.
+    """Return the text of a field; None if the form does not have the field.
 
     Raises:
-        Problem: 422 for a file.
+        Problem: 422 if the field is a file.
     """
     value = form.get(name)
     if isinstance(value, UploadFile):
-        raise Problem.of_parameter(name, "must be text, not a file")
+        raise Problem.of_parameter(name, "the value must be text, not a file")
     return value
 
 
 def preprocess_of(form: FormData, parameter: str | None) -> Preprocess:
-    """What to do with the files: the parameter's word, else the form's, else "auto".
+    """How to prepare the files: by the query parameter, else by the field of the form, else "auto".
 
     Raises:
-        Problem: 422 for another word.
+        Problem: 422 for any other value.
     """
     text = text_of(form, "preprocess") if parameter is None else parameter
     if text is None:
@@ -107,10 +115,10 @@ def preprocess_of(form: FormData, parameter: str | None) -> Preprocess:
 
 
 def explain_of(form: FormData, parameter: str | None) -> bool:
-    """Whether to explain: the parameter's word, else the form's, else no.
+    """Whether to add explanations: by the query parameter, else by the field of the form, else no.
 
     Raises:
-        Problem: 422 for another word.
+        Problem: 422 for a value that is not true or false.
     """
     text = text_of(form, "explain") if parameter is None else parameter
     if text is None:
@@ -123,10 +131,10 @@ def explain_of(form: FormData, parameter: str | None) -> bool:
 async def read_images(
     state: State, served: ServedModel, preprocess: Preprocess, names: list[str], files: list[UploadFile], *, field: str
 ) -> NDArray[np.uint8]:
-    """Uploads as the model's networks see images: [n, H, W] or [n, H, W, 3] uint8.
+    """Read uploads as images of the model's shape: [n, H, W] or [n, H, W, 3] uint8.
 
     Raises:
-        Problem: 413, 415 or 422, naming the first file that cannot be taken; 429 when too many wait to be decoded.
+        Problem: 413, 415 or 422, naming the first file that is refused; 429 if too many pixels wait to be decoded.
     """
     shape = served.model.metadata.image_shape
     limit = state.settings.max_file_pixels

@@ -1,8 +1,8 @@
-"""JSON bodies: looked at before they are parsed, and parsed quickly.
+"""Checks JSON bodies before they are parsed, and parses them quickly.
 
-A list, an object or a text takes some ten times its bytes in memory, and a value that is wrong a hundred times: 30 MB
-of `null` took 8 GB, and the event loop for minutes. So a body that no request can need is refused by counting its
-brackets, quotes and commas.
+A list, an object or a text takes about ten times its bytes in memory, and a value that is wrong takes a hundred times:
+30 MB of `null` took 8 GB and blocked the event loop for minutes. So brackets, quotes and commas are counted first, and
+a body with more of them than any useful request is refused.
 """
 
 import json
@@ -17,23 +17,23 @@ from app.api.schemas.samples import MAX_POSTED_LATENTS
 from app.problems import Problem
 
 MAX_JSON_BYTES = 16 * 2**20
-"""As many latents as may be posted, of 100 coordinates, are 9 MB at most."""
+"""The largest JSON body. The most latents that may be posted take 9 MB at most if they have 100 coordinates each."""
 
 MAX_LISTS = 2 * MAX_POSTED_LATENTS
-"""Lists and objects together."""
+"""The most lists and objects together."""
 
 MAX_TEXTS = 512
-"""Names included."""
+"""The most texts, including names."""
 
 MAX_VALUES = 1_000_000
-"""Numbers, for the most part."""
+"""The most values, which are mostly numbers. The commas are counted."""
 
 
 class JSONRoute(APIRoute):
-    """A route whose JSON body, if it has one, is looked at first."""
+    """A route that checks a JSON body, if there is one, before it is parsed."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """FastAPI's own, with another request."""
+        """Return FastAPI's handler, which gets a request that checks its JSON body."""
         handle = super().get_route_handler()
 
         async def with_json(request: Request) -> Response:
@@ -44,11 +44,11 @@ class JSONRoute(APIRoute):
 
 class _JSONRequest(Request):
     async def json(self) -> Any:  # noqa: ANN401  (Starlette's)
-        """The body's value.
+        """Return the value of the body.
 
         Raises:
-            Problem: 413 when it is larger than any that is of use.
-            JSONDecodeError: it is no JSON.
+            Problem: 413 if the body exceeds a limit of this module.
+            JSONDecodeError: the body is not JSON.
         """
         body = await self.body()
         check_json(body)
@@ -59,10 +59,10 @@ class _JSONRequest(Request):
 
 
 def check_json(body: bytes) -> None:
-    """Refuse JSON that would cost too much to parse, whatever it says.
+    """Refuse JSON that would cost too much to parse.
 
     Raises:
-        Problem: 413, with what there is too much of.
+        Problem: 413, naming the limit that the body exceeds.
     """
     if len(body) > MAX_JSON_BYTES:
         raise json_too_large(len(body), "bytes", MAX_JSON_BYTES)
@@ -75,5 +75,5 @@ def check_json(body: bytes) -> None:
 
 
 def json_too_large(number: int, what: str, most: int) -> Problem:
-    """The problem of JSON that has too much of something."""
-    return Problem(413, f"the JSON has {number:,} {what}, at most {most:,} are read; send less at once")
+    """The problem (413) of JSON that exceeds a limit."""
+    return Problem(413, f"the JSON has {number:,} {what}, and at most {most:,} are allowed; send less at once")

@@ -1,4 +1,4 @@
-"""How large a picture may become."""
+"""Limits the number of pixels of a picture."""
 
 from app.problems import Problem
 from models.images import ImageShape
@@ -9,26 +9,27 @@ MAX_PICTURE_PIXELS = 64_000_000
 def check_pixels(
     shape: ImageShape, n: int, *, columns: int | None = None, padding: int = 0, scale: int, fewer: str
 ) -> None:
-    """Refuse a grid, or the frames of an animation, of too many pixels.
+    """Refuse a grid, or the frames of an animation, that would have too many pixels.
 
     Args:
-        shape: of one image.
-        n: how many.
-        columns: of the grid, at most n; None for frames, which leave no place empty.
-        padding: around each image.
-        scale: of the picture.
-        fewer: the parameter that makes n smaller.
+        shape: shape of one image.
+        n: number of images.
+        columns: columns of the grid, at most n; None for the frames of an animation, which leave no place empty.
+        padding: pixels around each image.
+        scale: factor by which each image is enlarged.
+        fewer: the parameter that makes n smaller, for the error.
 
     Raises:
-        Problem: 422, with what to lower.
+        Problem: 422, naming the parameters to lower.
     """
     pixels = count_pixels(shape, n, columns=columns, padding=padding, scale=scale)
     if pixels > MAX_PICTURE_PIXELS:
-        detail = f"there would be {pixels:,} pixels, at most {MAX_PICTURE_PIXELS:,} are drawn: lower scale or {fewer}"
+        most = f"at most {MAX_PICTURE_PIXELS:,} are allowed"
+        detail = f"the picture would have {pixels:,} pixels, and {most}; lower scale or {fewer}"
         raise Problem.of_parameter("scale", detail, scale)
 
 
 def count_pixels(shape: ImageShape, n: int, *, columns: int | None = None, padding: int = 0, scale: int) -> int:
-    """The pixels of such a picture, the padding at its right and lower ends left out."""
+    """The number of pixels of such a picture, without the padding at its right and lower edges."""
     places = -(-n // columns) * columns if columns else n
     return places * (shape.height + padding) * (shape.width + padding) * scale**2

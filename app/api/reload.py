@@ -1,8 +1,8 @@
-"""Hot reload: the models folder is read again, and the service goes on with what is there now.
+"""Hot reload: reads the models folder again and serves what it contains now, without a restart.
 
-New and changed folders are loaded and made warm beside the old models; then the catalog is changed in one step.
-Requests under way keep the models that they began with. A folder that has become bad leaves the version loaded before
-in its place.
+New and changed folders are loaded and run once while the old models still answer; then the catalog is replaced in one
+step. Requests in progress keep the models that they began with. If a folder has become unusable, the version loaded
+before stays in service.
 """
 
 import asyncio
@@ -25,11 +25,11 @@ _log = logging.getLogger(__name__)
 
 
 class Reloader:
-    """Reads the models folder again, one time after the other.
+    """Reads the models folder again. One reload runs at a time.
 
     Args:
-        app: whose state is changed.
-        device: where the networks run.
+        app: the application whose state is replaced.
+        device: the device on which the networks run.
         warm: runs each network of a state's catalog once.
     """
 
@@ -41,7 +41,7 @@ class Reloader:
         self._tasks: set[asyncio.Task[ReloadAnswer]] = set()
 
     async def reload(self) -> ReloadAnswer:
-        """Read the folder, and serve what is there; says what has changed."""
+        """Read the folder, serve what it contains, and return what has changed."""
         async with self._lock:
             state: State = self._app.state.gan
             before, settings = state.catalog, state.settings
@@ -54,29 +54,29 @@ class Reloader:
             for served in before.models.values():
                 if served.model.reference not in _references(after):
                     state.metrics.models.labels(served.model.reference).set(0)
-            await asyncio.to_thread(give_holes_back)  # the weights were read, and most of them dropped again
+            await asyncio.to_thread(give_holes_back)  # the memory that loading needed is free again
         answer = _compare(before, after)
-        _log.info("models folder read again: %s", answer.model_dump_json())
+        _log.info("the models folder was read again: %s", answer.model_dump_json())
         return answer
 
     def on_signal(self) -> None:
-        """Have SIGHUP reload, where there is such a signal and this is the thread that hears it."""
+        """Make SIGHUP start a reload, if the system has this signal and this is the main thread, which receives it."""
         if hasattr(signal, "SIGHUP") and threading.current_thread() is threading.main_thread():
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._begin)
 
     def _begin(self) -> None:
         task = asyncio.create_task(self.reload())
-        self._tasks.add(task)  # or it might be collected before it ends
+        self._tasks.add(task)  # without a reference, the task might be garbage-collected before it ends
         task.add_done_callback(self._end)
 
     def _end(self, task: asyncio.Task[ReloadAnswer]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
-            _log.error("the models folder could not be read again; all stays as it was", exc_info=task.exception())
+            _log.error("the models folder could not be read again; nothing has changed", exc_info=task.exception())
 
 
 def tell_others() -> None:
-    """Have the parent tell every worker, where this is one of several."""
+    """Ask the supervisor to make every worker reload. Only a worker that is one of several may call this."""
     os.kill(os.getppid(), signal.SIGHUP)
 
 

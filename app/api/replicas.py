@@ -1,7 +1,7 @@
-"""Replicas: other processes that serve the same service, as under Ray Serve (`app.ray`).
+"""Replicas: the processes that together form one service under Ray Serve (`app.ray`).
 
-A replica that is asked for `/metrics` or `/admin/reload` answers for all of them, through `Replicas`. Workers that
-`app.server.supervisor` starts are no replicas: they share files and signals (`app.telemetry.worker_files`).
+A replica that is asked for `/metrics` or `/admin/reload` answers for all of them, through `Replicas`. The workers that
+`app.server.supervisor` starts are not replicas: they share files and signals instead (`app.telemetry.worker_files`).
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 
 
 class Replicas(Protocol):
-    """All replicas, the one that asks among them."""
+    """All replicas of the service, including the one that asks."""
 
     async def reload(self) -> None:
         """Make each replica read the models folder again."""
@@ -23,7 +23,7 @@ class Replicas(Protocol):
 
 
 def merge(texts: Mapping[str, bytes]) -> bytes:
-    """The metrics of several replicas as one text, in which each sample has the label `replica`.
+    """Merge the metrics of several replicas into one text, in which each sample has the label `replica`.
 
     Args:
         texts: the metrics of each replica in Prometheus' text format, by the replica's name.

@@ -1,4 +1,4 @@
-"""Images and their latents in a JSON answer."""
+"""Lists images and their latents for a JSON answer."""
 
 import asyncio
 
@@ -10,7 +10,7 @@ from app.media.png import INLINE_PIXELS, encode_base64_png
 
 
 def list_samples(latents: NDArray[np.float32], images: NDArray[np.uint8], *, first: int = 0) -> list[Sample]:
-    """One entry for each row of latents [n, z_dim] and images [n, …], numbered from `first`."""
+    """Return one entry for each row of latents [n, z_dim] and images [n, …] uint8, numbered from `first`."""
     return [
         Sample(index=first + k, latent=latent.tolist(), png=encode_base64_png(image))
         for k, (latent, image) in enumerate(zip(latents, images, strict=True))
@@ -20,7 +20,7 @@ def list_samples(latents: NDArray[np.float32], images: NDArray[np.uint8], *, fir
 async def list_samples_aside(
     latents: NDArray[np.float32], images: NDArray[np.uint8], *, first: int = 0
 ) -> list[Sample]:
-    """`list_samples`, in a thread when there is so much that it would hold up the event loop."""
+    """Run `list_samples`, in a thread if there are enough images to block the event loop."""
     if images.size <= INLINE_PIXELS:
         return list_samples(latents, images, first=first)
     return await asyncio.to_thread(list_samples, latents, images, first=first)

@@ -1,7 +1,8 @@
-"""What a request for samples means: from its head, or its body, to a `SampleJob` or a problem.
+"""Parses a request for samples into a `SampleJob`, or raises the problem of a bad request.
 
-`SampleRequests.parse` is the one place that decides it. The fast path, `GET /v1/samples` and `POST /v1/samples` all use
-it. Requests that differ in nothing but their seed share a `SamplePlan`, which is kept: they are not checked again.
+`SampleRequests.parse` is the only place that decides what a request means: the fast path, `GET /v1/samples` and
+`POST /v1/samples` all use it. Requests that differ only in their seed share a `SamplePlan`, which is kept, so that they
+are not validated again.
 """
 
 import math
@@ -36,13 +37,13 @@ from models.latents import SEED_LIMIT, check_latents, draw_words
 PATH = "/v1/samples"
 
 MAX_PLANS = 256
-"""Plans that are kept; when there are more, all are dropped."""
+"""The most plans that are kept. When there would be more, all of them are dropped."""
 
 MAX_PLAN_CHARACTERS = 256
-"""Characters of a query, without its seed, and of its Accept header together, if its plan is to be kept."""
+"""A plan is kept only if its query (without the seed) and its Accept header have at most this many characters."""
 
 SEED_DIGITS = 15
-"""A number of at most this many digits is below 2⁵³."""
+"""A seed of at most this many digits is certainly below 2⁵³, the limit of seeds."""
 
 _BODY_HEADERS = {b"content-length", b"transfer-encoding", b"expect"}
 _IF_NONE_MATCH: TypeAdapter[str | None] = TypeAdapter(Annotated[str, Field(max_length=MAX_TAG_CHARACTERS)] | None)
@@ -50,23 +51,23 @@ _IF_NONE_MATCH: TypeAdapter[str | None] = TypeAdapter(Annotated[str, Field(max_l
 
 @dataclass(eq=False, slots=True)
 class SamplePlan:
-    """A validated request but for its seed. Requests that differ in nothing else have the same plan.
+    """A validated request without its seed. Requests that differ only in their seed have the same plan.
 
     Attributes:
         served: the model.
-        form: of the answer.
-        asked: the parameters; their seed is that of the request for which the plan was made.
-        posted: latents [n, z_dim] float32 in place of a seed, or None.
+        form: format of the answer.
+        asked: the parameters. Their seed is that of the request for which the plan was made.
+        posted: posted latents [n, z_dim] float32; None if the latents are drawn from a seed.
         first: index of the first image.
         n: number of images.
-        columns: of the grid.
-        padding: of the grid, in pixels.
-        fixed: headers of the answer that do not depend on the seed, by their names in lower case.
-        location: the permanent URL before and behind the number of the seed.
-        digest: stands for the plan in ETags.
-        is_public: whether the answer may be kept by caches and has an ETag.
-        is_inline: whether the answer is a PNG or JSON so small that it is encoded without a thread.
-        draws_the_prior: whether latents go to G as they are drawn, but for the digit that is asked for.
+        columns: columns of the grid.
+        padding: pixels around each image of the grid.
+        fixed: headers of the answer that do not depend on the seed, by name in lower case.
+        location: the permanent URL in two parts: before the number of the seed, and after it.
+        digest: identifies the plan in ETags.
+        is_public: whether the request is a GET, whose answer has an ETag and may be kept by caches.
+        is_inline: whether the answer is a PNG or JSON that is small enough to be encoded on the event loop.
+        draws_the_prior: whether the latents are drawn and not truncated. Only a digit may be set in them.
     """
 
     served: ServedModel
@@ -85,7 +86,7 @@ class SamplePlan:
     draws_the_prior: bool
 
     def job(self) -> "SampleJob":
-        """The plan with the seed that was asked for, or with one that is drawn now. Posted latents have none."""
+        """Make a job with the seed that was asked for, or with a random one. A job of posted latents has no seed."""
         if self.posted is not None:
             return SampleJob(self, None)
         return SampleJob(self, secrets.randbelow(SEED_LIMIT) if self.asked.seed is None else self.asked.seed)
@@ -93,11 +94,11 @@ class SamplePlan:
 
 @dataclass(eq=False, slots=True)
 class SampleJob:
-    """A validated request: what G is to be given, and the answer that is made of what it gives.
+    """A validated request with its seed. It makes the input of G, and the answer from the images that G draws.
 
     Attributes:
-        plan: what does not depend on the seed.
-        seed: 0 ≤ seed < 2⁵³; None where latents were posted.
+        plan: the part of the request that does not depend on the seed.
+        seed: 0 ≤ seed < 2⁵³; None if latents were posted.
     """
 
     plan: SamplePlan
@@ -105,11 +106,11 @@ class SampleJob:
 
     @property
     def etag(self) -> str:
-        """The answer's ETag: known before G runs, and without a digest for each seed."""
+        """The answer's ETag. It is known before G runs, and needs no hash for each seed."""
         return f'"{self.plan.digest}-{self.seed}"'
 
     def headers(self) -> dict[str, str]:
-        """The answer's headers by their names in lower case, but for its length and type; known before G runs."""
+        """The answer's headers except length and type, by name in lower case. They are known before G runs."""
         plan, headers = self.plan, self.plan.fixed.copy()
         if self.seed is not None:
             before, behind = plan.location
@@ -119,14 +120,14 @@ class SampleJob:
         return headers
 
     def seed_lines(self) -> str:
-        """Those headers of a GET's answer that depend on the seed, as HTTP writes them; they stand behind `fixed`."""
+        """The lines of a GET's answer for the headers that depend on the seed. They follow those of `fixed`."""
         plan, seed = self.plan, self.seed
         before, behind = plan.location
         return f'x-seed: {seed}\r\ncontent-location: {before}{seed}{behind}\r\netag: "{plan.digest}-{seed}"\r\n'
 
     @property
     def network(self) -> Network:
-        """What `rows` are for: G of latents, or G of random words, which makes the latents of a whole batch at once."""
+        """The network that takes `rows`: G for latents, or G for random words, which makes latents of a whole batch."""
         plan = self.plan
         if plan.form != "png" or not plan.draws_the_prior:
             return plan.served.sampler
@@ -143,7 +144,7 @@ class SampleJob:
         return words if plan.asked.digit is None else words_with_class(words, plan.asked.digit)
 
     def latents(self, start: int, count: int) -> NDArray[np.float32]:
-        """[count, z_dim] float32, from the `start`-th sample of the job on: what G gets."""
+        """The latents that G gets, [count, z_dim] float32. They begin with sample `start` of the job."""
         plan = self.plan
         if plan.posted is not None:
             return plan.posted[start : start + count]
@@ -153,11 +154,11 @@ class SampleJob:
         )
 
     def encode(self, rows: Rows, images: NDArray[np.uint8]) -> bytes:
-        """The answer's body, of a PNG or JSON.
+        """Encode the body of a PNG or JSON answer.
 
         Args:
-            rows: what the network was given; for JSON these are the latents [n, z_dim].
-            images: what it gave, [n, H, W] or [n, H, W, 3] uint8.
+            rows: the input of the network; for JSON these are the latents [n, z_dim].
+            images: its output, [n, H, W] or [n, H, W, 3] uint8.
         """
         return self._png(images) if self.plan.form == "png" else self._json(rows, images)
 
@@ -188,7 +189,7 @@ class SampleRequests:
     """Parses requests for samples.
 
     Args:
-        catalog: the models that may be asked for.
+        catalog: the models that requests may name.
     """
 
     def __init__(self, catalog: Catalog) -> None:
@@ -196,17 +197,17 @@ class SampleRequests:
         self._plans: dict[tuple[bytes, bytes, str | None, str], SamplePlan] = {}
 
     def parse(self, scope: Scope, body: SamplesBody | None = None, *, head: "Head | None" = None) -> SampleJob:
-        """Parse a request into its job, and keep the job in the request's scope, so that it is parsed once.
+        """Parse a request into its job. The scope keeps the job, so that a request is parsed only once.
 
         Args:
-            scope: of an HTTP request (ASGI).
-            body: the validated body of a POST; None for a GET, whose query says the same.
-            head: what `read_head` says of the scope, where the caller has read it.
+            scope: the scope of an HTTP request (ASGI).
+            body: the validated body of a POST; None for a GET, which has the parameters in its query.
+            head: the result of `read_head` for this scope, if the caller has it.
 
         Raises:
-            RequestValidationError: parameters that do not validate.
-            LatentError: posted latents that are not the model's.
-            Problem: 404, 406 or 422: what is asked for cannot be had.
+            RequestValidationError: a parameter is invalid.
+            LatentError: the posted latents do not fit the model.
+            Problem: 404, 406 or 422, if the service does not have what is asked for; 503 if no model is usable.
         """
         job: SampleJob | None = scope.get("gan.sample_job")
         if job is None:
@@ -234,7 +235,7 @@ class SampleRequests:
         given = _given(scope["query_string"])
         asked = _validated(given, head.if_none_match)
         plan = self._plan(asked, head.accept, root_path, is_public=True)
-        if kept and given.get("seed") == [number.decode()]:  # a second seed, however it is written, would count instead
+        if kept and given.get("seed") == [number.decode()]:  # no other seed, which would count instead
             if len(self._plans) >= MAX_PLANS:
                 self._plans.clear()
             self._plans[key] = plan
@@ -249,31 +250,31 @@ class SampleRequests:
         is_public: bool,
         posted: NDArray[np.float32] | None = None,
     ) -> SamplePlan:
-        """The plan of validated parameters.
+        """Make the plan of validated parameters.
 
         Args:
             asked: the parameters.
-            accept: the header, if any.
-            root_path: the prefix of this service's URLs.
-            is_public: whether caches may keep the answer: that of a GET.
-            posted: latents that were checked, if any.
+            accept: the Accept header, if there is one.
+            root_path: the path prefix of the service.
+            is_public: whether the request is a GET, whose answer caches may keep.
+            posted: the posted latents, checked, if there are any.
 
         Raises:
-            Problem: what is asked for cannot be had.
+            Problem: 404, 406 or 422, if the service does not have what is asked for; 503 if no model is usable.
         """
         served = self._catalog.find(asked.model)
         check_digit(served.model, asked.digit)
         form = choose_format(asked.format, accept, SAMPLES_FORMATS)
         first, n = (asked.first, asked.n) if posted is None else (0, len(posted))
         if form in ("png", "json") and n > MAX_GRID_IMAGES:
-            detail = f"{form} takes at most {MAX_GRID_IMAGES:,} images; format=npz and format=zip take more"
+            detail = f"{form} has at most {MAX_GRID_IMAGES:,} images, not {n:,}; send format=npz or format=zip for more"
             raise Problem.of_parameter("n", detail, n)
         columns = min(asked.columns or default_columns(n), n)
-        # A lone image has no neighbours to be kept apart from, unless padding was asked for.
+        # Padding keeps images apart, so a single image has none unless the request asks for it.
         padding = asked.padding if n > 1 or "padding" in asked.model_fields_set else 0
         shape = served.model.metadata.image_shape
         parameters: dict[str, object] = {"first": first, "n": n, "digit": asked.digit}
-        values = math.inf  # of the pictures that are encoded; an archive is never encoded as a whole
+        values = math.inf  # pixel values to be encoded at once; an archive is never encoded inline
         if form == "png":
             check_pixels(shape, n, columns=columns, padding=padding, scale=asked.scale, fewer="n")
             parameters |= {"columns": columns, "padding": padding, "scale": asked.scale}
@@ -302,12 +303,12 @@ class SampleRequests:
 
 
 class Head(NamedTuple):
-    """The headers of a request for samples that decide its answer.
+    """The headers of a request for samples on which its answer depends.
 
     Attributes:
         accept: the Accept header, or None.
         if_none_match: the If-None-Match header, or None.
-        has_body: whether a body comes behind the head, or may.
+        has_body: whether a body follows the head, or may follow.
     """
 
     accept: str | None
@@ -316,7 +317,7 @@ class Head(NamedTuple):
 
 
 def read_head(scope: Scope) -> Head:
-    """The headers of a request (ASGI) that decide its answer."""
+    """Read the headers of a request (ASGI) on which its answer depends."""
     headers = headers_of(scope)
     accept, tag = headers.get(b"accept"), headers.get(b"if-none-match")
     return Head(
@@ -335,12 +336,12 @@ def _given(query: bytes) -> dict[str, list[str]]:
 
 
 def _validated(given: dict[str, list[str]], if_none_match: str | None) -> SamplesQuery:
-    """The parameters of a query.
+    """Validate the parameters of a query.
 
-    Of a known parameter that is given more than once, the last value counts.
+    If a known parameter is given more than once, its last value counts.
 
     Raises:
-        RequestValidationError: names every parameter that does not validate, and the header if it is too long.
+        RequestValidationError: names every invalid parameter, and the If-None-Match header if it is too long.
     """
     errors: list[Any] = []
     known = SamplesQuery.model_fields
@@ -360,12 +361,12 @@ def _validated(given: dict[str, list[str]], if_none_match: str | None) -> Sample
 
 
 def _located(error: ValidationError, *place: str) -> list[dict[str, Any]]:
-    """The mistakes that pydantic found, each with where in the request it is, as FastAPI has them."""
+    """The errors that pydantic found, in FastAPI's form: each has its place in the request."""
     return [{**mistake, "loc": (*place, *mistake["loc"])} for mistake in error.errors(include_url=False)]
 
 
 def _fixed_headers(served: ServedModel, asked: SamplesQuery, *, is_public: bool) -> dict[str, str]:
-    """By their names in lower case."""
+    """The headers that do not depend on the seed, by name in lower case."""
     kept = caching.NO_STORE
     if is_public:
         kept = caching.cache_control(seed_given=asked.seed is not None, version_given="@" in (asked.model or ""))

@@ -1,4 +1,4 @@
-"""What the routes share: made once when the service starts, handed to each request."""
+"""The objects that all routes share. They are made when the service starts, and every request gets them."""
 
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -26,7 +26,7 @@ RETRY_PROJECTION_AFTER_S = 2
 
 @dataclass(frozen=True)
 class State:
-    """A service: its settings, models, engine, projections, decoders, metrics, replicas, and whether it is to end."""
+    """The shared objects of a service; `is_ending` returns whether the process has been told to end."""
 
     settings: Settings
     catalog: Catalog
@@ -39,58 +39,58 @@ class State:
 
     @cached_property
     def sample_requests(self) -> SampleRequests:
-        """Parses the requests for samples of this catalog's models."""
+        """The parser of requests for samples from this catalog's models."""
         return SampleRequests(self.catalog)
 
     async def draw(
         self, served: ServedModel, rows: Rows, *, network: Network | None = None, may_wait: bool = False
     ) -> Rows:
-        """G's images, through the engine.
+        """Draw images with G, through the engine.
 
         Args:
             served: the model.
-            rows: [n, …], the input of `network`; latents [n, z_dim] where none is named.
-            network: one of the model's generators; None takes its sampler.
-            may_wait: take the job even when the queue is full; for the chunks of an answer that has begun.
+            rows: [n, …], the input of `network`; for the default network these are latents [n, z_dim].
+            network: one of the model's generators; None means its sampler.
+            may_wait: take the job even if the queue is full. This is for the later chunks of an answer that has begun.
 
         Raises:
-            Problem: 429 when the queue is full, 503 when the engine has stopped.
+            Problem: 429 if the queue is full, 503 if the engine has stopped or has not enough memory.
         """
         images = await self._run(network or served.sampler, rows, may_wait=may_wait)
         self.metrics.count_images(served.model.name, len(images))
         return images
 
     async def score(self, served: ServedModel, images: Rows, *, may_wait: bool = False) -> Rows:
-        """D's logits of images, through the engine.
+        """Compute D's logits of images, through the engine.
 
         Raises:
-            Problem: 429 when the queue is full, 503 when the engine has stopped.
+            Problem: 429 if the queue is full, 503 if the engine has stopped or has not enough memory.
         """
         logits = await self._run(served.scorer, images, may_wait=may_wait)
         self.metrics.scored.labels(served.model.name).inc(len(images))
         return logits
 
     async def explain(self, served: ServedModel, images: Rows) -> Rows:
-        """The gradients of D's logits by the pixels of images, through the engine, even when its queue is full.
+        """Compute the gradients of D's logits with respect to the pixels of images, through the engine.
 
-        For images that have been scored: an answer that has begun is not refused half-way.
+        A full queue takes this job, too: the images have been scored, and an answer is not refused half-way.
 
         Raises:
-            Problem: 503 when the engine has stopped.
+            Problem: 503 if the engine has stopped or has not enough memory.
         """
         return await self._run(served.explainer, images, may_wait=True)
 
     async def project(self, served: ServedModel, image: Rows, *, gone: Coroutine[None, None, None]) -> FoundLatent:
-        """The latent nearest to an image, through the projections' own queue.
+        """Find the latent whose image is nearest to an image, through the queue of projections.
 
         Args:
-            served: the model whose G is searched.
+            served: the model whose latents are searched.
             image: [H, W] or [H, W, 3] uint8.
-            gone: ends when the client has gone.
+            gone: a coroutine that ends when the client has disconnected.
 
         Raises:
-            Problem: 429 when the queue is full, 503 when it takes too long.
-            ClientGoneError: the client has gone.
+            Problem: 429 if the queue is full, 503 if the search takes too long.
+            ClientGoneError: the client has disconnected.
         """
 
         def job() -> FoundLatent:
@@ -108,10 +108,10 @@ class State:
 
     @asynccontextmanager
     async def decode(self, pixels: int) -> AsyncIterator[None]:
-        """A turn to decode uploads of so many pixels.
+        """Wait for a slot to decode uploads with this many pixels, and hold it while the context is open.
 
         Raises:
-            Problem: 429 when too many wait.
+            Problem: 429 if too many pixels wait.
         """
         try:
             async with self.decoders.turn(pixels):
@@ -120,10 +120,10 @@ class State:
             raise self._overloaded() from error
 
     def check_room(self, images: int = 1) -> None:
-        """Refuse what cannot be begun now, before anything is made for it.
+        """Refuse a request whose images do not fit into the engine's queue, before any work is done for it.
 
         Raises:
-            Problem: 429 when the queue is full.
+            Problem: 429 if they do not fit.
         """
         if not self.engine.has_room_for(images):
             raise self._overloaded()
@@ -147,7 +147,7 @@ class State:
 
 
 def overloaded(what: str, retry_after_s: int) -> Problem:
-    """The problem of a service in which as many as may wait already."""
+    """The problem (429) of a request that comes while the maximum number of `what`, such as images, waits already."""
     headers = {"Retry-After": str(retry_after_s)}
     return Problem(429, f"too many {what} wait; try again in {retry_after_s} s", headers=headers)
 
@@ -156,7 +156,7 @@ def _soon() -> dict[str, str]:
     return {"Retry-After": str(RETRY_AFTER_S)}
 
 
-async def _state(request: Request) -> State:  # not `def`: FastAPI would send that to a thread
+async def _state(request: Request) -> State:  # async, since FastAPI would run a plain function in a thread
     return cast("State", request.app.state.gan)
 
 

@@ -1,4 +1,4 @@
-"""A response whose body and headers are complete when it is made, so that nothing is searched or added."""
+"""A response whose body and headers are known when it is made."""
 
 from collections.abc import Mapping
 

@@ -1,1 +1,1 @@
-"""The OpenAPI document: examples, links between calls, and what FastAPI does not derive from the routes."""
+"""The parts of the OpenAPI document that FastAPI does not derive from the routes, such as examples and links."""

@@ -1,4 +1,4 @@
-"""The OpenAPI document: what FastAPI derives from the routes, and what the pages want besides."""
+"""Completes the OpenAPI document that FastAPI derives from the routes."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from app.problems import ProblemDocument
 
 
 def install(app: FastAPI) -> None:
-    """Make the application's document complete."""
+    """Make the application complete its OpenAPI document."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -39,7 +39,7 @@ def _add_schemas(schemas: dict[str, Any]) -> None:
 
 
 def _in_order(operation: dict[str, Any]) -> dict[str, Any]:
-    """An operation with its parameters before its responses; FastAPI puts those behind that a route adds itself."""
+    """Return an operation with its parameters before its responses. FastAPI puts those of `openapi_extra` last."""
     names = list(operation)
     if "parameters" not in names or names.index("parameters") < names.index("responses"):
         return operation
@@ -49,9 +49,10 @@ def _in_order(operation: dict[str, Any]) -> dict[str, Any]:
 
 
 def _show_examples(parameter: dict[str, Any]) -> None:
-    """Lift a parameter's examples out of its schema, where Swagger UI would not find them.
+    """Move a parameter's examples out of its schema, where Swagger UI would not find them.
 
-    It fills in a lone example, and makes a menu of several and fills in the first. None is a parameter left out.
+    Swagger UI fills in a single example. For several it shows a menu and fills in the first. The example None stands
+    for a parameter that is left out.
     """
     examples = parameter["schema"].pop("examples", [])
     if len(examples) == 1:
@@ -63,5 +64,5 @@ def _show_examples(parameter: dict[str, Any]) -> None:
 def _named(parameter: str, value: object) -> tuple[str, dict[str, object]]:
     if value is None:
         return "not given", {"summary": "not given", "value": None}
-    # Were its name a number, a JavaScript object would have it before all others.
+    # The name must not be a number: a JavaScript object lists such names before all others.
     return f"{parameter}={value}", {"value": value}

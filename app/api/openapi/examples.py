@@ -1,8 +1,8 @@
-"""What the bundled model `mnist-conv` answers, for the examples of the OpenAPI document.
+"""Answers of the bundled model `mnist-conv`, for the examples of the OpenAPI document.
 
-The upload of the examples, `seven.png`, is the first image of MNIST's test set; the samples are those of seed 7.
-tests/app/api/test_openapi.py compares all examples with a running service: it says what to change here and in
-`app.api.schemas` when the model has been trained anew.
+The uploaded file of the examples, `seven.png`, is the first image of MNIST's test set. The samples are those of seed 7.
+tests/app/api/test_openapi.py compares all examples with a running service. When the model has been trained anew, its
+failures say what to change here and in `app.api.schemas`.
 """
 
 MODEL = "mnist-conv"
@@ -33,7 +33,7 @@ PROJECTION_PNG = (
     "an34roJdhoGBZduPHSxYZRgYGB0/vTfDYSOj6POfS3FpZJ3487kcVhkGBkabz9+9cBjKIPLg1zm06IKzGRt/fTODMDGR7O1fd1nRxGBsxoKP32"
     "bgspGx8elNLqwyIBEWdZTUwcDAABgANZVHklJYQ7EAAAAASUVORK5CYII="
 )
-"""The image nearest to it."""
+"""The image of G that is nearest to `seven.png`."""
 
 EVALUATION = {"frechet": 2.513, "precision": 0.93, "recall": 0.9, "coverage": 0.929, "parzen_ll": 245.4, "auroc": 0.495}
 

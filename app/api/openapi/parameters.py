@@ -1,4 +1,4 @@
-"""The parameters of a route that parses its requests itself, as FastAPI documents those that it parses."""
+"""Documents the parameters of a route that parses its requests itself, in the way FastAPI documents others."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,10 +8,10 @@ from fastapi.routing import APIRoute
 
 
 def parameters_of(signature: Callable[..., Any]) -> list[dict[str, Any]]:
-    """The `parameters` of an OpenAPI operation.
+    """Return the `parameters` of an OpenAPI operation.
 
     Args:
-        signature: a function that FastAPI could call for a GET; it is never called.
+        signature: a function with these parameters, as FastAPI takes it for a GET. It is never called.
     """
     document = get_openapi(title="", version="", routes=[APIRoute("/", signature, methods=["GET"])])
     found: list[dict[str, Any]] = document["paths"]["/"]["get"]["parameters"]

@@ -1,4 +1,4 @@
-"""The problems of the OpenAPI document, each made as the service makes it."""
+"""The example problems of the OpenAPI document, made by the functions that make the service's problems."""
 
 from collections.abc import Mapping
 
@@ -18,12 +18,12 @@ _DEFAULTS = {name: field.default for name, field in Settings.model_fields.items(
 def of_drawing(
     offered: Mapping[content_negotiation.Format, str], parameter: str, value: object
 ) -> dict[int | str, dict[str, object]]:
-    """The `responses` of a route that draws.
+    """The `responses` of a route that draws images.
 
     Args:
-        offered: its media types by format.
-        parameter: one that must be at least 1.
-        value: one that it must not have, as the route gets it.
+        offered: the media types of the answer, by format.
+        parameter: a parameter that must be at least 1.
+        value: a value below 1 for it, of the type in which the route gets it.
     """
     return documented(
         _unknown_model("model"),
@@ -35,18 +35,18 @@ def of_drawing(
 
 
 def of_body() -> dict[int | str, dict[str, object]]:
-    """The `responses` that a body may have beside those of what it asks for."""
+    """The `responses` of a route that takes a body, in addition to those of its other parameters."""
     return documented(body_limit.body_too_large(_DEFAULTS["max_body_bytes"]))
 
 
 def of_upload(field: str, max_files: int, what: str, retry_after_s: int) -> dict[int | str, dict[str, object]]:
-    """The `responses` of a route that takes images.
+    """The `responses` of a route that takes uploaded images.
 
     Args:
-        field: of the form.
-        max_files: that the field takes.
-        what: waits when the service has too much to do.
-        retry_after_s: seconds after which to come again.
+        field: the field of the form that holds the files.
+        max_files: the most files in the field.
+        what: what waits when the service is overloaded, in the plural.
+        retry_after_s: seconds after which the client may try again.
     """
     return documented(
         _unknown_model("model"),

@@ -1,4 +1,4 @@
-"""`/admin/reload`: the models folder read again, for who runs the service."""
+"""`/admin/reload`: the operator makes the service read the models folder again."""
 
 from typing import Annotated
 
@@ -19,14 +19,14 @@ async def post_reload(
     state: SharedState,
     authorization: Annotated[str | None, Header(max_length=4096)] = None,
 ) -> ReloadAnswer:
-    """Serve new and changed model folders, and no longer those that are gone; no request is dropped.
+    """Serve new and changed model folders, and stop serving those that are gone. No request is dropped.
 
-    A folder that has become bad leaves the version loaded before in its place. SIGHUP does the same. Of several
-    workers or replicas, the one that answers tells what it found, and the others are told to read the folder, too.
+    If a folder has become unusable, the version loaded before stays in service. SIGHUP does the same as this route.
+    With several workers or replicas, the one that answers reports what it found, and the others read the folder, too.
     """
     settings = state.settings
     if settings.admin_key is None:
-        raise Problem(404, "there is no /admin here: GAN_ADMIN_KEY is not set")
+        raise Problem(404, "/admin/reload does not exist here, because GAN_ADMIN_KEY is not set; set it and restart")
     if not is_known(bearer_of((authorization or "").encode("latin-1")), [settings.admin_key]):
         raise refused("Bearer")
     reloader: Reloader = request.app.state.reloader

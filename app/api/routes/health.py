@@ -1,4 +1,4 @@
-"""`/healthz`, `/readyz` and `/metrics`: for supervisors, not for people."""
+"""`/healthz`, `/readyz` and `/metrics`: for supervisors and monitoring, not for people."""
 
 import asyncio
 
@@ -30,13 +30,13 @@ router = APIRouter(tags=["health"])
 
 @router.get("/healthz", summary="Is the process alive?")
 async def get_health() -> Health:
-    """200 as long as the process answers at all."""
+    """Answers 200 as long as the process can answer at all."""
     return Health(status="alive")
 
 
 @router.get(
     "/readyz",
-    summary="Can it answer requests?",
+    summary="Can the service answer requests?",
     responses={
         503: {
             "model": Readiness,
@@ -46,14 +46,17 @@ async def get_health() -> Health:
     },
 )
 async def get_readiness(state: SharedState, response: Response) -> Readiness:
-    """200 when a model is loaded and warm and the engine answers; else 503. Names folders that cannot be used."""
+    """Answers 200 if a model is usable, the engine answers and the service is not about to end, and 503 otherwise.
+
+    `broken` names the model folders that cannot be used, with the reasons.
+    """
     readiness = await readiness_of(state)
     response.status_code = 200 if readiness.ready else 503
     return readiness
 
 
 async def readiness_of(state: State) -> Readiness:
-    """Whether requests can be answered now, and what stands in the way."""
+    """Find out whether requests can be answered now, and if not, why."""
     engine = "answering"
     try:
         await state.engine.ping(timeout_s=PING_TIMEOUT_S)
@@ -69,19 +72,19 @@ async def readiness_of(state: State) -> Readiness:
 
 @router.get(
     "/metrics",
-    summary="Counters for Prometheus",
+    summary="Metrics for Prometheus",
     response_class=Response,
     responses={
         200: {
-            "description": "Prometheus text; the example has one counter",
+            "description": "The metrics in Prometheus' text format. The example has one of them",
             "content": {"text/plain": {"schema": {"type": "string"}, "example": _METRICS}},
         }
     },
 )
 async def get_metrics(state: SharedState) -> Response:
-    """Requests, latencies, the queue and its waits, calls of the networks, encoding, images made and scored."""
+    """Gives counts and times of requests, queues, calls of the networks and encoding, and counts of images."""
     if state.replicas is not None:
         return Response(await state.replicas.metrics(), media_type=CONTENT_TYPE)
     state.metrics.settle()
-    text = await asyncio.to_thread(state.metrics.text)  # those of many workers are read from as many files
+    text = await asyncio.to_thread(state.metrics.text)  # each worker has a file of its own to be read
     return Response(text, media_type=CONTENT_TYPE)

@@ -1,4 +1,4 @@
-"""`/v1/interpolations`: a path through the first images of some seeds."""
+"""`/v1/interpolations`: the images on a path from seed to seed."""
 
 import time
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ router = APIRouter(tags=["samples"])
 
 @dataclass(frozen=True)
 class _Path:
-    """A checked request."""
+    """A validated request."""
 
     served: ServedModel
     form: InterpolationFormat
@@ -46,7 +46,7 @@ class _Path:
         return min(self.asked.columns or self.asked.n, self.asked.n)
 
     def latents(self) -> NDArray[np.float32]:
-        """[n, z_dim] float32."""
+        """The latents of the path, [n, z_dim] float32."""
         model, asked = self.served.model, self.asked
         ends = np.concatenate([model.draw_latents(seed, 0, 1, label=asked.digit) for seed in asked.seed_list])
         return interpolate(ends, steps=asked.steps, mode=self.mode, prior=model.metadata.prior, loop=asked.loop)
@@ -54,11 +54,11 @@ class _Path:
 
 @router.get(
     "/v1/interpolations",
-    summary="A path through the first images of seeds",
+    summary="The images on a path from seed to seed",
     response_class=Response,
     responses={
         200: {
-            "description": "The path, in the format asked for",
+            "description": "The path, in the requested format",
             "content": document_content(INTERPOLATION_FORMATS, json_schema="InterpolationAnswer"),
             "headers": caching.documented_headers(
                 etag='"7dc8f9e37a7735db322832cc9ccf683e"',
@@ -67,7 +67,7 @@ class _Path:
             ),
             "links": links.of_drawing(),
         },
-        304: {"description": "Not modified: If-None-Match holds the ETag"},
+        304: {"description": "Not modified: If-None-Match contains the ETag"},
         **problem_examples.of_drawing(INTERPOLATION_FORMATS, "steps", "0"),
     },
 )
@@ -78,11 +78,11 @@ async def get_interpolation(
     accept: Annotated[str | None, Header(include_in_schema=False)] = None,
     if_none_match: caching.IfNoneMatch = None,
 ) -> Response:
-    """A PNG strip of the images on the way from seed to seed; or an animation of them, or JSON with their latents.
+    """Draws the images on a path from seed to seed: as a PNG strip, as an animation, or as JSON with their latents.
 
-    Image j · steps of the path is image 0 of seed j, the same picture as `/v1/samples` gives. With `digit` each seed's
-    latent is asked for that digit, and the path keeps to it; without, a conditional model's digit changes on the way.
-    `Content-Location` is the URL that gives this very answer again, for ever.
+    The path goes through image 0 of each seed, the same image that `/v1/samples` gives. With `digit` all images show
+    that digit; without it, the digit of a conditional model changes on the way. The header `Content-Location` has the
+    URL that always gives this answer again.
 
     ![From seed 7 to seed 8 in 16 steps: v1/interpolations?seeds=7,8&steps=16&format=png of a running
     service](v1/interpolations?seeds=7,8&steps=16&format=png)
@@ -114,14 +114,13 @@ def _checked(state: State, asked: InterpolationQuery, accept: str | None) -> _Pa
 def _check_duration(asked: InterpolationQuery) -> None:
     whole_ms = asked.n * asked.duration_ms
     if whole_ms > MAX_ANIMATION_MS:
-        detail = (
-            f"the animation would last {whole_ms:,} ms, {MAX_ANIMATION_MS:,} are allowed: lower duration_ms or steps"
-        )
+        most = f"at most {MAX_ANIMATION_MS:,} ms are allowed"
+        detail = f"the animation would last {whole_ms:,} ms, and {most}; lower duration_ms or steps"
         raise Problem.of_parameter("duration_ms", detail, asked.duration_ms)
 
 
 def _headers(request: Request, path: _Path) -> dict[str, str]:
-    """Headers of the answer, known before G runs."""
+    """The headers of the answer, which are known before G runs."""
     model, asked = path.served.model, path.asked
     parameters: dict[str, object] = {
         "seeds": asked.seeds,

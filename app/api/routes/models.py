@@ -1,4 +1,4 @@
-"""`/v1/models`: the models, how they were trained, and what they drew on the way."""
+"""`/v1/models`: the models, how each was trained, and what each drew during training."""
 
 from typing import Annotated
 
@@ -23,12 +23,14 @@ from models.model_folder.read import read_picture
 
 router = APIRouter(tags=["models"])
 
-Name = Annotated[str, Path(max_length=100, description="`name` or `name@hash`", examples=[examples.MODEL])]
+Name = Annotated[
+    str, Path(max_length=100, description="The model, as `name` or `name@hash`", examples=[examples.MODEL])
+]
 
 
 @router.get("/v1/models", summary="All models", responses={200: {"links": links.of_list()}})
 async def list_models(state: SharedState) -> ModelsAnswer:
-    """Usable models, and model folders that cannot be used with the reason."""
+    """Lists the usable models. Model folders that cannot be used are listed, too, with the reason."""
     catalog = state.catalog
     usable = [_summary(served, catalog.broken.get(name)) for name, served in catalog.models.items()]
     broken = [
@@ -45,27 +47,29 @@ async def list_models(state: SharedState) -> ModelsAnswer:
     responses={200: {"links": links.of_model()}, **problem_examples.of_model()},
 )
 async def get_model(state: SharedState, name: Name) -> ModelAnswer:
-    """Everything that the model's metadata says, and its card."""
+    """Gives the model's metadata and its model card."""
     model = state.catalog.find(name, parameter="name").model
     return ModelAnswer(
         name=model.name, model=model.reference, sha256=model.sha256, metadata=model.metadata, card=model.card
     )
 
 
-@router.get("/v1/models/{name}/history", summary="Its training, epoch by epoch", responses=problem_examples.of_model())
+@router.get(
+    "/v1/models/{name}/history", summary="A model's training, epoch by epoch", responses=problem_examples.of_model()
+)
 async def get_history(state: SharedState, name: Name) -> HistoryAnswer:
-    """Losses, mean D(x) and D(G(z)), and V(G, D) of each epoch; and what went wrong, if anything did."""
+    """Gives the losses, the mean D(x) and D(G(z)) and the value V(G, D) of each epoch, and what went wrong."""
     model = state.catalog.find(name, parameter="name").model
     return HistoryAnswer(model=model.reference, epochs=list(model.history.epochs), events=list(model.history.events))
 
 
 @router.get(
     "/v1/models/{name}/timeline",
-    summary="What it drew as it learnt",
+    summary="What a model drew during training",
     responses={200: {"links": links.of_timeline()}, **problem_examples.of_model()},
 )
 async def get_timeline(request: Request, state: SharedState, name: Name) -> TimelineAnswer:
-    """The pictures of the same latents after recorded epochs; 0 is the untrained G."""
+    """Lists pictures of the same latents, drawn after several epochs. Epoch 0 is the untrained G."""
     model = state.catalog.find(name, parameter="name").model
     base = f"{request.scope.get('root_path', '')}/v1/models/{model.reference}/timeline"
     pictures = [TimelinePicture(epoch=entry.epoch, url=f"{base}/{entry.epoch}.png") for entry in model.timeline]
@@ -78,21 +82,23 @@ async def get_timeline(request: Request, state: SharedState, name: Name) -> Time
     response_class=Response,
     responses={
         200: {
-            "description": "8 × 8 images",
+            "description": "A PNG grid of 8 × 8 images",
             "content": document_content({"png": "image/png"}),
             "headers": caching.documented_headers(etag='"49f0630394b29c8541fb691b2928b889"'),
         },
-        304: {"description": "Not modified: If-None-Match holds the ETag"},
+        304: {"description": "Not modified: If-None-Match contains the ETag"},
         **problem_examples.of_model(),
     },
 )
 def get_timeline_picture(
     state: SharedState,
     name: Name,
-    epoch: Annotated[int, Path(ge=0, lt=10**9, description="An epoch of the timeline", examples=[0])],
+    epoch: Annotated[
+        int, Path(ge=0, lt=10**9, description="An epoch that `/v1/models/{name}/timeline` lists", examples=[0])
+    ],
     if_none_match: caching.IfNoneMatch = None,
 ) -> Response:
-    """A PNG of the fixed latents, drawn by G's average after that epoch.
+    """Gives a PNG grid of the fixed latents, drawn after that epoch with the average of G's weights (EMA).
 
     ![Before training](v1/models/mnist-conv/timeline/0.png) ![After two epochs](v1/models/mnist-conv/timeline/2.png)
     """
@@ -100,7 +106,8 @@ def get_timeline_picture(
     entry = next((entry for entry in model.timeline if entry.epoch == epoch), None)
     if entry is None:
         epochs = ", ".join(str(known.epoch) for known in model.timeline)
-        raise Problem.of_parameter("epoch", f"the timeline of {model.name} has the epochs {epochs}", epoch, status=404)
+        detail = f"the timeline of {model.name} has no picture of epoch {epoch}; it has those of the epochs {epochs}"
+        raise Problem.of_parameter("epoch", detail, epoch, status=404)
     headers = {
         "X-Model": model.reference,
         "ETag": caching.entity_tag(model, f"timeline/{epoch}"),
@@ -111,7 +118,7 @@ def get_timeline_picture(
     try:
         picture = read_picture(model.path, entry)
     except (ModelFolderError, OSError) as error:
-        detail = f"the picture of epoch {epoch} is no longer in the model's folder"
+        detail = f"the picture of epoch {epoch} can no longer be read from the model folder; ask for another epoch"
         raise Problem.of_parameter("epoch", detail, epoch, status=404) from error
     return Response(picture, headers=headers, media_type="image/png")
 

@@ -1,4 +1,4 @@
-"""The pages: `/`, `/docs` and `/redoc`, every asset from this service."""
+"""The pages `/`, `/docs` and `/redoc`. This service itself delivers all of their assets."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ _PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data: blob:; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-# Swagger UI and Redoc set styles from scripts, and Redoc searches in a worker made of a blob.
+# Swagger UI and Redoc set styles from scripts, and Redoc searches in a web worker that it makes from a blob.
 _DOCS_POLICY = (
     "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; worker-src 'self' blob:; "
     "object-src 'none'; base-uri 'none'; frame-ancestors 'none'"

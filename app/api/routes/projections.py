@@ -1,4 +1,4 @@
-"""`/v1/projections`: the latent whose image is nearest to an upload."""
+"""`/v1/projections`: finds the latent whose image is nearest to an upload."""
 
 import numpy as np
 from fastapi import APIRouter, Request
@@ -30,14 +30,14 @@ _BODY = described_form(
     {
         "type": "string",
         "format": "binary",
-        "description": "PNG, JPEG, WebP, GIF or BMP, of any size and mode up to the limits",
+        "description": "A PNG, JPEG, WebP, GIF or BMP file of any size and colour mode, up to the service's limits",
     },
 )
 
 
 @router.post(
     "/v1/projections",
-    summary="The latent nearest to an uploaded image",
+    summary="The latent whose image is nearest to an uploaded image",
     response_model=ProjectionAnswer,
     responses={
         200: {"links": links.of_projection()},
@@ -48,10 +48,11 @@ _BODY = described_form(
 async def post_projection(
     request: Request, state: SharedState, model: ModelParameter = None, preprocess: PreprocessParameter = None
 ) -> ProjectionAnswer:
-    """The latent whose image is nearest to the upload, that image, how far it is, and D's score of both.
+    """Finds the latent whose image is nearest to the upload, and gives this image, its distance, and D's score of both.
 
-    It is searched for from several starting points, for about a second; the same upload gives the same latent. Posted
-    to `/v1/samples`, the latent gives the identical image. `preprocess` and `model` may be fields of the form as well.
+    The search starts from several latents and takes about a second. The same upload gives the same latent. If it is
+    posted to `/v1/samples`, the latent gives the identical image. `preprocess` and `model` may also be fields of the
+    form.
     """
     async with read_form(request, field="file", max_files=1) as form:
         served = state.catalog.find(model or text_of(form, "model"))
@@ -59,7 +60,7 @@ async def post_projection(
         (file,) = files_of(form, field="file", max_files=1)
         (image,) = await read_images(state, served, chosen, [file.filename or "file"], [file], field="file")
     found = await state.project(served, image, gone=until_gone(request.receive))
-    # The sampler's own tiles, so that the latent gives these very bits again.
+    # The sampler draws it again, so that the latent gives the identical image when it is posted.
     (nearest,) = await state.draw(served, found.latent[None], may_wait=True)
     logits = await state.score(served, np.stack([image, nearest]), may_wait=True)
     return ProjectionAnswer(

@@ -29,17 +29,17 @@ router = APIRouter(tags=["samples"], route_class=JSONRoute)
 def _documented_headers(grid: str, *, etag: str | None = None) -> dict[str, dict[str, object]]:
     location = f"/v1/samples?model={examples.REFERENCE}&seed=7&first=0&{grid}&padding=2&scale=1&format=png"
     return {
-        "X-Seed": {"description": "The seed, drawn or given", "schema": {"type": "integer", "example": 7}},
+        "X-Seed": {"description": "The seed of the images", "schema": {"type": "integer", "example": 7}},
         **caching.documented_headers(etag=etag, content_location=location),
     }
 
 
 def _parameters(query: Annotated[SamplesQuery, Query()], if_none_match: caching.IfNoneMatch = None) -> None:
-    """What `SampleRequests.parse` reads of a GET, for the OpenAPI document."""
+    """Declares the parameters that `SampleRequests.parse` reads from a GET, for the OpenAPI document."""
 
 
 _SENT: dict[str, object] = {
-    "description": "The samples, in the format asked for",
+    "description": "The samples, in the requested format",
     "content": document_content(SAMPLES_FORMATS, json_schema="SamplesAnswer"),
     "links": links.of_samples(),
 }
@@ -54,16 +54,16 @@ _SENT: dict[str, object] = {
             **_SENT,
             "headers": _documented_headers("n=64&columns=8", etag='"d2e91c61c0e6eefd50a1e546b3461700-7"'),
         },
-        304: {"description": "Not modified: If-None-Match holds the ETag"},
+        304: {"description": "Not modified: If-None-Match contains the ETag"},
         **problem_examples.of_drawing(SAMPLES_FORMATS, "n", "0"),
     },
     openapi_extra={"parameters": parameters_of(_parameters)},
 )
 async def get_samples(request: Request, state: SharedState) -> Response:
-    """A PNG grid of images `first … first + n − 1` of a seed; or JSON with their latents, an npz, or a ZIP of PNGs.
+    """Draws the images `first … first + n − 1` of a seed: as a PNG grid, as JSON with their latents, as npz or as ZIP.
 
-    Image i of a seed is the same image whatever n, whoever else is asking. `Content-Location` is the URL that gives
-    this very answer again, for ever.
+    Image i of a seed is always the same image: neither `n` nor the requests of other clients change it. The header
+    `Content-Location` has the URL that always gives this answer again.
 
     ![Images 0 to 15 of seed 7: v1/samples?n=16&seed=7&columns=8 of a running service](v1/samples?n=16&seed=7&columns=8)
     """
@@ -84,7 +84,7 @@ async def get_samples(request: Request, state: SharedState) -> Response:
     },
 )
 async def post_samples(request: Request, state: SharedState, body: SamplesBody) -> Response:
-    """The same as `GET` with a JSON body, where `latents` may stand in place of seed, first and n.
+    """Does the same as `GET`, with the parameters in a JSON body. `latents` may take the place of the seed.
 
     A latent from an earlier JSON answer gives the identical image.
     """
@@ -92,19 +92,19 @@ async def post_samples(request: Request, state: SharedState, body: SamplesBody) 
 
 
 async def _answer(request: Request, state: State, job: SampleJob) -> Response:
-    """The answer to a job, unless its client goes before it is ready."""
+    """Answer a job, unless its client disconnects first."""
     form, n = job.plan.form, job.plan.n
     if is_head(request.scope):
         return HeadResponse(_archive_headers(job) if form in ("npz", "zip") else job.headers(), SAMPLES_FORMATS[form])
     with Watch(request.receive):
-        state.check_room(n if form in ("png", "json") else 1)  # an archive waits with each chunk, once it has begun
+        state.check_room(n if form in ("png", "json") else 1)  # an archive needs room to begin; its chunks may wait
         if form in ("npz", "zip"):
             return _archive(state, job)
         return WholeResponse(await _body(state, job), job.headers(), media_type=SAMPLES_FORMATS[form])
 
 
 async def _body(state: State, job: SampleJob) -> bytes:
-    """The body of a PNG or JSON answer, encoded in a thread where it is large."""
+    """Draw and encode the body of a PNG or JSON answer. A large one is encoded in a thread."""
     rows = job.rows()
     images = await state.draw(job.plan.served, rows, network=job.network)
     started = time.perf_counter()

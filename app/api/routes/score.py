@@ -1,4 +1,4 @@
-"""`/v1/score`: what D thinks of uploaded images."""
+"""`/v1/score`: D's score of uploaded images."""
 
 import numpy as np
 from fastapi import APIRouter, Request
@@ -35,7 +35,7 @@ _BODY = described_form(
         "minItems": 1,
         "maxItems": MAX_FILES,
         "items": {"type": "string", "format": "binary"},
-        "description": "PNG, JPEG, WebP, GIF or BMP, of any size and mode up to the limits",
+        "description": "PNG, JPEG, WebP, GIF or BMP files of any size and colour mode, up to the service's limits",
     },
 )
 
@@ -56,10 +56,10 @@ async def post_score(
     preprocess: PreprocessParameter = None,
     explain: ExplainParameter = None,
 ) -> ScoreAnswer:
-    """D's logit of 1 to 64 images, its probability, and where it lies among real images and among G's own.
+    """Scores 1 to 64 images with D: the logit, the probability, and the percentage of other images with a lower logit.
 
-    `preprocess`, `model` and `explain` may be fields of the form as well. `input` shows the picture that D saw;
-    `explanation`, laid over it, where D looks (saliency: Simonyan et al. 2013,
+    `preprocess`, `model` and `explain` may also be fields of the form. `input` is the picture that D saw. `explanation`
+    can be laid over it and shows the pixels on which the score depends (saliency: Simonyan et al. 2013,
     [arXiv 1312.6034](https://arxiv.org/abs/1312.6034)).
     """
     async with read_form(request, field="files", max_files=MAX_FILES) as form:

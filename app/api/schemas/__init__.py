@@ -1,4 +1,4 @@
-"""Requests and answers as the OpenAPI document shows them, one module a subject.
+"""The requests and answers as the OpenAPI document shows them, with one module for each subject.
 
 May import `app.api.content_negotiation`, `app.api.openapi.examples` and `models`.
 """

@@ -4,13 +4,13 @@ from pydantic import BaseModel, Field
 
 
 class ReloadAnswer(BaseModel):
-    """What reading the models folder again has changed."""
+    """The changes that a reload of the models folder has made. Models in lists are given as `name@hash`."""
 
-    default: str | None = Field(description="Name of the model of requests that name none")
-    added: list[str] = Field(description="Models that are new, as name@hash")
-    changed: list[str] = Field(description="Models of which there is another version now")
+    default: str | None = Field(description="Name of the model that answers requests which name none")
+    added: list[str] = Field(description="Models that are new")
+    changed: list[str] = Field(description="Models that have another version now")
     removed: list[str] = Field(description="Models whose folders are gone")
-    kept: list[str] = Field(description="Models that are what they were")
+    kept: list[str] = Field(description="Models that have not changed")
     broken: dict[str, str] = Field(
-        description="Folders that cannot be used, and why; a version that was loaded before stays in its place"
+        description="Why a folder cannot be used, by its name. If a version of it was loaded before, that stays in use"
     )

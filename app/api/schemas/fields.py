@@ -7,18 +7,20 @@ from pydantic import Field
 from app.api.openapi import examples
 
 MAX_GRID_IMAGES = 4096
-"""The most images of one PNG or of one JSON answer."""
+"""The most images in one PNG or in one JSON answer."""
 
 MAX_SCALE = 16
-"""The most pixels a side that each pixel of an image becomes."""
+"""The largest factor by which a picture is enlarged."""
 
 MAX_PADDING = 64
-"""The most black pixels around each image of a grid."""
+"""The most pixels of padding around each image of a grid."""
 
 ModelName = Annotated[
     str | None,
     Field(
-        max_length=100, description="`name` or `name@hash`; without one, the default", examples=[None, examples.MODEL]
+        max_length=100,
+        description="The model, as `name` or `name@hash`. Default: the default model of the service",
+        examples=[None, examples.MODEL],
     ),
 ]
 Digit = Annotated[
@@ -26,9 +28,19 @@ Digit = Annotated[
     Field(
         ge=0,
         le=9,
-        description="The digit to draw; conditional models only, below the `classes` that `/v1/models/{name}` tells",
+        description="The digit to draw, for conditional models only. It must be less than `classes` in the metadata "
+        "that `/v1/models/{name}` gives",
         examples=[None, 3],
     ),
 ]
-Sha256 = Annotated[str, Field(description="Of the model's weights", examples=[examples.SHA256])]
-Reference = Annotated[str, Field(description="name@hash", examples=[examples.REFERENCE])]
+Sha256 = Annotated[
+    str, Field(description="SHA-256 of the model's file `model.safetensors`", examples=[examples.SHA256])
+]
+Reference = Annotated[
+    str, Field(description="The model and its version, as `name@hash`", examples=[examples.REFERENCE])
+]
+PriorName = Annotated[str, Field(description="Distribution of a latent's coordinates", examples=["normal"])]
+ZDim = Annotated[int, Field(description="Number of coordinates of a latent", examples=[64])]
+Width = Annotated[int, Field(description="Width of an image, in pixels", examples=[28])]
+Height = Annotated[int, Field(description="Height of an image, in pixels", examples=[28])]
+Channels = Annotated[int, Field(description="Channels of an image: 1 (grey) or 3 (RGB)", examples=[1])]

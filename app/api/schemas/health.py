@@ -8,13 +8,15 @@ from app.api.openapi import examples
 class Health(BaseModel):
     """The process is alive."""
 
-    status: str = Field(examples=["alive"])
+    status: str = Field(description="Always `alive`", examples=["alive"])
 
 
 class Readiness(BaseModel):
-    """Whether requests can be answered, and what stands in the way."""
+    """Whether requests can be answered, and if not, why."""
 
-    ready: bool = Field(examples=[True])
-    engine: str = Field(description="answering, or what is wrong", examples=["answering"])
-    models: list[str] = Field(description="Usable models; the example has one", examples=[[examples.REFERENCE]])
-    broken: dict[str, str] = Field(description="Model folders that cannot be used, and why", examples=[{}])
+    ready: bool = Field(description="Whether requests can be answered", examples=[True])
+    engine: str = Field(description="`answering`, or what is wrong with the engine", examples=["answering"])
+    models: list[str] = Field(
+        description="The usable models, as `name@hash`. The example has one", examples=[[examples.REFERENCE]]
+    )
+    broken: dict[str, str] = Field(description="Why a model folder cannot be used, by its name", examples=[{}])

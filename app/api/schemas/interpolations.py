@@ -3,29 +3,42 @@
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from app.api.content_negotiation import InterpolationFormat
-from app.api.schemas.fields import MAX_GRID_IMAGES, MAX_PADDING, MAX_SCALE, Digit, ModelName, Reference, Sha256
+from app.api.schemas.fields import (
+    MAX_GRID_IMAGES,
+    MAX_PADDING,
+    MAX_SCALE,
+    Channels,
+    Digit,
+    Height,
+    ModelName,
+    PriorName,
+    Reference,
+    Sha256,
+    Width,
+    ZDim,
+)
 from app.api.schemas.samples import Sample
 from models.interpolation import Mode, path_length
 from models.latents import SEED_LIMIT
 
 MAX_PATH_SEEDS = 16
-"""The most seeds that a path goes through."""
+"""The most seeds of a path."""
 
 MAX_STEPS = 256
-"""The most images from one seed to the next: 16 seeds of 256 steps make as many images as a grid may have."""
+"""The most images from one seed to the next. 16 seeds with 256 steps each make 4,096 images, the most of a grid."""
 
 MAX_ANIMATION_MS = 600_000
-"""The longest animation. A GIF's delay has 16 bits (655,350 ms), and equal images share one delay."""
+"""The longest animation, in ms. A GIF's delay has 16 bits (at most 655,350 ms), and equal images share one delay."""
 
 
 class InterpolationQuery(BaseModel):
-    """Which path to draw, and how to send it."""
+    """Which path to draw, and in which format to send it."""
 
     model_config = ConfigDict(extra="forbid")
 
     seeds: str = Field(
-        description=f"2 to {MAX_PATH_SEEDS} seeds, 0 ≤ seed < 2⁵³, with commas between: the path goes through image 0 "
-        "of each. One may come more than once",
+        description=f"2 to {MAX_PATH_SEEDS} seeds, separated by commas, each 0 ≤ seed < 2⁵³. The path goes through "
+        "image 0 of each. A seed may be given more than once",
         examples=["7,8,9"],
         json_schema_extra={"pattern": rf"^\d{{1,16}}(,\d{{1,16}}){{1,{MAX_PATH_SEEDS - 1}}}$"},
     )
@@ -33,19 +46,22 @@ class InterpolationQuery(BaseModel):
         default=16,
         ge=1,
         le=MAX_STEPS,
-        description="Images from one seed to the next, counting the first and not the next: k seeds make a path of "
-        "(k − 1) · steps + 1 images, or k · steps with `loop`",
+        description="Number of images from one seed to the next, with the image of the first seed and without that of "
+        "the next. A path through k seeds has (k − 1) · steps + 1 images, or k · steps with `loop`",
         examples=[16],
     )
     mode: Mode | None = Field(
         default=None,
-        description="`slerp`: along the great circle, the norm evenly from one end's to the other's; with a uniform "
-        "prior on the normal latents that its own are made of, so that its box is not left. `linear`: a straight "
-        "line. Default slerp for models with a normal prior, linear for a uniform one",
+        description="How the latent goes from one seed to the next. `slerp`: the direction follows the great circle, "
+        "and the norm changes evenly. For a model with a uniform prior this happens in the normal latents to which "
+        "its own correspond, so that they stay in their range. `linear`: a straight line. Default: slerp for a normal "
+        "prior, linear for a uniform one",
         examples=["slerp"],
     )
     loop: bool = Field(
-        default=False, description="Go back to the first seed, and stop one step before", examples=[True]
+        default=False,
+        description="Whether the path goes on from the last seed to the first, and stops one step before it",
+        examples=[True],
     )
     model: ModelName = None
     digit: Digit = None
@@ -53,7 +69,8 @@ class InterpolationQuery(BaseModel):
         default=None,
         ge=1,
         le=MAX_GRID_IMAGES,
-        description="png: images in a row; default all in one. `columns` = `steps` begins a row with each seed",
+        description="png: number of images in a row. Default: all in one row. If it is equal to `steps`, each seed "
+        "begins a row",
         examples=[16],
     )
     padding: int = Field(
@@ -63,20 +80,22 @@ class InterpolationQuery(BaseModel):
         default=1,
         ge=1,
         le=MAX_SCALE,
-        description="png, gif, webp: each pixel becomes scale × scale",
+        description="png, gif, webp: each pixel becomes scale × scale pixels",
         examples=[3],
     )
     duration_ms: int = Field(
         default=60,
         ge=20,
         le=10_000,
-        description=f"gif, webp: of one image, all of them at most {MAX_ANIMATION_MS:,} ms; gif to the nearest 10 ms",
+        description="gif, webp: how long each image is shown, in ms; a gif rounds it to 10 ms. All images together may "
+        f"be shown for at most {MAX_ANIMATION_MS:,} ms",
         examples=[60],
     )
     format: InterpolationFormat | None = Field(
         default=None,
-        description="`gif` and `webp` move (webp lossless; gif has 256 colours, enough for grey), `png` is a strip. "
-        "Without it the Accept header decides; else png",
+        description="`png` is a strip of the images, `gif` and `webp` are animations, and `json` has the latents, too. "
+        "A webp is lossless; a gif has 256 colours, which is enough for grey images. Default: the best match for the "
+        "Accept header, else png",
         examples=[None, "gif"],
     )
 
@@ -85,11 +104,11 @@ class InterpolationQuery(BaseModel):
     def _are_seeds(cls, text: str) -> str:
         parts = [part.strip() for part in text.split(",")]
         if not 2 <= len(parts) <= MAX_PATH_SEEDS:
-            raise ValueError(f"a path goes through 2 to {MAX_PATH_SEEDS} seeds with commas between, not {len(parts)}")
+            raise ValueError(f"a path needs 2 to {MAX_PATH_SEEDS} seeds, separated by commas, not {len(parts)}")
         for part in parts:
             digits = part.isascii() and part.isdigit() and len(part) <= len(str(SEED_LIMIT))
             if not digits or int(part) >= SEED_LIMIT:
-                raise ValueError(f"each seed must be an integer, 0 ≤ seed < 2**53, not {part[:40]!r}")
+                raise ValueError(f"each seed must be an integer with 0 ≤ seed < 2**53, not {part[:40]!r}")
         return ",".join(str(int(part)) for part in parts)
 
     @property
@@ -99,7 +118,7 @@ class InterpolationQuery(BaseModel):
 
     @property
     def n(self) -> int:
-        """Images of the path."""
+        """Number of images of the path."""
         return path_length(len(self.seed_list), steps=self.steps, loop=self.loop)
 
 
@@ -108,12 +127,12 @@ class InterpolationAnswer(BaseModel):
 
     model: Reference
     model_sha256: Sha256
-    seeds: list[int] = Field(description="Those of the path's corners", examples=[[7, 8, 9]])
-    steps: int = Field(description="Images from one seed to the next", examples=[16])
-    mode: Mode = Field(examples=["slerp"])
-    prior: str = Field(examples=["normal"])
-    z_dim: int = Field(examples=[64])
-    width: int = Field(examples=[28])
-    height: int = Field(examples=[28])
-    channels: int = Field(examples=[1])
-    samples: list[Sample] = Field(description="Along the path; the example has the first")
+    seeds: list[int] = Field(description="The seeds that the path goes through", examples=[[7, 8, 9]])
+    steps: int = Field(description="Number of images from one seed to the next", examples=[16])
+    mode: Mode = Field(description="How the latent goes from one seed to the next", examples=["slerp"])
+    prior: PriorName
+    z_dim: ZDim
+    width: Width
+    height: Height
+    channels: Channels
+    samples: list[Sample] = Field(description="The samples along the path. The example has the first")

@@ -1,4 +1,4 @@
-"""`/v1/models`: the models, and how each was trained."""
+"""`/v1/models`: the models, and how each of them was trained."""
 
 from pydantic import BaseModel, Field
 
@@ -11,63 +11,78 @@ from models.model_folder.metadata import Metadata
 class ModelSummary(BaseModel):
     """A model in the list."""
 
-    name: str = Field(examples=[examples.MODEL])
+    name: str = Field(description="Name of the model and of its folder", examples=[examples.MODEL])
     ready: bool = Field(
-        description="False for a folder that cannot be used; `error` says why. With both, an earlier version is served",
+        description="Whether the model can be used. If it can and there is an `error`, an earlier version is served",
         examples=[True],
     )
-    model: str | None = Field(default=None, description="name@hash", examples=[examples.REFERENCE])
-    sha256: str | None = Field(default=None, description="Of the model's weights", examples=[examples.SHA256])
-    architecture: str | None = Field(default=None, examples=["conv"])
-    dataset: str | None = Field(default=None, examples=["mnist"])
-    recipe: str | None = Field(default=None, examples=["conv"])
-    images_seen: int | None = Field(default=None, examples=[1918976])
+    model: str | None = Field(
+        default=None, description="The model and its version, as `name@hash`", examples=[examples.REFERENCE]
+    )
+    sha256: str | None = Field(
+        default=None, description="SHA-256 of the model's file `model.safetensors`", examples=[examples.SHA256]
+    )
+    architecture: str | None = Field(default=None, description="Kind of the networks", examples=["conv"])
+    dataset: str | None = Field(default=None, description="What the model was trained on", examples=["mnist"])
+    recipe: str | None = Field(default=None, description="Name of the training recipe", examples=["conv"])
+    images_seen: int | None = Field(
+        default=None, description="Number of real images that D saw in training", examples=[1918976]
+    )
     evaluation: dict[str, float] | None = Field(
         default=None,
-        description="Figures of `training evaluate`; the example has some of them",
+        description="Figures from `python -m training evaluate`. The example has some of them",
         examples=[examples.EVALUATION],
     )
-    error: str | None = Field(default=None, examples=[None])
+    error: str | None = Field(default=None, description="Why the folder cannot be used; else null", examples=[None])
 
 
 class ModelsAnswer(BaseModel):
     """All model folders that were found."""
 
-    default: str | None = Field(description="Name of the model of requests that name none", examples=[examples.MODEL])
-    models: list[ModelSummary] = Field(description="The example has the first")
+    default: str | None = Field(
+        description="Name of the model that answers requests which name none; null if no model is usable",
+        examples=[examples.MODEL],
+    )
+    models: list[ModelSummary] = Field(description="The models. The example has the first")
 
 
 class TimelinePicture(BaseModel):
     """One picture of the timeline."""
 
-    epoch: int = Field(description="0 is the untrained G", examples=[0])
-    url: str = Field(examples=[f"/v1/models/{examples.REFERENCE}/timeline/0.png"])
+    epoch: int = Field(
+        description="Number of the epoch after which the picture was drawn; 0 is the untrained G", examples=[0]
+    )
+    url: str = Field(description="URL of the picture", examples=[f"/v1/models/{examples.REFERENCE}/timeline/0.png"])
 
 
 class ModelAnswer(BaseModel):
-    """Everything a model says of itself."""
+    """Everything that a model folder says about its model."""
 
-    name: str = Field(examples=[examples.MODEL])
+    name: str = Field(description="Name of the model and of its folder", examples=[examples.MODEL])
     model: Reference
     sha256: Sha256
     metadata: Metadata = Field(
-        description="The example has some figures of `evaluation`, and of each list of quantiles both ends and the "
-        "middle",
+        description="The model's metadata. The example has only some figures of `evaluation`, and only the middle and "
+        "the two ends of each list of quantiles",
         examples=[examples.METADATA],
     )
-    card: str = Field(description="The model card, Markdown; the example has its title", examples=["# mnist-conv\n"])
+    card: str = Field(
+        description="The model card, in Markdown. The example has its title only", examples=["# mnist-conv\n"]
+    )
 
 
 class HistoryAnswer(BaseModel):
     """How a model was trained."""
 
     model: Reference
-    epochs: list[EpochRecord] = Field(description="The example has the second", examples=[[examples.EPOCH]])
+    epochs: list[EpochRecord] = Field(
+        description="A record of each epoch. The example has the second", examples=[[examples.EPOCH]]
+    )
     events: list[TrainingEvent] = Field(description="What went wrong, and what was done about it", examples=[[]])
 
 
 class TimelineAnswer(BaseModel):
-    """The same latents, drawn as training went on."""
+    """Pictures of the same latents, drawn during training."""
 
     model: Reference
-    pictures: list[TimelinePicture] = Field(description="The example has the first")
+    pictures: list[TimelinePicture] = Field(description="The pictures, by epoch. The example has the first")

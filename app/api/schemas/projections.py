@@ -1,4 +1,4 @@
-"""`/v1/projections`: the latent nearest to an uploaded image."""
+"""`/v1/projections`: the latent whose image is nearest to an upload."""
 
 from pydantic import BaseModel, Field
 
@@ -8,14 +8,14 @@ from app.api.schemas.score import Score
 
 
 class Distance(BaseModel):
-    """How far two images are from each other, over all pixels, in grey levels (0–255)."""
+    """The distance between two images, over all pixels, in grey levels (0 to 255)."""
 
-    mean_absolute: float = Field(examples=[2.966])
-    root_mean_square: float = Field(examples=[9.973])
+    mean_absolute: float = Field(description="Mean absolute difference", examples=[2.966])
+    root_mean_square: float = Field(description="Square root of the mean squared difference", examples=[9.973])
 
 
 class ProjectionScores(BaseModel):
-    """D's opinion of the upload, and of the image nearest to it."""
+    """D's scores of the upload, and of the image nearest to it."""
 
     input: Score
     projection: Score = Field(
@@ -24,20 +24,23 @@ class ProjectionScores(BaseModel):
 
 
 class ProjectionAnswer(BaseModel):
-    """The latent nearest to an upload."""
+    """The latent whose image is nearest to an upload."""
 
     model: Reference
     model_sha256: Sha256
     latent: list[float] = Field(
-        description="z, exact float32 values: posted to /v1/samples, they give `png` again. The example has the first "
-        "three",
+        description="The latent z, as exact float32 values. If they are posted to /v1/samples, they give `png` again. "
+        "The example has the first three",
         examples=[[-0.2667545676231384, 1.3304002285003662, -0.2796686887741089]],
     )
-    png: str = Field(description="G's image of the latent as PNG, base64", examples=[examples.PROJECTION_PNG])
-    input: str = Field(
-        description="The upload in the shape of G's images, as PNG, base64", examples=[examples.UPLOAD_PNG]
+    png: str = Field(
+        description="The image that G draws from the latent, as a PNG in base64", examples=[examples.PROJECTION_PNG]
     )
-    distance: Distance = Field(description="Between the two")
-    score: ProjectionScores
-    steps: int = Field(description="From the start of the search to the latent", examples=[17])
-    restarts: int = Field(description="Latents that the search started from", examples=[10])
+    input: str = Field(
+        description="The upload, converted to the shape of G's images, as a PNG in base64",
+        examples=[examples.UPLOAD_PNG],
+    )
+    distance: Distance = Field(description="The distance between `png` and `input`")
+    score: ProjectionScores = Field(description="D's scores of both images")
+    steps: int = Field(description="Number of steps from the start of the search to the latent", examples=[17])
+    restarts: int = Field(description="Number of latents from which the search was started", examples=[10])

@@ -6,18 +6,31 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, field_validator,
 
 from app.api.content_negotiation import SamplesFormat
 from app.api.openapi import examples
-from app.api.schemas.fields import MAX_GRID_IMAGES, MAX_PADDING, MAX_SCALE, Digit, ModelName, Reference, Sha256
+from app.api.schemas.fields import (
+    MAX_GRID_IMAGES,
+    MAX_PADDING,
+    MAX_SCALE,
+    Channels,
+    Digit,
+    Height,
+    ModelName,
+    PriorName,
+    Reference,
+    Sha256,
+    Width,
+    ZDim,
+)
 from models.latents import INDEX_LIMIT, SEED_LIMIT
 
 MAX_ARCHIVE_IMAGES = 100_000
-"""The most images of one npz or zip."""
+"""The most images in one npz or zip."""
 
 MAX_POSTED_LATENTS = 4096
-"""The most latents of one POST."""
+"""The most latents in one POST."""
 
 
 class SamplesQuery(BaseModel):
-    """What to draw, and how to send it."""
+    """Which images to draw, and in which format to send them."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -25,35 +38,51 @@ class SamplesQuery(BaseModel):
         default=64,
         ge=1,
         le=MAX_ARCHIVE_IMAGES,
-        description=f"How many: 1 to {MAX_GRID_IMAGES:,} as png and json, to {MAX_ARCHIVE_IMAGES:,} as npz and zip",
+        description=f"Number of images: 1 to {MAX_GRID_IMAGES:,} as png or json, 1 to {MAX_ARCHIVE_IMAGES:,} as npz or "
+        "zip",
         examples=[64],
     )
     seed: int | None = Field(
-        default=None, ge=0, lt=SEED_LIMIT, description="0 ≤ seed < 2⁵³; without one, one is drawn", examples=[7]
+        default=None,
+        ge=0,
+        lt=SEED_LIMIT,
+        description="The seed of the images, 0 ≤ seed < 2⁵³. Default: a random seed, which the header X-Seed names",
+        examples=[7],
     )
-    first: int = Field(default=0, ge=0, lt=INDEX_LIMIT, description="Index of the seed's first image", examples=[0])
+    first: int = Field(
+        default=0,
+        ge=0,
+        lt=INDEX_LIMIT,
+        description="Index of the first image. The images of a seed are numbered from 0",
+        examples=[0],
+    )
     model: ModelName = None
     columns: int | None = Field(
         default=None,
         ge=1,
         le=MAX_GRID_IMAGES,
-        description="png: images in a row; default the squarest grid",
+        description="png: number of images in a row. Default: the number that makes the grid most nearly square",
         examples=[8],
     )
     padding: int = Field(
         default=2, ge=0, le=MAX_PADDING, description="png: black pixels around each image of a grid", examples=[2]
     )
-    scale: int = Field(default=1, ge=1, le=MAX_SCALE, description="png: each pixel becomes scale × scale", examples=[3])
+    scale: int = Field(
+        default=1, ge=1, le=MAX_SCALE, description="png: each pixel becomes scale × scale pixels", examples=[3]
+    )
     truncation: float = Field(
         default=1.0,
         gt=0,
         le=1,
-        description="ψ: latents are scaled towards 0; less variety, fewer oddities",
+        description="ψ, the factor by which the latents are scaled towards 0. A smaller one gives less variety and "
+        "fewer malformed images",
         examples=[1.0, 0.8],
     )
     digit: Digit = None
     format: SamplesFormat | None = Field(
-        default=None, description="Without it the Accept header decides; else png", examples=[None, "png"]
+        default=None,
+        description="Format of the answer. Default: the best match for the Accept header, else png",
+        examples=[None, "png"],
     )
 
     @model_validator(mode="after")
@@ -63,12 +92,12 @@ class SamplesQuery(BaseModel):
         return self
 
 
-# The check stops at the first error: an error takes a hundred times the bytes of the wrong number that it reports.
+# The check stops at the first error, since the report of an error takes a hundred times the bytes of a wrong number.
 Latent = Annotated[list[Annotated[FiniteFloat, Field(strict=True)]], Field(max_length=4096, fail_fast=True)]
 
 
 class SamplesBody(SamplesQuery):
-    """The same as JSON; or `latents` in place of seed, first, n, truncation and digit."""
+    """The parameters of a GET, as JSON. `latents` may stand in place of seed, first, n, truncation and digit."""
 
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"n": 16, "seed": 7, "model": examples.MODEL, "format": "png"}]}
@@ -79,13 +108,13 @@ class SamplesBody(SamplesQuery):
         min_length=1,
         max_length=MAX_POSTED_LATENTS,
         fail_fast=True,
-        description="Draw exactly these: lists of z_dim numbers, such as an earlier answer's",
+        description="The latents to draw, each a list of z_dim numbers, such as those of an earlier answer",
     )
 
     @field_validator("n", "seed", "first", "columns", "padding", "scale", "truncation", "digit", mode="before")
     @classmethod
     def _is_number(cls, value: object) -> object:
-        """Refuse `"7"` and `true`, which are not numbers in JSON. `SamplesQuery` takes texts: a query has no others."""
+        """Refuse `"7"` and `true`, which are not numbers in JSON. The values of a query (`SamplesQuery`) are texts."""
         if isinstance(value, bool | str):
             raise ValueError("Input should be a number")
         return value
@@ -100,17 +129,17 @@ class SamplesBody(SamplesQuery):
 
 
 class Sample(BaseModel):
-    """One image and where it comes from."""
+    """One image, and the latent from which G drew it."""
 
     index: int = Field(
-        description="Its index within the seed, among the posted latents, or along the path", examples=[0]
+        description="Index of the image within its seed, among the posted latents, or along the path", examples=[0]
     )
     latent: list[float] = Field(
-        description="z, exact float32 values: posted back, they give the identical image. The example has the first "
-        "three of `z_dim`",
+        description="The latent z, as exact float32 values. If they are posted, they give the identical image. The "
+        "example has the first three",
         examples=[[1.1362472772598267, -0.5377773642539978, -0.20164360105991364]],
     )
-    png: str = Field(description="The image as PNG, base64", examples=[examples.SAMPLE_PNG])
+    png: str = Field(description="The image, as a PNG in base64", examples=[examples.SAMPLE_PNG])
 
 
 class SamplesAnswer(BaseModel):
@@ -118,11 +147,11 @@ class SamplesAnswer(BaseModel):
 
     model: Reference
     model_sha256: Sha256
-    seed: int | None = Field(description="null for posted latents", examples=[7])
-    first: int = Field(examples=[0])
-    prior: str = Field(examples=["normal"])
-    z_dim: int = Field(examples=[64])
-    width: int = Field(examples=[28])
-    height: int = Field(examples=[28])
-    channels: int = Field(examples=[1])
-    samples: list[Sample] = Field(description="The example has the first")
+    seed: int | None = Field(description="The seed of the images; null for posted latents", examples=[7])
+    first: int = Field(description="Index of the first image", examples=[0])
+    prior: PriorName
+    z_dim: ZDim
+    width: Width
+    height: Height
+    channels: Channels
+    samples: list[Sample] = Field(description="The samples. The example has the first")

@@ -1,4 +1,4 @@
-"""`/v1/score`: D's opinion of uploaded images."""
+"""`/v1/score`: D's score of uploaded images."""
 
 from pydantic import BaseModel, Field
 
@@ -7,38 +7,45 @@ from app.api.schemas.fields import Reference
 
 
 class Percentiles(BaseModel):
-    """Where a logit lies, in per cent."""
+    """The rank of a logit among those of other images, in per cent."""
 
-    real: float = Field(description="Share of held-out real images that D took for less real", examples=[19.92])
-    generated: float = Field(description="Share of G's images that D took for less real", examples=[20.07])
+    real: float = Field(description="Percentage of held-out real images with a lower logit", examples=[19.92])
+    generated: float = Field(description="Percentage of G's images with a lower logit", examples=[20.07])
 
 
 class ScoreResult(BaseModel):
-    """D's opinion of one image."""
+    """D's score of one image."""
 
-    filename: str = Field(examples=["seven.png"])
-    logit: float = Field(description="D's output before the sigmoid; above 0 means rather real", examples=[-2.547])
-    probability: float = Field(description="σ(logit), D(x)", examples=[0.07263])
-    percentile: Percentiles
-    input: str = Field(description="What D saw, as PNG, base64", examples=[examples.UPLOAD_PNG])
+    filename: str = Field(description="Name of the file, at most 200 characters of it", examples=["seven.png"])
+    logit: float = Field(
+        description="D's output before the sigmoid. Above 0, D takes the image for real rather than generated",
+        examples=[-2.547],
+    )
+    probability: float = Field(description="D(x) = σ(logit), between 0 and 1", examples=[0.07263])
+    percentile: Percentiles = Field(description="The rank of the logit among those of real and of generated images")
+    input: str = Field(description="The image that D saw, as a PNG in base64", examples=[examples.UPLOAD_PNG])
     explanation: str | None = Field(
-        description="Where D looks: the gradient of the logit by the pixels of `input`, as an RGBA PNG of its size, "
-        "base64, to lay over it. Orange where a brighter pixel raises the logit, blue where it lowers it; alpha is "
-        "the gradient's magnitude, 255 at the image's largest. null without `explain=true`, as in the example",
+        description="The gradient of the logit with respect to the pixels of `input`, as an RGBA PNG of the same size "
+        "in base64, which can be laid over it. In an orange place a brighter pixel raises the logit, in a blue one it "
+        "lowers it. Alpha is the magnitude of the gradient, 255 for the largest in the image. null without "
+        "`explain=true`, as in the example",
         examples=[None],
     )
 
 
 class ScoreAnswer(BaseModel):
-    """D's opinions, in the order of the files."""
+    """D's scores, in the order of the files."""
 
     model: Reference
-    results: list[ScoreResult]
+    results: list[ScoreResult] = Field(description="One result for each file")
 
 
 class Score(BaseModel):
-    """D's opinion of a picture that the answer holds."""
+    """D's score of an image of the answer."""
 
-    logit: float = Field(description="D's output before the sigmoid; above 0 means rather real", examples=[-2.547])
-    probability: float = Field(description="σ(logit), D(x)", examples=[0.07263])
-    percentile: Percentiles
+    logit: float = Field(
+        description="D's output before the sigmoid. Above 0, D takes the image for real rather than generated",
+        examples=[-2.547],
+    )
+    probability: float = Field(description="D(x) = σ(logit), between 0 and 1", examples=[0.07263])
+    percentile: Percentiles = Field(description="The rank of the logit among those of real and of generated images")

@@ -1,4 +1,4 @@
-"""The Python client against the real service: numpy out, the same bits as by any other way."""
+"""The Python client against the real service: it returns numpy arrays with the same bits as plain HTTP."""
 
 import asyncio
 import inspect
@@ -211,7 +211,7 @@ def test_a_service_that_is_not_there() -> None:
 
 
 def test_asyncio_gives_the_same(service: Service, gan: Client) -> None:
-    """Each call once, and many at a time."""
+    """Make each call once, and many calls at the same time."""
     image = gan.samples(1, seed=7, model="digits").images[0]
 
     async def run() -> None:
@@ -237,7 +237,7 @@ def test_asyncio_gives_the_same(service: Service, gan: Client) -> None:
 
 @pytest.mark.parametrize("name", CALLS)
 def test_both_clients_take_the_same(name: str) -> None:
-    """And say so: their methods are documented, with their own parameters."""
+    """Both clients have the same parameters, named one by one, and their methods are documented."""
     methods = [getattr(kind, name) for kind in (Client, AsyncClient)]
     signatures = [inspect.signature(method) for method in methods]
     assert list(signatures[0].parameters.values()) == list(signatures[1].parameters.values())
@@ -250,5 +250,5 @@ def test_help_of_a_client_begins_with_its_own_first_parameter(gan: Client) -> No
 
 
 def test_types_are_those_of_the_answers(gan: Client) -> None:
-    draw: Callable[[int], Samples] = gan.samples  # mypy would say so
+    draw: Callable[[int], Samples] = gan.samples  # mypy checks this line
     assert isinstance(draw(1), Samples)

@@ -1,4 +1,4 @@
-"""`digit=…`: conditional models draw the class that they are asked for, and the answer says with which latents."""
+"""`digit=…`: conditional models draw the class that they are asked for, and the answer has the latents that give it."""
 
 import io
 import zipfile

@@ -1,4 +1,4 @@
-"""Health, readiness, metrics; and the models that are not there."""
+"""Health, readiness and metrics, also when models are missing or unusable."""
 
 import threading
 from pathlib import Path
@@ -97,7 +97,7 @@ def test_another_default(tmp_path: Path) -> None:
 
 
 def test_overload_is_told_with_a_time_to_return(tmp_path: Path) -> None:
-    """A queue of 8 images under 24 clients that each ask for 4,096: some are refused, none fails otherwise."""
+    """24 clients ask for 4,096 images each, and 8 may wait: some requests are refused, and none fails otherwise."""
     make_tiny_model_folder(tmp_path / "models" / "mnist-conv")
     with running(tmp_path, models_dir=tmp_path / "models", max_queue_images=8) as service:
         statuses: list[int] = []
@@ -131,6 +131,6 @@ def test_unknown_model(client: httpx.Client, path: str) -> None:
 
 
 def test_a_reason_has_a_length(modelless_service: Service) -> None:
-    """Even that of a folder made to fill the answers with what it says."""
+    """The reason is cut, even for a folder that was made to fill the answers with a long text."""
     reason = modelless_service.client.get("/readyz").json()["broken"]["talkative"]
     assert 0 < len(reason) <= 500

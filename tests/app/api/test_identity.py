@@ -1,4 +1,4 @@
-"""Image i of seed s is the same bits, however it is asked for and whoever else is asking."""
+"""Image i of seed s has the same bits, in whatever way it is requested and whatever other clients request."""
 
 import io
 import zipfile
@@ -74,7 +74,7 @@ def test_every_format(client: httpx.Client, model: str, images: NDArray[np.uint8
 
 
 def test_in_shared_batches(gan: Client, model: str, images: NDArray[np.uint8]) -> None:
-    """Clients that ask at once share calls of the engine, and none of them can tell."""
+    """Clients that ask at the same time share calls of the engine, and get the same images as alone."""
 
     def ask(k: int) -> bool:
         first, n = k % 24, 1 + k % 16

@@ -1,4 +1,4 @@
-"""`/v1/interpolations`: the path against the latents' own formula, every format and limit, how long it is kept."""
+"""`/v1/interpolations`: the path is compared with the formula of the latents; every format, every limit, caching."""
 
 import random
 from typing import Any
@@ -271,10 +271,10 @@ def test_outside_the_limits(client: httpx.Client, query: str, parameter: str) ->
 
 def test_what_a_problem_says(client: httpx.Client) -> None:
     for query, text in (
-        ("seeds=1", "a path goes through 2 to 16 seeds with commas between, not 1"),
-        ("seeds=1,x", "each seed must be an integer, 0 ≤ seed < 2**53, not 'x'"),
-        ("seeds=1,2&steps=60&duration_ms=10000&format=gif", "would last 610,000 ms, 600,000 are allowed"),
-        ("seeds=1,2,3&steps=256&scale=13&format=gif", "67,970,448 pixels, at most 64,000,000 are drawn"),
+        ("seeds=1", "a path needs 2 to 16 seeds, separated by commas, not 1"),
+        ("seeds=1,x", "each seed must be an integer with 0 ≤ seed < 2**53, not 'x'"),
+        ("seeds=1,2&steps=60&duration_ms=10000&format=gif", "would last 610,000 ms, and at most 600,000 ms"),
+        ("seeds=1,2,3&steps=256&scale=13&format=gif", "67,970,448 pixels, and at most 64,000,000 are allowed"),
     ):
         assert_problem(client.get(f"/v1/interpolations?{query}"), 422, text=text)
 

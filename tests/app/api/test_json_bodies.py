@@ -46,7 +46,7 @@ def test_at_the_limit_it_is_parsed(client: httpx.Client, more: bytes) -> None:
 
 
 def test_as_many_latents_as_may_be(client: httpx.Client) -> None:
-    """With all the digits that a float32 has as a float64: what the service sends itself."""
+    """Each number has as many digits as the service itself sends for a float32."""
     body = latents("-0.12345678901234567", rows=MAX_POSTED_LATENTS, columns=16)
     assert post(client, body).status_code == 200
     one_more = latents("0.5", rows=MAX_POSTED_LATENTS + 1, columns=16)

@@ -22,7 +22,7 @@ from training.data.mnist import read_mnist
 
 METHODS = ("get", "post")
 SHORTENED = {"evaluation", "metrics"}
-"""Maps of which an example has some entries."""
+"""Maps whose examples have only some of the entries."""
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def test_problems_are_documented(document: dict[str, Any]) -> None:
 
 
 def test_every_example_runs(client: httpx.Client, document: dict[str, Any], seven: bytes) -> None:
-    """Each example by itself, with those of what must be given."""
+    """Send each example alone, with the examples of the required parameters."""
     for path, method, operation in operations(document):
         parameters = operation.get("parameters", [])
         required = [(p, parameter_examples(p)[0]) for p in parameters if p["required"]]
@@ -88,7 +88,7 @@ def test_every_example_runs(client: httpx.Client, document: dict[str, Any], seve
             assert values, (path, parameter["name"])
             for value in values:
                 if [(parameter, value)] == filled_in(operation):
-                    continue  # a test of its own
+                    continue  # the next test sends this one
                 answer = send(client, path, method, [*required, (parameter, value)], seven)
                 assert answer.status_code == 200, (path, parameter["name"], value, answer.text)
 
@@ -209,7 +209,7 @@ def test_examples_of_problems_are_what_is_answered(client: httpx.Client, documen
 
 
 def test_pictures_of_descriptions(client: httpx.Client, document: dict[str, Any]) -> None:
-    """Addresses without a slash in front, which are right behind any prefix, and words in place of each picture."""
+    """The address of a picture has no slash in front, so it works behind any prefix; a text can replace the picture."""
     found = 0
     for _, _, operation in operations(document):
         for part in operation["description"].split("![")[1:]:
@@ -256,7 +256,7 @@ def send(
 
 
 def composed(content: dict[str, Any], document: dict[str, Any]) -> Any:
-    """The example of a content as Swagger UI shows it: its own, or made of those of its schema's fields."""
+    """The example of a content as Swagger UI shows it: its own, or one made of those of its schema's fields."""
     return content["example"] if "example" in content else of_schema(content["schema"], document)
 
 
@@ -273,7 +273,7 @@ def of_schema(schema: dict[str, Any], document: dict[str, Any]) -> Any:
 
 
 def assert_shows(example: Any, real: Any, where: str) -> None:
-    """The example is the real answer, perhaps with fewer entries in a list; another processor may differ a little."""
+    """Check that an example is the real answer. Lists may be shorter, and numbers may differ on other processors."""
     field = where.rpartition(".")[2]
     if isinstance(example, dict):
         left_out = {name for name in real if name not in example and real[name] is not None}
@@ -300,7 +300,7 @@ def shows_value(example: Any, real: Any, field: str) -> bool:
             return str(real).startswith(example)
         case "url":
             return bool(example == real.removeprefix(PREFIX))
-        case "steps":  # of a path as many as were asked for; those of a search depend a little on the processor
+        case "steps":  # those of a search depend a little on the processor
             return bool(example == pytest.approx(real, abs=3))
     return bool(example == (pytest.approx(real, rel=0.01, abs=0.01) if isinstance(example, float) else real))
 

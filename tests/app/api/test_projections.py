@@ -50,7 +50,7 @@ def picture_of(answer: dict[str, Any], name: str) -> NDArray[np.uint8]:
 
 
 def upload(model: str, digit: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Something that every model takes."""
+    """A picture of the digit that the model takes: RGB for the RGB model, else grey."""
     return np.stack([digit] * 3, axis=2) if model == "rgb" else digit
 
 
@@ -109,7 +109,7 @@ def test_own_images_are_found_again(client: httpx.Client, model: str) -> None:
 def test_the_same_upload_gives_the_same_answer(
     client: httpx.Client, digit: NDArray[np.uint8], models_dir: Path, tmp_path: Path
 ) -> None:
-    """From this process at once and again, and from another one."""
+    """The service is asked four times at once, and another process once."""
     with ThreadPoolExecutor(4) as pool:
         answers = [answer.json() for answer in pool.map(lambda _: project(client, digit), range(4))]
     with running(tmp_path, models_dir=models_dir) as other:
@@ -192,7 +192,7 @@ def test_no_usable_model(modelless_service: Service, digit: NDArray[np.uint8]) -
 
 @pytest.fixture
 def here(models_dir: Path) -> Iterator[FastAPI]:
-    """The application in this process, where its queue can be held."""
+    """The application in this process, where the test can block its queue."""
     threads = torch.get_num_threads()
     yield create_app(Settings(models_dir=models_dir, max_queue_projections=1))
     torch.set_num_threads(threads)
@@ -200,7 +200,7 @@ def here(models_dir: Path) -> Iterator[FastAPI]:
 
 @asynccontextmanager
 async def occupied(app: FastAPI) -> AsyncIterator[tuple[httpx.AsyncClient, threading.Event]]:
-    """A client of the application, and what frees its projections' thread, which is busy until then or the end."""
+    """A client of the application, and an event. The thread for projections is blocked until the event is set."""
     free, busy = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -222,7 +222,7 @@ async def _never() -> None:
 
 
 def test_one_more_than_may_wait(here: FastAPI, digit: NDArray[np.uint8]) -> None:
-    """While a projection runs, one waits and the next is refused, single images and scores are served."""
+    """While one projection runs, a second waits and a third is refused; images and scores are still served."""
 
     async def post(client: httpx.AsyncClient) -> httpx.Response:
         return await client.post("/v1/projections", files={"file": ("it.png", png_bytes(digit), "image/png")})
@@ -240,14 +240,14 @@ def test_one_more_than_may_wait(here: FastAPI, digit: NDArray[np.uint8]) -> None
             assert (await client.post("/v1/score", files=files)).status_code == 200
             assert 'gan_requests_shed_total{cause="projections"} 1.0' in (await client.get("/metrics")).text
             assert not waits.done()
-            free.set()  # before the application ends: it drops what waits then
+            free.set()  # this must come before the application ends, which drops the projections that wait
             assert (await waits).status_code == 200
 
     asyncio.run(scenario())
 
 
 def test_a_client_that_goes_while_it_waits(here: FastAPI, digit: NDArray[np.uint8]) -> None:
-    """Its projection never begins; the counters know it as 499."""
+    """The projection of such a client never begins, and the metrics count it with status 499."""
     form = httpx.Request("POST", "http://here/v1/projections", files={"file": ("it.png", png_bytes(digit))})
     scope = {
         "type": "http",

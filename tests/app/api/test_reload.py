@@ -1,4 +1,4 @@
-"""Hot reload: what is new, changed, removed or bad in the models folder, without a request dropped."""
+"""Hot reload: model folders are added, changed, removed and damaged, and no request is dropped."""
 
 import shutil
 import signal
@@ -33,7 +33,7 @@ def own(tmp_path: Path, folder: Path) -> Iterator[Service]:
 
 
 def change(folder: Path) -> None:
-    """Something of every kind happens to the folder; each step leaves it whole, as a careful person would."""
+    """Change the folder in every possible way. After each step it is complete, as a careful operator would leave it."""
     make_tiny_model_folder(folder.parent / "another", seed=9)
     replace(folder / "changed", folder.parent / "another")
     make_tiny_model_folder(folder / "added")
@@ -97,7 +97,7 @@ def test_a_picture_whose_file_is_gone_is_no_fault(own: Service, folder: Path) ->
 
 
 def test_no_request_is_dropped(own: Service, folder: Path) -> None:
-    """Clients ask on while the folder changes again and again: every answer is whole, and of either version."""
+    """Clients keep asking while the folder changes repeatedly: every answer is complete, and of one of the versions."""
     make_tiny_model_folder(folder.parent / "one", seed=1)
     make_tiny_model_folder(folder.parent / "two", seed=2)
     expected: set[bytes] = set()

@@ -1,4 +1,4 @@
-"""Metrics of several processes in one text: nothing is lost, and each says whose it is."""
+"""Metrics of several replicas are merged into one text: no sample is lost, and each names its replica."""
 
 from prometheus_client.parser import text_string_to_metric_families
 

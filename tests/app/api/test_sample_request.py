@@ -1,4 +1,4 @@
-"""Requests for samples are parsed as FastAPI would parse them, and counted; faults are told."""
+"""Requests for samples are parsed as FastAPI would parse them, and counted; faults are reported."""
 
 import asyncio
 import json
@@ -63,7 +63,7 @@ async def served(models_dir: Path) -> AsyncIterator[httpx.AsyncClient]:
 
 
 def requests() -> list[tuple[str, dict[str, str]]]:
-    """(query, headers) of each: one parameter at a time, then several at random; a seed is always given or wrong."""
+    """(query, headers) of requests with one parameter at a time, then with several at random. None lacks a seed."""
     rng = np.random.default_rng(5)
     queries = [
         f"seed=7&n=2&{name}={value}" for name, values in VALUES.items() for value in values if name not in {"n", "seed"}
@@ -85,7 +85,7 @@ async def asked(client: httpx.AsyncClient, path: str, headers: dict[str, str], *
 
 
 def fastapi_says(cases: list[tuple[bytes, str | None]]) -> list[object]:
-    """What FastAPI makes of queries and If-None-Match headers: the parameters, or the mistakes."""
+    """The parameters that FastAPI parses from queries and If-None-Match headers, or the errors that it finds."""
     reference = FastAPI()
     found: list[object] = []
 
@@ -145,7 +145,7 @@ def parser(models_dir: Path) -> SampleRequests:
 
 
 def test_a_request_is_parsed_once(models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever asks again, such as the ordinary way after the fast path, gets the same job, drawn seed included."""
+    """The second caller, such as the route after the fast path, gets the same job, with the same drawn seed."""
     requests_for_samples, scope = parser(models_dir), scope_of(b"n=1")
     job = requests_for_samples.parse(scope)
     monkeypatch.setattr(sample_request, "_validated", None)
@@ -165,7 +165,7 @@ def test_requests_that_differ_in_their_seed_share_a_plan(models_dir: Path) -> No
 
 @pytest.mark.parametrize("repeated", [b"seed=5&seed=5", b"seed=5&s%65ed=5", b"s%65ed=5&seed=5"])
 def test_a_repeated_seed_is_nobody_elses_plan(models_dir: Path, repeated: bytes) -> None:
-    """The last one counts, whatever was asked before."""
+    """The last seed counts, whatever the requests before it were."""
     parse = parser(models_dir).parse
     before, after = (repeated.replace(b"=5", number, 1) for number in (b"=6", b"=7"))
     for query in (before, repeated, before, repeated, after):
@@ -183,7 +183,7 @@ def test_an_overlong_tag_is_a_mistake_of_a_known_query_too(models_dir: Path) -> 
     "query", [b"n=3&seed=7&model=digits", b"n=3&seed=7&model=digits&digit=2", b"n=2&truncation=.5"]
 )
 def test_what_g_is_given_stands_for_the_latents_that_are_told(models_dir: Path, query: bytes) -> None:
-    """Random words give the pixels of the latents that the JSON of the same request has."""
+    """Random words give the same pixels as the latents in the JSON answer to the same request."""
     parse = parser(models_dir).parse
     picture, listed = parse(scope_of(query + b"&format=png")), parse(scope_of(query + b"&format=json"))
     listed.seed = picture.seed
@@ -213,7 +213,7 @@ def test_what_is_counted(models_dir: Path) -> None:
 
 
 async def faulty(models_dir: Path) -> tuple[int, Any, bytes, list[str]]:
-    """The answer to a request that meets a fault, and what was counted; the fault itself is raised once more."""
+    """The answer to a request that meets a fault, and the lines of the metrics. The fault itself is raised again."""
     application = create_app(Settings(models_dir=models_dir))
     async with application.router.lifespan_context(application):
         transport = httpx.ASGITransport(application, raise_app_exceptions=True)

@@ -1,4 +1,4 @@
-"""`/v1/samples`: every parameter at its limits and one past, every format, and how one is chosen."""
+"""`/v1/samples`: every parameter at its limits and one step beyond, every format, and how the format is chosen."""
 
 import json
 from typing import Any

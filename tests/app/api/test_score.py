@@ -1,4 +1,4 @@
-"""`/v1/score`: D's opinion over a real socket."""
+"""`/v1/score`: D's scores, over a real socket."""
 
 import base64
 import io

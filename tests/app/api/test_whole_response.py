@@ -1,4 +1,4 @@
-"""The whole response says what Starlette's own would say."""
+"""A `WholeResponse` sends what Starlette's `Response` would send."""
 
 import pytest
 from starlette.responses import Response
