@@ -1,4 +1,4 @@
-"""Images as an animated GIF or WebP."""
+"""Encodes images as an animated GIF or WebP."""
 
 import asyncio
 import io

@@ -1,4 +1,4 @@
-"""Many images as one streamed npz or zip: the memory in use does not grow with their number.
+"""Streams many images as one npz or zip. The memory in use does not grow with their number.
 
 `zipfile` writes both archives to a sink, from which the bytes are sent on. Entries are stored, not deflated, and have a
 fixed time, so equal samples give equal bytes.
@@ -57,7 +57,7 @@ class ArchiveContents:
         return max(1, CHUNK_BYTES // math.prod(self.image_array) // ROWS_AT_ONCE) * ROWS_AT_ONCE
 
     def chunks(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
-        """(start, latents) of each chunk, in order. The first `KEPT_BYTES` of latents are drawn once."""
+        """Yield (start, latents) of each chunk, in order. The first `KEPT_BYTES` of latents are drawn only once."""
         chunk = self.chunk_images
         for start in range(0, self.n, chunk):
             latents = self._kept.get(start)
@@ -79,7 +79,7 @@ def npz_bytes(samples: ArchiveContents) -> int:
 
 
 async def stream_npz(samples: ArchiveContents, images: AsyncIterator[NDArray[np.uint8]]) -> AsyncIterator[bytes]:
-    """The bytes of an .npz with `images`, [n, …] uint8, and `latents`, [n, z_dim] float32.
+    """Yield the bytes of an .npz with `images`, [n, …] uint8, and `latents`, [n, z_dim] float32.
 
     Args:
         samples: the samples to draw.
@@ -97,7 +97,7 @@ async def stream_npz(samples: ArchiveContents, images: AsyncIterator[NDArray[np.
 
 
 async def stream_zip(samples: ArchiveContents, images: AsyncIterator[NDArray[np.uint8]]) -> AsyncIterator[bytes]:
-    """The bytes of a ZIP with a PNG for each image, named by its index, and `latents.npy`.
+    """Yield the bytes of a ZIP with a PNG for each image, named by its index, and `latents.npy`.
 
     Args: as in `stream_npz`.
     """

@@ -15,7 +15,7 @@ LOWERS = (60, 140, 255)
 
 
 def overlay_of(gradient: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """The overlay of a gradient: the hue shows its sign, and alpha is 255 · |gradient| / (largest |gradient|).
+    """Make the overlay of a gradient: the hue shows its sign, and alpha is 255 · |gradient| / (largest |gradient|).
 
     Args:
         gradient: ∂logit/∂pixel, [H, W] float32. A NaN counts as 0, an infinity as larger than every finite number.

@@ -46,7 +46,7 @@ def check_sizes(
 
     Args:
         files: the uploads.
-        names: what errors call them.
+        names: the names of the files in errors.
         preprocess: "none" takes the size of `shape` only.
         shape: the shape that D takes.
         max_pixels: the most pixels of one image; all together may have `PIXELS_TOGETHER` times as many.
@@ -79,7 +79,7 @@ def read_upload(
 
     Args:
         data: the file.
-        filename: what errors call it.
+        filename: the name of the file in errors.
         shape: the shape that D takes.
         preprocess: see the head of this module. For RGB models "auto" cuts out the middle and resizes it.
         max_pixels: an image with more pixels is refused before it is decoded.
@@ -139,7 +139,7 @@ class _LimitedFile:
 
 
 def _open(file: IO[bytes], *, filename: str, max_pixels: int, field: str) -> Image.Image:
-    """An image whose header has been read and checked; its pixels have not been decoded."""
+    """Open an image, and read and check its header. Its pixels are not decoded yet."""
     try:
         image = Image.open(cast("IO[bytes]", _LimitedFile(file)), formats=FORMATS)
     except Image.DecompressionBombError as error:
