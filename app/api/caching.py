@@ -52,7 +52,7 @@ def documented_headers(*, etag: str | None = None, content_location: str | None 
 
 
 def permanent_query(model: LoadedModel, parameters: Mapping[str, object], form: str) -> str:
-    """The query string that gives this answer again. Parameters that are None are left out."""
+    """The query string of an answer's permanent URL. Parameters that are None are left out."""
     # Names and numbers need no quoting, but other texts may.
     parts = [_model_parameter(model.reference)]
     for name, value in parameters.items():
@@ -62,13 +62,13 @@ def permanent_query(model: LoadedModel, parameters: Mapping[str, object], form: 
 
 
 def around_seed(model: LoadedModel, parameters: Mapping[str, object], form: str) -> tuple[str, str]:
-    """The permanent query of samples in two parts: before the number of the seed, and after it."""
+    """The query string of the permanent URL of samples, in two parts: before the number of the seed, and after it."""
     named, _, others = permanent_query(model, parameters, form).partition("&")
     return f"{named}&seed=", f"&{others}"
 
 
 def entity_tag(model: LoadedModel, query: str) -> str:
-    """The strong ETag of the answer to a permanent query."""
+    """The strong ETag of the answer under a permanent URL with this query string."""
     return f'"{digest(model, query)}"'
 
 

@@ -16,7 +16,9 @@ def check_digit(model: LoadedModel, digit: int | None) -> None:
         check_class(digit, classes=model.metadata.classes)
     except ClassError as error:
         if error.classes:
-            detail = f"{model.name} has the classes 0 to {error.classes - 1}, not {digit}; ask for one of these"
+            detail = (
+                f"the model {model.name} has the classes 0 to {error.classes - 1}, not {digit}; ask for one of these"
+            )
         else:
-            detail = f"{model.name} is not conditional, so it cannot be asked for {digit}; leave digit out"
+            detail = f"the model {model.name} is not conditional, so it cannot be asked for {digit}; leave digit out"
         raise Problem.of_parameter("digit", detail, digit) from error

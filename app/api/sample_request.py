@@ -67,7 +67,8 @@ class SamplePlan:
         digest: identifies the plan in ETags.
         is_public: whether the request is a GET, whose answer has an ETag and may be kept by caches.
         is_inline: whether the answer is a PNG or JSON that is small enough to be encoded on the event loop.
-        draws_the_prior: whether the latents are drawn and not truncated. Only a digit may be set in them.
+        draws_the_prior: whether the latents are drawn and not truncated; a digit may be set in them. If so, G can take
+            the random words of which they are made.
     """
 
     served: ServedModel

@@ -106,7 +106,7 @@ def get_timeline_picture(
     entry = next((entry for entry in model.timeline if entry.epoch == epoch), None)
     if entry is None:
         epochs = ", ".join(str(known.epoch) for known in model.timeline)
-        detail = f"the timeline of {model.name} has no picture of epoch {epoch}; it has those of the epochs {epochs}"
+        detail = f"the timeline of {model.name} has no picture of epoch {epoch}; ask for one of the epochs {epochs}"
         raise Problem.of_parameter("epoch", detail, epoch, status=404)
     headers = {
         "X-Model": model.reference,

@@ -96,5 +96,5 @@ def _result(
 
 
 def probability_of(logit: float) -> float:
-    """σ(logit)."""
+    """The probability of a logit, σ(logit)."""
     return float(1 / (1 + np.exp(-np.float64(logit))))

@@ -88,7 +88,7 @@ class SamplesQuery(BaseModel):
     @model_validator(mode="after")
     def _ends_in_range(self) -> Self:
         if self.first + self.n > INDEX_LIMIT:
-            raise ValueError(f"first + n must be at most 2**53, not {self.first} + {self.n}")
+            raise ValueError(f"first + n must be at most 2**53, not {self.first} + {self.n}; lower one of them")
         return self
 
 
@@ -97,7 +97,7 @@ Latent = Annotated[list[Annotated[FiniteFloat, Field(strict=True)]], Field(max_l
 
 
 class SamplesBody(SamplesQuery):
-    """The parameters of a GET, as JSON. `latents` may stand in place of seed, first, n, truncation and digit."""
+    """The parameters of a GET, as JSON. `latents` may take the place of seed, first, n, truncation and digit."""
 
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"n": 16, "seed": 7, "model": examples.MODEL, "format": "png"}]}
@@ -124,7 +124,7 @@ class SamplesBody(SamplesQuery):
         if self.latents is not None:
             both = sorted({"seed", "first", "n", "truncation", "digit"} & self.model_fields_set)
             if both:
-                raise ValueError(f"latents stand in place of {', '.join(both)}; send one or the other")
+                raise ValueError(f"latents cannot be sent together with {', '.join(both)}; send one or the other")
         return self
 
 

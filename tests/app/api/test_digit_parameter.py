@@ -103,6 +103,6 @@ def test_digits_that_are_none(client: httpx.Client, path: str) -> None:
 
 def test_latents_stand_in_place_of_a_digit(client: httpx.Client) -> None:
     body = {"latents": [[0.0] * 16], "model": "digits", "digit": 3}
-    assert_problem(client.post("/v1/samples", json=body), 422, text="latents stand in place of digit")
+    assert_problem(client.post("/v1/samples", json=body), 422, text="latents cannot be sent together with digit")
     body = {"n": 2, "seed": 1, "model": "three", "digit": 3}
     assert_problem(client.post("/v1/samples", json=body), 422, parameter="digit")

@@ -264,7 +264,7 @@ def test_whole_numbers_may_be_written_with_a_point(client: httpx.Client) -> None
 
 def test_latents_stand_alone(client: httpx.Client) -> None:
     body = {"latents": [[0.0] * 16], "seed": 3}
-    assert_problem(client.post("/v1/samples", json=body), 422, text="in place of seed")
+    assert_problem(client.post("/v1/samples", json=body), 422, text="together with seed")
 
 
 @pytest.mark.parametrize(
