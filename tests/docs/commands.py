@@ -156,6 +156,9 @@ SKIPPED: dict[str, str] = {
         "compares two revisions for ten minutes; tests/reliability/test_unchanged.py sees that it finds a difference"
     ),
     "make serve": "makes an environment; what it starts is started by most tests of the service",
+    "GAN_PORT=9000 GAN_API_KEYS=first-key,second-key GAN_LOG_FORMAT=json python -m app": (
+        "serves until it is told to end; the tests of the service start it with these settings"
+    ),
     "make test": "this is a part of it",
     "make test-all": "this is a part of it",
     "python -m pytest tests/training/data/test_image_folder.py": "a part of `make test`",
