@@ -205,7 +205,10 @@ NOT_COMMANDS: dict[str, str] = {
     "from gan_client import Client": "Python; test_service_commands.py runs it",
     'np.load("samples/shard-000000.npz")["images"]': "Python; test_training_commands.py runs it",
     "config.json              everything that decides the result": "the files of a run folder",
-    "app/  __main__ main settings problems malloc ray write_openapi static/": "a map of the rooms",
-    "requests ──► BatchQueue ──► one call of G, in the engine thread ──► deliver ──► encode, write": "a drawing",
+    "app/  __main__ main settings problems malloc request_headers ray write_openapi write_reference static/": (
+        "a map of the rooms"
+    ),
+    "event loop's thread                                            engine's thread": "a drawing of a request",
+    "jobs that wait             one call of G                             the event loop": "a drawing of a batch",
 }
 """Blocks that are not for a shell, by their first line."""
