@@ -116,7 +116,6 @@ TAKEN: dict[str, str] = {
             "python -m benchmarks.playground",
             "python -m benchmarks.training",
             "python -m benchmarks.serving --rivals .venv-rivals/bin/python",
-            "python -m benchmarks.serving --rounds 1 --seconds 2",
             "python -m benchmarks.against_writeup --threads 1",
             "python -m benchmarks.projection --own 10 --test 20",
             "python -m benchmarks.anatomy --svg docs/images/anatomy.svg",
