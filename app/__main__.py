@@ -14,8 +14,26 @@ from models.device import resolve_device
 from models.errors import DeviceError
 
 
-def main() -> int:
-    """Serve until told to stop. Return the exit code: 0, 1 if the port or the workers fail, 2 for bad settings."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until told to stop.
+
+    Args:
+        arguments: the arguments of the command line; None takes them from `sys.argv`.
+
+    Returns:
+        The exit code: 0 after an ordinary end, 1 if the port or the workers fail, 2 for bad settings.
+
+    Raises:
+        SystemExit: `--help` or `--version` was given (code 0), or an argument is unknown (code 2).
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m app",
+        description="Serve images from model folders over HTTP. Settings are GAN_* variables, or lines of a file .env.",
+    )
+    parser.add_argument(
+        "--version", action="version", version=f"gan-service {__version__}", help="print the version and exit"
+    )
+    parser.parse_args(arguments)
     try:
         settings = Settings()
         resolve_device(settings.device)

@@ -26,7 +26,7 @@ from app.middleware.body_limit import LimitBodies
 from app.middleware.entrance import Entrance
 from app.middleware.head_requests import AnswerHead
 from app.middleware.request_count import CountRequests
-from app.request_headers import headers_of
+from app.request_headers import join_repeated
 from app.settings import Settings
 from app.telemetry.metrics import Metrics
 from models import __version__
@@ -88,8 +88,10 @@ class _Application(FastAPI):
         scope["app"] = self
         if self.root_path:
             scope["root_path"] = self.root_path
-        if scope["type"] == "http" and len(headers := headers_of(scope)) < len(scope["headers"]):
-            scope["headers"] = list(headers.items())  # routes would see the first of several lines alone
+        if (
+            scope["type"] == "http"
+        ):  # of several lines, routes would see the first alone; our own server has joined them
+            scope["headers"] = join_repeated(scope["headers"])
         await self._service(scope, receive, send)
 
 

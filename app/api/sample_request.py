@@ -29,7 +29,6 @@ from app.inference.catalog import Catalog, ServedModel
 from app.inference.jobs import Network, Rows
 from app.media.png import INLINE_PIXELS, encode_rows
 from app.problems import Problem
-from app.request_headers import headers_of
 from models.grids import assemble_rows, default_columns
 from models.inference.word_sampler import words_with_class
 from models.latents import SEED_LIMIT, check_latents, draw_words
@@ -319,7 +318,7 @@ class Head(NamedTuple):
 
 def read_head(scope: Scope) -> Head:
     """Read the headers of a request (ASGI) on which its answer depends."""
-    headers = headers_of(scope)
+    headers = dict(scope["headers"])
     accept, tag = headers.get(b"accept"), headers.get(b"if-none-match")
     return Head(
         None if accept is None else accept.decode("latin-1"),

@@ -1,17 +1,21 @@
-"""The queue of jobs before the engine, and the choice of the rows that share the next call of a network.
+"""The queue of jobs before the engine, the choice of the rows that share the next call of a network, and that call.
 
 Networks take turns. A call has at most the network's `rows_at_once` rows, and the oldest jobs come first. A large job
 gets a part of each call, so that a job of one image waits for a call or two, not for the whole of a large job.
 
-This is a plain data structure: it has no thread, no event loop and no lock. The caller holds a lock where it needs one.
+The queue has no thread, no event loop and no lock. The caller holds a lock where it needs one.
 """
 
+import time
 from collections import OrderedDict, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from app.inference.jobs import Job, Network
+import numpy as np
+
+from app.inference.jobs import Job, Network, Rows
+from app.telemetry.metrics import Metrics
 
 MAX_BATCH_ROWS = 64
 """The most rows of one call of a network that has no `rows_at_once`. A job of more rows is called large."""
@@ -135,3 +139,48 @@ class BatchQueue:
         self._jobs_of.clear()
         self.waiting_rows = 0
         return jobs
+
+
+def call_network(batch: Batch, metrics: Metrics) -> list[Rows]:
+    """Make one call of a batch's network. Return the results of each part, [stop − start, …].
+
+    Note in each job when it began and ended, and observe how long the jobs waited and how long the call took.
+
+    Raises:
+        Exception: what the network raised.
+    """
+    rows = [job.rows[start:stop] for job, start, stop in batch.parts]
+    began_at = time.perf_counter()
+    if waits := _note_beginnings(batch.parts, began_at):
+        metrics.observe_from_thread(metrics.queue_seconds, waits)
+    results = batch.network(np.concatenate(rows) if len(rows) > 1 else rows[0])
+    parts = list(_split(results, batch.parts))
+    metrics.observe_from_thread(metrics.call_seconds, (_note_ends(batch.parts) - began_at,))
+    metrics.observe_from_thread(metrics.batch_rows, (len(results),))
+    return parts
+
+
+def _note_beginnings(parts: list[JobPart], began_at: float) -> list[float]:
+    """Note the time in each job whose first call begins now, and return how many seconds each of them has waited."""
+    waits = []
+    for job, start, _ in parts:
+        if start == 0:
+            job.began_at = began_at
+            waits.append(began_at - job.submitted_at)
+    return waits
+
+
+def _note_ends(parts: list[JobPart]) -> float:
+    """Note now as the end of each job's latest call, and return it."""
+    now = time.perf_counter()
+    for job, _, _ in parts:
+        job.ended_at = now
+    return now
+
+
+def _split(results: Rows, parts: list[JobPart]) -> Iterator[Rows]:
+    """Split the results of a call into those of its parts."""
+    at = 0
+    for _, start, stop in parts:
+        yield results[at : at + stop - start]
+        at += stop - start

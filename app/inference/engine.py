@@ -23,9 +23,8 @@ from contextlib import suppress
 
 import numpy as np
 
-from app.inference.batch_queue import TURN_ROWS, Batch, BatchQueue
+from app.inference.batch_queue import TURN_ROWS, Batch, BatchQueue, call_network
 from app.inference.jobs import Job, Network, NoteTimes, Receive, Rows, Waiter, awaited_job, deliver
-from app.inference.network_call import call_network
 from app.telemetry.metrics import Metrics
 from app.telemetry.request_ids import current
 from models.device import is_out_of_memory, release_memory

@@ -31,7 +31,6 @@ from app.inference.jobs import Rows
 from app.middleware.access_log import Observation, Observer
 from app.middleware.entrance import Entrance
 from app.problems import CLIENT_CLOSED_REQUEST, Problem
-from app.request_headers import headers_of
 
 MAX_HEADS = 1024
 """The most heads of answers that are kept. When there would be more, all are dropped."""
@@ -278,7 +277,7 @@ class FastPath:
             described: the lines with the body's length and type; "" without a body.
             observation: the request's observation, or None if requests are not observed.
         """
-        origin = headers_of(scope).get(b"origin") if self._entrance.varies_by_origin else None
+        origin = dict(scope["headers"]).get(b"origin") if self._entrance.varies_by_origin else None
         head = self._heads.get((id(job.plan), origin))
         if head is None or head.plan is not job.plan:
             head = self._keep_head(job.plan, origin)

@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from app.problems import Problem
+from app.request_headers import join_repeated
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGI3Application
@@ -134,6 +135,8 @@ class StrictProtocol(HttpToolsProtocol):
         self._check_head(version)
         if not self.url.startswith(b"/"):
             self.url = _ABSOLUTE.sub(rb"\1/", self.url, count=1)
+        if len(dict(self.headers)) < len(self.headers):
+            self.headers[:] = join_repeated(self.headers)
         self.in_head, self.in_body = False, True
         before = self.cycle
         self._begin_request()

@@ -12,8 +12,6 @@ from typing import NamedTuple
 
 from starlette.types import Scope
 
-from app.request_headers import headers_of
-
 MAX_STAGES = 100
 """The most stages of one request that are kept. A large archive has hundreds."""
 
@@ -69,7 +67,7 @@ def request_id_of(scope: Scope) -> RequestId:
     """Return the identity of a request (ASGI). The first call makes it, and the scope keeps it."""
     known: RequestId | None = scope.get("gan.request_id")
     if known is None:
-        known = scope["gan.request_id"] = identify(headers_of(scope))
+        known = scope["gan.request_id"] = identify(dict(scope["headers"]))
     return known
 
 

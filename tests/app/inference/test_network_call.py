@@ -7,9 +7,8 @@ from typing import cast
 import numpy as np
 import pytest
 
-from app.inference.batch_queue import Batch, JobPart
+from app.inference.batch_queue import Batch, JobPart, call_network
 from app.inference.jobs import Job, Rows
-from app.inference.network_call import call_network
 from app.telemetry.metrics import Metrics
 
 NO_LOOP = cast("asyncio.AbstractEventLoop", None)
