@@ -1,4 +1,4 @@
-"""A real Chromium: pages opened in it, what they complained of, and what a blind person would complain of."""
+"""Pages opened in a real Chromium, with their console errors, failed requests and accessibility problems."""
 
 import os
 import shutil
@@ -22,19 +22,19 @@ FLAGS = [
 ]
 
 PATIENCE_S = 60
-expect.set_options(timeout=1000 * PATIENCE_S)  # its own 5 s are few where other work takes the cores
+expect.set_options(timeout=1000 * PATIENCE_S)  # the default of 5 s is too short on a busy machine
 
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: install it, or name it in CHROMIUM")
 
 Scheme: TypeAlias = Literal["light", "dark"]
 
 LOOKS: list[tuple[int, Scheme]] = [(360, "light"), (360, "dark"), (1440, "light"), (1440, "dark")]
-"""Widths in pixels and colour schemes at which every page must be right."""
+"""Widths in pixels and colour schemes in which every page is tested."""
 
 
 @contextmanager
 def launched() -> Iterator[Browser]:
-    """A Chromium without a window."""
+    """Start Chromium without a window."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield browser
@@ -42,11 +42,11 @@ def launched() -> Iterator[Browser]:
 
 
 class Visit:
-    """A page, and what it complained of or asked for elsewhere. To be used with `with`.
+    """A page in its own browser context, and the faults it had. Use it in a `with` statement.
 
     Attributes:
         page: Playwright's page.
-        faults: messages of its console, errors of its scripts, requests that failed or left `origin`.
+        faults: errors and warnings of its console, errors of its scripts, and requests that failed or left `origin`.
         pending: requests that are not answered yet.
     """
 
@@ -77,11 +77,11 @@ class Visit:
         self._context.close()
 
     def overflow(self) -> int:
-        """Pixels by which the page is wider than the window."""
+        """Return by how many pixels the page is wider than the window."""
         return int(self.page.evaluate("document.documentElement.scrollWidth - innerWidth"))
 
     def serious_findings(self) -> list[str]:
-        """What axe-core finds serious or critical: rule and element."""
+        """Return the serious and critical findings of axe-core, each with its rule and element."""
         violations = Axe().run(self.page).response["violations"]
         return [
             f"{violation['id']}: {node['html']} {node.get('failureSummary', '')}"

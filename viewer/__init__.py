@@ -1,11 +1,11 @@
-"""The JavaScript and CSS that the playground and `training watch` share: README.md in this folder.
+"""The JavaScript and CSS that the playground and `training watch` share; README.md in this folder describes them.
 
-Imports nothing. `app` and `training` serve its files.
+This package imports none of the others. `app` and `training` serve its files.
 """
 
 from pathlib import Path
 
 
 def viewer_dir() -> Path:
-    """The folder of the scripts that show how a model was trained."""
+    """Return the folder of the scripts that show how a model was trained."""
     return Path(__file__).parent / "static"

@@ -1,11 +1,11 @@
-// Swagger UI asks for this component before it shows a list of files, warns that it has none, and does without.
+// Swagger UI looks for this component before it shows a list of files, and logs a warning if there is none.
 const fileComponent = (system) => ({
   components: {
     JsonSchema_string_binary: (props) => system.React.createElement(props.getComponent("JsonSchema_string"), props),
   },
 });
 
-// Relative addresses: right behind any path prefix.
+// Relative addresses work behind any path prefix.
 SwaggerUIBundle({
   url: "openapi.json",
   dom_id: "#swagger-ui",

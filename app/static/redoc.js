@@ -1,4 +1,4 @@
-// Relative addresses: right behind any path prefix. System fonts: nothing is fetched from elsewhere.
+// Relative addresses work behind any path prefix. With system fonts nothing is fetched from another host.
 const font = "system-ui, sans-serif";
 Redoc.init(
   "openapi.json",

@@ -1,4 +1,4 @@
-"""What tests of the playground share: to open it, to look at what it shows, and to run what it offers to copy."""
+"""Helpers for tests of the playground: they open it, read what it shows, and run the commands that it offers."""
 
 import base64
 import io
@@ -20,14 +20,14 @@ from tests.browser import PATIENCE_S, Visit
 
 
 def open_page(visit: Visit, url: str, **parameters: object) -> Page:
-    """Open the playground at a place, and wait until nothing is asked for any more."""
+    """Open the playground with these parameters, and wait until all its requests are answered."""
     visit.page.goto(f"{url}/?{urlencode(parameters)}")
     settle(visit)
     return visit.page
 
 
 def settle(visit: Visit) -> None:
-    """Wait until a page has asked for nothing in a few frames."""
+    """Wait until a page has had no pending request for a few frames."""
     calm = 0
 
     def is_calm() -> bool:
@@ -35,11 +35,11 @@ def settle(visit: Visit) -> None:
         calm = 0 if visit.pending else calm + 1
         return calm > 4
 
-    until(visit.page, is_calm, f"all is answered but {[request.url for request in visit.pending]}")
+    until(visit.page, is_calm, f"all requests are answered; pending: {[request.url for request in visit.pending]}")
 
 
 def hold(page: Page, pattern: str) -> list[Route]:
-    """Hold requests back, in a list that grows, until the test lets them go."""
+    """Hold back requests that match a pattern. They are added to the list returned, and the test lets them continue."""
     held: list[Route] = []
 
     def keep(route: Route) -> None:
@@ -50,7 +50,7 @@ def hold(page: Page, pattern: str) -> list[Route]:
 
 
 def until(page: Page, holds: Callable[[], bool], what: str) -> None:
-    """Look once a frame of the page whether something holds, until it does."""
+    """Check a condition once a frame of the page until it holds. Fail after `PATIENCE_S` seconds."""
     deadline = monotonic() + PATIENCE_S
     while not holds():
         assert monotonic() < deadline, f"never: {what}"
@@ -58,7 +58,7 @@ def until(page: Page, holds: Callable[[], bool], what: str) -> None:
 
 
 def columns_of(grid: Locator) -> int:
-    """Tiles in a row of a grid on screen."""
+    """Return the number of tiles in a row of a grid on screen."""
     return int(
         grid.evaluate(
             "({ children: [first, ...others] }) => 1 + others.filter(tile => tile.offsetTop === first.offsetTop).length"
@@ -67,7 +67,7 @@ def columns_of(grid: Locator) -> int:
 
 
 def frames(page: Page, n: int) -> None:
-    """Let the page paint so many frames."""
+    """Let the page paint n frames."""
     page.evaluate(
         "async n => { while (n-- > 0) await new Promise(done => requestAnimationFrame(done)); }",
         n,
@@ -75,12 +75,12 @@ def frames(page: Page, n: int) -> None:
 
 
 def parameters(url: str) -> dict[str, str]:
-    """The parameters of an address."""
+    """Return the parameters of an address."""
     return {name: values[0] for name, values in parse_qs(urlsplit(url).query, strict_parsing=True).items()}
 
 
 def expect_in_address(page: Page, name: str, value: object = "") -> None:
-    """Wait until the address holds a parameter, of any value if none is given; None: until it does not."""
+    """Wait until the address has a parameter with this value, or any value by default. None: until it has none."""
     there = re.compile(rf"[?&]{re.escape(urlencode({name: value}))}(&|$)" if value else rf"[?&]{name}=")
     if value is None:
         expect(page).not_to_have_url(there)
@@ -89,24 +89,24 @@ def expect_in_address(page: Page, name: str, value: object = "") -> None:
 
 
 def latent_of(text: str) -> NDArray[np.float32]:
-    """The latent that an address holds: base64url of float32, little-endian."""
+    """Decode a latent from an address: base64url of float32, little-endian."""
     return np.frombuffer(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), dtype="<f4")
 
 
 def told(value: float, digits: int = 3) -> str:
-    """A number as the pages tell it: so many significant digits, a true minus sign."""
+    """Format a number as the pages do: `digits` significant digits and a true minus sign."""
     rounded = Decimal(f"{value:.{digits - 1}e}")
     text = f"{rounded:,f}"
     return (text.rstrip("0").rstrip(".") if "." in text else text).replace("-", "−")
 
 
 def canvas_pixels(canvas: Locator) -> NDArray[np.uint8]:
-    """[H, W, 3] of a canvas: what it holds, at its own size."""
+    """Return the pixels of a canvas at its own size, [H, W, 3]."""
     return _decode(canvas.evaluate("canvas => canvas.toDataURL()"))
 
 
 def image_pixels(image: Locator) -> NDArray[np.uint8]:
-    """[H, W, 3] of an <img>: what the browser shows."""
+    """Return the pixels of an <img> at its own size, as the browser decodes them, [H, W, 3]."""
     data = image.evaluate(
         """async image => {
             await image.decode();
@@ -120,12 +120,12 @@ def image_pixels(image: Locator) -> NDArray[np.uint8]:
 
 
 def rgb(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """[H, W, 3] of a grey or an RGB image."""
+    """Return a grey or an RGB image as [H, W, 3]."""
     return picture if picture.ndim == 3 else np.stack([picture] * 3, axis=2)
 
 
 def tile_pixels(tile: Locator, side: int) -> NDArray[np.uint8]:
-    """[side, side, 3]: the part of its background that a tile shows, at its own size."""
+    """Return the part of its background image that a tile shows, at its own size, [side, side, 3]."""
     data = tile.evaluate(
         """async (tile, side) => {
             const { backgroundImage, backgroundPositionX, backgroundPositionY } = getComputedStyle(tile);
@@ -144,7 +144,7 @@ def tile_pixels(tile: Locator, side: int) -> NDArray[np.uint8]:
 
 
 def most_like(tile: Locator, images: NDArray[np.uint8]) -> int:
-    """The place of that image among others which a tile on screen looks most like."""
+    """Return the index of the image that a tile on screen resembles most."""
     side = images.shape[1]
     with Image.open(io.BytesIO(tile.screenshot())) as screen:
         seen = np.asarray(screen.convert("RGB").resize((side, side), Image.Resampling.BOX)).astype(float)
@@ -153,50 +153,50 @@ def most_like(tile: Locator, images: NDArray[np.uint8]) -> int:
 
 
 def sample(client: httpx.Client, **query: object) -> NDArray[np.uint8]:
-    """The one image that the API gives for a query."""
+    """Return the one image that the API gives for a query."""
     return pixels(ok(client.get("/v1/samples", params={"n": 1, "padding": 0, **query})).content)  # type: ignore[dict-item]
 
 
 def latent_and_image(client: httpx.Client, **query: object) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    """The latent and the image that the API gives for a query."""
+    """Return the latent and the image that the API gives for a query."""
     answer = ok(client.get("/v1/samples", params={"n": 1, "format": "json", **query})).json()  # type: ignore[dict-item]
     return np.array(answer["samples"][0]["latent"], dtype=np.float32), json_images(answer)[0]
 
 
 def image_of(client: httpx.Client, latent: NDArray[np.float32], model: str = "mnist-conv") -> NDArray[np.uint8]:
-    """The image that the API gives for a latent."""
+    """Return the image that the API gives for a latent."""
     return pixels(png_of(client, latent, model))
 
 
 def png_of(client: httpx.Client, latent: NDArray[np.float32], model: str = "mnist-conv") -> bytes:
-    """The same as a file."""
+    """Return the image that the API gives for a latent, as a PNG file."""
     body = {"model": model, "latents": [latent.tolist()], "format": "png", "padding": 0}
     return ok(client.post("/v1/samples", json=body)).content
 
 
 def score_of(client: httpx.Client, png: bytes, **query: str) -> dict[str, float]:
-    """What the page tells of D's opinion of a file, by the API: logit, D(x), and the two percentiles."""
+    """Return the figures that the page must show for a file, from the API: logit, D(x) and the two percentiles."""
     answer = ok(client.post("/v1/score", params=query, files=[("files", ("it.png", png, "image/png"))])).json()
     result = answer["results"][0]
     return {
         "logit": result["logit"],
         "D(x)": result["probability"],
-        "among real": result["percentile"]["real"],
-        "among G’s": result["percentile"]["generated"],
+        "percentile, real": result["percentile"]["real"],
+        "percentile, G’s": result["percentile"]["generated"],
     }
 
 
 def expect_opinion(panel: Locator, score: dict[str, float]) -> None:
-    """Wait until D's opinion on the page has these figures, the mark of its histogram among them."""
+    """Wait until D's opinion on the page shows these figures, also at the mark of its histogram."""
     terms = panel.locator(".figures dt")
     expect(terms).to_have_text(list(score))
-    values = [told(value) + (" %" if name.startswith("among") else "") for name, value in score.items()]
+    values = [told(value) + (" %" if name.startswith("percentile") else "") for name, value in score.items()]
     expect(panel.locator(".figures dd b")).to_have_text(values)
-    expect(panel.locator(".histogram .mark-text")).to_contain_text(f"this one: {told(score['logit'])}")
+    expect(panel.locator(".histogram .mark-text")).to_contain_text(f"this image: {told(score['logit'])}")
 
 
 def mark_by_ticks(histogram: Locator) -> float:
-    """The logit at which a histogram has its mark, by the figures under its axis."""
+    """Return the logit at a histogram's mark, read from the numbers under its axis."""
     ticks = histogram.locator("text.tick[text-anchor=middle]").evaluate_all(
         "ticks => ticks.map(tick => [Number(tick.getAttribute('x')), Number(tick.textContent.replace('−', '-'))])"
     )
@@ -206,7 +206,7 @@ def mark_by_ticks(histogram: Locator) -> float:
 
 
 def run(client: httpx.Client, command: str) -> bytes:
-    """What a curl line of the page writes: its words as a shell takes them, its call by another client."""
+    """Return what a curl command of the page would write: split it as a shell would, and make its call with `client`."""
     words = shlex.split(command)
     assert words[:2] == ["curl", "-o"]
     url = words[-1]
@@ -218,20 +218,20 @@ def run(client: httpx.Client, command: str) -> bytes:
 
 
 def download(page: Page, link: Locator) -> bytes:
-    """What a click on a link saves."""
+    """Click a link, and return the file that it saves."""
     with page.expect_download() as info:
         link.click()
     return info.value.path().read_bytes()
 
 
 def ok(response: httpx.Response) -> httpx.Response:
-    """A response that is no error."""
+    """Return a response after checking that its status is 200."""
     assert response.status_code == 200, response.text[:500]
     return response
 
 
 def asks(path: str, **wanted: object) -> Callable[[Request], bool]:
-    """Whether a request is to a path, with these parameters among its own."""
+    """Return a function that tells whether a request goes to a path and has these parameters."""
 
     def matches(request: Request) -> bool:
         if urlsplit(request.url).path != path:

@@ -1,10 +1,10 @@
-// The curves of a training run, one chart a question, all at the same epoch, with the lines that the theory draws.
+// The curves of a training run, with lines at the values that the theory gives. All charts show the same epoch.
 //
-// uPlot draws lines and axes; what is read out is text beside them.
+// uPlot draws lines and axes; the values at the current epoch are text above them.
 
 import { el, format } from "./elements.js";
 
-// uPlot's small build is a classic script, which leaves `uPlot` behind it.
+// uPlot's small build is a classic script, which defines the global `uPlot`.
 await loaded(el("script", { src: beside("uplot/uPlot.iife.min.js") }));
 await loaded(el("link", { rel: "stylesheet", href: beside("uplot/uPlot.min.css") }));
 
@@ -14,7 +14,7 @@ const EPOCHS_BETWEEN_TICKS = [1, 10, 100, 1000, 10_000].flatMap((power) => [powe
 const CHARTS = [
   {
     title: "Losses",
-    text: "Low is good for whoever’s loss it is, and what one wins the other loses. At the optimum D’s is log 2.",
+    text: "Each network lowers its own loss, which tends to raise the other’s. At the optimum, D’s loss is log 2.",
     series: [
       { name: "D’s loss", tone: "real", of: (record) => record.loss_d },
       { name: "G’s loss", tone: "model", of: (record) => record.loss_g },
@@ -22,8 +22,8 @@ const CHARTS = [
     theory: { level: Math.log(2), name: "log 2" },
   },
   {
-    title: "What D says",
-    text: "D’s output for real images, D(x), and for G’s, D(G(z)). Where it cannot tell them apart, both are ½.",
+    title: "D’s output",
+    text: "D’s mean output for real images, D(x), and for G’s images, D(G(z)). Both are ½ when D cannot tell them apart.",
     series: [
       { name: "D(x)", tone: "real", of: (record) => record.d_real },
       { name: "D(G(z))", tone: "model", of: (record) => record.d_fake },
@@ -33,30 +33,30 @@ const CHARTS = [
   },
   {
     title: "The value of the game, V(G, D)",
-    text: "What D wants large and G wants small (equation 1 of the 2014 paper). At the optimum: −log 4.",
+    text: "D tries to raise this value and G to lower it (equation 1 of the 2014 paper). At the optimum it is −log 4.",
     series: [{ name: "V(G, D)", tone: "ink", of: (record) => record.value }],
     theory: { level: -Math.log(4), name: "−log 4" },
   },
   {
     title: "Fréchet distance",
-    text: "How far G’s images are from real ones, as a digit classifier sees them. Small is good; identical sets have 0.",
+    text: "The distance between G’s images and real ones in the features of a digit classifier. Lower is better; identical sets have 0.",
     series: [{ name: "Fréchet distance", tone: "model", of: (record) => record.metrics?.frechet }],
     theory: { level: 0, name: "0", word: "at best" },
     logarithmic: true,
   },
   {
     title: "Coverage",
-    text: "The share of real images that have one of G’s near them. When G collapses to a few shapes, this falls.",
+    text: "The share of real images with one of G’s images nearby. It falls when G collapses to a few shapes.",
     series: [
       { name: "coverage", tone: "model", of: (record) => record.metrics?.coverage },
-      { name: "rarest digit, over its real share", tone: "real", of: (record) => record.metrics?.smallest_share },
+      { name: "rarest digit, relative to real images", tone: "real", of: (record) => record.metrics?.smallest_share },
     ],
     theory: { level: 1, name: "1", word: "at best" },
     range: [0, 1.1],
   },
 ];
 
-/** The charts of a history, in an element of their own. */
+/** The charts of a training history, in one element. */
 export class Charts {
   /**
    * @param {(epoch: number) => void} onEpoch called with the epoch that is clicked
@@ -71,7 +71,7 @@ export class Charts {
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
   }
 
-  /** Show the records of the epochs so far: those of a model's history, or of a run's stats.jsonl. */
+  /** Show the records of all epochs so far, from a model's history or a run's stats.jsonl. */
   show(records) {
     this._records = records;
     const wanted = CHARTS.filter(({ series }) => series.some(({ of }) => records.some((record) => known(of(record)))));
@@ -86,7 +86,7 @@ export class Charts {
     this.setEpoch(this._epoch);
   }
 
-  /** Mark an epoch in every chart, and tell its figures. */
+  /** Mark an epoch in every chart, and show its values. */
   setEpoch(epoch) {
     this._epoch = epoch;
     const record = this._records.findLast((earlier) => earlier.epoch <= epoch);
@@ -152,7 +152,7 @@ class Chart {
 
   _options(width) {
     const { series, range, logarithmic } = this._description;
-    const few = this._data[0].length < 30; // a line through one point is not to be seen
+    const few = this._data[0].length < 30; // a line through one point would be invisible
     const axis = { stroke: colour("quiet"), grid: { stroke: colour("line"), width: 1 }, ticks: { show: false }, font: "11px system-ui" };
     return {
       width,
@@ -170,7 +170,7 @@ class Chart {
     };
   }
 
-  /** The data and the theory's level, and a little room. */
+  /** The range of a linear axis: the data and the theory's level, with a margin. */
   _range(_, low, high) {
     const { level } = this._description.theory;
     const [bottom, top] = [Math.min(low ?? level, level), Math.max(high ?? level, level)];
@@ -178,7 +178,7 @@ class Chart {
     return [bottom - room, top + room];
   }
 
-  /** Go to the epoch that is clicked; uPlot itself listens to no click. */
+  /** Go to the epoch that is clicked; uPlot itself does not handle clicks. */
   _listen(plot) {
     plot.over.addEventListener("click", ({ offsetX }) => {
       const epoch = this._data[0][plot.posToIdx(offsetX)];
@@ -187,7 +187,7 @@ class Chart {
   }
 
   _drawTheory(plot) {
-    if (this._description.logarithmic) return; // 0 is nowhere on such an axis
+    if (this._description.logarithmic) return; // a logarithmic axis has no 0
     const y = plot.valToPos(this._description.theory.level, "y", true);
     const { left, width } = plot.bbox;
     stroke(plot, colour("quiet"), [6, 5], [left, y, left + width, y]);
@@ -219,18 +219,18 @@ function roundSplits(_, __, low, high) {
   return powers.flatMap((power) => [power, 2 * power, 5 * power]).filter((tick) => tick >= low && tick <= high);
 }
 
-/** The range of a logarithmic axis: the data, and a little room. */
+/** The range of a logarithmic axis: the data, with a margin. */
 function aroundLog(_, low, high) {
   return [(low ?? 1) / 1.3, (high ?? 10) * 1.3];
 }
 
-/** The last figure that was measured, up to an epoch: some are not measured in each. */
+/** The last value measured up to an epoch: some figures are not measured in every epoch. */
 function latest(records, epoch, of) {
   const measured = records.findLast((record) => record.epoch <= epoch && known(of(record)));
   return measured && of(measured);
 }
 
-/** A tick as text: as many decimals as its distance from the next one asks for; null where there is no one distance. */
+/** A tick as text, with the decimals that the distance between ticks needs; `step` is null if the distances differ. */
 function label(tick, step) {
   if (tick === null) return "";
   if (step === null) return format(tick);
@@ -252,7 +252,7 @@ function beside(name) {
 function loaded(element) {
   return new Promise((resolve, reject) => {
     element.onload = resolve;
-    element.onerror = () => reject(new Error(`${element.src ?? element.href} cannot be loaded`));
+    element.onerror = () => reject(new Error(`${element.src ?? element.href} could not be loaded; reload the page`));
     document.head.append(element);
   });
 }

@@ -1,10 +1,10 @@
-// Elements of a page, made in one call: no string is ever parsed as HTML.
+// Functions that make elements of a page. No string is ever parsed as HTML.
 
 /**
- * An element.
+ * Make an element.
  *
- * Names with a dash, `role`, `for` and `class` are attributes, `on…` functions are listeners, the rest are properties;
- * what is undefined or null is left out. Children are nodes or text.
+ * Names with a dash, `role`, `for` and `class` become attributes, `on…` functions become listeners, and all others become
+ * properties. Values that are undefined or null are left out. Children are nodes or text.
  */
 export function el(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
@@ -18,7 +18,7 @@ export function el(tag, properties = {}, ...children) {
   return element;
 }
 
-/** The same for SVG, where everything is an attribute. */
+/** Make an SVG element; every name becomes an attribute. */
 export function svg(tag, attributes = {}, ...children) {
   const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
@@ -26,7 +26,7 @@ export function svg(tag, attributes = {}, ...children) {
   return element;
 }
 
-/** A number for people: so many significant digits, a true minus sign, no exponent for what has a usual size. */
+/** Format a number for people: `digits` significant digits, a true minus sign, an exponent only if very small or large. */
 export function format(value, digits = 3) {
   if (value === null || value === undefined || Number.isNaN(value)) return "–";
   const size = Math.abs(value);

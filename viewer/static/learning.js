@@ -1,15 +1,15 @@
-// How a model learnt: the same latents from noise to digits, in step with the curves. For the page of the service, and
-// for a run that is being trained.
+// The view of a training run: images of the same latents at recorded epochs, and the curves at the same epoch. The
+// service's page shows it for a finished model, `training watch` for a run in progress.
 
 import { Charts } from "./charts.js";
 import { el } from "./elements.js";
 
-const PICTURE_MS = 350; // of each picture, when it plays
+const PICTURE_MS = 350; // how long each picture stays on screen while it plays
 
-/** A timeline and its charts, in an element of their own. */
+/** A timeline and its charts, in one element. */
 export class Learning {
   /**
-   * @param {(epoch: number) => void} onEpoch called when a person goes to another picture
+   * @param {(epoch: number) => void} onEpoch called with its epoch when a person goes to another picture
    */
   constructor(onEpoch = () => {}) {
     this._onEpoch = onEpoch;
@@ -36,11 +36,11 @@ export class Learning {
   }
 
   /**
-   * Show a history and its pictures; a viewer who stands at the newest picture is taken on to a newer one.
+   * Show a history and its pictures. If the newest picture was on screen, the view moves on to the new newest one.
    *
-   * @param {{epochs: object[], events: object[]}} history as of a model folder
+   * @param {{epochs: object[], events: object[]}} history as in a model folder
    * @param {{epoch: number, url: string}[]} pictures in the order of their epochs
-   * @param {number} epoch to begin at; without it the newest
+   * @param {number} epoch the epoch to show; without it the view moves on as described, or stays at its epoch
    */
   show(history, pictures, epoch) {
     const last = this._pictures.length - 1;
@@ -64,7 +64,7 @@ export class Learning {
     this._charts.setEpoch(epoch);
   }
 
-  /** Stop what moves: the view is left. */
+  /** Stop playing. */
   stop() {
     clearInterval(this._timer);
     this._timer = null;
@@ -99,7 +99,7 @@ export class Learning {
     const { epoch, url } = this._pictures[this._at];
     const words = epoch === 0 ? "Before training: noise" : `After epoch ${epoch} of ${this._pictures.at(-1).epoch}`;
     if (this._picture.getAttribute("src") !== url) this._picture.src = url;
-    this._picture.alt = `64 images of the same latents. ${words}`;
+    this._picture.alt = `G’s images of the same 64 latents. ${words}`;
     this._caption.textContent = words;
     this._scrubber.value = this._at;
     this._scrubber.setAttribute("aria-valuetext", words);

@@ -1,12 +1,12 @@
-// What is on screen, in the address: it can be shared, and going back works.
+// The page's state, kept in its address, so that it can be shared and the back button works.
 
-const SETTLE_MS = 200; // browsers refuse a page that changes its address too often
-const OF_ONE_MODEL = { digit: null, latent: null, epoch: null }; // to another they mean something else, or nothing
+const SETTLE_MS = 200; // browsers block a page that changes its address too often
+const OF_ONE_MODEL = { digit: null, latent: null, epoch: null }; // these mean something else, or nothing, to another model
 
 export class Address {
   constructor() {
     this._parameters = new URLSearchParams(location.search);
-    this._left = new Map(); // the parameters of views that were left, to come back to
+    this._left = new Map(); // the parameters of each view that was left, to restore them later
     addEventListener("popstate", () => (this._parameters = new URLSearchParams(location.search)));
   }
 
@@ -18,13 +18,13 @@ export class Address {
     return this._parameters.get(name);
   }
 
-  /** A whole number from 0 on, or a default where there is none. */
+  /** A parameter as a whole number ≥ 0, or a default where the address has none. */
   whole(name, otherwise) {
     const text = this.get(name);
     return text !== null && /^[0-9]{1,16}$/.test(text) ? Number(text) : otherwise;
   }
 
-  /** Set parameters of the view that is open; null removes one. */
+  /** Set parameters of the open view; null removes one. */
   set(changes) {
     for (const [name, value] of Object.entries(changes)) {
       if (value === null || value === undefined || value === "") this._parameters.delete(name);
@@ -34,12 +34,12 @@ export class Address {
     this._timer = setTimeout(() => history.replaceState(null, "", this._href()), SETTLE_MS);
   }
 
-  /** Ask another model: what was said of the old one alone is forgotten. */
+  /** Choose another model, and drop the parameters that hold for the old one only. */
   setModel(model) {
     this.set({ ...OF_ONE_MODEL, model });
   }
 
-  /** Go to a view: as it was left, but for the model and for what is given. */
+  /** Go to a view with the parameters it was left with, except for the model and the parameters given here. */
   go(view, parameters = {}) {
     clearTimeout(this._timer);
     history.replaceState(null, "", this._href());
@@ -59,13 +59,13 @@ export class Address {
   }
 }
 
-/** A latent as text for an address: base64url of its float32 values, little-endian. */
+/** Encode a latent for an address: base64url of its float32 values, little-endian. */
 export function packLatent(latent) {
   const bytes = new Uint8Array(Float32Array.from(latent).buffer);
   return btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 }
 
-/** The inverse; null for what is no latent of so many finite numbers. */
+/** Decode such a text; null unless it holds `length` finite numbers. */
 export function unpackLatent(text, length) {
   try {
     const bytes = Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (letter) => letter.charCodeAt(0));

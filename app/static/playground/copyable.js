@@ -1,4 +1,4 @@
-// A line to copy: a command, or an address.
+// A line of text, such as a command, with a button that copies it.
 
 import { el } from "../viewer/elements.js";
 
@@ -23,13 +23,13 @@ export class Copyable {
       await navigator.clipboard.writeText(this._line.value);
       this._button.textContent = "Copied";
     } catch {
-      this._button.textContent = "Press Ctrl+C"; // no clipboard outside a secure context; the text is selected
+      this._button.textContent = "Press Ctrl+C"; // there is no clipboard outside a secure context, but the text is selected
     }
     setTimeout(() => (this._button.textContent = "Copy"), COPIED_MS);
   }
 }
 
-/** A command line that gets an address; quotes are safe, since an address holds none. */
+/** A command that downloads a URL. Single quotes around it are safe, because these URLs contain none. */
 export function curl(file, url) {
   return `curl -o ${file} '${url}'`;
 }

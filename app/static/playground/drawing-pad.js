@@ -1,11 +1,11 @@
-// A pad to draw on with mouse, pen or finger: white on black, as in MNIST.
+// A pad to draw on with a mouse, a pen or a finger: white on black, as in MNIST.
 
-const PEN = 20 / 280; // width of a stroke, of the pad's side: as broad as MNIST's are
+const PEN = 20 / 280; // width of a stroke as a share of the pad's side, about that of MNIST's strokes
 
 export class DrawingPad {
   /**
    * @param {HTMLCanvasElement} canvas
-   * @param {() => void} onChange called while it is drawn on, and when a stroke is taken back
+   * @param {() => void} onChange called while a person draws, and when strokes are removed
    */
   constructor(canvas, onChange) {
     this._canvas = canvas;

@@ -1,5 +1,5 @@
-// The images of a seed, as many as a person scrolls to. One PNG of 64 images is a page of the grid; each image is a part
-// of it. Arrow keys go from image to image.
+// A grid of a seed's images that grows as the person scrolls. Each page of the grid is one PNG of 64 images, and each
+// tile shows a part of it. Arrow keys move from image to image.
 
 import { el } from "../viewer/elements.js";
 
@@ -9,9 +9,9 @@ const PAGE_COLUMNS = 8;
 export class EndlessGrid {
   /**
    * @param {HTMLElement} element a listbox
-   * @param {HTMLElement} end what comes after it: when that is near, more is drawn
-   * @param {(first: number, n: number) => Promise<string>} fetchPage the address of a page's PNG, 8 images in a row
-   * @param {(index: number) => void} onChoose
+   * @param {HTMLElement} end the element after it: when it comes near the window, the next page is loaded
+   * @param {(first: number, n: number) => Promise<string>} fetchPage returns the address of a page's PNG, 8 images in a row
+   * @param {(index: number) => void} onChoose called with the index of the image that a person selects
    */
   constructor(element, end, { fetchPage, onChoose }) {
     this._element = element;
@@ -28,17 +28,17 @@ export class EndlessGrid {
     }, { rootMargin: "200px" }).observe(end);
   }
 
-  /** Images that are drawn so far. */
+  /** Number of images drawn so far. */
   get n() {
     return this._pages.length * PAGE;
   }
 
-  /** Images in a row on screen. */
+  /** Number of images in a row on screen. */
   get columns() {
     return getComputedStyle(this._element).gridTemplateColumns.split(" ").length;
   }
 
-  /** Begin anew; the old images stay until the first new ones are there. */
+  /** Start again from the first page. The old images stay until the first new ones have loaded. */
   async restart() {
     this._turn += 1;
     this._loading = false;
@@ -60,7 +60,7 @@ export class EndlessGrid {
     if (turn === this._turn && this._nearEnd) this._more();
   }
 
-  /** Mark an image as the chosen one; null marks none. */
+  /** Mark an image as selected; null marks none. */
   mark(index) {
     this._marked = index;
     this._element.querySelector("[aria-selected=true]")?.setAttribute("aria-selected", "false");
@@ -80,13 +80,13 @@ export class EndlessGrid {
     try {
       while (this._nearEnd && turn === this._turn) {
         await this._load(this.n, turn);
-        await new Promise((resolve) => setTimeout(resolve)); // the observer looks where the end is now
+        await new Promise((resolve) => setTimeout(resolve)); // lets the observer see where the end is now
         await new Promise((resolve) => requestAnimationFrame(resolve));
       }
       if (turn === this._turn) this._end.replaceChildren();
     } catch (error) {
       const again = el("button", { type: "button", onclick: () => this._more() }, "Try again");
-      if (turn === this._turn) this._end.replaceChildren(el("p", {}, `No more images: ${error.message}`), again);
+      if (turn === this._turn) this._end.replaceChildren(el("p", {}, `More images could not be drawn: ${error.message}`), again);
     } finally {
       if (turn === this._turn) this._loading = false;
     }

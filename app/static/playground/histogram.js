@@ -1,17 +1,17 @@
-// Where a logit lies among D's logits of real images and of G's own, as two histograms over one axis.
+// Two histograms over one axis, D's logits of real images and of G's images, with a mark at one logit.
 
 import { format, svg } from "../viewer/elements.js";
 
 const WIDTH = 320;
 const HEIGHT = 92;
-const FLOOR = 72; // of the bars; below are the axis' figures
+const FLOOR = 72; // y of the lower end of the bars; the axis' numbers are below it
 const BINS = 48;
-const MARGIN = 0.4; // of where nearly all images lie, on either side
-const TAIL = 0.005; // the share of images at either end that has no say in where the axis ends
+const MARGIN = 0.4; // room on either side of the axis, as a share of the range of nearly all images
+const TAIL = 0.005; // the share of images at either end that is ignored when the range is chosen
 
 /**
  * @param {{real: number[], generated: number[]}} calibration quantiles of logits, evenly spaced from 0 to 1
- * @param {number} logit that is marked
+ * @param {number} logit the logit to mark
  */
 export function histogram(calibration, logit) {
   const [low, high] = axis(calibration);
@@ -23,13 +23,13 @@ export function histogram(calibration, logit) {
   const after = logit > high ? " ▸" : "";
   return svg(
     "svg",
-    { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", class: "histogram", "aria-label": `Logit ${format(logit)} among those of real and of generated images` },
+    { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", class: "histogram", "aria-label": `Histogram of D’s logits for real and for generated images; this image has the logit ${format(logit)}` },
     area("real", shares.real, top),
     area("model", shares.model, top),
     svg("line", { class: "floor", x1: 0, x2: WIDTH, y1: FLOOR, y2: FLOOR }),
     ...ticks(low, high).map((tick) => label(place(tick), HEIGHT - 5, format(tick), "tick")),
     svg("line", { class: "mark", x1: x, x2: x, y1: 14, y2: FLOOR }),
-    label(x, 10, `${beyond}this one: ${format(logit)}${after}`, "mark-text"),
+    label(x, 10, `${beyond}this image: ${format(logit)}${after}`, "mark-text"),
   );
 }
 
@@ -48,7 +48,7 @@ function sharesOf(quantiles, low, high) {
   return below.slice(1).map((share, bin) => share - below[bin]);
 }
 
-/** The distribution function: linear between quantiles. */
+/** The distribution function at `value`, linear between quantiles. */
 function shareBelow(quantiles, value) {
   const last = quantiles.length - 1;
   const above = quantiles.findIndex((quantile) => quantile > value);
@@ -69,7 +69,7 @@ function label(x, y, text, kind) {
   return svg("text", { x: anchor === "middle" ? x : Math.max(2, Math.min(WIDTH - 2, x)), y, class: kind, "text-anchor": anchor }, text);
 }
 
-/** Round numbers between, three to six of them. */
+/** Three to six round numbers between `low` and `high`. */
 function ticks(low, high) {
   const rough = (high - low) / 6;
   const power = 10 ** Math.floor(Math.log10(rough));

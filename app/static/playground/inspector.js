@@ -1,4 +1,4 @@
-// One image: its latent to change, drawn again as it changes, what D thinks of it, and how to have it elsewhere.
+// One image in detail: its latent, which can be changed, D's opinion of it, downloads and a curl command.
 
 import { el } from "../viewer/elements.js";
 import { Copyable, curl } from "./copyable.js";
@@ -7,13 +7,13 @@ import { LatentBars } from "./latent-bars.js";
 import { opinion } from "./opinion.js";
 
 const DOWNLOAD_SCALE = 8;
-const SHAKE = 0.25; // standard deviation of what shaking adds
+const SHAKE = 0.25; // standard deviation of the noise that "Randomise a little" adds
 
 export class Inspector {
   /**
    * @param {HTMLElement} element
    * @param {object} app
-   * @param {(latent: Float32Array | null) => void} onChange called with a latent that a person made; null: the original again
+   * @param {(latent: Float32Array | null) => void} onChange called with the latent after a person changed it; null after a reset
    */
   constructor(element, app, onChange) {
     this._element = element;
@@ -26,11 +26,11 @@ export class Inspector {
     this._hint = el("p", { class: "hint" });
     this._bars = new LatentBars((latent) => this._change(latent));
     this._opinion = el("div", {});
-    this._reset = el("button", { type: "button", onclick: () => this._change(null) }, "Back");
-    this._shake = el("button", { type: "button", onclick: () => this._shakeIt() }, "Shake");
-    this._png = el("a", { class: "button", download: "digit.png" }, "PNG");
-    this._json = el("a", { class: "button", download: "digit.json" }, "JSON");
-    this._curl = new Copyable("The same picture from a terminal");
+    this._reset = el("button", { type: "button", onclick: () => this._change(null) }, "Reset");
+    this._shake = el("button", { type: "button", onclick: () => this._shakeIt() }, "Randomise a little");
+    this._png = el("a", { class: "button", download: "digit.png" }, "Save PNG");
+    this._json = el("a", { class: "button", download: "digit.json" }, "Save JSON");
+    this._curl = new Copyable("Get this image with curl");
     this._close = el("button", { type: "button", class: "close", "aria-label": "Close" }, "×");
     element.append(
       this._close,
@@ -49,7 +49,7 @@ export class Inspector {
     );
   }
 
-  /** Called when the person closes it. */
+  /** Set the function that is called when the person closes the inspector. */
   set onClose(listener) {
     this._close.onclick = listener;
     this._element.onkeydown = (event) => event.key === "Escape" && this._close.offsetParent && listener();
@@ -60,18 +60,18 @@ export class Inspector {
    *
    * @param {object} image
    * @param {string} image.model name@hash
-   * @param {object} image.metadata of the model
-   * @param {string} image.name what it is called
-   * @param {Float32Array} image.original its latent as it came
-   * @param {Float32Array | null} image.changed what a person made of that
-   * @param {string | null} image.url an address that gives the original; null where only its latent does
+   * @param {object} image.metadata the model's metadata
+   * @param {string} image.name its caption
+   * @param {Float32Array} image.original its latent before any change
+   * @param {Float32Array | null} image.changed the latent after a person's changes; null without any
+   * @param {string | null} image.url the URL of the original image; null if only its latent is known
    */
   show(image) {
     this._image = image;
     const { height, width } = image.metadata.image_shape;
     if (this._canvas.width !== width) Object.assign(this._canvas, { width, height });
-    const ballots = image.metadata.classes ? " The blue ones vote for the digit: the tallest wins." : "";
-    this._hint.textContent = `These numbers are all that G is given. Drag one, and see what it does.${ballots}`;
+    const ballots = image.metadata.classes ? " The blue bars choose the digit: the highest one wins." : "";
+    this._hint.textContent = `These numbers are G’s only input. Drag a bar to see what it changes.${ballots}`;
     this._showLatent(image.changed ?? image.original);
   }
 
@@ -127,7 +127,7 @@ export class Inspector {
   }
 }
 
-/** A standard normal number (Box and Muller 1958). */
+/** A random number from the standard normal distribution (Box and Muller 1958). */
 function normal() {
   return Math.sqrt(-2 * Math.log(1 - Math.random())) * Math.cos(2 * Math.PI * Math.random());
 }

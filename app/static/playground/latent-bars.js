@@ -1,4 +1,5 @@
-// A latent as bars to drag: up is positive, down is negative. Arrow keys go from bar to bar and change the value.
+// A latent as bars that can be dragged: up is positive, down is negative. The left and right arrow keys move from bar to
+// bar, the up and down keys change the value.
 
 import { el } from "../viewer/elements.js";
 
@@ -6,7 +7,7 @@ const STEP = 0.1;
 const LEAP = 0.5;
 
 export class LatentBars {
-  /** @param {(latent: Float32Array) => void} onChange called with the latent that a person made */
+  /** @param {(latent: Float32Array) => void} onChange called with the latent after each change by a person */
   constructor(onChange) {
     this._onChange = onChange;
     this._reading = el("output", { class: "hint" });
@@ -23,7 +24,7 @@ export class LatentBars {
    * Show a latent.
    *
    * @param {Float32Array} latent
-   * @param {{prior: string, classes: number}} metadata of its model: the last `classes` coordinates are ballots
+   * @param {{prior: string, classes: number}} metadata the model's metadata; the last `classes` coordinates choose the class
    */
   show(latent, { prior, classes }) {
     this._latent = Float32Array.from(latent);
@@ -38,7 +39,7 @@ export class LatentBars {
 
   _barOf(index) {
     const digit = index - (this._latent.length - this._classes);
-    const name = digit < 0 ? `z ${index}` : `z ${index}, the ballot for class ${digit}`;
+    const name = digit < 0 ? `z ${index}` : `z ${index}, the vote for class ${digit}`;
     const label = digit < 0 ? null : el("span", { "aria-hidden": "true" }, String(digit));
     return el(
       "div",

@@ -1,4 +1,4 @@
-// One piece of work at a time; of those that are asked for meanwhile, only the newest is done.
+// Runs one piece of work at a time. Of the requests that arrive meanwhile, only the newest is carried out.
 
 export class Latest {
   /** @param {(argument: any) => Promise<void>} work */

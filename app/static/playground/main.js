@@ -1,4 +1,4 @@
-// The page: which view is open, which model is asked, and what is said when something goes wrong.
+// The page as a whole: it opens views, keeps the chosen model, and shows errors.
 
 import { el } from "../viewer/elements.js";
 import { Address } from "./address.js";
@@ -14,7 +14,7 @@ const VIEWS = {
 
 const TITLES = { draw: "Draw", walk: "Walk", judge: "Judge", learn: "Watch it learn", models: "Models" };
 
-/** What every view is given. */
+/** The application; each view gets a reference to it. */
 class App {
   constructor() {
     this.address = new Address();
@@ -25,7 +25,7 @@ class App {
     this._model = document.getElementById("model");
   }
 
-  /** The chosen model as the list tells of it. */
+  /** The chosen model's entry in the list of models. */
   get model() {
     return this.models.find(({ name }) => name === this._model.value);
   }
@@ -37,7 +37,7 @@ class App {
     });
     for (const link of document.querySelectorAll("[data-view]")) {
       link.addEventListener("click", (event) => {
-        if (event.ctrlKey || event.metaKey || event.shiftKey) return; // into another tab
+        if (event.ctrlKey || event.metaKey || event.shiftKey) return; // the browser opens another tab or window
         event.preventDefault();
         this.open(link.dataset.view);
       });
@@ -46,7 +46,7 @@ class App {
     this.show();
   }
 
-  /** Go to a view, and to a place in it. */
+  /** Go to a view with the given parameters. */
   async open(view, parameters) {
     this.address.go(view, parameters);
     await this.show();
@@ -54,7 +54,7 @@ class App {
     scrollTo({ top: 0 });
   }
 
-  /** Show what the address says. */
+  /** Show the view that the address names. */
   async show() {
     const view = this.address.view in VIEWS ? this.address.view : "draw";
     document.title = `${TITLES[view]} – GAN playground`;
@@ -62,7 +62,7 @@ class App {
       if (link.dataset.view !== view) link.removeAttribute("aria-current");
       else {
         link.setAttribute("aria-current", "page");
-        link.scrollIntoView({ block: "nearest", inline: "nearest" }); // on a narrow screen the views are a row to scroll
+        link.scrollIntoView({ block: "nearest", inline: "nearest" }); // on a narrow screen the list of views scrolls
       }
     }
     if (this._open !== view) this._shown?.leave?.();
@@ -74,7 +74,7 @@ class App {
       this._chooseModel();
       const usable = this._default !== null || view === "models";
       for (const name of Object.keys(VIEWS)) document.getElementById(name).hidden = name !== view || !usable;
-      if (!usable) throw new Error("no model can be used; “Models”, the service’s log and /readyz say why");
+      if (!usable) throw new Error("no model can be used; see “Models”, the service’s log or /readyz for the reason");
       const made = await this._make(view);
       if (this._open !== view) return;
       this._shown = made;
@@ -82,7 +82,7 @@ class App {
     });
   }
 
-  /** Have the list of the models, once; where that fails, the next view asks for it again. */
+  /** Load the list of models once. If that fails, the next view tries again. */
   _list() {
     this._listed ??= this.service.json("v1/models").then(
       (answer) => {
@@ -100,15 +100,15 @@ class App {
     return this._listed;
   }
 
-  /** Choose the model that the address names, or the service's own. */
+  /** Choose the model that the address names, or else the service's default. */
   _chooseModel() {
     const wanted = this.address.get("model");
     const known = this.models.some(({ name, ready }) => ready && name === wanted);
     this._model.value = known ? wanted : this._default;
-    if (wanted && !known && this._default !== null) this.say(`There is no model ${wanted} to be used here; this is ${this._default}.`);
+    if (wanted && !known && this._default !== null) this.say(`There is no usable model “${wanted}”; the default “${this._default}” is shown instead.`);
   }
 
-  /** A view, made once; what could not be loaded is loaded anew. */
+  /** Make a view once. If it could not be loaded, the next call tries again. */
   _make(view) {
     this._views[view] ??= VIEWS[view](this).catch((error) => {
       delete this._views[view];
@@ -117,7 +117,7 @@ class App {
     return this._views[view];
   }
 
-  /** Do something, and say what goes wrong. */
+  /** Run some work, and show its error if it fails. */
   async attempt(work) {
     try {
       await work();
@@ -126,13 +126,13 @@ class App {
     }
   }
 
-  /** Tell the person something; "" takes back what was told. */
+  /** Show a message to the person; "" removes it. */
   say(text, isError = false) {
     this._status.textContent = text;
     this._status.classList.toggle("error", isError);
   }
 
-  /** Tell those who hear the page, not those who see it. */
+  /** Announce a message to screen readers only. */
   announce(text) {
     document.getElementById("announcer").textContent = text;
   }

@@ -1,11 +1,11 @@
-// What D thinks of an image, in words and figures.
+// D's opinion of an image, in words and figures.
 
 import { el, format } from "../viewer/elements.js";
 import { histogram } from "./histogram.js";
 
 /**
  * @param {{logit: number, probability: number, percentile: {real: number, generated: number}}} score
- * @param {object} calibration of the model
+ * @param {object} calibration the model's calibration
  */
 export function opinion(score, calibration) {
   const { logit, probability, percentile } = score;
@@ -23,32 +23,32 @@ export function opinion(score, calibration) {
     el(
       "dl",
       { class: "figures" },
-      ...figure("logit", format(logit), "what D puts out: the farther up, the more real"),
-      ...figure("D(x)", format(probability), "the same as a probability; where the game is over, ½ for everything"),
-      ...figure("among real", `${format(percentile.real)} %`, "of held-out real images look less real to D"),
-      ...figure("among G’s", `${format(percentile.generated)} %`, "of G’s images do"),
+      ...figure("logit", format(logit), "D’s output: the higher, the more real"),
+      ...figure("D(x)", format(probability), "the logit as a probability; at the optimum of the training it would be ½ for every image"),
+      ...figure("percentile, real", `${format(percentile.real)} %`, "of held-out real images look less real to D"),
+      ...figure("percentile, G’s", `${format(percentile.generated)} %`, "of G’s images look less real to D"),
     ),
   );
 }
 
-/** D's verdict in a few words, by the share of real images (in per cent) that it takes for less real. */
+/** D's verdict in a few words, by the percentage of real images that look less real to it. */
 function verdict(real) {
-  if (real < 0.5) return "D does not believe it.";
-  if (real < 5) return "D has its doubts.";
-  if (real < 25) return "D can believe it.";
-  if (real <= 90) return "D takes it for a real one.";
-  return "D finds it more real than most real ones.";
+  if (real < 0.5) return "To D this looks fake.";
+  if (real < 5) return "D doubts that this is real.";
+  if (real < 25) return "To D this could be real.";
+  if (real <= 90) return "To D this looks real.";
+  return "To D this looks more real than most real images.";
 }
 
 function explain({ real, generated }) {
-  return `Of 100 real images it takes ${count(real)} for less real than this; of 100 of G’s, ${count(generated)}.`;
+  return `Out of 100 real images, ${count(real)} would look less real to D; out of 100 of G’s images, ${count(generated)}.`;
 }
 
 function count(percent) {
   if (percent <= 0) return "none";
   if (percent >= 100) return "all";
   if (percent < 0.5) return "fewer than one";
-  if (percent > 99.5) return "all but one at most";
+  if (percent > 99.5) return "more than 99";
   return String(Math.round(percent));
 }
 

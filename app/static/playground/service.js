@@ -1,11 +1,11 @@
-// The calls of the API. A busy service is asked again; what goes wrong is told in the service's own words.
+// The calls of the API. A call is repeated while the service is busy; an error has the service's own message.
 
 const RETRIES = 8;
 
 export class Service {
   /**
-   * @param {string} base address of the service, with its prefix and a slash at the end
-   * @param {(text: string) => void} onBusy told when the service is busy, and with "" when it no longer is
+   * @param {string} base the service's address, with its path prefix and a slash at the end
+   * @param {(text: string) => void} onBusy called with a message when the service is busy, and with "" when it no longer is
    */
   constructor(base, onBusy) {
     this._base = base;
@@ -13,7 +13,7 @@ export class Service {
     this._details = new Map();
   }
 
-  /** The address of a call; parameters that are undefined, null or "" are left out. */
+  /** The URL of a call; parameters that are undefined, null or "" are left out. */
   url(path, parameters = {}) {
     const given = Object.entries(parameters).filter(([, value]) => value !== undefined && value !== null && value !== "");
     const url = new URL(path, this._base);
@@ -22,9 +22,9 @@ export class Service {
   }
 
   /**
-   * A call, asked again while the service is busy (429) or not ready (503).
+   * Make a call, and repeat it while the service is busy (429) or not ready (503).
    *
-   * @throws {Error} with the problem's detail; an AbortError when `options.signal` is
+   * @throws {Error} with the detail of the service's problem document; an AbortError if `options.signal` is aborted
    */
   async call(url, options = {}) {
     for (let attempt = 1; ; attempt += 1) {
@@ -38,7 +38,7 @@ export class Service {
         const problem = await response.json().catch(() => ({}));
         throw new Error(problem.detail || `the service answered ${response.status}`);
       }
-      this._onBusy("The service is busy, trying again …");
+      this._onBusy("The service is busy. Trying again …");
       await pause(1000 * (Number(response.headers.get("Retry-After")) || 1), options.signal);
     }
   }
@@ -51,7 +51,7 @@ export class Service {
     return (await this.call(this.url(path, parameters), options)).blob();
   }
 
-  /** Everything that a model says of itself; asked for once. */
+  /** A model's details, requested once for each model. */
   details(reference) {
     if (!this._details.has(reference)) {
       const answer = this.json(`v1/models/${reference}`);
@@ -61,14 +61,14 @@ export class Service {
     return this._details.get(reference);
   }
 
-  /** The PNG of a latent, one image. */
+  /** The PNG of one latent's image. */
   async drawLatent(model, latent, options = {}) {
     const body = JSON.stringify({ model, latents: [Array.from(latent)], format: "png", padding: 0 });
     const headers = { "Content-Type": "application/json" };
     return (await this.call(this.url("v1/samples"), { method: "POST", headers, body, ...options })).blob();
   }
 
-  /** D's score of files. */
+  /** D's scores of files. */
   async score(model, files, { preprocess = "auto", explain = false, signal } = {}) {
     const body = new FormData();
     for (const file of files) body.append("files", file, file.name ?? "drawing.png");

@@ -23,7 +23,7 @@ from tests.browser import Visit, needs_chromium
 
 pytestmark = needs_chromium
 
-BUSY = "The service is busy, trying again …"
+BUSY = "The service is busy. Trying again …"
 OVERLOADED = {
     "type": "urn:gan:problem:overloaded",
     "title": "Too Many Requests",
@@ -89,7 +89,7 @@ def test_while_images_are_drawn(browser: Browser, service: Service) -> None:
         page.unroute_all()  # lets go what is held
         expect(page.locator("#grid-end")).to_have_text("")
         held = hold(page, "**/v1/samples?*n=64*")
-        page.get_by_role("button", name="Others").click()
+        page.get_by_role("button", name="New seed").click()
         expect(grid).to_have_attribute("aria-busy", "true")
         expect(page.locator("#grid [role=option]").nth(63)).to_be_visible()  # the old ones, until there are new ones
         until(page, lambda: len(held) == 1, "the others are asked for")
@@ -142,7 +142,7 @@ def test_more_images_that_cannot_be_had(browser: Browser, service: Service) -> N
         page.route("**/v1/samples?*first=64&*", lambda route: route.abort())
         page.goto(service.url)
         end = page.locator("#grid-end")
-        expect(end).to_contain_text("No more images: the service does not answer")
+        expect(end).to_contain_text("More images could not be drawn: the service does not answer")
         page.unroute_all()
         end.get_by_role("button", name="Try again").click()
         expect(page.locator("#grid [role=option]").nth(127)).to_be_attached()

@@ -119,7 +119,7 @@ def test_another_seed_typed_or_drawn(browser: Browser, service: Service) -> None
         expect_canvas(page, sample(service.client, seed=11))
         expect_tile(page, 2, sample(service.client, seed=11, first=2))
 
-        page.get_by_role("button", name="Others").click()
+        page.get_by_role("button", name="New seed").click()
         expect(page.locator("#seed")).not_to_have_value("11")
         drawn = page.locator("#seed").input_value()
         expect_in_address(page, "seed", drawn)
@@ -242,10 +242,10 @@ def test_a_tile_opens_its_latent_and_a_dragged_bar_draws_another(
             opinion, score_of(service.client, png_of(service.client, changed, model), model=model, preprocess="none")
         )
 
-        page.get_by_role("button", name="Back").click()
+        page.get_by_role("button", name="Reset").click()
         expect_canvas(page, image)
         expect_bars(page, latent)
-        expect(page.get_by_role("button", name="Back")).to_be_disabled()
+        expect(page.get_by_role("button", name="Reset")).to_be_disabled()
         expect_in_address(page, "latent", None)
         settle(visit)
         assert visit.faults == []
@@ -290,13 +290,13 @@ def test_shaken_a_latent_is_near_what_it_was(browser: Browser, service: Service)
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, image=3)
         latent, _ = latent_and_image(service.client, seed=7, first=3)
-        page.get_by_role("button", name="Shake").click()
+        page.get_by_role("button", name="Randomise a little").click()
         expect(page.locator("#inspector figcaption")).to_contain_text("changed")
         expect_in_address(page, "latent")
         shaken = latent_of(parameters(page.url)["latent"])
         assert 0.05 < np.sqrt(np.square(shaken - latent).mean()) < 0.6
         expect_canvas(page, image_of(service.client, shaken))
-        page.get_by_role("button", name="Shake").click()
+        page.get_by_role("button", name="Randomise a little").click()
         expect(page).not_to_have_url(page.url)
         twice = latent_of(parameters(page.url)["latent"])
         assert not np.array_equal(twice, shaken)
@@ -331,7 +331,7 @@ def test_what_can_be_taken_away_is_what_is_shown(browser: Browser, service: Serv
         large = image.repeat(8, axis=0).repeat(8, axis=1)
         by_curl = pixels(run(client, inspector.locator("input.code").input_value()))
         assert np.array_equal(by_curl, large)
-        page.get_by_role("button", name="Shake").click()
+        page.get_by_role("button", name="Randomise a little").click()
         expect_in_address(page, "latent")
         shaken = latent_of(parameters(page.url)["latent"])
         image = image_of(client, shaken)
@@ -378,7 +378,7 @@ def test_the_address_is_all_that_it_takes(browser: Browser, service: Service) ->
             expect(tile(again, 13)).to_have_attribute("aria-selected", "true")
             expect_canvas(again, image_of(client, changed, "digits"))
             expect_bars(again, changed)
-            again.get_by_role("button", name="Back").click()
+            again.get_by_role("button", name="Reset").click()
             expect_canvas(again, original)
             settle(visitor)
         assert visit.faults == other.faults == []
@@ -391,7 +391,7 @@ def test_a_latent_that_is_none_is_left_out_and_that_is_told(browser: Browser, se
     with Visit(browser, service.url) as visit:
         for latent in ("AAAA", "!!!", base64.urlsafe_b64encode(numbers.tobytes()).decode()):
             page = open_page(visit, service.url, latent=latent, image=2)
-            words = "The latent in the address is not one of this model: it is left out."
+            words = "The latent in the address does not fit this model, so it is ignored."
             expect(page.locator("#status.error")).to_have_text(words)
             expect_canvas(page, sample(service.client, seed=7, first=2))
             expect(page.locator("#inspector figcaption")).to_have_text("Image 2 of seed 7")
@@ -432,7 +432,7 @@ def test_switching_models_keeps_what_both_have(browser: Browser, service: Servic
     """A changed latent is one model's own; the seed and the place are any model's."""
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, seed=5, image=9)
-        page.get_by_role("button", name="Shake").click()
+        page.get_by_role("button", name="Randomise a little").click()
         expect_in_address(page, "latent")
         page.locator("#model").select_option("rgb")
         expect_canvas(page, sample(service.client, model="rgb", seed=5, first=9))

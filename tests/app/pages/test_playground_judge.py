@@ -99,12 +99,12 @@ def test_a_drawing_is_judged_as_it_is_drawn(browser: Browser, service: Service) 
         expect_opinion(verdict, score)
         expect(verdict.locator(".verdict-words strong")).to_have_text(
             [
-                "D does not believe it.",
-                "D has its doubts.",
-                "D can believe it.",
-                "D takes it for a real one.",
-                "D finds it more real than most real ones.",
-            ][int(np.digitize(score["among real"], [0.5, 5, 25, 90]))]
+                "To D this looks fake.",
+                "D doubts that this is real.",
+                "To D this could be real.",
+                "To D this looks real.",
+                "To D this looks more real than most real images.",
+            ][int(np.digitize(score["percentile, real"], [0.5, 5, 25, 90]))]
         )
         mark = mark_by_ticks(verdict.locator(".histogram"))
         arrow = verdict.locator(".mark-text").text_content() or ""
@@ -189,7 +189,7 @@ def test_several_files(browser: Browser, service: Service) -> None:
             expect_opinion(page.locator("#verdict"), scores[k])
             assert np.array_equal(image_pixels(seen(page)), image_pixels(thumbnails.nth(k).locator("img")))
         assert not np.array_equal(image_pixels(seen(page)), rgb(picture(1)))  # made like MNIST's
-        page.get_by_label("they have the model’s size already").check()
+        page.get_by_label("the images already have the model’s size").check()
         as_they_are = [score_of(service.client, content, preprocess="none") for content in contents]
         expect(thumbnails).to_have_text([told(score["D(x)"]) for score in as_they_are])
         thumbnails.nth(1).click()
@@ -210,9 +210,9 @@ def test_a_file_is_dropped(browser: Browser, service: Service) -> None:
         page = open_page(visit, service.url, view="judge")
         drop(page, "dropped.png", content)
         expect_opinion(page.locator("#verdict"), score_of(service.client, content))
-        page.get_by_label("they have the model’s size already").check()
+        page.get_by_label("the images already have the model’s size").check()
         expect_opinion(page.locator("#verdict"), score_of(service.client, content, preprocess="none"))
-        page.get_by_label("they have the model’s size already").uncheck()
+        page.get_by_label("the images already have the model’s size").uncheck()
         expect_opinion(page.locator("#verdict"), score_of(service.client, content))
         settle(visit)
         assert visit.faults == []
@@ -233,7 +233,7 @@ def test_what_is_no_image_is_told_in_the_services_words(browser: Browser, servic
         expect(page.locator("#verdict")).to_contain_text("Nothing to judge yet.")  # and not what was judged before
         expect(page.locator("#judged-list button")).to_have_count(0)
         page.locator("#files").set_input_files([payload("one.png", png_bytes(picture(1)))] * 65)
-        expect(page.locator("#status.error")).to_have_text("65 files are too many: D takes 64 at once.")
+        expect(page.locator("#status.error")).to_have_text("65 files are too many: choose at most 64.")
         page.locator("#files").set_input_files(good)
         expect(page.locator("#judged-list button")).to_have_count(2)
         expect(page.locator("#status")).to_have_text("")
@@ -248,7 +248,7 @@ def test_found_in_g_and_taken_to_draw(browser: Browser, service: Service) -> Non
         draw(page, SEVEN)
         drawn = pad_png(page)
         expect_opinion(page.locator("#verdict"), score_of(client, drawn))
-        page.get_by_role("button", name="Find it in G").click()
+        page.get_by_role("button", name="Find G’s nearest image").click()
         nearest = page.get_by_alt_text("G’s nearest image")
         expect(nearest).to_be_visible()
         answer = ok(client.post("/v1/projections", files={"file": ("drawing.png", drawn, "image/png")})).json()
@@ -258,13 +258,13 @@ def test_found_in_g_and_taken_to_draw(browser: Browser, service: Service) -> Non
             f"{told(answer['distance']['mean_absolute'])} of 255 grey levels"
         )
         logits = [told(answer["score"][name]["logit"]) for name in ("projection", "input")]
-        expect(page.locator("#found")).to_contain_text(f"this image is {logits[0]}, of yours {logits[1]}.")
+        expect(page.locator("#found")).to_contain_text(f"D’s logit is {logits[0]} for this image and {logits[1]} for yours.")
 
-        page.get_by_role("button", name="Change its latent").click()
+        page.get_by_role("button", name="Edit its latent").click()
         expect(page.locator("#draw")).to_be_visible()
         canvas = page.locator("#inspector canvas")
         until(page, lambda: np.array_equal(canvas_pixels(canvas), found), "Draw shows what was found")
-        expect(page.locator("#inspector figcaption")).to_have_text("An image of a latent")
+        expect(page.locator("#inspector figcaption")).to_have_text("Image of a custom latent")
         latent = np.array(answer["latent"], dtype=np.float32)
         assert np.array_equal(latent_of(parameters(page.url)["latent"]), latent)
         page.locator("#inspector [data-at='0']").focus()
@@ -277,7 +277,7 @@ def test_found_in_g_and_taken_to_draw(browser: Browser, service: Service) -> Non
         until(page, lambda: np.array_equal(canvas_pixels(canvas), rgb(image_of(client, changed))), "it is changed")
         by_curl = run(client, page.locator("#inspector input.code").input_value())
         assert np.array_equal(pixels(by_curl)[::8, ::8], image_of(client, changed))
-        page.get_by_role("button", name="Back").click()
+        page.get_by_role("button", name="Reset").click()
         until(page, lambda: np.array_equal(canvas_pixels(canvas), found), "it is as it was found")
         until(
             page,
@@ -298,11 +298,11 @@ def test_all_that_judge_shows_is_for_everyone(browser: Browser, service: Service
     with Visit(browser, service.url, width=width, scheme=scheme) as visit:
         page = open_page(visit, service.url, view="judge")
         page.locator("#files").set_input_files(files)
-        page.get_by_role("button", name="Find it in G").click()
-        expect(page.get_by_role("button", name="Change its latent")).to_be_visible()
+        page.get_by_role("button", name="Find G’s nearest image").click()
+        expect(page.get_by_role("button", name="Edit its latent")).to_be_visible()
         assert visit.overflow() == 0
         assert visit.serious_findings() == []
-        page.get_by_role("button", name="Change its latent").click()
+        page.get_by_role("button", name="Edit its latent").click()
         expect(page.locator("#inspector .opinion")).to_be_visible()  # on the narrow one, a sheet
         assert visit.overflow() == 0
         assert visit.serious_findings() == []
@@ -317,7 +317,7 @@ def test_what_is_found_for_another_file_is_not_shown(browser: Browser, service: 
         page = open_page(visit, service.url, view="judge")
         held = hold(page, "**/v1/projections?*")
         page.locator("#files").set_input_files([payload(f"{k}.png", png_bytes(picture(k))) for k in range(2)])
-        page.get_by_role("button", name="Find it in G").click()
+        page.get_by_role("button", name="Find G’s nearest image").click()
         expect(page.locator("#found")).to_contain_text("Searching")
         until(page, lambda: len(held) == 1, "it is searched for")
         page.locator("#judged-list button").nth(1).click()
@@ -325,7 +325,7 @@ def test_what_is_found_for_another_file_is_not_shown(browser: Browser, service: 
             held[0].continue_()
         settle(visit)
         expect(page.locator("#found")).to_be_empty()
-        page.get_by_role("button", name="Find it in G").click()
+        page.get_by_role("button", name="Find G’s nearest image").click()
         until(page, lambda: len(held) == 2, "the other is searched for")
         held[1].continue_()
         expect(page.get_by_alt_text("G’s nearest image")).to_be_visible()
@@ -337,7 +337,7 @@ def test_a_digit_of_gs(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, view="judge")
         with page.expect_request(asks("/v1/samples", n=1)) as info:
-            page.get_by_role("button", name="A digit of G’s").click()
+            page.get_by_role("button", name="Let G draw one").click()
         content = ok(service.client.get(info.value.url)).content
         expect_opinion(page.locator("#verdict"), score_of(service.client, content, preprocess="none"))
         assert np.array_equal(image_pixels(seen(page)), rgb(pixels(content)))

@@ -53,7 +53,7 @@ class Told:
         record = self.at(epoch) if epoch else None
         for title, names in {
             "Losses": {"D’s loss": "loss_d", "G’s loss": "loss_g"},
-            "What D says": {"D(x)": "d_real", "D(G(z))": "d_fake"},
+            "D’s output": {"D(x)": "d_real", "D(G(z))": "d_fake"},
             "The value of the game, V(G, D)": {"V(G, D)": "value"},
         }.items():
             readings = chart(page, title).locator(".chart-readings span").filter(has=page.locator("b"))
@@ -144,7 +144,7 @@ def test_another_model_is_watched_from_its_own_end(browser: Browser, service: Se
         page = open_page(visit, service.url, view="learn")
         told_by = Told(service, "mnist-conv")
         told_by.expect_at(page, 2)
-        expect(page.locator("#learning h3")).to_have_text(["Losses", "What D says", "The value of the game, V(G, D)"])
+        expect(page.locator("#learning h3")).to_have_text(["Losses", "D’s output", "The value of the game, V(G, D)"])
         scrubber(page).focus()
         page.keyboard.press("Home")
         told_by.expect_at(page, 0)
@@ -185,7 +185,7 @@ def test_a_run_that_collapsed(browser: Browser, service: Service) -> None:
     (collapse,) = history["events"]
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, view="learn")
-        page.get_by_label("Training of").select_option("collapse")
+        page.get_by_label("Training run").select_option("collapse")
         last = pictures[-1]["epoch"]
         expect(caption(page)).to_have_text(f"After epoch {last} of {last}")
         expect_in_address(page, "run", "collapse")
@@ -197,8 +197,8 @@ def test_a_run_that_collapsed(browser: Browser, service: Service) -> None:
         coverage = history["epochs"][-1]["metrics"]["coverage"]
         expect(chart(page, "Coverage").locator(".chart-readings")).to_contain_text(f"coverage {told(coverage)}")
         page.reload()
-        expect(page.get_by_label("Training of")).to_have_value("collapse")
-        page.get_by_label("Training of").select_option("")
+        expect(page.get_by_label("Training run")).to_have_value("collapse")
+        page.get_by_label("Training run").select_option("")
         expect(page.locator("#run-text")).to_contain_text("mnist-conv: recipe")
         expect(page.locator(".events")).to_be_hidden()
         settle(visit)

@@ -51,13 +51,13 @@ def test_a_card_for_each_model_and_each_broken_folder(browser: Browser, service:
             shape = metadata["image_shape"]
             kind = {1: "grey", 3: "RGB"}[shape["channels"]]
             expect(here).to_contain_text(f"{shape['height']} × {shape['width']}, {kind}")
-            expect(here).to_contain_text("It says no figures of itself.")
+            expect(here).to_contain_text("This model has no figures.")
             here.scroll_into_view_if_needed()
             query = {"model": model["name"], "seed": 7, "n": 48, "columns": 8, "padding": 0, "scale": 2}
             wanted = pixels(ok(service.client.get("/v1/samples", params=query)).content)
             assert np.array_equal(image_pixels(here.locator("img")), rgb(wanted))
         expect(card(page, "conv").locator("pre")).to_be_hidden()
-        card(page, "conv").get_by_text("The model’s card").click()
+        card(page, "conv").get_by_text("Model card").click()
         expect(card(page, "conv").locator("pre")).to_contain_text("An untrained model for tests.")
         settle(visit)
         assert visit.faults == []
@@ -71,7 +71,7 @@ def test_figures_beside_those_of_real_images(browser: Browser, trained: Service)
         "Precision": ("precision", max),
         "Recall": ("recall", max),
         "Coverage": ("coverage", max),
-        "AUROC of D: real against G’s": ("auroc", None),
+        "AUROC of D: real images against G’s": ("auroc", None),
     }
     assert len(models) > 1
     with Visit(browser, trained.url) as visit:
@@ -84,7 +84,7 @@ def test_figures_beside_those_of_real_images(browser: Browser, trained: Service)
                 row = card(page, name).locator("tr").filter(has=page.get_by_role("rowheader", name=label, exact=True))
                 is_best = best_of is not None and len(values) > 1 and value == best_of(values.values())
                 cells = row.locator("td")
-                expect(cells.nth(0)).to_have_text(told(value) + (" (the best here)" if is_best else ""))
+                expect(cells.nth(0)).to_have_text(told(value) + (" (best of these models)" if is_best else ""))
                 expect(cells.nth(1)).to_have_text(
                     told(models[name][f"{key}_real"]) if f"{key}_real" in models[name] else "–"
                 )
@@ -97,7 +97,7 @@ def test_from_a_card_to_drawing_and_watching(browser: Browser, service: Service)
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, view="draw", model="digits", seed=3, digit=2)
         page.locator("[data-view=models]").click()
-        card(page, "rgb").get_by_role("button", name="Draw with it").click()
+        card(page, "rgb").get_by_role("button", name="Draw with this model").click()
         expect(page.locator("#draw")).to_be_visible()
         expect(page.locator("#model")).to_have_value("rgb")
         expect_in_address(page, "model", "rgb")
@@ -122,7 +122,7 @@ def test_from_a_card_to_drawing_and_watching(browser: Browser, service: Service)
 def test_a_model_that_is_not_there(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, model="truncated")
-        expect(page.locator("#status")).to_have_text("There is no model truncated to be used here; this is mnist-conv.")
+        expect(page.locator("#status")).to_have_text("There is no usable model “truncated”; the default “mnist-conv” is shown instead.")
         expect(page.locator("#model")).to_have_value("mnist-conv")
         expect(page.locator("#inspector figcaption")).to_have_text("Image 0 of seed 7")
         assert visit.faults == []

@@ -86,7 +86,7 @@ def test_what_is_on_the_way(browser: Browser, service: Service) -> None:
         images = path(service, model=model, seeds="2,3,9,1")
         expect_walk(page, images)
         for place, seed in enumerate([2, 3, 9, 1]):
-            expect(picked(page).nth(place)).to_have_attribute("aria-label", f"Take seed {seed} out of the walk")
+            expect(picked(page).nth(place)).to_have_attribute("aria-label", f"Remove seed {seed} from the walk")
             assert np.array_equal(image_pixels(picked(page).nth(place).locator("img")), rgb(images[16 * place]))
 
         for _ in range(3):

@@ -1,4 +1,4 @@
-// Draw: an endless grid of a seed's images, and one of them to look into.
+// Draw: an endless grid of a seed's images, and an inspector that shows one of them in detail.
 
 import { el } from "../../viewer/elements.js";
 import { packLatent, unpackLatent } from "../address.js";
@@ -7,7 +7,7 @@ import { EndlessGrid } from "../endless-grid.js";
 import { Inspector } from "../inspector.js";
 
 const SEED = "7";
-const SEEDS_DRAWN = 2 ** 31; // short enough to read aloud; the service takes seeds below 2^53
+const SEEDS_DRAWN = 2 ** 31; // short enough to pass on by hand; the service takes seeds below 2^53
 const MAX_GRID = 4096;
 const IMAGE_SCALE = 8;
 
@@ -26,8 +26,8 @@ export class Draw {
       onChoose: (index) => this._choose(index),
     });
     this._downloads = el("div", { class: "row downloads" });
-    this._curl = new Copyable("These images from a terminal");
-    const take = el("details", { class: "take", open: isWide() }, el("summary", {}, "Take them along"), el("div", {}, this._curl.element, this._downloads));
+    this._curl = new Copyable("Get these images with curl");
+    const take = el("details", { class: "take", open: isWide() }, el("summary", {}, "Download"), el("div", {}, this._curl.element, this._downloads));
     document.getElementById("draw-form").after(take);
     document.getElementById("draw-form").addEventListener("submit", (event) => {
       event.preventDefault();
@@ -54,14 +54,14 @@ export class Draw {
     const details = service.details(asked.model);
     await this._drawGrid(asked);
     const { metadata } = await details;
-    if (asked !== this._asked) return; // another was asked for meanwhile
+    if (asked !== this._asked) return; // other images have been requested meanwhile
     this._metadata = metadata;
     this._offerDigits(metadata.classes);
     await this._showChosen();
     this._offer();
   }
 
-  /** Draw what is asked for, unless it is drawn or being drawn; what failed is tried anew. */
+  /** Draw the grid, unless the same one is drawn or being drawn already. After a failure it is drawn again. */
   _drawGrid(asked) {
     const wanted = JSON.stringify(asked);
     if (wanted !== this._wanted) {
@@ -74,7 +74,7 @@ export class Draw {
     return this._drawing;
   }
 
-  /** Another seed, digit or truncation: other images, of which none is chosen. */
+  /** Change the seed, the digit or the truncation: the images change, and none is selected. */
   _ask(changes) {
     this._app.address.set({ ...changes, image: null, latent: null });
     this._app.show();
@@ -93,7 +93,7 @@ export class Draw {
     this._app.attempt(() => this._showChosen());
   }
 
-  /** Keep a latent that a person made; null: the one that was there before it. */
+  /** Keep a changed latent in the address; null keeps the one from before the change. */
   _keep(latent) {
     const kept = latent ?? this._withoutImage;
     this._app.address.set({ latent: kept && packLatent(kept) });
@@ -106,12 +106,12 @@ export class Draw {
     document.querySelector("#grid [tabindex='0']")?.focus();
   }
 
-  /** The image that the address names; on a wide screen without one, the first. */
+  /** Show the image that the address names. If it names none, a wide screen shows the first. */
   async _showChosen() {
     const { address, service } = this._app;
     const text = address.get("latent");
     const latent = text === null ? null : unpackLatent(text, this._metadata.z_dim);
-    if (text !== null && latent === null) this._app.say("The latent in the address is not one of this model: it is left out.", true);
+    if (text !== null && latent === null) this._app.say("The latent in the address does not fit this model, so it is ignored.", true);
     const index = address.whole("image", isWide() && !latent ? 0 : null);
     this._panel.hidden = index === null && latent === null;
     this._grid.mark(index);
@@ -119,7 +119,7 @@ export class Draw {
     if (this._panel.hidden) return;
     const image = { model: this._asked.model, metadata: this._metadata, changed: null, url: null };
     if (index === null) {
-      this._inspector.show({ ...image, name: "An image of a latent", original: latent });
+      this._inspector.show({ ...image, name: "Image of a custom latent", original: latent });
       return;
     }
     const turn = (this._turn = (this._turn ?? 0) + 1);
@@ -171,7 +171,7 @@ export class Draw {
   }
 }
 
-/** Whether the inspector stands beside the grid, and not before it: as in playground.css. */
+/** Whether the inspector is beside the grid and does not cover it, as in playground.css. */
 function isWide() {
   return matchMedia("(min-width: 64rem)").matches;
 }

@@ -1,4 +1,4 @@
-// Judge: D's opinion of a drawing or of files, where it looks, and what G would make of them.
+// Judge: D's opinion of a drawing or of files, the pixels that it depends on, and the nearest image of G.
 
 import { el, format } from "../../viewer/elements.js";
 import { packLatent } from "../address.js";
@@ -19,7 +19,7 @@ export class Judge {
     this._asIs = document.getElementById("as-is");
     this._files = document.getElementById("files");
     this._looks = true;
-    this._search = null; // the one in G that runs
+    this._search = null; // the search for G's nearest image that is running
     document.getElementById("pad-undo").addEventListener("click", () => this._pad.undo());
     document.getElementById("pad-clear").addEventListener("click", () => this._pad.clear());
     document.getElementById("pad-example").addEventListener("click", () => app.attempt(() => this._takeExample()));
@@ -35,7 +35,7 @@ export class Judge {
     else this._clear();
   }
 
-  /** Have a person's files judged. */
+  /** Let D judge a person's files. */
   _takeFiles(files) {
     this._given = files;
     this._take(files, this._asIs.checked ? "none" : "auto");
@@ -47,19 +47,19 @@ export class Judge {
       this._clear();
       return;
     }
-    this._judge({ preprocess: "auto" }); // the drawing as it is when its turn comes
+    this._judge({ preprocess: "auto" }); // without files: the drawing as it is when the call is made
   }
 
-  /** Have files judged; `preprocess` as in the API. */
+  /** Let D judge files; `preprocess` as in the API. */
   _take(files, preprocess) {
     if (files.length > MAX_FILES) {
-      this._app.say(`${files.length} files are too many: D takes ${MAX_FILES} at once.`, true);
+      this._app.say(`${files.length} files are too many: choose at most ${MAX_FILES}.`, true);
       return;
     }
     this._judge({ files, preprocess });
   }
 
-  /** Have something else judged: what was found for what was there before goes. */
+  /** Let D judge something else, and remove the nearest image of what was there before. */
   _judge(request) {
     this._app.say("");
     this._request = request;
@@ -99,10 +99,10 @@ export class Judge {
         service.score(model.model, judged, { preprocess, explain: true }),
       ]);
     } catch (error) {
-      if (this._request?.files === files) this._clear(); // what stands there is of other files
+      if (this._request?.files === files) this._clear(); // what is shown belongs to other files
       throw error;
     }
-    if (this._request === null || this._request.files !== files) return; // cleared, or given others
+    if (this._request === null || this._request.files !== files) return; // cleared, or replaced by other files
     const { calibration } = metadata;
     const opinions = results.map((result, index) => ({ result, file: files?.[index], preprocess, calibration }));
     this._list.replaceChildren(...(opinions.length > 1 ? opinions.map((one) => this._thumbnail(one)) : []));
@@ -132,7 +132,7 @@ export class Judge {
       },
     });
     const search = () => this._app.attempt(() => this._find(one));
-    this._searcher = el("button", { type: "button", class: "primary", disabled: this._search !== null, onclick: search }, "Find it in G");
+    this._searcher = el("button", { type: "button", class: "primary", disabled: this._search !== null, onclick: search }, "Find G’s nearest image");
     const words = opinion(result, calibration);
     this._verdict.replaceChildren(
       el(
@@ -151,14 +151,14 @@ export class Judge {
           el(
             "p",
             { class: "hint" },
-            "Brighter at ",
+            "The image would look more real to D if the ",
             el("i", { class: "key raises" }),
-            "orange places, or darker at ",
+            "orange pixels were brighter or the ",
             el("i", { class: "key lowers" }),
-            "blue ones, and D would find it more real. Faint places are all the same to D.",
+            "blue pixels darker. Pixels with a faint colour hardly matter.",
           ),
           this._searcher,
-          el("p", { class: "hint" }, "G’s image that is nearest to yours, and its latent."),
+          el("p", { class: "hint" }, "This searches for the latent whose image is nearest to yours."),
         ),
       ),
       words,
@@ -166,17 +166,17 @@ export class Judge {
     this._app.announce(words.querySelector(".verdict-words").textContent);
   }
 
-  /** Search for a file in G, or for the drawing as it is. */
+  /** Search for G's image nearest to a file, or to the current drawing. */
   async _find({ file, preprocess }) {
     const { service, model } = this._app;
     const search = (this._search = {});
     this._searcher.disabled = true;
-    this._found.replaceChildren(el("p", { class: "hint" }, "Searching for about a second …"));
+    this._found.replaceChildren(el("p", { class: "hint" }, "Searching … This takes about a second."));
     try {
       const answer = await service.project(model.model, file ?? (await this._pad.file()), { preprocess });
       if (search === this._search) this._showFound(answer);
     } catch (error) {
-      if (search !== this._search) return; // something else is judged by now
+      if (search !== this._search) return; // something else is being judged by now
       this._found.replaceChildren();
       throw error;
     } finally {
@@ -187,14 +187,14 @@ export class Judge {
 
   _showFound({ latent, png: nearest, distance, score }) {
     const off = distance.mean_absolute;
-    const near = off < 4 ? "G knows this one well" : off < 12 ? "G comes near it" : "G has nothing like it";
+    const near = off < 4 ? "G can draw this almost exactly" : off < 12 ? "G can draw something similar" : "G cannot draw anything like this";
     const look = () => this._app.open("draw", { latent: packLatent(latent), image: null });
     this._found.replaceChildren(
-      el("h3", {}, "Found in G"),
+      el("h3", {}, "G’s nearest image"),
       el("figure", {}, el("img", { class: "pixels", src: png(nearest), alt: "G’s nearest image" })),
-      el("p", {}, el("strong", {}, `${near}: `), `a pixel is ${format(off)} of 255 grey levels off in the mean.`),
-      el("p", {}, `D’s logit of this image is ${format(score.projection.logit)}, of yours ${format(score.input.logit)}.`),
-      el("button", { type: "button", onclick: look }, "Change its latent"),
+      el("p", {}, el("strong", {}, `${near}: `), `on average, a pixel differs by ${format(off)} of 255 grey levels.`),
+      el("p", {}, `D’s logit is ${format(score.projection.logit)} for this image and ${format(score.input.logit)} for yours.`),
+      el("button", { type: "button", onclick: look }, "Edit its latent"),
     );
     this._app.announce(`${near}.`);
   }
@@ -202,7 +202,7 @@ export class Judge {
   _clear() {
     this._list.replaceChildren();
     this._forgetFound();
-    this._verdict.replaceChildren(el("p", { class: "hint empty" }, "Nothing to judge yet. D’s opinion will stand here, and change as you draw."));
+    this._verdict.replaceChildren(el("p", { class: "hint empty" }, "Nothing to judge yet. As soon as you draw, D’s opinion appears here."));
   }
 }
 

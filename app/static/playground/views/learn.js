@@ -1,13 +1,13 @@
-// Watch it learn: the training of the models that are loaded, and of one that collapsed.
+// Watch it learn: the training of the chosen model, or a recorded run that collapsed.
 
 import { el } from "../../viewer/elements.js";
 import { Learning } from "../../viewer/learning.js";
 
 const COLLAPSE = "collapse";
 const COLLAPSE_TEXT =
-  "A real run that learnt digits and then lost them: D’s learning rate fell to 0 while G’s rose, and G found the few shapes " +
-  "that a D at a standstill lets pass (the 2014 paper’s “Helvetica scenario”). The losses, D(x) and D(G(z)) say next to " +
-  "nothing of it; Fréchet distance, coverage and the rarest digit do, from epoch 21 on, and so do your eyes.";
+  "A real training run that learnt digits and then lost them. D’s learning rate fell to 0 while G’s rose, so in the end G drew " +
+  "only the few shapes that D, which hardly learnt any more, took for real (the 2014 paper’s “Helvetica scenario”). The losses, " +
+  "D(x) and D(G(z)) hardly show it. The Fréchet distance, the coverage and the rarest digit do, from epoch 21 on.";
 
 export class Learn {
   constructor(app) {
@@ -17,8 +17,8 @@ export class Learn {
     this._learning = new Learning((epoch) => app.address.set({ epoch }));
     document.getElementById("learning").append(this._learning.element);
     this._run.append(
-      el("option", { value: "" }, "the model above"),
-      el("option", { value: COLLAPSE }, "a run that collapsed"),
+      el("option", { value: "" }, "The selected model"),
+      el("option", { value: COLLAPSE }, "A run that collapsed"),
     );
     this._run.addEventListener("change", () => {
       app.address.set({ run: this._run.value, epoch: null });

@@ -1,4 +1,4 @@
-// Models: cards side by side, each with its figures beside those of real images.
+// Models: one card for each model, with its figures beside those of real images.
 
 import { el, format } from "../../viewer/elements.js";
 
@@ -7,10 +7,10 @@ const FIGURES = [
   { name: "Precision", key: "precision", best: "large" },
   { name: "Recall", key: "recall", best: "large" },
   { name: "Coverage", key: "coverage", best: "large" },
-  { name: "Rarest digit, over its real share", key: "smallest_share", best: "large" },
+  { name: "Rarest digit: its share relative to real images", key: "smallest_share", best: "large" },
   { name: "Parzen log-likelihood, nats", key: "parzen_ll" },
-  { name: "AUROC of D: real against G’s", key: "auroc" },
-  { name: "AUROC of D: real against two in one", key: "auroc_overlaid", best: "large" },
+  { name: "AUROC of D: real images against G’s", key: "auroc" },
+  { name: "AUROC of D: real images against overlaid pairs", key: "auroc_overlaid", best: "large" },
 ];
 
 export class Models {
@@ -33,8 +33,8 @@ export class Models {
     const { image_shape: shape } = metadata;
     const facts = {
       version: model.split("@")[1],
-      networks: metadata.architecture.name + (metadata.quantised ? ", G in 8 bits" : ""),
-      latent: `${metadata.z_dim} numbers, ${metadata.prior}` + (metadata.classes ? `, ${metadata.classes} classes` : ""),
+      networks: metadata.architecture.name + (metadata.quantised ? ", G quantised to 8 bits" : ""),
+      latent: `${metadata.z_dim} numbers, ${metadata.prior} prior` + (metadata.classes ? `, ${metadata.classes} classes` : ""),
       images: `${shape.height} × ${shape.width}, ${shape.channels === 1 ? "grey" : "RGB"}`,
       "trained on": `${metadata.dataset}, ${metadata.images_seen.toLocaleString("en")} images seen in ${metadata.epochs} epochs`,
       recipe: metadata.recipe,
@@ -48,12 +48,12 @@ export class Models {
       el("dl", {}, ...Object.entries(facts).flatMap(([term, text]) => [el("dt", {}, term), el("dd", {}, text)])),
       figuresOf(metadata.evaluation, all),
       el("div", { class: "row" }, ...["draw", "learn"].map((view) => this._link(view, name))),
-      el("details", {}, el("summary", {}, "The model’s card"), el("pre", { tabIndex: 0 }, card)),
+      el("details", {}, el("summary", {}, "Model card"), el("pre", { tabIndex: 0 }, card)),
     );
   }
 
   _link(view, name) {
-    const text = { draw: "Draw with it", learn: "Watch it learn" }[view];
+    const text = { draw: "Draw with this model", learn: "Watch it learn" }[view];
     const open = () => this._app.open(view, { model: name });
     return el("button", { type: "button", onclick: open }, text);
   }
@@ -67,12 +67,12 @@ function figuresOf(evaluation, all) {
       "tr",
       {},
       el("th", { scope: "row" }, name),
-      el("td", { class: winner ? "winner" : "" }, format(evaluation[key]), winner ? el("span", { class: "visually-hidden" }, " (the best here)") : null),
+      el("td", { class: winner ? "winner" : "" }, format(evaluation[key]), winner ? el("span", { class: "visually-hidden" }, " (best of these models)") : null),
       el("td", {}, format(evaluation[`${key}_real`])),
     );
   });
-  if (rows.length === 0) return el("p", { class: "hint" }, "It says no figures of itself.");
-  const head = el("tr", {}, ...["figure", "model", "real"].map((text) => el("th", { scope: "col" }, text)));
+  if (rows.length === 0) return el("p", { class: "hint" }, "This model has no figures.");
+  const head = el("tr", {}, ...["Figure", "Model", "Real"].map((text) => el("th", { scope: "col" }, text)));
   return el("table", {}, el("thead", {}, head), el("tbody", {}, ...rows));
 }
 

@@ -1,14 +1,14 @@
-// Walk: the images on the way from one latent to another.
+// Walk: the images along a path from one latent to another.
 
 import { el } from "../../viewer/elements.js";
 import { Copyable, curl } from "../copyable.js";
 import { Latest } from "../latest.js";
 
-const SEEDS = [9, 14, 7]; // with the default model a 3, an 8 and a 0
+const SEEDS = [9, 14, 7]; // the default model draws a 3, an 8 and a 0
 const STEPS = 16;
 const MAX_SEEDS = 16;
 const FRAME_MS = 60;
-const CORNER_MS = 500; // what was picked stays for a while
+const CORNER_MS = 500; // each picked image stays longer on screen
 
 export class Walk {
   constructor(app) {
@@ -24,7 +24,7 @@ export class Walk {
     this._mode = document.getElementById("walk-mode");
     this._loop = document.getElementById("walk-loop");
     this._downloads = document.getElementById("walk-downloads");
-    this._curl = new Copyable("This walk from a terminal");
+    this._curl = new Copyable("Get this walk with curl");
     document.getElementById("walk-curl").append(this._curl.element);
     this._thumbnails = new Map();
     this._rows = 0;
@@ -67,7 +67,7 @@ export class Walk {
     this._draw.run();
   }
 
-  /** Another sixteen images to pick: image 0 of each seed. */
+  /** Offer sixteen more images to pick, image 0 of each seed. */
   async _offerMore() {
     const from = this._rows * MAX_SEEDS;
     const seeds = Array.from({ length: MAX_SEEDS }, (_, index) => from + index);
@@ -76,7 +76,7 @@ export class Walk {
     this._more.disabled = true;
     try {
       await this._load(seeds);
-      if (thumbnails !== this._thumbnails) return; // another model's are wanted by now
+      if (thumbnails !== this._thumbnails) return; // another model has been chosen meanwhile
       this._picker.append(...seeds.map((seed) => this._pickable(seed)));
       this._markPicked();
     } catch (error) {
@@ -87,12 +87,12 @@ export class Walk {
     }
   }
 
-  /** Have the pictures of seeds; one call draws image 0 of up to sixteen. */
+  /** Load the thumbnails of seeds; one call draws image 0 of up to sixteen seeds. */
   async _load(seeds) {
     const thumbnails = this._thumbnails;
     const wanted = seeds.filter((seed) => !thumbnails.has(seed));
     if (wanted.length === 0) return;
-    const pair = wanted.length === 1 ? [wanted[0], wanted[0]] : wanted; // a path has two ends
+    const pair = wanted.length === 1 ? [wanted[0], wanted[0]] : wanted; // a path needs two ends
     const answer = await this._app.service.json("v1/interpolations", { model: this._model, seeds: pair.join(), steps: 1, format: "json" });
     answer.seeds.forEach((seed, index) => thumbnails.set(seed, `data:image/png;base64,${answer.samples[index].png}`));
   }
@@ -105,7 +105,7 @@ export class Walk {
   _toggle(seed) {
     const picked = this._seeds.includes(seed);
     if (!picked && this._seeds.length === MAX_SEEDS) {
-      this._app.say(`A walk goes through at most ${MAX_SEEDS} images: take one out first.`);
+      this._app.say(`A walk goes through at most ${MAX_SEEDS} images: remove one first.`);
       return;
     }
     this._app.say("");
@@ -121,7 +121,7 @@ export class Walk {
     const items = seeds.map((seed) => {
       const image = el("img", { class: "pixels", src: this._thumbnails.get(seed), alt: "", width: 56, height: 56 });
       const remove = () => this._toggle(seed);
-      return el("button", { type: "button", class: "thumbnail", "aria-label": `Take seed ${seed} out of the walk`, title: "Take it out", onclick: remove }, image);
+      return el("button", { type: "button", class: "thumbnail", "aria-label": `Remove seed ${seed} from the walk`, title: "Remove", onclick: remove }, image);
     });
     const few = seeds.length < 2 ? [el("p", { class: "hint" }, "Pick at least two images below.")] : [];
     this._picked.replaceChildren(...items, ...few);
@@ -196,7 +196,7 @@ export class Walk {
     this._app.address.set({ at: index });
   }
 
-  /** Go to where a share of the strip is. */
+  /** Go to the image at a share, 0 to 1, of the strip's width. */
   _point(share) {
     if (!this._scrubber.disabled) this._go(Math.min(this._n - 1, Math.floor(share * this._n)));
   }
@@ -210,13 +210,13 @@ export class Walk {
     this._scrubber.setAttribute("aria-valuetext", `image ${index + 1} of ${this._n}`);
   }
 
-  /** Where an image is on the sheet. */
+  /** The place of an image on the sheet: [x, y] in pixels. */
   _frame(index) {
     const { columns, side } = this._sheet;
     return [(index % columns) * side, Math.floor(index / columns) * side];
   }
 
-  /** About a dozen images of the way, side by side. */
+  /** Draw up to twelve images of the walk side by side. */
   _drawStrip() {
     const { sheet, side } = this._sheet;
     const shown = Math.min(12, this._n);
@@ -234,6 +234,7 @@ export class Walk {
     const link = (name, parameters) =>
       el("a", { class: "button", href: service.url("v1/interpolations", parameters), download: `walk.${parameters.format}` }, name);
     this._downloads.replaceChildren(
+      el("span", { class: "hint" }, "Download:"),
       link("GIF", { ...moving, format: "gif" }),
       link("WebP", { ...moving, format: "webp" }),
       link("PNG strip", { ...query, scale: 2, format: "png" }),
@@ -243,7 +244,7 @@ export class Walk {
   }
 }
 
-/** Seeds of an address; the first ones where it names none, and none for "none". */
+/** The seeds in an address: the default ones if the parameter is missing, and no seeds for "none". */
 function readSeeds(text) {
   if (text === null) return SEEDS;
   return text.split(",").filter((part) => /^[0-9]{1,16}$/.test(part)).map(Number).slice(0, MAX_SEEDS);
