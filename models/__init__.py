@@ -1,9 +1,9 @@
-"""What training and serving share: images, latents z, the networks G and D, inference, and the model folder.
+"""The code that training and serving share: images, latents z, the networks G and D, inference, and the model folder.
 
-    networks/       G and D: layers, architectures, how a pair is built
+    networks/       G and D: their layers, their architectures, and how a pair is built
     model_folder/   how a trained model is written, checked and read
-    inference/      G and D made ready to be called: sampler, scorer, saliency, projection
-    bundled/        the model folders that are shipped
+    inference/      running a trained model: sampler, scorer, saliency, projection
+    bundled/        the model folders that are shipped with this package
 
 `app` and `training` import this package; it imports neither of them.
 """
@@ -15,5 +15,5 @@ __version__ = "0.1.0"
 
 
 def bundled_models_dir() -> Path:
-    """The folder that holds the model folders shipped with this package."""
+    """Return the folder that holds the model folders shipped with this package."""
     return Path(__file__).parent / "bundled"

@@ -1,4 +1,4 @@
-"""Which processor the networks run on."""
+"""The device that the networks run on: CPU or CUDA."""
 
 from typing import Literal, TypeAlias
 
@@ -10,7 +10,7 @@ DeviceName: TypeAlias = Literal["auto", "cpu", "cuda"]
 
 
 def resolve_device(name: DeviceName) -> torch.device:
-    """The PyTorch device of a name. "auto" is CUDA where PyTorch finds a CUDA device, and the CPU otherwise.
+    """Return the PyTorch device of a name. "auto" is CUDA if PyTorch finds a CUDA device, and the CPU otherwise.
 
     Raises:
         DeviceError: the name is "cuda", and PyTorch finds no CUDA device.
@@ -19,19 +19,19 @@ def resolve_device(name: DeviceName) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name == "cuda" and not torch.cuda.is_available():
         raise DeviceError(
-            f"device 'cuda' was asked for, but torch {torch.__version__} finds no CUDA device; use 'cpu' or 'auto'"
+            f"device 'cuda' was requested, but torch {torch.__version__} finds no CUDA device; use 'cpu' or 'auto'"
         )
     return torch.device(name)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that no memory was left: Python's, CUDA's, or that of PyTorch's allocator on a CPU."""
+    """Whether an error means that memory ran out: in Python, in CUDA, or in PyTorch's allocator for the CPU."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
 
 
 def release_memory() -> None:
-    """Give the CUDA memory that PyTorch caches back to the system. On a CPU PyTorch caches nothing."""
+    """Return cached CUDA memory from PyTorch to the system. PyTorch caches no CPU memory."""
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

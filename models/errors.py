@@ -1,39 +1,39 @@
-"""The errors of this room.
+"""The errors that `models` raises.
 
-LatentError                   latents that G cannot take
-ClassError                    a class that the model cannot be asked for
-DeviceError                   a device that this machine does not have
-ModelFolderError              a model folder that cannot be used; its kinds:
-├── ModelFolderNotFoundError      no such folder, or not a folder
-├── ModelNameError                the folder's name cannot stand in a URL
-├── ModelDestinationError         a place where no model folder may be written, since something else is there
-├── ModelFileMissingError         a file that the format requires is not there
-├── ModelPathError                a file that leads out of the folder
-├── ModelTooLargeError            a file beyond its size limit
-├── ModelUnreadableError          model.safetensors is not a safetensors file, or a truncated one
-├── FormatVersionError            written by a newer format than this code reads
-├── ModelMetadataError            metadata missing or wrong
-├── TensorNamesError              tensors missing, or too many
-├── TensorShapeError              a tensor of another shape than the architecture's
-├── TensorDtypeError              a tensor of another dtype than float32 and float16
-├── TensorNotFiniteError          a tensor that holds NaN or infinity
-├── TensorRangeError              a running variance below 0
-├── NetworkNotFiniteError         weights that are finite, and a network that gives NaN or infinity
-├── HistoryError                  history.json is not a history
-└── TimelineError                 a picture of the timeline that is not one
+LatentError                   latents have a wrong shape, or numbers out of range
+ClassError                    the model does not have the requested class
+DeviceError                   this machine does not have the requested device
+ModelFolderError              a model folder cannot be used; its kinds:
+├── ModelFolderNotFoundError      there is no folder at the path
+├── ModelNameError                the folder's name cannot be a model's name
+├── ModelDestinationError         a model folder cannot be written to this path
+├── ModelFileMissingError         a file that the format requires is missing
+├── ModelPathError                a file in the folder is a link that leads out of it
+├── ModelTooLargeError            a file exceeds its size limit
+├── ModelUnreadableError          model.safetensors is not a safetensors file, or is truncated
+├── FormatVersionError            the folder's format version is not one that this code reads
+├── ModelMetadataError            the metadata is missing or wrong
+├── TensorNamesError              tensors are missing, or there are unexpected ones
+├── TensorShapeError              a tensor's shape is not that of the architecture
+├── TensorDtypeError              a tensor is neither float32 nor float16
+├── TensorNotFiniteError          a tensor holds NaN or infinity
+├── TensorRangeError              a tensor holds a value that is out of its range, such as a negative variance
+├── NetworkNotFiniteError         the weights are finite, but a network gives NaN or infinity
+├── HistoryError                  history.json is not a valid history
+└── TimelineError                 a picture of the timeline has a wrong name or is not a PNG
 """
 
 
 class LatentError(ValueError):
-    """Latents of the wrong width, not finite, or drawn with arguments out of range."""
+    """Latents have the wrong shape or hold a number that is not allowed, or an argument for drawing them is wrong."""
 
 
 class ClassError(ValueError):
-    """A class that the model does not have; a model without classes has none.
+    """The model does not have the requested class.
 
     Attributes:
-        label: the class that was asked for.
-        classes: how many the model has; 0 for a model without classes.
+        label: the class that was requested.
+        classes: the model's number of classes; 0 for a model without classes.
     """
 
     def __init__(self, label: int, *, classes: int) -> None:
@@ -42,16 +42,16 @@ class ClassError(ValueError):
         super().__init__(
             f"the class must be 0 to {classes - 1}, not {label}"
             if classes
-            else f"the model has no classes, so it cannot be asked for class {label}"
+            else f"the model has no classes, so it cannot draw class {label}; leave the class out"
         )
 
 
 class DeviceError(ValueError):
-    """A compute device that does not exist here."""
+    """This machine does not have the requested device."""
 
 
 class ModelFolderError(Exception):
-    """A model folder that cannot be used. Its text says what was wrong, what was seen and what to do."""
+    """A model folder cannot be used. The message says what was wrong, what was seen and what to do."""
 
 
 class ModelFolderNotFoundError(ModelFolderError):
@@ -63,7 +63,7 @@ class ModelNameError(ModelFolderError):
 
 
 class ModelDestinationError(ModelFolderError):
-    """A model folder cannot be written there: it would replace something that is not a model folder."""
+    """A model folder cannot be written to this path, or would replace something that is not a model folder."""
 
 
 class ModelFileMissingError(ModelFolderError):
@@ -107,11 +107,11 @@ class TensorNotFiniteError(ModelFolderError):
 
 
 class TensorRangeError(ModelFolderError):
-    """A running variance is negative: its square root, and every picture with it, would be NaN."""
+    """A tensor holds a value out of its range: a negative running variance, or a wrong number in a quantised layer."""
 
 
 class NetworkNotFiniteError(ModelFolderError):
-    """Finite weights, so large that G, D or E gives NaN or infinity."""
+    """The weights are finite, but so large that G, D or the encoder gives NaN or infinity."""
 
 
 class HistoryError(ModelFolderError):

@@ -1,6 +1,6 @@
-"""Files that are either whole or not there: written under a temporary name, synced, then renamed.
+"""Atomic writes: a file is written under a temporary name, synced to disk, and then renamed.
 
-A crash, a `kill -9` or a full disk at any moment leaves the old file or the new one, never a part.
+After a crash, a `kill -9` or a full disk, either the old file or the complete new one is there, never a part.
 """
 
 import errno
@@ -15,13 +15,13 @@ TEMPORARY_SUFFIX = ".tmp"
 
 
 def check_file_destination(path: Path) -> None:
-    """Check that a file can be written to `path`: its folder exists, and at most a regular file is there already.
+    """Check that a file can be written to `path`: its folder exists, and `path` is free or a regular file.
 
-    A rename would replace a symbolic link, a pipe or a device (`/dev/null`) by a file. Nothing is touched.
+    A rename would replace a symbolic link, a pipe or a device such as `/dev/null` by a file. Nothing is changed here.
 
     Raises:
-        FileNotFoundError: there is no folder to write into.
-        FileExistsError: something other than a regular file is there.
+        FileNotFoundError: the folder does not exist.
+        FileExistsError: `path` is something other than a regular file.
     """
     if not path.parent.is_dir():
         raise FileNotFoundError(errno.ENOENT, f"there is no folder {path.parent}; make it first", str(path))
@@ -30,15 +30,16 @@ def check_file_destination(path: Path) -> None:
     mode = path.lstat().st_mode
     if not stat.S_ISREG(mode):
         kind = "a folder" if stat.S_ISDIR(mode) else "a symbolic link" if stat.S_ISLNK(mode) else "a device or a pipe"
-        raise FileExistsError(errno.EEXIST, f"{kind} is there, which a file must not replace; name a file", str(path))
+        raise FileExistsError(errno.EEXIST, f"{kind} is there, and is not replaced; name another path", str(path))
 
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Replace the file at `path` by one that holds `data`, or leave it as it was.
 
     Raises:
-        FileExistsError: something other than a regular file is there.
-        OSError: the disk is full, or the folder cannot be written; it names a file; the temporary file is removed.
+        FileNotFoundError: the folder does not exist.
+        FileExistsError: `path` is something other than a regular file.
+        OSError: the disk is full, or the folder cannot be written. The error names the file; no temporary file is left.
     """
     check_file_destination(path)
     temporary = path.with_name(f".{path.name}{TEMPORARY_SUFFIX}")
@@ -57,7 +58,7 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Put the file's name into an OSError that names none, as errors of writing and syncing do not."""
+    """Add the file's name to an OSError without one. Errors of `write` and `fsync` name no file."""
     try:
         yield
     except OSError as error:
@@ -67,12 +68,12 @@ def naming(path: Path) -> Iterator[None]:
 
 
 def replace_folder(new: Path, path: Path) -> None:
-    """Move the finished folder `new` to `path`, in place of the folder that may be there.
+    """Move the finished folder `new` to `path`, and remove the folder that was there, if any.
 
     A crash between the two renames leaves the old folder beside the new one as `.NAME.old.tmp`.
 
     Raises:
-        OSError: a folder cannot be renamed; the old one stays in its place.
+        OSError: a folder cannot be renamed; the old one is back in its place.
     """
     old = path.with_name(f".{path.name}.old{TEMPORARY_SUFFIX}")
     shutil.rmtree(old, ignore_errors=True)
@@ -92,7 +93,7 @@ def sync_folder(path: Path) -> None:
     """Sync a folder, so that files created or renamed in it survive a power failure.
 
     Raises:
-        OSError: it cannot be opened or synced; the error names the folder.
+        OSError: the folder cannot be opened or synced; the error names it.
     """
     descriptor = os.open(path, os.O_RDONLY)
     try:

@@ -1,4 +1,4 @@
-"""Many images as one picture."""
+"""Grids: many images arranged in one picture."""
 
 import math
 
@@ -9,24 +9,24 @@ from models.png_framing import as_rows
 
 
 def default_columns(n: int) -> int:
-    """The columns of the squarest grid of n images, n ≥ 1, that is at least as wide as it is high: ⌈√n⌉."""
+    """Return the number of columns, ⌈√n⌉, of the squarest grid of n ≥ 1 images that is not higher than it is wide."""
     return math.isqrt(n - 1) + 1
 
 
 def assemble_grid(
     images: NDArray[np.uint8], *, columns: int | None = None, padding: int = 0, scale: int = 1
 ) -> NDArray[np.uint8]:
-    """Images side by side, row by row, on black.
+    """Arrange images in a grid, row by row, on a black background.
 
     Args:
         images: [n, H, W] or [n, H, W, 3] uint8, n ≥ 1.
-        columns: images in a row; None gives the squarest grid. More than n counts as n.
+        columns: images in a row, limited to n; None gives the squarest grid.
         padding: black pixels between images and around them, before scaling.
         scale: each pixel becomes scale × scale pixels.
 
     Returns:
-        [rows·(H + padding) + padding, columns·(W + padding) + padding] · scale, uint8; RGB has a last axis of 3. One
-        image to which nothing happens is returned as it is, not copied.
+        [rows·(H + padding) + padding, columns·(W + padding) + padding] · scale, uint8; RGB has a last axis of 3. A
+        single image without padding and scaling is returned itself, not copied.
     """
     if len(images) == 1 and padding == 0 and scale == 1:
         lone: NDArray[np.uint8] = images[0]
@@ -40,9 +40,9 @@ def assemble_grid(
 def assemble_rows(
     images: NDArray[np.uint8], *, columns: int | None = None, padding: int = 0, scale: int = 1
 ) -> NDArray[np.uint8]:
-    """`as_rows` of the grid: the scanlines that a PNG of it deflates.
+    """Return the PNG scanlines of a grid: `as_rows` of `assemble_grid`.
 
-    Many images at scale 1 are written straight into the scanlines, without the grid in between.
+    Several images at scale 1 are written into the scanlines directly, without building the grid first.
 
     Args:
         images: [n, H, W] or [n, H, W, 3] uint8, n ≥ 1.
@@ -51,14 +51,14 @@ def assemble_rows(
         scale: as in `assemble_grid`.
 
     Returns:
-        [height, 1 + width · channels] uint8, of the grid's height and width.
+        [height, 1 + width · channels] uint8, with the height and width of the grid.
     """
     if scale != 1 or len(images) == 1:
         return as_rows(assemble_grid(images, columns=columns, padding=padding, scale=scale))
     columns = min(columns or default_columns(len(images)), len(images))
     height, width, *channels = _shape_of_grid(images, columns, padding)
     rows = np.zeros((height, 1 + math.prod((width, *channels))), dtype=np.uint8)
-    _fill(rows[:, 1:].reshape(height, width, *channels), images, columns, padding)  # a view of `rows`
+    _fill(rows[:, 1:].reshape(height, width, *channels), images, columns, padding)  # writes to a view of `rows`
     return rows
 
 
@@ -68,10 +68,10 @@ def _shape_of_grid(images: NDArray[np.uint8], columns: int, padding: int) -> tup
 
 
 def _fill(grid: NDArray[np.uint8], images: NDArray[np.uint8], columns: int, padding: int) -> None:
-    """Copy images to their places in a black grid of the shape `_shape_of_grid`."""
+    """Copy images to their places in a black grid whose shape is `_shape_of_grid`."""
     n, height, width, *channels = images.shape
     rows, cell = -(-n // columns), (height + padding, width + padding)
-    # Where each image goes, [rows, columns, height, width] of the grid's own memory.
+    # The place of each image, as a view [rows, columns, height, width] of the grid.
     places = grid[: rows * cell[0], : columns * cell[1]].reshape(rows, cell[0], columns, cell[1], *channels)
     places = places.swapaxes(1, 2)[:, :, padding:, padding:]
     whole = n // columns
@@ -81,14 +81,14 @@ def _fill(grid: NDArray[np.uint8], images: NDArray[np.uint8], columns: int, padd
 
 
 def split_grid(grid: NDArray[np.uint8], side: int, *, padding: int) -> NDArray[np.uint8]:
-    """The images of a grid, [n, side, side] or [n, side, side, 3] uint8: the inverse of `assemble_grid` at scale 1.
+    """Split a grid into its images, [n, side, side] or [n, side, side, 3] uint8. It inverts `assemble_grid` at scale 1.
 
     Raises:
-        ValueError: the grid's size is not that of whole images with such a padding.
+        ValueError: the grid's size does not fit images of this side and padding.
     """
     cell = side + padding
     rows, columns = ((length - padding) // cell for length in grid.shape[:2])
     if (rows * cell + padding, columns * cell + padding) != grid.shape[:2]:
-        raise ValueError(f"{list(grid.shape)} is no grid of images of {side} pixels a side, {padding} apart")
+        raise ValueError(f"the shape {list(grid.shape)} is not a grid of {side} × {side} images with padding {padding}")
     cells = grid[padding:, padding:].reshape(rows, cell, columns, cell, *grid.shape[2:]).swapaxes(1, 2)
     return np.ascontiguousarray(cells.reshape(rows * columns, cell, cell, *grid.shape[2:])[:, :side, :side])

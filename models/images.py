@@ -1,6 +1,6 @@
-"""Images: their shape, and the conversion between the networks' range and the bytes of a picture.
+"""Images: their shape, and the conversion between the networks' values and the bytes of a picture.
 
-Networks see `[N, C, H, W] float32 in [−1, 1]`; files, the wire and the eye see `[N, H, W] uint8` (grey) or
+The networks use `[N, C, H, W] float32 in [−1, 1]`. Files and the API use `[N, H, W] uint8` (grey) or
 `[N, H, W, 3] uint8` (RGB).
 """
 
@@ -32,7 +32,7 @@ class ImageShape(BaseModel):
 
     @property
     def chw(self) -> tuple[int, int, int]:
-        """(channels, height, width), as the networks have it."""
+        """(channels, height, width), the order of the networks."""
         return (self.channels, self.height, self.width)
 
     @property
@@ -42,14 +42,14 @@ class ImageShape(BaseModel):
 
     @property
     def pixels(self) -> int:
-        """Values in one image: channels · height · width."""
+        """Number of values in one image: channels · height · width."""
         return self.channels * self.height * self.width
 
 
 def to_uint8(images: torch.Tensor) -> NDArray[np.uint8]:
-    """[N, C, H, W] float in [−1, 1] → [N, H, W] or [N, H, W, 3] uint8: −1 is 0, 1 is 255, rounded to nearest.
+    """Convert [N, C, H, W] float in [−1, 1] to [N, H, W] or [N, H, W, 3] uint8: −1 becomes 0, and 1 becomes 255.
 
-    Values outside the range are clipped.
+    Values are rounded to the nearest grey level; those outside the range are clipped.
     """
     pixels = np.clip(images.float().numpy(force=True), -1, 1)
     with np.errstate(invalid="ignore"):  # a NaN becomes an arbitrary pixel
@@ -57,7 +57,7 @@ def to_uint8(images: torch.Tensor) -> NDArray[np.uint8]:
 
 
 def to_uint8_in_place(pixels: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """`to_uint8` of an array [N, C, H, W] that has no value outside [−1, 1] and is overwritten, which saves copies."""
+    """Do the same as `to_uint8` for [N, C, H, W] within [−1, 1], but overwrite the array, which saves copies."""
     pixels += 1  # NumPy takes a third of PyTorch's time here
     pixels *= 127.5
     np.rint(pixels, out=pixels)
@@ -65,12 +65,12 @@ def to_uint8_in_place(pixels: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 
 def from_uint8(images: NDArray[np.uint8]) -> torch.Tensor:
-    """[N, H, W] or [N, H, W, 3] uint8 → [N, C, H, W] float32 in [−1, 1]: the inverse of `to_uint8`."""
+    """Convert [N, H, W] or [N, H, W, 3] uint8 to [N, C, H, W] float32 in [−1, 1]: the inverse of `to_uint8`."""
     return to_float(channels_first(images))
 
 
 def to_float(pixels: torch.Tensor) -> torch.Tensor:
-    """Grey levels 0 … 255 as the networks see them: uint8 of any shape → float32 of that shape in [−1, 1]."""
+    """Convert grey levels 0 … 255, uint8 of any shape, to the networks' values, float32 in [−1, 1]."""
     return pixels.to(torch.float32).div_(127.5).sub_(1)
 
 
@@ -86,7 +86,7 @@ def check_images(images: NDArray[np.uint8], shape: ImageShape) -> None:
 
 
 def channels_last(images: torch.Tensor) -> NDArray[np.uint8]:
-    """[N, C, H, W] uint8 → [N, H, W] or [N, H, W, 3] uint8, contiguous, on the CPU."""
+    """Convert [N, C, H, W] uint8 to [N, H, W] or [N, H, W, 3] uint8, contiguous, on the CPU."""
     return _channels_last(images.numpy(force=True))
 
 
@@ -95,6 +95,6 @@ def _channels_last(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def channels_first(images: NDArray[np.uint8]) -> torch.Tensor:
-    """[N, H, W] or [N, H, W, 3] uint8 → [N, C, H, W] uint8, contiguous: the inverse of `channels_last`."""
-    tensor = torch.from_numpy(np.require(images, requirements=["C", "W"]))  # copied where it is read-only
+    """Convert [N, H, W] or [N, H, W, 3] uint8 to [N, C, H, W] uint8, contiguous: the inverse of `channels_last`."""
+    tensor = torch.from_numpy(np.require(images, requirements=["C", "W"]))  # a read-only array is copied
     return tensor[:, None] if tensor.ndim == 3 else tensor.permute(0, 3, 1, 2).contiguous()

@@ -1,7 +1,7 @@
-"""Latents z from a counter: image i of seed s is one image, for ever.
+"""Latents z from a counter, so that a seed and an index always give the same latent.
 
 `z(seed, index)` comes from the Philox counter-based generator (Salmon et al., "Parallel random numbers: as easy
-as 1, 2, 3", SC 2011) keyed by the seed. Each image owns a fixed range of the counter, so any image can be drawn
+as 1, 2, 3", SC 2011) with the seed as its key. Each image owns a fixed range of the counter, so any image can be drawn
 without drawing those before it. Both priors have mean 0 and variance 1.
 """
 
@@ -17,7 +17,7 @@ from models.errors import LatentError
 Prior: TypeAlias = Literal["normal", "uniform"]
 
 SEED_LIMIT = 2**53
-"""Seeds are 0 ≤ seed < 2⁵³, exact in every JSON reader."""
+"""Seeds are 0 ≤ seed < 2⁵³: every JSON reader represents such numbers exactly."""
 
 INDEX_LIMIT = 2**53
 """Images of one seed are numbered 0 ≤ index < 2⁵³."""
@@ -31,7 +31,7 @@ MAX_LATENT = 1e6
 Numbers = TypeVar("Numbers", NDArray[np.float64], torch.Tensor)
 
 _WORDS_PER_COUNTER = 4  # one Philox-4×64 counter value gives four 64-bit words
-_DROPPED_BITS = np.uint64(12)  # of a word: float64 has room for the other 52
+_DROPPED_BITS = np.uint64(12)  # bits of a word that are dropped: a float64's fraction holds the other 52
 _ONE = np.float64(1).view(np.uint64)  # the bits of 1.0
 
 
@@ -40,13 +40,13 @@ class _Stream(threading.local):
 
     def __init__(self) -> None:
         self.philox = np.random.Philox(0)
-        self.counter = [0, 0, 0, 0]  # lists: half the time of arrays
+        self.counter = [0, 0, 0, 0]  # lists take half the time of arrays
         self.key = [0, 0]
         self.state: dict[str, object] = {
             "bit_generator": "Philox",
             "state": {"counter": self.counter, "key": self.key},
             "buffer": [0] * _WORDS_PER_COUNTER,
-            "buffer_pos": _WORDS_PER_COUNTER,  # nothing in it: the next word comes from the counter
+            "buffer_pos": _WORDS_PER_COUNTER,  # the buffer is empty: the next word comes from the counter
             "has_uint32": 0,
             "uinteger": 0,
         }
@@ -65,11 +65,11 @@ def draw_latents(
         first: index of the first image; first + n ≤ 2⁵³.
         n: how many images, ≥ 1.
         z_dim: coordinates of one latent, ≥ 1.
-        prior: "normal", N(0, 1), or "uniform", U(−√3, √3), the 2014 paper's code's; both have unit variance.
-        truncation: ψ in (0, 1], each latent is scaled towards the prior's mean 0: z ← ψ·z.
+        prior: "normal", N(0, 1), or "uniform", U(−√3, √3), the one in the 2014 paper's code; both have unit variance.
+        truncation: ψ in (0, 1]; each latent is scaled towards the prior's mean 0: z ← ψ·z.
 
     Returns:
-        [n, z_dim] float32. Row k depends on (seed, first + k) and the prior alone.
+        [n, z_dim] float32. Row k depends only on (seed, first + k), the prior and the truncation.
 
     Raises:
         LatentError: an argument is out of its range.
@@ -81,7 +81,7 @@ def draw_latents(
 
 
 def draw_words(seed: int, first: int, n: int, *, z_dim: int) -> NDArray[np.uint64]:
-    """The random words that the latents of images first … first + n − 1 of a seed are made of.
+    """Draw the random words from which the latents of images first … first + n − 1 of a seed are computed.
 
     Args:
         seed: 0 ≤ seed < 2⁵³.
@@ -90,7 +90,7 @@ def draw_words(seed: int, first: int, n: int, *, z_dim: int) -> NDArray[np.uint6
         z_dim: coordinates of one latent, ≥ 1.
 
     Returns:
-        [n, z_dim] uint64, one word a coordinate. Row k depends on (seed, first + k) alone.
+        [n, z_dim] uint64, one word for each coordinate. Row k depends only on (seed, first + k).
 
     Raises:
         LatentError: an argument is out of its range.
@@ -101,37 +101,37 @@ def draw_words(seed: int, first: int, n: int, *, z_dim: int) -> NDArray[np.uint6
 
 
 def latents_of_words(words: NDArray[np.uint64], *, prior: Prior) -> NDArray[np.float32]:
-    """Words [n, z_dim] of any images → their latents [n, z_dim] float32; each depends on its own word alone."""
+    """Convert random words, of any shape, to coordinates of latents, float32. Each depends only on its own word."""
     uniform = _uniform_01(words)
     z = torch.special.ndtri(torch.from_numpy(uniform)).numpy() if prior == "normal" else to_uniform_prior(uniform)
     return z.astype(np.float32)
 
 
 def to_uniform_prior(shares: Numbers) -> Numbers:
-    """The quantile function of the uniform prior: shares of any shape in [0, 1] → U(−√3, √3)'s values, same dtype."""
+    """Apply the uniform prior's quantile function: shares in [0, 1], of any shape → values of U(−√3, √3)."""
     return (shares * 2 - 1) * UNIFORM_BOUND
 
 
 def share_below(z: Numbers) -> Numbers:
-    """The distribution function of the uniform prior inside its bounds, the inverse of `to_uniform_prior`.
+    """Apply the uniform prior's distribution function, the inverse of `to_uniform_prior`.
 
-    Not cut to [0, 1]: a coordinate beyond the bounds gives a share beyond 0 or 1.
+    The result is not clipped: a coordinate outside the prior's bounds gives a share below 0 or above 1.
     """
     return (z / UNIFORM_BOUND + 1) / 2
 
 
 def check_latents(latents: object, *, z_dim: int) -> NDArray[np.float32]:
-    """Check latents that came from outside.
+    """Check latents that come from a request, and convert them to an array.
 
     Args:
-        latents: anything that numpy reads as [n, z_dim] numbers.
-        z_dim: the width the model wants.
+        latents: anything that NumPy reads as [n, z_dim] numbers.
+        z_dim: the width of the model's latents.
 
     Returns:
         [n, z_dim] float32, n ≥ 1, finite and within ± MAX_LATENT.
 
     Raises:
-        LatentError: says which of these does not hold, and the value seen.
+        LatentError: one of these does not hold; the message says which, and the value seen.
     """
     try:
         array = np.asarray(latents, dtype=np.float64)
@@ -139,7 +139,7 @@ def check_latents(latents: object, *, z_dim: int) -> NDArray[np.float32]:
         raise LatentError(f"latents must be a list of lists of {z_dim} numbers each: {error}") from error
     if array.ndim != 2 or array.shape[0] < 1 or array.shape[1] != z_dim:
         raise LatentError(f"latents must have the shape [n, {z_dim}] with n ≥ 1, not {list(array.shape)}")
-    # Not `>`: a NaN fails this comparison too.
+    # `<=` and then `not`, because a NaN fails this comparison too.
     within = np.abs(array) <= MAX_LATENT
     if not within.all():
         row, column = np.argwhere(~within)[0]
@@ -150,7 +150,7 @@ def check_latents(latents: object, *, z_dim: int) -> NDArray[np.float32]:
 
 
 def check_request(seed: int, first: int, n: int, *, z_dim: int) -> None:
-    """Check these arguments of `draw_latents` without drawing.
+    """Check these arguments of `draw_latents` without drawing anything.
 
     Raises:
         LatentError: an argument is out of its range.
@@ -166,9 +166,9 @@ def check_request(seed: int, first: int, n: int, *, z_dim: int) -> None:
 
 
 def _uniform_01(words: NDArray[np.uint64]) -> NDArray[np.float64]:
-    """Words of any shape → float64, uniform on the open interval (0, 1): never 0 or 1, where ndtri is infinite."""
-    # The top 52 bits k become the fraction of a float64 in [1, 2), 1 + k·2⁻⁵². What is left without 1 − 2⁻⁵³ is
-    # (k + ½)·2⁻⁵², the middle of k's cell: exactly, up to 1 − 2⁻⁵³.
+    """Convert words, of any shape, to float64 uniform on (0, 1). It is never 0 or 1, where ndtri is infinite."""
+    # The top 52 bits k become the fraction of a float64 in [1, 2), which is 1 + k·2⁻⁵². Subtracting 1 − 2⁻⁵³ gives
+    # (k + ½)·2⁻⁵², the middle of k's cell, without rounding; the largest value is 1 − 2⁻⁵³.
     fractions = words >> _DROPPED_BITS
     fractions |= _ONE
     uniform = fractions.view(np.float64)
@@ -177,10 +177,10 @@ def _uniform_01(words: NDArray[np.uint64]) -> NDArray[np.float64]:
 
 
 def _random_words(key: int, counter: int, n: int) -> NDArray[np.uint64]:
-    """n words of the stream `np.random.Philox(key=key, counter=counter)`."""
+    """Return n words of the stream `np.random.Philox(key=key, counter=counter)`."""
     stream = _stream
     stream.counter[0], stream.counter[1] = counter % 2**64, counter >> 64
     stream.key[0] = key
     philox = stream.philox
-    philox.state = stream.state  # type: ignore[assignment]  # its type is numpy's own; it is copied
+    philox.state = stream.state  # type: ignore[assignment]  # its type is private to NumPy; the state is copied
     return philox.random_raw(n)

@@ -1,4 +1,4 @@
-"""NumPy's .npy files: the header, for writers that add an array's bytes to it piece by piece."""
+"""The header of NumPy's .npy files, for writers that append an array's bytes piece by piece."""
 
 import io
 
@@ -6,11 +6,11 @@ import numpy as np
 
 
 def npy_header(shape: tuple[int, ...], dtype: type[np.generic]) -> bytes:
-    """The header of an .npy file, format version 1.0; the array's bytes in C order follow it.
+    """Return the header of an .npy file, format version 1.0. The array's bytes must follow it in C order.
 
     Args:
-        shape: of the array.
-        dtype: its element type, such as `np.uint8`.
+        shape: shape of the array.
+        dtype: element type of the array, such as `np.uint8`.
     """
     buffer = io.BytesIO()
     description = np.lib.format.dtype_to_descr(np.dtype(dtype))

@@ -206,7 +206,7 @@ def mark_by_ticks(histogram: Locator) -> float:
 
 
 def run(client: httpx.Client, command: str) -> bytes:
-    """Return what a curl command of the page would write: split it as a shell would, and make its call with `client`."""
+    """Return what a curl command of the page would write. It is split as in a shell, and `client` makes the call."""
     words = shlex.split(command)
     assert words[:2] == ["curl", "-o"]
     url = words[-1]

@@ -104,7 +104,7 @@ def make_pipe(path: Path) -> None:
 def test_a_file_replaces_nothing_but_a_file(tmp_path: Path, make: Callable[[Path], None], kind: str) -> None:
     make(tmp_path / "there")
     before = (tmp_path / "there").lstat()
-    with pytest.raises(FileExistsError, match=f"{kind} is there, which a file must not replace"):
+    with pytest.raises(FileExistsError, match=f"{kind} is there, and is not replaced"):
         write_atomically(tmp_path / "there", b"new")
     assert (tmp_path / "there").lstat() == before
     assert names(tmp_path) == ["there"]

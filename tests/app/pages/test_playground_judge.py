@@ -258,7 +258,9 @@ def test_found_in_g_and_taken_to_draw(browser: Browser, service: Service) -> Non
             f"{told(answer['distance']['mean_absolute'])} of 255 grey levels"
         )
         logits = [told(answer["score"][name]["logit"]) for name in ("projection", "input")]
-        expect(page.locator("#found")).to_contain_text(f"D’s logit is {logits[0]} for this image and {logits[1]} for yours.")
+        expect(page.locator("#found")).to_contain_text(
+            f"D’s logit is {logits[0]} for this image and {logits[1]} for yours."
+        )
 
         page.get_by_role("button", name="Edit its latent").click()
         expect(page.locator("#draw")).to_be_visible()

@@ -122,7 +122,9 @@ def test_from_a_card_to_drawing_and_watching(browser: Browser, service: Service)
 def test_a_model_that_is_not_there(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, model="truncated")
-        expect(page.locator("#status")).to_have_text("There is no usable model “truncated”; the default “mnist-conv” is shown instead.")
+        expect(page.locator("#status")).to_have_text(
+            "There is no usable model “truncated”; the default “mnist-conv” is shown instead."
+        )
         expect(page.locator("#model")).to_have_value("mnist-conv")
         expect(page.locator("#inspector figcaption")).to_have_text("Image 0 of seed 7")
         assert visit.faults == []

@@ -290,7 +290,7 @@ def test_classes_that_may_be_asked_for(label: int | None, classes: int):
     [
         (3, 3, "the class must be 0 to 2, not 3"),
         (-1, 3, "the class must be 0 to 2, not -1"),
-        (0, 0, "the model has no classes, so it cannot be asked for class 0"),
+        (0, 0, "the model has no classes, so it cannot draw class 0; leave the class out"),
     ],
 )
 def test_classes_that_may_not(label: int, classes: int, message: str):

@@ -751,10 +751,10 @@ def test_export_says_that_it_replaces_a_model_folder(
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("holiday", "holiday: a folder is there, which a file must not replace"),
-        (".", ".: a folder is there, which a file must not replace"),
-        ("link", "link: a symbolic link is there, which a file must not replace"),
-        ("/dev/null", "/dev/null: a device or a pipe is there, which a file must not replace"),
+        ("holiday", "holiday: a folder is there, and is not replaced"),
+        (".", ".: a folder is there, and is not replaced"),
+        ("link", "link: a symbolic link is there, and is not replaced"),
+        ("/dev/null", "/dev/null: a device or a pipe is there, and is not replaced"),
         ("no/such", "no/such: there is no folder no; make it first"),
     ],
 )
