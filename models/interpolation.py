@@ -95,8 +95,8 @@ def _arc(a: NDArray[np.float64], b: NDArray[np.float64], t: NDArray[np.float64])
     u, v = a / norm_a, b / norm_b
     # Kahan's formula is accurate at every angle; the arc cosine of u·v loses half the digits near 0 and π.
     angle = 2 * np.arctan2(_norm(u - v), _norm(u + v))
-    # Shoemake's (sin((1−t)ω)·u + sin(tω)·v)/sin ω, in the basis of u and the part of v perpendicular to u: the same result
-    # without the division, which fails when u and v have the same direction or opposite ones.
+    # Shoemake's (sin((1−t)ω)·u + sin(tω)·v)/sin ω, in the basis of u and the part of v perpendicular to u. This avoids
+    # the division, which fails when u and v have the same direction or opposite ones.
     direction = np.outer(np.cos(t * angle), u) + np.outer(np.sin(t * angle), _perpendicular(u, v))
     return direction * ((1 - t) * norm_a + t * norm_b)[:, None]
 

@@ -1,6 +1,6 @@
-"""G and D made ready to be called: sampler, scorer, saliency, projection.
+"""Inference: sampler, scorer, saliency and projection run the networks of a trained model.
 
-A row's result has the same bits whatever rows are computed beside it.
+The result of a row has the same bits whatever rows are computed together with it.
 
-May import `models.model_folder`, `models.networks` and the modules directly below `models`.
+This package may import `models.model_folder`, `models.networks` and the modules directly below `models`.
 """

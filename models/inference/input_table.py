@@ -1,8 +1,9 @@
-"""What a quantised G gets for random words, from a table: few words need their latent.
+"""A table from random words to the input of a quantised G, which saves computing most latents.
 
-A coordinate of a latent grows with its word, and so does the whole number that G's first layer makes of it. So a word's
-highest 16 bits tell the number, but for the few words near a step from one number to the next: those are worked out,
-and so are the ballots, of which G wants more than a whole number. The numbers are those of the latents, to the last.
+A coordinate of a latent grows with its random word, and so does the whole number to which G's first layer rounds it. So
+the highest 16 bits of a word determine this number, except for the few words near a step from one number to the next.
+Those are computed exactly, and so are the ballots, because G needs their values before rounding. The result always
+equals the one computed from the latents.
 """
 
 import numpy as np
@@ -14,23 +15,23 @@ from models.networks.conditional import ask_for_class
 from models.networks.quantised import LARGEST_INPUT
 
 CELL_BITS = 16
-"""Of a word, that choose its cell of the table."""
+"""The number of a word's highest bits that choose its cell of the table."""
 
 UNCERTAIN = LARGEST_INPUT
-"""Stands in the cells whose words have more than one number; and in those of the largest number, which are few."""
+"""The entry of cells whose words do not all have the same number. The few cells of the largest number have it too."""
 
 STEP_MARGIN = 1e-5
-"""A cell is uncertain too where a latent so little beyond its ends has another number: no ndtri is off by as much."""
+"""Each cell is widened by this much at both ends, to cover the rounding errors of ndtri, which are smaller."""
 
 _BELOW_CELLS = np.uint64(64 - CELL_BITS)
 
 
 class InputTable:
-    """Words → the first linear layer's input, as `IntegerNetwork.whole` of their latents.
+    """It maps random words to the first linear layer's input, which is `IntegerNetwork.whole` of their latents.
 
     Args:
         network: G.
-        prior: of the latents.
+        prior: the latents' prior.
     """
 
     def __init__(self, network: IntegerNetwork, prior: Prior) -> None:
@@ -44,11 +45,13 @@ class InputTable:
         self._numbers = np.where(least == most, least, np.uint8(UNCERTAIN))
 
     def __call__(self, words: NDArray[np.uint64], labels: NDArray[np.int64] | None = None) -> NDArray[np.uint8]:
-        """Words [n, z_dim], n ≥ 1 → [n, z_dim] uint8; each row depends on its own words and label alone.
+        """Map random words to the first linear layer's input, [n, z_dim] uint8.
+
+        Each row depends only on its own words and label.
 
         Args:
-            words: random words [n, z_dim].
-            labels: [n], the class that each row's latent is to name (`ask_for_class`); None: as drawn.
+            words: random words [n, z_dim], n ≥ 1.
+            labels: [n], the class that each row's latent must name (`ask_for_class`); None keeps the latents as drawn.
 
         Raises:
             ValueError: there is no such class.
@@ -60,7 +63,7 @@ class InputTable:
         if self._ballots is None:
             whole[uncertain] = self._network.rounded(latents_of_words(exact, prior=self._prior))
             return whole.reshape(words.shape)
-        # All that is exact in one go: each step of it takes longer to begin than to do.
+        # One batch for all exact values, because starting each operation takes longer than computing it.
         votes = words[:, -self._ballots.classes :]
         latents = latents_of_words(np.concatenate((votes.reshape(-1), exact)), prior=self._prior)
         chosen = latents[: votes.size].reshape(votes.shape)

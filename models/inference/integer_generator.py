@@ -1,8 +1,8 @@
-"""The quantised G computed in integers by oneDNN, several times as fast: products of bytes are added up in 32 bits.
+"""The quantised G in integer arithmetic: oneDNN multiplies bytes and adds in 32 bits, several times as fast as floats.
 
-The sums are exact, as in `models.networks.quantised`, and all later steps are rounded in the same order. So a row's
-bits depend neither on the rows beside it nor on the number of threads. The two computations differ in the last bit of
-tanh only: by one grey level in one of millions of pixels.
+The sums are exact, as in `models.networks.quantised`, and all later operations are rounded in the same order. So the
+bits of a row depend neither on the rows computed with it nor on the number of threads. The two computations differ only
+in the last bit of tanh, which changes one of millions of pixels by one grey level.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,13 +19,13 @@ from models.networks.layers import Float32
 from models.networks.quantised import LARGEST_INPUT, QuantisedLinear
 
 TILE_ROWS = (4, 8, 32, 64, 128, 256, 512)
-"""Rows of the tiles to try (`models.inference.tiles`). To start a product takes as long as 30 rows of it."""
+"""Tile sizes to try (`models.inference.tiles`), in rows. Starting a product takes as long as 30 of its rows."""
 
 ROWS_AT_ONCE = 512
-"""Most rows of one call: more rows gain little speed, and make the next call wait longer."""
+"""The most rows in one call: more rows gain little speed, and the next call would wait longer."""
 
 PRODUCTS_AT_ONCE = 400_000_000
-"""Most products of two bytes in one call: about two milliseconds, for which the next call waits."""
+"""The most products of two bytes in one call. They take about two milliseconds, for which the next call waits."""
 
 PROBE_ROWS = 64
 MAX_LEVELS_APART = 1
@@ -33,10 +33,10 @@ MIN_SHARE_EQUAL = 0.999
 
 
 def in_integers(generator: nn.Module, *, z_dim: int) -> "IntegerNetwork | None":
-    """A quantised G as a network that computes in integers, or None where that is impossible.
+    """Convert a quantised G to a network that computes in integers, or return None if that is impossible.
 
-    It is impossible where G is not quantised, where it has layers that oneDNN lacks, and on processors whose integer
-    products are wrong: without special instructions they saturate. The network is tried on `PROBE_ROWS` latents.
+    It is impossible if G is not quantised, if oneDNN does not support its layers, or if this processor's integer
+    products saturate, as they do without special instructions. The network is tested on `PROBE_ROWS` latents.
 
     Args:
         generator: G.
@@ -49,7 +49,7 @@ def in_integers(generator: nn.Module, *, z_dim: int) -> "IntegerNetwork | None":
         try:
             network = IntegerNetwork(generator)
             seen = to_uint8(network.images(torch.from_numpy(network.whole(latents.numpy()))))
-        except (AttributeError, NotImplementedError, RuntimeError):  # of a PyTorch or a processor without such products
+        except (AttributeError, NotImplementedError, RuntimeError):  # this PyTorch or processor has no such products
             return None
         right = to_uint8(generator(latents))
     apart = np.abs(seen.astype(int) - right)
@@ -57,7 +57,7 @@ def in_integers(generator: nn.Module, *, z_dim: int) -> "IntegerNetwork | None":
 
 
 class IntegerNetwork:
-    """G in two steps: latents to whole numbers, and whole numbers to images.
+    """A quantised G in two steps: latents → whole numbers, and whole numbers → images.
 
     The ballots before the first linear layer and the layers after the last tanh run in float32, unchanged.
 
@@ -66,10 +66,10 @@ class IntegerNetwork:
 
     Attributes:
         ballots: the layer before the first linear one; None if G is not conditional.
-        rows_at_once: the most rows of one call, 64 to `ROWS_AT_ONCE`, so that it ends in about two milliseconds.
+        rows_at_once: the most rows in one call, 64 to `ROWS_AT_ONCE`, so that it ends after about two milliseconds.
 
     Raises:
-        NotImplementedError: it has layers that oneDNN does not take.
+        NotImplementedError: G has layers that oneDNN does not support.
     """
 
     def __init__(self, generator: nn.Sequential) -> None:
@@ -93,12 +93,12 @@ class IntegerNetwork:
         self.rows_at_once = min(ROWS_AT_ONCE, max(1, PRODUCTS_AT_ONCE // (64 * products)) * 64)
 
     def whole(self, latents: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """Latents [N, z_dim] float32 → the first linear layer's input, [N, z_dim] uint8."""
+        """Convert latents [N, z_dim] float32 to the first linear layer's input, [N, z_dim] uint8."""
         return self.rounded(latents if self.ballots is None else self.ballots.of_array(latents))
 
     def rounded(self, x: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """Inputs of the first linear layer, float32 of any shape → whole numbers 0 … 255, uint8 of that shape."""
-        steps = x * self._steps  # NumPy starts faster than PyTorch
+        """Round inputs of the first linear layer, float32 of any shape, to whole numbers 0 … 255, uint8."""
+        steps = x * self._steps  # NumPy's operations start faster than PyTorch's
         steps += self._zero_point
         np.rint(steps, out=steps)
         np.maximum(steps, 0, out=steps)
@@ -107,7 +107,7 @@ class IntegerNetwork:
         return whole
 
     def images(self, whole: torch.Tensor) -> torch.Tensor:
-        """Whole numbers [N, z_dim] uint8 → images [N, C, H, W] float32 in [−1, 1]."""
+        """Compute images [N, C, H, W] float32 in [−1, 1] from whole numbers [N, z_dim] uint8."""
         for product in self._products:
             whole = product(whole)
         for layer in self._tail:
@@ -115,12 +115,12 @@ class IntegerNetwork:
         return whole
 
     def in_bytes(self, images: torch.Tensor) -> NDArray[np.uint8]:
-        """Results of `images`, which are overwritten → [N, H, W] or [N, H, W, 3] uint8."""
+        """Convert results of `images` to [N, H, W] or [N, H, W, 3] uint8. They may be overwritten."""
         return to_uint8_in_place(images.numpy()) if self._is_bounded else to_uint8(images)
 
 
 def _ballots_of(layers: list[nn.Module]) -> Ballots | None:
-    """The ballots among the layers before the first linear one, or None where there is no such layer.
+    """Return the `Ballots` layer before the first linear one, or None if there is no layer.
 
     Raises:
         NotImplementedError: there are other layers.
@@ -134,7 +134,7 @@ def _ballots_of(layers: list[nn.Module]) -> Ballots | None:
 
 
 def _cheaper(layer: nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
-    """A function that computes the same as a layer, without the microseconds that calling a module takes."""
+    """Return a function that computes the same as a layer, without the microseconds that calling a module takes."""
     if isinstance(layer, nn.Unflatten) and layer.dim == 1:
         shape = tuple(layer.unflattened_size)
         return lambda x: x.view(len(x), *shape)
@@ -142,15 +142,15 @@ def _cheaper(layer: nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
 
 
 class _Product:
-    """A linear layer and its activation: uint8 [N, fan_in] → uint8 [N, units], the next linear layer's input.
+    """A linear layer with its activation: uint8 [N, fan_in] → uint8 [N, units], the next linear layer's input.
 
     Args:
         layer: the linear layer.
-        activation: the layers between it and the next linear one: one, or none.
+        activation: the layers between it and the next linear one: one layer, or none.
         behind: the next linear layer; None for the last one, whose results are float32.
 
     Raises:
-        NotImplementedError: oneDNN has no such activation.
+        NotImplementedError: oneDNN does not have this activation.
     """
 
     def __init__(self, layer: QuantisedLinear, activation: Sequence[nn.Module], behind: QuantisedLinear | None) -> None:
@@ -171,7 +171,7 @@ class _Product:
 
 
 def _post_op(activation: Sequence[nn.Module]) -> tuple[str, list[float]]:
-    """The name and the arguments by which oneDNN knows an activation."""
+    """Return oneDNN's name and arguments of an activation."""
     match list(activation):
         case []:
             return "none", []
@@ -181,4 +181,4 @@ def _post_op(activation: Sequence[nn.Module]) -> tuple[str, list[float]]:
             return "leaky_relu", [slope]
         case [nn.Tanh()]:
             return "tanh", []
-    raise NotImplementedError(f"oneDNN's product has nothing for {activation}")
+    raise NotImplementedError(f"oneDNN's product does not support the activation {activation}")

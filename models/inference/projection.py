@@ -1,11 +1,11 @@
-"""Projection: the latent whose image is nearest to a given one.
+"""Projection: the search for the latent whose image is nearest to a given image.
 
-The distance is the mean squared error over pixels, with a weak pull towards 0. It is minimised within the prior's
-bounds, from several starting points, since it has many minima: the guess of the model's encoder where there is one, and
-the best of many draws of the prior (Zhu et al. 2016, arXiv 1609.03552, start from an encoder; Lipton and Tripathi 2017,
-arXiv 1702.04782, and Creswell and Bharath 2016, arXiv 1611.05644, from draws). The worse ones are given up on the way.
+It minimises the mean squared error over pixels, with a weak pull of the latent towards 0, within the prior's bounds.
+There are many minima, so the search starts from several points: the estimate of the model's encoder, if it has one, and
+the best of many draws from the prior (Zhu et al. 2016, arXiv 1609.03552, start from an encoder; Lipton and Tripathi
+2017, arXiv 1702.04782, and Creswell and Bharath 2016, arXiv 1611.05644, from draws). Each round keeps only the best.
 
-Those papers descend the gradient. A latent has few coordinates, so the whole Jacobian of G costs as much as a batch of
+Those papers use gradient descent. A latent has few coordinates, so the whole Jacobian of G costs as much as a batch of
 z_dim images, and the damped Gauss–Newton method (Levenberg 1944; Marquardt 1963) gets closer in 10 steps than Adam in
 200, in less time: see docs/decisions/0005-projection-by-gauss-newton.md.
 """
@@ -29,24 +29,25 @@ from models.networks.conditional import ballots_of, labels_of
 from models.networks.quantised import without_rounding
 
 DRAWS = 1024
-"""Draws of the prior among which the starting points are sought."""
+"""Number of draws from the prior, of which the best become starting points."""
 
 DRAWS_SEED = 1609
 
 ROUNDS = ((10, 3), (4, 4), (1, 10))
-"""For each round: how many of the best latents go on, and for how many steps."""
+"""For each round: the number of best latents that continue, and their number of steps."""
 
 DAMPING = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 """Values of λ in Marquardt's damping, as shares of the mean curvature. Each step tries all of them."""
 
 PULL = 1e-4
-"""Weight of mean z² in the cost, beside the squared error of pixels in [−1, 1]: it decides what no pixel depends on."""
+"""Weight of mean z² in the cost, next to the squared error of pixels in [−1, 1]. It fixes directions of z that change
+no pixel."""
 
 BALL_DEVIATIONS = 2.0
-"""A search stays within ‖z‖² ≤ d + this · √(2d): under a normal prior ‖z‖² has mean d and deviation √(2d)."""
+"""The search stays within ‖z‖² ≤ d + this · √(2d). For a normal prior ‖z‖² has the mean d and the deviation √(2d)."""
 
 JACOBIAN_CHUNK = 128
-"""Rows of the Jacobian that are computed at once, to limit memory."""
+"""Number of rows of the Jacobian that are computed at once, to limit memory."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +55,9 @@ class FoundLatent:
     """The result of a search.
 
     Attributes:
-        latent: [z_dim] float32, whose image is the nearest that was found.
-        restarts: how many latents the search started from.
-        steps: how many steps led from its starting point to `latent`.
+        latent: [z_dim] float32; its image is the nearest one that was found.
+        restarts: number of latents from which the search started.
+        steps: number of steps from its starting point to `latent`.
     """
 
     latent: NDArray[np.float32]
@@ -73,19 +74,19 @@ def prepare() -> None:
 
 
 class Projector:
-    """G made ready to be searched. On one machine the same image gives the same latent, bit for bit.
+    """A search for the latent of an image. On one machine the same image gives the same latent, bit for bit.
 
     One thread at a time may call it, and that thread must not be in inference mode, because G is differentiated.
 
     Args:
         generator: G in evaluation mode, [N, z_dim] float32 → [N, C, H, W] in [−1, 1]; shared, not changed.
         z_dim: width of a latent.
-        prior: of the latents.
+        prior: the latents' prior.
         image_shape: shape of G's images.
-        classes: how many classes the latents name, or 0. A gradient step rarely changes the class that a latent names,
-            so the search starts from latents of different classes.
+        classes: number of classes that the latents name, or 0. A step rarely changes the class that a latent names, so
+            the search starts from latents of different classes.
         encoder: [N, C, H, W] float32 in [−1, 1] → latents [N, z_dim], or None.
-        device: of the networks.
+        device: the device of the networks.
     """
 
     def __init__(
@@ -104,17 +105,17 @@ class Projector:
         self.image_shape = image_shape
         self.classes = classes
         self.device = torch.device(device)
-        self._generator = without_rounding(generator)  # rounded, a quantised G has no slope between its steps
+        self._generator = without_rounding(generator)  # a rounded G has no useful gradient
         self._encoder = encoder
 
     @classmethod
     def of_model(cls, model: LoadedModel, sampler: Sampler, *, with_encoder: bool = True) -> "Projector":
-        """A model folder's G made ready to be searched.
+        """Make a projector for the G of a model folder.
 
         Args:
             model: the model folder.
-            sampler: `Sampler.of_model` of it; the two share G, and the device is the sampler's.
-            with_encoder: whether a search starts from the guess of the model's encoder as well, where it has one.
+            sampler: the model's `Sampler.of_model`; the two share G and the device.
+            with_encoder: whether a search also starts from the estimate of the model's encoder, if it has one.
         """
         metadata = model.metadata
         encoder = model.encoder if with_encoder else None
@@ -130,7 +131,7 @@ class Projector:
 
     @torch.no_grad()
     def __call__(self, image: NDArray[np.uint8]) -> FoundLatent:
-        """The latent nearest to an image, [H, W] (grey) or [H, W, 3] (RGB) uint8.
+        """Find the latent whose image is nearest to an image, [H, W] (grey) or [H, W, 3] (RGB) uint8.
 
         Raises:
             ValueError: the image has another shape or dtype.
@@ -152,7 +153,10 @@ class Projector:
         return FoundLatent(best.cpu().numpy(), restarts=restarts, steps=sum(steps for _, steps in ROUNDS))
 
     def _starting_points(self, target: torch.Tensor, n: int) -> torch.Tensor:
-        """The encoder's guess, if there is one, and the best draws, of each class only the best: [at most n, z_dim]."""
+        """Return the encoder's estimate, if any, and the best draws, one for each class if there are classes.
+
+        The result is [m, z_dim] with m ≤ n.
+        """
         draws = torch.from_numpy(draw_latents(DRAWS_SEED, 0, DRAWS, z_dim=self.z_dim, prior=self.prior)).to(self.device)
         order = self._costs(draws, target).argsort(stable=True)
         if self.classes:
@@ -165,14 +169,14 @@ class Projector:
         return points[:n]
 
     def _step(self, z: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        """One damped Gauss–Newton step of a latent, [z_dim] → [z_dim]. It stays where it is if no damping helps."""
+        """Take one damped Gauss–Newton step, [z_dim] → [z_dim]. The latent stays as it is if no damping helps."""
         image, jacobian = self._linearise(z)
         pull, eye = PULL / self.z_dim, torch.eye(self.z_dim, device=self.device)
         # Half of the cost's gradient, and of its Hessian without G's second derivatives.
         gradient = jacobian @ (image - target.flatten()) / len(image) + pull * z
         hessian = jacobian @ jacobian.T / len(image) + pull * eye
         if self.prior == "uniform":
-            # Coordinates that stand at a side of the box and would leave it stay there (Bertsekas 1982).
+            # Coordinates on a side of the box that would leave it are kept fixed (Bertsekas 1982).
             free = ((z.abs() < UNIFORM_BOUND) | (z * gradient > 0)).float()
             gradient = gradient * free
             hessian = hessian * free * free[:, None] + torch.diag(1 - free) * hessian.diag()
@@ -183,7 +187,7 @@ class Projector:
         return best
 
     def _linearise(self, z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """G(z), [pixels], and the Jacobian there, [z_dim, pixels]."""
+        """Return G(z), [pixels], and its Jacobian, [z_dim, pixels]."""
 
         def pixels(latent: torch.Tensor) -> torch.Tensor:
             image: torch.Tensor = self._generator(latent[None])[0]
@@ -198,14 +202,14 @@ class Projector:
         return linearised[0][0][0], torch.cat([rows for _, rows in linearised])
 
     def _costs(self, z: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        """[N, z_dim] → the cost that is minimised, [N]; infinite where G gives NaN or infinity."""
+        """Return the cost of latents [N, z_dim], [N]. It is infinite where G gives NaN or infinity."""
         images = (self._generator(part) for part in torch.split(z, 64))  # to limit memory
         errors = torch.cat([(part - target).square().flatten(1).mean(dim=1) for part in images])
         costs = errors + PULL * z.square().mean(dim=1)
         return torch.where(torch.isfinite(costs), costs, torch.inf)
 
     def _within(self, z: torch.Tensor) -> torch.Tensor:
-        """z moved to the nearest point within the prior's bounds: a uniform prior's box, or a normal prior's ball."""
+        """Move z to the nearest point within the prior's bounds: a uniform prior's box, or a normal prior's ball."""
         if self.prior == "uniform":
             return z.clamp(-UNIFORM_BOUND, UNIFORM_BOUND)
         radius = (self.z_dim + BALL_DEVIATIONS * (2 * self.z_dim) ** 0.5) ** 0.5

@@ -1,8 +1,8 @@
-"""Saliency: the gradient of D's logit by each pixel. It shows which pixels raise or lower the logit.
+"""Saliency: the gradient of D's logit with respect to each pixel. It shows which pixels raise or lower the logit.
 
 Source: Simonyan, Vedaldi and Zisserman 2013 ("Deep inside convolutional networks: visualising image classification
-models and saliency maps", arXiv 1312.6034), section 3. The paper keeps magnitudes, the largest over the channels. Here
-the sign is kept and channels are summed: the slope of the logit as a pixel becomes brighter in all channels alike.
+models and saliency maps", arXiv 1312.6034), section 3. The paper uses the largest magnitude over the channels. Here the
+sign is kept and the channels are summed: the result is the slope of the logit as a pixel brightens in all channels.
 """
 
 import numpy as np
@@ -15,14 +15,14 @@ from models.inference.tiles import Tiled
 
 
 class Explainer:
-    """D made ready to be differentiated by its input, in tiles: a gradient depends on its own image alone.
+    """Computes gradients of D in tiles, so that a gradient depends only on its own image.
 
-    One thread at a time may call it. The thread may be in PyTorch's inference mode.
+    One thread at a time may call it. That thread may be in PyTorch's inference mode.
 
     Args:
         discriminator: D in evaluation mode, [N, C, H, W] float32 in [−1, 1] → logits [N]; shared, not changed.
         image_shape: shape of the images that D takes.
-        device: where D is.
+        device: the device of D.
     """
 
     def __init__(
@@ -31,14 +31,15 @@ class Explainer:
         self.image_shape = image_shape
         self.device = torch.device(device)
         self._discriminator = discriminator
-        # Other tile sizes would save at most half of a rare request's time, and trying them takes 0.1 s at each start.
-        # The proof: with 9 columns, some processors multiply the last rows of a tile in another order than the first.
+        # No other tile sizes: they would save at most half the time of a rare request, and take 0.1 s at each start.
+        # `proved`: with 9 columns, some processors multiply the last rows of a tile in another order than the first.
         self._tiled = Tiled(self._gradients, row_shape=image_shape.chw, tried=(), proved=True, device=self.device)
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Images [n, H, W] (grey) or [n, H, W, 3] (RGB) uint8, n ≥ 1 → ∂logit/∂pixel [n, H, W] float32.
+        """Compute ∂logit/∂pixel, [n, H, W] float32, of images [n, H, W] (grey) or [n, H, W, 3] (RGB) uint8, n ≥ 1.
 
-        By pixels in [−1, 1]: positive where a brighter pixel raises the logit. Not finite where D's arithmetic is not.
+        Pixels are in [−1, 1] here. A value is positive where a brighter pixel raises the logit, and NaN or infinite
+        where D's arithmetic gives that.
 
         Raises:
             ValueError: the images have another shape or dtype.
@@ -48,8 +49,8 @@ class Explainer:
         return gradients
 
     def _gradients(self, images: torch.Tensor) -> torch.Tensor:
-        """[N, C, H, W] → [N, H, W]. Each logit depends on its own image alone, so their sum has all the gradients."""
-        with torch.inference_mode(mode=False):  # `Tiled` runs tiles in inference mode, which has no gradients
+        """Compute gradients, [N, C, H, W] → [N, H, W]. A logit depends on one image, so the sum gives all gradients."""
+        with torch.inference_mode(mode=False):  # `Tiled` runs tiles in inference mode, which computes no gradients
             pixels = images.clone().requires_grad_()
             (gradients,) = torch.autograd.grad(self._discriminator(pixels).sum(), pixels)
         return gradients.sum(dim=1)

@@ -1,4 +1,4 @@
-"""The sampler: latents in, images out. An image has the same bits whatever latents are computed beside its own."""
+"""The sampler turns latents into images. An image has the same bits whatever latents are computed with its own."""
 
 import numpy as np
 import torch
@@ -14,19 +14,19 @@ from models.networks.folding import fold_batchnorm
 
 
 class Sampler:
-    """G made ready for inference: batch normalisation folded, in integers where it is quantised, in tiles.
+    """Runs G in tiles, with its batch normalisation folded. A quantised G runs in integers if possible.
 
-    It keeps nothing between calls: several threads may call it at once, while PyTorch uses one thread for each of them.
+    It keeps no state between calls, so several threads may call it at once; PyTorch uses one thread for each call.
 
     Args:
         generator: G, [N, z_dim] float32 → [N, C, H, W] in [−1, 1]; copied, not changed.
         z_dim: width of a latent.
         image_shape: shape of G's images.
-        device: where to run.
+        device: the device to run on.
 
     Attributes:
         generator: G with its batch normalisation folded, on the device; `Projector` differentiates it.
-        integers: G computed in integers; None where it runs in floating point.
+        integers: G in integer arithmetic; None if G runs in floating point.
         rows_at_once: the most latents that one call should have while other calls wait.
     """
 
@@ -47,12 +47,12 @@ class Sampler:
 
     @classmethod
     def of_model(cls, model: LoadedModel, *, device: torch.device | str = "cpu") -> "Sampler":
-        """The G of a model folder made ready on a device. On the CPU it gives the same pixels everywhere it is used."""
+        """Make a sampler for the G of a model folder. On the CPU every such sampler gives the same pixels."""
         metadata = model.metadata
         return cls(model.generator, z_dim=metadata.z_dim, image_shape=metadata.image_shape, device=device)
 
     def __call__(self, latents: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """Latents [n, z_dim] float32, n ≥ 1 → images [n, H, W] (grey) or [n, H, W, 3] (RGB) uint8.
+        """Draw images [n, H, W] (grey) or [n, H, W, 3] (RGB) uint8 from latents [n, z_dim] float32, n ≥ 1.
 
         Raises:
             LatentError: the latents have another shape.
@@ -60,19 +60,19 @@ class Sampler:
         return self.of_inputs(self._inputs(latents))
 
     def of_inputs(self, inputs: torch.Tensor) -> NDArray[np.uint8]:
-        """Inputs of the network [n, z_dim] → images, as above.
+        """Draw images from inputs of the network [n, z_dim].
 
         Args:
-            inputs: latents float32; where G runs in integers, uint8 (`IntegerNetwork.whole`).
+            inputs: the latents, float32; if G runs in integers, `IntegerNetwork.whole` of them, uint8.
         """
         in_bytes = to_uint8 if self.integers is None else self.integers.in_bytes
         images = [in_bytes(piece) for piece in self._tiled.each(inputs)]
         return images[0] if len(images) == 1 else np.concatenate(images)
 
     def before_rounding(self, latents: NDArray[np.float32]) -> torch.Tensor:
-        """G's values before they are rounded to pixels: [n, C, H, W] float32 in [−1, 1].
+        """Return G's values before they are rounded to pixels, [n, C, H, W] float32 in [−1, 1].
 
-        On two machines they may differ where the pixels do not.
+        They may differ between two machines even if the pixels are equal.
 
         Raises:
             LatentError: the latents have another shape.

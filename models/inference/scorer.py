@@ -1,4 +1,4 @@
-"""The scorer: images in, D's logits out. A logit has the same bits whatever images are computed beside its own."""
+"""The scorer turns images into D's logits. A logit has the same bits whatever images are computed with its own."""
 
 import copy
 
@@ -13,17 +13,17 @@ from models.model_folder.loaded_model import LoadedModel
 
 
 class Scorer:
-    """D made ready for inference: evaluation mode (no dropout), in tiles, on one device.
+    """Runs D in evaluation mode (without dropout), in tiles, on one device.
 
-    It keeps nothing between calls: several threads may call it at once, while PyTorch uses one thread for each of them.
+    It keeps no state between calls, so several threads may call it at once; PyTorch uses one thread for each call.
 
     Args:
         discriminator: D, [N, C, H, W] float32 in [−1, 1] → logits [N]; copied, not changed.
         image_shape: shape of the images that D takes.
-        device: where to run.
+        device: the device to run on.
 
     Attributes:
-        discriminator: D as it is run, on the device; `Explainer` differentiates it.
+        discriminator: the copy of D that is run, on the device; `Explainer` differentiates it.
     """
 
     def __init__(
@@ -36,11 +36,11 @@ class Scorer:
 
     @classmethod
     def of_model(cls, model: LoadedModel, *, device: torch.device | str = "cpu") -> "Scorer":
-        """The D of a model folder made ready on a device."""
+        """Make a scorer for the D of a model folder."""
         return cls(model.discriminator, image_shape=model.metadata.image_shape, device=device)
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Images [n, H, W] (grey) or [n, H, W, 3] (RGB) uint8, n ≥ 1 → logits [n] float32; real is positive.
+        """Compute logits [n] float32 of images [n, H, W] (grey) or [n, H, W, 3] (RGB) uint8, n ≥ 1; real is positive.
 
         Raises:
             ValueError: the images have another shape or dtype.

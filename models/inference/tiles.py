@@ -1,10 +1,10 @@
-"""Tiles: every matrix product of inference has one of a few numbers of rows, so that its bits never vary.
+"""Tiles: inference computes matrix products of a few fixed numbers of rows, so that the bits of a result never vary.
 
-A BLAS picks its algorithm by the shape of the product, and with it the order in which a sum is rounded. A row's
-result therefore depends on how many rows are computed beside it, though not on which rows those are nor on its own
-place among them. So each call is cut into tiles, the last one padded, on one thread. Tiles of 16 rows are right,
-but for products of a few columns on some processors: a network can have this proved (`proved`). Of the other sizes it
-uses those that gave the same bits on this machine when it was made ready.
+A BLAS chooses its algorithm by the shape of a product, and the algorithm determines the order of additions and so the
+rounding. The result of a row therefore depends on the number of rows in the product, though not on the other rows'
+values or on the row's place. So each call is cut into tiles, the last one is padded, and one thread computes them.
+Tiles of 16 rows are the reference. On some processors their bits do depend on a row's place if the product has few
+columns; the option `proved` checks this. Other sizes are used if they give the same bits on this machine at the start.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,10 +13,10 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 import torch
 
 TILE_ROWS = 16
-"""Rows of the reference tile. Other sizes are used only where they give the same bits as this one."""
+"""Rows of the reference tile. Other sizes are used only if they give the same bits as this one."""
 
 OTHER_TILE_ROWS = (4, 8, 32, 64)
-"""Rows of the other tiles that are tried: small ones make one image faster, large ones a grid."""
+"""Other tile sizes to try, in rows: small tiles make a single image faster, and large tiles a grid."""
 
 PADDED_ROWS = 64
 """Largest tile that may be padded."""
@@ -28,16 +28,16 @@ class Tiled:
     """A network that computes its rows in tiles.
 
     Args:
-        network: [n, …] → [n, …]; each row of the result depends on the same row of the input alone.
+        network: [n, …] → [n, …]; each row of the result must depend only on the same row of the input.
         row_shape: shape of one row of the input.
-        dtype: of the input, float32 or uint8.
-        tried: rows of the other tiles to try; without any, nothing is computed here.
-        proved: whether to check that a row has the same bits at each place of a tile of `TILE_ROWS`, which takes that
-            many calls. Where it has not, each row is computed alone.
-        device: of the network.
+        dtype: dtype of the input, float32 or uint8.
+        tried: other tile sizes to try, in rows.
+        proved: whether to check that a row has the same bits at each place of a tile of `TILE_ROWS` rows, which takes
+            that many calls. If it does not, each row is computed alone.
+        device: the device of the network.
 
     Attributes:
-        sizes: the rows of the tiles that are used, ascending; `TILE_ROWS` is among them unless a proof failed.
+        sizes: the tile sizes that are used, in rows, ascending. `TILE_ROWS` is among them unless the check failed.
     """
 
     def __init__(
@@ -66,22 +66,22 @@ class Tiled:
         self.sizes = tuple(sorted([TILE_ROWS, *agreeing]))
 
     def __call__(self, rows: torch.Tensor) -> torch.Tensor:
-        """The network's results for rows [n, …], n ≥ 1: [n, …], in the same order.
+        """Return the network's results for rows [n, …], n ≥ 1, in the same order: [n, …].
 
-        Row k of the result depends on row k of the input alone, bit for bit, for any n and any neighbours.
+        Row k of the result depends only on row k of the input, bit for bit, for any n and any other rows.
         """
         results = self.each(rows)
         return results[0] if len(results) == 1 else torch.cat(results)
 
     def each(self, rows: torch.Tensor) -> list[torch.Tensor]:
-        """The results in pieces, one for each tile; together [n, …]."""
+        """Return the results in pieces, one for each tile; together they are [n, …]."""
         with torch.inference_mode(), one_thread():
             if len(rows) in self.sizes:
                 return [self._network(rows)]
             return [self._network(tile)[:number] for tile, number in self._cut(rows)]
 
     def _cut(self, rows: torch.Tensor) -> Iterator[tuple[torch.Tensor, int]]:
-        """Tiles and the number of rows that are used of each: the largest that fit, the last one padded with zeros."""
+        """Yield the largest tiles that fit, each with its number of real rows; the last one is padded with zeros."""
         at = 0
         while (rest := len(rows) - at) > 0:
             size = next((size for size in self.sizes if size >= rest), None)
@@ -100,12 +100,12 @@ class Tiled:
         return all(torch.equal(one, right) for one in moved)
 
     def _in_tiles_of(self, size: int, rows: torch.Tensor) -> torch.Tensor:
-        # Copies, so that each begins where memory is aligned: a BLAS may look at that too.
+        # Each tile is a copy, so that it begins at aligned memory: a BLAS may choose its algorithm by that too.
         return torch.cat([self._network(rows[at : at + size].clone()) for at in range(0, len(rows), size)])
 
 
 def one_thread() -> AbstractContextManager[None]:
-    """Run PyTorch's operators on one thread: as with the shape of a product, bits depend on the number of threads."""
+    """Run PyTorch's operators on one thread, because the bits of a result also depend on the number of threads."""
     before = torch.get_num_threads()
     return _ON_ONE if before == 1 else _on_one_instead_of(before)
 

@@ -1,4 +1,4 @@
-"""G of random words: the latents of a whole batch are made at once, by the thread that runs G."""
+"""Images from random words: the thread that runs G computes the latents of a whole batch at once."""
 
 import numpy as np
 import torch
@@ -11,14 +11,14 @@ from models.networks.conditional import ask_for_class
 
 
 class WordSampler:
-    """G of the latents that random words stand for. One thread at a time may call it.
+    """Draws the images of random words. One thread at a time may call it.
 
     Args:
-        sampler: G.
-        prior: of its latents.
+        sampler: the sampler that runs G.
+        prior: the latents' prior.
 
     Attributes:
-        rows_at_once: as the sampler's.
+        rows_at_once: the sampler's value.
     """
 
     def __init__(self, sampler: Sampler, prior: Prior) -> None:
@@ -28,7 +28,7 @@ class WordSampler:
         self.rows_at_once = sampler.rows_at_once
 
     def __call__(self, words: NDArray[np.uint64]) -> NDArray[np.uint8]:
-        """Words [n, z_dim], n ≥ 1 → images [n, H, W] or [n, H, W, 3] uint8: those of `latents_of_words`."""
+        """Draw the images, [n, H, W] or [n, H, W, 3] uint8, of the latents of words [n, z_dim], n ≥ 1."""
         if self._table is None:
             return self._sampler(latents_of_words(words, prior=self._prior))
         return self._sampler.of_inputs(torch.from_numpy(self._table(words)))
@@ -36,11 +36,11 @@ class WordSampler:
     def of_classes(
         self, words: NDArray[np.uint64], labels: NDArray[np.int64], *, head_starts: NDArray[np.float32]
     ) -> NDArray[np.uint8]:
-        """The same, where each row's latent is made to name a class first (`ask_for_class`).
+        """Draw the images of words after each row's latent is changed to name a class (`ask_for_class`).
 
         Args:
-            words: [n, z_dim], n ≥ 1.
-            labels: [n], 0 ≤ label < K.
+            words: random words [n, z_dim], n ≥ 1.
+            labels: [n], the class of each row; 0 ≤ label < K.
             head_starts: [K] float32, those of G.
 
         Raises:
@@ -53,14 +53,14 @@ class WordSampler:
 
 
 class ClassWordSampler:
-    """A `WordSampler` of a conditional G whose rows carry the class that is asked for, so that they can share a call.
+    """A `WordSampler` of a conditional G. Each row contains its class, so rows of different classes can share a call.
 
     Args:
-        words: G of random words.
+        words: the sampler of random words.
         head_starts: [K] float32, those of G.
 
     Attributes:
-        rows_at_once: as the sampler's.
+        rows_at_once: the sampler's value.
     """
 
     def __init__(self, words: WordSampler, head_starts: NDArray[np.float32]) -> None:
@@ -69,12 +69,12 @@ class ClassWordSampler:
         self.rows_at_once = words.rows_at_once
 
     def __call__(self, rows: NDArray[np.uint64]) -> NDArray[np.uint8]:
-        """Rows of `words_with_class` [n, z_dim + 1], n ≥ 1 → images [n, H, W] or [n, H, W, 3] uint8."""
+        """Draw images, [n, H, W] or [n, H, W, 3] uint8, from rows of `words_with_class` [n, z_dim + 1], n ≥ 1."""
         return self._words.of_classes(rows[:, :-1], rows[:, -1].astype(np.int64), head_starts=self._head_starts)
 
 
 def words_with_class(words: NDArray[np.uint64], label: int) -> NDArray[np.uint64]:
-    """Words [n, z_dim] with the class that is asked for as one more column: [n, z_dim + 1]."""
+    """Append the requested class to random words [n, z_dim] as one more column: [n, z_dim + 1]."""
     rows = np.empty((len(words), words.shape[1] + 1), dtype=np.uint64)
     rows[:, :-1] = words
     rows[:, -1] = label

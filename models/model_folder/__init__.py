@@ -1,4 +1,4 @@
-"""The model folder: how a trained model travels from `training` to `app`.
+"""The model folder: the files in which `training` stores a trained model, and from which `app` loads it.
 
-May import `models.networks` and the modules directly below `models`.
+This package may import `models.networks` and the modules directly below `models`.
 """

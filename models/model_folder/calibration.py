@@ -1,7 +1,7 @@
-"""Calibration: a logit of D as a percentile among the logits of real images, and among those of G's samples.
+"""Calibration: it turns a logit of D into percentiles among the logits of real images and among those of G's samples.
 
-Logits of two models cannot be compared, but percentiles can: 30 among real images means that D took 30 of 100 held-out
-real images for less real than this one.
+Logits of two models cannot be compared, but percentiles can. A percentile of 30 among real images means that D rates
+30 of 100 held-out real images as less real than this image.
 """
 
 from itertools import pairwise
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
 QUANTILES = 201
-"""Quantiles that `calibrate` keeps: every half per cent, both ends included."""
+"""Number of quantiles that `calibrate` keeps: one for every half per cent, both ends included."""
 
 _Quantiles = Annotated[tuple[FiniteFloat, ...], Field(min_length=2, max_length=10_001)]
 
@@ -33,12 +33,12 @@ class Calibration(BaseModel):
         return self
 
     def percentiles(self, logit: float) -> dict[str, float]:
-        """The share, in per cent (0–100), of held-out real and of generated images with a smaller logit."""
+        """Return the percentage (0–100) of held-out real images, and of generated images, with a smaller logit."""
         return {"real": _percentile(logit, self.real), "generated": _percentile(logit, self.generated)}
 
 
 def calibrate(real_logits: NDArray[np.float32], generated_logits: NDArray[np.float32]) -> Calibration:
-    """Calibration from D's logits on held-out real images and on G's samples, each [n] float32, n ≥ 1."""
+    """Compute the calibration from D's logits of held-out real images and of G's samples, each [n] float32, n ≥ 1."""
     levels = np.linspace(0, 1, QUANTILES)
     return Calibration(
         real=tuple(np.quantile(real_logits.astype(np.float64), levels).tolist()),
@@ -47,11 +47,11 @@ def calibrate(real_logits: NDArray[np.float32], generated_logits: NDArray[np.flo
 
 
 def _percentile(logit: float, quantiles: tuple[float, ...]) -> float:
-    """The empirical distribution function at `logit`, linear between quantiles; ties count half, in per cent."""
+    """Return the empirical distribution function at `logit` in per cent, linear between quantiles; ties count half."""
     below = np.searchsorted(quantiles, logit, side="left")
     not_above = np.searchsorted(quantiles, logit, side="right")
     last = len(quantiles) - 1
-    if below != not_above:  # on a quantile, or on a run of equal ones
+    if below != not_above:  # the logit equals one quantile or several
         return float(100 * (below + not_above - 1) / 2 / last)
     if below in (0, len(quantiles)):
         return 0.0 if below == 0 else 100.0

@@ -1,4 +1,4 @@
-"""Where a model folder may be written: never in place of something that is not one."""
+"""The check whether a model folder may be written to a path. It never replaces something that is not a model folder."""
 
 import os
 import re
@@ -11,14 +11,14 @@ from models.model_folder.read import read_metadata
 
 
 def check_destination(path: Path) -> bool:
-    """Check that a model folder may be written to `path`, and tell whether it would replace one. Nothing is touched.
+    """Check that a model folder may be written to `path`, and return whether it would replace one. Nothing is changed.
 
-    Allowed are a path where nothing is, an empty folder, and a model folder that holds no file of anybody else.
+    Allowed are a path where nothing exists, an empty folder, and a model folder that holds no other files.
 
     Raises:
         ModelNameError: the folder's name cannot be a model's name.
-        ModelDestinationError: something else is there, or the folder cannot be made there.
-        OSError: the place cannot be read.
+        ModelDestinationError: something else is at `path`, or the folder cannot be made there.
+        OSError: `path` cannot be read.
     """
     if not re.fullmatch(NAME_PATTERN, path.name):
         name = path.name or str(path)
@@ -51,7 +51,7 @@ def check_destination(path: Path) -> bool:
 
 
 def _foreign_entry(folder: Path) -> str | None:
-    """The name of something in the folder that is not part of the format; None where there is nothing."""
+    """Return the name of an entry that does not belong to the format, or None if there is none."""
     for entry in sorted(folder.iterdir()):
         if entry.name == TIMELINE_FOLDER and entry.is_dir() and not entry.is_symlink():
             for picture in sorted(entry.iterdir()):

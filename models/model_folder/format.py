@@ -1,11 +1,11 @@
 """The format of a model folder: which files it holds, how they are named, and how large they may be.
 
     <name>/
-      model.safetensors   `generator.*`, `discriminator.*` and, where the metadata says so, `encoder.*`, float32 or
-                          float16; and the metadata (`models.model_folder.metadata`, with the format's version)
-      history.json        one record an epoch (`models.model_folder.history`)
-      timeline/*.png      the same latents drawn at recorded epochs; the file's name is the epoch
-      CARD.md             a person's view
+      model.safetensors   tensors `generator.*`, `discriminator.*` and, if the metadata says so, `encoder.*`, float32 or
+                          float16; and the metadata with the format's version (`models.model_folder.metadata`)
+      history.json        one record for each epoch (`models.model_folder.history`)
+      timeline/*.png      images of the same latents at recorded epochs; the file's name is the epoch
+      CARD.md             a description for people
 
 `models.model_folder.read` checks and reads such a folder, `models.model_folder.write` writes one.
 """
@@ -20,20 +20,20 @@ TIMELINE_FOLDER = "timeline"
 CARD_FILE = "CARD.md"
 
 NAME_PATTERN = r"[a-z0-9][a-z0-9._-]{0,63}"
-"""The names that a model folder may have: they stand in URLs."""
+"""The names that a model folder may have. They are limited because they become part of URLs."""
 
 MAX_WEIGHTS_BYTES = 512 * 2**20
 MAX_HEADER_BYTES = 4 * 2**20
-"""Largest header of model.safetensors, which holds the metadata and the tensors' names and shapes."""
+"""Size limit of the header of model.safetensors, which holds the metadata and the tensors' names and shapes."""
 
 MAX_TEXT_BYTES = 16 * 2**20
-"""Largest history.json, and largest CARD.md."""
+"""Size limit of history.json, and of CARD.md."""
 
 MAX_PICTURE_BYTES = 16 * 2**20
 MAX_TIMELINE_PICTURES = 10_000
 
 STORED_DTYPES = (torch.float32, torch.float16)
-"""The dtypes that tensors may have in model.safetensors; they are float32 once loaded."""
+"""The dtypes that tensors may have in model.safetensors. They are converted to float32 when they are loaded."""
 
 HEADER_LENGTH = struct.Struct("<Q")
 """The first bytes of a safetensors file: the length of its header, in bytes."""

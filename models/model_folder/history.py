@@ -1,4 +1,4 @@
-"""How a model was trained: one record an epoch, and what went wrong."""
+"""The history of a training run: one record for each epoch, and the events of the alarms."""
 
 from typing import Annotated, Literal
 
@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, FailFast, Field, FiniteFloat
 
 
 class EpochRecord(BaseModel):
-    """Means over one epoch, and where it ended."""
+    """Averages over one epoch, and the progress at its end."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -22,7 +22,7 @@ class EpochRecord(BaseModel):
 
 
 class TrainingEvent(BaseModel):
-    """Something that went wrong in a training run, and what was done about it."""
+    """A problem in a training run, and what was done about it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -37,6 +37,6 @@ class History(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    # The first wrong record is enough: the errors of a million take gigabytes.
+    # Validation stops at the first wrong record: the errors of a million records would take gigabytes.
     epochs: Annotated[tuple[EpochRecord, ...], FailFast()] = Field(default=(), max_length=100_000)
     events: Annotated[tuple[TrainingEvent, ...], FailFast()] = Field(default=(), max_length=10_000)

@@ -1,4 +1,4 @@
-"""A model folder in memory, after every check: its networks, its metadata and how it was trained."""
+"""A model folder in memory after all checks: its networks, its metadata and its training history."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,13 +30,13 @@ class LoadedModel:
     Attributes:
         name: the folder's name, which is the model's.
         path: the folder.
-        sha256: of model.safetensors, 64 hexadecimal digits.
+        sha256: SHA-256 of model.safetensors, 64 hexadecimal digits.
         metadata: what the model says about itself.
         generator: G, [N, z_dim] float32 → [N, C, H, W] in [−1, 1].
         discriminator: D, [N, C, H, W] float32 in [−1, 1] → logits [N].
-        encoder: [N, C, H, W] float32 in [−1, 1] → latents [N, z_dim], or None where the model has none.
+        encoder: [N, C, H, W] float32 in [−1, 1] → latents [N, z_dim], or None if the model has no encoder.
         history: how it was trained.
-        timeline: its pictures, in the order of their epochs.
+        timeline: pictures of the training, in the order of their epochs.
         card: the text of CARD.md.
     """
 
@@ -53,17 +53,17 @@ class LoadedModel:
 
     @property
     def hash12(self) -> str:
-        """The first 12 hexadecimal digits of the SHA-256 of model.safetensors: the version of the model."""
+        """The model's version: the first 12 hexadecimal digits of the SHA-256 of model.safetensors."""
         return self.sha256[:HASH_DIGITS]
 
     @property
     def reference(self) -> str:
-        """`name@hash`, the permanent name of exactly these weights."""
+        """`name@hash`, which always means exactly these weights."""
         return f"{self.name}@{self.hash12}"
 
     @property
     def head_starts(self) -> NDArray[np.float32]:
-        """What the G of a conditional model adds to the ballot of each class, [K] float32."""
+        """The constants that a conditional G adds to the ballots of its classes, [K] float32."""
         starts: NDArray[np.float32] = ballots_of(self.generator).head_starts.numpy()
         return starts
 
@@ -77,13 +77,13 @@ class LoadedModel:
             first: index of the first image; first + n ≤ 2⁵³.
             n: how many images, ≥ 1.
             truncation: ψ in (0, 1], as in `models.latents.draw_latents`.
-            label: the class that all images are to show; None leaves the latents as they are drawn.
+            label: the class that all images must show; None leaves the latents as they are drawn.
 
         Returns:
-            [n, z_dim] float32. Row k depends on the model, seed, first + k, truncation and label alone.
+            [n, z_dim] float32. Row k depends only on the model, seed, first + k, truncation and label.
 
         Raises:
-            LatentError: the seed, the images or the truncation are out of range.
+            LatentError: the seed, the indices or the truncation are out of range.
             ClassError: the model has no such class.
         """
         metadata = self.metadata

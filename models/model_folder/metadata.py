@@ -1,6 +1,6 @@
-"""The metadata inside `model.safetensors`: what is needed to use the weights, and where they come from.
+"""The metadata inside `model.safetensors`: it says how to use the weights, and how they were made.
 
-safetensors keeps metadata as a map of strings, so each field is one entry: plain text for texts, JSON for the rest.
+safetensors stores metadata as a map of strings, so each field is one entry: plain text for texts, JSON for the rest.
 """
 
 import json
@@ -23,7 +23,7 @@ FORMAT_VERSION = 1
 
 
 class Metadata(BaseModel):
-    """What a model folder says about its model."""
+    """The metadata of a model."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -51,15 +51,15 @@ class Metadata(BaseModel):
         if self.classes and not 2 <= self.classes < self.z_dim:
             raise ValueError(f"{self.classes} classes do not fit into latents of {self.z_dim} coordinates")
         if self.classes and self.packing > 1:
-            raise ValueError("a D of packs has no classes")
+            raise ValueError("a conditional D cannot judge packs: classes need packing 1")
         if self.quantised and not self.architecture.quantisable:
             raise ValueError(f"a G of the architecture {self.architecture.name} cannot be quantised")
         return self
 
     def to_strings(self) -> dict[str, str]:
-        """One string a field, as safetensors wants them: the inverse of `parse_metadata`.
+        """Return one string for each field, as safetensors requires: the inverse of `parse_metadata`.
 
-        `encoder` and `quantised` are left out where they have their defaults, so that a model without them has the same
+        `encoder` and `quantised` are left out if they have their defaults, so that a model without them has the same
         bytes as before these fields existed.
         """
         absent = {name for name in ("encoder", "quantised") if not getattr(self, name)}
@@ -71,11 +71,11 @@ class Metadata(BaseModel):
 
 
 def parse_metadata(strings: Mapping[str, str] | None) -> Metadata:
-    """Metadata from the strings of a safetensors file.
+    """Parse the metadata strings of a safetensors file.
 
     Raises:
         FormatVersionError: the format is newer than FORMAT_VERSION, or not a version.
-        ModelMetadataError: a field is missing, unknown or wrong; the text names each of them.
+        ModelMetadataError: a field is missing, unknown or wrong; the message names all such fields.
     """
     if not strings:
         raise ModelMetadataError(
@@ -83,7 +83,9 @@ def parse_metadata(strings: Mapping[str, str] | None) -> Metadata:
         )
     _check_version(strings.get("format_version"))
     if len(strings) > MAX_ENTRIES:
-        raise ModelMetadataError(f"metadata of model.safetensors: {len(strings):,} entries; no model has as many")
+        raise ModelMetadataError(
+            f"metadata of model.safetensors: {len(strings):,} entries; at most {MAX_ENTRIES:,} are allowed"
+        )
     try:
         return Metadata.model_validate({name: _parse(name, text) for name, text in strings.items()})
     except ValidationError as error:
@@ -102,7 +104,7 @@ def _parse(name: str, text: str) -> object:
     try:
         value = json.loads(text)
         check_extent(value)
-        json.dumps(value, ensure_ascii=False).encode()  # a lone surrogate could not be sent to anybody
+        json.dumps(value, ensure_ascii=False).encode()  # fails for a lone surrogate, which no response could contain
         return value
     except (ValueError, RecursionError) as error:
         raise ModelMetadataError(f"metadata of model.safetensors: {name} is not JSON: {error}") from error

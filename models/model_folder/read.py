@@ -1,8 +1,9 @@
-"""Reading a model folder: every way in which a file can be bad is refused here, each by an error of its own.
+"""Reading and checking a model folder. There is one kind of error for each way in which a folder can be bad.
 
-A folder is hostile until it is checked: no pickle, sizes before reading, every name, shape and dtype before a tensor
-is used, every network run once. Not checked: whether the pictures of the timeline decode, and whether G is any good.
-The errors are those of `models.errors`; the files and limits are those of `models.model_folder.format`.
+A folder counts as hostile until it is checked. Nothing is unpickled, sizes are checked before files are read, names,
+shapes and dtypes before tensors are used, and every network is run once. Not checked: whether the pictures of the
+timeline can be decoded, and the quality of G's images. The errors are in `models.errors`, the file names and limits in
+`models.model_folder.format`.
 """
 
 import hashlib
@@ -57,7 +58,7 @@ from models.networks.quantised import check_quantised
 from models.png_framing import SIGNATURE as PNG_SIGNATURE
 
 PROBES = 16
-"""Each network is run once on this many images."""
+"""G is run once on this many latents, to check its values; D and the encoder are run on its images."""
 
 
 def load_model(path: Path) -> LoadedModel:
@@ -67,10 +68,11 @@ def load_model(path: Path) -> LoadedModel:
         path: the folder; its name becomes the model's name.
 
     Raises:
-        ModelFolderError: one of its kinds (see `models.errors`) for each way in which the folder can be bad.
+        ModelFolderError: the folder cannot be used; the kind of the error says why (see `models.errors`).
+        OSError: a file cannot be read.
     """
     if not path.is_dir():
-        raise ModelFolderNotFoundError(f"{path} is not a folder")
+        raise ModelFolderNotFoundError(f"{path} is not a folder; name a model folder")
     name = path.resolve().name
     if not re.fullmatch(NAME_PATTERN, name):
         raise ModelNameError(f"the folder's name {name!r} cannot be a model's name; rename it to match {NAME_PATTERN}")
@@ -94,11 +96,11 @@ def load_model(path: Path) -> LoadedModel:
 
 
 def read_picture(folder: Path, entry: TimelineEntry) -> bytes:
-    """Read the PNG of a timeline entry. The folder may have changed since it was loaded, so it is checked again.
+    """Read the PNG of a timeline entry. The file is checked again, since it may have changed after loading.
 
     Raises:
-        ModelFolderError: the picture is not a file of the folder any more, or has become too large.
-        OSError: it cannot be read.
+        ModelFolderError: the picture is no longer a file of the folder, or has become too large.
+        OSError: the file cannot be read.
     """
     return read_file(folder, f"{TIMELINE_FOLDER}/{entry.path.name}", MAX_PICTURE_BYTES)
 
@@ -108,7 +110,7 @@ def read_metadata(folder: Path) -> Metadata:
 
     Raises:
         ModelFolderError: model.safetensors is missing, or its metadata cannot be used.
-        OSError: it cannot be read.
+        OSError: the file cannot be read.
     """
     weights = read_file(folder, WEIGHTS_FILE, MAX_WEIGHTS_BYTES)
     _check_header_length(weights)
@@ -132,7 +134,7 @@ def _check_header_length(data: bytes) -> None:
 
 
 def _parse_weights(path: Path) -> tuple[Metadata, dict[str, nn.Module]]:
-    """The metadata, and the networks by name: "generator", "discriminator" and perhaps "encoder"."""
+    """Return the metadata, and the networks by name: "generator", "discriminator" and, if there is one, "encoder"."""
     try:
         with safe_open(path, framework="pt") as file:
             metadata = parse_metadata(file.metadata())
@@ -155,12 +157,12 @@ def _parse_weights(path: Path) -> tuple[Metadata, dict[str, nn.Module]]:
     try:
         check_quantised(networks["generator"])
     except ValueError as error:
-        raise TensorRangeError(f"G cannot be what its metadata say, quantised: {error}") from error
+        raise TensorRangeError(f"the metadata say that G is quantised, but its tensors do not fit: {error}") from error
     return metadata, networks
 
 
 def _probe(metadata: Metadata, networks: Mapping[str, nn.Module]) -> None:
-    """Run each network once: finite weights may still give NaN or infinity, which no image can be made of."""
+    """Run each network once, because finite weights may still give NaN or infinity."""
     latents = torch.from_numpy(draw_latents(0, 0, PROBES, z_dim=metadata.z_dim, prior=metadata.prior))
     with torch.inference_mode():
         images = networks["generator"](latents)
@@ -173,13 +175,12 @@ def _probe(metadata: Metadata, networks: Mapping[str, nn.Module]) -> None:
     for name, result in results.items():
         if not torch.isfinite(result).all():
             raise NetworkNotFiniteError(
-                f"{name} gives NaN or infinity: its weights are finite, but too large; the training that made them "
-                "went wrong"
+                f"{name} gives NaN or infinity, since its weights are too large; the training that made them went wrong"
             )
 
 
 def _build(metadata: Metadata) -> dict[str, nn.Module]:
-    """The networks on PyTorch's meta device: without memory, and without random weights that would be replaced."""
+    """Build the networks on PyTorch's meta device, which allocates no memory and draws no random weights."""
     with torch.device("meta"):
         generator, discriminator = build_networks(
             metadata.architecture,
@@ -204,7 +205,7 @@ def _check_names(seen: set[str], wanted: set[str]) -> None:
 
 
 def _checked(name: str, tensor: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
-    """A copy of a tensor in float32, after checking it against the architecture's."""
+    """Check a tensor against the architecture's, and return a copy in float32."""
     if tensor.dtype not in STORED_DTYPES:
         raise TensorDtypeError(f"tensor {name} is {tensor.dtype}; it must be torch.float32 or torch.float16")
     if tensor.shape != wanted.shape:
@@ -213,7 +214,7 @@ def _checked(name: str, tensor: torch.Tensor, wanted: torch.Tensor) -> torch.Ten
         raise TensorNotFiniteError(f"tensor {name} holds NaN or infinity; the training that made it went wrong")
     if name.endswith(".running_var") and (tensor < 0).any():
         raise TensorRangeError(
-            f"tensor {name} holds {tensor.min():g}; a variance cannot be negative: the file is damaged"
+            f"tensor {name} holds {tensor.min():g}, but a variance cannot be negative; the file is damaged"
         )
     return tensor.to(torch.float32, copy=True)
 

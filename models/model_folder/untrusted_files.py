@@ -1,4 +1,4 @@
-"""Files of a folder that may be hostile, or may change while they are read."""
+"""Reading files of a folder that may be hostile, or that may change while they are read."""
 
 import os
 import stat
@@ -11,18 +11,18 @@ from models.errors import ModelFileMissingError, ModelPathError, ModelTooLargeEr
 
 
 def read_file(folder: Path, name: str, max_bytes: int) -> bytes:
-    """Read a file of a folder, after checking that it lies in the folder and is not too large.
+    """Read a file of a folder, after checking that it is inside the folder and not too large.
 
     Args:
         folder: the folder.
-        name: of the file, relative to the folder.
-        max_bytes: the size allowed.
+        name: the file's path relative to the folder.
+        max_bytes: the largest size allowed.
 
     Raises:
         ModelFileMissingError: there is no such file.
-        ModelPathError: it is a link that leads out of the folder.
-        ModelTooLargeError: it has more than `max_bytes` bytes.
-        OSError: it cannot be read.
+        ModelPathError: the file is a link that leads out of the folder.
+        ModelTooLargeError: the file has more than `max_bytes` bytes.
+        OSError: the file cannot be read.
     """
     path = folder / name
     if not path.is_file():
@@ -33,7 +33,7 @@ def read_file(folder: Path, name: str, max_bytes: int) -> bytes:
         raise ModelPathError(f"{path} is a link that leads out of its folder; put the file itself there")
     with open_file(path) as file:
         size = os.fstat(file.fileno()).st_size
-        data = b"" if size > max_bytes else file.read(max_bytes + 1)  # it may grow meanwhile
+        data = b"" if size > max_bytes else file.read(max_bytes + 1)  # the file may grow meanwhile
     if max(size, len(data)) > max_bytes:
         raise ModelTooLargeError(f"{path} has {max(size, len(data)):,} bytes; at most {max_bytes:,} are allowed")
     return data
@@ -41,25 +41,25 @@ def read_file(folder: Path, name: str, max_bytes: int) -> bytes:
 
 @contextmanager
 def open_file(path: Path) -> Iterator[BinaryIO]:
-    """Open a regular file for reading, and nothing else: opening a pipe would wait for its writer.
+    """Open a file for reading if it is a regular file. The open does not block, even if the path is a pipe by now.
 
     Raises:
-        ModelFileMissingError: something other than a regular file is there by now.
-        OSError: it cannot be opened.
+        ModelFileMissingError: the path is not a regular file any more.
+        OSError: the file cannot be opened.
     """
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise ModelFileMissingError(f"{path} is not a file any more")
+            raise ModelFileMissingError(f"{path} is not a file any more; restore the model folder")
         yield file
 
 
 @contextmanager
 def unchanging(path: Path, data: bytes) -> Iterator[Path]:
-    """The path of a file in memory that holds `data`, the bytes read from `path`.
+    """Give the path of an in-memory file that holds `data`, the bytes read from `path`.
 
     The safetensors library maps its file into memory, and the process would be killed if another program shortened that
-    file meanwhile. Systems without files in memory get `path` itself.
+    file meanwhile. On systems without in-memory files the result is `path` itself.
     """
     if not hasattr(os, "memfd_create"):
         yield path

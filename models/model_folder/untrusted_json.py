@@ -1,10 +1,10 @@
-"""A limit for JSON from outside, checked before it is validated.
+"""A limit on untrusted JSON, checked before validation.
 
-A validator keeps an error for each wrong entry, which takes a gigabyte for a hostile file of a few megabytes.
+A validator keeps an error for each wrong entry, so a hostile file of a few megabytes would take a gigabyte of memory.
 """
 
 MAX_ENTRIES = 1000
-"""Most names that one object may have; this project's own objects have less than a tenth as many."""
+"""The most names that one object may have. This project's own objects have less than a tenth of it."""
 
 
 def check_extent(document: object) -> None:
@@ -14,7 +14,7 @@ def check_extent(document: object) -> None:
         document: parsed JSON.
 
     Raises:
-        ValueError: one has more than `MAX_ENTRIES`.
+        ValueError: an object has more than `MAX_ENTRIES` names.
     """
     left = [document]
     while left:

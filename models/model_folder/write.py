@@ -1,4 +1,4 @@
-"""Writing a model folder: whole or not at all, and only where `destination` allows it."""
+"""Writing a model folder, completely or not at all, and only to a path that `destination` allows."""
 
 import json
 import shutil
@@ -34,26 +34,27 @@ def write_model(
     encoder: nn.Module | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> None:
-    """Write a model folder, whole or not at all, in place of the one that may be there (`check_destination`).
+    """Write a model folder completely or not at all. It replaces a model folder at `path` (`check_destination`).
 
-    The bytes of model.safetensors depend on the metadata and the weights alone.
+    The bytes of model.safetensors depend only on the metadata and the weights.
 
     Args:
         path: the folder; its name becomes the model's name.
-        metadata: what the model says about itself.
+        metadata: the model's metadata.
         generator: G; its weights are written as they are.
-        discriminator: D, likewise.
-        history: one record an epoch.
+        discriminator: D; its weights are written as they are.
+        history: the training history.
         timeline: PNG bytes by epoch.
-        card: Markdown.
-        encoder: the encoder, of the sizes in the metadata; None where the metadata has none.
-        dtype: of the weights in the file, float32 or float16 (half the bytes; they are float32 again once loaded).
+        card: the text of CARD.md, in Markdown.
+        encoder: the encoder, with the sizes in the metadata; None if the metadata has no encoder.
+        dtype: dtype of the weights in the file, float32 or float16. float16 takes half the space, and is converted to
+            float32 when it is loaded.
 
     Raises:
         ModelNameError: the folder's name cannot be a model's name.
-        ModelDestinationError: something other than a model folder is there.
-        ValueError: the metadata and `encoder` disagree on whether there is one.
-        OSError: the disk is full or cannot be written; what was there stays.
+        ModelDestinationError: something other than a model folder is at `path`.
+        ValueError: only one of the metadata and `encoder` has an encoder.
+        OSError: the disk is full or cannot be written; what was at `path` stays.
     """
     check_destination(path)
     weights = serialise_weights(metadata, generator, discriminator, encoder, dtype=dtype)
@@ -81,32 +82,32 @@ def serialise_weights(
     *,
     dtype: torch.dtype = torch.float32,
 ) -> bytes:
-    """The bytes of model.safetensors: the same for the same metadata and weights, in every process.
+    """Return the bytes of model.safetensors. Equal metadata and weights give equal bytes in every process.
 
     Args:
-        metadata: what the model says about itself.
+        metadata: the model's metadata.
         generator: G.
         discriminator: D.
         encoder: the encoder, or None.
-        dtype: of the tensors in the file, float32 or float16.
+        dtype: dtype of the tensors in the file, float32 or float16.
 
     Raises:
-        ValueError: the metadata and `encoder` disagree on whether there is one.
+        ValueError: only one of the metadata and `encoder` has an encoder.
     """
     if (encoder is None) != (metadata.encoder is None):
-        raise ValueError(f"the metadata say encoder={metadata.encoder}, the network handed in is {encoder}")
+        raise ValueError(f"the metadata say encoder={metadata.encoder}, but the encoder given is {encoder}")
     networks = {"generator": generator, "discriminator": discriminator} | ({"encoder": encoder} if encoder else {})
     tensors = {
         f"{side}.{name}": tensor.detach().to("cpu", dtype).contiguous()
         for side, network in networks.items()
         for name, tensor in network.state_dict().items()
-        if tensor.is_floating_point()  # BatchNorm's counter of batches has no use after training
+        if tensor.is_floating_point()  # BatchNorm's integer counter of batches is not needed after training
     }
     return sort_metadata(save(tensors, metadata.to_strings()))
 
 
 def sort_metadata(data: bytes) -> bytes:
-    """Sort the metadata of a safetensors file by name: the library writes them in random order."""
+    """Sort the metadata of a safetensors file by name, because the library writes them in random order."""
     (length,) = HEADER_LENGTH.unpack_from(data)
     start = HEADER_LENGTH.size + length
     header = json.loads(data[HEADER_LENGTH.size : start])

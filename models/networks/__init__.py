@@ -1,4 +1,4 @@
 """The networks G and D: their layers, their architectures, and how a pair is built from its description.
 
-May import the modules directly below `models` (`latents`, `images`, `errors`), no other room.
+This package may import the modules directly below `models` (`latents`, `images`, `errors`), but no other package.
 """

@@ -1,8 +1,8 @@
-"""All architectures: each is a set of sizes that builds its own pair of networks, G and D.
+"""The list of architectures. An architecture holds the sizes of its networks, and builds G and D.
 
-Every architecture offers `generator(z_dim=…, image_shape=…)`, `discriminator(image_shape=…)` and `initialise(…)`, and
-says whether its G is `quantisable`: whether only linear layers multiply in it (`models.networks.quantised`). To add an
-architecture, write its file beside the others and name it here.
+Each one has the methods `generator(z_dim=…, image_shape=…)`, `discriminator(image_shape=…)` and `initialise(…)`. Its
+attribute `quantisable` says whether linear layers are the only layers of G with products (`models.networks.quantised`).
+To add an architecture, write its file beside the others and add it to the union below.
 """
 
 from typing import Annotated, TypeAlias

@@ -1,4 +1,4 @@
-"""The rows of each batch that belong to one process, where several processes train one pair of networks."""
+"""The rows of a batch that belong to one process, when several processes train one pair of networks."""
 
 from typing import NamedTuple
 
@@ -6,16 +6,16 @@ import torch
 
 
 class Part(NamedTuple):
-    """A process's share of every batch: of every `world` consecutive groups of rows, the group with its own number.
+    """A process's share of each batch. The batch is cut into groups of rows, which go to the processes in turn.
 
-    Every process draws the random numbers of the whole batch from the same stream and keeps those of its own rows. So
-    they are the numbers that a single process would have drawn. Groups of the processes alternate, so this also holds
-    for a tensor with two batches one after the other, such as real images and fakes.
+    Every process draws the random numbers of the whole batch from the same stream and keeps those of its own rows, so
+    the numbers are those that a single process would have drawn. Since the processes take turns, this also holds for a
+    tensor that contains two batches one after the other, such as real images and fakes.
 
     Attributes:
-        rank: the process's number, from 0.
-        world: how many there are.
-        group: rows that stay together, because a network compares them.
+        rank: number of the process, from 0.
+        world: number of processes.
+        group: number of rows in a group; they stay together because a network compares them.
     """
 
     rank: int = 0
@@ -23,7 +23,7 @@ class Part(NamedTuple):
     group: int = 1
 
     def of(self, batch: torch.Tensor, *, dim: int = 0) -> torch.Tensor:
-        """The rows of this process, along `dim`, whose length must be a multiple of `world` · `group`."""
+        """Return this process's rows of `batch` along `dim`, whose length must be a multiple of `world` · `group`."""
         if self.world == 1:
             return batch
         before, after = batch.shape[:dim], batch.shape[dim + 1 :]
@@ -31,9 +31,9 @@ class Part(NamedTuple):
         return groups.select(dim + 1, self.rank).reshape(*before, -1, *after)
 
     def whole(self, rows: int) -> int:
-        """The number of rows of the whole batch, if `rows` of them belong to this process."""
+        """Return the number of rows of the whole batch if `rows` of them belong to this process."""
         return rows * self.world
 
 
 WHOLE = Part()
-"""The share of a single process: every row."""
+"""The share of a process that trains alone: all rows."""

@@ -17,14 +17,14 @@ def build_networks(
     packing: int = 1,
     quantised: bool = False,
 ) -> tuple[nn.Module, nn.Module]:
-    """G, [N, z_dim] float32 → [N, C, H, W] in [−1, 1], and D, [N, C, H, W] float32 → logits [N].
+    """Build G, [N, z_dim] float32 → [N, C, H, W] in [−1, 1], and D, [N, C, H, W] float32 → logits [N].
 
     Args:
-        architecture: which networks, and their sizes.
-        z_dim: coordinates of a latent, the ballots of the classes included.
+        architecture: the architecture, with the sizes of the networks.
+        z_dim: number of coordinates of a latent, including the ballots of the classes.
         image_shape: shape of the images.
-        classes: 0, or how many classes G draws from.
-        packing: how many images D judges at once in training.
+        classes: number of classes; 0 builds unconditional networks.
+        packing: number of images that D judges at once in training.
         quantised: whether G computes in whole numbers (`models.networks.quantised`); such a G is not trained further.
     """
     generator = architecture.generator(z_dim=z_dim, image_shape=image_shape, classes=classes)

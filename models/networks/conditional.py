@@ -1,9 +1,9 @@
 """Class-conditional networks: a part of the latent says which class G draws.
 
-The last K coordinates of a latent, one for each class, are its ballots. The class with the largest sum of ballot and
-head start is the one that the latent names. Head starts belong to G and make the classes as frequent among the prior's
-latents as in the data. Ballots have the prior's own distribution, so a conditional G's latents are drawn, posted back,
-interpolated and projected like any others. To ask for a class, its ballot and the largest one change places.
+The last K coordinates of a latent are its ballots, one for each class. The latent names the class with the largest sum
+of ballot and head start. Head starts are constants of G; they make each class as frequent among the prior's latents as
+in the data. Ballots have the prior's distribution, so the latents of a conditional G can be drawn, sent in a request,
+interpolated and projected like those of any other G. To request a class, swap its ballot with the largest one.
 """
 
 import math
@@ -17,19 +17,19 @@ from models.errors import ClassError
 from models.latents import UNIFORM_BOUND, Prior, share_below
 
 MAX_CLASSES = 1000
-"""A data set with more classes than this probably has something other than labels in their place."""
+"""The limit on classes: a data set with more of them probably holds something other than class labels."""
 
 SHARPNESS = 12.0
-"""β of softmax(β·ballots): its values are near 0 or 1, except near ties, where the class changes smoothly."""
+"""β in softmax(β·ballots). The softmax is near 0 or 1, except near ties, where the class changes smoothly."""
 
 
 class Ballots(nn.Module):
     """G's first layer: the last K coordinates become √K·softmax(β·(ballots + head starts)); the shape stays [N, z_dim].
 
-    √K gives the K values the length that K coordinates of the prior have on average.
+    With the factor √K the K values have the norm that K coordinates of the prior have on average.
 
     Attributes:
-        head_starts: [K] float32; 0 at first, which makes all classes equally frequent (`head_starts_for`).
+        head_starts: [K] float32. The initial 0 makes all classes equally frequent; `head_starts_for` computes others.
     """
 
     head_starts: torch.Tensor
@@ -45,11 +45,11 @@ class Ballots(nn.Module):
         return torch.cat([z[:, : -self.classes], chosen], dim=1)
 
     def of_array(self, z: NDArray[np.float32]) -> NDArray[np.float32]:
-        """`forward` of an array, with the same bits and no gradient: for few rows it takes a third of the time."""
+        """Do the same as `forward` for an array, bit for bit, without gradients: for few rows three times as fast."""
         return np.concatenate([z[:, : -self.classes], self.of_votes(z[:, -self.classes :])], axis=1)
 
     def of_votes(self, votes: NDArray[np.float32]) -> NDArray[np.float32]:
-        """`of_array` of the last K coordinates alone: [N, K] → [N, K]."""
+        """Do the same as `of_array` for the last K coordinates alone: [N, K] → [N, K]."""
         votes = votes + self.head_starts.numpy()
         votes *= SHARPNESS
         chosen: NDArray[np.float32] = torch.softmax(torch.from_numpy(votes), dim=1).numpy()
@@ -58,10 +58,10 @@ class Ballots(nn.Module):
 
 
 class ConditionalDiscriminator(nn.Module):
-    """D with one logit for each class, and one for all of them.
+    """A D with one logit for each class, and one logit for all classes together.
 
     Args:
-        body: [N, C, H, W] float32 in [−1, 1] → [N, K], a logit of "a real image of class k" for each k.
+        body: [N, C, H, W] float32 in [−1, 1] → [N, K], for each k the logit of "this is a real image of class k".
     """
 
     def __init__(self, body: nn.Sequential) -> None:
@@ -69,51 +69,52 @@ class ConditionalDiscriminator(nn.Module):
         self.body = body
 
     def class_logits(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """The logit of each image as one of its own label's: labels [N] int64 → [N]."""
+        """Return each image's logit for its own label, [N]; labels [N] int64."""
         logits: torch.Tensor = self.body(images).gather(1, labels[:, None])[:, 0]
         return logits
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """One logit each, [N], whatever the class: log mean_k exp(logit_k).
+        """Return one logit for each image, [N], independent of the class: log mean_k exp(logit_k).
 
-        D(x) = Z/(Z + 1) with Z the sum of the classes' exponentials, as in Salimans et al. 2016 (arXiv 1606.03498),
-        section 5; here their mean, so that a D which knows no classes is the same D.
+        Salimans et al. 2016 (arXiv 1606.03498), section 5, use D(x) = Z/(Z + 1), where Z is the sum of the classes'
+        exponentials. Here Z is their mean, so that a D with equal logits for all classes has that logit.
         """
         logits = self.body(images).float()
         return torch.logsumexp(logits, dim=1) - math.log(logits.shape[1])
 
 
 def ballots_of(generator: nn.Module) -> Ballots:
-    """The first layer of a conditional G."""
+    """Return the `Ballots` layer of a conditional G."""
     return next(layer for layer in generator.modules() if isinstance(layer, Ballots))
 
 
 def check_class(label: int | None, *, classes: int) -> None:
-    """Refuse a class that a model cannot be asked for. None asks for no class, and passes.
+    """Check that a model has a class. None stands for no class, and is allowed.
 
     Args:
-        label: the class that is asked for.
-        classes: how many the model has; 0 for a model without classes.
+        label: the requested class, or None.
+        classes: the model's number of classes; 0 for a model without classes.
 
     Raises:
-        ClassError: the model has no such class, or none at all.
+        ClassError: the model does not have this class, or has no classes.
     """
     if label is not None and not 0 <= label < classes:
         raise ClassError(label, classes=classes)
 
 
 def labels_of(latents: torch.Tensor, *, head_starts: torch.Tensor) -> torch.Tensor:
-    """The class that each latent [N, z_dim] names, by the head starts [K] of its G: [N] int64."""
+    """Return the class that each latent [N, z_dim] names, [N] int64; `head_starts` [K] are those of its G."""
     return (latents[:, -len(head_starts) :] + head_starts).argmax(dim=1)
 
 
 def ask_for_class(
     latents: NDArray[np.float32], label: int | NDArray[np.int64], *, head_starts: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """The same latents [n, z_dim], but each names a class: its ballot and the largest, as counted, change places.
+    """Return the latents changed so that each names a requested class.
 
-    Where no class has a head start over another, the result is by symmetry distributed as the prior's latents of that
-    class are, exactly; otherwise the two ballots differ by what the head starts differ.
+    The ballot of the requested class and the ballot with the largest sum are swapped. The head starts are taken into
+    account: the two sums change places. If all head starts are equal, the results are distributed exactly like the
+    prior's latents of that class, by symmetry.
 
     Args:
         latents: [n, z_dim] float32; only the last K coordinates, the ballots, are read and changed.
@@ -136,14 +137,15 @@ def ask_for_class(
 
 
 def head_starts_for(shares: NDArray[np.float64], *, prior: Prior) -> NDArray[np.float32]:
-    """The head starts [K] under which class k is named by a share `shares[k]` of the prior's latents.
+    """Compute head starts [K] so that class k is named by the share `shares[k]` of the prior's latents.
 
-    P(k) = ∫ p(t − h_k)·∏_{j≠k} F(t − h_j) dt, by the trapezium rule; h follows log shares − log P until they are equal,
-    to about 1e-6. Their mean is 0.
+    The share of class k is P(k) = ∫ p(t − h_k)·∏_{j≠k} F(t − h_j) dt, with the prior's density p and distribution
+    function F; the trapezium rule gives the integral. Each iteration changes h by a part of log shares − log P, until
+    both agree to about 1e-6. The mean of h is 0.
 
     Args:
         shares: [K] float64, each above 0, with the sum 1.
-        prior: whose density p and distribution function F they are.
+        prior: the latents' prior.
 
     Raises:
         ValueError: a share is 0 or less, or their sum is not 1.
@@ -158,7 +160,7 @@ def head_starts_for(shares: NDArray[np.float64], *, prior: Prior) -> NDArray[np.
 
 
 def _named_shares(starts: NDArray[np.float64], prior: Prior) -> NDArray[np.float64]:
-    """How often each class is named, [K]."""
+    """Return the share of the prior's latents that name each class, [K]."""
     reach = (8.0 if prior == "normal" else UNIFORM_BOUND) + np.abs(starts).max()
     t = torch.linspace(-reach, reach, 4001, dtype=torch.float64)[:, None] - torch.from_numpy(starts)
     if prior == "normal":
@@ -173,12 +175,12 @@ def _named_shares(starts: NDArray[np.float64], prior: Prior) -> NDArray[np.float
 
 
 def generator_head(classes: int) -> list[nn.Module]:
-    """The layers that a G of `classes` classes begins with; 0 is an unconditional G."""
+    """Return the first layers of a G with `classes` classes: none if it is 0, because G is unconditional then."""
     return [Ballots(classes)] if classes else []
 
 
 def with_logits(layers: list[nn.Module], width: int, *, classes: int) -> nn.Module:
-    """D of `layers`, which end with [N, width]: one logit, or one for each of `classes` classes."""
+    """Build D from `layers`, which end with [N, width], and a last layer with one logit, or one for each class."""
     if not classes:
         return nn.Sequential(*layers, nn.Linear(width, 1), nn.Flatten(0))
     return ConditionalDiscriminator(nn.Sequential(*layers, nn.Linear(width, classes)))

@@ -1,9 +1,9 @@
-"""A small convolutional pair in the manner of DCGAN (Radford et al., 2015), made for a processor without a GPU.
+"""A small convolutional pair similar to DCGAN (Radford et al., 2015), designed for a CPU.
 
-G begins with fully connected layers, starts from a quarter of the image's side and doubles it twice by transposed
-convolutions; D halves it twice by strided ones and ends with fully connected layers. Few channels at full size and
-wide layers at none: that is where a CPU is quick. Every square size works: G makes the next multiple of 4 and cuts
-its middle.
+G begins with fully connected layers, makes maps of a quarter of the image's side, and doubles the side twice with
+transposed convolutions. D halves the side twice with strided convolutions and ends with fully connected layers. There
+are few channels at full size, and the fully connected layers are wide, because a CPU is fast at those. Every square
+size works: G draws the next multiple of 4 and crops it to the centre.
 """
 
 from itertools import pairwise
@@ -28,19 +28,31 @@ class Conv(BaseModel):
     quantisable: ClassVar[bool] = False
 
     name: Literal["conv"] = "conv"
-    generator_widths: tuple[Width, ...] = Field(default=(), max_length=8, description="Of layers before the first map")
-    generator_channels: tuple[Width, Width] = Field(default=(128, 64), description="At a quarter and half of the side")
-    batch_normalisation: bool = Field(default=True, description="In G, after each layer but the last")
-    discriminator_channels: tuple[Width, Width] = Field(default=(64, 128), description="At half and a quarter of it")
-    maxout_units: tuple[Width, ...] = Field(default=(), max_length=8, description="Of D's layers after the last map")
+    generator_widths: tuple[Width, ...] = Field(
+        default=(), max_length=8, description="Widths of G's layers before its first map"
+    )
+    generator_channels: tuple[Width, Width] = Field(
+        default=(128, 64), description="G's channels at a quarter and half of the side"
+    )
+    batch_normalisation: bool = Field(default=True, description="Whether G has it, after each layer except the last")
+    discriminator_channels: tuple[Width, Width] = Field(
+        default=(64, 128), description="D's channels at half and a quarter of the side"
+    )
+    maxout_units: tuple[Width, ...] = Field(
+        default=(), max_length=8, description="Units of D's layers after its last map"
+    )
     maxout_pieces: int = Field(default=2, ge=1, le=16)
     leaky_slope: float = Field(default=0.2, ge=0, lt=1)
-    input_keep_probability: float = Field(default=1.0, gt=0, le=1, description="Of D's dropout")
-    hidden_keep_probability: float = Field(default=1.0, gt=0, le=1, description="Of D's dropout, after the last map")
+    input_keep_probability: float = Field(
+        default=1.0, gt=0, le=1, description="Keep probability of the dropout on D's input"
+    )
+    hidden_keep_probability: float = Field(
+        default=1.0, gt=0, le=1, description="Keep probability of D's dropout after its last map"
+    )
     group_deviation: bool = Field(default=False, description="D sees how images of a group differ (minibatch-std)")
 
     def generator(self, *, z_dim: int, image_shape: ImageShape, classes: int = 0) -> nn.Module:
-        """G: [N, z_dim] float32 → [N, C, H, W] in [−1, 1]."""
+        """Build G: [N, z_dim] float32 → [N, C, H, W] in [−1, 1]."""
         quarter = -(-image_shape.height // 4)
         c1, c2 = self.generator_channels
         layers = generator_head(classes)
@@ -62,7 +74,7 @@ class Conv(BaseModel):
         )
 
     def discriminator(self, *, image_shape: ImageShape, classes: int = 0) -> nn.Module:
-        """D: [N, C, H, W] float32 in [−1, 1] → logits [N]. Dropout acts in training mode only."""
+        """Build D: [N, C, H, W] float32 in [−1, 1] → logits [N]. Dropout is active in training mode only."""
         quarter = image_shape.height // 2 // 2
         c1, c2 = self.discriminator_channels
         width = c2 * quarter * quarter
@@ -91,8 +103,8 @@ class Conv(BaseModel):
         rng: torch.Generator,
         pixel_means: torch.Tensor,
     ) -> None:
-        """Initial weights, drawn from `rng`: PyTorch's defaults; He et al.'s (2015) for a G that is not normalised."""
-        del pixel_means  # the paper's networks want them
+        """Draw initial weights from `rng`: PyTorch's defaults, or He et al.'s (2015) for a G without normalisation."""
+        del pixel_means  # used by the 2014 paper's networks only
         initialise_like_pytorch(generator, rng)
         initialise_like_pytorch(discriminator, rng)
         if not self.batch_normalisation:
@@ -104,7 +116,7 @@ class Conv(BaseModel):
 
 @torch.no_grad()
 def _initialise_like_he(network: nn.Module, rng: torch.Generator) -> None:
-    """N(0, 2/fan_in) for each weight, 0 for each bias: what keeps a rectifier's variance (arXiv 1502.01852)."""
+    """Draw weights from N(0, 2/fan_in), which keeps the variance of rectifiers (arXiv 1502.01852). Set biases to 0."""
     for layer in network.modules():
         if isinstance(layer, nn.Linear):
             fan_in = layer.in_features
@@ -118,7 +130,7 @@ def _initialise_like_he(network: nn.Module, rng: torch.Generator) -> None:
 
 
 class CentreCrop(nn.Module):
-    """[N, C, H, W] → the middle [N, C, side, side] of it."""
+    """Crop images [N, C, H, W] to their centre, [N, C, side, side]."""
 
     def __init__(self, side: int) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
-"""The encoder: a guess, in one forward pass, of the latent behind an image.
+"""The encoder: it estimates the latent of an image in one forward pass.
 
-It takes no part in the game: it is fitted to a finished G (`training.export.encoder`), and a projection starts from its
-guess.
+It takes no part in the training of G and D. It is fitted to a finished G (`training.export.encoder`), and a projection
+starts from its estimate.
 Source: Zhu et al. 2016 ("Generative visual manipulation on the natural image manifold", arXiv 1609.03552), section 4.1.
 """
 
@@ -14,7 +14,7 @@ from models.images import ImageShape
 from models.networks.widths import Width
 
 FIRST_LAYER_WEIGHTS = 256 * 28 * 28
-"""Of `Encoder.for_images`: what keeps an encoder of larger pictures small."""
+"""The most weights in the first layer of `Encoder.for_images`, unless it would be narrower than 32 units."""
 
 
 class Encoder(BaseModel):
@@ -27,11 +27,11 @@ class Encoder(BaseModel):
 
     @classmethod
     def for_images(cls, shape: ImageShape) -> "Encoder":
-        """Sizes for images of a shape: 256 wide at MNIST's, narrower above it, less than 0.5 million weights."""
+        """Choose the sizes for images of a shape: 256 units for MNIST, fewer for larger images, at least 32."""
         return cls(widths=(min(256, max(32, FIRST_LAYER_WEIGHTS // shape.pixels)), 256))
 
     def network(self, *, z_dim: int, image_shape: ImageShape) -> nn.Module:
-        """E: [N, C, H, W] float32 in [−1, 1] → [N, z_dim] float32."""
+        """Build the encoder: [N, C, H, W] float32 in [−1, 1] → [N, z_dim] float32."""
         layers: list[nn.Module] = [nn.Flatten()]
         for fan_in, width in pairwise((image_shape.pixels, *self.widths)):
             layers += [nn.Linear(fan_in, width), nn.LeakyReLU(self.leaky_slope)]

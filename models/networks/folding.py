@@ -1,4 +1,4 @@
-"""Folding batch normalisation: in evaluation mode it is an affine map, which the layer before it can take over."""
+"""Folding of batch normalisation: in evaluation mode it is an affine map, which the layer before it can include."""
 
 import copy
 
@@ -9,10 +9,10 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 @torch.no_grad()
 def fold_batchnorm(network: nn.Module) -> nn.Module:
-    """A copy of `network`, in evaluation mode, without its batch-normalisation layers where a layer can absorb them.
+    """Copy a network in evaluation mode, and merge each batch-normalisation layer into the layer before it if possible.
 
-    Works on `nn.Sequential`; anything else is copied as it is. The result computes the same function up to float32
-    rounding (about 1e-6 of a pixel's range).
+    This is done for `nn.Sequential`; any other network is copied unchanged. The copy computes the same function up to
+    float32 rounding (about 1e-6 of a pixel's range).
     """
     network = copy.deepcopy(network).eval().requires_grad_(requires_grad=False)
     if not isinstance(network, nn.Sequential):
@@ -34,7 +34,7 @@ def fold_batchnorm(network: nn.Module) -> nn.Module:
 
 
 def _by_feature(layer: nn.BatchNorm2d, features: int) -> nn.BatchNorm1d:
-    """Batch normalisation of maps [C, H, W] as one of their C·H·W values, for the layer before they are unflattened."""
+    """Convert batch normalisation of maps [C, H, W] to one of flat vectors, which a linear layer can include."""
     flat = nn.BatchNorm1d(features, eps=layer.eps).eval()
     pixels = features // layer.num_features
     flat.load_state_dict({n: t.repeat_interleave(pixels) if t.dim() else t for n, t in layer.state_dict().items()})

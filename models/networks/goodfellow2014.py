@@ -1,8 +1,8 @@
-"""The 2014 paper's pair for MNIST: a rectifier G with a sigmoid output, a maxout D with dropout.
+"""The 2014 paper's networks for MNIST: G has rectifiers and a sigmoid output, D has maxout units and dropout.
 
 Source: Goodfellow et al., "Generative adversarial nets", NIPS 2014, section 5, with the sizes and initial weights of
-the authors' published settings for MNIST. Both networks work on pixels in [0, 1]; the change to and from this
-project's [−1, 1] is their first and last layer.
+the authors' published settings for MNIST. Both networks use pixels in [0, 1]; D's first layer and G's last one
+convert from and to this project's range [−1, 1].
 """
 
 from itertools import pairwise
@@ -17,11 +17,11 @@ from models.networks.conditional import generator_head, with_logits
 from models.networks.layers import Dropout, Float32, Maxout
 from models.networks.widths import Width
 
-_MARGINAL_MARGIN = 1e-7  # the authors'; without it a pixel that is always black would have a bias of −∞
+_MARGINAL_MARGIN = 1e-7  # the authors' value; without it a pixel that is always black would get a bias of −∞
 
 
 class Goodfellow2014(BaseModel):
-    """Sizes of the paper's networks; the defaults are the paper's for MNIST."""
+    """Sizes of the paper's networks; the defaults are those for MNIST."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -35,7 +35,7 @@ class Goodfellow2014(BaseModel):
     hidden_keep_probability: float = Field(default=0.5, gt=0, le=1)
 
     def generator(self, *, z_dim: int, image_shape: ImageShape, classes: int = 0) -> nn.Module:
-        """G: [N, z_dim] float32 → [N, C, H, W] in [−1, 1]."""
+        """Build G: [N, z_dim] float32 → [N, C, H, W] in [−1, 1]."""
         layers = generator_head(classes)
         for fan_in, width in pairwise((z_dim, *self.generator_widths)):
             layers += [nn.Linear(fan_in, width), nn.ReLU()]
@@ -43,7 +43,7 @@ class Goodfellow2014(BaseModel):
         return nn.Sequential(*layers, nn.Unflatten(1, image_shape.chw))
 
     def discriminator(self, *, image_shape: ImageShape, classes: int = 0) -> nn.Module:
-        """D: [N, C, H, W] float32 in [−1, 1] → logits [N]. Dropout acts in training mode only."""
+        """Build D: [N, C, H, W] float32 in [−1, 1] → logits [N]. Dropout is active in training mode only."""
         layers: list[nn.Module] = [nn.Flatten(), Affine(0.5, 0.5)]
         keep = self.input_keep_probability
         for fan_in, units in pairwise((image_shape.pixels, *self.maxout_units)):
@@ -60,10 +60,10 @@ class Goodfellow2014(BaseModel):
         rng: torch.Generator,
         pixel_means: torch.Tensor,
     ) -> None:
-        """Initial weights, drawn from `rng`: G's U(±0.05), D's U(±0.005), biases 0, but for G's output.
+        """Draw initial weights from `rng`: U(±0.05) for G, U(±0.005) for D. All biases are 0 except those of G's output.
 
-        G's output bias starts as the logit of the data's mean pixels (`pixel_means`, [C, H, W] in [0, 1]), so that
-        the first samples already have the brightness of the data.
+        The biases of G's output start as the logits of the data's mean pixels (`pixel_means`, [C, H, W] in [0, 1]), so
+        that the first samples already have the brightness of the data.
         """
         for network, bound in ((generator, 0.05), (discriminator, 0.005)):
             linears = [layer for layer in network.modules() if isinstance(layer, nn.Linear)]
@@ -76,7 +76,7 @@ class Goodfellow2014(BaseModel):
 
 
 class Affine(nn.Module):
-    """x ↦ scale·x + shift, with fixed numbers."""
+    """Compute scale·x + shift, with constants that are not trained."""
 
     def __init__(self, scale: float, shift: float) -> None:
         super().__init__()

@@ -7,7 +7,7 @@ from models.networks.batch_part import WHOLE
 
 
 class Float32(nn.Module):
-    """Convert x to float32: in bfloat16 a sigmoid near 1 would be rounded to 1, and its gradient to 0."""
+    """Convert x to float32, because in bfloat16 a sigmoid near 1 would be rounded to 1, and its gradient to 0."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x.float()
@@ -25,7 +25,7 @@ class Maxout(nn.Module):
         self.pieces = pieces
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        # max, not amax: where pieces tie, one of them takes the gradient.
+        # `max`, not `amax`: if pieces are equal, only one of them gets the gradient.
         pieces: torch.Tensor = self.linear(x).unflatten(1, (-1, self.pieces))
         return pieces.max(dim=2).values
 
@@ -37,7 +37,7 @@ class Dropout(nn.Module):
 
     Attributes:
         rng: the generator; it must be set before the first forward pass in training mode.
-        part: which rows of each batch this process sees, where several processes train together.
+        part: the rows of each batch that this process gets, when several processes train together.
     """
 
     def __init__(self, keep: float) -> None:
@@ -50,27 +50,27 @@ class Dropout(nn.Module):
         if not self.training:
             return x
         if self.rng is None:
-            raise RuntimeError("Dropout.rng must be set to a torch.Generator before training")
+            raise RuntimeError("Dropout.rng is None; set it to a torch.Generator before training")
         whole = (self.part.whole(len(x)), *x.shape[1:])
         mask = self.part.of(torch.rand(whole, generator=self.rng, device=x.device)) < self.keep
         return x * mask / self.keep
 
 
 def dropout(keep: float) -> list[nn.Module]:
-    """A dropout layer, or none where everything is kept."""
+    """Return a dropout layer in a list, or an empty list if everything is kept."""
     return [Dropout(keep)] if keep < 1 else []
 
 
 class GroupDeviation(nn.Module):
-    """Append one feature: how much the images of a group of 4 differ from each other. [N, F] → [N, F + 1].
+    """Append one feature that says how much the images of a group of 4 differ: [N, F] → [N, F + 1].
 
-    The standard deviation of each feature over the group, averaged over features: a D that sees it notices a G whose
-    samples are all alike. In evaluation mode each image is judged alone, and the feature is its mean in training.
-    Source: Karras et al. 2018 (arXiv 1710.10196), section 3.
+    The feature is the standard deviation of each input feature over the group, averaged over the features. It lets D
+    notice a G whose samples are all alike. In evaluation mode each image is judged alone, and the feature is a running
+    mean of its values in training. Source: Karras et al. 2018 (arXiv 1710.10196), section 3.
     """
 
     GROUP = 4
-    MEMORY = 0.99  # of the running mean, a step
+    MEMORY = 0.99  # weight of the old running mean in each step
 
     def __init__(self) -> None:
         super().__init__()
@@ -83,5 +83,5 @@ class GroupDeviation(nn.Module):
         groups = x.float().reshape(-1, self.GROUP, x.shape[1])
         deviation = (groups.var(dim=1, correction=0) + 1e-8).sqrt().mean(dim=1)
         with torch.no_grad():
-            running.lerp_(deviation.mean(), 1 - self.MEMORY if running else 1.0)  # the first one stands for itself
+            running.lerp_(deviation.mean(), 1 - self.MEMORY if running else 1.0)  # the first value replaces the 0
         return torch.cat([x, deviation.repeat_interleave(self.GROUP)[:, None].to(x.dtype)], dim=1)

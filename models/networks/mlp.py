@@ -1,7 +1,7 @@
-"""The write-up's pair of multilayer perceptrons, and the initial weights it had from PyTorch's defaults.
+"""The write-up's pair of multilayer perceptrons, with its initial weights, which are PyTorch's defaults.
 
-G: z → 256 → 512 → 1024 → image, batch normalisation and leaky ReLU between, tanh at the end.
-D: image → 512 → 256 → 1 logit, leaky ReLU between.
+G: z → 256 → 512 → 1024 → image, with batch normalisation and leaky ReLU between the layers, and tanh at the end.
+D: image → 512 → 256 → 1 logit, with leaky ReLU between the layers.
 """
 
 from itertools import pairwise
@@ -29,15 +29,18 @@ class MLP(BaseModel):
     discriminator_widths: tuple[Width, ...] = Field(default=(512, 256), min_length=1, max_length=8)
     leaky_slope: float = Field(default=0.2, ge=0, lt=1)
     input_keep_probability: float = Field(
-        default=1.0, gt=0, le=1, description="Of D's dropout; 1: the write-up's, none"
+        default=1.0,
+        gt=0,
+        le=1,
+        description="Keep probability of the dropout on D's input; the write-up has 1, no dropout",
     )
     hidden_keep_probability: float = Field(
-        default=1.0, gt=0, le=1, description="Of D's dropout; 1: the write-up's, none"
+        default=1.0, gt=0, le=1, description="Keep probability of D's other dropout; the write-up has 1, no dropout"
     )
     group_deviation: bool = Field(default=False, description="D sees how images of a group differ (minibatch-std)")
 
     def generator(self, *, z_dim: int, image_shape: ImageShape, classes: int = 0) -> nn.Module:
-        """G: [N, z_dim] float32 → [N, C, H, W] in [−1, 1]."""
+        """Build G: [N, z_dim] float32 → [N, C, H, W] in [−1, 1]."""
         layers = generator_head(classes)
         for fan_in, width in pairwise((z_dim, *self.generator_widths)):
             layers += [nn.Linear(fan_in, width), nn.BatchNorm1d(width), nn.LeakyReLU(self.leaky_slope)]
@@ -45,7 +48,7 @@ class MLP(BaseModel):
         return nn.Sequential(*layers, nn.Unflatten(1, image_shape.chw))
 
     def discriminator(self, *, image_shape: ImageShape, classes: int = 0) -> nn.Module:
-        """D: [N, C, H, W] float32 in [−1, 1] → logits [N]."""
+        """Build D: [N, C, H, W] float32 in [−1, 1] → logits [N]."""
         layers: list[nn.Module] = [nn.Flatten()]
         keep = self.input_keep_probability
         for fan_in, width in pairwise((image_shape.pixels, *self.discriminator_widths)):
@@ -66,21 +69,21 @@ class MLP(BaseModel):
         rng: torch.Generator,
         pixel_means: torch.Tensor,
     ) -> None:
-        """Initial weights, drawn from `rng`: PyTorch's defaults, which the write-up left as they are."""
-        del pixel_means  # the paper's networks want them
+        """Draw the initial weights from `rng`: PyTorch's defaults, which the write-up uses."""
+        del pixel_means  # used by the 2014 paper's networks only
         initialise_like_pytorch(generator, rng)
         initialise_like_pytorch(discriminator, rng)
 
 
 @torch.no_grad()
 def initialise_like_pytorch(network: nn.Module, rng: torch.Generator) -> None:
-    """U(±1/√fan_in) for each weight and bias of linear and convolution layers, as `reset_parameters` draws them.
+    """Draw each weight and bias of linear and convolution layers from U(±1/√fan_in), as `reset_parameters` does.
 
-    Normalisation layers keep the ones and zeros they are built with.
+    Normalisation layers keep their initial ones and zeros.
     """
     for layer in network.modules():
         if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
-            # PyTorch counts a transposed convolution's fan-in as its output channels' receptive field.
+            # For a transposed convolution PyTorch's fan-in is output channels × kernel size, as here.
             fan_in = layer.weight[0].numel()
             bound = fan_in**-0.5
             layer.weight.uniform_(-bound, bound, generator=rng)

@@ -1,4 +1,4 @@
-"""Packing: D judges several images at once, so that a G whose samples are all alike is found out.
+"""Packing: D judges several images at once, so that it can notice a G whose samples are all alike.
 
 Source: Lin et al. 2018 ("PacGAN: the power of two samples in generative adversarial networks", arXiv 1712.04086).
 """
@@ -10,13 +10,13 @@ from models.images import ImageShape
 
 
 class PackedDiscriminator(nn.Module):
-    """D on packs of m images. In training [N, C, H, W] → logits [N/m], one for each pack of m rows.
+    """A D that judges packs of m images. In training [N, C, H, W] → logits [N/m], one for each pack of m rows.
 
     In evaluation mode each image is judged alone, as a pack of m copies of itself: [N, C, H, W] → logits [N].
 
     Args:
         body: [N, m·C, H, W] → logits [N].
-        images_a_pack: m, ≥ 2.
+        images_a_pack: m, at least 2.
     """
 
     def __init__(self, body: nn.Module, images_a_pack: int) -> None:
@@ -34,5 +34,5 @@ class PackedDiscriminator(nn.Module):
 
 
 def packed_shape(shape: ImageShape, images_a_pack: int) -> ImageShape:
-    """The shape of a pack: its images' channels one after the other. It is not validated, as an image's would be."""
+    """Return the shape of a pack, whose channels are those of its images together. It is not validated."""
     return ImageShape.model_construct(channels=shape.channels * images_a_pack, height=shape.height, width=shape.width)

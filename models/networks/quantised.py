@@ -1,8 +1,8 @@
 """The quantised G: its weights and activations are whole numbers of 8 bits, which processors multiply quickly.
 
 A layer's input is rounded to whole numbers 0 … 255, its weights are whole numbers −127 … 127, and the sums of their
-products stay below 2²⁴, so float32 holds each sum exactly, in whatever order it is added up. Scales and biases are
-applied afterwards. The layers here compute in float32 and define what such a model draws;
+products stay below 2²⁴. So float32 holds each sum exactly, in any order of addition. Scales and biases are applied
+afterwards. The layers here compute in float32, and they define the images of a quantised model;
 `models.inference.integer_generator` computes the same in integers, several times as fast as float32.
 Source: Jacob et al. 2018 (arXiv 1712.05877), section 2.1, with a scale for the weights of each unit.
 """
@@ -22,14 +22,14 @@ class QuantisedLinear(nn.Module):
     """A linear layer whose input and weights are whole numbers: [N, fan_in] float32 → [N, units] float32.
 
     y = (q − zero_point)·weightᵀ·input_scale·weight_scale + bias, q = clamp(round(x/input_scale + zero_point), 0, 255).
-    Its gradient is that of the layer without rounding, 0 where q is clamped (the straight-through estimator).
+    The gradient is that of the layer without rounding, and 0 where q is clamped (the straight-through estimator).
 
     Attributes:
         weight: [units, fan_in], whole numbers within ±127.
-        weight_scale: [units], above 0; `weight · weight_scale` is what the weights stand for.
+        weight_scale: [units], above 0; the real weights are `weight · weight_scale`.
         bias: [units].
         input_scale: [1], above 0: the step from one whole number to the next.
-        zero_point: [1], a whole number 0 … 255: the q of x = 0.
+        zero_point: [1], a whole number 0 … 255, the value of q for x = 0.
     """
 
     weight: torch.Tensor
@@ -53,7 +53,7 @@ class QuantisedLinear(nn.Module):
 
         Args:
             layer: a linear layer with a bias.
-            inputs: [N, fan_in] float32, typical inputs of the layer; 0 … 255 stand for their range, extended to 0.
+            inputs: [N, fan_in] float32, typical inputs of the layer; 0 … 255 cover their range, extended to include 0.
         """
         quantised = cls(layer.in_features, layer.out_features)
         lowest, highest = min(0.0, float(inputs.min())), max(0.0, float(inputs.max()))
@@ -65,31 +65,31 @@ class QuantisedLinear(nn.Module):
         return quantised
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        # Each step is rounded as oneDNN rounds it (`models.inference.integer_generator`).
+        # Each operation is rounded as in oneDNN (`models.inference.integer_generator`).
         steps = (x * (1 / self.input_scale) + self.zero_point).clamp(0, LARGEST_INPUT)
         whole = steps + (steps.round() - steps).detach() - self.zero_point
         return nn.functional.linear(whole, self.weight) * self.input_scale * self.weight_scale + self.bias
 
     def without_rounding(self) -> nn.Linear:
-        """The float layer that this one stands for."""
+        """Return the float layer with the real weights of this one."""
         units, fan_in = self.weight.shape
-        layer = nn.Linear(fan_in, units, device="meta")  # no random weights: they would be replaced
+        layer = nn.Linear(fan_in, units, device="meta")  # no random weights are needed: they would be replaced
         state = {"weight": self.weight * self.weight_scale[:, None], "bias": self.bias}
         layer.load_state_dict(state, assign=True)
         return layer.requires_grad_(requires_grad=False)
 
     def check(self) -> None:
-        """Check that the tensors, once loaded, are what the class describes.
+        """Check that the loaded tensors are as the class describes them.
 
         Raises:
-            ValueError: a tensor is not; the text says which.
+            ValueError: a tensor is wrong; the message says which, and why.
         """
         if not (self.input_scale > 0).all() or not (self.weight_scale > 0).all():
-            raise ValueError("a scale is 0 or less")
+            raise ValueError("a scale is 0 or less; all scales must be above 0")
         if not _whole_within(self.zero_point, 0, LARGEST_INPUT):
-            raise ValueError(f"the zero point {float(self.zero_point):g} is no whole number 0 … {LARGEST_INPUT}")
+            raise ValueError(f"the zero point {float(self.zero_point):g} is not a whole number 0 … {LARGEST_INPUT}")
         if not _whole_within(self.weight, -LARGEST_WEIGHT, LARGEST_WEIGHT):
-            raise ValueError(f"a weight is no whole number within ±{LARGEST_WEIGHT}")
+            raise ValueError(f"a weight is not a whole number within ±{LARGEST_WEIGHT}")
         largest = float(self.weight.abs().sum(dim=1, dtype=torch.float64).max()) * LARGEST_INPUT
         if largest >= EXACT_BELOW:
             raise ValueError(
@@ -98,11 +98,11 @@ class QuantisedLinear(nn.Module):
 
 
 def quantise(generator: nn.Module, latents: torch.Tensor) -> nn.Sequential:
-    """A copy of a trained G with `QuantisedLinear` in the place of each linear layer, batch normalisation folded in.
+    """Copy a trained G, fold its batch normalisation, and replace each linear layer by a `QuantisedLinear`.
 
     Args:
-        generator: G, whose products are all linear layers' (`Architecture.quantisable`).
-        latents: [N, z_dim] float32 from the prior, to see the range of each layer's input; some thousands.
+        generator: G; linear layers must be its only layers with products (`Architecture.quantisable`).
+        latents: [N, z_dim] float32 from the prior, some thousands; they give the range of each layer's input.
 
     Raises:
         ValueError: a layer is too wide for its sums to be exact.
@@ -119,7 +119,7 @@ def quantise(generator: nn.Module, latents: torch.Tensor) -> nn.Sequential:
 
 
 def quantised_like(generator: nn.Module) -> nn.Sequential:
-    """The layers that `quantise` would make of such a G, with empty tensors, to be loaded from a file."""
+    """Return the layers that `quantise` would make of this G, with initial tensors, to load a file into."""
     return nn.Sequential(
         *(
             QuantisedLinear(layer.in_features, layer.out_features) if isinstance(layer, nn.Linear) else layer
@@ -130,7 +130,7 @@ def quantised_like(generator: nn.Module) -> nn.Sequential:
 
 
 def without_rounding(generator: nn.Module) -> nn.Module:
-    """A quantised G as a smooth float32 one, with the weights that its whole numbers stand for; others unchanged."""
+    """Convert a quantised G to a float32 one without rounding, with the same real weights. Any other G is unchanged."""
     if not isinstance(generator, nn.Sequential):
         return generator
     layers = (layer.without_rounding() if isinstance(layer, QuantisedLinear) else layer for layer in generator)
@@ -141,7 +141,7 @@ def check_quantised(network: nn.Module) -> None:
     """Check each `QuantisedLinear` of a network.
 
     Raises:
-        ValueError: a layer's tensors are not what they must be; the text says which, and why.
+        ValueError: a layer's tensors are wrong; the message says which, and why.
     """
     for name, layer in network.named_modules():
         if isinstance(layer, QuantisedLinear):

@@ -101,7 +101,7 @@ DAMAGES: list[tuple[Callable[[Path], object], type[errors.ModelFolderError], str
     (spoil(WEIGHT, float("nan")), errors.TensorNotFiniteError, "generator.0.weight holds NaN"),
     (spoil("discriminator.1.weight", float("inf")), errors.TensorNotFiniteError, "discriminator.1.weight"),
     (half_infinity, errors.TensorNotFiniteError, "generator.0.weight holds NaN or infinity"),
-    (spoil("generator.1.running_var", -1e-3), errors.TensorRangeError, "holds -0.001; a variance cannot be negative"),
+    (spoil("generator.1.running_var", -1e-3), errors.TensorRangeError, "holds -0.001, but a variance cannot be neg"),
     (
         tensor(lambda t: t.update({name: torch.full_like(t[name], 3e38) for name in t if "discriminator" in name})),
         errors.NetworkNotFiniteError,
@@ -172,7 +172,7 @@ DAMAGES: list[tuple[Callable[[Path], object], type[errors.ModelFolderError], str
             path / "model.safetensors", lambda header: header["__metadata__"].update({str(k): "1" for k in range(1001)})
         ),
         errors.ModelMetadataError,
-        "entries; no model has as many",
+        "entries; at most 1,000 are allowed",
     ),
     (
         write("history.json", json.dumps({"epochs": [{"metrics": {str(k): "x" for k in range(1001)}}]}).encode()),

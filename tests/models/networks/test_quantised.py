@@ -124,10 +124,10 @@ def test_the_convolutional_one_is_not_quantisable() -> None:
     [
         ("input_scale", 0.0, "a scale is 0 or less"),
         ("weight_scale", -1.0, "a scale is 0 or less"),
-        ("zero_point", 0.5, "the zero point 0.5 is no whole number 0 … 255"),
-        ("zero_point", 256.0, "the zero point 256 is no whole number 0 … 255"),
-        ("weight", 0.25, "a weight is no whole number within ±127"),
-        ("weight", -128.0, "a weight is no whole number within ±127"),
+        ("zero_point", 0.5, "the zero point 0.5 is not a whole number 0 … 255"),
+        ("zero_point", 256.0, "the zero point 256 is not a whole number 0 … 255"),
+        ("weight", 0.25, "a weight is not a whole number within ±127"),
+        ("weight", -128.0, "a weight is not a whole number within ±127"),
     ],
 )
 def test_tensors_that_cannot_be(name: str, value: float, message: str) -> None:
@@ -232,7 +232,7 @@ def test_a_quantised_model_is_read_as_it_was_written(tmp_path: Path) -> None:
 def test_a_file_whose_weights_are_not_whole_is_refused(tmp_path: Path) -> None:
     path = make_tiny_model_folder(tmp_path / "tiny", quantised=True) / "model.safetensors"
     with_tensors(path, lambda tensors: tensors["generator.0.weight"].view(-1)[7].add_(0.5))
-    with pytest.raises(TensorRangeError, match="layer 0: a weight is no whole number within ±127"):
+    with pytest.raises(TensorRangeError, match="layer 0: a weight is not a whole number within ±127"):
         load_model(path.parent)
 
 

@@ -46,7 +46,7 @@ def test_a_damaged_picture_is_named(tmp_path: Path):
         (whole[:60], "not a whole PNG"),
         (b"", "not a whole PNG"),
         (b"GIF89a" + whole, "not a whole PNG"),
-        (encode_png(np.zeros((20, 21), np.uint8)), "is no grid of images of 16 pixels a side"),
+        (encode_png(np.zeros((20, 21), np.uint8)), "is not a grid of 16 × 16 images"),
     ):
         folder.write_grid(0, whole)
         folder.write_grid(3, damaged)
