@@ -1,8 +1,10 @@
-"""A client of the GAN service: results are NumPy arrays, and failed calls are retried.
+"""A client of the GAN service: results are NumPy arrays, and calls that fail for a passing reason are retried.
 
-GanError                      any of the two below
-    ProblemError              the service refused the call; it holds the problem document
-    AnswerError               the answer is not one of this service
+The exceptions of a call:
+
+GanError                      base class of the two below
+    ProblemError              the service refused the call; the exception holds the problem document
+    AnswerError               the answer does not come from a GAN service
 httpx.TransportError          the service was not reached, or did not answer in time
 """
 

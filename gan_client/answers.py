@@ -1,4 +1,4 @@
-"""The results of the calls, and how each is read from the service's answer."""
+"""The results of the calls, and the functions that read them from the service's answers."""
 
 import base64
 import io
@@ -18,11 +18,11 @@ class Samples:
 
     Attributes:
         images: [n, H, W] or [n, H, W, 3] uint8.
-        latents: [n, z_dim] float32; given to `generate`, they give the identical images.
-        seed: of the images; None where latents were sent.
-        first: index within the seed of `images[0]`.
-        model: name@hash. With it and `seed` the same call gives the same images for ever.
-        url: the permanent URL of this answer, an npz; None where latents were sent.
+        latents: [n, z_dim] float32; `generate` draws identical images from them.
+        seed: the seed of the images; None if the call sent latents.
+        first: index of `images[0]` among the images of the seed.
+        model: name@hash. A call with this model and `seed` always gives the same images.
+        url: the permanent URL of this answer, an npz file; None if the call sent latents.
     """
 
     images: NDArray[np.uint8]
@@ -35,13 +35,13 @@ class Samples:
 
 @dataclass(frozen=True, eq=False)
 class Interpolation:
-    """A path through the first images of seeds; every `steps`-th image is a seed's own.
+    """A path from the first image of a seed to that of the next. Every `steps`-th image is the first image of a seed.
 
     Attributes:
         images: [n, H, W] or [n, H, W, 3] uint8.
         latents: [n, z_dim] float32.
-        seeds: those that were asked for.
-        steps: images from one seed to the next.
+        seeds: the requested seeds.
+        steps: number of images from one seed to the next.
         mode: slerp or linear.
         model: name@hash.
         url: the permanent URL of this answer.
@@ -61,14 +61,15 @@ class Score:
     """D's judgement of one picture.
 
     Attributes:
-        logit: D's output; above 0 means rather real.
+        logit: D's output; a value above 0 means that the picture looks real to D.
         probability: σ(logit).
-        percentile_real: share of held-out real images, in per cent, that D took for less real.
-        percentile_generated: share of G's images, in per cent, that D took for less real.
+        percentile_real: percentage of held-out real images that D rates as less real.
+        percentile_generated: percentage of G's images that D rates as less real.
         model: name@hash.
-        filename: of the picture; for those that were arrays "0.png" and so on.
-        input: what D saw, [H, W] or [H, W, 3] uint8.
-        explanation: where D looks, [H, W, 4] uint8 (RGBA) to lay over `input`; None if it was not asked for.
+        filename: the picture's file name; pictures given as arrays are called "0.png" and so on.
+        input: the image that D judged, [H, W] or [H, W, 3] uint8.
+        explanation: the pixels that raise or lower the logit, [H, W, 4] uint8 (RGBA), to be shown on top of `input`;
+            None if the call did not ask for it.
     """
 
     logit: float
@@ -83,17 +84,17 @@ class Score:
 
 @dataclass(frozen=True, eq=False)
 class Projection:
-    """The latent nearest to a picture.
+    """The latent whose image is nearest to a picture.
 
     Attributes:
         latent: [z_dim] float32.
-        image: G of it, [H, W] or [H, W, 3] uint8.
-        input: the picture in the shape of G's images.
-        mean_absolute: distance of the two in grey levels, the mean over all pixels.
-        root_mean_square: distance of the two in grey levels, the root of the mean square over all pixels.
+        image: G's image of the latent, [H, W] or [H, W, 3] uint8.
+        input: the picture, converted to the shape of G's images.
+        mean_absolute: mean absolute difference between `image` and `input`, in grey levels.
+        root_mean_square: root of the mean squared difference between `image` and `input`, in grey levels.
         logit: D's output for `image`.
         input_logit: D's output for `input`.
-        steps: of the search.
+        steps: number of steps of the search.
         model: name@hash.
     """
 
@@ -114,14 +115,14 @@ class ModelSummary:
 
     Attributes:
         name: the folder's name.
-        ready: whether the model can be used; if not, `error` says why and the rest is None.
+        ready: whether the model can be used; if not, `error` says why, and all other attributes are None.
         model: name@hash.
-        sha256: of model.safetensors.
+        sha256: SHA-256 of model.safetensors.
         architecture: name of the networks' architecture.
-        dataset: what the model was trained on.
+        dataset: the data set that the model was trained on.
         recipe: name of its training recipe.
-        images_seen: real images that D was shown in training.
-        evaluation: figures of the model, by name.
+        images_seen: number of real images that D saw in training.
+        evaluation: quality figures of the model, by name.
         error: why the model cannot be used, or None.
     """
 
@@ -139,7 +140,7 @@ class ModelSummary:
 
 @dataclass(frozen=True)
 class Models:
-    """All model folders of a service, and the name of the model of calls that name none."""
+    """All model folders of a service, and the name of its default model."""
 
     default: str | None
     models: list[ModelSummary]
@@ -208,7 +209,7 @@ def read_projection(response: httpx.Response) -> Projection:
 
 
 def read_models(response: httpx.Response) -> Models:
-    """Read the JSON of `/v1/models`; what a newer service says besides is left out."""
+    """Read the JSON of `/v1/models`. Fields that only a newer service has are ignored."""
     answer = response.json()
     return Models(answer["default"], [ModelSummary(**_known(one)) for one in answer["models"]])
 
@@ -224,6 +225,6 @@ def _permanent_url(response: httpx.Response) -> str | None:
 
 
 def _pixels(png: str) -> NDArray[np.uint8]:
-    """The pixels of a PNG in base64."""
+    """Decode a PNG in base64 to its pixels."""
     with Image.open(io.BytesIO(base64.b64decode(png))) as image:
         return np.asarray(image)

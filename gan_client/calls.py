@@ -1,6 +1,6 @@
-"""Each call of the service: its parameters, the request that it makes, and how its answer is read.
+"""The calls of the service. Each function builds the request of one call, and says how to read its answer.
 
-Nothing is sent here: both clients (`gan_client.client`) take their methods from these functions.
+Nothing is sent here: both clients (`gan_client.client`) make their methods from these functions.
 """
 
 import io
@@ -21,31 +21,31 @@ from gan_client import answers
 from gan_client.errors import AnswerError, ProblemError
 
 Picture: TypeAlias = "NDArray[np.uint8] | bytes | str | PathLike[str]"
-"""[H, W] or [H, W, 3] uint8; or the bytes of an image file, or the path of one."""
+"""An array [H, W] or [H, W, 3] uint8, the bytes of an image file, or the path of one."""
 
 Preprocess: TypeAlias = Literal["auto", "none"]
 
 CHUNK_IMAGES = 10_000
-"""Images of one call of `iter_samples`: of MNIST, 8 MB."""
+"""Number of images in one call of `iter_samples`. For MNIST they take 8 MB."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Call(Generic[T]):
-    """One request to make, and how to read the answer to it."""
+    """A request, and the function that reads its answer."""
 
     method: str
     path: str
     read: Callable[[httpx.Response], T]
-    content: dict[str, Any]  # `params`, `json`, `files`, as httpx takes them
+    content: dict[str, Any]  # the arguments `params`, `json` and `files` of httpx
 
     def result(self, response: httpx.Response) -> T:
-        """What the answer says.
+        """Read the result from an answer.
 
         Raises:
-            ProblemError: the service said no.
-            AnswerError: it is no answer of this service.
+            ProblemError: the service refused the call.
+            AnswerError: the answer does not come from a GAN service.
         """
         if not response.is_success:
             raise ProblemError(response)
@@ -53,11 +53,12 @@ class Call(Generic[T]):
             return self.read(response)
         except (KeyError, TypeError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
             kind = response.headers.get("Content-Type", "unknown type")
-            raise AnswerError(f"{response.url} gave {kind} that is no answer of a GAN service: {error!r}") from error
+            message = f"{response.url} gave {kind}, not the answer of a GAN service; check the URL: {error!r}"
+            raise AnswerError(message) from error
 
 
 Conversation: TypeAlias = Generator[Call[T], T | None, None]
-"""Calls of which each may depend on the answer before it: it is sent None first, then each call's answer."""
+"""A generator of calls. It is sent None at first, and then the answer to each call; the next call may depend on it."""
 
 
 def samples(
@@ -69,15 +70,15 @@ def samples(
     digit: int | None = None,
     truncation: float = 1.0,
 ) -> Call[answers.Samples]:
-    """Images `first … first + n − 1` of a seed, and their latents.
+    """Draw images `first … first + n − 1` of a seed, and get their latents.
 
     Args:
-        n: how many; a service gives up to 100,000 at once. `iter_samples` gives more, in little memory.
-        seed: 0 ≤ seed < 2⁵³; without one the service draws one.
+        n: number of images. A call can draw up to 100,000; `iter_samples` draws more, in little memory.
+        seed: 0 ≤ seed < 2⁵³; without it the service chooses one at random.
         first: index of the first image.
-        model: name or name@hash; without one, the service's default.
-        digit: the digit to draw, of a conditional model.
-        truncation: ψ in (0, 1]; smaller means less variety and fewer oddities.
+        model: name or name@hash; the default is the service's default model.
+        digit: the digit to draw; only for conditional models.
+        truncation: ψ in (0, 1]; a smaller value gives less variety and fewer odd shapes.
     """
     asked = {"n": n, "seed": seed, "first": first, "model": model, "digit": digit, "truncation": truncation}
     read = partial(answers.read_samples, first=first)
@@ -94,13 +95,13 @@ def iter_samples(
     digit: int | None = None,
     truncation: float = 1.0,
 ) -> Conversation[answers.Samples]:
-    """The same images as `samples(n, …)`, any number of them, `chunk` at a time.
+    """Draw any number of images, `chunk` at a time. They are the images that `samples` gives.
 
-    All are of the seed and of the model's version that the first chunk has.
+    All chunks have the seed and the version of the model that the first chunk has.
 
     Args:
-        n: how many images in all.
-        chunk: how many in each call; the last one may have fewer.
+        n: number of images in total.
+        chunk: number of images in each call; the last call may have fewer.
         seed: as in `samples`.
         first: as in `samples`.
         model: as in `samples`.
@@ -108,7 +109,7 @@ def iter_samples(
         truncation: as in `samples`.
 
     Raises:
-        ValueError: n below 0, or chunk below 1.
+        ValueError: n is below 0, or chunk is below 1.
     """
     if n < 0 or chunk < 1:
         raise ValueError(f"n must be at least 0 and chunk at least 1, not {n} and {chunk}")
@@ -120,16 +121,16 @@ def iter_samples(
 
 
 def generate(latents: ArrayLike, *, model: str | None = None) -> Call[answers.Samples]:
-    """G of exactly these latents.
+    """Draw the images of given latents.
 
     Args:
-        latents: [n, z_dim], finite; a service takes up to 4,096 at once.
-        model: name or name@hash; without one, the service's default.
+        latents: [n, z_dim], finite; a call can have up to 4,096.
+        model: name or name@hash; the default is the service's default model.
 
     Raises:
-        ValueError: a latent is NaN or infinite, which JSON cannot say.
+        ValueError: a latent is NaN or infinite, which JSON cannot represent.
     """
-    rows = np.asarray(latents, dtype=np.float32).tolist()  # exact: a float32 is one float64
+    rows = np.asarray(latents, dtype=np.float32).tolist()  # exact: every float32 is also a float64
     body = {"latents": rows, "model": model, "format": "npz"}
     return Call("POST", "/v1/samples", partial(answers.read_samples, first=0), {"json": _given(body)})
 
@@ -143,15 +144,15 @@ def interpolate(
     model: str | None = None,
     digit: int | None = None,
 ) -> Call[answers.Interpolation]:
-    """A path through the first images of seeds.
+    """Draw a path from the first image of each seed to that of the next.
 
     Args:
-        seeds: 2 to 16 of them.
-        steps: images from one seed to the next.
-        mode: slerp or linear; without one, what suits the model's prior.
-        loop: whether to go back to the first seed, and stop one step before.
-        model: name or name@hash; without one, the service's default.
-        digit: the digit to keep to, of a conditional model.
+        seeds: 2 to 16 seeds.
+        steps: number of images from one seed to the next.
+        mode: slerp or linear; the default is the one that suits the model's prior.
+        loop: whether the path returns to the first seed; it stops one step before it.
+        model: name or name@hash; the default is the service's default model.
+        digit: the digit that all images show; only for conditional models.
     """
     asked = {"seeds": ",".join(map(str, seeds)), "steps": steps, "mode": mode, "loop": loop, "model": model}
     query = _given(asked | {"digit": digit, "format": "json"})
@@ -165,17 +166,18 @@ def score(
     preprocess: Preprocess = "auto",
     explain: bool = False,
 ) -> Call[list[answers.Score]]:
-    """D's judgement of pictures, in their order.
+    """Let D judge pictures. The results have the order of the pictures.
 
     Args:
-        pictures: [n, H, W] or [n, H, W, 3] uint8, or a list of pictures; a service takes up to 64 at once.
-        model: name or name@hash; without one, the service's default.
-        preprocess: auto makes an MNIST digit of a photo or a drawing; none takes pictures of the model's size as
-            they are.
-        explain: whether to say where D looks.
+        pictures: [n, H, W] or [n, H, W, 3] uint8, or a list of pictures; a call can have up to 64.
+        model: name or name@hash; the default is the service's default model.
+        preprocess: "auto" converts a photo or a drawing to an image like those in MNIST; "none" does not change the
+            pictures, which must have the model's size.
+        explain: whether each result includes an `explanation`.
 
     Raises:
-        ValueError: an array is no picture.
+        TypeError: `pictures` is a single file and not a list.
+        ValueError: an array does not have the shape or the dtype of a picture.
         OSError: a file cannot be read.
     """
     query = _given({"model": model, "preprocess": preprocess, "explain": explain})
@@ -183,15 +185,15 @@ def score(
 
 
 def project(picture: Picture, *, model: str | None = None, preprocess: Preprocess = "auto") -> Call[answers.Projection]:
-    """The latent whose image is nearest to a picture; the search takes a second or so.
+    """Find the latent whose image is nearest to a picture. The search takes about a second.
 
     Args:
-        picture: what is looked for.
-        model: name or name@hash; without one, the service's default.
+        picture: the picture to search for.
+        model: name or name@hash; the default is the service's default model.
         preprocess: as in `score`.
 
     Raises:
-        ValueError: the array is no picture.
+        ValueError: the array does not have the shape or the dtype of a picture.
         OSError: the file cannot be read.
     """
     content = {"params": _given({"model": model, "preprocess": preprocess}), "files": _files("file", [picture])}
@@ -199,12 +201,12 @@ def project(picture: Picture, *, model: str | None = None, preprocess: Preproces
 
 
 def models() -> Call[answers.Models]:
-    """The models of the service."""
+    """List the models of the service."""
     return Call("GET", "/v1/models", answers.read_models, {})
 
 
 def _given(asked: dict[str, Any]) -> dict[str, Any]:
-    """The parameters that were given; the service decides the others."""
+    """Return the parameters that are not None. The service has defaults for the others."""
     return {name: value for name, value in asked.items() if value is not None}
 
 
@@ -215,7 +217,7 @@ def _files(field: str, pictures: Iterable[Picture]) -> list[tuple[str, tuple[str
 
 
 def _file(place: int, picture: Picture) -> tuple[str, bytes]:
-    """The name and the bytes of a picture's file."""
+    """Return the name and the bytes of a picture's file."""
     if isinstance(picture, bytes):
         return f"{place}", picture
     if isinstance(picture, str | PathLike):

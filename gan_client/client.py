@@ -1,4 +1,4 @@
-"""The two clients: `Client` for threads and `AsyncClient` for asyncio. Both send the calls of `gan_client.calls`."""
+"""The two clients: `Client` for threads and `AsyncClient` for asyncio. Both make the calls of `gan_client.calls`."""
 
 import asyncio
 import inspect
@@ -17,7 +17,7 @@ from gan_client.calls import Call, Conversation
 from gan_client.retries import Retries
 
 TIMEOUT_S = 90.0
-"""Longer than the 60 s within which a service answers a projection."""
+"""The default timeout. It is longer than the 60 s within which a service answers a projection."""
 
 STANDARD_RETRIES = Retries()
 
@@ -81,12 +81,12 @@ class Client:
     and broken connections a call is tried again first, as `retries` says.
 
     Args:
-        url: of the service, with its path prefix if it has one.
+        url: the service's URL, with its path prefix if it has one.
         key: one of the service's `GAN_API_KEYS`, if it has any.
         timeout_s: seconds to wait for a connection, and for each part of an answer.
-        retries: when a call is tried again.
+        retries: the rules by which a call is tried again.
         transport: an httpx transport, for tests and special networks.
-        sleep: waits for a number of seconds before a retry.
+        sleep: function that waits for a number of seconds before a retry.
     """
 
     def __init__(

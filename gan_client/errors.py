@@ -1,4 +1,4 @@
-"""The errors that a call may raise, apart from httpx's errors of the connection."""
+"""The exceptions that a call may raise, apart from httpx's exceptions for connections."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,16 +11,16 @@ MAX_SHOWN_CHARACTERS = 200
 
 
 class GanError(Exception):
-    """A call that failed."""
+    """A call failed."""
 
 
 class AnswerError(GanError):
-    """A successful answer that no GAN service gives: the URL belongs to another service, or a proxy answered."""
+    """The status is a success, but the answer is not from a GAN service: the URL is wrong, or a proxy answered."""
 
 
 @dataclass(frozen=True)
 class ParameterError:
-    """One bad parameter: its name, what is wrong with it, and the value that the service saw."""
+    """A wrong parameter: its name, what is wrong with it, and the value that the service received."""
 
     parameter: str
     detail: str
@@ -28,19 +28,19 @@ class ParameterError:
 
 
 class ProblemError(GanError):
-    """The service refused the call with a problem document (RFC 9457), or a proxy refused it in its own words.
+    """The service refused the call with a problem document (RFC 9457), or a proxy refused it with another answer.
 
     Args:
-        response: the answer, which has been read.
+        response: the answer, whose body has been read.
 
     Attributes:
-        status: of the answer, such as 422.
+        status: the answer's HTTP status, such as 422.
         title: the status in words.
-        detail: what was wrong, and what to do.
+        detail: what was wrong, and what to do; without a problem document, the beginning of the answer's body.
         type: the kind of problem, such as `urn:gan:problem:invalid-parameter`; `about:blank` without a document.
-        errors: the bad parameters, if any.
-        instance: the id of this error in the service's log, where the service itself failed.
-        retry_after_s: seconds after which a retry may succeed, if the answer says so.
+        errors: the wrong parameters, if any.
+        instance: the id of this error in the service's log, if the service itself failed.
+        retry_after_s: seconds after which a retry may succeed; None if the answer does not say.
     """
 
     def __init__(self, response: httpx.Response) -> None:

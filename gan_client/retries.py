@@ -1,4 +1,4 @@
-"""When a call is tried again, and after how many seconds."""
+"""The rules by which a call is tried again, and the waiting times."""
 
 import random
 from collections.abc import Callable
@@ -11,23 +11,24 @@ import httpx
 
 RETRIED_STATUSES = (429, 503)
 RETRIED_ERRORS = (httpx.NetworkError, httpx.ConnectTimeout, httpx.RemoteProtocolError)
-"""Connections that could not be made, or that broke. A slow answer is not retried: that would double the work."""
+"""A connection could not be made, or it broke. A slow answer is not retried: that would double the service's work."""
 
 
 @dataclass(frozen=True)
 class Retries:
-    """Whether to try again: after 429 and 503, and after a connection that could not be made or that broke.
+    """The rules of retries. A call is tried again after 429 and 503, and if a connection could not be made or broke.
 
-    Every call may be tried again: none changes anything at the service. A seed that the service draws is another one in
-    each attempt, and only that of the answer is ever seen.
+    Every call may be tried again, because none changes anything in the service. If the service chooses the seed, it
+    chooses another one in each attempt, and the result has the seed of the attempt that succeeded.
 
     Attributes:
-        attempts: how often a call is tried in all; with 1 nothing is tried again.
-        backoff_s: longest wait before the second attempt; it doubles before each further one. The wait is drawn between
-            half of it and all of it. After an answer with `Retry-After` the wait is that long, and a random part of
-            `backoff_s` longer.
-        longest_s: the longest wait. An answer that asks for a longer one is not retried.
-        draw: random numbers in [0, 1), so that clients that failed together do not return together.
+        attempts: number of attempts in total; with 1 nothing is tried again.
+        backoff_s: longest wait before the second attempt; it doubles for each further one. The wait is random, between
+            half of it and all of it. After an answer with `Retry-After` the client waits that time and a random part of
+            the backoff.
+        longest_s: the longest wait. An answer whose `Retry-After` is longer is not retried.
+        draw: function that returns random numbers in [0, 1), so that clients that failed together retry at different
+            times.
     """
 
     attempts: int = 5
@@ -36,11 +37,11 @@ class Retries:
     draw: Callable[[], float] = random.random
 
     def wait_s(self, attempt: int, outcome: httpx.Response | httpx.TransportError) -> float | None:
-        """Seconds until the next attempt, or None when there is none.
+        """Return the seconds to wait before the next attempt, or None if there must be none.
 
         Args:
-            attempt: how many there were.
-            outcome: of the last one.
+            attempt: number of attempts made so far.
+            outcome: the outcome of the last attempt.
         """
         if attempt >= self.attempts or not _may_pass(outcome):
             return None
@@ -52,7 +53,7 @@ class Retries:
 
 
 def retry_after_s(response: httpx.Response) -> float | None:
-    """The header Retry-After in seconds, whether it has seconds or a date (RFC 9110, 10.2.3); None without one."""
+    """Return the header Retry-After in seconds, given as seconds or as a date (RFC 9110, 10.2.3); None without it."""
     text = response.headers.get("Retry-After", "")
     if text.isascii() and text.isdigit():
         return float(text)

@@ -60,7 +60,7 @@ class Goodfellow2014(BaseModel):
         rng: torch.Generator,
         pixel_means: torch.Tensor,
     ) -> None:
-        """Draw initial weights from `rng`: U(±0.05) for G, U(±0.005) for D. All biases are 0 except those of G's output.
+        """Draw initial weights from `rng`: U(±0.05) for G, U(±0.005) for D. Biases are 0 except those of G's output.
 
         The biases of G's output start as the logits of the data's mean pixels (`pixel_means`, [C, H, W] in [0, 1]), so
         that the first samples already have the brightness of the data.

@@ -224,7 +224,7 @@ def test_a_proxys_own_words_are_told(ask: Ask) -> None:
 )
 def test_what_is_no_answer_of_a_service(ask: Ask, answer: httpx.Response) -> None:
     script = Script(answer)
-    with pytest.raises(AnswerError, match=r"http://service\.test/gan/v1/models gave .* no answer of a GAN service"):
+    with pytest.raises(AnswerError, match=r"http://service\.test/gan/v1/models gave .* not the answer of a GAN service"):
         ask(script)
     assert len(script.requests) == 1
 
