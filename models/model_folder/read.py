@@ -175,7 +175,8 @@ def _probe(metadata: Metadata, networks: Mapping[str, nn.Module]) -> None:
     for name, result in results.items():
         if not torch.isfinite(result).all():
             raise NetworkNotFiniteError(
-                f"{name} gives NaN or infinity, since its weights are too large; the training that made them went wrong"
+                f"{name} gives NaN or infinity: its weights are finite, but too large; the training that made them "
+                "went wrong"
             )
 
 

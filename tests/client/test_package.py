@@ -1,4 +1,4 @@
-"""The client as a package: small, and without the service."""
+"""The client's package is small and does not include the service."""
 
 import ast
 import re
@@ -14,14 +14,14 @@ WHOLE = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
 def test_alone_it_needs_what_the_extra_needs() -> None:
-    """numpy is a dependency of everything here, and so not in the extra."""
+    """NumPy is a dependency of the whole project, so it is not in the extra."""
     numpy = [one for one in WHOLE["dependencies"] if one.startswith("numpy")]
     assert sorted(ALONE["dependencies"]) == sorted([*WHOLE["optional-dependencies"]["client"], *numpy])
     assert ALONE["requires-python"] == WHOLE["requires-python"]
 
 
 def test_it_imports_what_it_declares() -> None:
-    """And nothing else that is not Python's own."""
+    """Besides them only the standard library is imported."""
     imported = set()
     for path in (ROOT / "gan_client").glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -43,7 +43,7 @@ def test_its_wheel_has_all_of_it_and_nothing_else(tmp_path: Path) -> None:
         ROOT / "gan_client" / "pyproject.toml",
         ROOT / "gan_client" / "py.typed",
     ]
-    for path in files:  # a copy: setuptools writes beside the sources
+    for path in files:  # a copy, because setuptools writes beside the sources
         (source / path.name).write_bytes(path.read_bytes())
     command = "import sys; from setuptools import build_meta; print(build_meta.build_wheel(sys.argv[1]))"
     built = subprocess.run(

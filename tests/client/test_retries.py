@@ -1,4 +1,4 @@
-"""When the client tries again, and after how long: against answers made up here, without a second of sleep."""
+"""When the client retries a call, and how long it waits. The answers are made here, and nothing really sleeps."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -30,7 +30,7 @@ def busy(status: int = 429, **headers: str) -> httpx.Response:
 
 
 class Script:
-    """Gives the outcomes one after the other, the last one for ever, and keeps what was asked and slept."""
+    """A transport that gives prepared outcomes in order, then repeats the last one, and records requests and waits."""
 
     def __init__(self, *outcomes: Outcome) -> None:
         self._outcomes: Iterator[Outcome] = iter(outcomes)
@@ -43,7 +43,7 @@ class Script:
         self._last = next(self._outcomes, self._last)
         if isinstance(self._last, Exception):
             raise self._last
-        last = self._last  # a response is read once: each request gets its own
+        last = self._last  # a response can be read only once, so each request gets its own
         return httpx.Response(last.status_code, content=last.content, headers=last.headers)
 
     def sleep(self, seconds: float) -> None:
@@ -132,7 +132,7 @@ def test_standard_waits_differ_from_client_to_client() -> None:
 
 
 def test_retry_after_is_waited_for(ask: Ask) -> None:
-    """And a random part more: those who are told the same do not come back together."""
+    """A random part is added, so that clients that got the same answer do not retry at the same time."""
     script = Script(busy(retry_after="3"), busy(503, retry_after="0"), fine())
     ask(script, retries=Retries(backoff_s=1, draw=half))
     assert script.slept == [3.5, 1.0]
@@ -172,7 +172,7 @@ def test_attempts_are_counted_in_all(ask: Ask, attempts: int) -> None:
 
 
 def test_what_is_sent(ask: Ask) -> None:
-    """The prefix of the URL, the key, and the same again at each attempt."""
+    """The request has the URL's prefix and the key, and every attempt sends the same request."""
     script = Script(busy(), fine())
     ask(script, key="secret")
     assert [str(request.url) for request in script.requests] == [f"{URL}/v1/models"] * 2
@@ -224,7 +224,7 @@ def test_a_proxys_own_words_are_told(ask: Ask) -> None:
 )
 def test_what_is_no_answer_of_a_service(ask: Ask, answer: httpx.Response) -> None:
     script = Script(answer)
-    with pytest.raises(AnswerError, match=r"http://service\.test/gan/v1/models gave .* not the answer of a GAN service"):
+    with pytest.raises(AnswerError, match=r"http://service\.test/gan/v1/models gave .* not the answer of a GAN"):
         ask(script)
     assert len(script.requests) == 1
 

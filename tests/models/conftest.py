@@ -1,4 +1,4 @@
-"""One thread for PyTorch: networks this small are slower on two, and other tests may run beside these."""
+"""PyTorch uses one thread here: networks this small are slower on two, and other tests may run at the same time."""
 
 from collections.abc import Iterator
 

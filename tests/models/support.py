@@ -1,4 +1,4 @@
-"""Model folders written anew, and damaged."""
+"""Helpers that write model folders again, and damage them."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +13,7 @@ from models.model_folder.write import write_model
 
 
 def write_again(model: LoadedModel, path: Path, **changed: Any) -> None:
-    """Write a model that was read, without timeline and card; `changed` are other arguments of `write_model`."""
+    """Write a loaded model without timeline and card; `changed` replaces arguments of `write_model`."""
     arguments = {
         "metadata": model.metadata,
         "generator": model.generator,
@@ -27,7 +27,7 @@ def write_again(model: LoadedModel, path: Path, **changed: Any) -> None:
 
 
 def with_tensors(path: Path, change: Callable[[dict[str, torch.Tensor]], object]) -> None:
-    """Change the tensors of a safetensors file, and leave its metadata."""
+    """Change the tensors of a safetensors file, and keep its metadata."""
     with safe_open(path, framework="pt") as file:
         metadata = file.metadata()
         tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118

@@ -1,4 +1,4 @@
-"""Which processor: what is asked for, or a clear refusal."""
+"""`resolve_device` gives the requested device, or raises a clear error."""
 
 import pytest
 import torch

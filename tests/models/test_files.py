@@ -1,4 +1,4 @@
-"""Files that are either whole or not there."""
+"""Atomic writes: a file is complete or not there."""
 
 import errno
 import os
@@ -43,7 +43,7 @@ def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What is synced and renamed from here on, in order."""
+    """Record all syncs and renames from now on, in order."""
     done: list[str] = []
     fsync = os.fsync
 

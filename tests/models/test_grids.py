@@ -1,4 +1,4 @@
-"""Grids: against images placed one by one."""
+"""Grids, compared with placing images one by one."""
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ def test_every_image_is_in_its_place(n: int, columns: int, padding: int, scale: 
 
 @pytest.mark.parametrize(("n", "columns", "size"), [(1, None, (6, 6)), (5, None, (11, 16)), (2, 9, (6, 11))])
 def test_columns(n: int, columns: int | None, size: tuple[int, int]) -> None:
-    """The squarest grid without a number of them; more than there are images count as so many."""
+    """Without a number of columns the grid is the squarest one; more columns than images count as that many."""
     assert assemble_grid(np.ones((n, 4, 4), dtype=np.uint8), columns=columns, padding=1).shape == size
 
 

@@ -1,4 +1,4 @@
-"""From grey levels to D's range, against the definition in float64."""
+"""The conversion of grey levels to D's range, compared with the definition in float64."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ def test_grey_levels_become_minus_one_to_one() -> None:
     assert signed.dtype == torch.float32
     assert signed[[0, 255]].tolist() == [-1, 1]
     assert signed.numpy() == pytest.approx(LEVELS / 127.5 - 1, abs=1e-7)
-    assert np.array_equal(pixels.numpy(), LEVELS)  # the caller's tensor stays
+    assert np.array_equal(pixels.numpy(), LEVELS)  # the caller's tensor is not changed
 
 
 def test_the_shape_stays() -> None:

@@ -1,4 +1,4 @@
-"""Importing `models` does no work: no file is read, no device chosen, and neither of the other rooms comes along."""
+"""Importing `models` does no work: it reads no file, chooses no device, and imports neither `app` nor `training`."""
 
 import os
 import subprocess
@@ -46,5 +46,5 @@ def test_importing_models_does_no_work(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout) == len(list(PACKAGE.rglob("*.py"))) - 1  # all but the package's own `__init__`
+    assert int(done.stdout) == len(list(PACKAGE.rglob("*.py"))) - 1  # all except the package's own `__init__`
     assert not list(tmp_path.iterdir())

@@ -1,4 +1,4 @@
-"""Paths through latents: against the formulas written out, and where those have no answer."""
+"""Paths through latents, compared with the formulas, also in the cases where the formulas are undefined."""
 
 import math
 from itertools import pairwise
@@ -102,7 +102,7 @@ def test_slerp_turns_at_a_constant_speed():
 
 
 def test_slerp_stays_where_the_prior_is_and_linear_does_not():
-    """Half-way between independent latents E‖z‖²/z_dim is 1 along the arc and 1/2 along the line."""
+    """Halfway between independent latents, E‖z‖²/z_dim is 1 on the arc and 1/2 on the line."""
     ends = draw_latents(0, 0, 400, z_dim=100, prior="normal")
     arc, line = (interpolate(ends, steps=2, mode=mode, prior="normal")[1::2] for mode in MODES)
     assert np.mean(arc.astype(np.float64) ** 2) == pytest.approx(1, abs=0.03)
@@ -125,7 +125,7 @@ def test_equal_ends_stand_still():
 @pytest.mark.parametrize("nudge", [0.0, 1e-7, 1e-4])
 @pytest.mark.parametrize("sign", [1, -1])
 def test_nearly_one_direction_and_nearly_opposite(nudge: float, sign: int):
-    """Finite, of even norm and at a constant speed, however little the ends say about the plane."""
+    """The path is finite, with linear norm and constant speed, even if the ends hardly determine the plane."""
     start = ends_of(7)[0].astype(np.float64)
     end = sign * start
     end[3] += nudge * 4
@@ -165,7 +165,7 @@ def test_uniform_paths_never_leave_the_box(mode: Mode):
     corners = np.array([[edge, edge, -edge, 0], [-edge, edge, edge, edge], [edge, -edge, edge, -edge]], np.float32)
     for ends in (corners, draw_latents(0, 0, 300, z_dim=4, prior="uniform")):
         points = interpolate(ends, steps=9, mode=mode, prior="uniform", loop=True)
-        assert np.abs(points).max() <= edge  # and no NaN: it would fail this
+        assert np.abs(points).max() <= edge  # a NaN would fail this too
 
 
 @pytest.mark.parametrize("mode", MODES)

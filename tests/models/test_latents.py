@@ -1,4 +1,4 @@
-"""Latents: against Philox as its paper has it, and the priors against the standard library."""
+"""Latents, compared with Philox as its paper defines it, and the priors, compared with the standard library."""
 
 import json
 from statistics import NormalDist
@@ -26,7 +26,7 @@ MASK = 2**64 - 1
 
 
 def philox_4x64_10(counter: int, key: int) -> list[int]:
-    """One block of Philox-4×64 with 10 rounds (Salmon et al. 2011), in plain integers."""
+    """Compute one block of Philox-4×64 with 10 rounds (Salmon et al. 2011) in Python integers."""
     x = [(counter >> (64 * k)) & MASK for k in range(4)]
     k0, k1 = key & MASK, key >> 64
     for turn in range(10):
@@ -38,14 +38,14 @@ def philox_4x64_10(counter: int, key: int) -> list[int]:
 
 
 def words(number: int, n: int) -> int:
-    """A number written from its most significant word on, as counter or key: word 0 is the least significant."""
+    """Reverse the order of a number's words, because word 0 of a counter or key is the least significant."""
     return sum(((number >> (64 * (n - 1 - k))) & MASK) << (64 * k) for k in range(n))
 
 
 def by_hand(seed: int, index: int, z_dim: int, prior: Prior) -> list[float]:
-    """z(seed, index) from the definition: each image owns ⌈z_dim/4⌉ counter values."""
+    """Compute z(seed, index) by the definition: each image owns ⌈z_dim/4⌉ counter values."""
     blocks = -(-z_dim // 4)
-    # NumPy counts up before each block, so an image's first block is the one after its offset.
+    # NumPy increments the counter before each block, so an image's first block is the one after its offset.
     words = [w for k in range(blocks) for w in philox_4x64_10(index * blocks + k + 1, seed)][:z_dim]
     uniform = [((word >> 12) + 0.5) / 2**52 for word in words]
     if prior == "normal":
@@ -70,7 +70,7 @@ PI = 0x243F6A8885A308D313198A2E03707344A4093822299F31D0082EFA98EC4E6C89452821E63
     ids=["zeros", "ones", "pi"],
 )
 def test_the_definition_gives_the_papers_known_answers(counter: int, key: int, block: str) -> None:
-    """The known answers that Random123, the paper's own library, is distributed with."""
+    """These are the known answers that come with Random123, the library of the paper's authors."""
     assert " ".join(f"{word:016x}" for word in philox_4x64_10(counter, key)) == block
 
 
@@ -85,7 +85,7 @@ def test_against_the_definition(seed: int, index: int, z_dim: int, prior: Prior)
 
 
 def test_pinned_for_ever() -> None:
-    """These may never change: every permanent URL rests on them."""
+    """These values must never change, because every permanent URL depends on them."""
     assert draw_latents(7, 0, 1, z_dim=4, prior="normal").tolist() == PINNED_NORMAL
     assert draw_latents(7, 0, 1, z_dim=4, prior="uniform").tolist() == PINNED_UNIFORM
 
@@ -106,7 +106,7 @@ def test_every_window_is_a_part_of_the_whole(z_dim: int, prior: Prior) -> None:
 
 @pytest.mark.parametrize("prior", ["normal", "uniform"])
 def test_words_share_a_batch_unseen(prior: Prior) -> None:
-    """Bit for bit, for any number of them and any place in memory: whoever asks at once has latents made together."""
+    """Words give the same bits alone and in a batch, because latents of simultaneous requests are computed together."""
     words = np.concatenate([draw_words(seed, 5, 1, z_dim=99) for seed in range(80)])
     alone = np.concatenate([draw_latents(seed, 5, 1, z_dim=99, prior=prior) for seed in range(80)])
     for n in range(1, 67):

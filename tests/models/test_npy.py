@@ -1,4 +1,4 @@
-"""The header of an .npy file, against NumPy's own writer."""
+"""The header of an .npy file, compared with NumPy's own writer."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""Swagger UI and Redoc in a real Chromium, on the bundled models behind a path prefix: what is shown there works."""
+"""Swagger UI and Redoc work in a real Chromium, with the bundled models behind a path prefix."""
 
 import re
 from pathlib import Path
@@ -29,7 +29,7 @@ def test_execute_without_typing(browser: Browser, bundled: Service) -> None:
             assert response.status == 200, response.url
             if "image" in response.headers["content-type"]:
                 assert block.locator(".live-responses-table img").evaluate(DECODED) > 0
-            block.locator(".opblock-summary-control").click()  # what is open is drawn anew with every change
+            block.locator(".opblock-summary-control").click()  # an open operation is drawn again with every change
         assert visit.faults == []
 
 
@@ -49,7 +49,7 @@ def test_images_are_shown_inline(browser: Browser, bundled: Service) -> None:
 
 @pytest.mark.slow
 def test_menus_of_examples(browser: Browser, bundled: Service) -> None:
-    """What is not filled in is a choice away; an ETag that is no answer's changes nothing."""
+    """Examples that are not filled in can be chosen from a list; an ETag that matches no response changes nothing."""
     with Visit(browser, bundled.url) as visit:
         open_docs(visit, bundled)
         block = opened(visit, "operations-samples-get_samples_v1_samples_get")
@@ -112,7 +112,7 @@ def open_docs(visit: Visit, service: Service) -> None:
 
 
 def opened(visit: Visit, ident: str) -> Locator:
-    """An operation, opened."""
+    """Open an operation."""
     block = visit.page.locator(f"#{ident}")
     block.locator(".opblock-summary-control").click()
     block.locator("button.execute").wait_for()
@@ -120,7 +120,7 @@ def opened(visit: Visit, ident: str) -> Locator:
 
 
 def execute(visit: Visit, block: Locator) -> Response:
-    """Press the button, and wait for the answer to be shown."""
+    """Press "Execute", and wait until the answer is shown."""
     with visit.page.expect_response(lambda response: response.request.resource_type == "fetch") as caught:
         block.locator("button.execute").click()
     block.locator(".live-responses-table .response", has_text=re.compile(r"\d{3}")).first.wait_for()

@@ -1,4 +1,4 @@
-"""The exhibit of a collapse: a recorded run, whole, and a collapse by the trainer's own rule."""
+"""The exhibit of a collapse is a complete recorded run, and a collapse by the rule of the training alarms."""
 
 import json
 from itertools import pairwise
@@ -23,7 +23,7 @@ def history() -> History:
 
 @pytest.fixture(scope="module")
 def pictures() -> dict[int, Path]:
-    """The files by epoch, as timeline.json has them."""
+    """The pictures of timeline.json, by epoch."""
     index = json.loads((COLLAPSE / "timeline.json").read_bytes())
     assert set(index) == {"pictures"}
     return {entry["epoch"]: COLLAPSE / entry["url"] for entry in index["pictures"]}
@@ -71,7 +71,7 @@ def test_all_64_images_of_the_last_picture_are_nearly_the_same_and_those_of_the_
 
 
 def _mean_deviation(path: Path) -> float:
-    """The standard deviation of a pixel among the 64 images of a grid, its mean over the pixels, in grey levels."""
-    grid = pixels(path.read_bytes())[2:, 2:]  # each image, 28 pixels, is followed by 2 of the frame
+    """Return a pixel's standard deviation over the 64 images of a grid, averaged over the pixels, in grey levels."""
+    grid = pixels(path.read_bytes())[2:, 2:]  # 2 pixels of the frame follow each image of 28 pixels
     images = grid.reshape(8, 30, 8, 30).transpose(0, 2, 1, 3).reshape(64, 30, 30)
     return float(images[:, :28, :28].astype(float).std(axis=0).mean())

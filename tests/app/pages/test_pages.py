@@ -1,4 +1,4 @@
-"""The pages in a real Chromium: each loads, stays on its origin, works behind a prefix, and is for everyone."""
+"""Each page loads in a real Chromium, stays on its origin, works behind a path prefix, and is accessible."""
 
 import httpx
 import pytest
@@ -57,7 +57,7 @@ def test_views_behind_a_prefix(browser: Browser, prefixed: tuple[Service, str]) 
 @pytest.mark.slow
 @needs_chromium
 def test_page_weight(browser: Browser, service: Service) -> None:
-    """All that every view together loads, without images and without what the API answers."""
+    """This counts everything that all views load together, except images and answers of the API."""
     responses: list[Response] = []
 
     def keep(response: Response) -> None:

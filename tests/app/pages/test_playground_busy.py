@@ -1,4 +1,4 @@
-"""The playground when there is nothing to show, not yet, or not now: it says so, and goes on when it can."""
+"""The playground says when the service is busy, away or without a usable model, and continues when it can."""
 
 import json
 from collections.abc import Callable
@@ -34,7 +34,7 @@ GONE = "That did not work: the service does not answer; is it running?"
 
 
 def refuse(page: Page, pattern: str, times: int) -> Callable[[], int]:
-    """Answer the first calls with 429; how often it was called."""
+    """Answer the first calls with 429. Return a function that gives the number of calls so far."""
     calls = 0
 
     def answer(route: Route) -> None:
@@ -86,12 +86,12 @@ def test_while_images_are_drawn(browser: Browser, service: Service) -> None:
         expect(grid).not_to_have_attribute("aria-busy", "true")
         until(page, lambda: len(held) == 2, "more is asked for")
         expect(page.locator("#grid-end")).to_have_text("Drawing more …")
-        page.unroute_all()  # lets go what is held
+        page.unroute_all()  # lets the held requests continue
         expect(page.locator("#grid-end")).to_have_text("")
         held = hold(page, "**/v1/samples?*n=64*")
         page.get_by_role("button", name="New seed").click()
         expect(grid).to_have_attribute("aria-busy", "true")
-        expect(page.locator("#grid [role=option]").nth(63)).to_be_visible()  # the old ones, until there are new ones
+        expect(page.locator("#grid [role=option]").nth(63)).to_be_visible()  # the old images stay meanwhile
         until(page, lambda: len(held) == 1, "the others are asked for")
         page.unroute_all()
         expect(grid).not_to_have_attribute("aria-busy", "true")
@@ -164,7 +164,7 @@ def test_no_model_can_be_used(browser: Browser, tmp_path: Path) -> None:
             expect(page.locator(f"[data-view={view}]")).to_have_attribute("aria-current", "page")
             expect(page.locator("#status.error")).to_contain_text(words)
             expect(page.locator("main section:visible")).to_have_count(0)
-        page.locator("[data-view=models]").click()  # here it says why
+        page.locator("[data-view=models]").click()  # this view shows the reason
         expect(page.locator("#cards article")).to_have_count(1)
         reason = service.client.get("/v1/models").json()["models"][0]["error"]
         expect(page.locator("#cards article")).to_contain_text(reason)

@@ -1,4 +1,4 @@
-"""Draw, clicked through in a real Chromium: the grid, the inspector, what there is to take away, and the address."""
+"""The view "Draw" in a real Chromium: the grid, the inspector, the downloads and the address."""
 
 import base64
 import io
@@ -59,7 +59,7 @@ def expect_tile(page: Page, index: int, image: NDArray[np.uint8]) -> None:
 
 
 def expect_bars(page: Page, latent: NDArray[np.float32]) -> None:
-    """The bars tell the latent, and stand as high or hang as low as they tell."""
+    """Check that the bars have the values of the latent, and the heights of their values."""
     bars = page.locator("#inspector [role=slider]")
     expect(bars).to_have_count(len(latent))
     told = bars.evaluate_all("bars => bars.map(bar => bar.getAttribute('aria-valuenow'))")
@@ -100,7 +100,7 @@ def test_tiles_are_the_images_of_the_seed_without_end(
 @pytest.mark.parametrize("width", [360, 1280, 1440])
 def test_tiles_stand_as_near_below_as_beside_each_other(browser: Browser, service: Service, width: int) -> None:
     with Visit(browser, service.url, width=width) as visit:
-        visit.page.set_viewport_size({"width": width, "height": 600})  # so low that the first page is all there is
+        visit.page.set_viewport_size({"width": width, "height": 600})  # so low that only one page is loaded
         page = open_page(visit, service.url, seed=7)
         assert page.locator("#grid [role=option]").count() == PAGE
         boxes = [tile(page, index).bounding_box() for index in (0, 1, columns_of(page.locator("#grid")))]
@@ -139,7 +139,7 @@ def test_a_seed_that_is_none_is_told_in_words_until_it_is_mended(
         page = open_page(visit, service.url)
         status = page.locator("#status.error")
         page.locator("#seed").fill("-1")
-        for _ in range(2):  # insisting does not help
+        for _ in range(2):  # entering the same seed again does not help
             page.locator("#seed").press("Enter")
             settle(visit)
             expect(status).to_contain_text(words)
@@ -420,7 +420,7 @@ def test_back_and_forth_between_views(browser: Browser, service: Service) -> Non
         expect(page.locator("[data-view=draw]")).to_have_attribute("aria-current", "page")
         page.go_forward()
         expect(page.locator("#walk")).to_be_visible()
-        page.locator("[data-view=draw]").click()  # not back: it is as it was left
+        page.locator("[data-view=draw]").click()  # not with "back": the view has the state it was left in
         expect(page.locator("#draw")).to_be_visible()
         expect(page.locator("#inspector figcaption")).to_have_text("Image 6 of seed 5")
         settle(visit)
@@ -429,7 +429,7 @@ def test_back_and_forth_between_views(browser: Browser, service: Service) -> Non
 
 @pytest.mark.slow
 def test_switching_models_keeps_what_both_have(browser: Browser, service: Service) -> None:
-    """A changed latent is one model's own; the seed and the place are any model's."""
+    """A changed latent belongs to one model; the seed and the index of the image hold for every model."""
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, seed=5, image=9)
         page.get_by_role("button", name="Randomise a little").click()

@@ -1,4 +1,4 @@
-"""Judge, clicked through in a real Chromium: drawings and files, D's verdict, and what G would make of them."""
+"""The view "Judge" in a real Chromium: drawings and files, D's opinion, and G's nearest image."""
 
 import base64
 import io
@@ -39,7 +39,7 @@ SEVEN = [(0.25, 0.25), (0.75, 0.25), (0.45, 0.8)]
 
 
 def draw(page: Page, corners: list[tuple[float, float]]) -> None:
-    """Draw a line on the pad with the mouse, through corners in shares of its sides."""
+    """Draw a line on the pad with the mouse. The corners are shares of the pad's width and height."""
     box = page.locator("#pad").bounding_box()
     assert box is not None
     places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in corners]
@@ -68,7 +68,7 @@ def seen(page: Page) -> Locator:
 
 
 def drop(page: Page, name: str, content: bytes) -> None:
-    """Drop a file on the view, as from a folder."""
+    """Drop a file on the view, as a person would from a folder."""
     transfer = page.evaluate_handle(
         """([name, data]) => {
             const transfer = new DataTransfer();
@@ -188,7 +188,7 @@ def test_several_files(browser: Browser, service: Service) -> None:
             thumbnails.nth(k).click()
             expect_opinion(page.locator("#verdict"), scores[k])
             assert np.array_equal(image_pixels(seen(page)), image_pixels(thumbnails.nth(k).locator("img")))
-        assert not np.array_equal(image_pixels(seen(page)), rgb(picture(1)))  # made like MNIST's
+        assert not np.array_equal(image_pixels(seen(page)), rgb(picture(1)))  # preprocessing changed it
         page.get_by_label("the images already have the model’s size").check()
         as_they_are = [score_of(service.client, content, preprocess="none") for content in contents]
         expect(thumbnails).to_have_text([told(score["D(x)"]) for score in as_they_are])
@@ -196,7 +196,7 @@ def test_several_files(browser: Browser, service: Service) -> None:
         expect_opinion(page.locator("#verdict"), as_they_are[1])
         assert np.array_equal(image_pixels(seen(page)), rgb(picture(1)))
 
-        draw(page, SEVEN)  # a drawing takes their place, and is never of the model's size
+        draw(page, SEVEN)  # a drawing replaces them, and is always preprocessed
         expect_opinion(page.locator("#verdict"), score_of(service.client, pad_png(page)))
         expect(thumbnails).to_have_count(0)
         settle(visit)
@@ -230,7 +230,7 @@ def test_what_is_no_image_is_told_in_the_services_words(browser: Browser, servic
         expect(page.locator("#judged-list button")).to_have_count(2)
         page.locator("#files").set_input_files(payload("notes.txt", b"seven"))
         expect(page.locator("#status.error")).to_contain_text(words)
-        expect(page.locator("#verdict")).to_contain_text("Nothing to judge yet.")  # and not what was judged before
+        expect(page.locator("#verdict")).to_contain_text("Nothing to judge yet.")  # the earlier opinion is gone
         expect(page.locator("#judged-list button")).to_have_count(0)
         page.locator("#files").set_input_files([payload("one.png", png_bytes(picture(1)))] * 65)
         expect(page.locator("#status.error")).to_have_text("65 files are too many: choose at most 64.")
@@ -305,7 +305,7 @@ def test_all_that_judge_shows_is_for_everyone(browser: Browser, service: Service
         assert visit.overflow() == 0
         assert visit.serious_findings() == []
         page.get_by_role("button", name="Edit its latent").click()
-        expect(page.locator("#inspector .opinion")).to_be_visible()  # on the narrow one, a sheet
+        expect(page.locator("#inspector .opinion")).to_be_visible()  # on a narrow screen it is a sheet over the grid
         assert visit.overflow() == 0
         assert visit.serious_findings() == []
         settle(visit)
@@ -314,7 +314,7 @@ def test_all_that_judge_shows_is_for_everyone(browser: Browser, service: Service
 
 @pytest.mark.slow
 def test_what_is_found_for_another_file_is_not_shown(browser: Browser, service: Service) -> None:
-    """A search goes on while another file is chosen: what it finds would stand beside a picture that it is not of."""
+    """If another file is chosen during a search, the result must not appear beside the wrong picture."""
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, view="judge")
         held = hold(page, "**/v1/projections?*")
@@ -363,7 +363,7 @@ def test_drawn_with_a_finger(browser: Browser, service: Service) -> None:
             touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y} for x, y in points]})
         touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
         until(page, lambda: pad_png(page) != empty, "there is a stroke")
-        assert page.evaluate("scrollY") == scrolled  # the finger draws, and does not scroll
+        assert page.evaluate("scrollY") == scrolled  # the finger draws and does not scroll the page
         strokes = pixels(pad_png(page))[..., 0] > 128
         for x, y in [(0.25, 0.25), (0.5, 0.25), (0.75, 0.25), (0.45, 0.8)]:
             assert strokes[int(y * 280), int(x * 280)], (x, y)

@@ -1,4 +1,4 @@
-"""Watch it learn, clicked through in a real Chromium: pictures, curves and readings at one epoch."""
+"""The view "Watch it learn" in a real Chromium: pictures, curves and readings show the same epoch."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ def caption(page: Page) -> Locator:
 
 
 class Told:
-    """What the API tells of a model's training."""
+    """The training of a model, as the API gives it."""
 
     def __init__(self, service: Service, model: str = "mnist-mlp") -> None:
         self._service = service
@@ -38,12 +38,12 @@ class Told:
         return next(record for record in self.records if record["epoch"] == epoch)
 
     def metric(self, name: str, epoch: int) -> float:
-        """The last that was measured up to an epoch."""
+        """Return the last value measured up to an epoch."""
         measured = [record for record in self.records if record["epoch"] <= epoch and name in record["metrics"]]
         return float(measured[-1]["metrics"][name])
 
     def expect_at(self, page: Page, index: int) -> None:
-        """Wait until the page stands at a picture: the picture, its words, and the readings of all charts."""
+        """Wait until the page shows a picture, its caption, and the readings of all charts at its epoch."""
         epoch, last = self.pictures[index]["epoch"], self.pictures[-1]["epoch"]
         expect(caption(page)).to_have_text(f"After epoch {epoch} of {last}" if epoch else "Before training: noise")
         wanted = rgb(pixels(ok(self._service.client.get(self.pictures[index]["url"])).content))
@@ -104,10 +104,10 @@ def test_played_to_the_end(browser: Browser, trained: Service) -> None:
         told_by.expect_at(page, last - 2)
         page.get_by_role("button", name="Play").click()
         expect(page.get_by_role("button", name="Pause")).to_be_visible()
-        expect(page.get_by_role("button", name="Play")).to_be_visible()  # it stops by itself
+        expect(page.get_by_role("button", name="Play")).to_be_visible()  # it stops at the end
         told_by.expect_at(page, last)
         expect_in_address(page, "epoch", told_by.pictures[last]["epoch"])
-        page.get_by_role("button", name="Play").click()  # from the end: all over again
+        page.get_by_role("button", name="Play").click()  # at the end, "Play" starts again from the beginning
         expect(caption(page)).to_have_text("Before training: noise")
         until(page, lambda: int(scrubber(page).input_value()) > 0, "it goes on")
         page.get_by_role("button", name="Pause").click()
@@ -162,7 +162,7 @@ def test_a_model_without_pictures(browser: Browser, trained: Service) -> None:
         Told(trained).expect_at(page, len(Told(trained).pictures) - 1)
         page.locator("#model").select_option("silent")
         expect(caption(page)).to_have_text("No picture yet.")
-        expect(page.locator("#learning img")).to_be_hidden()  # that of the other model, it would be
+        expect(page.locator("#learning img")).to_be_hidden()  # otherwise the other model's picture would be visible
         expect(page.get_by_role("button", name="Play")).to_be_disabled()
         expect(scrubber(page)).to_be_disabled()
         record = Told(trained, "silent").at(2)

@@ -1,4 +1,4 @@
-"""Models, clicked through in a real Chromium: a card for each, its figures, and what leads on from it."""
+"""The view "Models" in a real Chromium: a card for each model, its figures, and its buttons."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Walk, clicked through in a real Chromium: what is on the way, how it plays, and what there is to take away."""
+"""The view "Walk" in a real Chromium: the images of the walk, playing it, and the downloads."""
 
 import json
 
@@ -30,7 +30,7 @@ pytestmark = needs_chromium
 
 
 def path(service: Service, **query: object) -> NDArray[np.uint8]:
-    """The images of a walk, by the API."""
+    """Return the images of a walk from the API."""
     answer = ok(service.client.get("/v1/interpolations", params={"format": "json", **query}))  # type: ignore[dict-item]
     return json_images(answer.json())
 
@@ -52,7 +52,7 @@ def at(page: Page) -> int:
 
 
 def expect_walk(page: Page, images: NDArray[np.uint8]) -> None:
-    """Wait until the walk has these images: as many, and the one that is shown."""
+    """Wait until the walk has the number of these images, and shows the one at its position."""
     canvas = page.locator("#walk-canvas")
 
     def shown() -> bool:
@@ -81,7 +81,7 @@ def test_what_is_on_the_way(browser: Browser, service: Service) -> None:
         expect_walk(page, path(service, model=model, seeds="1,2,3,9"))
         picked(page).nth(0).click()
         expect(pickable(page, 1)).to_have_attribute("aria-pressed", "false")
-        pickable(page, 1).click()  # it comes last now
+        pickable(page, 1).click()  # it is now the last one
         expect_in_address(page, "seeds", "2,3,9,1")
         images = path(service, model=model, seeds="2,3,9,1")
         expect_walk(page, images)
@@ -126,7 +126,7 @@ def test_it_plays_stops_and_goes_where_one_points(browser: Browser, service: Ser
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, view="walk", seeds="1,2,3")
         expect_walk(page, images)
-        assert at(page) == 0  # this visitor wants little motion
+        assert at(page) == 0  # this visitor prefers reduced motion
         page.get_by_role("button", name="Play").click()
         until(page, lambda: at(page) > 2, "it goes on")
         page.get_by_role("button", name="Pause").click()
@@ -148,7 +148,7 @@ def test_it_plays_stops_and_goes_where_one_points(browser: Browser, service: Ser
         box = page.locator("#walk-strip").bounding_box()
         assert box is not None
         page.locator("#walk-strip").click(position={"x": box["width"] * 0.5, "y": box["height"] / 2})
-        expect(page.get_by_role("button", name="Play")).to_be_visible()  # pointing stops it
+        expect(page.get_by_role("button", name="Play")).to_be_visible()  # a click on the strip stops it
         assert at(page) == pytest.approx(len(images) / 2, abs=1)
         expect_walk(page, images)
         box = scrubber(page).bounding_box()
@@ -250,7 +250,7 @@ def test_what_can_be_taken_away(browser: Browser, service: Service) -> None:
 
 @pytest.mark.slow
 def test_nothing_on_the_way(browser: Browser, service: Service) -> None:
-    """Where no walk has been drawn yet, there is nothing to play, and pointing at it does no harm."""
+    """Before a walk has been drawn, "Play" is disabled, and a click on the strip does no harm."""
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, view="walk", seeds="none")
         expect(page.locator("#walk-picked")).to_have_text("Pick at least two images below.")

@@ -1,4 +1,4 @@
-"""Networks made ready from a model folder: the same as those made from its parts by hand."""
+"""`of_model` of sampler, scorer and projector gives the same results as building them from the model's parts."""
 
 from pathlib import Path
 

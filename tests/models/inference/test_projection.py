@@ -1,4 +1,4 @@
-"""Projection: against optima known by other means, within the prior, the same every time."""
+"""Projection finds optima that are known by other means, stays within the prior, and is reproducible."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,7 +25,7 @@ BALL = (D + 2 * (2 * D) ** 0.5) ** 0.5
 
 
 class Affine(nn.Module):
-    """G(z) = A·z + b, with A [256, D] of a fixed seed."""
+    """G(z) = A·z + b, with a fixed random A [256, D]."""
 
     def __init__(self, scale: float = 0.2, correlation: float = 0.5) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class Affine(nn.Module):
 
 
 class Bent(nn.Module):
-    """A G that leaves the numbers where its first coordinate is above 0, and is Affine elsewhere."""
+    """A G that gives NaN or infinity where the first coordinate is above 0, and is `Affine` elsewhere."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -59,12 +59,12 @@ def some_image(seed: int = 1) -> NDArray[np.uint8]:
 
 
 def as_target(image: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """[256] float64 in [−1, 1], written out here once more."""
+    """Convert an image to [256] float64 in [−1, 1], by an independent formula."""
     return image.reshape(-1) / 127.5 - 1
 
 
 def gradient(generator: Affine, z: NDArray[np.float32], image: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Of half the cost at z, in float64."""
+    """Return the gradient of half the cost at z, in float64."""
     a, b = generator.a.double().numpy(), generator.b.double().numpy()
     slope: NDArray[np.float64] = a.T @ (a @ z + b - as_target(image)) / 256 + PULL / D * z
     return slope
@@ -84,11 +84,11 @@ def test_the_optimum_of_a_linear_generator() -> None:
 def test_the_pull_settles_what_no_pixel_depends_on() -> None:
     generator = Affine()
     generator.a[:, 2] = 0
-    assert abs(projector(generator)(some_image()).latent[2]) < 0.05  # float32 sees no less in the cost
+    assert abs(projector(generator)(some_image()).latent[2]) < 0.05  # float32 resolves no smaller cost
 
 
 def test_a_uniform_prior_keeps_its_box() -> None:
-    """Karush, Kuhn and Tucker: inside the gradient is 0, at a side it points out of the box."""
+    """Karush–Kuhn–Tucker conditions: the gradient is 0 inside the box; at a side, descent would leave the box."""
     generator, image = Affine(scale=0.02), some_image()
     latent = projector(generator, "uniform")(image).latent
     slope = gradient(generator, latent, image)
@@ -100,7 +100,7 @@ def test_a_uniform_prior_keeps_its_box() -> None:
 
 
 def test_a_normal_prior_keeps_its_ball() -> None:
-    """At its surface the gradient points straight inwards from the optimum outside, to a degree."""
+    """On the ball's surface the negative gradient points straight outwards, to within a degree."""
     generator, image = Affine(scale=0.02, correlation=0.0), some_image()
     latent = projector(generator)(image).latent.astype(np.float64)
     slope = gradient(generator, latent.astype(np.float32), image)
@@ -122,7 +122,7 @@ def test_own_images_are_found_again(tmp_path: Path, prior: Prior, channels: int)
 
 @pytest.mark.parametrize("prior", ["normal", "uniform"])
 def test_every_class_is_found_again(tmp_path: Path, prior: Prior) -> None:
-    """Ballots are switches without a gradient: whoever starts in another class stays there."""
+    """Ballots have almost no gradient, so a search that starts in another class stays there."""
     model = load_model(make_tiny_model_folder(tmp_path / "tiny", prior=prior, classes=4))
     sampler = Sampler(model.generator, z_dim=8, image_shape=ImageShape())
     found = Projector(sampler.generator, z_dim=8, prior=prior, image_shape=ImageShape(), classes=4)
@@ -139,7 +139,7 @@ def test_starts_in_as_many_classes_as_it_can() -> None:
 
 
 def test_head_starts_count() -> None:
-    """A class that a head start makes certain is the only one there is to start in."""
+    """If a head start makes one class certain, all starting points have this class."""
     ballots = Ballots(4)
     ballots.head_starts[1] = 100
     points = projector(nn.Sequential(ballots, Affine()), classes=4)._starting_points(torch.zeros(1, 1, 16, 16), 8)
@@ -147,7 +147,7 @@ def test_head_starts_count() -> None:
 
 
 class Guess(nn.Module):
-    """An encoder that has one answer."""
+    """An encoder that always gives the same latent."""
 
     def __init__(self, latent: NDArray[np.float32]) -> None:
         super().__init__()
@@ -161,7 +161,7 @@ class Guess(nn.Module):
 
 @pytest.fixture
 def no_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The best starting point is the answer."""
+    """Without steps, the result is the best starting point."""
     monkeypatch.setattr(projection, "ROUNDS", ((3, 0), (1, 0)))
 
 
@@ -199,7 +199,7 @@ def threads() -> Iterator[Callable[[int], None]]:
 
 
 def test_the_same_every_time(tmp_path: Path, threads: Callable[[int], None]) -> None:
-    """Bit for bit: by another projector, with threads about, and whatever was projected before."""
+    """The result is the same bit for bit with another projector, with more threads, and after other projections."""
     model = load_model(make_tiny_model_folder(tmp_path / "tiny", image_shape=SHAPE, z_dim=D))
     first = projector(model.generator)(some_image()).latent
     other = projector(model.generator)
@@ -218,7 +218,7 @@ def test_a_generator_that_leaves_the_numbers(seed: int) -> None:
 
 
 class Nothing(nn.Module):
-    """A G that is never a number."""
+    """A G that always gives NaN."""
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
         return (z.sum(dim=1) * torch.nan)[:, None, None, None].expand(-1, 1, 16, 16)
@@ -229,7 +229,7 @@ def test_a_generator_without_numbers() -> None:
 
 
 def test_a_generator_that_does_not_listen() -> None:
-    """Its Jacobian is 0: the pull alone decides."""
+    """The Jacobian of this G is 0, so only the pull matters."""
     generator = Affine()
     generator.a.zero_()
     np.testing.assert_allclose(projector(generator)(some_image()).latent, 0, atol=1e-3)
@@ -278,12 +278,12 @@ def test_bundled_models_find_their_own_images(name: str) -> None:
 
 
 def distance(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
-    """Mean absolute difference in grey levels."""
+    """Return the mean absolute difference of two images in grey levels."""
     return float(np.abs(one.astype(float) - other).mean())
 
 
 def test_own_images_of_a_quantised_g_are_found_again(tmp_path: Path) -> None:
-    """The search goes over the smooth G that the quantised one stands for."""
+    """The search uses the smooth G with the real weights of the quantised one."""
     model = load_model(make_tiny_model_folder(tmp_path / "tiny", quantised=True))
     sampler = Sampler(model.generator, z_dim=8, image_shape=ImageShape())
     found = Projector(sampler.generator, z_dim=8, prior="normal", image_shape=ImageShape())

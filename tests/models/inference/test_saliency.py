@@ -1,4 +1,4 @@
-"""The explainer: D's gradient against differences of logits, and its bits under batching."""
+"""The explainer's gradients equal difference quotients of logits, and their bits do not depend on the batch."""
 
 import copy
 
@@ -30,7 +30,7 @@ RGB = ImageShape(channels=3, height=16, width=16)
 
 
 def judge(architecture: Architecture, shape: ImageShape, *, classes: int = 0) -> nn.Module:
-    """D in evaluation mode, its weights bold enough for the slopes of its classes and pieces to differ."""
+    """Make a D in evaluation mode with large weights, so that the slopes of its classes and maxout pieces differ."""
     generator, discriminator = build_networks(architecture, z_dim=12, image_shape=shape, classes=classes)
     rng = torch.Generator().manual_seed(5)
     architecture.initialise(generator, discriminator, rng=rng, pixel_means=torch.full(shape.chw, 0.13))
@@ -45,13 +45,13 @@ def pictures(shape: ImageShape, n: int) -> NDArray[np.uint8]:
 
 
 def differences(discriminator: nn.Module, image: NDArray[np.uint8], step: float = 1e-6) -> NDArray[np.float64]:
-    """Central differences of the logit, [H, W], in float64: each pixel a step up and down, in all channels at once."""
+    """Return central differences of the logit, [H, W] float64; each pixel is changed in all channels at once."""
     exact = copy.deepcopy(discriminator).double()
 
     def logits(images: torch.Tensor) -> torch.Tensor:
         """The conditional D's own forward rounds to float32 before it takes the classes together."""
         if isinstance(exact, ConditionalDiscriminator):
-            return torch.logsumexp(exact.body(images), dim=1)  # but for a constant
+            return torch.logsumexp(exact.body(images), dim=1)  # up to a constant
         wanted: torch.Tensor = exact(images)
         return wanted
 
@@ -81,7 +81,7 @@ def test_it_is_the_slope_of_the_logit(architecture: Architecture, classes: int, 
 
 
 def test_a_packed_discriminator_is_explained_as_it_scores() -> None:
-    """An image's pack is the image several times, and all of them change with it."""
+    """In evaluation mode a pack consists of copies of one image, which all change with it."""
     discriminator = PackedDiscriminator(judge(SMALL[0], packed_shape(GREY, 3)), 3).eval()
     image = pictures(GREY, 1)
     wanted = differences(discriminator, image[0])
@@ -90,7 +90,7 @@ def test_a_packed_discriminator_is_explained_as_it_scores() -> None:
 
 
 def test_a_logit_whose_probability_is_one_still_has_its_slope() -> None:
-    """σ(1e4) is 1 and flat, in float64 too; the logit is not."""
+    """σ(1e4) is 1 with slope 0, even in float64, but the logit has a slope."""
     linear = nn.Linear(256, 1).requires_grad_(requires_grad=False)
     weights = torch.linspace(-1, 1, 256)
     linear.weight.copy_(weights)

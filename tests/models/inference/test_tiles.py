@@ -1,4 +1,4 @@
-"""Tiles, sampler, scorer: a row's bits are its own; and the pictures that become of them."""
+"""Tiles, sampler and scorer: the bits of a row do not depend on other rows, and pictures are rounded correctly."""
 
 import copy
 import json
@@ -33,7 +33,7 @@ ARCHITECTURES: list[Architecture] = [
 
 
 def pair(architecture: Architecture) -> tuple[nn.Module, nn.Module]:
-    """G and D with bold weights, and running statistics that a real training could have left."""
+    """Give G and D large weights, and running statistics as after a real training."""
     generator = architecture.generator(z_dim=Z_DIM, image_shape=SHAPE)
     discriminator = architecture.discriminator(image_shape=SHAPE)
     rng = torch.Generator().manual_seed(1)
@@ -72,7 +72,7 @@ def latents(first: int, n: int, seed: int = 7) -> NDArray[np.float32]:
 def threads(request: pytest.FixtureRequest) -> Iterator[int]:
     torch.set_num_threads(request.param)
     yield request.param
-    assert torch.get_num_threads() == request.param  # nobody else changed it
+    assert torch.get_num_threads() == request.param  # no other test changed it
 
 
 def test_every_row_position(sampler: Sampler, scorer: Scorer, threads: int) -> None:
@@ -168,7 +168,7 @@ def test_large_tiles_are_never_padded(n: int, wanted: list[int]) -> None:
 
 @pytest.mark.parametrize("odd", [(4,), (64,), (8, 32), (4, 8, 32, 64)])
 def test_sizes_whose_bits_differ_are_not_used(odd: tuple[int, ...]) -> None:
-    """A machine whose BLAS rounds otherwise in tiles of such sizes, by one unit in the last place of one value."""
+    """Imitate a BLAS that rounds one value differently, by one unit in the last place, in tiles of these sizes."""
 
     def network(rows: torch.Tensor) -> torch.Tensor:
         results = rows * 2 + 4
@@ -201,7 +201,7 @@ def test_threads_do_not_matter(sampler: Sampler, scorer: Scorer) -> None:
 
 
 def test_raw_outputs_too(networks: tuple[nn.Module, nn.Module]) -> None:
-    """Not only the rounded pixels: float32 bits."""
+    """This compares the float32 bits, not only the rounded pixels."""
     folded = fold_batchnorm(networks[0])
     z = torch.from_numpy(latents(0, 33))
     tiled = Tiled(folded, row_shape=(Z_DIM,))
@@ -234,7 +234,7 @@ def test_folding_leaves_no_batchnorm_and_its_input_alone(networks: tuple[nn.Modu
 def test_the_given_networks_stay_as_they_are_and_their_later_changes_outside() -> None:
     generator, discriminator = pair(ARCHITECTURES[1])
     for network in (generator, discriminator):
-        network.train()  # Dropout without its generator would refuse to run
+        network.train()  # in training mode Dropout would raise an error, since it has no generator
     sampler = Sampler(generator, z_dim=Z_DIM, image_shape=SHAPE)
     scorer = Scorer(discriminator, image_shape=SHAPE)
     images = sampler(latents(0, 3))
@@ -350,7 +350,7 @@ def test_default_columns_are_the_squarest() -> None:
 
 def test_a_network_whose_rows_depend_on_their_place_computes_each_alone() -> None:
     def placed(rows: torch.Tensor) -> torch.Tensor:
-        """The last rows of a tile come out a little different."""
+        """Imitate a processor on which the last rows of a tile get slightly different results."""
         return torch.cat([rows[:12] * 2, rows[12:] * 2.000001])
 
     unproved = Tiled(placed, row_shape=(3,), tried=())

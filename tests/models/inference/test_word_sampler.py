@@ -1,4 +1,4 @@
-"""From random words to pictures: the table's shortcut gives what the latents do, to the last bit."""
+"""Pictures from random words: the table gives the same bits as the latents do."""
 
 from collections.abc import Iterator
 
@@ -19,7 +19,7 @@ from models.networks.mlp import MLP
 from models.networks.quantised import quantise
 
 SHAPE = ImageShape(height=16, width=16)
-Z_DIM = 18  # no multiple of 4: the words of an image are a part of those of its counters
+Z_DIM = 18  # not a multiple of 4, so an image uses only a part of its counters' words
 CELL = 64 - CELL_BITS
 INTEGERS = pytest.mark.skipif(
     not torch.cpu._is_vnni_supported(), reason="this processor has no integer products of its own"
@@ -52,7 +52,7 @@ def prior(request: pytest.FixtureRequest) -> Prior:
 
 @pytest.fixture
 def quantised(kind: str, prior: Prior) -> nn.Module:
-    few = draw_latents(9, 0, 256, z_dim=Z_DIM, prior=prior)  # few: what is drawn later goes beyond their range
+    few = draw_latents(9, 0, 256, z_dim=Z_DIM, prior=prior)  # only a few, so that later latents exceed their range
     return quantise(make(kind, prior), torch.from_numpy(few))
 
 
@@ -64,7 +64,7 @@ def network(quantised: nn.Module) -> IntegerNetwork:
 
 
 def around(words: NDArray[np.uint64]) -> Iterator[NDArray[np.uint64]]:
-    """Rows of Z_DIM words, all of them and their neighbours."""
+    """Arrange these words and their neighbours in rows of Z_DIM words."""
     for shift in (-2, -1, 0, 1, 2):
         near = (words.astype(object) + shift) % 2**64
         yield np.resize(np.array(near, dtype=np.uint64), (-(-len(words) // Z_DIM), Z_DIM))
@@ -77,8 +77,8 @@ def test_the_table_knows_what_the_latents_give(network: IntegerNetwork, prior: P
     ends = np.arange(2**CELL_BITS, dtype=np.uint64) << np.uint64(CELL)
     cases = [
         rng.integers(0, 2**64, (20_000, Z_DIM), dtype=np.uint64),
-        *around(ends),  # where one cell ends and the next begins
-        *around(_steps(network, prior)),  # where one number ends and the next begins
+        *around(ends),  # borders between cells
+        *around(_steps(network, prior)),  # borders between whole numbers
     ]
     for words in cases:
         assert np.array_equal(table(words), network.whole(latents_of_words(words, prior=prior)))
@@ -86,13 +86,13 @@ def test_the_table_knows_what_the_latents_give(network: IntegerNetwork, prior: P
 
 @INTEGERS
 def test_few_words_are_worked_out(network: IntegerNetwork, prior: Prior) -> None:
-    """Or it would be no shortcut; and some are, or it would be wrong."""
+    """Most cells must be certain, or the table would save nothing; some must be uncertain, or it would be wrong."""
     table = InputTable(network, prior)
     assert 0 < (table._numbers == UNCERTAIN).mean() < 0.02
 
 
 def _steps(network: IntegerNetwork, prior: Prior) -> NDArray[np.uint64]:
-    """The last word of each whole number, by halving."""
+    """Find the last word of each whole number by bisection."""
     low = np.zeros(255, dtype=np.uint64)
     high = np.full(255, 2**64 - 1, dtype=np.uint64)
     for _ in range(64):

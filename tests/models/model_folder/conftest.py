@@ -1,4 +1,4 @@
-"""Model folders to read, damage and replace."""
+"""Fixtures with model folders to read, damage and replace."""
 
 from pathlib import Path
 

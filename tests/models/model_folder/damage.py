@@ -1,4 +1,4 @@
-"""Ways to damage a model folder: each takes the folder's path, or makes a function that does."""
+"""Functions that damage a model folder. Each takes the folder's path, or returns a function that does."""
 
 import json
 import os
@@ -15,7 +15,7 @@ WEIGHT = "generator.0.weight"
 
 
 def header_of(data: bytes) -> tuple[dict[str, Any], bytes]:
-    """A safetensors file's header, and the bytes after it."""
+    """Return a safetensors file's header, and the bytes after it."""
     (length,) = struct.unpack_from("<Q", data)
     return json.loads(data[8 : 8 + length]), data[8 + length :]
 
@@ -44,7 +44,7 @@ def write(name: str, data: bytes) -> Callable[[Path], None]:
 
 
 def metadata_entry(name: str, value: str | None) -> Callable[[Path], None]:
-    """Change an entry of the metadata; None takes it out."""
+    """Change an entry of the metadata; None removes it."""
 
     def change(header: dict[str, Any]) -> None:
         if value is None:
@@ -101,7 +101,7 @@ def is_a_folder(name: str) -> Callable[[Path], None]:
 
 
 def is_a_pipe(name: str) -> Callable[[Path], None]:
-    """Reading it would wait for ever."""
+    """Replace a file by a pipe, which would block a reader for ever."""
 
     def damage(path: Path) -> None:
         (path / name).unlink()
@@ -115,7 +115,7 @@ def append(name: str, data: bytes) -> Callable[[Path], None]:
 
 
 def tensor_entry(field: str, value: object, **more: object) -> Callable[[Path], None]:
-    """Change what the header says of a tensor."""
+    """Change a tensor's entry in the header."""
     changed = {field: value} | more
     return lambda path: with_header(path / "model.safetensors", lambda header: header[WEIGHT].update(changed))
 

@@ -1,4 +1,4 @@
-"""Percentiles of D's logits, against counting."""
+"""Percentiles of D's logits, compared with counting."""
 
 import numpy as np
 import pytest
@@ -43,7 +43,7 @@ def test_ties_count_half() -> None:
 
 
 def brute_force(logit: float, logits: NDArray[np.float32]) -> float:
-    """The empirical distribution function in per cent, ties counted half, by counting one by one."""
+    """Compute the empirical distribution function in per cent by counting; ties count half."""
     return 100 * sum(1.0 if other < logit else 0.5 if other == logit else 0.0 for other in logits) / len(logits)
 
 

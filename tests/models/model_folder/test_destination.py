@@ -1,4 +1,4 @@
-"""A model folder is never written in place of anything but a model folder, and nothing else is touched."""
+"""A model folder never replaces anything except a model folder, and nothing else is changed."""
 
 import os
 from collections.abc import Callable
@@ -23,7 +23,7 @@ from tests.models.support import write_again
 
 
 def contents(path: Path) -> dict[str, str]:
-    """Everything at and below a path: what kind of thing each is, and the bytes of files."""
+    """Record everything at and below a path: the kind of each entry, and the bytes of files."""
     return {
         str(entry.relative_to(path.parent)): f"link to {entry.readlink()}"
         if entry.is_symlink()
@@ -66,7 +66,7 @@ def linked_model(path: Path) -> None:
 
 
 def other_weights(path: Path) -> None:
-    """The weights of somebody else's network, under the name that is usual for them."""
+    """Write the weights of another network under their usual name."""
     path.mkdir()
     save_file({"w": torch.zeros(3)}, path / "model.safetensors")
 
@@ -126,7 +126,7 @@ def test_a_folder_cannot_be_made_below_a_file(tmp_path: Path) -> None:
 
 
 def test_a_folder_must_be_writable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "access", lambda path, mode: False)  # of root, chmod takes nothing away
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # chmod does not restrict root
     with pytest.raises(errors.ModelDestinationError, match="is not a folder that this user can write into"):
         check_destination(tmp_path / "m")
 

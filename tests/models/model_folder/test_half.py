@@ -1,4 +1,4 @@
-"""Weights stored as float16: half the file, float32 again once loaded."""
+"""Weights stored as float16 take half the space, and are converted to float32 when they are loaded."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A model folder in memory: the latents that it draws."""
+"""The latents that a loaded model draws."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Metadata as strings: what goes in comes out, whatever it looks like."""
+"""Metadata converted to strings and parsed again is unchanged, whatever the values are."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The model folder: what is written is read, and every way in which it can be bad has its own error."""
+"""A model folder that was written can be read, and each way in which it can be bad has its own error."""
 
 import contextlib
 import hashlib
@@ -289,7 +289,7 @@ def test_flipped_bits_never_get_past_the_checks_as_another_error(good: Path) -> 
             state = (*model.generator.state_dict().values(), *model.discriminator.state_dict().values())
             assert all(torch.isfinite(tensor).all() for tensor in state)
     assert refused["header"] > 150
-    assert refused["tensors"] < 10  # a weight a little different is a weight
+    assert refused["tensors"] < 10  # a slightly different weight is still valid
 
 
 @pytest.mark.parametrize("name", ["history.json", "timeline/00001.png"])
@@ -368,7 +368,7 @@ def test_an_encoder_that_is_written_is_read(encoding: Path, tmp_path: Path) -> N
 
 
 def test_a_model_without_an_encoder_says_nothing_of_one(good: Path) -> None:
-    """Its bytes are those of the time before encoders, which a reader of that time takes."""
+    """Its bytes are the same as before encoders existed, so that an older reader accepts them."""
     header, _ = header_of((good / "model.safetensors").read_bytes())
     assert "encoder" not in header["__metadata__"]
     assert load_model(good).encoder is None

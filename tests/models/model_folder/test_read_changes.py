@@ -1,4 +1,4 @@
-"""A model folder that becomes another while it is read, or after it."""
+"""A model folder that changes while it is read, or afterwards."""
 
 import os
 import threading
@@ -20,7 +20,7 @@ def good(tmp_path: Path) -> Path:
 
 
 def becomes(monkeypatch: pytest.MonkeyPatch, path: Path, change: Callable[[], object]) -> None:
-    """Change the file between the look at it and its opening."""
+    """Change the file between the check and the opening."""
     real = os.open
 
     def opened(name: object, *arguments: int) -> int:
@@ -53,7 +53,7 @@ def test_a_file_that_grows_is_not_read_to_its_end(good: Path, monkeypatch: pytes
 
 @pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="no files in memory here")
 def test_weights_that_are_cut_while_they_are_parsed(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Mapped memory whose file is cut kills the process; and the hash must be that of the weights."""
+    """If a mapped file is shortened, the process is killed; and the hash must belong to the loaded weights."""
     whole = load_model(good)
     real = read._parse_weights
 
@@ -92,7 +92,7 @@ def test_a_picture_is_looked_at_again_when_it_is_shown(good: Path) -> None:
 
 
 def raised_by(act: Callable[[], object]) -> type[BaseException] | None:
-    """The kind of error; in a thread, since a pipe must not hold the tests up."""
+    """Return the kind of error. This runs in a thread, so that a pipe cannot block the tests."""
     told: list[type[BaseException]] = []
 
     def run() -> None:

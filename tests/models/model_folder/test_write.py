@@ -1,4 +1,4 @@
-"""Writing a model folder: whole or not at all, and the same bytes each time."""
+"""A model folder is written completely or not at all, and always with the same bytes."""
 
 import errno
 import os
@@ -51,7 +51,7 @@ def test_tensors_are_aligned_as_the_format_asks(good: Path) -> None:
 
 
 def rewrite(path: Path) -> None:
-    """Write a model folder anew, with another card."""
+    """Write a model folder again with another card."""
     write_again(load_model(path), path, timeline={0: tiny_png(7)}, card="new")
 
 
@@ -81,7 +81,7 @@ def test_a_disk_that_fails_at_any_call_keeps_the_model_that_was_there(
     good: Path, monkeypatch: pytest.MonkeyPatch, owner: object, call: str, nth: int
 ) -> None:
     before = snapshot(good)
-    model = load_model(good)  # before the disk begins to fail
+    model = load_model(good)  # before the simulated disk fails
     monkeypatch.setattr(f"{__name__}.load_model", lambda _path: model)
     real, calls = getattr(owner, call), count(1)
 

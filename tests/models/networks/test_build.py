@@ -1,4 +1,4 @@
-"""The networks: shapes and ranges for every kind of image, and each layer against its definition."""
+"""The networks have the right shapes and ranges for every kind of image, and each layer agrees with its definition."""
 
 from itertools import pairwise
 
@@ -89,7 +89,7 @@ def test_maxout_by_hand() -> None:
 
 
 def test_tied_pieces_share_no_gradient() -> None:
-    """One of the tied pieces takes the whole gradient; `amax` would share it out."""
+    """If pieces are equal, one of them gets the whole gradient; `amax` would split it."""
     layer = Maxout(2, 1, 3)
     with torch.no_grad():
         layer.linear.weight.fill_(1)
@@ -100,7 +100,7 @@ def test_tied_pieces_share_no_gradient() -> None:
 
 
 def numbers(network: nn.Module) -> dict[str, NDArray[np.float64]]:
-    """A network's parameters and statistics in float64, all of them made something to reckon with."""
+    """Set all parameters and statistics of a network to random values, and return them in float64."""
     rng = torch.Generator().manual_seed(5)
     with torch.no_grad():
         for name, tensor in network.state_dict().items():
@@ -114,7 +114,7 @@ def leaky(x: NDArray[np.float64], slope: float) -> NDArray[np.float64]:
 
 
 def normalised(x: NDArray[np.float64], p: dict[str, NDArray[np.float64]], layer: int) -> NDArray[np.float64]:
-    """Batch normalisation in evaluation (Ioffe & Szegedy 2015, algorithm 2), over axis 1 of x."""
+    """Apply batch normalisation in evaluation mode (Ioffe & Szegedy 2015, algorithm 2) over axis 1 of x."""
     mean, var, weight, bias = (
         p[f"{layer}.{name}"].reshape(-1, *[1] * (x.ndim - 2))
         for name in ("running_mean", "running_var", "weight", "bias")
@@ -172,7 +172,7 @@ def test_the_papers_pair_by_hand(z: NDArray[np.float64], x: NDArray[np.float64])
 
 
 def convolved(x: NDArray[np.float64], weight: NDArray[np.float64], bias: NDArray[np.float64]) -> NDArray[np.float64]:
-    """4 × 4, stride 2, padding 1, from the definition."""
+    """Convolve with 4 × 4, stride 2 and padding 1, by the definition."""
     padded = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)))
     side = (padded.shape[2] - 4) // 2 + 1
     y = np.empty((len(x), len(weight), side, side))
@@ -182,7 +182,7 @@ def convolved(x: NDArray[np.float64], weight: NDArray[np.float64], bias: NDArray
 
 
 def spread(x: NDArray[np.float64], weight: NDArray[np.float64], *, stride: int, padding: int) -> NDArray[np.float64]:
-    """Transposed convolution from its definition: each input adds its multiple of the kernel to the output."""
+    """Compute a transposed convolution by its definition: each input adds a multiple of the kernel to the output."""
     kernel = weight.shape[2]
     side = (x.shape[2] - 1) * stride + kernel
     y = np.zeros((len(x), weight.shape[1], side, side))
@@ -212,7 +212,7 @@ def test_conv_by_hand(z: NDArray[np.float64], x: NDArray[np.float64]) -> None:
 
 
 def test_the_papers_sigmoid_is_not_rounded_to_bfloat16() -> None:
-    """Its value at 8 is 1 in bfloat16: no gradient would reach G from a pixel nearly white."""
+    """In bfloat16 its value at 8 is 1, so that no gradient would reach G from an almost white pixel."""
     generator = Goodfellow2014(generator_widths=(4,)).generator(z_dim=2, image_shape=ImageShape())
     output = [layer for layer in generator.modules() if isinstance(layer, nn.Linear)][-1]
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Conditional networks: ballots and class logits by hand, and latents that are asked for a class."""
+"""Conditional networks: ballots and class logits computed by hand, and latents changed to name a class."""
 
 import math
 
@@ -44,7 +44,7 @@ def latents(n: int = 200, *, prior: Prior = "normal", seed: int = 0) -> NDArray[
 
 
 class Fixed(nn.Module):
-    """A body whose logits are given."""
+    """A body that returns given logits."""
 
     def __init__(self, logits: torch.Tensor) -> None:
         super().__init__()
@@ -184,7 +184,7 @@ def test_asking_twice_is_asking_once():
 
 def test_the_latents_handed_in_stay_as_they_were():
     z = latents()
-    z.flags.writeable = False  # they may belong to somebody else
+    z.flags.writeable = False  # the caller's latents must not change
     asked = ask_for_class(z, 2, head_starts=LEVEL)
     assert z.tobytes() == latents().tobytes()
     assert asked.flags.writeable
@@ -200,18 +200,18 @@ def test_asked_latents_are_distributed_as_those_that_name_the_class_by_themselve
     asked = ask_for_class(latents(len(natural), prior=prior, seed=1), label, head_starts=LEVEL).astype(np.float64)
     assert len(natural) > 19_000
     assert len(asked) == len(natural)
-    # The difference of two means has a standard error of at most 0.010, of two (co)variances 0.014.
+    # The standard error of a difference is at most 0.010 for two means, and 0.014 for two (co)variances.
     np.testing.assert_allclose(asked.mean(axis=0), natural.mean(axis=0), atol=0.045)
     np.testing.assert_allclose(np.cov(asked.T), np.cov(natural.T), atol=0.06)
     for k in range(Z_DIM):
         assert kolmogorov_smirnov(asked[:, k], natural[:, k]) < 2.4  # p = 2·exp(−2·2.4²) = 0.00002 each
-    # And what is neither a mean nor a coordinate's own: how far ahead of the second the largest ballot is.
+    # A statistic of several coordinates: the distance between the largest ballot and the second largest.
     ahead = [np.diff(np.sort(drawn[:, -CLASSES:], axis=1)[:, -2:], axis=1)[:, 0] for drawn in (asked, natural)]
     assert kolmogorov_smirnov(*ahead) < 2.4
 
 
 def kolmogorov_smirnov(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-    """√(nm/(n + m)) times the largest distance of two samples' distribution functions."""
+    """Return √(nm/(n + m)) times the largest distance between two samples' distribution functions."""
     at = np.sort(np.concatenate([a, b]))
     distances = np.searchsorted(np.sort(a), at, "right") / len(a) - np.searchsorted(np.sort(b), at, "right") / len(b)
     return float(np.abs(distances).max() * math.sqrt(len(a) * len(b) / (len(a) + len(b))))
@@ -238,7 +238,7 @@ def test_even_shares_need_no_head_start():
 
 
 def test_two_classes_with_a_head_start_in_closed_form():
-    """b₁ + h₁ > b₂ + h₂ has the probability Φ((h₁ − h₂)/√2) for normal ballots."""
+    """For normal ballots, b₁ + h₁ > b₂ + h₂ has the probability Φ((h₁ − h₂)/√2)."""
     starts = head_starts_for(np.array([0.8, 0.2]), prior="normal")
     assert (1 + math.erf((starts[0] - starts[1]) / 2)) / 2 == pytest.approx(0.8, abs=1e-5)
 
@@ -256,7 +256,7 @@ def test_with_head_starts_an_asked_latent_names_the_label_and_its_noise_stays():
         asked = ask_for_class(z, label, head_starts=starts)
         assert labels_of(torch.from_numpy(asked), head_starts=torch.from_numpy(starts)).tolist() == [label] * len(z)
         np.testing.assert_array_equal(asked[:, :-CLASSES], z[:, :-CLASSES])
-        # What is counted is what was counted before, in another order.
+        # The counted sums are the same as before, in another order.
         before, after = (np.sort(ballots[:, -CLASSES:] + starts, axis=1) for ballots in (z, asked))
         np.testing.assert_allclose(after, before, atol=1e-6)
 
@@ -271,7 +271,7 @@ def test_g_counts_with_the_head_starts_that_it_carries():
     ballots.head_starts.copy_(torch.tensor([2.0, *[0.0] * (CLASSES - 1)]))
     assert int(ballots(z)[0, -CLASSES:].argmax()) == 0
     assert int(labels_of(z, head_starts=ballots.head_starts)) == 0
-    assert "0.head_starts" in generator.state_dict()  # it travels with G
+    assert "0.head_starts" in generator.state_dict()  # it is stored with G's weights
 
 
 @pytest.mark.parametrize("label", [-1, CLASSES, 10**6])
@@ -327,7 +327,7 @@ def test_shapes_and_ranges_of_a_conditional_pair(architecture: Architecture, sid
 
 @pytest.mark.parametrize("architecture", SMALL, ids=lambda architecture: architecture.name)
 def test_the_class_is_all_that_g_learns_of_its_ballots(architecture: Architecture):
-    """Two latents of the same noise and the same clear vote make the same picture; another vote makes another."""
+    """Two latents with the same noise and the same clear vote give the same picture; another vote gives another one."""
     shape = ImageShape(height=16, width=16)
     generator, discriminator = build_networks(architecture, z_dim=Z_DIM, image_shape=shape, classes=CLASSES)
     rng = torch.Generator().manual_seed(0)

@@ -31,7 +31,7 @@ def test_images_in_latents_out(shape: ImageShape) -> None:
 
 
 def test_by_hand() -> None:
-    """One hidden unit of each sign: v·leaky(w·x)."""
+    """One hidden unit for each sign computes v·leaky(w·x)."""
     shape = ImageShape(height=16, width=16)
     network = Encoder(widths=(2,), leaky_slope=0.5).network(z_dim=1, image_shape=shape)
     for parameter in network.parameters():

@@ -1,4 +1,4 @@
-"""Layers that more than one architecture is built of: the deviation of a group, and dropout that drops nothing."""
+"""Layers that several architectures share: the deviation of a group, and dropout that keeps everything."""
 
 import numpy as np
 import pytest
@@ -15,14 +15,14 @@ GROUP = 4
 
 
 def features(n: int = 12, width: int = 5, *, seed: int = 0) -> torch.Tensor:
-    """[n, width]; each group has a spread of its own."""
+    """Return features [n, width]; each group has another spread."""
     rng = torch.Generator().manual_seed(seed)
     spread = torch.arange(1, n // GROUP + 1).repeat_interleave(GROUP)[:, None]
     return torch.randn(n, width, generator=rng) * spread
 
 
 def deviations(x: NDArray[np.float64]) -> list[float]:
-    """Of each group, the mean over features of the population's standard deviation."""
+    """Return the population standard deviation within each group, averaged over the features."""
     found = []
     for start in range(0, len(x), GROUP):
         group = x[start : start + GROUP]
@@ -53,7 +53,7 @@ def test_a_group_of_one_image_four_times_has_next_to_no_deviation():
 
 
 def test_the_gradient_of_an_identical_group_is_finite():
-    """The square root's is infinite at 0, where a G that makes one image only ends up."""
+    """The square root's slope is infinite at 0, which is reached when G draws only one image."""
     x = torch.ones(4, 5, requires_grad=True)
     (gradient,) = torch.autograd.grad(GroupDeviation()(x).sum(), x)
     assert torch.isfinite(gradient).all()
@@ -82,7 +82,7 @@ def test_in_evaluation_the_feature_is_the_running_mean_of_training():
         x = features(seed=step)
         layer(x)
         seen = float(np.mean(deviations(x.double().numpy())))
-        running = 0.99 * running + 0.01 * seen if step else seen  # the first one stands for itself
+        running = 0.99 * running + 0.01 * seen if step else seen  # the first value replaces the 0
     x = features(7 * GROUP, seed=99)[:7]  # any number of images
     seen = layer.eval()(x)
     assert seen.shape == (7, 6)

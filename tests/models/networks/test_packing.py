@@ -1,4 +1,4 @@
-"""Packed discriminators: a logit for each pack in training, one for each image in evaluation."""
+"""Packed discriminators give one logit for each pack in training, and one for each image in evaluation."""
 
 import numpy as np
 import pytest
@@ -49,11 +49,11 @@ def images(n: int, *, channels: int = 1, side: int = 16, seed: int = 0) -> torch
 def test_shapes_in_training_and_in_evaluation(architecture: Architecture, m: int, channels: int, side: int):
     generator, discriminator = packed_pair(architecture, m, channels=channels, side=side)
     pictures = generator(torch.randn(12, 6, generator=torch.Generator().manual_seed(2))).detach()
-    assert pictures.shape == (12, channels, side, side)  # G makes one image at a time, packed or not
+    assert pictures.shape == (12, channels, side, side)  # packing does not change G
     logits = discriminator.train()(pictures)
     assert logits.shape == (12 // m,)
     assert torch.isfinite(logits).all()
-    logits = discriminator.eval()(pictures[:5])  # m need not divide how many there are
+    logits = discriminator.eval()(pictures[:5])  # the number of images need not be a multiple of m
     assert logits.shape == (5,)
     assert torch.isfinite(logits).all()
     assert discriminator(pictures[:1]).shape == (1,)
@@ -85,7 +85,7 @@ def test_a_pack_is_m_rows_one_behind_the_other_and_sees_no_other_pack(
         (gradients,) = torch.autograd.grad(logits[pack], x, retain_graph=True)
         seen = gradients.abs().flatten(1).amax(dim=1) > 0
         assert seen.nonzero().flatten().tolist() == list(range(pack * m, pack * m + m))
-        # And a pack's logit is that of the pack alone.
+        # A pack's logit does not depend on other packs.
         alone = discriminator(x[pack * m : pack * m + m].detach())
         np.testing.assert_allclose(alone.detach().numpy(), logits[pack : pack + 1].detach().numpy(), atol=1e-6)
 
@@ -98,7 +98,7 @@ def test_in_evaluation_an_image_sees_no_other():
 
 
 class Seen(nn.Module):
-    """A body that keeps what it is shown."""
+    """A body that records its input."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -125,7 +125,7 @@ def test_the_body_sees_one_images_channels_behind_the_others(channels: int):
 
 @pytest.mark.parametrize("m", [2, 3])
 def test_d_can_tell_a_pack_of_equal_images_from_one_of_different_images(m: int):
-    """What packing is for: two packs of the same pixel values on the whole, and yet another logit."""
+    """A pack of different images and a pack of copies of one of them get different logits."""
     _, discriminator = packed_pair(SMALL[0], m)
     x = images(m)
     different = discriminator.train()(x).item()

@@ -1,4 +1,4 @@
-"""G in whole numbers, in float32 and in integers."""
+"""The quantised G, computed in float32 and in integers."""
 
 import copy
 from pathlib import Path
@@ -34,7 +34,7 @@ def latents(n: int, *, seed: int = 0) -> torch.Tensor:
 
 
 def trained_like(architecture: MLP | Goodfellow2014, *, classes: int = 0) -> nn.Module:
-    """A G whose batch normalisation has seen data, and whose weights are not all alike in size."""
+    """Make a G whose batch normalisation has statistics, and whose weights differ in size."""
     torch.manual_seed(0)
     generator = architecture.generator(z_dim=Z_DIM, image_shape=SHAPE, classes=classes)
     generator.train()
@@ -165,7 +165,7 @@ def test_integers_give_the_same_pictures(quantised: nn.Sequential) -> None:
 
 @pytest.mark.skipif(not HAS_INTEGER_PRODUCTS, reason="this processor has no integer products of its own")
 def test_the_sampler_computes_in_integers(quantised: nn.Sequential, monkeypatch: pytest.MonkeyPatch) -> None:
-    """… and every row has the same bits whoever is beside it, as in float32."""
+    """Every row has the same bits whatever rows are computed with it, as in float32."""
     rows = latents(700).numpy()
     together = Sampler(quantised, z_dim=Z_DIM, image_shape=SHAPE)(rows)
     sampler = Sampler(quantised, z_dim=Z_DIM, image_shape=SHAPE)
@@ -191,7 +191,7 @@ def test_the_larger_g_is_the_fewer_rows_it_takes_at_once(width: int, rows: int) 
 
 
 def test_wrong_integer_products_are_not_used(quantised: nn.Sequential, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A processor whose products saturate gives other pictures: G stays in float32."""
+    """If the processor's products saturate, the pictures differ, and G stays in float32."""
     right = Sampler(quantised, z_dim=Z_DIM, image_shape=SHAPE)(latents(8).numpy())
     monkeypatch.setattr(
         "models.inference.integer_generator._Product.__call__", lambda self, x: self._saturated(x), raising=False

@@ -234,7 +234,7 @@ export class Walk {
     const link = (name, parameters) =>
       el("a", { class: "button", href: service.url("v1/interpolations", parameters), download: `walk.${parameters.format}` }, name);
     this._downloads.replaceChildren(
-      el("span", { class: "hint" }, "Download:"),
+      el("span", { class: "hint" }, "Save:"),
       link("GIF", { ...moving, format: "gif" }),
       link("WebP", { ...moving, format: "webp" }),
       link("PNG strip", { ...query, scale: 2, format: "png" }),
