@@ -19,7 +19,7 @@ def resolve_device(name: DeviceName) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name == "cuda" and not torch.cuda.is_available():
         raise DeviceError(
-            f"device 'cuda' was requested, but torch {torch.__version__} finds no CUDA device; use 'cpu' or 'auto'"
+            f"device 'cuda' was asked for, but torch {torch.__version__} finds no CUDA device; use 'cpu' or 'auto'"
         )
     return torch.device(name)
 

@@ -63,7 +63,7 @@ def draw_latents(
     Args:
         seed: 0 ≤ seed < 2⁵³.
         first: index of the first image; first + n ≤ 2⁵³.
-        n: how many images, ≥ 1.
+        n: number of images, ≥ 1.
         z_dim: coordinates of one latent, ≥ 1.
         prior: "normal", N(0, 1), or "uniform", U(−√3, √3), the one in the 2014 paper's code; both have unit variance.
         truncation: ψ in (0, 1]; each latent is scaled towards the prior's mean 0: z ← ψ·z.
@@ -86,7 +86,7 @@ def draw_words(seed: int, first: int, n: int, *, z_dim: int) -> NDArray[np.uint6
     Args:
         seed: 0 ≤ seed < 2⁵³.
         first: index of the first image; first + n ≤ 2⁵³.
-        n: how many images, ≥ 1.
+        n: number of images, ≥ 1.
         z_dim: coordinates of one latent, ≥ 1.
 
     Returns:

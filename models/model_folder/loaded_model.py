@@ -31,11 +31,11 @@ class LoadedModel:
         name: the folder's name, which is the model's.
         path: the folder.
         sha256: SHA-256 of model.safetensors, 64 hexadecimal digits.
-        metadata: what the model says about itself.
+        metadata: the model's metadata.
         generator: G, [N, z_dim] float32 → [N, C, H, W] in [−1, 1].
         discriminator: D, [N, C, H, W] float32 in [−1, 1] → logits [N].
         encoder: [N, C, H, W] float32 in [−1, 1] → latents [N, z_dim], or None if the model has no encoder.
-        history: how it was trained.
+        history: the training history.
         timeline: pictures of the training, in the order of their epochs.
         card: the text of CARD.md.
     """
@@ -75,7 +75,7 @@ class LoadedModel:
         Args:
             seed: 0 ≤ seed < 2⁵³.
             first: index of the first image; first + n ≤ 2⁵³.
-            n: how many images, ≥ 1.
+            n: number of images, ≥ 1.
             truncation: ψ in (0, 1], as in `models.latents.draw_latents`.
             label: the class that all images must show; None leaves the latents as they are drawn.
 

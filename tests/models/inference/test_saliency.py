@@ -49,7 +49,7 @@ def differences(discriminator: nn.Module, image: NDArray[np.uint8], step: float 
     exact = copy.deepcopy(discriminator).double()
 
     def logits(images: torch.Tensor) -> torch.Tensor:
-        """The conditional D's own forward rounds to float32 before it takes the classes together."""
+        """The conditional D's own forward rounds to float32 before it combines the classes."""
         if isinstance(exact, ConditionalDiscriminator):
             return torch.logsumexp(exact.body(images), dim=1)  # up to a constant
         wanted: torch.Tensor = exact(images)
