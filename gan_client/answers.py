@@ -115,7 +115,7 @@ class ModelSummary:
 
     Attributes:
         name: the folder's name.
-        ready: whether the model can be used; if not, `error` says why, and all other attributes are None.
+        ready: whether the model can be used; if not, `error` says why, and the attributes between the two are None.
         model: name@hash.
         sha256: SHA-256 of model.safetensors.
         architecture: name of the networks' architecture.

@@ -32,6 +32,6 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def release_memory() -> None:
-    """Return cached CUDA memory from PyTorch to the system. PyTorch caches no CPU memory."""
+    """Give the CUDA memory that PyTorch caches back to the system. PyTorch caches no CPU memory."""
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

@@ -112,9 +112,9 @@ def ask_for_class(
 ) -> NDArray[np.float32]:
     """Return the latents changed so that each names a requested class.
 
-    The ballot of the requested class and the ballot with the largest sum are swapped. The head starts are taken into
-    account: the two sums change places. If all head starts are equal, the results are distributed exactly like the
-    prior's latents of that class, by symmetry.
+    In each latent, two sums of ballot and head start change places: that of the requested class and the largest one. If
+    all head starts are equal, this swaps the two ballots, and by symmetry the results are distributed exactly like the
+    prior's latents of that class.
 
     Args:
         latents: [n, z_dim] float32; only the last K coordinates, the ballots, are read and changed.
