@@ -40,7 +40,7 @@ DAMPING = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 """Values of λ in Marquardt's damping, as shares of the mean curvature. Each step tries all of them."""
 
 PULL = 1e-4
-"""Weight of mean z² in the cost, next to the squared error of pixels in [−1, 1]. It settles what no pixel depends on."""
+"""Weight of mean z² in the cost, for pixels in [−1, 1]. It determines the directions of z that change no pixel."""
 
 BALL_DEVIATIONS = 2.0
 """The search stays within ‖z‖² ≤ d + this · √(2d). For a normal prior ‖z‖² has the mean d and the deviation √(2d)."""

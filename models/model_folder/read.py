@@ -240,7 +240,7 @@ def _parse_history(data: bytes) -> History:
 def _list_timeline(folder: Path) -> tuple[TimelineEntry, ...]:
     pictures = sorted(islice((folder / TIMELINE_FOLDER).glob("*.png"), MAX_TIMELINE_PICTURES + 1))
     if len(pictures) > MAX_TIMELINE_PICTURES:
-        raise TimelineError(f"{TIMELINE_FOLDER}/ holds more than {MAX_TIMELINE_PICTURES:,} pictures")
+        raise TimelineError(f"{TIMELINE_FOLDER}/ holds more than {MAX_TIMELINE_PICTURES:,} pictures; remove some")
     entries = [TimelineEntry(epoch=_timeline_epoch(folder, picture), path=picture) for picture in pictures]
     return tuple(sorted(entries, key=lambda entry: entry.epoch))
 
@@ -249,10 +249,10 @@ def _timeline_epoch(folder: Path, picture: Path) -> int:
     if not re.fullmatch(r"[0-9]{1,9}", picture.stem):
         raise TimelineError(f"{TIMELINE_FOLDER}/{picture.name}: a picture's name must be its epoch, such as 00005.png")
     if not picture.is_file() or not picture.resolve().is_relative_to(folder.resolve()):
-        raise ModelPathError(f"{picture} is not a file inside its folder")
+        raise ModelPathError(f"{picture} is not a file inside its folder; put the file itself there")
     if picture.stat().st_size > MAX_PICTURE_BYTES:
-        raise ModelTooLargeError(f"{picture} has more than {MAX_PICTURE_BYTES:,} bytes")
+        raise ModelTooLargeError(f"{picture} has more than {MAX_PICTURE_BYTES:,} bytes; remove it")
     with open_file(picture) as file:
         if file.read(len(PNG_SIGNATURE)) != PNG_SIGNATURE:
-            raise TimelineError(f"{TIMELINE_FOLDER}/{picture.name} is not a PNG")
+            raise TimelineError(f"{TIMELINE_FOLDER}/{picture.name} is not a PNG; remove it")
     return int(picture.stem)
