@@ -88,9 +88,7 @@ class _Application(FastAPI):
         scope["app"] = self
         if self.root_path:
             scope["root_path"] = self.root_path
-        if (
-            scope["type"] == "http"
-        ):  # of several lines, routes would see the first alone; our own server has joined them
+        if scope["type"] == "http":  # routes would see the first of several lines alone
             scope["headers"] = join_repeated(scope["headers"])
         await self._service(scope, receive, send)
 

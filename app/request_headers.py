@@ -8,8 +8,8 @@ def join_repeated(lines: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]
         lines: names in lower case, and values (as in an ASGI scope).
 
     Returns:
-        The values of a name that has several lines are joined by ", ", in their order. A header that must not be repeated
-        becomes invalid in this way, as it should.
+        The values of a name that has several lines are joined by ", ", in their order. So a header that must not be
+        repeated becomes invalid.
     """
     joined: dict[bytes, bytes] = {}
     for name, value in lines:
