@@ -13,6 +13,7 @@ from harness.tiny_models import make_tiny_model_folder
 from tests.benchmarks.commands import LOAD, needs_wrk, rows_of, run
 
 
+@pytest.mark.slow
 @needs_wrk
 def test_production(tmp_path: Path) -> None:
     make_tiny_model_folder(tmp_path / "mnist-mlp", z_dim=16, classes=10)

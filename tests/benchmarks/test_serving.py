@@ -98,6 +98,7 @@ def test_latency(options: list[str]) -> None:
     assert {row[-1] for row in rows if row[0].endswith("%")} == {"0"}, "a request failed"
 
 
+@pytest.mark.slow
 @needs_wrk
 def test_revalidation(options: list[str]) -> None:
     printed = run("revalidation", *options, *LOAD)

@@ -21,7 +21,7 @@ from training.data.mnist import read_mnist, read_mnist_labels
 from training.evaluation.evaluate import evaluate
 from training.export.export import export
 
-THREADS = (1, 2, 4)
+THREADS = (pytest.param(1, marks=pytest.mark.slow), 2, pytest.param(4, marks=pytest.mark.slow))
 IMAGES = 400
 SMALL = (
     "architecture.generator_widths=[32]",

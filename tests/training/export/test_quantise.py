@@ -45,6 +45,7 @@ def test_a_convolutional_g_stays_in_floats() -> None:
         tiny_recipe("conv", "quantise=true")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("threads", [1, 2, 4])
 def test_the_whole_chain_on_any_number_of_threads(tmp_path: Path, threads: int) -> None:
     """Run fit, export, evaluate and sample; with several threads, the rows of G's inputs are divided among them."""

@@ -324,6 +324,7 @@ def test_after_so_many_falls_a_collapse_is_only_told(runs: Runs):
 # --- Killed ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_killed_before_any_file_around_a_rollback_it_ends_in_the_same_bytes(tmp_path: Path):
     result = crash("rollback", tmp_path)
     assert result["differences"] == []

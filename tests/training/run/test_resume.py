@@ -38,6 +38,7 @@ def crash(mode: str, folder: Path) -> dict[str, object]:
     return result
 
 
+@pytest.mark.slow
 def test_killed_at_any_file_it_ends_in_the_same_bytes(tmp_path: Path):
     result = crash("syncs", tmp_path)
     assert result["differences"] == []
