@@ -10,7 +10,7 @@ RAY := .venv-ray
 RIVALS := .venv-rivals
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: serve train-env test test-slow test-all test-ray check audit format bench openapi clean help
+.PHONY: serve train-env test test-slow test-all test-ray check audit format bench openapi reference clean help
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -63,6 +63,9 @@ bench: $(VENV)/.test $(RIVALS)/.rivals  ## measure training and serving beside o
 
 openapi: $(VENV)/.test  ## write docs/openapi.json from the routes
 	$(BIN)/python -m app.write_openapi docs/openapi.json
+
+reference: $(VENV)/.test  ## write the tables of docs/settings.md and docs/metrics.md anew from the code
+	$(BIN)/python -m app.write_reference docs/settings.md docs/metrics.md
 
 clean:  ## remove the environments
 	rm -rf $(VENV) $(RAY) $(RIVALS) *.egg-info

@@ -244,7 +244,7 @@ def test_resources_are_asked_for_and_limited(documents: list[Document]) -> None:
     resources = container_of(documents)["resources"]
     for name in ("cpu", "memory", "ephemeral-storage"):
         assert 0 < quantity(resources["requests"][name]) <= quantity(resources["limits"][name])
-    assert quantity(resources["requests"]["memory"]) > 500e6  # README, how fast
+    assert quantity(resources["requests"]["memory"]) > 500e6  # docs/performance.md, "Memory"
 
 
 def test_the_gpu_overlay_asks_for_one() -> None:

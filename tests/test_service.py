@@ -81,7 +81,7 @@ def test_bundled_models_are_as_good_as_they_should_be(name: str, times: float) -
 
 
 def test_memory(service: Service) -> None:
-    """Before the first projection: each model's first one keeps up to 80 MB more (README, how fast)."""
+    """Before the first projection: each model's first one keeps up to 80 MB more (docs/performance.md, "Memory")."""
     for name in MODELS:
         service.client.get(f"/v1/samples?model={name}&n=4096&padding=0")
     status = Path(f"/proc/{service.process.pid}/status")

@@ -54,6 +54,10 @@ CHAINS: dict[str, tuple[Step, ...]] = {
             "python -m training fit conv --data ~/pictures --set image_side=32 --epochs 50",
             "python -m training fit conv --data ~/pictures --set image_side=32 --epochs 1",
         ),
+        Step(
+            "python -m training export runs/conv --to models/bundled/my-pictures",
+            "python -m training export runs/conv --to models/bundled/my-pictures --set judge_steps=50",
+        ),
     ),
     "your own images, no classes": (
         Step(
@@ -76,6 +80,9 @@ CHAINS: dict[str, tuple[Step, ...]] = {
             "python -m torch.distributed.run --nproc-per-node 2 -m training resume RUN",
             "python -m torch.distributed.run --nproc-per-node 2 -m training resume runs/mlp",
         ),
+    ),
+    "the paper's game, plainly": (
+        Step("python -m training.example --epochs 5", "python -m training.example --epochs 1"),
     ),
     "a report": (Step("python -m training evaluate mnist-conv --html report.html"),),
     "Stacked MNIST": (
@@ -151,6 +158,10 @@ TAKEN: dict[str, str] = {
 SKIPPED: dict[str, str] = {
     "make train-env": "makes an environment; `make test` makes a larger one",
     ". .venv/bin/activate": "changes the shell that it is typed into",
+    "make train-env && . .venv/bin/activate": "the two lines above in one",
+    "GAN_PORT=9000 GAN_DEFAULT_MODEL=mnist-mlp python -m app": (
+        "a service that does not end; most tests of the service start it with such settings"
+    ),
     "python -m reliability.unchanged REV [--only answers|training|bulk]": (
         "compares two revisions for ten minutes; tests/reliability/test_unchanged.py sees that it finds a difference"
     ),
@@ -201,9 +212,7 @@ SKIPPED: dict[str, str] = {
 """Commands that are not run here, and why."""
 
 NOT_COMMANDS: dict[str, str] = {
-    "from gan_client import Client": "Python; test_service_commands.py runs it",
     'np.load("samples/shard-000000.npz")["images"]': "Python; test_training_commands.py runs it",
-    "config.json              everything that decides the result": "the files of a run folder",
     "app/  __main__ main settings problems malloc request_headers ray write_openapi write_reference static/": (
         "a map of the rooms"
     ),

@@ -9,6 +9,12 @@ ROOT = Path(__file__).parents[2]
 INDENT = "    "
 FENCE = "```"
 
+PYTHON = ("python", "pycon")
+"""The languages of blocks that `test_examples.py` runs."""
+
+NOT_FOR_A_SHELL = (*PYTHON, "text")
+"""The languages of blocks without commands."""
+
 
 @dataclass(frozen=True)
 class Block:
@@ -18,11 +24,13 @@ class Block:
         document: the document's path in the repository.
         line: the number of the block's first line.
         lines: its lines, without the indent.
+        language: the word behind the fence, such as "python"; empty without one.
     """
 
     document: str
     line: int
     lines: tuple[str, ...]
+    language: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,7 +59,8 @@ def blocks_of(document: str, text: str) -> Iterator[Block]:
         begin = at
         if lines[at].startswith(FENCE):
             at = next((k for k in range(at + 1, len(lines)) if lines[k].startswith(FENCE)), len(lines))
-            yield Block(document, begin + 2, tuple(lines[begin + 1 : at]))
+            language = lines[begin].removeprefix(FENCE).strip()
+            yield Block(document, begin + 2, tuple(lines[begin + 1 : at]), language)
         elif lines[at].startswith(INDENT) and (at == 0 or not lines[at - 1].strip()):
             while at < len(lines) and (lines[at].startswith(INDENT) or not lines[at].strip()):
                 at += 1
@@ -69,6 +78,11 @@ def blocks() -> list[Block]:
         for path in documents()
         for block in blocks_of(path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8"))
     ]
+
+
+def examples() -> list[Block]:
+    """The blocks that are Python: programs, and sessions with `>>>`."""
+    return [block for block in blocks() if block.language in PYTHON]
 
 
 def commands_of(block: Block) -> list[Command]:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.docs.commands import CHAINS, NOT_COMMANDS, SKIPPED, TAKEN
-from tests.docs.documents import ROOT, Block, Command, blocks, blocks_of, commands_of, documents
+from tests.docs.documents import NOT_FOR_A_SHELL, ROOT, Block, Command, blocks, blocks_of, commands_of, documents
 
 DOCUMENT = """Text, `code`.
 
@@ -28,6 +28,10 @@ Text
 make c
     d
 ```
+
+```text
+no command
+```
 """
 
 
@@ -36,12 +40,18 @@ def test_blocks_and_their_commands() -> None:
     assert found == [
         Block("x.md", 3, ("make a    # the first", "# a comment", "", "make 'b  c'    # the second")),
         Block("x.md", 12, ("make c", "    d")),
+        Block("x.md", 17, ("no command",), "text"),
     ]
     assert commands_of(found[0]) == [Command("make a", "x.md:3"), Command("make 'b  c'", "x.md:6")]
 
 
 def shell_commands() -> list[Command]:
-    return [command for block in blocks() if block.lines[0] not in NOT_COMMANDS for command in commands_of(block)]
+    return [
+        command
+        for block in blocks()
+        if block.language not in NOT_FOR_A_SHELL and block.lines[0] not in NOT_COMMANDS
+        for command in commands_of(block)
+    ]
 
 
 def listed() -> list[str]:

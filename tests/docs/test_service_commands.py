@@ -1,4 +1,4 @@
-"""The curl lines of README and docs, and the client's example, as they stand but for the service's address."""
+"""The curl lines and Python programs of README and docs, as they stand but for the service's address."""
 
 import json
 import shutil
@@ -12,12 +12,13 @@ from PIL import Image
 
 from gan_client import Samples
 from harness.service import Service, running
-from tests.docs.documents import Command, blocks, commands_of
+from tests.docs.documents import Block, Command, blocks, commands_of, examples
 from training.data.mnist import read_mnist
 
 ADDRESS = "http://127.0.0.1:8000"
-CURL = [command for block in blocks() for command in commands_of(block) if command.text.startswith("curl ")]
-EXAMPLE = "from gan_client import Client"
+CURL = list({command.text: command for block in blocks() for command in commands_of(block)}.values())
+CURL = [command for command in CURL if command.text.startswith("curl ")]
+PROGRAMS = [block for block in examples() if block.language == "python"]
 
 
 @pytest.fixture(scope="module")
@@ -52,20 +53,27 @@ def test_curl(command: Command, service: Service, here: Path) -> None:
     for path in written:
         if path.suffix == ".npz":
             assert len(np.load(path)["images"]) == 10_000
+        elif path.suffix == ".txt":
+            assert path.read_text().startswith("# HELP ")
         else:
             with Image.open(path) as picture:
                 assert picture.format == path.suffix[1:].upper()
 
 
-def test_the_client(service: Service, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (example,) = [block for block in blocks() if block.lines[0] == EXAMPLE]
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda block: block.document)
+def test_program(program: Block, service: Service, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It runs to its end, and what its comments say of its results is so."""
     names: dict[str, object] = {}
-    code = "\n".join(example.lines).replace(ADDRESS, service.url)
-    exec(compile(code, f"{example.document}:{example.line}", "exec"), names)  # noqa: S102
+    code = "\n".join(program.lines).replace(ADDRESS, service.url)
+    exec(compile(code, f"{program.document}:{program.line}", "exec"), names)  # noqa: S102
     first, *parts = capsys.readouterr().out.splitlines()
     assert first.startswith("mnist-conv@")
-    assert [int(line.split()[0]) for line in parts] == [0, 1000, 2000]
-    samples, again = names["samples"], names["again"]
-    assert isinstance(samples, Samples)
-    assert isinstance(again, Samples)
-    assert np.array_equal(samples.images[:10], again.images)
+    drawn, *others = [value for name, value in names.items() if isinstance(value, Samples) and name != "part"]
+    assert drawn.images.shape == (10_000, 28, 28)
+    for again in others:
+        assert np.array_equal(drawn.images[:10], again.images)
+    assert [int(line.split()[0]) for line in parts] == ([0, 1000, 2000] if "part" in names else [])
+
+
+def test_programs_are_found() -> None:
+    assert {program.document for program in PROGRAMS} == {"README.md", "docs/api.md"}
