@@ -10,7 +10,7 @@ RAY := .venv-ray
 RIVALS := .venv-rivals
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: serve train-env test test-slow test-all test-ray check audit format bench openapi reference clean help
+.PHONY: serve train-env test test-slow test-all test-ray check audit format bench openapi reference docs clean help
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -67,6 +67,9 @@ openapi: $(VENV)/.test  ## write docs/openapi.json from the routes
 reference: $(VENV)/.test  ## write the tables of docs/settings.md and docs/metrics.md anew from the code
 	$(BIN)/python -m app.write_reference docs/settings.md docs/metrics.md
 
+docs: $(VENV)/.test  ## the documentation as a site, in site/: fails on a warning or a dead link
+	$(BIN)/python -m scripts.build_site
+
 clean:  ## remove the environments
 	rm -rf $(VENV) $(RAY) $(RIVALS) *.egg-info
 
@@ -94,7 +97,7 @@ $(VENV)/.train: pyproject.toml constraints.txt $(VENV)/.torch
 
 $(VENV)/.test: pyproject.toml constraints.txt $(VENV)/.torch
 	@echo "Installing the service, the training package and the tools of the tests …"
-	@$(PIP) --editable '.[app,bulk,client,otel,training,test]'
+	@$(PIP) --editable '.[app,bulk,client,docs,otel,training,test]'
 	@touch $(VENV)/.serve $(VENV)/.train $@
 
 # Ray works with all other packages (constraints.txt), but is as large as torch, so it has an environment of its own.

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, ViewportSize, sync_playwright
 
 CHROMIUM = "/usr/bin/chromium"
 IMAGES = Path(__file__).parent.parent / "docs" / "images"
@@ -14,7 +14,7 @@ def main() -> None:
     url = sys.argv[1].rstrip("/")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        wide, narrow = {"width": 1440, "height": 900}, {"width": 360, "height": 740}
+        wide, narrow = ViewportSize(width=1440, height=900), ViewportSize(width=360, height=740)
         light = browser.new_context(viewport=wide, color_scheme="light", reduced_motion="reduce").new_page()
         dark = browser.new_context(viewport=wide, color_scheme="dark", reduced_motion="reduce").new_page()
         small = browser.new_context(viewport=narrow, color_scheme="dark", device_scale_factor=2).new_page()

@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.docs.documents import ROOT
 from tests.processes import interruptible
 
-LEFT_OUT = shutil.ignore_patterns(".git", ".venv*", ".*_cache", "__pycache__", "*.egg-info", "runs")
+LEFT_OUT = shutil.ignore_patterns(".git", ".venv*", ".*_cache", "__pycache__", "*.egg-info", "runs", "build", "site")
 SETTINGS = ("GAN_", "OMP_", "MKL_", "OPENBLAS_", "TORCH_", "PYTEST_", "PYTHONPATH")
 """Beginnings of the names of variables that a person's shell does not have."""
 
