@@ -1,6 +1,7 @@
 """The HTTP service.
 
-    __main__, ray, write_openapi   the programs: run the service, run it on Ray Serve, write the OpenAPI document
+    __main__, ray                    the programs: run the service, run it on Ray Serve
+    write_openapi, write_reference   write the OpenAPI document, and the tables of docs
     server/           the socket and the processes
     main              the application: loads the models, starts the engine, installs routes, errors and pages
     api/              the HTTP API: what a request means, and what is answered
