@@ -1,1 +1,1 @@
-"""The same G in other model servers, each with its own batching on, installed in an environment of their own."""
+"""Serves the same G by other model servers, each with its own batching on, installed in an environment of their own."""
