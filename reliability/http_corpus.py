@@ -15,8 +15,8 @@ from harness.pinned_services import started
 from harness.report import describe_machine
 from harness.service_specs import ours
 from models import bundled_models_dir
-from reliability.hostile.http_requests import Case, cases
-from reliability.http_judge import Answer, expected, read_answers
+from reliability.hostile.http_judge import RawAnswer, expected, read_answers
+from reliability.hostile.http_requests import RawRequest, cases
 
 TIMEOUT_S = 10
 PAUSE_S = 0.02
@@ -33,7 +33,7 @@ def main() -> int:
     return 1 if wrong else 0
 
 
-def check(port: int, case: Case) -> str:
+def check(port: int, case: RawRequest) -> str:
     """Send a case, and compare its answers.
 
     Args:
@@ -54,7 +54,7 @@ def check(port: int, case: Case) -> str:
     return ""
 
 
-def exchange(port: int, case: Case) -> list[Answer]:
+def exchange(port: int, case: RawRequest) -> list[RawAnswer]:
     """Send a case and read what comes back until the connection ends.
 
     Raises:

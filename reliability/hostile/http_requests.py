@@ -1,6 +1,6 @@
 """Requests for `reliability.http_corpus`: bytes on a socket, and how they are sent.
 
-Each case is a base request, what comes behind it, and how the bytes are cut. The judge (`reliability.http_judge`) says
+Each case is a base request, what comes behind it, and how the bytes are cut. The judge (`reliability.hostile.http_judge`) says
 what the answers must be, so a case here states no expectation.
 """
 
@@ -18,7 +18,7 @@ CHUNKS = b"5\r\n" + JSON[:5] + b"\r\n%x\r\n" % (len(JSON) - 5) + JSON[5:] + b"\r
 
 
 @dataclass(frozen=True)
-class Case:
+class RawRequest:
     """Bytes for one connection.
 
     Attributes:
@@ -147,12 +147,12 @@ TAILS: dict[str, bytes] = {
 }
 
 
-def cases() -> Iterator[Case]:
+def cases() -> Iterator[RawRequest]:
     """All cases: each base with each tail, at once; and each base cut in pieces."""
     for (name, base), (behind, tail) in itertools.product(BASES.items(), TAILS.items()):
-        yield Case(f"{name}, {behind}" if behind else name, (base + tail,))
+        yield RawRequest(f"{name}, {behind}" if behind else name, (base + tail,))
     for name, base in BASES.items():
         head, end, body = base.partition(b"\r\n\r\n")
-        yield Case(f"{name}, head and body apart", tuple(part for part in (head + end, body + HEALTH) if part))
+        yield RawRequest(f"{name}, head and body apart", tuple(part for part in (head + end, body + HEALTH) if part))
         middle = len(base) // 2
-        yield Case(f"{name}, cut in the middle", (base[:middle], base[middle:]))
+        yield RawRequest(f"{name}, cut in the middle", (base[:middle], base[middle:]))

@@ -178,7 +178,7 @@ def test_ends_that_were_asked_for_a_class_stay_in_it(mode: Mode, prior: Prior):
 
 @pytest.mark.parametrize("shape", [(1, 4), (0, 4), (4,), (2, 2, 4)])
 def test_too_few_ends(shape: tuple[int, ...]):
-    with pytest.raises(LatentError, match="goes through two latents or more"):
+    with pytest.raises(LatentError, match="needs at least two latents"):
         interpolate(np.ones(shape, dtype=np.float32), steps=2, mode="slerp", prior="normal")
 
 

@@ -5,9 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 from harness.pinned_services import started
 from harness.service_specs import ours
 from models import bundled_models_dir
-from reliability.hostile.http_requests import CHUNKED, HOST, Case, cases
+from reliability.hostile.http_judge import expected
+from reliability.hostile.http_requests import CHUNKED, HOST, RawRequest, cases
 from reliability.http_corpus import CLIENTS, check
-from reliability.http_judge import expected
 
 
 def test_every_case_is_answered_as_judged() -> None:
@@ -26,4 +26,4 @@ def test_the_judge_sees_what_is_wrong() -> None:
     assert expected(by_name["GET, garbage behind it"]) == [200, 400]
     assert expected(by_name["POST, head and body apart"]) == [200, 200]
     assert expected(by_name["no host"]) == [400]
-    assert expected(Case("", (b"POST /v1/samples HTTP/1.1\r\n" + HOST + CHUNKED,))) == []
+    assert expected(RawRequest("", (b"POST /v1/samples HTTP/1.1\r\n" + HOST + CHUNKED,))) == []

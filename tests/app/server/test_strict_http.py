@@ -17,7 +17,7 @@ from app.server.protocol import GuardedConfig, GuardedProtocol
 from app.server.strict_http import PROBE_S
 from app.telemetry.metrics import Metrics
 from harness.service import Service, running
-from reliability.http_judge import Answer, read_answers
+from reliability.hostile.http_judge import RawAnswer, read_answers
 
 HEAD = b"Host: gan\r\n"
 GET = b"GET /v1/samples?n=1&seed=7 HTTP/1.1\r\n" + HEAD + b"\r\n"
@@ -51,7 +51,7 @@ def rest(connection: socket.socket) -> bytes:
     return b"".join(parts)
 
 
-def ask(service: Service, *segments: bytes, method: bytes = b"GET") -> list[Answer]:
+def ask(service: Service, *segments: bytes, method: bytes = b"GET") -> list[RawAnswer]:
     """The answers to bytes behind which the client ends its sending side, as `nc -N` does."""
     with connect(service) as connection:
         send(connection, *segments)

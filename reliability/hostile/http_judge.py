@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 import h11
 
-from reliability.hostile.http_requests import Case
+from reliability.hostile.http_requests import RawRequest
 
 BAD = 400
 
 
-class Answer(NamedTuple):
+class RawAnswer(NamedTuple):
     """One answer that was read.
 
     Attributes:
@@ -47,7 +47,7 @@ JUDGED_BY_HAND: dict[str, tuple[int, ...]] = {
 """By the name of the base: the answers, where h11 is not the judge. Nothing behind such a request is answered."""
 
 
-def expected(case: Case) -> list[int]:
+def expected(case: RawRequest) -> list[int]:
     """The statuses that must come, in order. The client ends its sending side behind the last byte."""
     for name, by_hand in JUDGED_BY_HAND.items():
         if case.name == name or case.name.startswith(f"{name}, "):
@@ -99,7 +99,7 @@ def status_of(request: h11.Request) -> int:
     return 200 if request.method in (b"GET", b"HEAD") else 405
 
 
-def read_answers(data: bytes, methods: list[bytes]) -> list[Answer]:
+def read_answers(data: bytes, methods: list[bytes]) -> list[RawAnswer]:
     """The answers on a connection, without interim ones.
 
     Args:
@@ -109,7 +109,7 @@ def read_answers(data: bytes, methods: list[bytes]) -> list[Answer]:
     Raises:
         ValueError: the bytes are not whole answers.
     """
-    answers: list[Answer] = []
+    answers: list[RawAnswer] = []
     while data:
         head, end, data = data.partition(b"\r\n\r\n")
         status_line, *lines = head.split(b"\r\n")
@@ -122,7 +122,7 @@ def read_answers(data: bytes, methods: list[bytes]) -> list[Answer]:
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(b":") for line in lines)}
         method = methods[len(answers)] if len(answers) < len(methods) else b"GET"
         body, data = _body(headers, data, has_body=method != b"HEAD" and status not in (204, 304))
-        answers.append(Answer(status, headers, body))
+        answers.append(RawAnswer(status, headers, body))
     return answers
 
 
