@@ -158,7 +158,7 @@ def documented(*problems: Problem) -> dict[int | str, dict[str, object]]:
 
 
 async def internal_error(request: Request, error: Exception) -> Response:
-    """Answer 500 to a request that met a fault of the service.
+    """Answer 500 to a request during which the service failed.
 
     The answer and the log have the same id. Only the log has the error's text.
     """
@@ -168,7 +168,7 @@ async def internal_error(request: Request, error: Exception) -> Response:
     _log.error("unexpected error at %s %s", request.method, request.url.path, exc_info=error, extra=extra)
     return Problem(
         500,
-        f"this request met a fault of the service; report the id {known.text}, under which its log has the details",
+        f"the service failed to answer this request; report the id {known.text}, which marks the details in its log",
         headers={"X-Request-Id": known.text},
         instance=f"urn:gan:request:{known.text}",
     ).response()

@@ -54,7 +54,7 @@ def choose_format(asked: Format | None, accept: str | None, offered: Mapping[For
 
 
 def not_acceptable(accept: str, offered: Mapping[Format, str]) -> Problem:
-    """The problem (406) of an Accept header that accepts none of the media types."""
+    """The problem (406) for a request whose Accept header allows none of the offered media types."""
     offers, standard = ", ".join(offered.values()), next(iter(offered))
     detail = f"the Accept header {accept[:200]!r} accepts none of {offers}; accept one, or send `format={standard}`"
     return Problem(406, detail)

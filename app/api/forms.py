@@ -115,7 +115,9 @@ def preprocess_of(form: FormData, parameter: str | None) -> Preprocess:
 
 
 def explain_of(form: FormData, parameter: str | None) -> bool:
-    """Whether to add explanations: by the query parameter, else by the field of the form, else no.
+    """Return whether the client wants explanations.
+
+    The query parameter decides. Without it the form's field decides, and without both the answer is no.
 
     Raises:
         Problem: 422 for a value that is not true or false.

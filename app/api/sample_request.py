@@ -106,7 +106,7 @@ class SampleJob:
 
     @property
     def etag(self) -> str:
-        """The answer's ETag. It is known before G runs, and needs no hash for each seed."""
+        """The answer's ETag: the plan's digest, which is computed once, and the seed. It is known before G runs."""
         return f'"{self.plan.digest}-{self.seed}"'
 
     def headers(self) -> dict[str, str]:
@@ -120,7 +120,7 @@ class SampleJob:
         return headers
 
     def seed_lines(self) -> str:
-        """The lines of a GET's answer for the headers that depend on the seed. They follow those of `fixed`."""
+        """The header lines of a GET's answer that depend on the seed. They come after the lines of `fixed`."""
         plan, seed = self.plan, self.seed
         before, behind = plan.location
         return f'x-seed: {seed}\r\ncontent-location: {before}{seed}{behind}\r\netag: "{plan.digest}-{seed}"\r\n'
@@ -317,7 +317,7 @@ class Head(NamedTuple):
 
 
 def read_head(scope: Scope) -> Head:
-    """Read the headers of a request (ASGI) on which its answer depends."""
+    """Read those headers of a request (ASGI) that affect its answer."""
     headers = dict(scope["headers"])
     accept, tag = headers.get(b"accept"), headers.get(b"if-none-match")
     return Head(

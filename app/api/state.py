@@ -147,7 +147,7 @@ class State:
 
 
 def overloaded(what: str, retry_after_s: int) -> Problem:
-    """The problem (429) of a request that comes while the maximum number of `what`, such as images, waits already."""
+    """The problem (429) for a request that arrives when the maximum number of `what`, such as images, is waiting."""
     headers = {"Retry-After": str(retry_after_s)}
     return Problem(429, f"too many {what} wait; try again in {retry_after_s} s", headers=headers)
 

@@ -10,7 +10,7 @@ from app.problems import ProblemDocument
 
 
 def install(app: FastAPI) -> None:
-    """Make the application complete its OpenAPI document."""
+    """Replace `app.openapi`, so that the document also has the schemas and examples that FastAPI leaves out."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:

@@ -37,16 +37,16 @@ def of_projection() -> Links:
 
 
 def of_list() -> Links:
-    """The links of the list of models, all for its first model: those of `of_model`, and one to the model."""
+    """The links of the list of models. They lead to its first model, and to what `of_model` links for this model."""
     name = f"{_BODY}/models/0/name"
     return {"model": _link(_MODEL, "The first model of the list", name=name), **of_model(name)}
 
 
 def of_model(name: str = f"{_BODY}/model") -> Links:
-    """The links of a model: to its history, its timeline and its samples.
+    """The links from a model to its history, its timeline and its samples.
 
     Args:
-        name: where the answer has the model's name or reference.
+        name: the place in the answer that holds the model's name or reference (an OpenAPI runtime expression).
     """
     return {
         "history": _link("get_history_v1_models__name__history_get", "How the model was trained", name=name),
@@ -56,7 +56,7 @@ def of_model(name: str = f"{_BODY}/model") -> Links:
 
 
 def of_timeline() -> Links:
-    """The link of a timeline: to its first picture."""
+    """The link from a timeline to its first picture."""
     operation = "get_timeline_picture_v1_models__name__timeline__epoch__png_get"
     name, epoch = f"{_BODY}/model", f"{_BODY}/pictures/0/epoch"
     return {"picture": _link(operation, "The first picture of the timeline", name=name, epoch=epoch)}

@@ -23,7 +23,7 @@ def of_drawing(
     Args:
         offered: the media types of the answer, by format.
         parameter: a parameter that must be at least 1.
-        value: a value below 1 for it, of the type in which the route gets it.
+        value: a wrong value for this parameter: below 1, and of the type that the route receives.
     """
     return documented(
         _unknown_model("model"),

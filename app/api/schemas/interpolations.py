@@ -60,7 +60,7 @@ class InterpolationQuery(BaseModel):
     )
     loop: bool = Field(
         default=False,
-        description="Whether the path goes on from the last seed to the first, and stops one step before it",
+        description="Whether the path returns from the last seed to the first. It ends one step before the first image",
         examples=[True],
     )
     model: ModelName = None

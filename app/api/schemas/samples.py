@@ -114,7 +114,7 @@ class SamplesBody(SamplesQuery):
     @field_validator("n", "seed", "first", "columns", "padding", "scale", "truncation", "digit", mode="before")
     @classmethod
     def _is_number(cls, value: object) -> object:
-        """Refuse `"7"` and `true`, which are not numbers in JSON. The values of a query (`SamplesQuery`) are texts."""
+        """Refuse `"7"` and `true`: they are not numbers in JSON. (In a query every value is text, so "7" is valid.)"""
         if isinstance(value, bool | str):
             raise ValueError("Input should be a number")
         return value
