@@ -100,8 +100,9 @@ class BatchQueue:
     def _take_turns(self, jobs: deque[Job], room: int) -> tuple[list[tuple[Job, int]], int]:
         """Take jobs of one network out of its queue, each with the rows of its turn, and drop cancelled ones.
 
-        A small job's turn is the whole job if the call has room for two of the largest small jobs, else at most half a
-        call. A large job's turn is `TURN_ROWS`, and at most two large jobs are in a call.
+        A small job (at most `MAX_BATCH_ROWS` rows) gets all its rows if the call has room for two of the largest small
+        jobs, otherwise at most half of the room, or `TURN_ROWS` if that is more. A large job gets `TURN_ROWS` rows, and
+        a call has at most two large jobs.
 
         Returns:
             The jobs with their rows, and the rows for which the call has room left.

@@ -9,11 +9,11 @@ AT_ONCE = 2
 
 
 class TooManyPixelsError(Exception):
-    """As many pixels wait as are allowed."""
+    """The uploads that wait or are decoded have as many pixels as are allowed."""
 
 
 class Decoders:
-    """Gives out the slots.
+    """Lets at most `AT_ONCE` requests decode at once, and limits the pixels of those that decode or wait.
 
     Args:
         max_pixels: how many pixels may wait or be decoded; a request that is alone may have more.

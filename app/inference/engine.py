@@ -62,7 +62,7 @@ class Engine:
 
     Args:
         max_queue_rows: how many rows may wait; a job beyond that is refused.
-        metrics: where the engine counts.
+        metrics: the metrics that the engine updates.
     """
 
     def __init__(self, *, max_queue_rows: int, metrics: Metrics) -> None:
@@ -169,9 +169,10 @@ class Engine:
         self._put(network, Job(rows, waiter, receive, loop, time.perf_counter(), note_times=note_times), may_wait=False)
 
     async def ping(self, *, timeout_s: float) -> None:
-        """Return once the thread has answered, ahead of the queue; at once if it looked at the queue just now.
+        """Return once the engine's thread has answered. A ping goes ahead of the queue.
 
-        Under load an answer would have to wait for the end of a call, so the recent look has to do.
+        If the thread took work from the queue a moment ago, return at once: under load its answer would come only after
+        the call that it is running.
 
         Raises:
             StoppedError: the engine's thread has ended, or does not answer in time.
@@ -207,10 +208,11 @@ class Engine:
             raise StoppedError("the engine has stopped")
 
     def _wake(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Let the thread take a call once the requests that had arrived have been read: they then share it.
+        """Let the thread take its next call once all requests that have arrived are read, so that they share the call.
 
-        While jobs still come and are fewer than `TURN_ROWS` rows, this waits for one more pass of the loop. A call that
-        starts too early is a small one, and costs two thread switches where loop and thread share a core.
+        While new jobs keep coming, and all waiting jobs together have fewer than `TURN_ROWS` rows, this waits for one
+        more pass of the loop. A call that starts too early is small, and costs two thread switches if the loop and the
+        thread share a core.
         """
         if self._submitted != self._submitted_before and self._queue.waiting_rows < TURN_ROWS:
             self._submitted_before = self._submitted
@@ -298,7 +300,7 @@ class Engine:
         return results
 
     def _fail(self, batch: Batch | None, cause: BaseException) -> None:
-        """Answer the jobs of a call, all waiting jobs, and the pings with `StoppedError`: no other answer can come."""
+        """Answer a call's jobs, all waiting jobs and all waiting pings with `StoppedError`: the engine has stopped."""
         with self._changed:
             waiting = self._queue.clear() + self._pings
             self._pings = []

@@ -1,6 +1,6 @@
-"""A job of the engine: rows for one network, the waiter for the results, and the way the results take to it.
+"""A job of the engine: rows for one network, the object that waits for their results, and how it receives them.
 
-The engine's thread delivers results to event loops: all that ended in one call of a network arrive in one callback.
+The engine's thread delivers results to event loops. All jobs that end in one call of a network share one callback.
 """
 
 import asyncio
@@ -95,7 +95,7 @@ def deliver(answers: list[tuple[Job, Rows | Exception]]) -> None:
 
 
 def _resolve(answers: list[tuple[asyncio.Future[Rows], Rows | Exception]]) -> None:
-    """Set the results or errors of futures. This is their `Receive`."""
+    """Set the results or errors of futures: the `Receive` of jobs whose waiter is a future."""
     for future, answer in answers:
         if future.done():  # it was cancelled
             continue

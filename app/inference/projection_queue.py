@@ -16,7 +16,7 @@ from app.problems import ClientGoneError
 from app.telemetry.metrics import Metrics
 
 DEADLINE_S = 60.0
-"""Limit for a projection and its wait. A full queue takes a fraction of it: a projection that runs so long hangs."""
+"""Seconds for a projection and its wait. A full queue takes only a fraction of this, so a later one must hang."""
 
 Result = TypeVar("Result")
 
@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 
 class QueueFullError(Exception):
-    """As many projections wait as are allowed."""
+    """The maximum number of projections is waiting."""
 
 
 class LateError(Exception):
@@ -36,7 +36,7 @@ class ProjectionQueue:
 
     Args:
         max_waiting: how many jobs may wait while another one runs; a job beyond that is refused.
-        metrics: where the queue counts.
+        metrics: the metrics that the queue updates.
     """
 
     def __init__(self, *, max_waiting: int, metrics: Metrics) -> None:

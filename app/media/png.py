@@ -1,6 +1,6 @@
 """Encodes pictures as PNG: unfiltered rows in one IDAT chunk (`models.png_framing`), deflated by ISA-L.
 
-Where `isal` has no wheel, Pillow encodes them: to the same pixels in other bytes, in several times the time.
+Where `isal` has no wheel, Pillow encodes the same pixels instead. The bytes differ, and it takes several times as long.
 """
 
 import asyncio
