@@ -59,14 +59,14 @@ class Observation:
     """One request that is observed.
 
     Args:
-        scope: of the request (ASGI).
-        lines: where a line is logged when it ends, or None.
-        spans: where to record a span, or None.
-        began: when the request came, by `time.perf_counter`.
+        scope: the request's scope (ASGI).
+        lines: the access log, which gets a line when the request ends, or None.
+        spans: records a span for the request, or None.
+        began: when the request arrived, by `time.perf_counter`.
 
     Attributes:
-        request: its ids.
-        is_traced: whether a span is recorded, which tells the stages of the request's work.
+        request: the request's ids.
+        is_traced: whether a span is recorded. If so, it shows the stages of the request's work.
     """
 
     __slots__ = ("_end_span", "_lines", "_scope", "_started", "is_traced", "request")
@@ -80,12 +80,12 @@ class Observation:
         self._end_span = None if spans is None else spans.begin(scope, self.request)
 
     def end(self, status: int, sent: int, error: BaseException | None = None) -> None:
-        """Tell of the request.
+        """Record that the request has ended: end its span, and write its line in the access log.
 
         Args:
-            status: of the answer.
-            sent: bytes of its body.
-            error: what the request was ended by, if by an error.
+            status: the answer's status.
+            sent: the number of bytes of the answer's body.
+            error: the error that ended the request, if there was one.
         """
         if self._end_span is not None:
             self._end_span(status, error)
@@ -98,7 +98,7 @@ class Observer:
 
     Args:
         access_log: whether to write a line for each request.
-        spans: where to record a span for each request, or None.
+        spans: records a span for each request, or None.
     """
 
     def __init__(self, *, access_log: bool, spans: Spans | None) -> None:

@@ -23,7 +23,7 @@ class Entrance:
         key_hashes: hashes of the keys, one of which a request needs; if there are none, no key is needed.
         origins: the origins whose pages may read the answers; if there are none, CORS is off.
         access_log: whether to write a line for each request.
-        spans: where to record a span for each request, or None.
+        spans: records a span for each request, or None.
         root_path: prefix of the service's paths.
 
     Attributes:

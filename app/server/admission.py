@@ -45,8 +45,8 @@ class Admission:
 
     Attributes:
         refuse: an ASGI application that answers as `refusal` does, and adds the CORS headers that browsers need.
-        needs_more: names of headers. The bytes of `refusal` are not enough for a GET that has one of them.
-        first: the first bytes of requests that are always read at once: those for `/healthz` and `/readyz`.
+        needs_more: names of headers. A GET with one of them cannot be answered by the bytes of `refusal` alone.
+        first: the possible first bytes of requests for `/healthz` and `/readyz`, which are always read at once.
     """
 
     def __init__(

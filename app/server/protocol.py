@@ -220,7 +220,7 @@ class Standing(NamedTuple):
 
     Attributes:
         phase: idle, head, body or reading.
-        requests: heads that have been read.
+        requests: number of request heads that have been read.
         moved_bytes: bytes that the client has sent or received so far; 0 in the phases in which they do not count.
     """
 

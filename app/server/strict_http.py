@@ -1,8 +1,8 @@
-"""uvicorn's HTTP protocol with the rules of RFC 9110 and RFC 9112 that it does not keep.
+"""uvicorn's HTTP protocol, with rules of RFC 9110 and RFC 9112 that uvicorn does not follow.
 
-What is added: bytes that are no HTTP wait behind the answers that are due; a client may end its sending side and still
-gets its answers; an offer to upgrade is declined and the request's body is read; trailer fields are not headers; a
-request needs one valid Host; HTTP/1.0 clients get neither chunks nor 100 Continue.
+These rules are added: bytes that are not HTTP get a 400 after the answers to the requests before them; a client that
+ends its sending side still gets its answers; an offer to upgrade is declined, and the request's body is read; trailer
+fields do not become headers; a request needs one valid Host; HTTP/1.0 clients get neither chunks nor 100 Continue.
 """
 
 import asyncio
@@ -28,12 +28,12 @@ _FRAMING = {b"content-length", b"transfer-encoding"}
 
 
 class StrictProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP protocol, stricter where RFC 9112 is. Its arguments are uvicorn's.
+    """uvicorn's HTTP protocol, made as strict as RFC 9112 demands. Its arguments are uvicorn's.
 
     Attributes:
         in_head: whether a head has begun that is not complete.
         in_body: whether a head has been read whose body is not complete.
-        running: the request that is or was answered last; others may wait behind it.
+        running: the request that is being answered, or the last one that was; later requests may wait behind it.
     """
 
     def __init__(self, *arguments: Any, **more: Any) -> None:  # noqa: ANN401  (uvicorn's)
@@ -53,11 +53,11 @@ class StrictProtocol(HttpToolsProtocol):
         return self.cycle is not None and not self.cycle.response_complete
 
     def data_received(self, data: bytes) -> None:
-        """Bytes from the client."""
+        """Handle bytes from the client."""
         self._feed(data)
 
     def _feed(self, data: bytes) -> None:
-        """Have the parser read bytes. Behind bytes that were no HTTP nothing is read."""
+        """Have the parser read bytes. After bytes that are not HTTP, nothing more is read."""
         if self._is_broken:
             return
         try:
@@ -86,9 +86,9 @@ class StrictProtocol(HttpToolsProtocol):
         return True
 
     def _probe(self) -> None:
-        """Find out whether a client has gone for good: only an answer to something that we send tells.
+        """Find out whether a client has gone: only its reaction to bytes that we send can show this.
 
-        100 Continue is an interim response, which a client of HTTP/1.1 reads over (RFC 9110, section 15.2).
+        We send 100 Continue, an interim response that a client of HTTP/1.1 ignores (RFC 9110, section 15.2).
         """
         running = self.running
         if self.transport.is_closing() or not self.is_answering or running is None:
@@ -98,7 +98,7 @@ class StrictProtocol(HttpToolsProtocol):
         self.loop.call_later(PROBE_S, self._probe)
 
     def on_message_begin(self) -> None:
-        """The parser has read the first byte of a request."""
+        """Handle the first byte of a request."""
         if self._repeats_head:
             return
         self.in_head = True
@@ -106,12 +106,12 @@ class StrictProtocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
-        """The parser has read a part of the target."""
+        """Handle a part of the request's target."""
         if not self._repeats_head:
             self.url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """The parser has read a header, or a trailer field, which is dropped (RFC 9110, section 6.5.1)."""
+        """Handle a header that the parser has read. Trailer fields are dropped (RFC 9110, section 6.5.1)."""
         if self.in_body or self._repeats_head:
             return
         name = name.lower()
@@ -123,7 +123,7 @@ class StrictProtocol(HttpToolsProtocol):
         self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        """The parser has read a head.
+        """Handle the end of a head.
 
         Raises:
             BadHeadError: the head is not valid; the parser hands it to `data_received`.
@@ -152,11 +152,11 @@ class StrictProtocol(HttpToolsProtocol):
         self._begin_answer(cycle, app)
 
     def _begin_answer(self, cycle: RequestResponseCycle, app: "ASGI3Application") -> None:
-        """Have a request answered."""
+        """Start the task that answers a request."""
         super()._start_asgi_task(cycle, app)
 
     def on_message_complete(self) -> None:
-        """The parser has read a request: what comes next is a head."""
+        """Handle the end of a request: the next bytes belong to a head."""
         if self.parser.should_upgrade():  # the parser has skipped the body: `_decline_upgrade` reads it
             return
         self.in_body = False
@@ -164,7 +164,7 @@ class StrictProtocol(HttpToolsProtocol):
             super().on_message_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The connection has ended: the request that is being answered learns it, and those behind it are dropped."""
+        """Handle the end of the connection: tell the request that is being answered, and drop those behind it."""
         self.pipeline.clear()
         if self.running is not None and not self.running.response_complete:
             self.running.disconnected = True
@@ -187,12 +187,13 @@ class StrictProtocol(HttpToolsProtocol):
         self._good_host = self._host
 
     def _decline_upgrade(self, rest: bytes) -> None:
-        """Go on in HTTP/1.1 behind a head that offered another protocol.
+        """Continue in HTTP/1.1 after a head that offered another protocol.
 
-        The parser reads no body behind such a head. So a new one is given a head with the same framing and no offer.
+        The parser does not read a body after such a head. So a new parser gets a head with the same framing but without
+        the offer.
 
         Args:
-            rest: what came behind the head.
+            rest: the bytes after the head.
         """
         framing = [b"%b: %b\r\n" % header for header in self.headers if header[0] in _FRAMING]
         self.parser = httptools.HttpRequestParser(self)
@@ -203,7 +204,7 @@ class StrictProtocol(HttpToolsProtocol):
             self._feed(rest)
 
     def _refuse_the_rest(self, error: httptools.HttpParserError) -> None:
-        """Answer bytes that are no HTTP by 400, behind the answers that are due, and end the connection."""
+        """Answer bytes that are not HTTP with 400, after all answers that are due, and end the connection."""
         self._is_broken = True
         cause = error.__context__ if isinstance(error.__context__, BadHeadError) else error
         refusal: Any = _Refusal(f"the request is not valid HTTP: {cause}")
@@ -239,11 +240,11 @@ class StrictProtocol(HttpToolsProtocol):
 
 
 class BadHeadError(Exception):
-    """A head that the parser takes and RFC 9112 does not."""
+    """A head is not valid by RFC 9112, although the parser accepts it."""
 
 
 class _Refusal:
-    """An application (ASGI) that answers by 400.
+    """An ASGI application that answers with 400.
 
     Args:
         detail: what is wrong.
@@ -256,10 +257,10 @@ class _Refusal:
         await self._response(scope, receive, send)
 
     def written(self, headers: list[tuple[bytes, bytes]]) -> bytes:
-        """The whole answer, which ends the connection.
+        """Return the whole answer as bytes. It says that the connection ends.
 
         Args:
-            headers: those of every answer.
+            headers: the headers that every answer has.
         """
         lines = [*headers, *self._response.raw_headers, (b"connection", b"close")]
         head = b"".join(b"%b: %b\r\n" % line for line in lines)
@@ -267,7 +268,7 @@ class _Refusal:
 
 
 def _speak_http_1_0(cycle: RequestResponseCycle) -> None:
-    """Send an answer as HTTP/1.0 wants it: no 100 Continue; a body without a length ends with the connection."""
+    """Send an answer by HTTP/1.0: without 100 Continue. If it has no length, the end of the connection ends it."""
     cycle.waiting_for_100_continue = False
     send, has_length = cycle.send, True
 

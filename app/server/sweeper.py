@@ -17,16 +17,16 @@ HEAD_TIMEOUT_S = 30.0
 """Seconds from the first byte of a request's head, or from the start of a new connection, to the end of the head."""
 
 BODY_TIMEOUT_S = 120.0
-"""For a request's body to move by `MIN_PROGRESS_BYTES`."""
+"""Seconds within which a request's body must move by `MIN_PROGRESS_BYTES`."""
 
 IDLE_TIMEOUT_S = 5.0
 """Seconds from the end of an answer to the first byte of the next request."""
 
 STUCK_TIMEOUT_S = 60.0
-"""For a client to read `MIN_PROGRESS_BYTES` of an answer that waits for it."""
+"""Seconds within which a client must read `MIN_PROGRESS_BYTES` of an answer that waits for it."""
 
 MIN_PROGRESS_BYTES = 16 * 1024
-"""A body, or the reading of an answer, goes on if at least so much has moved within its limit."""
+"""A body, or the reading of an answer, makes progress if at least this many bytes move within its time limit."""
 
 _AT_ONCE = struct.pack("ii", 1, 0)
 _LIMITS_S = {"idle": IDLE_TIMEOUT_S, "head": HEAD_TIMEOUT_S, "body": BODY_TIMEOUT_S, "reading": STUCK_TIMEOUT_S}
@@ -71,7 +71,7 @@ class Sweeper:
 
 
 def _goes_on(mark: Standing, standing: Standing) -> bool:
-    """Whether a connection has moved since it stood at `mark`."""
+    """Whether a connection has made progress since `mark`: a new phase, a new request, or enough bytes."""
     same = (mark.phase, mark.requests) == (standing.phase, standing.requests)
     return not same or abs(standing.moved_bytes - mark.moved_bytes) >= MIN_PROGRESS_BYTES
 

@@ -89,7 +89,7 @@ def serve(
     Args:
         settings: the service's settings.
         listener: a bound socket; it is closed at the end.
-        metrics: where the service counts.
+        metrics: the metrics that the service updates.
         ready: called once the service answers requests.
         worker: the number of this process, if it is one of several.
     """

@@ -165,7 +165,7 @@ def of_models(registry: CollectorRegistry) -> Gauge:
 
 
 def of_build(registry: CollectorRegistry) -> Gauge:
-    """Which versions of the service, of Python and of torch are running."""
+    """The gauge that shows which versions of the service, of Python and of torch are running."""
     return Gauge(
         "gan_build_info",
         "1, with the versions of the service, of Python and of torch as labels",

@@ -108,7 +108,7 @@ def _constant_parts(method: str, route: str, path: str, status: int, client: str
 
 
 def _rfc3339(time_s: float) -> str:
-    """Format a time since the epoch as RFC 3339 has it, in UTC and to the millisecond."""
+    """Format a time in seconds since the epoch as RFC 3339 defines, in UTC and to the millisecond."""
     return _millisecond(int(time_s * 1000))
 
 
