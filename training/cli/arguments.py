@@ -29,7 +29,7 @@ def add_set(parser: argparse.ArgumentParser, *, help_text: str) -> None:
 
 
 def add_strict(parser: argparse.ArgumentParser) -> None:
-    """Add `--strict`, which commands that read images take."""
+    """Add `--strict`, an option of the commands that read images."""
     parser.add_argument(
         "--strict",
         action="store_true",

@@ -96,9 +96,9 @@ def load_dataset(source: str, *, side: int | None = None, strict: bool = False) 
     """Load a data set.
 
     Args:
-        source: "mnist" for the embedded MNIST, "stacked-mnist" for three of its digits as red, green and blue, or the
-            path of a folder of images (its sub-folders are labels) or of IDX files, of an .npz (its labels are `labels`
-            or `y_train`), or of an IDX file, plain or compressed by gzip or xz.
+        source: "mnist" for the embedded MNIST; "stacked-mnist" for three of its digits as red, green and blue; or the
+            path of a folder of images (its sub-folders are labels), of a folder of IDX files, of one IDX file, or of an
+            .npz (its labels are `labels` or `y_train`). IDX files may be compressed by gzip or xz.
         side: crop each image's middle square and resize it to this many pixels a side; None takes images as they are.
         strict: stop at the first image of a folder that cannot be read, instead of going on without it.
 

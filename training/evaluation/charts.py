@@ -72,7 +72,7 @@ def draw_histograms(values: Mapping[str, NDArray[np.float32]], classes: Mapping[
 
 
 def _range(values: Sequence[NDArray[np.float32]]) -> tuple[float, float]:
-    """Return the range of all values, extended by half its width on each side for images that are not real."""
+    """Return the range of all values, extended on each side by half its width to show images that are not real."""
     low = float(min(of_set.min() for of_set in values))
     high = float(max(of_set.max() for of_set in values))
     margin = max((high - low) / 2, 1e-3)

@@ -175,7 +175,7 @@ def _stacked_modes(sampler: Sampler, dataset: Dataset, prior: Prior) -> dict[str
 
 
 def _stand_in_rows(dataset: Dataset, samples: int) -> torch.Tensor:
-    """Return the rows of training images that take the place of samples, before those that choose the Parzen width."""
+    """Return the rows of training images for the `_real` figures; the images behind them choose the Parzen width."""
     split = len(dataset.images) * 5 // 6
     return torch.arange(max(0, split - samples), split)
 

@@ -94,7 +94,9 @@ def join(real: LabelledImages, fake: LabelledImages) -> LabelledImages:
 def logits_of(
     discriminator: nn.Module, batch: LabelledImages, *, recipe: Recipe, rng: torch.Generator, part: Part = WHOLE
 ) -> torch.Tensor:
-    """Return D's logits of a batch, [N] float32. Images are augmented first; products have the recipe's precision.
+    """Return D's logits of a batch, [N] float32.
+
+    Images are augmented first, and D computes in the recipe's precision.
 
     A conditional D judges whether an image is a real image *of its class*, if the batch has labels.
     """

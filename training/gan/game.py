@@ -79,7 +79,7 @@ class Game:
         pixel_means: [C, H, W] float32 in [0, 1], the mean training image.
         class_shares: [K] float64, the share of each class among the training images; None makes the game unconditional.
         seed: the seed of the initial weights, the latents and the dropout masks.
-        device: where to play.
+        device: the device that holds both networks.
         processes: the processes that play this game together. Each gets its part of every batch; all hold the same
             networks, optimisers and random state.
     """

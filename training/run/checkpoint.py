@@ -114,7 +114,10 @@ def _under(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Ten
 
 
 def _load_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, torch.Tensor], *, begun: bool) -> None:
-    """Check an optimiser's moments, and load them. PyTorch does not check: it would fail or reset at the next step."""
+    """Check an optimiser's moments, and load them.
+
+    PyTorch does not check them: with wrong moments, its next step would fail or begin with new ones.
+    """
     state: dict[int, dict[str, torch.Tensor]] = {}
     for name, tensor in tensors.items():
         number, key = name.split(".", maxsplit=1)
