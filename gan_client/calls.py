@@ -150,7 +150,8 @@ def interpolate(
         seeds: 2 to 16 seeds.
         steps: number of images from one seed to the next.
         mode: slerp or linear; the default is the one that suits the model's prior.
-        loop: whether the path returns to the first seed; it stops one step before it.
+        loop: whether the path returns from the last seed to the first. It ends one step before the
+            first image.
         model: name or name@hash; the default is the service's default model.
         digit: the digit that all images show; only for conditional models.
     """

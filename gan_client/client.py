@@ -77,8 +77,8 @@ class Client:
     """A client of a GAN service. Several threads may share one.
 
     Each call raises `ProblemError` when the service refuses it, `AnswerError` when the answer is not one of a GAN
-    service, and `httpx.TransportError` when the service is not reached or takes longer than `timeout_s`. After 429, 503
-    and broken connections a call is tried again first, as `retries` says.
+    service, and `httpx.TransportError` when the service is not reached or takes longer than `timeout_s`. Before it
+    raises an error, a call is tried again after a 429, a 503 or a broken connection, as `retries` says.
 
     Args:
         url: the service's URL, with its path prefix if it has one.

@@ -1,4 +1,4 @@
-"""Descriptions of services, how each is started and what it is asked for: `python -m app` alone, and on Ray Serve."""
+"""How each service is started, and which requests it gets: `python -m app` alone, and on Ray Serve."""
 
 import sys
 from dataclasses import dataclass, field, replace

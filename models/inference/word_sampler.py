@@ -11,7 +11,7 @@ from models.networks.conditional import ask_for_class
 
 
 class WordSampler:
-    """Draws the images of random words. One thread at a time may call it.
+    """Draws images whose latents it computes from random words. One thread at a time may call it.
 
     Args:
         sampler: the sampler that runs G.
@@ -28,7 +28,7 @@ class WordSampler:
         self.rows_at_once = sampler.rows_at_once
 
     def __call__(self, words: NDArray[np.uint64]) -> NDArray[np.uint8]:
-        """Draw the images, [n, H, W] or [n, H, W, 3] uint8, of the latents of words [n, z_dim], n ≥ 1."""
+        """Compute latents from words [n, z_dim], n ≥ 1, and draw their images, [n, H, W] or [n, H, W, 3] uint8."""
         if self._table is None:
             return self._sampler(latents_of_words(words, prior=self._prior))
         return self._sampler.of_inputs(torch.from_numpy(self._table(words)))
@@ -36,7 +36,7 @@ class WordSampler:
     def of_classes(
         self, words: NDArray[np.uint64], labels: NDArray[np.int64], *, head_starts: NDArray[np.float32]
     ) -> NDArray[np.uint8]:
-        """Draw the images of words after each row's latent is changed to name a class (`ask_for_class`).
+        """Draw images of given classes: each row's latent is changed so that it names its class (`ask_for_class`).
 
         Args:
             words: random words [n, z_dim], n ≥ 1.

@@ -45,7 +45,10 @@ class Ballots(nn.Module):
         return torch.cat([z[:, : -self.classes], chosen], dim=1)
 
     def of_array(self, z: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Do the same as `forward` for an array, bit for bit, without gradients: for few rows three times as fast."""
+        """Do the same as `forward` for an array, without gradients.
+
+        The bits are equal. For few rows this takes a third of the time.
+        """
         return np.concatenate([z[:, : -self.classes], self.of_votes(z[:, -self.classes :])], axis=1)
 
     def of_votes(self, votes: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -103,7 +106,7 @@ def check_class(label: int | None, *, classes: int) -> None:
 
 
 def labels_of(latents: torch.Tensor, *, head_starts: torch.Tensor) -> torch.Tensor:
-    """Return the class that each latent [N, z_dim] names, [N] int64; `head_starts` [K] are those of its G."""
+    """Return the class that each latent [N, z_dim] names, [N] int64; `head_starts` [K] are those of G."""
     return (latents[:, -len(head_starts) :] + head_starts).argmax(dim=1)
 
 

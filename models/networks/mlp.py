@@ -1,5 +1,7 @@
 """The write-up's pair of multilayer perceptrons, with its initial weights, which are PyTorch's defaults.
 
+The write-up is the classroom article on GANs that this project began from; the recipe `writeup` has its settings.
+
 G: z → 256 → 512 → 1024 → image, with batch normalisation and leaky ReLU between the layers, and tanh at the end.
 D: image → 512 → 256 → 1 logit, with leaky ReLU between the layers.
 """
