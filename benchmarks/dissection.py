@@ -116,7 +116,7 @@ class _Clients:
 
 
 def _works(thread: threading.Thread) -> bool:
-    """Return whether a thread is the event loop's or the engine's. `threading.enumerate` gives them in this order."""
+    """Return whether a thread is the event loop's or the engine's. `threading.enumerate` lists the loop's first."""
     return thread is threading.main_thread() or thread.name == "engine"
 
 

@@ -3,7 +3,7 @@
 Each recipe trains with the same batch size on one thread, on two threads, and as two processes of one thread each,
 which `torch.distributed.run` starts. Each figure is the median over alternating rounds. Each measurement runs in new
 processes, and its first steps are not counted. Each real image counts once, in whichever process it is. Processor time
-an image hardly depends on other work on the machine; images/s do.
+per image hardly depends on other work on the machine; images/s do.
 """
 
 import argparse

@@ -37,11 +37,11 @@ def check(port: int, case: RawRequest) -> str:
     """Send a case, and compare its answers.
 
     Args:
-        port: of the service, on this machine.
-        case: the bytes.
+        port: the service's port, on this machine.
+        case: the bytes to send.
 
     Returns:
-        What was wrong; "" where nothing was.
+        What was wrong; "" if nothing was.
     """
     wanted = expected(case)
     try:
@@ -59,7 +59,7 @@ def exchange(port: int, case: RawRequest) -> list[RawAnswer]:
 
     Raises:
         OSError: the service does not end the connection in time, or resets it.
-        ValueError: what came is not a sequence of answers.
+        ValueError: the bytes that came back are not a sequence of answers.
     """
     with socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_S) as connection:
         for number, segment in enumerate(case.segments):

@@ -1,1 +1,1 @@
-"""Serves the same G by other model servers, each with its own batching on, installed in an environment of their own."""
+"""Other model servers with the same G, each with its own batching on. They have an environment of their own."""

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.rivals.ray_service PORT FOLDER`: the plain pictures, served by Ray Serve.
+"""`python -m benchmarks.rivals.ray_service PORT FOLDER`: Ray Serve serves the pictures of `PlainPictures`.
 
 Ray keeps its files in FOLDER. The batching is Ray's:
 https://docs.ray.io/en/latest/serve/advanced-guides/dyn-req-batch.html.

@@ -1,4 +1,4 @@
-"""The services that are measured beside ours: a plain one, a hello, bare ASGI, and other batching on Ray Serve.
+"""Services that are compared with ours: plain FastAPI, FastAPI without a G, bare ASGI, Ray Serve's batching.
 
 This room may import `harness` and the product's packages. Its modules are started as processes of their own.
 """

@@ -43,7 +43,9 @@ class Trainer:
 
 
 def make_trainer(name: str, *, threads: int, overrides: Sequence[str] = (), processes: Processes = ALONE) -> Trainer:
-    """Begin to train a recipe, or one of the two forms of the write-up's loop.
+    """Begin to train a recipe, or the write-up's loop in one of its two forms.
+
+    The loop reads its images from objects, as in the write-up, or from one tensor in memory.
 
     Args:
         name: the recipe's name, or `WRITEUP_OBJECTS` or `WRITEUP_MEMORY`.

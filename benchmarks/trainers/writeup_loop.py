@@ -46,7 +46,7 @@ def object_loader(images: NDArray[np.uint8]) -> Iterable[torch.Tensor]:
 
 
 class MemoryLoader:
-    """Gives the same batches from a float tensor in memory, which is fairer to the rest of the loop."""
+    """Yields the same batches from a float tensor in memory, so that reading images does not slow the loop down."""
 
     def __init__(self, images: NDArray[np.uint8]) -> None:
         self._images = torch.from_numpy(images.copy())[:, None].float().div_(127.5).sub_(1)

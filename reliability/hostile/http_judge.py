@@ -83,7 +83,7 @@ def _next_request(connection: h11.Connection) -> tuple[h11.Request | None, bool]
 
 
 def status_of(request: h11.Request) -> int:
-    """What our service answers to a valid request."""
+    """Return the status that our service must answer to a valid request."""
     path = re.sub(rb"(?i)^https?://[^/?]*", b"", request.target).partition(b"?")[0] or b"/"
     if path == b"/v1/samples":
         if request.method == b"POST":
@@ -99,12 +99,12 @@ def status_of(request: h11.Request) -> int:
     return 200 if request.method in (b"GET", b"HEAD") else 405
 
 
-def read_answers(data: bytes, methods: list[bytes]) -> list[RawAnswer]:
-    """The answers on a connection, without interim ones.
+def read_answers(data: bytes, methods: list[bytes]) -> list[Answer]:
+    """Return the answers on a connection, without interim ones (1xx).
 
     Args:
-        data: all that came, until the end of the connection.
-        methods: of the requests, in order; HEAD's answers have no body.
+        data: all bytes that came, until the end of the connection.
+        methods: the methods of the requests, in order; an answer to HEAD has no body.
 
     Raises:
         ValueError: the bytes are not whole answers.

@@ -22,8 +22,8 @@ class RawRequest:
     """Bytes for one connection.
 
     Attributes:
-        name: what is special.
-        segments: sent one after the other, with a pause between them.
+        name: says what is special about the bytes.
+        segments: the bytes, in parts that are sent one after the other, with a pause between them.
     """
 
     name: str

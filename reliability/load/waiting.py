@@ -8,7 +8,7 @@ TIMEOUT_S = 60.0
 
 
 def listeners(port: int) -> int:
-    """Return the number of sockets that listen at a port: one for each worker."""
+    """Return the number of sockets that listen on a port: one for each worker."""
     lines = [line.split() for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]]
     return sum(fields[3] == "0A" and int(fields[1].rpartition(":")[2], 16) == port for fields in lines)
 
