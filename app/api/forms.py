@@ -100,7 +100,9 @@ def text_of(form: FormData, name: str) -> str | None:
 
 
 def preprocess_of(form: FormData, parameter: str | None) -> Preprocess:
-    """How to prepare the files: by the query parameter, else by the field of the form, else "auto".
+    """Return how to prepare the files.
+
+    The query parameter decides. Without it the form's field decides, and without both it is "auto".
 
     Raises:
         Problem: 422 for any other value.

@@ -31,10 +31,10 @@ class WholeResponse(Response):
 
 
 class HeadResponse(WholeResponse):
-    """The answer to a HEAD: the headers of GET's answer. Without a length where only the body would tell it.
+    """The answer to a HEAD: the headers of GET's answer. It has no length if only the body would show it.
 
     Args:
-        headers: by name, Content-Length among them where it is known.
+        headers: the headers by name, with Content-Length if it is known.
         media_type: the Content-Type of GET's answer.
     """
 

@@ -4,9 +4,9 @@ There is no timer. Whenever the thread is free and the event loop has read the r
 takes the next call from `app.inference.batch_queue`. The result of a row does not depend on the rows beside it
 (`models.inference.tiles`), so sharing calls changes the speed and nothing else.
 
-If a network raises, its error is the answer of the jobs in that call, and of no others. If memory was short, each part
-is tried once more by itself. A fault of the engine's own code fails every job that waits, and the engine starts anew.
-`app.inference.watchdog` deals with a call that never ends.
+If a network raises an error, the jobs in that call get this error, and no other job does. If memory was short, each
+part is tried once more by itself. A fault of the engine's own code fails every job that waits, and the engine starts
+again. `app.inference.watchdog` deals with a call that never ends.
 
     EngineError
     ├── OverloadedError

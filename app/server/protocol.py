@@ -209,7 +209,7 @@ class GuardedProtocol(StrictProtocol):
 
     @property
     def is_idle(self) -> bool:
-        """Whether all that has come is requests that have been answered, one at least."""
+        """Whether at least one request has arrived, and everything that has arrived is answered."""
         return self.requests > 0 and not (
             self._head_bytes or self.in_head or self.in_body or self._unread or self.is_answering
         )
@@ -233,7 +233,7 @@ def moved_bytes(transport: asyncio.Transport) -> int:
     """Bytes that the other end of a connection has sent and acknowledged so far, by the kernel's count.
 
     Our own buffer hides a client that is slow: the kernel takes megabytes before the client takes anything. Where the
-    kernel does not count (it is not Linux, or the transport is no TCP), the emptier our buffer, the larger the result.
+    kernel does not count (it is not Linux, or the transport is not TCP), the emptier our buffer, the larger the result.
     """
     found = transport.get_extra_info("socket")
     try:

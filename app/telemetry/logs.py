@@ -114,7 +114,7 @@ def _rfc3339(time_s: float) -> str:
 
 @lru_cache(maxsize=4)
 def _millisecond(milliseconds: int) -> str:
-    """Format milliseconds since the epoch as RFC 3339 has them, in UTC."""
+    """Format milliseconds since the epoch in the form of RFC 3339, in UTC."""
     second, rest = divmod(milliseconds, 1000)
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(second))}.{rest:03d}Z"
 

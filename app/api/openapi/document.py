@@ -10,7 +10,7 @@ from app.problems import ProblemDocument
 
 
 def install(app: FastAPI) -> None:
-    """Replace `app.openapi`, so that the document also has the schemas and examples that FastAPI leaves out."""
+    """Make the application complete its OpenAPI document."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
