@@ -26,19 +26,19 @@ router = APIRouter(include_in_schema=False)
 
 @router.get("/")
 async def get_page(request: Request) -> Response:
-    """Serve the playground."""
+    """The playground."""
     return _page(request, "index.html", _PAGE_POLICY)
 
 
 @router.get("/docs")
 async def get_docs(request: Request) -> Response:
-    """Serve Swagger UI."""
+    """Swagger UI."""
     return _page(request, "docs.html", _DOCS_POLICY)
 
 
 @router.get("/redoc")
 async def get_redoc(request: Request) -> Response:
-    """Serve Redoc."""
+    """Redoc."""
     return _page(request, "redoc.html", _DOCS_POLICY)
 
 

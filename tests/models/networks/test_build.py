@@ -259,7 +259,7 @@ def test_dropout_draws_from_its_own_generator() -> None:
 def test_dropout_is_inert_in_evaluation_and_wants_its_generator_in_training() -> None:
     x = torch.randn(4, 4)
     assert torch.equal(dropout(0.5).eval()(x), x)
-    with pytest.raises(RuntimeError, match=r"Dropout\.rng is None; set it"):
+    with pytest.raises(RuntimeError, match=r"Dropout\.rng is None; set it to a torch\.Generator"):
         Dropout(0.5).train()(x)
 
 
