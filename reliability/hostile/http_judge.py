@@ -99,7 +99,7 @@ def status_of(request: h11.Request) -> int:
     return 200 if request.method in (b"GET", b"HEAD") else 405
 
 
-def read_answers(data: bytes, methods: list[bytes]) -> list[Answer]:
+def read_answers(data: bytes, methods: list[bytes]) -> list[RawAnswer]:
     """Return the answers on a connection, without interim ones (1xx).
 
     Args:

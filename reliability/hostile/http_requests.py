@@ -1,7 +1,7 @@
 """Requests for `reliability.http_corpus`: bytes on a socket, and how they are sent.
 
-Each case is a base request, what comes behind it, and how the bytes are cut. The judge (`reliability.hostile.http_judge`) says
-what the answers must be, so a case here states no expectation.
+Each case is a base request, what comes behind it, and how the bytes are cut. `reliability.hostile.http_judge` says what
+the answers must be, so a case here states no expectation.
 """
 
 import itertools
