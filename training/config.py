@@ -12,7 +12,7 @@ from models.device import DeviceName, resolve_device
 from models.images import ImageShape
 from models.latents import SEED_LIMIT
 from models.networks.conditional import MAX_CLASSES
-from training.data.dataset import Dataset
+from training.data.dataset import RULE, Dataset
 from training.errors import RecipeError, RunError
 from training.provenance import read_git_commit
 from training.recipe import Recipe
@@ -31,9 +31,11 @@ class RunConfig(BaseModel):
     data_sha256: str = Field(description="Fingerprint of all images and labels")
     train_images: int
     held_out_images: int
+    data_rule: int = Field(default=1, ge=1, description="Version of the rules by which own data are read and split")
     skipped_images: int = Field(default=0, ge=0, description="Files of the folder that could not be read")
     image_shape: ImageShape
     classes: int = Field(default=0, ge=0, description="Number of classes; 0: unconditional game")
+    class_names: tuple[str, ...] = Field(default=(), description="The names of the classes, if the data have labels")
     seed: int = Field(ge=0, lt=SEED_LIMIT)
     minutes: float | None = Field(description="Stop after this many minutes of training; None: no limit")
     on_collapse: Literal["warn", "rollback"] = Field(default="warn", description="The reaction to a collapse alarm")
@@ -57,8 +59,14 @@ class RunConfig(BaseModel):
         """Check that the images are exactly those that the run began with; otherwise other images would be held out.
 
         Raises:
-            RunError: they are different.
+            RunError: they are different, or the run began with older rules of reading and splitting data.
         """
+        if self.data_rule != RULE and not dataset.digits:
+            raise RunError(
+                f"this run began with version {self.data_rule} of the rules by which {self.data!r} is read and split, "
+                f"and this release has version {RULE}, which would hold out other images: resume and export the run "
+                f"with the release that began it (commit {self.git_commit}), or start a new run with `fit`"
+            )
         if dataset.fingerprint() == self.data_sha256:
             return
         then, now = (
@@ -122,9 +130,11 @@ def resolve_config(
         data_sha256=dataset.fingerprint(),
         train_images=len(dataset.images),
         held_out_images=len(dataset.held_out),
+        data_rule=RULE,
         skipped_images=len(dataset.skipped),
         image_shape=dataset.shape,
         classes=dataset.classes if recipe.conditional else 0,
+        class_names=dataset.class_names,
         seed=seed,
         minutes=minutes,
         on_collapse=on_collapse,

@@ -89,12 +89,14 @@ def _load_data(options: argparse.Namespace, model: "LoadedModel") -> "Dataset":
 
 
 def _print_table(model: "LoadedModel", dataset: "Dataset", evaluation: "Evaluation", seconds: float) -> None:
+    from training.evaluation.features import features_name
     from training.evaluation.table import MAX_WIDTH, format_text, group_figures
 
     head = f"{model.reference} on {dataset.name}: {len(evaluation.samples):,} samples, {seconds:.0f} s"
     legend = (
         "Real images: the same figure, computed for training images instead of samples. At best: the best possible "
-        "value or, for D, the value that theory gives for the optimum."
+        "value or, for D, the value that theory gives for the optimum. Distances, precision, density, recall and "
+        f"coverage are computed in these features: {features_name(digits=dataset.digits)}."
     )
     for text in (head, legend):
         print(textwrap.fill(text, MAX_WIDTH))

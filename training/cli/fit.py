@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from training.cli.arguments import Commands, add_set, add_strict, add_threads, positive, seed
-from training.cli.inputs import load_data, log_skipped
+from training.cli.inputs import load_data, log_data_notes
 
 if TYPE_CHECKING:
     from training.config import RunConfig
@@ -93,7 +93,7 @@ def run(options: argparse.Namespace) -> None:
         return
     with joined(config.device) as processes, open_writer(config, folder, processes) as writer:
         writer.create()
-        log_skipped(dataset, writer)
+        log_data_notes(dataset, writer)
         train(config, dataset, folder, writer, processes)
     if own_number() == 0:
         print(f"next: python -m training export {folder.path} --to models/{name}")

@@ -33,7 +33,7 @@ def load_run_data(config: "RunConfig", *, strict: bool) -> "Dataset":
 
 
 def load_data(source: str, side: int | None, *, strict: bool) -> "Dataset":
-    """Load a data set, and print the names of the skipped files on standard error.
+    """Load a data set, and print on standard error what was passed over or changed.
 
     Args:
         source: the data set, in one of the forms that `training.data.dataset.load_dataset` takes.
@@ -46,20 +46,25 @@ def load_data(source: str, side: int | None, *, strict: bool) -> "Dataset":
     from training.data.dataset import load_dataset
     from training.gan.distributed import own_number
 
-    dataset = load_dataset(source, side=side, strict=strict)
-    for line in _skipped_lines(dataset) if own_number() == 0 else []:
+    first = own_number() == 0
+    dataset = load_dataset(source, side=side, strict=strict, show_progress=first)
+    for line in data_notes(dataset) if first else []:
         print(line, file=sys.stderr)
     return dataset
 
 
-def log_skipped(dataset: "Dataset", writer: "RunWriter") -> None:
-    """Write the names of the skipped files into the run's log."""
-    for line in _skipped_lines(dataset):
+def log_data_notes(dataset: "Dataset", writer: "RunWriter") -> None:
+    """Write into the run's log what was passed over, changed, or could not be stratified."""
+    for line in data_notes(dataset):
         writer.log(line)
 
 
+def data_notes(dataset: "Dataset") -> list[str]:
+    """Return lines about the data, among them the names of the first `MAX_NAMED` skipped files."""
+    return [*(f"data: {note}" for note in dataset.notes), *_skipped_lines(dataset)]
+
+
 def _skipped_lines(dataset: "Dataset") -> list[str]:
-    """Return lines about the skipped files, with the names of the first `MAX_NAMED`; empty if none was skipped."""
     skipped = dataset.skipped
     if not skipped:
         return []

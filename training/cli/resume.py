@@ -3,7 +3,7 @@
 import argparse
 
 from training.cli.arguments import Commands, add_run, add_strict
-from training.cli.inputs import load_run_data, log_skipped
+from training.cli.inputs import load_run_data, log_data_notes
 
 
 def add_parser(commands: Commands) -> None:
@@ -30,5 +30,5 @@ def run(options: argparse.Namespace) -> None:
     config = folder.read_config()
     with joined(config.device) as processes, open_writer(config, folder, processes) as writer:
         dataset = load_run_data(config, strict=options.strict).first(config.recipe.train_images)
-        log_skipped(dataset, writer)
+        log_data_notes(dataset, writer)
         train(config, dataset, folder, writer, processes)

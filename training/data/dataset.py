@@ -3,23 +3,26 @@
 import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from models.images import MAX_SIDE, MIN_SIDE, ImageShape, channels_first
+from training.data.folder_tree import archive_hint, name
 from training.data.idx import is_idx, read_idx
+from training.data.labels import Labels, number_labels
 from training.data.mnist import read_mnist, read_mnist_labels
 from training.data.npz import read_npz, read_npz_labels
+from training.data.raw_images import RawImages
+from training.data.split import split, split_test
 from training.data.stacked_mnist import read_stacked_mnist
 from training.errors import DataError
 
 MNIST = "mnist"
 STACKED_MNIST = "stacked-mnist"
-MAX_HELD_OUT = 10_000
-HELD_OUT_SHARE = 0.1
+RULE = 2
+"""The version of the rules by which data are read and split. Version 1 split them without regard to classes."""
 
 
 @dataclass(frozen=True)
@@ -29,11 +32,15 @@ class Dataset:
     Attributes:
         name: what to call it in a model's card.
         images: [N, C, H, W] uint8, to train on.
-        held_out: [M, C, H, W] uint8, never trained on: MNIST's test set, or a tenth of a person's own images.
+        held_out: [M, C, H, W] uint8, never trained on: the test set of MNIST or of a folder, or a tenth of a person's
+            own images. The order of both is random and stratified (`training.data.split`), so that every slice of them
+            is like the whole; MNIST, whose order is random already, keeps the published one.
         shape: shape of one image.
         labels: [N] int64, the class of each training image, counted from 0; None if the data have no labels.
         digits: the number of channels that hold a handwritten digit: 1 for MNIST, 3 for stacked MNIST, 0 for others.
         skipped: files of a folder that cannot be read, each as "path: reason"; they have no effect on the images.
+        class_names: the name of each class; () if the data have no labels.
+        notes: sentences for the log about what was passed over, changed, or could not be stratified.
     """
 
     name: str
@@ -43,11 +50,15 @@ class Dataset:
     labels: torch.Tensor | None = None
     digits: int = 0
     skipped: tuple[str, ...] = ()
+    class_names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def classes(self) -> int:
-        """The number of classes that the labels name; 0 without labels."""
-        return 0 if self.labels is None else int(self.labels.max()) + 1
+        """The number of classes that the data have; 0 without labels."""
+        if self.labels is None:
+            return 0
+        return len(self.class_names) or int(self.labels.max()) + 1
 
     def to(self, device: torch.device) -> "Dataset":
         """Return this data set with its training images and labels on a device."""
@@ -55,7 +66,7 @@ class Dataset:
         return replace(self, images=self.images.to(device), labels=labels)
 
     def first(self, n: int | None) -> "Dataset":
-        """Return this data set with its first n training images only; None keeps all of them.
+        """Return this data set with its first n training images only, which are stratified; None keeps all of them.
 
         Raises:
             DataError: there are fewer than n training images.
@@ -67,8 +78,14 @@ class Dataset:
                 f"train_images is {n:,}, but {self.name} has {len(self.images):,} training images: give a smaller "
                 "number, or `none` for all of them"
             )
-        labels = None if self.labels is None else self.labels[:n]
-        return replace(self, images=self.images[:n], labels=labels)
+        if self.labels is None:
+            return replace(self, images=self.images[:n])
+        few = replace(self, images=self.images[:n], labels=self.labels[:n])
+        left = len(torch.unique(few.labels))
+        if left == self.classes:
+            return few
+        note = f"train_images={n:,} leaves images of {left:,} of {self.classes:,} classes: give a larger number"
+        return replace(few, notes=(*self.notes, note))
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of all images and labels; a run is resumed only if it is the same as before."""
@@ -92,24 +109,25 @@ class Dataset:
         return (self.images.sum(dim=0, dtype=torch.int64).double() / (255 * len(self.images))).float()
 
 
-def load_dataset(source: str, *, side: int | None = None, strict: bool = False) -> Dataset:
+def load_dataset(source: str, *, side: int | None = None, strict: bool = False, show_progress: bool = False) -> Dataset:
     """Load a data set.
 
     Args:
-        source: "mnist" for the embedded MNIST; "stacked-mnist" for three of its digits as red, green and blue; or the
-            path of a folder of images (its sub-folders are labels), of a folder of IDX files, of one IDX file, or of an
-            .npz (its labels are `labels` or `y_train`). IDX files may be compressed by gzip or xz.
+        source: "mnist" for the embedded MNIST, "stacked-mnist" for three of its digits as red, green and blue, or the
+            path of a folder of images (its sub-folders are classes, or `train` and `test` with classes below) or of IDX
+            files, of an .npz (its labels are `labels` or `y_train`), or of an IDX file, plain or compressed by gzip or
+            xz.
         side: crop each image's middle square and resize it to this many pixels a side; None takes images as they are.
         strict: stop at the first image of a folder that cannot be read, instead of going on without it.
+        show_progress: whether to show a progress bar on standard error if a folder takes long.
 
     Raises:
         DataError: the data cannot be read or used; the message names the file and the reason.
     """
     if source == MNIST:
         train, test = read_mnist()
-        return _dataset(
-            MNIST, _resized(train, side), _resized(test, side), read_mnist_labels()[0].astype(np.int64), digits=1
-        )
+        digits = Labels(read_mnist_labels()[0].astype(np.int64), tuple("0123456789"))
+        return _dataset(MNIST, _resized(train, side), _resized(test, side), digits, digits=1)
     if source == STACKED_MNIST:
         train, test = read_stacked_mnist()
         return _dataset(STACKED_MNIST, _resized(train, side), _resized(test, side), None, digits=3)
@@ -119,57 +137,46 @@ def load_dataset(source: str, *, side: int | None = None, strict: bool = False) 
             f"there is no data at {source!r}: give 'mnist', 'stacked-mnist', or the path of a folder of images, an "
             ".npz or an IDX file"
         )
-    images, labels, skipped = _read(path, side, strict=strict)
-    images = _resized(images, side)
-    if labels is not None and len(labels) != len(images):
-        raise DataError(f"{path} has {len(images):,} images but {len(labels):,} labels: give one label for each")
-    train_rows, held_out_rows = _split(len(images), skipped=len(skipped))
-    data = _dataset(
-        path.resolve().stem, images[train_rows], images[held_out_rows], None if labels is None else labels[train_rows]
-    )
-    return replace(data, skipped=skipped)
+    found = _read(path, side, strict=strict, show_progress=show_progress)
+    images, labels = _resized(found.images, side), found.labels
+    if labels is not None and len(labels.values) != len(images):
+        raise DataError(f"{path} has {len(images):,} images but {len(labels.values):,} labels: give one label for each")
+    parts = split(len(images), labels, skipped=len(found.skipped)) if found.test is None else split_test(labels, found)
+    train_labels = None if labels is None else Labels(labels.values[parts.train], labels.names)
+    test = images if found.test is None else _resized(found.test, side)
+    data = _dataset(path.resolve().stem, images[parts.train], test[parts.held_out], train_labels)
+    return replace(data, skipped=found.skipped, notes=(*found.notes, *parts.notes))
 
 
-_Read: TypeAlias = tuple[NDArray[np.uint8], NDArray[np.int64] | None, tuple[str, ...]]
-
-
-def _read(path: Path, side: int | None, *, strict: bool) -> _Read:
+def _read(path: Path, side: int | None, *, strict: bool, show_progress: bool) -> RawImages:
     """Return the images at a path, their labels if there are any, and the files that cannot be read."""
+    from training.data.image_folder import read_image_folder  # noqa: PLC0415  (it needs Pillow; MNIST does not)
+
     if path.is_dir():
         idx_files = sorted(file for file in path.iterdir() if "train-images" in file.name and is_idx(file))
         if idx_files:
-            return *_read_idx_pair(idx_files[0]), ()
-        from training.data.image_folder import read_image_folder  # noqa: PLC0415  (it needs Pillow; MNIST does not)
-
-        folder = read_image_folder(path, side, strict=strict)
-        return folder.images, folder.labels, folder.skipped
-    if path.suffix == ".npz":
-        return read_npz(path), read_npz_labels(path), ()
+            return RawImages(*_read_idx_pair(idx_files[0]))
+        return read_image_folder(path, side, strict=strict, show_progress=show_progress)
+    if path.suffix.lower() == ".npz":
+        return RawImages(read_npz(path), read_npz_labels(path))
     if is_idx(path):
-        return *_read_idx_pair(path), ()
+        return RawImages(*_read_idx_pair(path))
+    hint = archive_hint(path)
+    if hint is not None:
+        raise DataError(f"{name(path)} is an archive: {hint}")
     raise DataError(
-        f"{path} is neither a folder, an .npz nor an IDX file; the name of an IDX file ends in -ubyte or .idx, with or "
-        "without .gz or .xz"
+        f"{name(path)} is neither a folder, an .npz nor an IDX file; the name of an IDX file ends in -ubyte or .idx, "
+        "with or without .gz or .xz"
     )
 
 
-def _read_idx_pair(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64] | None]:
+def _read_idx_pair(path: Path) -> tuple[NDArray[np.uint8], Labels | None]:
     """Return the images of an IDX file, and the labels from the file beside it that is named as in MNIST, if any."""
     images = read_idx(path, dimensions=3)
     labels = path.with_name(path.name.replace("images-idx3", "labels-idx1"))
     if labels == path or not labels.exists():
         return images, None
-    return images, read_idx(labels, dimensions=1).astype(np.int64)
-
-
-def _split(n: int, *, skipped: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the rows to train on and the tenth that is held out, by a permutation that depends only on n."""
-    if n < 20:
-        beside = f" that can be read, and {skipped} that cannot" if skipped else ""
-        raise DataError(f"there are {n} images{beside}; at least 20 are needed, because a tenth is held out")
-    order = np.random.Generator(np.random.Philox(0)).permutation(n)
-    held_out = min(MAX_HELD_OUT, int(n * HELD_OUT_SHARE))
-    return np.sort(order[held_out:]), np.sort(order[:held_out])
+    return images, number_labels(read_idx(labels, dimensions=1), where=str(labels))
 
 
 def _resized(images: NDArray[np.uint8], side: int | None) -> NDArray[np.uint8]:
@@ -177,7 +184,7 @@ def _resized(images: NDArray[np.uint8], side: int | None) -> NDArray[np.uint8]:
         return images
     if images.size == 0:
         raise DataError(f"the images have no pixels: their shape is {list(images.shape)}; give other images")
-    from training.data.image_folder import resize  # noqa: PLC0415
+    from training.data.image_file import resize  # noqa: PLC0415
 
     return np.stack([resize(image, side) for image in images])
 
@@ -186,7 +193,7 @@ def _dataset(
     name: str,
     train: NDArray[np.uint8],
     held_out: NDArray[np.uint8],
-    labels: NDArray[np.int64] | None,
+    labels: Labels | None,
     *,
     digits: int = 0,
 ) -> Dataset:
@@ -202,6 +209,7 @@ def _dataset(
         channels_first(train),
         channels_first(held_out),
         shape,
-        None if labels is None else torch.from_numpy(np.ascontiguousarray(labels)),
+        None if labels is None else torch.from_numpy(np.ascontiguousarray(labels.values)),
         digits,
+        class_names=() if labels is None else labels.names,
     )

@@ -1,35 +1,25 @@
-"""Images from a folder: PNG, JPEG, WebP, GIF and BMP files in it and below it, in the order of their paths."""
+"""Images from a folder: the files in it and below it, in the order of their paths, with their classes."""
 
-from dataclasses import dataclass
+import sys
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Never
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from tqdm import tqdm
 
+from training.data.folder_tree import class_of, find_images, name
+from training.data.image_file import UnreadableError, read_image_file
+from training.data.labels import Labels, number_labels
+from training.data.raw_images import RawImages
 from training.errors import DataError
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp"})
-GREY_MODES = frozenset({"1", "L", "LA"})
+QUIET_S = 1.0
+"""A progress bar appears after this many seconds; if standard error is no terminal, a line appears every 10 s."""
 
 
-@dataclass(frozen=True)
-class FolderImages:
-    """The images of a folder. Files that cannot be read have no effect on `images` and `labels`.
-
-    Attributes:
-        images: [N, H, W] uint8 if all of them are grey, else [N, H, W, 3].
-        labels: [N] int64, the place of each image's top sub-folder in the sorted list of their names; None if an image
-            is in no sub-folder, or if there is only one sub-folder.
-        skipped: the files that cannot be read, each as "path: reason".
-    """
-
-    images: NDArray[np.uint8]
-    labels: NDArray[np.int64] | None
-    skipped: tuple[str, ...]
-
-
-def read_image_folder(path: Path, side: int | None, *, strict: bool = False) -> FolderImages:
+def read_image_folder(path: Path, side: int | None, *, strict: bool = False, show_progress: bool = False) -> RawImages:
     """Read all images of a folder that can be read.
 
     Args:
@@ -37,81 +27,124 @@ def read_image_folder(path: Path, side: int | None, *, strict: bool = False) -> 
         side: crop each image's middle square and resize it to this many pixels a side; None requires that all
             images have the same size already.
         strict: stop at the first file that cannot be read.
+        show_progress: whether to show a progress bar on standard error if the reading takes long.
+
+    The class of an image is its sub-folder. There are no classes if an image is in no sub-folder, or if there is only
+    one sub-folder.
 
     Raises:
         DataError: there are no images, none can be read, an image has another size, or, if `strict`, a file cannot be
             read. The message names the first such file.
     """
-    found = _files(path)
-    if not found:
-        raise DataError(f"{path} holds no images ({', '.join(sorted(SUFFIXES))}): give another folder")
-    files: list[Path] = []
-    opened: list[NDArray[np.uint8]] = []
-    skipped: list[str] = []
-    for file in found:
-        try:
-            opened.append(_read(file, side))
-            files.append(file)
-        except _UnreadableError as error:
-            if strict:
-                raise DataError(
-                    f"{_name(file)} cannot be read as an image: {error}; repair it or take it out of the folder"
-                ) from error
-            skipped.append(f"{_name(file)}: {error}")
-    if not files:
-        raise DataError(f"none of the {len(found)} images in {path} can be read; the first is {skipped[0]}")
-    if any(image.ndim == 3 for image in opened):
-        opened = [image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2) for image in opened]
-    for file, image in zip(files, opened, strict=True):
-        if image.shape != opened[0].shape:
-            raise DataError(
-                f"{_name(file)} is {image.shape[1]} × {image.shape[0]} pixels, but {files[0].name} is "
-                f"{opened[0].shape[1]} × {opened[0].shape[0]}: use `--set image_side=32` to crop and resize all images"
-            )
-    return FolderImages(np.stack(opened), _labels(path, files), tuple(skipped))
+    tree = find_images(path)
+    reading = _Reading(side, strict)
+    found = len(tree.files) + len(tree.test)
+    with _progress_bar(found, show=show_progress) as bar:
+        train, test = reading.read(tree.files, bar), reading.read(tree.test, bar)
+    if not train.files:
+        raise DataError(f"none of the {found} images in {name(path)} can be read; the first is {reading.skipped[0]}")
+    if tree.test and not test.files:
+        last = reading.skipped[-1]
+        raise DataError(f"none of the {len(tree.test)} images of the test set can be read; the last is {last}")
+    _check_sizes(train.files + test.files, train.images + test.images)
+    in_colour = any(image.ndim == 3 for image in train.images + test.images)
+    labels = _labels(train.files, tree.top)
+    return RawImages(
+        _stack(train.images, in_colour=in_colour),
+        labels,
+        _stack(test.images, in_colour=in_colour) if test.files else None,
+        _labels(test.files, tree.test_top) if tree.test_top and test.files else None,
+        tuple(reading.skipped),
+        (*tree.notes, *reading.notes(), *_class_notes(tree.files, tree.top, labels)),
+    )
 
 
-def resize(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    """Return the middle square of an image [H, W] or [H, W, 3] uint8, resized to `side` pixels a side."""
-    fitted = ImageOps.fit(Image.fromarray(image), (side, side), method=Image.Resampling.LANCZOS)
-    return np.asarray(fitted, dtype=np.uint8)
+@dataclass
+class _Images:
+    files: list[Path] = field(default_factory=list)
+    images: list[NDArray[np.uint8]] = field(default_factory=list)
 
 
-def _files(path: Path) -> list[Path]:
-    return sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+class _Reading:
+    """Reads files, and counts those that cannot be read or are changed."""
 
+    def __init__(self, side: int | None, strict: bool) -> None:
+        self._side, self._strict = side, strict
+        self.skipped: list[str] = []
+        self._transparent = 0
+        self._several = 0
 
-def _labels(path: Path, files: list[Path]) -> NDArray[np.int64] | None:
-    names = [file.relative_to(path).parts[0] for file in files if len(file.relative_to(path).parts) > 1]
-    kinds = sorted(set(names))
-    if len(names) < len(files) or len(kinds) < 2:
-        return None
-    return np.array([kinds.index(name) for name in names], dtype=np.int64)
-
-
-class _UnreadableError(Exception):
-    """A file cannot be read as an image; the message says why."""
-
-
-def _read(file: Path, side: int | None) -> NDArray[np.uint8]:
-    try:
-        with Image.open(file) as opened:
-            upright = ImageOps.exif_transpose(opened)
-            if upright.mode.startswith("I;16"):  # Pillow would clip 16 bits instead of scaling them
-                image = (np.asarray(upright) >> 8).astype(np.uint8)
+    def read(self, files: list[Path], bar: "tqdm[Never]") -> _Images:
+        """Read all files that can be read."""
+        found = _Images()
+        for file in files:
+            try:
+                image = read_image_file(file, self._side)
+            except UnreadableError as error:
+                if self._strict:
+                    raise DataError(
+                        f"{name(file)} cannot be read as an image: {error}; repair it or take it out of the folder"
+                    ) from error
+                self.skipped.append(f"{name(file)}: {error}")
             else:
-                image = np.asarray(upright.convert("L" if upright.mode in GREY_MODES else "RGB"), dtype=np.uint8)
-        return image if side is None else resize(image, side)
-    except MemoryError:  # the machine lacks memory; the file may be good
-        raise
-    except UnidentifiedImageError as error:
-        raise _UnreadableError("it is not an image of a known kind") from error
-    except OSError as error:
-        raise _UnreadableError(error.strerror or str(error)) from error
-    except Exception as error:  # Pillow's decoders raise many kinds of errors for damaged files
-        raise _UnreadableError(f"{error}" or type(error).__name__) from error
+                found.files.append(file)
+                found.images.append(image.pixels)
+                self._transparent += image.transparent
+                self._several += image.several
+            bar.update()
+        return found
+
+    def notes(self) -> tuple[str, ...]:
+        """Return sentences about files that were changed."""
+        notes = []
+        if self._transparent:
+            notes.append(f"{self._transparent:,} image(s) have transparent pixels, which were put on white")
+        if self._several:
+            notes.append(f"{self._several:,} file(s) hold several pictures; the first of each was read")
+        return tuple(notes)
 
 
-def _name(file: Path) -> str:
-    """Return a path as one printable line of text, for a terminal and a log."""
-    return str(file) if str(file).isprintable() else ascii(str(file))
+def _progress_bar(files: int, *, show: bool) -> "tqdm[Never]":
+    pause = QUIET_S if sys.stderr.isatty() else 10.0
+    return tqdm(
+        total=files,
+        desc="reading images",
+        unit="file",
+        disable=not show,
+        delay=pause,
+        mininterval=min(pause, 0.1) if sys.stderr.isatty() else pause,
+        leave=False,
+    )
+
+
+def _check_sizes(files: list[Path], images: list[NDArray[np.uint8]]) -> None:
+    first = images[0].shape
+    for file, image in zip(files, images, strict=True):
+        if image.shape[:2] != first[:2]:
+            raise DataError(
+                f"{name(file)} is {image.shape[1]} × {image.shape[0]} pixels, but {name(Path(files[0].name))} is "
+                f"{first[1]} × {first[0]}: use `--set image_side=32` to crop and resize all images"
+            )
+
+
+def _stack(images: list[NDArray[np.uint8]], *, in_colour: bool) -> NDArray[np.uint8]:
+    if in_colour:
+        images = [image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2) for image in images]
+    return np.stack(images)
+
+
+def _labels(files: list[Path], top: Path) -> Labels | None:
+    names = [class_of(file, top) for file in files]
+    if None in names or len(set(names)) < 2:
+        return None
+    return number_labels(np.array(names, dtype=np.str_), where=name(top))
+
+
+def _class_notes(files: list[Path], top: Path, labels: Labels | None) -> tuple[str, ...]:
+    """Return a sentence if images beside the sub-folders keep these from being classes."""
+    beside = sum(class_of(file, top) is None for file in files)
+    if labels is not None or beside in {0, len(files)}:
+        return ()
+    return (
+        f"{beside:,} image(s) lie in {name(top)} beside its sub-folders, so the sub-folders are not taken for classes",
+    )

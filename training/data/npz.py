@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from training.data.labels import Labels, number_labels
 from training.errors import DataError
 
 IMAGE_KEYS = ("images", "x_train", "arr_0")
@@ -48,22 +49,19 @@ def read_npz(path: Path) -> NDArray[np.uint8]:
     return np.asarray(images, dtype=np.uint8)
 
 
-def read_npz_labels(path: Path) -> NDArray[np.int64] | None:
-    """Return the labels of an .npz, `labels` or `y_train`: [N] int64, 0 or more; None if it has neither.
+def read_npz_labels(path: Path) -> Labels | None:
+    """Return the labels of an .npz, `labels` or `y_train`; None if it has neither. See `number_labels` for their form.
 
     Raises:
-        DataError: they are not whole numbers ≥ 0, or the file is damaged.
+        DataError: they have another form, or the file is damaged.
     """
     key, labels = _array(path, LABEL_KEYS)
-    if labels is None:
-        return None
-    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer) or (labels.size and labels.min() < 0):
-        raise DataError(f"{path}: {key} must be [N] whole numbers ≥ 0, not {list(labels.shape)} {labels.dtype}")
-    return labels.astype(np.int64)
+    return None if labels is None else number_labels(labels, where=f"{path}: {key}")
 
 
 def _array(path: Path, keys: tuple[str, ...]) -> tuple[str, NDArray[np.generic] | None]:
     """Return the first of `keys` that an archive has, and its array; if it has none, a list of its names, and None."""
+    key = None
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             key = next((key for key in keys if key in archive), None)
@@ -71,7 +69,12 @@ def _array(path: Path, keys: tuple[str, ...]) -> tuple[str, NDArray[np.generic] 
                 return str(sorted(archive)), None
             array = archive[key]
     except _UNREADABLE as error:
-        raise DataError(f"{path} cannot be read as an .npz: {error}; fetch or write the file again") from error
+        advice = (
+            f"write texts as text, `{key}={key}.astype(str)`"
+            if key is not None and "Object arrays" in str(error)
+            else "fetch or write the file again"
+        )
+        raise DataError(f"{path} cannot be read as an .npz: {error}; {advice}") from error
     if not isinstance(array, np.ndarray):  # numpy returns bytes for an entry that is not an array
         raise DataError(f"{path}: {key} is not an array; write the file again with numpy.savez")
     return key, array

@@ -1,4 +1,4 @@
-"""Features in which sets of pictures are compared: those of a digit classifier, or pixels for other pictures."""
+"""Features in which sets of pictures are compared: a digit classifier's, or wavelet energies for other pictures."""
 
 from dataclasses import dataclass
 
@@ -7,8 +7,9 @@ from torch.nn import functional
 
 from models.images import to_float
 from training.evaluation.classifier import load_classifier
+from training.evaluation.wavelets import NAME, wavelet_features
 
-PIXELS_SIDE = 16
+DIGIT_FEATURES = "digit reader's features"
 _BLOCK = 500  # images per pass
 
 
@@ -26,6 +27,11 @@ class Features:
     labels: torch.Tensor | None
 
 
+def features_name(*, digits: int) -> str:
+    """Return the name of the features that `extract` computes; it stands beside each figure that depends on them."""
+    return DIGIT_FEATURES if digits else NAME
+
+
 @torch.no_grad()
 def extract(images: torch.Tensor, *, digits: int) -> Features:
     """Extract the features of [N, C, H, W] uint8.
@@ -33,14 +39,13 @@ def extract(images: torch.Tensor, *, digits: int) -> Features:
     Args:
         images: pictures; digits are resized to the 28 × 28 that the classifier reads.
         digits: the number of channels of a picture that hold a digit: 1 for MNIST, 3 for stacked MNIST, 0 for other
-            pictures, whose features are their pixels at 16 × 16.
+            pictures (`training.evaluation.wavelets`).
 
     Raises:
         DataError: the classifier's file is missing or damaged.
     """
     if not digits:
-        blocks = [functional.interpolate(block.float() / 255, size=PIXELS_SIDE, mode="area") for block in _cut(images)]
-        return Features(torch.cat(blocks).flatten(1), None)
+        return Features(torch.cat([wavelet_features(block.float() / 255) for block in _cut(images)]), None)
     classifier = load_classifier()
     values, labels = [], []
     for block in _cut(images):

@@ -18,6 +18,7 @@ from models.images import channels_last
 from training.data.dataset import Dataset
 from training.evaluation.charts import draw_histograms, draw_shares
 from training.evaluation.evaluate import SAMPLE_SEED, Evaluation
+from training.evaluation.features import features_name
 from training.evaluation.table import COLUMNS, Group, group_figures
 from training.pictures import encode_png
 
@@ -69,6 +70,7 @@ def render_report(evaluation: Evaluation, dataset: Dataset, *, model: str, origi
     return Template(TEMPLATE_FILE.read_text(encoding="utf-8")).substitute(
         model=escape(model),
         dataset=escape(dataset.name),
+        features=features_name(digits=dataset.digits),
         n_samples=f"{len(evaluation.samples):,}",
         n_held_out=f"{len(dataset.held_out):,}",
         samples=_samples(evaluation, dataset),

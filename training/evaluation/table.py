@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from training.evaluation.features import features_name
+
 COLUMNS = ("", "this model", "real images", "at best")
 """The columns of every table. "At best" is the best possible value, or the value at the game's optimum in theory."""
 
@@ -100,7 +102,7 @@ def group_figures(figures: Mapping[str, float], *, details: bool = True) -> tupl
     }
     stacked = digits and "share_0" not in figures
     words = {
-        "features": "digit reader's features" if digits else "pixels at 16 × 16",
+        "features": features_name(digits=int(digits)),
         "kinds": "Triples of digits" if stacked else "Digits",
         "kinds_there_are": "1000" if stacked else "10",
     }

@@ -27,7 +27,7 @@ _TEMPLATE = """\
 | networks | {architecture}: G {generator_weights}{width_of_weights}, D {discriminator_weights} |
 | latents | {z_dim} coordinates, {prior} prior, variance 1 |
 | images | {height} × {width}, {colours} |
-| trained on | {train_images:,} images; {held_out_images:,} held out{skipped} |
+| trained on | {train_images:,} images; {held_out_images:,} held out{skipped}{classes} |
 | trained for | {epochs} of the recipe's {recipe_epochs} epochs, {images_seen:,} images, {minutes:.0f} minutes |
 | trained with | {machine}, {threads} thread(s), {arithmetic}, torch {torch_version} |
 | code | commit {git_commit} |
@@ -58,6 +58,9 @@ because the 2014 paper gives it.
 
 {licence}.
 """
+
+MAX_NAMED = 20
+"""The number of classes that the card names; the others are only counted."""
 
 _SCOPE_OF_D = """\
 - D learned to tell real images from the images of this G. For other pictures, such as letters, noise or a blank page,
@@ -119,6 +122,7 @@ def write_card(
         train_images=config.train_images,
         held_out_images=config.held_out_images,
         skipped=f"; {config.skipped_images:,} could not be read" if config.skipped_images else "",
+        classes=_classes(config),
         epochs=metadata.epochs,
         images_seen=metadata.images_seen,
         minutes=progress.seconds / 60,
@@ -134,6 +138,15 @@ def write_card(
         if config.recipe.judge_steps
         else _SCOPE_OF_D,
     )
+
+
+def _classes(config: RunConfig) -> str:
+    """Return the number and the names of the classes of a person's own data, for the table's cell."""
+    if config.data == "mnist" or not config.class_names:
+        return ""
+    names = [name.replace("|", "\\|") if name.isprintable() else ascii(name) for name in config.class_names]
+    more = f" and {len(names) - MAX_NAMED:,} more" if len(names) > MAX_NAMED else ""
+    return f"; {len(names):,} classes: {', '.join(names[:MAX_NAMED])}{more}"
 
 
 def _overrides(config: RunConfig) -> str:

@@ -58,6 +58,8 @@ def train(
     has_monitor = processes.first and recipe.metrics_every_epochs and not progress.finished
     run = Run(config, folder, writer, game, Monitor(config, dataset) if has_monitor else None, progress)
     writer.start(progress, total_steps=config.total_steps)
+    if run.monitor is not None:
+        writer.say(f"samples are compared with real images in these features: {run.monitor.features}")
     if processes.world != config.processes:
         writer.say(
             f"this run began with {config.processes} process(es) and continues with {processes.world}: sums are "

@@ -10,13 +10,13 @@ from models.latents import draw_latents
 from training.config import RunConfig
 from training.data.dataset import Dataset
 from training.errors import NotFiniteError
-from training.evaluation.features import extract
+from training.evaluation.features import extract, features_name
 from training.evaluation.metrics import frechet_distance, precision_recall_density_coverage, share_ratios
 from training.gan.game import Game
 
 IMAGES = 5000
 """The number of samples, and of real images to compare them with. These are the last training images, because held-out
-images must not decide which state is the best."""
+images must not decide which state is the best. They are stratified, as every slice is (`training.data.split`)."""
 
 SEED = 1
 """The seed of the samples, which are its images 0 … 4,999."""
@@ -25,8 +25,7 @@ SEED = 1
 class Monitor:
     """Compares images of G's EMA with real training images.
 
-    frechet                               Fréchet distance, in the digit classifier's features or, without digits, in
-                                          pixels
+    frechet                               Fréchet distance, in the features that `features` names
     precision, recall, density, coverage  see `training.evaluation.metrics`
     smallest_share                        share of the rarest digit over its share among real images; digits only
 
@@ -38,6 +37,8 @@ class Monitor:
     def __init__(self, config: RunConfig, dataset: Dataset) -> None:
         self._config = config
         self._digits = dataset.digits
+        self.features = features_name(digits=dataset.digits)
+        """The name of the features in which images are compared."""
         self._real = extract(dataset.images[-IMAGES:], digits=dataset.digits)
 
     def measure(self, game: Game) -> dict[str, float]:

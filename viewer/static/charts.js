@@ -39,7 +39,7 @@ const CHARTS = [
   },
   {
     title: "Fréchet distance",
-    text: "The distance between G’s images and real ones in the features of a digit classifier. Lower is better; identical sets have 0.",
+    text: "The distance between G’s images and real ones, in the features of a digit classifier or, if the images are no digits, in pixels and wavelet energies: the log says which. Lower is better; identical sets have 0.",
     series: [{ name: "Fréchet distance", tone: "model", of: (record) => record.metrics?.frechet }],
     theory: { level: 0, name: "0", word: "at best" },
     logarithmic: true,

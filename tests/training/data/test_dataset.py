@@ -12,8 +12,9 @@ from PIL import Image
 
 from models.images import ImageShape
 from tests.training.support import tiny_images, write_npz, write_pngs
-from training.data.dataset import MAX_HELD_OUT, Dataset, load_dataset
+from training.data.dataset import Dataset, load_dataset
 from training.data.mnist import read_mnist
+from training.data.split import MAX_HELD_OUT
 from training.errors import DataError
 
 

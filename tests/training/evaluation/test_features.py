@@ -20,7 +20,8 @@ from training.evaluation.classifier import (
     load_classifier,
     write_classifier,
 )
-from training.evaluation.features import extract
+from training.evaluation.features import extract, features_name
+from training.evaluation.wavelets import wavelet_features
 
 N = 1000
 
@@ -86,31 +87,22 @@ def test_a_stacked_picture_is_read_as_three_digits(digits: torch.Tensor, labels:
     assert sum(a == b for a, b in zip(seen.labels.tolist(), truth, strict=True)) >= 0.97 * 300
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("side", [16, 32, 48, 64])
-def test_pictures_without_digits_are_their_pixels_at_16_by_16(side: int, channels: int):
-    images = np.random.default_rng(0).integers(0, 256, (7, channels, side, side), dtype=np.uint8)
-    images[0], images[1] = 0, 255
-    seen = extract(torch.from_numpy(images), digits=0)
+@pytest.mark.parametrize(("channels", "side"), [(1, 16), (3, 17), (3, 64)])
+def test_pictures_without_digits_have_wavelet_features(channels: int, side: int):
+    rng = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (501, channels, side, side), generator=rng, dtype=torch.uint8)  # two blocks
+    seen = extract(images, digits=0)
     assert seen.labels is None
-    assert seen.values.shape == (7, channels * 256)
-    assert seen.values.dtype == torch.float32
-    # Means of blocks of pixels, because 16 divides the side here.
-    step = side // 16
-    wanted = images.reshape(7, channels, 16, step, 16, step).astype(np.float64).mean(axis=(3, 5)) / 255
-    np.testing.assert_allclose(seen.values.numpy(), wanted.reshape(7, -1), atol=1e-6)
-    assert seen.values[0].max() == 0
-    assert seen.values[1].min().item() == pytest.approx(1, abs=1e-6)
+    assert torch.equal(seen.values[:500], wavelet_features(images[:500].float() / 255))
+    assert torch.equal(seen.values[500:], wavelet_features(images[500:].float() / 255))
 
 
-@pytest.mark.parametrize("side", [17, 28, 63])
-def test_pictures_whose_side_16_does_not_divide(side: int):
-    images = torch.randint(0, 256, (501, 3, side, side), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
-    seen = extract(images, digits=0).values
-    assert seen.shape == (501, 768)
-    assert seen.min() >= 0
-    assert seen.max() <= 1 + 1e-6
-    assert seen.double().mean().item() == pytest.approx(images.double().mean().item() / 255, abs=0.01)
+def test_each_kind_of_features_has_its_name():
+    assert [features_name(digits=digits) for digits in (0, 1, 3)] == [
+        "pixels and wavelet energies",
+        "digit reader's features",
+        "digit reader's features",
+    ]
 
 
 def test_the_accuracy_that_is_written_beside_the_weights_is_that_of_the_weights(

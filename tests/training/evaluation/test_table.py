@@ -77,7 +77,7 @@ def test_rows_have_their_own_figures_and_the_best_ones():
 def test_data_without_digits_says_nothing_of_digits():
     text = format_text(group_figures(PHOTOS))
     assert "igit" not in text
-    assert "pixels at 16 × 16" in text
+    assert "Fréchet distance, pixels and wavelet energies" in text
 
 
 def test_stacked_digits_have_a_thousand_modes():

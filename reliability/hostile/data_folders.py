@@ -1,0 +1,501 @@
+"""Strange data folders and files, as they come from other machines and tools, and what the loader must make of each.
+
+for name, case in CASES.items():
+    source = case.make(an_empty_folder)      # the path to give to `--data`
+    load_dataset(str(source)) …              # must agree with `case.expected`
+"""
+
+import gzip
+import os
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+SIDE, PER_CLASS, FILE_IMAGES = 16, 12, 30
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What the loader must say.
+
+    Attributes:
+        images: number of training and held-out images together; 0 if it must refuse.
+        classes: names of the classes; () for data without labels.
+        notes: texts that must stand in the notes or the skipped files.
+        error: a text that must stand in the error; "" if it must not refuse.
+        colour: the only colour (grey level, or red, green and blue) of the images, or None if it does not matter.
+        held_out: number of held-out images, or None for a tenth.
+    """
+
+    images: int = 0
+    classes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    error: str = ""
+    colour: tuple[int, ...] | None = None
+    held_out: int | None = None
+
+
+@dataclass(frozen=True)
+class Case:
+    """A way to make strange data in an empty folder; it returns the path to load."""
+
+    make: Callable[[Path], Path]
+    expected: Expected
+
+
+Make = Callable[[Path], object]
+TWO = ("cat", "dog")
+
+
+def picture(seed: int, mode: str = "RGB") -> Image.Image:
+    """Draw a picture of noise."""
+    pixels = np.random.default_rng(seed).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
+    return Image.fromarray(pixels).convert(mode)
+
+
+def pictures(folder: Path, n: int = PER_CLASS, *, suffix: str = "png", mode: str = "RGB", first: int = 0) -> Path:
+    """Write n pictures into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for index in range(first, first + n):
+        picture(index, mode).save(folder / f"{index:03d}.{suffix}")
+    return folder
+
+
+def classes(root: Path, names: tuple[str, ...] = TWO, n: int = PER_CLASS) -> Path:
+    """Write pictures into a folder for each class."""
+    for number, name in enumerate(names):
+        pictures(root / name, n, first=1000 * number)
+    return root
+
+
+def beside(make: Make, names: tuple[str, ...] = TWO) -> Callable[[Path], Path]:
+    """Write two good classes, and something strange beside them."""
+
+    def written(root: Path) -> Path:
+        make(classes(root / "data", names))
+        return root / "data"
+
+    return written
+
+
+def written(name: str, data: bytes) -> Make:
+    """Write a file."""
+
+    def make(root: Path) -> None:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(data)
+
+    return make
+
+
+def drawn(name: str, n: int = PER_CLASS) -> Make:
+    """Write pictures into a folder of the data."""
+    return lambda root: pictures(root / name, n)
+
+
+def linked(name: str, target: Callable[[Path], Path]) -> Make:
+    """Make a symbolic link; `target` gets the data folder."""
+
+    def make(root: Path) -> None:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).symlink_to(target(root))
+
+    return make
+
+
+def away(root: Path, name: str = "store", n: int = PER_CLASS) -> Path:
+    """Write pictures outside the data folder."""
+    return pictures(root.parent / name, n, first=5000)
+
+
+def alone(make: Make) -> Callable[[Path], Path]:
+    """Make data that are strange as a whole."""
+
+    def made(root: Path) -> Path:
+        (root / "data").mkdir()
+        make(root / "data")
+        return root / "data"
+
+    return made
+
+
+def together(*makes: Make) -> Make:
+    """Make several strange things."""
+
+    def make(root: Path) -> None:
+        for one in makes:
+            one(root)
+
+    return make
+
+
+def flat(image: Image.Image, *, suffix: str = "png", n: int = 20, **options: object) -> Callable[[Path], Path]:
+    """Write n copies of a picture."""
+
+    def made(root: Path) -> Path:
+        (root / "data").mkdir()
+        for index in range(n):
+            image.save(root / "data" / f"{index}.{suffix}", **options)  # type: ignore[arg-type]
+        return root / "data"
+
+    return made
+
+
+def archive(name: str) -> Callable[[Path], Path]:
+    """Write a file that is named as an archive."""
+
+    def made(root: Path) -> Path:
+        (root / name).write_bytes(b"PK\x03\x04")
+        return root / name
+
+    return made
+
+
+def npz(**arrays: NDArray[np.generic]) -> Callable[[Path], Path]:
+    """Write an .npz of 30 images beside the given arrays."""
+
+    def made(root: Path) -> Path:
+        images = np.random.default_rng(0).integers(0, 256, (FILE_IMAGES, SIDE, SIDE), dtype=np.uint8)
+        with (root / "a.npz").open("wb") as file:
+            np.savez(file, **({"images": images} | arrays))  # type: ignore[arg-type]
+        return root / "a.npz"
+
+    return made
+
+
+def idx(labels: list[int] | None, *, name: str = "train-images-idx3-ubyte") -> Callable[[Path], Path]:
+    """Write IDX files in a folder."""
+
+    def made(root: Path) -> Path:
+        images = np.random.default_rng(0).integers(0, 256, (FILE_IMAGES, SIDE, SIDE), dtype=np.uint8)
+        header = struct.pack(">4I", 0x803, *images.shape)
+        (root / f"{name}.gz").write_bytes(gzip.compress(header + images.tobytes()))
+        if labels is not None:
+            named = name.replace("images-idx3", "labels-idx1")
+            (root / f"{named}.gz").write_bytes(gzip.compress(struct.pack(">2I", 0x801, len(labels)) + bytes(labels)))
+        return root
+
+    return made
+
+
+def loop(root: Path) -> None:
+    """Make two folders that link to each other."""
+    (root / "cat" / "to-dog").symlink_to(root / "dog")
+    (root / "dog" / "to-cat").symlink_to(root / "cat")
+
+
+def pages(root: Path) -> None:
+    """Write a TIFF and a GIF of two pictures each."""
+    for name in ("two.tif", "two.gif"):
+        picture(1).save(root / "cat" / name, save_all=True, append_images=[picture(2)])
+
+
+def splits(*names: str, n: int = PER_CLASS) -> Callable[[Path], Path]:
+    """Write two classes into each split."""
+    return alone(lambda root: [classes(root / name, n=n) for name in names])
+
+
+def _clear(alpha: int, mode: str = "RGBA") -> Image.Image:
+    return Image.new("RGBA", (SIDE, SIDE), (255, 0, 255, alpha)).convert(mode)
+
+
+def _deep(dtype: type, value: float) -> Image.Image:
+    return Image.fromarray(np.full((SIDE, SIDE), value, dtype))
+
+
+def _hidden_cases() -> dict[str, Case]:
+    told = Expected(24, TWO, ("ignored 12 image(s) that are hidden",))
+    folders = (
+        *(".ipynb_checkpoints", "@eaDir", "__MACOSX", "__pycache__", ".git", ".thumbnails", ".Trash-1000", "#recycle"),
+        *("$RECYCLE.BIN", "@Recycle", ".AppleDouble", "lost+found", ".DS_Store.d", "__old", "@tmp"),
+    )
+    return {
+        **{f"hidden: {name}": Case(beside(drawn(name)), told) for name in folders},
+        **{
+            f"hidden in a class: {name}": Case(beside(drawn(f"cat/{name}")), told)
+            for name in (".ipynb_checkpoints", "@eaDir", "__MACOSX")
+        },
+        "hidden with folders in it": Case(beside(lambda root: classes(root / "__MACOSX" / "data", n=6)), told),
+        "hidden: resource forks": Case(
+            beside(written("cat/._000.png", b"\0\5\x16\7")), Expected(24, TWO, ("ignored 1 image(s) that are hidden",))
+        ),
+        "hidden: .DS_Store": Case(beside(written(".DS_Store", b"Bud1")), Expected(24, TWO)),
+        "hidden and empty": Case(
+            beside(lambda root: (root / "@eaDir").mkdir()), Expected(24, TWO, ("ignored 0 image(s) that are hidden",))
+        ),
+        "hidden: a link": Case(
+            beside(linked(".link", away)), Expected(24, TWO, ("ignored 12 image(s) that are hidden",))
+        ),
+        "only hidden images": Case(
+            alone(lambda root: pictures(root / ".cache").parent),
+            Expected(error="ignored 12 image(s) that are hidden"),
+        ),
+        "the folder itself is hidden": Case(lambda root: classes(root / ".data"), Expected(24, TWO)),
+    }
+
+
+def _nth_picture_away(n: int) -> Callable[[Path], Path]:
+    return lambda root: away(root) / f"50{n:02d}.png"
+
+
+def _link_to_data(root: Path) -> Path:
+    classes(root / "real")
+    (root / "data").symlink_to("real")
+    return root / "data"
+
+
+def _link_cases() -> dict[str, Case]:
+    return {
+        "link: a class": Case(beside(linked("owl", away)), Expected(36, (*TWO, "owl"))),
+        "link: relative": Case(
+            beside(together(away, linked("owl", lambda _root: Path("../store")))), Expected(36, (*TWO, "owl"))
+        ),
+        "link: all classes": Case(
+            alone(together(linked("cat", away), linked("dog", lambda root: away(root, "kennel")))), Expected(24, TWO)
+        ),
+        "link: to a link": Case(
+            beside(together(linked("../one", away), linked("owl", lambda root: root.parent / "one"))),
+            Expected(36, (*TWO, "owl")),
+        ),
+        "link: a folder in a class": Case(beside(linked("cat/more", away)), Expected(36, TWO)),
+        "link: files": Case(
+            beside(together(*(linked(f"owl/{i}.png", _nth_picture_away(i)) for i in range(5)))),
+            Expected(29, (*TWO, "owl"), ("too few images to hold one",)),
+        ),
+        "link: the data folder": Case(_link_to_data, Expected(24, TWO)),
+        "link: to a class": Case(
+            beside(linked("kitten", lambda root: root / "cat")), Expected(24, TWO, ("kitten is",))
+        ),
+        "link: to itself above": Case(
+            beside(linked("cat/up", lambda root: root)), Expected(24, TWO, ("read 1 folder(s) only once",))
+        ),
+        "link: two that link to each other": Case(beside(loop), Expected(24, TWO, ("read 2 folder(s) only once",))),
+        "link: broken, a picture": Case(
+            beside(linked("cat/x.png", lambda root: root / "nowhere")),
+            Expected(24, TWO, ("1 link(s) that lead nowhere",)),
+        ),
+        "link: broken, a class": Case(
+            beside(linked("owl", lambda root: root / "nowhere")), Expected(24, TWO, ("1 link(s) that lead nowhere",))
+        ),
+        "link: to itself": Case(
+            beside(linked("owl", lambda root: root / "owl")), Expected(24, TWO, ("1 link(s) that lead nowhere",))
+        ),
+        "link: to a device": Case(
+            beside(linked("cat/zero.png", lambda _root: Path("/dev/zero"))), Expected(24, TWO, ("other kinds: 1 .png",))
+        ),
+    }
+
+
+def _split_cases() -> dict[str, Case]:
+    cases = {
+        f"split: {train} and {test}": Case(
+            splits(train, test), Expected(48, TWO, (f"{train} is trained on, and ", f"{test} is held out"), held_out=24)
+        )
+        for train, test in (
+            *(("train", "test"), ("Train", "Test"), ("TRAIN", "TEST"), ("training", "testing"), ("train", "val")),
+            *(("train", "valid"), ("train", "validation"), ("Training", "Validation")),
+        )
+    }
+    return cases | {
+        "split: three": Case(splits("train", "val", "test"), Expected(48, TWO, ("val is not used",), held_out=24)),
+        "split: train alone": Case(splits("train"), Expected(24, TWO)),
+        "split: a folder around it": Case(
+            alone(lambda root: [classes(root / "v1" / name) for name in ("train", "test")]),
+            Expected(48, TWO, held_out=24),
+        ),
+        "split: hidden beside it": Case(
+            alone(lambda root: [classes(root / n) for n in ("train", "test", "__MACOSX")]),
+            Expected(48, TWO, ("24 image(s) that are hidden",), held_out=24),
+        ),
+        "split: without classes": Case(
+            alone(lambda root: [pictures(root / n, 20) for n in ("train", "test")]), Expected(40, held_out=20)
+        ),
+        "split: a class that only the test set has": Case(
+            alone(lambda root: (classes(root / "train"), classes(root / "test", (*TWO, "owl")))[0].parent),
+            Expected(60, TWO, ("1 class(es) are only in the test set: owl",), held_out=36),
+        ),
+        "split: one test image": Case(
+            alone(lambda root: (classes(root / "train"), pictures(root / "test" / "cat", 1))[0].parent),
+            Expected(error="the test set has 1 image"),
+        ),
+        "split: few to train on": Case(
+            splits("train", "test", n=9), Expected(error="there are 18 images; at least 20 are needed")
+        ),
+        "split: a test set that cannot be read": Case(
+            alone(together(lambda root: classes(root / "train"), written("test/x.png", b"x"))),
+            Expected(error="none of the 1 images of the test set can be read"),
+        ),
+        "classes named train and bus": Case(
+            alone(lambda root: classes(root, ("bus", "train"))), Expected(24, ("bus", "train"))
+        ),
+        "classes named test and val": Case(
+            alone(lambda root: classes(root, ("test", "val"))), Expected(24, ("test", "val"))
+        ),
+        "linked splits": Case(
+            alone(
+                together(
+                    linked("train", lambda root: classes(root.parent / "one")),
+                    linked("test", lambda root: classes(root.parent / "two")),
+                )
+            ),
+            Expected(48, TWO, held_out=24),
+        ),
+    }
+
+
+def _in_format(suffix: str) -> Callable[[Path], Path]:
+    return lambda root: pictures(root, 20, suffix=suffix)
+
+
+def _format_cases() -> dict[str, Case]:
+    magenta, white = (255, 0, 255), (255, 255, 255)
+    put = ("20 image(s) have transparent pixels, which were put on white",)
+    palette = _clear(255, "RGB").convert("P")
+    return {
+        **{
+            f"format: {suffix}": Case(_in_format(suffix), Expected(20))
+            for suffix in ("png", "PNG", "jpg", "JPEG", "jfif", "webp", "gif", "bmp", "tif", "TIFF")
+        },
+        "TIFF: grey": Case(flat(Image.new("L", (SIDE, SIDE), 9), suffix="tif"), Expected(20, colour=(9,))),
+        "TIFF: 16 bits": Case(flat(_deep(np.uint16, 9 * 256 + 255), suffix="tif"), Expected(20, colour=(9,))),
+        "TIFF: CMYK": Case(flat(Image.new("CMYK", (SIDE, SIDE)), suffix="tif"), Expected(20, colour=white)),
+        "TIFF: LZW": Case(flat(_clear(255, "RGB"), suffix="tif", compression="tiff_lzw"), Expected(20, colour=magenta)),
+        "TIFF: 32 bits": Case(flat(_deep(np.float32, 0.5), suffix="tif"), Expected(error="its pixels have 32 bits")),
+        "TIFF: whole numbers of 32 bits": Case(
+            flat(_deep(np.int32, 7), suffix="tif"), Expected(error="its pixels have 32 bits")
+        ),
+        "TIFF: damaged": Case(
+            beside(written("cat/x.tif", b"II*\0\0\0")), Expected(24, TWO, ("x.tif: it is not an image",))
+        ),
+        "several pictures in a file": Case(beside(pages), Expected(26, TWO, ("2 file(s) hold several pictures",))),
+        "transparent": Case(flat(_clear(0)), Expected(20, notes=put, colour=white)),
+        "half transparent": Case(flat(_clear(128)), Expected(20, notes=put, colour=(255, 127, 255))),
+        "opaque": Case(flat(_clear(255)), Expected(20, colour=magenta)),
+        "transparent WebP": Case(flat(_clear(0), suffix="webp", lossless=True), Expected(20, notes=put, colour=white)),
+        "transparent TIFF": Case(flat(_clear(0), suffix="tif"), Expected(20, notes=put, colour=white)),
+        "transparent palette": Case(flat(palette, transparency=bytes(256)), Expected(20, notes=put, colour=white)),
+        "transparent GIF": Case(
+            flat(palette, suffix="gif", transparency=int(palette.getpixel((0, 0)))),  # type: ignore[arg-type]
+            Expected(20, notes=put, colour=white),
+        ),
+        "transparent grey and alpha": Case(
+            flat(Image.new("LA", (SIDE, SIDE), (7, 0))), Expected(20, notes=put, colour=(255,))
+        ),
+        "opaque grey and alpha": Case(flat(Image.new("LA", (SIDE, SIDE), (7, 255))), Expected(20, colour=(7,))),
+        "one transparent grey level": Case(
+            flat(Image.new("L", (SIDE, SIDE), 7), transparency=7), Expected(20, notes=put, colour=(255,))
+        ),
+        "one transparent colour": Case(
+            flat(Image.new("RGB", (SIDE, SIDE), magenta), transparency=magenta), Expected(20, notes=put, colour=white)
+        ),
+        "one transparent level of 16 bits": Case(
+            flat(_deep(np.uint16, 300), transparency=300), Expected(20, notes=put, colour=(255,))
+        ),
+        "another level is transparent": Case(flat(_deep(np.uint16, 300), transparency=301), Expected(20, colour=(1,))),
+    }
+
+
+def _other_cases() -> dict[str, Case]:
+    ignored = "file(s) of other kinds: "
+    return {
+        **{
+            f"beside it: {name}": Case(
+                beside(written(name, b"x")), Expected(24, TWO, (f"ignored 1 {ignored}1 {kind}",))
+            )
+            for name, kind in (
+                *(("README.md", ".md"), ("labels.csv", ".csv"), ("Thumbs.db", ".db"), ("cat/desktop.ini", ".ini")),
+                *(("cat/a.heic", ".heic"), ("cat/a.svg", ".svg"), ("cat/a.psd", ".psd"), ("LICENCE", "no suffix")),
+                *(("annotations/a.xml", ".xml"), ("cat/a.npy", ".npy")),
+            )
+        },
+        "a folder that ends in .png": Case(
+            beside(lambda root: pictures(root / "owl.png")), Expected(36, (*TWO, "owl.png"))
+        ),
+        "an empty class": Case(beside(lambda root: (root / "owl").mkdir()), Expected(24, TWO)),
+        "a class of broken files": Case(
+            beside(written("owl/a.png", b"")), Expected(24, TWO, ("a.png: it is not an image of a known kind",))
+        ),
+        "a pipe": Case(beside(lambda root: os.mkfifo(root / "cat" / "x.png")), Expected(24, TWO, ("1 .png",))),
+        "pictures beside the classes": Case(
+            beside(lambda root: pictures(root, 3)), Expected(27, (), ("3 image(s) lie in",))
+        ),
+        "a class of one image": Case(
+            beside(lambda root: pictures(root / "owl", 1)), Expected(25, (*TWO, "owl"), ("too few images to hold one",))
+        ),
+        "deep classes": Case(alone(lambda root: classes(root / "a" / "b" / "c")), Expected(24, TWO)),
+        "names that cannot be shown": Case(
+            alone(lambda root: classes(root, ("line\nend", "\x1b[2J"))), Expected(24, ("\x1b[2J", "line\nend"))
+        ),
+        "names in other scripts": Case(
+            alone(lambda root: classes(root, ("猫", "собака"))), Expected(24, ("собака", "猫"))
+        ),
+        "one class": Case(alone(lambda root: classes(root, ("cat",), 24)), Expected(24)),
+        "no images": Case(alone(together()), Expected(error="holds no images")),
+        "only folders": Case(alone(lambda root: (root / "a" / "b").mkdir(parents=True)), Expected(error="no images")),
+        "only other files": Case(
+            alone(written("a.heic", b"x")),
+            Expected(error="ignored 1 file(s) of other kinds: 1 .heic"),
+        ),
+        "an archive in a folder": Case(
+            alone(written("d.zip", b"x")),
+            Expected(error="unpack it with `unzip"),
+        ),
+        **{
+            f"an archive: {name}": Case(archive(name), Expected(error=f"is an archive: unpack it with `{command}"))
+            for name, command in (
+                *(
+                    ("a.zip", "unzip"),
+                    ("A.ZIP", "unzip"),
+                    ("a.tar", "mkdir"),
+                    ("a.tar.gz", "mkdir"),
+                    ("a.tgz", "mkdir"),
+                ),
+                *(("a.tar.xz", "mkdir"), ("a.7z", "7z x"), ("a.rar", "unrar x"), ("my pictures.zip", "unzip '")),
+            )
+        },
+        "one picture": Case(archive("a.png"), Expected(error="is neither a folder, an .npz nor an IDX file")),
+        "sizes that differ": Case(
+            beside(lambda root: Image.new("RGB", (20, 16)).save(root / "dog" / "x.png")),
+            Expected(error="x.png is 20 × 16 pixels"),
+        ),
+    }
+
+
+def _file_cases() -> dict[str, Case]:
+    three = np.arange(FILE_IMAGES) % 3
+    return {
+        "npz: labels 0, 100, 200": Case(npz(labels=three * 100), Expected(30, ("0", "100", "200"))),
+        "npz: labels [N, 1]": Case(npz(labels=three[:, None]), Expected(30, ("0", "1", "2"))),
+        "npz: one-hot": Case(npz(labels=np.eye(3)[three]), Expected(30, ("0", "1", "2"))),
+        "npz: text": Case(npz(labels=np.array(["owl", "cat", "ä"])[three]), Expected(30, ("cat", "owl", "ä"))),
+        "npz: bytes": Case(npz(labels=np.array([b"owl", b"cat", b"dog"])[three]), Expected(30, ("cat", "dog", "owl"))),
+        "npz: whole floats": Case(npz(labels=three.astype(np.float32)), Expected(30, ("0", "1", "2"))),
+        "npz: fractions": Case(npz(labels=three + 0.5), Expected(error="whole numbers ≥ 0 or text")),
+        "npz: below 0": Case(npz(labels=three - 1), Expected(error="from -1 to 1")),
+        "npz: NaN": Case(npz(labels=np.full(30, np.nan)), Expected(error="from nan to nan")),
+        "npz: too few labels": Case(npz(labels=three[:5]), Expected(error="30 images but 5 labels")),
+        "npz: objects": Case(npz(labels=np.array(["a"] * 30, object)), Expected(error="`labels=labels.astype(str)`")),
+        "npz: every image its own class": Case(
+            npz(labels=np.arange(30)), Expected(30, tuple(sorted(map(str, range(30)), key=int)), ("without regard to",))
+        ),
+        "npz: y_train": Case(npz(y_train=three), Expected(30, ("0", "1", "2"))),
+        "npz: sorted": Case(npz(labels=np.sort(three)), Expected(30, ("0", "1", "2"))),
+        "IDX: labels with gaps": Case(idx([0, 7, 9] * 10), Expected(30, ("0", "7", "9"))),
+        "IDX: no labels": Case(idx(None), Expected(30)),
+        "IDX: too few labels": Case(idx([1, 2]), Expected(error="30 images but 2 labels")),
+    }
+
+
+CASES: dict[str, Case] = {
+    **_hidden_cases(),
+    **_link_cases(),
+    **_split_cases(),
+    **_format_cases(),
+    **_other_cases(),
+    **_file_cases(),
+}

@@ -1,0 +1,86 @@
+"""One image file as an array of 8 bits: upright, scaled from 16 bits, and opaque on a white background."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+GREY_MODES = frozenset({"1", "L", "LA", "La"})
+BACKGROUND = (255, 255, 255, 255)
+"""White: transparent pixels take the colour that a page would show behind them."""
+
+
+class UnreadableError(Exception):
+    """A file cannot be read as an image; the message says why."""
+
+
+class ImageFile(NamedTuple):
+    """An image [H, W] or [H, W, 3] uint8, whether it had transparent pixels, and whether its file has more pictures."""
+
+    pixels: NDArray[np.uint8]
+    transparent: bool
+    several: bool
+
+
+def read_image_file(file: Path, side: int | None) -> ImageFile:
+    """Read the first picture of a file.
+
+    Args:
+        file: the path.
+        side: crop the middle square and resize it to this many pixels a side; None takes the image as it is.
+
+    Raises:
+        UnreadableError: it cannot be read.
+    """
+    try:
+        with Image.open(file) as opened:
+            several = bool(getattr(opened, "is_animated", False))
+            pixels, transparent = _to_bytes(ImageOps.exif_transpose(opened))
+        return ImageFile(pixels if side is None else resize(pixels, side), transparent, several)
+    except (MemoryError, UnreadableError):  # without memory, the file may still be good
+        raise
+    except UnidentifiedImageError as error:
+        raise UnreadableError("it is not an image of a known kind") from error
+    except OSError as error:
+        raise UnreadableError(error.strerror or str(error)) from error
+    except Exception as error:  # Pillow's decoders raise many kinds of errors for damaged files
+        raise UnreadableError(f"{error}" or type(error).__name__) from error
+
+
+def resize(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """Return the middle square of an image [H, W] or [H, W, 3] uint8, resized to `side` pixels a side."""
+    fitted = ImageOps.fit(Image.fromarray(image), (side, side), method=Image.Resampling.LANCZOS)
+    return np.asarray(fitted, dtype=np.uint8)
+
+
+def _to_bytes(image: Image.Image) -> tuple[NDArray[np.uint8], bool]:
+    """Return the pixels of an image, composited on white, and whether any of them was transparent."""
+    if image.mode.startswith("I;16"):  # Pillow would clip 16 bits instead of scaling them
+        return _scale(image)
+    if image.mode in {"I", "F"}:
+        raise UnreadableError("its pixels have 32 bits, whose black and white are unknown; save it with 8 or 16 bits")
+    mode = "L" if image.mode in GREY_MODES else "RGB"
+    transparent = image.has_transparency_data and _has_transparent_pixels(image)
+    if transparent:
+        opaque = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, BACKGROUND), opaque).convert("RGB")
+    return np.asarray(image.convert(mode), dtype=np.uint8), transparent
+
+
+def _has_transparent_pixels(image: Image.Image) -> bool:
+    lowest, _ = image.convert("RGBA").getchannel("A").getextrema()
+    return float(lowest) < 255  # type: ignore[arg-type]
+
+
+def _scale(image: Image.Image) -> tuple[NDArray[np.uint8], bool]:
+    """Take the upper 8 of 16 bits; a pixel of the grey level that the file calls transparent becomes white."""
+    values = np.asarray(image)
+    pixels = (values >> 8).astype(np.uint8)
+    level = image.info.get("transparency")
+    if not isinstance(level, int):
+        return pixels, False
+    clear = values == level
+    pixels[clear] = BACKGROUND[0]
+    return pixels, bool(clear.any())

@@ -1,0 +1,29 @@
+"""The images of a person's own data as they were read, before some are held out."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.data.labels import Labels
+
+
+@dataclass(frozen=True)
+class RawImages:
+    """The images of a folder or a file. Files that cannot be read have no effect on images and labels.
+
+    Attributes:
+        images: [N, H, W] uint8 if all images, also those of `test`, are grey, else [N, H, W, 3].
+        labels: the class of each image; None if there are none.
+        test: the images of a folder `test` beside `train`, as `images`; None if there is none.
+        test_labels: the class of each image of `test`.
+        skipped: the files that cannot be read, each as "path: reason".
+        notes: sentences about what was passed over or changed, for the log.
+    """
+
+    images: NDArray[np.uint8]
+    labels: Labels | None
+    test: NDArray[np.uint8] | None = None
+    test_labels: Labels | None = None
+    skipped: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
