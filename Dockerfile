@@ -37,7 +37,7 @@ ARG DEVICE=cpu
 LABEL org.opencontainers.image.title="gan-service" \
       org.opencontainers.image.description="Samples of a GAN's generator and its discriminator's scores, over HTTP" \
       org.opencontainers.image.version="0.1.0" \
-      org.opencontainers.image.licenses="MIT"
+      org.opencontainers.image.licenses="MIT AND Apache-2.0 AND BSD-3-Clause"
 ENV PATH=/opt/gan/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
@@ -50,6 +50,8 @@ WORKDIR /srv
 COPY --chmod=755 app/ app/
 COPY --chmod=755 models/ models/
 COPY --chmod=755 viewer/ viewer/
+COPY --chmod=755 LICENSE NOTICE ./
+COPY --chmod=755 LICENSES/ LICENSES/
 # The user is a number, so that Kubernetes can check that it is not root.
 USER 10001:10001
 EXPOSE 8000

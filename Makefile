@@ -97,7 +97,7 @@ $(VENV)/.train: pyproject.toml constraints.txt $(VENV)/.torch
 
 $(VENV)/.test: pyproject.toml constraints.txt $(VENV)/.torch
 	@echo "Installing the service, the training package and the tools of the tests …"
-	@$(PIP) --editable '.[app,bulk,client,docs,otel,training,test]'
+	@$(PIP) --editable '.[app,bulk,otel,training,test]' --editable ./gan_client
 	@touch $(VENV)/.serve $(VENV)/.train $@
 
 # Ray works with all other packages (constraints.txt), but is as large as torch, so it has an environment of its own.
@@ -106,7 +106,7 @@ $(RAY)/.ray: pyproject.toml constraints.txt | $(BIN)/python
 	@$(PYTHON) -m venv $(RAY)
 	@$(RAY)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch==2.13.0
 	@$(RAY)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
-		--editable '.[app,bulk,client,ray,training,test]'
+		--editable '.[app,bulk,ray,training,test]' --editable ./gan_client
 	@touch $@
 
 # Their pinned versions conflict with ours, so they have an environment of their own. PYTHONPATH leads to our packages.

@@ -1,8 +1,9 @@
-"""`python -m app`: run the service with the settings of the environment."""
+"""`python -m app`, or `gan-serve`: run the service with the settings of the environment."""
 
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from pydantic import ValidationError
 
@@ -27,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         SystemExit: `--help` or `--version` was given (code 0), or an argument is unknown (code 2).
     """
     parser = argparse.ArgumentParser(
-        prog="python -m app",
+        prog="gan-serve" if Path(sys.argv[0]).name == "gan-serve" else "python -m app",
         description="Serve images from model folders over HTTP. Settings are GAN_* variables, or lines of a file .env.",
     )
     parser.add_argument(

@@ -121,15 +121,21 @@ def test_its_health_check_fails_when_nobody_listens() -> None:
         assert run_health_check(taken.getsockname()[1]) == 1
 
 
+LICENCES = ["LICENSE NOTICE ./", "LICENSES/ LICENSES/"]
+
+
 def test_only_the_service_and_its_models_are_copied() -> None:
     copied = [value.removeprefix("--chmod=755 ") for name, value in last_stage() if name in {"COPY", "ADD"}]
-    assert copied == ["--from=build /opt/gan /opt/gan", "app/ app/", "models/ models/", "viewer/ viewer/"]
+    assert copied == ["--from=build /opt/gan /opt/gan", "app/ app/", "models/ models/", "viewer/ viewer/", *LICENCES]
     lines = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")]
     assert lines[0] == "*"
     assert [line for line in lines if line.startswith("!")] == [
         "!app/",
         "!models/",
         "!viewer/",
+        "!LICENSE",
+        "!LICENSES/",
+        "!NOTICE",
         "!constraints.txt",
         "!pyproject.toml",
     ]
@@ -149,10 +155,12 @@ def test_device_torch_and_base_are_build_arguments() -> None:
     assert arguments["TORCH_INDEX_URL"] == ""
 
 
-def test_its_label_gives_the_licence_of_the_project() -> None:
+def test_its_label_gives_the_licence_of_the_project_without_the_data_of_training() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     (labels,) = [value for name, value in last_stage() if name == "LABEL"]
-    assert f'org.opencontainers.image.licenses="{project["license"]}"' in labels
+    licence = project["license"].removesuffix(" AND CC-BY-SA-3.0")
+    assert licence != project["license"]
+    assert f'org.opencontainers.image.licenses="{licence}"' in labels
 
 
 def test_compose_gives_it_no_more_than_it_needs() -> None:

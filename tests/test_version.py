@@ -88,12 +88,14 @@ def test_the_service_takes_no_other_argument() -> None:
 
 
 def test_of_the_package(tmp_path: Path) -> None:
-    files = ("pyproject.toml", "README.md", "LICENSE", "models/__init__.py")
+    licences = sorted((ROOT / "LICENSES").iterdir()) + sorted((ROOT / "app" / "static").glob("*/*LICENSE*"))
+    files = ["pyproject.toml", "README.md", "LICENSE", "NOTICE", "app/static/swagger-ui/NOTICE", "models/__init__.py"]
+    files += [str(path.relative_to(ROOT)) for path in licences]
     assert built_version(ROOT, *files, scratch=tmp_path) == __version__
 
 
 def test_of_the_client(tmp_path: Path) -> None:
-    files = ("pyproject.toml", "__init__.py")
+    files = ("pyproject.toml", "LICENSE", "__init__.py")
     assert built_version(ROOT / "gan_client", *files, scratch=tmp_path) == __version__
 
 

@@ -13,6 +13,7 @@
     provenance    the commit and the machine that a figure comes from
     overrides     `--set key=value`
     errors        the errors of this package
+    commands      the commands that messages tell a person to type
     pictures      arrays as PNG bytes
 
 Each may import those below it, but `export` and `bulk` do not import each other, and `recipe`, `data` and `provenance`

@@ -16,6 +16,7 @@ from models.errors import DeviceError, LatentError, ModelFolderError
 from models.files import naming
 from training.cli import classifier, evaluate, export, fit, resume, sample, watch
 from training.cli.missing_packages import explain_missing_package
+from training.commands import program
 from training.errors import TrainingError
 
 COMMANDS = (fit, resume, watch, evaluate, sample, export, classifier)
@@ -63,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line; it puts the chosen command's `run` into `options.run_command`."""
     parser = argparse.ArgumentParser(
-        prog="python -m training",
+        prog=program(),
         description="Train GANs, evaluate them, and draw images. `COMMAND --help` explains the options of a command.",
     )
     parser.add_argument(
