@@ -33,6 +33,20 @@ def check_file_destination(path: Path) -> None:
         raise FileExistsError(errno.EEXIST, f"{kind} is there, and is not replaced; name another path", str(path))
 
 
+def check_new_folder(path: Path) -> None:
+    """Check that a folder can be made at `path`, with the folders above it. Nothing is changed here.
+
+    Raises:
+        NotADirectoryError: something that is not a folder is above it.
+        PermissionError: this user cannot write into the folder above it.
+    """
+    parent = next(folder for folder in path.absolute().parents if os.path.lexists(folder))
+    if not parent.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, f"{parent} is not a folder; name another path", str(path))
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, f"this user cannot write into {parent}; name another path", str(path))
+
+
 def write_atomically(path: Path, data: bytes) -> None:
     """Replace the file at `path` by one that holds `data`, or leave it as it was.
 

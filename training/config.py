@@ -3,6 +3,7 @@
 A recipe (`training.recipe`) is what a person writes; the configuration is that recipe for given data, seed and machine.
 """
 
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -12,10 +13,13 @@ from models.device import DeviceName, resolve_device
 from models.images import ImageShape
 from models.latents import SEED_LIMIT
 from models.networks.conditional import MAX_CLASSES
-from training.data.dataset import RULE, Dataset
+from training.data.dataset import EMBEDDED, Dataset
 from training.errors import RecipeError, RunError
 from training.provenance import read_git_commit
 from training.recipe import Recipe
+
+NOISE = 64
+"""The coordinates for noise, beside those for classes, in the z_dim that a message suggests."""
 
 
 class RunConfig(BaseModel):
@@ -27,6 +31,10 @@ class RunConfig(BaseModel):
     recipe: Recipe = Field(description="Every setting, with the command line's changes")
     overrides: tuple[str, ...] = Field(description="The command line's changes to the recipe, as key=value")
     data: str = Field(description="The data as given to --data: a name or a path")
+    data_path: str | None = Field(
+        default=None,
+        description="The absolute path of the data; None: an embedded data set, or a run of an older version",
+    )
     dataset: str = Field(description="Name of the data set")
     data_sha256: str = Field(description="Fingerprint of all images and labels")
     train_images: int
@@ -55,8 +63,12 @@ class RunConfig(BaseModel):
         """The number of G's steps in one pass over the data; the last, smaller batch is dropped."""
         return self.train_images // self.recipe.batch_size
 
-    def check_data(self, dataset: Dataset) -> None:
+    def check_data(self, dataset: Dataset, *, source: str | None = None) -> None:
         """Check that the images are exactly those that the run began with; otherwise other images would be held out.
+
+        Args:
+            dataset: the images.
+            source: where they are, for the error message; None: where they were when the run began.
 
         Raises:
             RunError: they are different, or the run began with older rules of reading and splitting data.
@@ -78,8 +90,8 @@ class RunConfig(BaseModel):
         )
         counts = f" (then: {then}; now: {now})" if then != now else ""
         raise RunError(
-            f"the images of {self.data!r} are not those that the run began with{counts}; the run cannot be "
-            "resumed or exported without them"
+            f"the images of {source or self.data!r} are not those that the run began with{counts}; the run cannot be "
+            "resumed or exported without them: if they are elsewhere now, name the place with --data"
         )
 
 
@@ -103,20 +115,10 @@ def resolve_config(
         DeviceError: the device is not available.
         RecipeError: the recipe does not fit the data, the number of processes, or `on_collapse`.
     """
-    if recipe.batch_size > len(dataset.images):
-        raise RecipeError(
-            f"batch_size is {recipe.batch_size}, but {dataset.name} has {len(dataset.images)} training images: "
-            f"use `--set batch_size={min(recipe.batch_size, len(dataset.images) // 2)}`"
-        )
-    recipe.check_processes(processes)
-    if on_collapse == "rollback" and not recipe.metrics_every_epochs:
-        raise RecipeError(
-            "`--on-collapse rollback` returns to the best measured state, but metrics_every_epochs is 0: add "
-            "`--set metrics_every_epochs=1`"
-        )
+    resolved_device = check_machine(recipe, device=device, processes=processes, on_collapse=on_collapse)
+    check_batch_size(recipe, dataset, n=len(dataset.images), processes=processes)
     if recipe.conditional:
         _check_classes(recipe, dataset)
-    resolved_device = resolve_device(device)
     if recipe.precision == "auto":
         recipe = recipe.model_copy(
             update={"precision": "bfloat16" if _is_bfloat16_quick(resolved_device) else "float32"}
@@ -126,6 +128,7 @@ def resolve_config(
         overrides=overrides,
         recipe=recipe,
         data=data,
+        data_path=None if data in EMBEDDED else str(Path(data).absolute()),
         dataset=dataset.name,
         data_sha256=dataset.fingerprint(),
         train_images=len(dataset.images),
@@ -146,16 +149,91 @@ def resolve_config(
     )
 
 
+def check_machine(
+    recipe: Recipe, *, device: DeviceName, processes: int, on_collapse: Literal["warn", "rollback"]
+) -> torch.device:
+    """Check all that can be checked before the data are loaded, and return the device.
+
+    Raises:
+        DeviceError: the device is not available.
+        RecipeError: the recipe does not fit the number of processes, or `on_collapse`.
+    """
+    recipe.check_processes(processes)
+    if on_collapse == "rollback" and not recipe.metrics_every_epochs:
+        raise RecipeError(
+            "`--on-collapse rollback` returns to the best measured state, but metrics_every_epochs is 0: add "
+            "`--set metrics_every_epochs=1`"
+        )
+    return resolve_device(device)
+
+
+def check_size(recipe: Recipe, dataset: Dataset, *, processes: int) -> None:
+    """Check that all images of a data set are enough for the recipe's `train_images` and `batch_size`, both at once.
+
+    Raises:
+        RecipeError: they are not.
+    """
+    wanted, there = recipe.train_images, len(dataset.images)
+    if wanted is None or wanted <= there:
+        check_batch_size(recipe, dataset, n=wanted or there, processes=processes)
+        return
+    batch = ""
+    if recipe.batch_size > there:
+        batch = f" batch_size={_batch_size_for(recipe, dataset, n=there, processes=processes)}"
+    raise RecipeError(
+        f"train_images is {wanted:,}, but {dataset.name} has {there:,} training images: use `--set train_images=none"
+        f"{batch}` for all of them"
+    )
+
+
+def check_batch_size(recipe: Recipe, dataset: Dataset, *, n: int, processes: int) -> None:
+    """Check that n training images make at least one batch.
+
+    Raises:
+        RecipeError: they do not.
+    """
+    if recipe.batch_size > n:
+        size = _batch_size_for(recipe, dataset, n=n, processes=processes)
+        raise RecipeError(
+            f"batch_size is {recipe.batch_size}, but {_training_images(recipe, dataset, n)}: use `--set "
+            f"batch_size={size}`"
+        )
+
+
+def _batch_size_for(recipe: Recipe, dataset: Dataset, *, n: int, processes: int) -> int:
+    """Return a batch size for n images: about half of them, in parts that the processes and D's packs can share."""
+    part = recipe.images_a_group * processes
+    size = max(n // 2 // part, 1) * part
+    if not 2 <= size <= n:
+        raise RecipeError(
+            f"{_training_images(recipe, dataset, n)}, fewer than the smallest batch of this recipe, which is {part} "
+            f"images ({processes} process(es), and D sees {recipe.images_a_group} images at once): give more images"
+        )
+    return size
+
+
+def _training_images(recipe: Recipe, dataset: Dataset, n: int) -> str:
+    if recipe.train_images == n and n < len(dataset.images):
+        return f"train_images is {n}"
+    return f"{dataset.name} has {n} training images"
+
+
 def _check_classes(recipe: Recipe, dataset: Dataset) -> None:
     if dataset.labels is None:
         raise RecipeError(
             f"a conditional game needs labels, and {dataset.name} has none: put the images into a folder for each "
             "class, or add `labels` to the .npz, or use `--set conditional=false`"
         )
-    if not 2 <= dataset.classes <= MAX_CLASSES or dataset.classes >= recipe.z_dim:
+    if not 2 <= dataset.classes <= MAX_CLASSES:
         raise RecipeError(
-            f"{dataset.name} has {dataset.classes} classes; a conditional game needs 2 to {MAX_CLASSES}, and fewer "
-            f"than z_dim = {recipe.z_dim}: use other data, or `--set conditional=false`"
+            f"{dataset.name} has {dataset.classes} classes; a conditional game needs 2 to {MAX_CLASSES}: use other "
+            "data, or `--set conditional=false`"
+        )
+    if dataset.classes >= recipe.z_dim:
+        raise RecipeError(
+            f"{dataset.name} has {dataset.classes} classes; a conditional game needs fewer than z_dim = "
+            f"{recipe.z_dim}, because each class takes a coordinate of the latent: use "
+            f"`--set z_dim={dataset.classes + NOISE}`, or `--set conditional=false`"
         )
 
 

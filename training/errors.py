@@ -6,7 +6,8 @@ TrainingError
 ├── RunError           a run folder that already exists, is missing, or does not match
 ├── BulkError          a folder of samples that cannot be started or continued
 ├── NotFiniteError     a loss that became NaN or infinite
-└── ProcessesError     processes of one training that cannot continue together
+├── ProcessesError     processes of one training that cannot continue together
+└── UsageError         options of a command that are out of range or do not go together
 """
 
 
@@ -32,6 +33,10 @@ class BulkError(TrainingError):
 
 class NotFiniteError(TrainingError):
     """A quantity of the game became NaN or infinite; further training would only spread it."""
+
+
+class UsageError(TrainingError):
+    """Options of a command are out of range or do not go together; the exit code is 2, as for argparse's errors."""
 
 
 class ProcessesError(TrainingError):

@@ -131,8 +131,12 @@ class Recipe(_Settings):
         """The number of consecutive images of a batch that D sees together."""
         return self.packing * (GroupDeviation.GROUP if getattr(self.architecture, "group_deviation", False) else 1)
 
-    def check_processes(self, processes: int) -> None:
+    def check_processes(self, processes: int, *, begun: bool = False) -> None:
         """Check that this many processes can share each batch evenly.
+
+        Args:
+            processes: the number of processes.
+            begun: whether the run has begun, so that its batch size cannot be changed.
 
         Raises:
             RecipeError: they cannot.
@@ -141,9 +145,11 @@ class Recipe(_Settings):
         if self.batch_size % smallest:
             together = f" (D sees {self.images_a_group} images at once)" if self.images_a_group > 1 else ""
             nearest = max(smallest, round(self.batch_size / smallest) * smallest)
+            fewer = next(n for n in range(processes, 0, -1) if self.batch_size % (n * self.images_a_group) == 0)
+            size = "" if begun else f"`--set batch_size={nearest}`, or "
             raise RecipeError(
                 f"batch_size is {self.batch_size}, which {processes} processes cannot share evenly{together}: "
-                f"use `--set batch_size={nearest}`, or another `--nproc-per-node`"
+                f"use {size}{fewer} process(es) (`--nproc-per-node {fewer}` on one machine)"
             )
 
     @model_validator(mode="after")

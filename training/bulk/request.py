@@ -1,5 +1,6 @@
 """The request, which the folder stores as `bulk.json`. The same request continues the folder; another is refused."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Literal, TypeAlias, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from models.errors import LatentError
-from models.files import TEMPORARY_SUFFIX, write_atomically
+from models.files import TEMPORARY_SUFFIX, check_new_folder, write_atomically
 from models.latents import SEED_LIMIT, check_request
 from models.model_folder.loaded_model import LoadedModel
 from training.errors import BulkError
@@ -106,16 +107,31 @@ def begin_or_go_on(folder: Path, request: BulkRequest) -> None:
         OSError: the folder cannot be read or written.
     """
     path = folder / REQUEST_FILE
+    check_folder(folder)
     if path.exists():
         _compare(read_request(path), request, folder)
     else:
+        write_atomically(path, (request.model_dump_json(indent=2) + "\n").encode())
+
+
+def check_folder(folder: Path) -> None:
+    """Check that samples may be written into a folder: it is new, empty, or a folder of samples. Nothing is changed.
+
+    Raises:
+        BulkError: it is not a folder, or holds other files.
+        OSError: it cannot be made or read.
+    """
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise BulkError(f"{folder} is not a folder: choose another --out")
+    if not folder.exists():
+        check_new_folder(folder)
+    elif not (folder / REQUEST_FILE).exists():
         others = sorted(entry.name for entry in folder.iterdir() if not _is_leftover(entry))
         if others:
             raise BulkError(
                 f"{folder} is not a folder of samples: it has no {REQUEST_FILE}, but holds {others[0]!r}. Choose "
                 "another --out"
             )
-        write_atomically(path, (request.model_dump_json(indent=2) + "\n").encode())
 
 
 def read_request(path: Path) -> BulkRequest:

@@ -1,6 +1,7 @@
 """The command line `python -m training COMMAND`: one module for each command.
 
-Each command's module has `add_parser`, which declares its options, and `run`, which does the work. `command_line`
+Each command's module has `add_parser`, which declares its options, and `run`, which does the work. A command that an
+interruption leaves half done also has `after_interruption`, which says how to continue. `command_line`
 combines the commands and turns errors into exit codes; `arguments` and `inputs` hold the code that several commands
 share.
 

@@ -23,6 +23,15 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_run_data(parser: argparse.ArgumentParser) -> None:
+    """Add `--data`, for a run whose data have moved. `options.data` is None by default."""
+    parser.add_argument(
+        "--data",
+        help="where the run's images are now, if they have moved; they must be the same images (default: where they "
+        "were when the run began)",
+    )
+
+
 def add_set(parser: argparse.ArgumentParser, *, help_text: str) -> None:
     """Add `--set KEY=VALUE …`, which may be repeated. `options.set` is a list of texts, empty by default."""
     parser.add_argument("--set", action="extend", nargs="+", default=[], metavar="KEY=VALUE", help=help_text)
@@ -53,6 +62,22 @@ def at_least_1(text: str) -> int:
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, not {text}")
+    return number
+
+
+def at_least_0(text: str) -> int:
+    """Parse an integer ≥ 0."""
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"must be at least 0, not {text}")
+    return number
+
+
+def share(text: str) -> float:
+    """Parse a number above 0 and at most 1."""
+    number = float(text)
+    if not 0 < number <= 1:
+        raise argparse.ArgumentTypeError(f"must be above 0 and at most 1, not {text}")
     return number
 
 

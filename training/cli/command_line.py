@@ -16,8 +16,8 @@ from models.errors import DeviceError, LatentError, ModelFolderError
 from models.files import naming
 from training.cli import classifier, evaluate, export, fit, resume, sample, watch
 from training.cli.missing_packages import explain_missing_package
-from training.commands import program
-from training.errors import TrainingError
+from training.commands import command, program
+from training.errors import TrainingError, UsageError
 
 COMMANDS = (fit, resume, watch, evaluate, sample, export, classifier)
 
@@ -30,23 +30,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit code. 0: the command succeeded. 1: it failed, and one message on standard error says why. 2: it needs a
-        package that is not installed. 130: it was interrupted.
+        package that is not installed, or its options do not go together. 130: it was interrupted.
 
     Raises:
         SystemExit: `--help` or `--version` was given (code 0), or an argument is wrong (code 2).
     """
-    command = "training"
+    name, options = "training", None
     try:
         options = make_parser().parse_args(arguments)
-        command = options.command
+        name = options.command
         options.run_command(options)
         with naming(Path("standard output")):
             sys.stdout.flush()  # report a full disk here, and not when the interpreter exits
     except ModuleNotFoundError as error:
-        explanation = explain_missing_package(error, command)
+        explanation = explain_missing_package(error, name)
         if explanation is None:
             raise
         print(f"error: {explanation}", file=sys.stderr)
+        return 2
+    except UsageError as error:
+        _print_error(str(error))
         return 2
     except (TrainingError, ModelFolderError, DeviceError, LatentError) as error:
         _print_error(str(error))
@@ -56,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _drop_standard_output()
         return 1
     except KeyboardInterrupt:
-        _print_interruption()
+        _print_interruption(options)
         return 130
     return 0
 
@@ -71,8 +74,8 @@ def make_parser() -> argparse.ArgumentParser:
         "--version", action="version", version=f"gan-service {__version__}", help="print the version and exit"
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for command in COMMANDS:
-        command.add_parser(commands)
+    for module in COMMANDS:
+        module.add_parser(commands)
     return parser
 
 
@@ -87,8 +90,8 @@ def _describe(error: OSError) -> str:
     if error.errno == errno.ENOSPC:
         place = error.filename or "while writing"
         return (
-            f"the disk is full ({place}); the files saved before are complete. Free some space, then run the command "
-            "again (for `fit`: run `resume`)"
+            f"the disk is full ({place}); the files saved before are complete. Free some space, then run the same "
+            f"command again, or `{command('resume', 'RUN')}` if `fit` has made the run folder RUN"
         )
     return f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"
 
@@ -101,8 +104,13 @@ def _drop_standard_output() -> None:
         sys.stdout = io.StringIO()
 
 
-def _print_interruption() -> None:
+def _print_interruption(options: argparse.Namespace | None) -> None:
+    """Say how to continue: a command's `after_interruption` says it, and without one nothing was left to continue."""
     from training.gan.distributed import own_number
 
-    if own_number() == 0:
-        print("interrupted; to continue: `resume` after `fit`, the same command again after `sample`", file=sys.stderr)
+    if own_number() != 0:
+        return
+    advice = "nothing was written; the same command starts again"
+    if options is not None and "after_interruption" in options:
+        advice = options.after_interruption(options)
+    print(f"interrupted; {advice}", file=sys.stderr)

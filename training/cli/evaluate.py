@@ -33,7 +33,7 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument(
         "--data",
         help="the images to compare with: mnist, stacked-mnist, a folder of images, an .npz or an IDX file (default: "
-        "mnist for a model that was trained on it; required for any other model)",
+        "the embedded data set that the model was trained on; required if it was trained on other data)",
     )
     parser.add_argument(
         "--json", action="store_true", help="print one flat JSON object with every figure by name, instead of a table"
@@ -74,12 +74,14 @@ def _load_data(options: argparse.Namespace, model: "LoadedModel") -> "Dataset":
     Raises:
         RunError: the data set must be named with --data, or its images have another shape.
     """
+    from training.data.dataset import EMBEDDED
+
     metadata = model.metadata
-    if options.data is None and metadata.dataset != "mnist":
+    if options.data is None and metadata.dataset not in EMBEDDED:
         raise RunError(
             f"{model.name} was trained on {metadata.dataset!r}: name that data set, or its path, with --data"
         )
-    dataset = load_data(options.data or "mnist", metadata.image_shape.height, strict=options.strict)
+    dataset = load_data(options.data or metadata.dataset, metadata.image_shape.height, strict=options.strict)
     if dataset.shape != metadata.image_shape:
         raise RunError(
             f"{model.name} makes images with {metadata.image_shape}, but the images of {dataset.name} have "

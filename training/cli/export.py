@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from training.cli.arguments import Commands, add_run, add_set, add_strict
+from training.cli.arguments import Commands, add_run, add_run_data, add_set, add_strict
 from training.cli.inputs import load_run_data
 
 
@@ -20,6 +20,7 @@ def add_parser(commands: Commands) -> None:
     parser.set_defaults(run_command=run)
     add_strict(parser)
     add_run(parser)
+    add_run_data(parser)
     parser.add_argument(
         "--to",
         metavar="DIR",
@@ -49,15 +50,17 @@ def run(options: argparse.Namespace) -> None:
     from models.model_folder.read import load_model
     from training.export.export import export
     from training.recipe import change_after_the_game
+    from training.run.checkpoint import read_progress
     from training.run.folder import RunFolder
 
     replaces = check_destination(options.to)
     folder = RunFolder(options.run)
     config = folder.read_config()
     config = config.model_copy(update={"recipe": change_after_the_game(config.recipe, options.set)})
+    read_progress(folder.saved_state())  # whether there is one, and whether it is whole
     dtype = torch.float16 if options.half else torch.float32
     if replaces:
         print(f"{options.to} is a model folder already: it will be replaced", flush=True)
-    dataset = load_run_data(config, strict=options.strict)
+    dataset = load_run_data(config, options.data, strict=options.strict)
     export(folder, config, dataset, options.to, dtype=dtype, afterwards=tuple(options.set))
     print(f"wrote {load_model(options.to).reference} to {options.to}")

@@ -1,11 +1,14 @@
 """`training fit RECIPE`: start a new training run."""
 
 import argparse
+import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from training.cli.arguments import Commands, add_set, add_strict, add_threads, positive, seed
-from training.cli.inputs import load_data, log_data_notes
+from training.cli.arguments import Commands, add_set, add_strict, add_threads, at_least_1, positive, seed
+from training.cli.inputs import load_data, log_skipped
+from training.commands import command
 
 if TYPE_CHECKING:
     from training.config import RunConfig
@@ -23,7 +26,7 @@ def add_parser(commands: Commands) -> None:
         description="Train G and D with the settings of a recipe. Everything about the run goes into a new run folder: "
         "`resume` continues it after an interruption, `watch` shows it, and `export` makes a model folder from it.",
     )
-    parser.set_defaults(run_command=run)
+    parser.set_defaults(run_command=run, after_interruption=after_interruption)
     add_strict(parser)
     parser.add_argument(
         "recipe", metavar="RECIPE", help=f"a recipe's name ({', '.join(recipe_names())}), or the path of a .toml file"
@@ -37,7 +40,7 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("--out", metavar="DIR", type=Path, help="the run folder to make (default: runs/RECIPE)")
     length = parser.add_mutually_exclusive_group()
     length.add_argument(
-        "--epochs", metavar="N", type=int, help="number of passes over the data (default: the recipe's)"
+        "--epochs", metavar="N", type=at_least_1, help="number of passes over the data (default: the recipe's)"
     )
     length.add_argument(
         "--minutes",
@@ -84,9 +87,10 @@ def run(options: argparse.Namespace) -> None:
     from training.run.loop import train
     from training.run.writer import open_writer
 
-    name = Path(options.recipe).stem
-    config, dataset = _configure(options, name)
-    folder = RunFolder(options.out or Path("runs") / name)
+    folder = RunFolder(_folder_of(options))
+    if own_number() == 0 and not options.dry_run:
+        folder.check_new()  # before the data are loaded, which can take minutes
+    config, dataset = _configure(options, Path(options.recipe).stem)
     if options.dry_run:
         if own_number() == 0:
             print(_describe(config, folder))
@@ -96,12 +100,45 @@ def run(options: argparse.Namespace) -> None:
         log_data_notes(dataset, writer)
         train(config, dataset, folder, writer, processes)
     if own_number() == 0:
-        print(f"next: python -m training export {folder.path} --to models/{name}")
+        print(f"next: {command('export', folder.path, '--to', suggest_model_folder(folder.path))}")
+
+
+def _folder_of(options: argparse.Namespace) -> Path:
+    folder: Path = options.out or Path("runs") / Path(options.recipe).stem
+    return folder
+
+
+def after_interruption(options: argparse.Namespace) -> str:
+    """Return what to do after an interruption."""
+    folder = _folder_of(options)
+    if (folder / "config.json").exists():
+        return f"to continue: {command('resume', folder)}"
+    return "nothing was written; the same command starts again"
+
+
+def suggest_model_folder(run: Path) -> Path:
+    """Return a folder for the model of a run: a good name, where nothing is yet, and another one for each run.
+
+    In the repository it is in `models/bundled`, where the commands and the service find it by its name.
+    """
+    from models import bundled_models_dir
+
+    in_repository = bundled_models_dir() == Path.cwd() / "models" / "bundled"
+    parent = Path("models", "bundled") if in_repository else Path("exported")
+    parts = [part for part in run.parts if part not in {"..", run.anchor}]
+    text = "-".join(parts[1:] if parts[:1] == ["runs"] and len(parts) > 1 else parts).lower()
+    name = re.sub(r"[^a-z0-9._-]+", "-", text).strip("-._")[-60:].lstrip("-._") or "model"
+    folder = parent / name
+    number = 2
+    while os.path.lexists(folder):
+        folder = parent / f"{name}-{number}"
+        number += 1
+    return folder
 
 
 def _configure(options: argparse.Namespace, name: str) -> "tuple[RunConfig, Dataset]":
     """Return the run's resolved configuration, and the images to train on."""
-    from training.config import resolve_config
+    from training.config import check_machine, check_size, resolve_config
     from training.gan.distributed import number_of_processes
     from training.recipe import load_recipe
 
@@ -109,7 +146,11 @@ def _configure(options: argparse.Namespace, name: str) -> "tuple[RunConfig, Data
     if options.epochs is not None:
         overrides.append(f"epochs={options.epochs}")
     recipe = load_recipe(options.recipe, overrides)
-    dataset = load_data(options.data, recipe.image_side, strict=options.strict).first(recipe.train_images)
+    processes = number_of_processes()
+    check_machine(recipe, device=options.device, processes=processes, on_collapse=options.on_collapse)
+    whole = load_data(options.data, recipe.image_side, strict=options.strict)
+    check_size(recipe, whole, processes=processes)
+    dataset = whole.first(recipe.train_images)
     config = resolve_config(
         recipe,
         dataset,
@@ -121,7 +162,7 @@ def _configure(options: argparse.Namespace, name: str) -> "tuple[RunConfig, Data
         device=options.device,
         threads=options.threads,
         on_collapse=options.on_collapse,
-        processes=number_of_processes(),
+        processes=processes,
     )
     return config, dataset
 

@@ -4,6 +4,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from training.errors import RunError
+
 if TYPE_CHECKING:
     from models.model_folder.loaded_model import LoadedModel
     from training.config import RunConfig
@@ -27,9 +29,44 @@ def load_named_model(name_or_path: str) -> "LoadedModel":
     return load_model(path if path.is_dir() else bundled_models_dir() / name_or_path)
 
 
-def load_run_data(config: "RunConfig", *, strict: bool) -> "Dataset":
-    """Load the data set that a run's configuration names; see `load_data`."""
-    return load_data(config.data, config.recipe.image_side, strict=strict)
+def load_run_data(config: "RunConfig", source: str | None, *, strict: bool) -> "Dataset":
+    """Load all data of a run, and check that they are those that the run began with; see `load_data`.
+
+    Args:
+        config: the run's configuration.
+        source: where the data are now; None: where the configuration says.
+        strict: whether to stop at the first file that cannot be read.
+
+    Raises:
+        DataError: the data cannot be read or used.
+        RunError: they are not there, or they are other data.
+    """
+    place = source or _place_of(config)
+    dataset = load_data(place, config.recipe.image_side, strict=strict)
+    if source is not None:  # otherwise the training or the export checks the data, and names them as they were given
+        config.check_data(dataset.first(config.recipe.train_images), source=source)
+    return dataset
+
+
+def _place_of(config: "RunConfig") -> str:
+    """Return where the data of a run are: where they were when it began or, failing this, from the working directory.
+
+    Raises:
+        RunError: they are in neither place.
+    """
+    from training.data.dataset import EMBEDDED
+
+    if config.data in EMBEDDED:
+        return config.data
+    recorded = config.data if config.data_path is None else config.data_path
+    as_given_first = Path(config.data).absolute() == Path(recorded)  # messages name the data as the person did
+    for place in (config.data, recorded) if as_given_first else (recorded, config.data):
+        if Path(place).exists():
+            return place
+    raise RunError(
+        f"there is no data at {recorded!r}, where the run's images were when it began: if they have moved, name their "
+        "new place with --data"
+    )
 
 
 def load_data(source: str, side: int | None, *, strict: bool) -> "Dataset":

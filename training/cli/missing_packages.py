@@ -1,6 +1,10 @@
 """The packages that training needs, and the message for one that is not installed."""
 
+import shlex
 import sys
+from pathlib import Path
+
+MAKEFILE = Path(__file__).parents[2] / "Makefile"
 
 PACKAGES = {
     "matplotlib": "matplotlib",
@@ -29,7 +33,7 @@ def explain_missing_package(error: ModuleNotFoundError, command: str) -> str | N
     package = PACKAGES.get((error.name or "").partition(".")[0])
     if package is None:
         return None
-    return (
-        f"{command} needs the package {package}, which {sys.executable} does not have: `make train-env` installs all "
-        "that training needs into .venv; then run .venv/bin/python -m training …"
-    )
+    advice = "`make train-env` installs all that training needs into .venv; then run .venv/bin/python -m training …"
+    if not MAKEFILE.is_file():  # an installed package, not the repository
+        advice = f"run `{shlex.join([sys.executable, '-m', 'pip', 'install', package])}`"
+    return f"{command} needs the package {package}, which {sys.executable} does not have: {advice}"

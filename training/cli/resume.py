@@ -1,9 +1,15 @@
 """`training resume RUN`: continue a run from its last saved state."""
 
 import argparse
+from typing import TYPE_CHECKING
 
-from training.cli.arguments import Commands, add_run, add_strict
-from training.cli.inputs import load_run_data, log_data_notes
+from training.cli.arguments import Commands, add_run, add_run_data, add_strict
+from training.cli.inputs import load_run_data, log_skipped
+from training.commands import command
+from training.errors import RunError
+
+if TYPE_CHECKING:
+    from training.config import RunConfig
 
 
 def add_parser(commands: Commands) -> None:
@@ -14,21 +20,48 @@ def add_parser(commands: Commands) -> None:
         description="Continue a run from its last saved state. On the same machine, the result is the same as without "
         "the interruption.",
     )
-    parser.set_defaults(run_command=run)
+    parser.set_defaults(run_command=run, after_interruption=after_interruption)
     add_strict(parser)
     add_run(parser)
+    add_run_data(parser)
 
 
 def run(options: argparse.Namespace) -> None:
     """Continue a run from its last saved state."""
-    from training.gan.distributed import joined
+    from training.gan.distributed import joined, number_of_processes
     from training.run.folder import RunFolder
     from training.run.loop import train
     from training.run.writer import open_writer
 
     folder = RunFolder(options.run)
     config = folder.read_config()
+    config.recipe.check_processes(number_of_processes(), begun=True)
+    _check_device(config)
     with joined(config.device) as processes, open_writer(config, folder, processes) as writer:
-        dataset = load_run_data(config, strict=options.strict).first(config.recipe.train_images)
-        log_data_notes(dataset, writer)
+        dataset = load_run_data(config, options.data, strict=options.strict).first(config.recipe.train_images)
+        log_skipped(dataset, writer)
         train(config, dataset, folder, writer, processes)
+
+
+def after_interruption(options: argparse.Namespace) -> str:
+    """Return what to do after an interruption."""
+    data = [] if options.data is None else ["--data", options.data]
+    return f"to continue: {command('resume', options.run, *data)}"
+
+
+def _check_device(config: "RunConfig") -> None:
+    """Check that this machine has the device of the run, which `resume` cannot change.
+
+    Raises:
+        RunError: it does not have it.
+    """
+    from models.device import resolve_device
+    from models.errors import DeviceError
+
+    try:
+        resolve_device(config.device)
+    except DeviceError as error:
+        raise RunError(
+            f"the run began on the device {config.device!r}, and {error}. A run stays on its device: resume it on a "
+            "machine that has one, or start a new run with `fit` and `--device cpu`"
+        ) from error

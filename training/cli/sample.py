@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from models.errors import ClassError, LatentError
-from training.cli.arguments import Commands, add_model, at_least_1, check_output
+from training.cli.arguments import Commands, add_model, at_least_0, at_least_1, check_output, seed, share
 from training.cli.inputs import load_named_model
-from training.errors import BulkError
+from training.errors import UsageError
 
 if TYPE_CHECKING:
     from models.model_folder.loaded_model import LoadedModel
@@ -25,22 +25,25 @@ def add_parser(commands: Commands) -> None:
         description="Draw a model's images: one grid as a PNG (-o FILE), or any number of images in a folder of shards "
         "(--out DIR). If --out was interrupted, the same command continues it.",
     )
-    parser.set_defaults(run_command=run)
+    parser.set_defaults(run_command=run, after_interruption=after_interruption)
     add_model(parser)
     parser.add_argument(
-        "--n", type=int, default=64, help=f"number of images; at most {MAX_GRID_IMAGES} for one grid (default: 64)"
+        "--n",
+        type=at_least_1,
+        default=64,
+        help=f"number of images; at most {MAX_GRID_IMAGES} for one grid (default: 64)",
     )
     parser.add_argument(
         "--seed",
         metavar="N",
-        type=int,
+        type=seed,
         default=0,
         help="seed of the latents, 0 to 2**53 - 1; the same seed and index always give the same image (default: 0)",
     )
     parser.add_argument(
         "--first",
         metavar="INDEX",
-        type=int,
+        type=at_least_0,
         default=0,
         help="index of the first image within the seed, from 0 (default: 0)",
     )
@@ -53,7 +56,7 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument(
         "--truncation",
         metavar="FACTOR",
-        type=float,
+        type=share,
         default=1.0,
         help="multiply latents by this, above 0 and at most 1; smaller values give more typical, less varied images "
         "(default: 1)",
@@ -83,7 +86,7 @@ def _add_bulk_options(parser: argparse.ArgumentParser) -> None:
     bulk.add_argument(
         "--shard-images",
         metavar="N",
-        type=int,
+        type=at_least_1,
         help=f"number of images in each shard, 1 to {MAX_SHARD_IMAGES:,} (default: {SHARD_IMAGES:,})",
     )
     bulk.add_argument(
@@ -103,10 +106,36 @@ def _add_bulk_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Draw one grid (`-o FILE`) or a folder of shards (`--out DIR`)."""
+    _check_range(options)
     if options.out is None:
         _write_grid(options)
     else:
         _write_shards(options)
+
+
+def after_interruption(options: argparse.Namespace) -> str:
+    """Return what to do after an interruption."""
+    if options.out is None:
+        return "nothing was written; the same command starts again"
+    return f"the same command continues {options.out}: the shards that are there are complete"
+
+
+def _check_range(options: argparse.Namespace) -> None:
+    """Check the numbers of the images, before anything is loaded.
+
+    Raises:
+        UsageError: they are out of range.
+    """
+    from models.latents import INDEX_LIMIT
+    from training.bulk.request import MAX_SHARD_IMAGES
+
+    if options.first + options.n > INDEX_LIMIT:
+        raise UsageError(
+            f"--first {options.first} and --n {options.n} ask for images beyond the last index, 2**53 - 1: give "
+            "smaller numbers"
+        )
+    if options.shard_images is not None and options.shard_images > MAX_SHARD_IMAGES:
+        raise UsageError(f"--shard-images must be 1 to {MAX_SHARD_IMAGES:,}, not {options.shard_images:,}")
 
 
 def _write_grid(options: argparse.Namespace) -> None:
@@ -130,26 +159,26 @@ def _check_grid(options: argparse.Namespace) -> None:
     """Refuse options that do not fit a grid, before the model is loaded.
 
     Raises:
-        BulkError: an option needs `--out DIR`.
-        LatentError: the number of images is out of range.
+        UsageError: an option needs `--out DIR`, or there are too many images for one grid.
         RunError: the file cannot be written.
     """
     given = [f"--{name.replace('_', '-')}" for name in BULK_OPTIONS if getattr(options, name)]
     if given:
-        raise BulkError(
+        raise UsageError(
             f"{', '.join(given)} cannot be used with -o FILE: leave the option out, or write shards with --out DIR"
         )
-    if not 1 <= options.n <= MAX_GRID_IMAGES:
-        raise LatentError(
+    if options.n > MAX_GRID_IMAGES:
+        raise UsageError(
             f"--n must be 1 to {MAX_GRID_IMAGES} for one grid, not {options.n}; --out DIR takes more images"
         )
     check_output("-o", options.output)
 
 
 def _write_shards(options: argparse.Namespace) -> None:
-    from training.bulk.request import SHARD_IMAGES
+    from training.bulk.request import SHARD_IMAGES, check_folder
     from training.bulk.run import sample_in_bulk
 
+    check_folder(options.out)
     model = load_named_model(options.model)
     _check_digit(model, options.digit)
     done = sample_in_bulk(

@@ -1,8 +1,10 @@
 """`training watch RUN`: show the progress of a run in the browser."""
 
 import argparse
+import errno
 
 from training.cli.arguments import Commands, add_run, port
+from training.errors import RunError
 
 
 def add_parser(commands: Commands) -> None:
@@ -29,7 +31,11 @@ def run(options: argparse.Namespace) -> None:
     from training.run.watch import make_server
 
     folder = RunFolder(options.run)
-    with make_server(folder, host=options.host, port=options.port) as server:
+    try:
+        made = make_server(folder, host=options.host, port=options.port)
+    except (OSError, UnicodeError) as error:  # a host name that cannot be encoded
+        raise RunError(_explain(error, options)) from error
+    with made as server:
         print(
             f"Showing {folder.path} at http://{options.host}:{server.server_port} (Ctrl-C ends this page, not the run)",
             flush=True,
@@ -38,3 +44,15 @@ def run(options: argparse.Namespace) -> None:
             server.serve_forever()
         except KeyboardInterrupt:
             print()
+
+
+def _explain(error: OSError | UnicodeError, options: argparse.Namespace) -> str:
+    """Say why the server cannot listen, and what to do."""
+    place = f"cannot listen on port {options.port} of {options.host}"
+    code = error.errno if isinstance(error, OSError) else None
+    if code == errno.EADDRINUSE:
+        return f"{place}: another program listens there. Choose another port, or take any free one by `--port 0`"
+    if code == errno.EACCES:
+        return f"{place}: this user may not. Choose a port from 1024 on, or take any free one by `--port 0`"
+    reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    return f"{place}: {reason}. `--host 127.0.0.1` is for this machine only, `--host 0.0.0.0` for every network"

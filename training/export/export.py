@@ -18,7 +18,6 @@ from models.networks.encoder import Encoder
 from models.networks.quantised import quantise
 from training.config import RunConfig
 from training.data.dataset import Dataset
-from training.errors import RunError
 from training.evaluation.evaluate import SAMPLES, Evaluation, evaluate
 from training.export.card import write_card
 from training.export.discriminator_finetuning import train_judge
@@ -32,6 +31,9 @@ from training.run.progress import Progress
 
 QUANTISING_SEED, QUANTISING_LATENTS = 1, 4096
 """The seed and the number of the latents with which the range of G's activations is measured."""
+
+MAX_NAME = 200
+"""The limit of the metadata on the names of data sets and recipes. Longer names of files are cut."""
 
 MNIST_LICENCE = "MIT (weights); MNIST: CC BY-SA 3.0, Yann LeCun and Corinna Cortes"
 
@@ -119,9 +121,7 @@ def _load_state(
     folder: RunFolder, config: RunConfig, dataset: Dataset, state: Literal["best", "last"]
 ) -> tuple[Game, Progress]:
     """Load a saved state of the run: the game, on the CPU, and its progress."""
-    saved = folder.best_file if state == "best" and folder.best_file.exists() else folder.checkpoint_file
-    if not saved.exists():
-        raise RunError(f"{folder.path} has no saved state yet: train it with `resume {folder.path}`")
+    saved = folder.saved_state(state)
     torch.set_num_threads(config.threads)
     trained_on = dataset.first(config.recipe.train_images)
     config.check_data(trained_on)
@@ -155,8 +155,8 @@ def _describe(config: RunConfig, progress: Progress, evaluation: Evaluation) -> 
         packing=recipe.packing,
         quantised=recipe.quantise,
         encoder=Encoder.for_images(config.image_shape) if recipe.encoder_steps else None,
-        dataset=config.dataset,
-        recipe=config.recipe_name,
+        dataset=config.dataset[:MAX_NAME],
+        recipe=config.recipe_name[:MAX_NAME],
         seed=config.seed,
         epochs=len(progress.records),
         images_seen=progress.images,

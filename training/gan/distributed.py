@@ -186,11 +186,20 @@ def _is_launched() -> bool:
 
 def _take_own_device(number: int) -> None:
     if number >= torch.cuda.device_count():
-        raise ProcessesError(
-            f"process {number} of this machine has no CUDA device of its own; there are {torch.cuda.device_count()}. "
-            f"Use `--nproc-per-node {torch.cuda.device_count()}`, or `--device cpu`"
-        )
+        raise ProcessesError(_too_few_devices(number, devices=torch.cuda.device_count()))
     torch.cuda.set_device(number)
+
+
+def _too_few_devices(number: int, *, devices: int) -> str:
+    if not devices:
+        return (
+            "this machine has no CUDA device. Start a new run with `--device cpu`, or continue this one where there is "
+            "a CUDA device for each process"
+        )
+    return (
+        f"process {number} of this machine has no CUDA device of its own; there are {devices}. Use `--nproc-per-node "
+        f"{devices}`, or start a new run with `--device cpu`"
+    )
 
 
 def _digest(held: Mapping[str, torch.Tensor] | str) -> bytes:

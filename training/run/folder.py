@@ -15,13 +15,15 @@ import os
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Literal
 
 import torch
 from pydantic import ValidationError
 
-from models.files import TEMPORARY_SUFFIX, naming, sync_folder, write_atomically
+from models.files import TEMPORARY_SUFFIX, check_new_folder, naming, sync_folder, write_atomically
 from models.images import channels_first
 from models.model_folder.history import EpochRecord, History, TrainingEvent
+from training.commands import command
 from training.config import RunConfig
 from training.errors import RunError
 from training.run.progress import Progress
@@ -42,6 +44,26 @@ class RunFolder:
         self.grids = path / "grids"
         self.tensorboard = path / "tensorboard"
 
+    def check_new(self) -> None:
+        """Check that a new run may be written into the folder: it does not exist, or is empty. Nothing is changed.
+
+        Raises:
+            RunError: the folder already holds a run, or other files.
+            OSError: the folder cannot be made or read.
+        """
+        if self.config_file.exists():
+            raise RunError(
+                f"{self.path} already holds a run: continue it with `{command('resume', self.path)}`, or choose "
+                "another `--out`"
+            )
+        if not self.path.exists():
+            check_new_folder(self.path)
+            return
+        begun = {self.grids.name, f".{self.config_file.name}{TEMPORARY_SUFFIX}"}  # left by a start that was interrupted
+        strange = any(entry.name not in begun for entry in self.path.iterdir())
+        if strange or (self.grids.exists() and any(self.grids.iterdir())):  # pictures that are not this run's
+            raise RunError(f"{self.path} is not empty, and it is not a run folder: choose another `--out`")
+
     def create(self, config: RunConfig) -> None:
         """Make the folder of a new run.
 
@@ -49,14 +71,7 @@ class RunFolder:
             RunError: the folder already holds a run, or other files.
             OSError: the disk is full or cannot be written.
         """
-        if self.config_file.exists():
-            raise RunError(
-                f"{self.path} already holds a run: continue it with `resume {self.path}`, or choose another `--out`"
-            )
-        begun = {self.grids.name, f".{self.config_file.name}{TEMPORARY_SUFFIX}"}  # left by a start that was interrupted
-        strange = self.path.exists() and any(entry.name not in begun for entry in self.path.iterdir())
-        if strange or (self.grids.exists() and any(self.grids.iterdir())):  # pictures that are not this run's
-            raise RunError(f"{self.path} is not empty, and it is not a run folder: choose another `--out`")
+        self.check_new()
         self.grids.mkdir(parents=True, exist_ok=True)
         write_atomically(self.config_file, (config.model_dump_json(indent=2) + "\n").encode())
         sync_folder(self.path.parent)
@@ -77,6 +92,17 @@ class RunFolder:
             raise RunError(
                 f"{self.config_file} is damaged: {error}\nRestore a good copy of it, or start a new run with `fit`."
             ) from error
+
+    def saved_state(self, state: Literal["best", "last"] = "best") -> Path:
+        """Return the file of a saved state: "best" is the last one if the recipe does not measure the states.
+
+        Raises:
+            RunError: the run has no saved state yet.
+        """
+        saved = self.best_file if state == "best" and self.best_file.exists() else self.checkpoint_file
+        if not saved.exists():
+            raise RunError(f"{self.path} has no saved state yet: train it with `{command('resume', self.path)}`")
+        return saved
 
     def rewrite(self, progress: Progress) -> None:
         """Make the folder agree with `progress`: remove pictures and records of later epochs."""

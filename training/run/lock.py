@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
+from training.commands import command
 from training.errors import RunError
 
 fcntl: ModuleType | None
@@ -25,8 +26,8 @@ _REFUSED = frozenset({errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOSYS, err
 
 
 BUSY = (
-    "another process is training in {folder}: wait until it ends or stop it, then run `resume {folder}`; or start "
-    "another run with `fit` and another `--out`"
+    "another process is training in {folder}: wait until it ends, or stop it and then run `{resume}`; or start another "
+    "run with `fit` and another `--out`"
 )
 
 
@@ -36,7 +37,8 @@ def only_writer(folder: Path, *, busy: str = BUSY) -> Iterator[None]:
 
     Args:
         folder: the folder, which must exist.
-        busy: text of the error if another process holds the lock; `{folder}` in it stands for the folder.
+        busy: text of the error if another process holds the lock; `{folder}` in it stands for the folder, and
+            `{resume}` for the command that resumes a run in it.
 
     Raises:
         RunError: another process holds the lock; no file was changed.
@@ -47,7 +49,7 @@ def only_writer(folder: Path, *, busy: str = BUSY) -> Iterator[None]:
         return
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)  # child processes do not inherit it
     try:
-        _lock(fcntl, descriptor, busy.format(folder=folder))
+        _lock(fcntl, descriptor, busy.format(folder=folder, resume=command("resume", folder)))
         yield
     finally:
         os.close(descriptor)

@@ -42,7 +42,7 @@ def train(
     """
     torch.set_num_threads(config.threads)
     config.check_data(dataset)
-    config.recipe.check_processes(processes.world)
+    config.recipe.check_processes(processes.world, begun=folder.checkpoint_file.exists())
     recipe, device = config.recipe, resolve_device(config.device)
     data = dataset.to(device)
 
@@ -50,7 +50,7 @@ def train(
     game = Game.of(config, dataset, device=device, processes=processes)
     begun = folder.checkpoint_file.exists()
     progress = load_checkpoint(folder.checkpoint_file, game) if begun else Progress()
-    processes.check_same("the same settings", config.model_dump_json())
+    processes.check_same("the same settings", config.model_dump_json(exclude={"data_path"}))  # each machine has its own
     processes.check_same("the same state to begin with", state_of(game))
     if not begun:
         writer.write_grid(0, game)
@@ -64,6 +64,11 @@ def train(
         writer.say(
             f"this run began with {config.processes} process(es) and continues with {processes.world}: sums are "
             "rounded differently, so the result will differ slightly from that of an uninterrupted run"
+        )
+
+    if progress.finished:
+        writer.say(
+            f"{reason_for_the_end(config, progress)}; nothing is left to train. To train longer, start a new run"
         )
 
     # --- Train ----------------------------------------------------------------------------------
@@ -80,6 +85,14 @@ def train(
     ):  # the run was killed after it saved its last state, but before it drew the curves
         writer.write_curves(run.progress.records)
     writer.finish(run.progress)
+
+
+def reason_for_the_end(config: RunConfig, progress: Progress) -> str:
+    """Say why a finished run has ended."""
+    done, epochs = len(progress.records), config.recipe.epochs
+    if done < epochs and config.minutes is not None:
+        return f"this run ended after epoch {done} of {epochs}, because its `--minutes {config.minutes:g}` were over"
+    return f"this run has trained all its {epochs} epochs"
 
 
 def play_epoch(run: Run, data: Dataset) -> None:

@@ -4,7 +4,10 @@ import json
 import re
 import shlex
 import shutil
+import socket
+import sys
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import count, pairwise
 from pathlib import Path
 
@@ -18,9 +21,11 @@ from models.grids import assemble_grid
 from models.images import ImageShape
 from models.inference.sampler import Sampler
 from models.latents import draw_latents
+from models.model_folder.destination import check_destination
 from models.model_folder.read import load_model
 from models.networks.conditional import ask_for_class
 from tests.training.support import (
+    ROOT,
     TINY,
     TINY_MLP,
     exported_bytes,
@@ -31,10 +36,11 @@ from tests.training.support import (
     write_pngs,
 )
 from training.cli.command_line import main
+from training.cli.fit import suggest_model_folder
 from training.cli.sample import MAX_GRID_IMAGES
 from training.config import RunConfig
 from training.gan.game import Game
-from training.recipe import load_recipe
+from training.recipe import FOLDER, load_recipe
 from training.run.folder import RunFolder
 from training.run.monitor import Monitor
 
@@ -49,7 +55,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_npz(root / "data.npz")
     fit = run("fit", "mlp", "--data", "data.npz", "--epochs", "3", "--seed", "11", *QUICK, cwd=root)
     assert fit.returncode == 0, fit.stderr
-    assert fit.stdout == "next: python -m training export runs/mlp --to models/mlp\n"
+    assert fit.stdout == "next: python -m training export runs/mlp --to exported/mlp\n"
     assert "Traceback" not in fit.stderr
     assert "warning" not in fit.stderr.lower()
     export = run("export", "runs/mlp", "--to", "models/mine", cwd=root)
@@ -200,10 +206,13 @@ def test_resume_refuses_other_data(here: Path, fails: Fails):
     write_npz(here / "data.npz", images)
     assert fails("resume", "runs/mlp") == (
         "the images of 'data.npz' are not those that the run began with; the run cannot be resumed or exported without "
-        "them"
+        "them: if they are elsewhere now, name the place with --data"
     )
     (here / "data.npz").unlink()
-    assert "there is no data at 'data.npz'" in fails("resume", "runs/mlp")
+    assert fails("resume", "runs/mlp") == (
+        f"there is no data at '{here}/data.npz', where the run's images were when it began: if they have moved, name "
+        "their new place with --data"
+    )
 
 
 def test_resume_of_no_run(here: Path, fails: Fails):
@@ -233,7 +242,9 @@ def test_resume_where_the_device_is_not(here: Path, chain: Path, fails: Fails, m
     shutil.copytree(chain / "runs", here / "runs")
     config = here / "runs/mlp/config.json"
     config.write_text(config.read_text().replace('"cpu"', '"cuda"'))
-    assert "device 'cuda' was asked for" in fails("resume", "runs/mlp")
+    message = fails("resume", "runs/mlp")
+    assert message.startswith("the run began on the device 'cuda', and device 'cuda' was asked for, but torch ")
+    assert message.endswith("resume it on a machine that has one, or start a new run with `fit` and `--device cpu`")
 
 
 # --- fit --------------------------------------------------------------------------------------------
@@ -270,7 +281,7 @@ def test_an_existing_run_is_refused_and_left_alone(here: Path, fails: Fails):
     assert main(command) == 0
     before = {path: path.stat().st_mtime_ns for path in (here / "runs").rglob("*")}
     assert fails(*command) == (
-        "runs/mlp already holds a run: continue it with `resume runs/mlp`, or choose another `--out`"
+        "runs/mlp already holds a run: continue it with `python -m training resume runs/mlp`, or choose another `--out`"
     )
     assert {path: path.stat().st_mtime_ns for path in (here / "runs").rglob("*")} == before
     assert fails(*command, "--out", ".") == ". is not empty, and it is not a run folder: choose another `--out`"
@@ -316,7 +327,7 @@ def test_the_same_command_makes_the_same_model(here: Path, monkeypatch: pytest.M
         (["nope"], "there is no recipe 'nope'"),
         (["mlp", "--set", "epoch=3"], "recipe 'mlp' has 1 mistake(s):\n  epoch: there is no such key"),
         (["mlp", "--set", "epochs"], "--set takes key=value, not 'epochs'"),
-        (["mlp", "--epochs", "0"], "epochs: Input should be greater than or equal to 1"),
+        (["mlp", "--set", "epochs=0"], "epochs: Input should be greater than or equal to 1"),
         (["mlp", "--data", "nowhere"], "there is no data at 'nowhere'"),
         (
             ["writeup", "--data", "data.npz"],
@@ -409,7 +420,14 @@ def test_a_seed_out_of_range_is_a_usage_error(here: Path, seed: str, capsys: pyt
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--threads", "0"], ["--on-collapse", "pray"], ["--minutes", "0"], ["--minutes", "inf"], ["--device", "tpu"]],
+    [
+        ["--threads", "0"],
+        ["--epochs", "0"],
+        ["--on-collapse", "pray"],
+        ["--minutes", "0"],
+        ["--minutes", "inf"],
+        ["--device", "tpu"],
+    ],
 )
 def test_other_usage_errors(arguments: list[str], capsys: pytest.CaptureFixture[str]):
     with pytest.raises(SystemExit) as stopped:
@@ -438,7 +456,7 @@ def test_interrupted(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
 
     monkeypatch.setattr("training.run.loop.train", interrupt)
     assert main(["fit", "mlp", "--data", "data.npz", *QUICK]) == 130
-    assert "to continue: `resume` after `fit`" in capsys.readouterr().err
+    assert capsys.readouterr().err.endswith("interrupted; to continue: python -m training resume runs/mlp\n")
 
 
 # --- export, a person's own data -----------------------------------------------------------------------
@@ -478,7 +496,9 @@ def test_the_exported_folder_is_whole(chain: Path):
 def test_export_needs_a_saved_state_and_a_good_name(here: Path, chain: Path, fails: Fails):
     folder = RunFolder(here / "r")
     folder.create(_config_at(chain))
-    assert fails("export", "r", "--to", "m") == "r has no saved state yet: train it with `resume r`"
+    assert fails("export", "r", "--to", "m") == (
+        "r has no saved state yet: train it with `python -m training resume r`"
+    )
     assert main(["resume", "r"]) == 0
     assert "'Not A Name' cannot be a model's name" in fails("export", "r", "--to", "Not A Name")
 
@@ -572,7 +592,8 @@ def test_an_image_that_breaks_later_stops_resume_and_export(here: Path, capsys: 
         assert main(command) == 1
         assert capsys.readouterr().err.splitlines()[-1] == (
             "error: the images of 'photos' are not those that the run began with (then: 36 to train on, 4 held out, "
-            "0 skipped; now: 36 to train on, 3 held out, 1 skipped); the run cannot be resumed or exported without them"
+            "0 skipped; now: 36 to train on, 3 held out, 1 skipped); the run cannot be resumed or exported without "
+            "them: if they are elsewhere now, name the place with --data"
         )
     assert not (here / "m").exists()
 
@@ -625,21 +646,38 @@ def test_sample_draws_the_samplers_pixels(chain: Path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--n", "0"], f"--n must be 1 to {MAX_GRID_IMAGES} for one grid, not 0"),
-        (
-            ["--n", str(MAX_GRID_IMAGES + 1)],
-            f"--n must be 1 to {MAX_GRID_IMAGES} for one grid, not {MAX_GRID_IMAGES + 1}",
-        ),
-        (["--seed=-1"], "seed must be 0 ≤ seed < 2**53, not -1"),
-        (["--seed", str(2**53)], "seed must be 0 ≤ seed < 2**53"),
-        (["--first=-1"], "first must be ≥ 0"),
-        (["-o", "no/such/folder/g.png"], "there is no folder no/such/folder; make it first"),
+        (["--n=0"], "argument --n: must be at least 1, not 0"),
+        ([f"--n={MAX_GRID_IMAGES + 1}"], f"--n must be 1 to {MAX_GRID_IMAGES} for one grid, not {MAX_GRID_IMAGES + 1}"),
+        (["--seed=-1"], "argument --seed: must be 0 ≤ seed < 2**53, not -1"),
+        ([f"--seed={2**53}"], "argument --seed: must be 0 ≤ seed < 2**53"),
+        (["--first=-1"], "argument --first: must be at least 0, not -1"),
+        ([f"--first={2**53}"], "images beyond the last index, 2**53 - 1"),
+        (["--truncation=0"], "argument --truncation: must be above 0 and at most 1, not 0"),
+        (["--truncation=1.01"], "argument --truncation: must be above 0 and at most 1, not 1.01"),
+        (["--truncation=nan"], "argument --truncation: must be above 0 and at most 1, not nan"),
+        (["--shard-images=0"], "argument --shard-images: must be at least 1, not 0"),
+        (["--shard-images=9"], "--shard-images cannot be used with -o FILE"),
     ],
 )
-def test_samples_out_of_range(here: Path, fails: Fails, arguments: list[str], message: str):
-    model = make_tiny_model_folder(here / "tiny")
-    assert message in fails("sample", model, "-o", "g.png", *arguments)
+def test_options_of_sample_out_of_range_are_usage_errors(
+    here: Path, no_work: None, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+):
+    """They are told before the model is loaded, with the exit code that `fit --seed` has."""
+    assert code_of(["sample", "mnist-mlp", "-o", "g.png", *arguments]) == 2
+    assert message in capsys.readouterr().err
     assert not (here / "g.png").exists()
+
+
+def code_of(arguments: list[str]) -> object:
+    try:
+        return main(arguments)
+    except SystemExit as stopped:
+        return stopped.code
+
+
+def test_a_grid_in_no_folder(here: Path, fails: Fails):
+    model = make_tiny_model_folder(here / "tiny")
+    assert "there is no folder no/such/folder; make it first" in fails("sample", model, "-o", "no/such/folder/g.png")
 
 
 def test_sample_asks_a_conditional_model_for_a_digit(here: Path, capsys: pytest.CaptureFixture[str]):
@@ -772,3 +810,227 @@ def test_fit_takes_no_folder_that_holds_somebodys_pictures(here: Path, fails: Fa
     message = fails("fit", "mlp", "--data", "data.npz", "--epochs", "1", "--out", "r", *QUICK)
     assert message == "r is not empty, and it is not a run folder: choose another `--out`"
     assert (here / "r" / "grids" / "2024.png").read_text() == "a picture"
+
+
+def test_fit_refuses_a_folder_before_it_loads_the_data(holiday: Path, fails: Fails, no_work: None):
+    (holiday.parent / "run").mkdir()
+    (holiday.parent / "run" / "config.json").write_text("{}")
+    for out, message in {
+        "holiday": "holiday is not empty, and it is not a run folder",
+        "holiday/letter.txt/run": "letter.txt is not a folder; name another path: holiday/letter.txt/run",
+        "run": "run already holds a run: continue it with `python -m training resume run`, or choose another `--out`",
+    }.items():
+        assert message in fails("fit", "mlp", "--out", out)
+
+
+def test_fit_refuses_what_the_machine_lacks_before_it_loads_the_data(
+    here: Path, fails: Fails, no_work: None, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert "finds no CUDA device" in fails("fit", "mlp", "--device", "cuda")
+    command = ["fit", "mlp", "--on-collapse", "rollback", "--set", "metrics_every_epochs=0"]
+    assert "add `--set metrics_every_epochs=1`" in fails(*command)
+
+
+@pytest.mark.parametrize("out", ["holiday", "holiday/letter.txt", "holiday/letter.txt/shards"])
+def test_sample_refuses_a_folder_before_it_loads_the_model(holiday: Path, fails: Fails, no_work: None, out: str):
+    assert "folder" in fails("sample", "mnist-mlp", "--out", out)
+    assert (holiday / "letter.txt").read_text() == "Dear Ann"
+
+
+def test_export_looks_for_the_saved_state_before_it_loads_the_data(
+    here: Path, chain: Path, fails: Fails, no_work: None
+):
+    shutil.copytree(chain / "runs", here / "runs")
+    state = here / "runs" / "mlp" / "checkpoint.safetensors"
+    state.write_bytes(state.read_bytes()[:100])
+    assert "checkpoint.safetensors cannot be loaded" in fails("export", "runs/mlp", "--to", "m")
+    state.unlink()
+    assert "has no saved state yet" in fails("export", "runs/mlp", "--to", "m")
+
+
+def test_a_recipe_with_a_long_name_can_be_exported(here: Path):
+    """The metadata of a model limit the names of the recipe and of the data; a file's name may be longer."""
+    recipe, data = f"{'r' * 220}.toml", f"{'d' * 220}.npz"
+    shutil.copy(recipe_file("mlp"), here / recipe)
+    (here / "data.npz").rename(here / data)
+    assert main(["fit", recipe, "--data", data, "--epochs", "1", "--out", "r", *QUICK]) == 0
+    assert main(["export", "r", "--to", "m"]) == 0
+    metadata = load_model(here / "m").metadata
+    assert (metadata.recipe, metadata.dataset) == ("r" * 200, "d" * 200)
+
+
+def recipe_file(name: str) -> Path:
+    return FOLDER / f"{name}.toml"
+
+
+# --- Data that have moved ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def run_of_relative_data(here: Path) -> Path:
+    """A finished run whose data were named by a path relative to the folder where it was started."""
+    assert main(["fit", "mlp", "--data", "data.npz", "--epochs", "1", "--out", "r", *QUICK]) == 0
+    return here / "r"
+
+
+def test_data_are_found_from_another_working_directory(
+    run_of_relative_data: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    assert main(["resume", str(run_of_relative_data)]) == 0
+    assert main(["export", str(run_of_relative_data), "--to", "m"]) == 0
+
+
+@pytest.mark.parametrize("command", [["resume", "r"], ["export", "r", "--to", "m"]])
+def test_data_that_moved_are_named_with_data(run_of_relative_data: Path, here: Path, fails: Fails, command: list[str]):
+    (here / "data.npz").rename(here / "moved.npz")
+    assert "name their new place with --data" in fails(*command)
+    assert main([*command, "--data", "moved.npz"]) == 0
+    write_npz(here / "others.npz", tiny_images(seed=9))
+    message = fails(*command, "--data", "others.npz")
+    assert message.startswith("the images of 'others.npz' are not those that the run began with")
+
+
+def test_a_run_that_moved_with_its_data_is_resumed_there(
+    run_of_relative_data: Path, here: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+):
+    there = tmp_path_factory.mktemp("there")
+    for name in ("r", "data.npz"):
+        shutil.move(here / name, there / name)
+    monkeypatch.chdir(there)
+    assert main(["resume", "r"]) == 0
+
+
+# --- Hints ------------------------------------------------------------------------------------------------
+
+
+def run_hint(message: str, command: list[str]) -> None:
+    """Run a command again with the first `--set …` that its error message suggests."""
+    (hint, *_) = re.findall(r"`--set ([^`]+)`", message)
+    assert main([*command, "--set", *shlex.split(hint)]) == 0, message
+
+
+@pytest.mark.parametrize(
+    ("recipe", "settings"),
+    [
+        ("mlp", ["train_images=20"]),
+        ("mlp", ["batch_size=64", "packing=8"]),
+        ("stacked-mnist", ["train_images=20", "packing=8"]),
+        ("goodfellow2014", []),
+        ("stacked-mnist", ["train_images=50000"]),
+    ],
+)
+def test_a_batch_that_is_suggested_can_be_used(here: Path, fails: Fails, recipe: str, settings: list[str]):
+    command = ["fit", recipe, "--data", "data.npz", "--dry-run", "--set", "conditional=false", *settings]
+    run_hint(fails(*command), command)
+
+
+def test_a_batch_that_no_data_can_fill_is_said(here: Path, fails: Fails):
+    write_npz(here / "few.npz", tiny_images(20))
+    setting = (
+        'architecture={name="conv", generator_channels=[6, 4], discriminator_channels=[4, 6], group_deviation=true}'
+    )
+    message = fails("fit", "conv", "--data", "few.npz", "--set", "conditional=false", "packing=8", setting)
+    assert "fewer than the smallest batch of this recipe, which is 32 images" in message
+    assert message.endswith("give more images")
+
+
+def test_a_z_dim_that_is_suggested_can_be_used(here: Path, fails: Fails):
+    labels = np.arange(300) % 200
+    np.savez(here / "classes.npz", images=np.repeat(tiny_images(100), 3, axis=0), labels=labels)
+    command = ["fit", "conv", "--data", "classes.npz", "--dry-run", "--set", "batch_size=9"]
+    run_hint(fails(*command), command)
+
+
+def test_the_model_folder_that_fit_suggests_is_a_good_name_and_another_for_each_run(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+):
+    runs = ["runs/mlp", "a/mlp", "b/mlp", "runs/My Run!", "../x", "/tmp/x", "runs", "ÄÖ", "r" * 300]  # noqa: S108
+    suggested = [suggest_model_folder(Path(run)) for run in runs]
+    assert len(set(suggested)) == len(runs)
+    assert suggested[0] == Path("exported/mlp")
+    assert suggested[3] == Path("exported/my-run")
+    for path in suggested:
+        assert check_destination(path) is False
+    (here / "exported" / "mlp").mkdir(parents=True)
+    assert suggest_model_folder(Path("runs/mlp")) == Path("exported/mlp-2")
+    monkeypatch.chdir(ROOT)
+    assert suggest_model_folder(Path("runs/mine")) == Path("models/bundled/mine")
+    assert suggest_model_folder(Path("runs/mnist-mlp")) == Path("models/bundled/mnist-mlp-2")
+
+
+@pytest.mark.slow
+def test_the_command_that_fit_suggests_works(chain: Path):
+    fit = run("fit", "mlp", "--data", "data.npz", "--epochs", "1", "--out", "runs/A second one", *QUICK, cwd=chain)
+    hint = fit.stdout.removeprefix("next: python -m training ").strip()
+    assert hint == "export 'runs/A second one' --to exported/a-second-one"
+    assert run(*shlex.split(hint), cwd=chain).returncode == 0
+    assert run("sample", "exported/a-second-one", "--n", "4", "-o", "g.png", cwd=chain).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "advice"),
+    [
+        (["fit", "mlp", "--out", "r"], "nothing was written; the same command starts again"),
+        (["resume", "old run"], "to continue: python -m training resume 'old run'"),
+        (["resume", "old run", "--data", "x.npz"], "to continue: python -m training resume 'old run' --data x.npz"),
+        (["evaluate", "m"], "nothing was written; the same command starts again"),
+        (["export", "r", "--to", "m"], "nothing was written; the same command starts again"),
+        (["classifier", "--to", "f"], "nothing was written; the same command starts again"),
+        (["sample", "m", "-o", "g.png"], "nothing was written; the same command starts again"),
+        (["sample", "m", "--out", "d"], "the same command continues d: the shards that are there are complete"),
+    ],
+)
+def test_an_interruption_says_how_to_continue_this_command(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: list[str], advice: str
+):
+    def interrupt(*_arguments: object, **_named: object) -> None:
+        raise KeyboardInterrupt
+
+    module = sys.modules[f"training.cli.{command[0]}"]
+    monkeypatch.setattr(module, "run", interrupt)
+    assert main(command) == 130
+    assert capsys.readouterr().err == f"interrupted; {advice}\n"
+
+
+def test_a_finished_run_says_why_nothing_is_trained(here: Path, capsys: pytest.CaptureFixture[str]):
+    command = ["fit", "mlp", "--data", "data.npz", *QUICK]
+    assert main([*command, "--minutes", "0.0001", "--out", "short", "--set", "epochs=1000"]) == 0
+    assert main([*command, "--epochs", "1", "--out", "whole"]) == 0
+    for name, reason in {
+        "short": r"this run ended after epoch \d+ of 1000, because its `--minutes 0.0001` were over",
+        "whole": "this run has trained all its 1 epochs",
+    }.items():
+        capsys.readouterr()
+        assert main(["resume", name]) == 0
+        assert re.search(f"{reason}; nothing is left to train. To train longer", capsys.readouterr().err)
+
+
+def test_evaluate_takes_the_embedded_data_set_of_a_model(here: Path, monkeypatch: pytest.MonkeyPatch):
+    asked = []
+
+    def load(source: str, *_arguments: object, **_named: object) -> None:
+        asked.append(source)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("training.cli.evaluate.load_data", load)
+    for dataset in ("mnist", "stacked-mnist"):
+        model = make_tiny_model_folder(here / dataset)
+        metadata = load_model(model).metadata.model_copy(update={"dataset": dataset})
+        loaded = replace(load_model(model), metadata=metadata)
+        monkeypatch.setattr("training.cli.evaluate.load_named_model", lambda _name, loaded=loaded: loaded)
+        assert main(["evaluate", str(model)]) == 130
+    assert asked == ["mnist", "stacked-mnist"]
+
+
+def test_watch_on_a_taken_port(chain: Path, fails: Fails):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert fails("watch", chain / "runs" / "mlp", "--port", str(port)) == (
+            f"cannot listen on port {port} of 127.0.0.1: another program listens there. Choose another port, or take "
+            "any free one by `--port 0`"
+        )
+    assert "cannot listen on port 8001 of no.such.host.invalid: " in fails(
+        "watch", chain / "runs" / "mlp", "--host", "no.such.host.invalid"
+    )
