@@ -27,7 +27,7 @@ class TrainingEvent(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     epoch: int = Field(ge=0, description="The epoch in which it was noticed")
-    kind: Literal["collapse", "discriminator-won", "not-finite"]
+    kind: Literal["collapse", "discriminator-won", "discriminator-lost", "not-finite"]
     detail: str = Field(max_length=1000, description="What was seen")
     action: str = Field(max_length=1000, description="What was done")
 

@@ -51,13 +51,24 @@ def run(options: argparse.Namespace) -> None:
     from models.inference.sampler import Sampler
     from models.inference.scorer import Scorer
     from training.evaluation.evaluate import evaluate
+    from training.evaluation.few_images import warn_of_few_images
 
     if options.html:
         check_output("--html", options.html)
     model = load_named_model(options.model)
     dataset = _load_data(options, model)
+    if warning := warn_of_few_images(len(dataset.held_out), which="held-out"):
+        print(f"warning: {warning}", file=sys.stderr)
     started = time.monotonic()
-    evaluation = evaluate(Sampler.of_model(model), Scorer.of_model(model), dataset, prior=model.metadata.prior)
+    if not _is_training_data(model, dataset):
+        print(f"note: {_whose_images(model, dataset)}", file=sys.stderr)
+    evaluation = evaluate(
+        Sampler.of_model(model),
+        Scorer.of_model(model),
+        dataset,
+        prior=model.metadata.prior,
+        trained_on=_is_training_data(model, dataset),
+    )
     seconds = time.monotonic() - started
     if options.html:
         _write_report(options, model, dataset, evaluation, seconds)
@@ -90,15 +101,27 @@ def _load_data(options: argparse.Namespace, model: "LoadedModel") -> "Dataset":
     return dataset
 
 
+def _is_training_data(model: "LoadedModel", dataset: "Dataset") -> bool:
+    """Whether the data are those that the model was trained on, as far as the metadata tell: they have the name."""
+    return dataset.name == model.metadata.dataset
+
+
+def _whose_images(model: "LoadedModel", dataset: "Dataset") -> str:
+    return (
+        f"{model.name} was trained on {model.metadata.dataset!r}, not on {dataset.name!r}, so these images cannot show "
+        "whether it copies its training images: the distances to the nearest ones are left out"
+    )
+
+
 def _print_table(model: "LoadedModel", dataset: "Dataset", evaluation: "Evaluation", seconds: float) -> None:
     from training.evaluation.features import features_name
     from training.evaluation.table import MAX_WIDTH, format_text, group_figures
 
     head = f"{model.reference} on {dataset.name}: {len(evaluation.samples):,} samples, {seconds:.0f} s"
+    kind = "training images" if _is_training_data(model, dataset) else f"other images of {dataset.name}"
     legend = (
-        "Real images: the same figure, computed for training images instead of samples. At best: the best possible "
-        "value or, for D, the value that theory gives for the optimum. Distances, precision, density, recall and "
-        f"coverage are computed in these features: {features_name(digits=dataset.digits)}."
+        f"Real images: the same figure, computed for {kind} instead of samples. At best: the best possible "
+        "value or, for D, the value that theory gives for the optimum."
     )
     for text in (head, legend):
         print(textwrap.fill(text, MAX_WIDTH))

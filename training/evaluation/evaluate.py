@@ -66,7 +66,7 @@ class Evaluation:
         figures: the figures by name; the docstring of this module explains them.
         calibration: the calibration of D's score.
         samples: [N, C, H, W] uint8, the images of G that were evaluated.
-        nearest: the nearest training image of each sample.
+        nearest: the nearest training image of each sample; None if the data are not those that G was trained on.
         logits: D's logits, [·] float32, of the `samples`, of the `held_out` images, and of each kind of picture that is
             not a real image (`training.evaluation.out_of_distribution`).
     """
@@ -74,11 +74,19 @@ class Evaluation:
     figures: dict[str, float]
     calibration: Calibration
     samples: torch.Tensor
-    nearest: Nearest
+    nearest: Nearest | None
     logits: dict[str, NDArray[np.float32]]
 
 
-def evaluate(sampler: Sampler, scorer: Scorer, dataset: Dataset, *, prior: Prior, samples: int = SAMPLES) -> Evaluation:
+def evaluate(
+    sampler: Sampler,
+    scorer: Scorer,
+    dataset: Dataset,
+    *,
+    prior: Prior,
+    samples: int = SAMPLES,
+    trained_on: bool = True,
+) -> Evaluation:
     """Evaluate a pair on a data set's held-out images.
 
     Args:
@@ -87,6 +95,7 @@ def evaluate(sampler: Sampler, scorer: Scorer, dataset: Dataset, *, prior: Prior
         dataset: its held-out images are the reference; some of its training images give the `_real` figures.
         prior: the prior of G's latents.
         samples: how many images of G to evaluate.
+        trained_on: whether G was trained on the data set. If not, nothing is said about its nearest training images.
 
     Raises:
         DataError: the digit classifier's file is missing or damaged.
@@ -98,17 +107,22 @@ def evaluate(sampler: Sampler, scorer: Scorer, dataset: Dataset, *, prior: Prior
     others = torch.ones(len(dataset.images), dtype=torch.bool)
     others[rows] = False
     held_out_logits, fake_logits = score(channels_last(dataset.held_out)), score(channels_last(fake))
-    nearest = find_nearest(fake, dataset.images)
+    nearest = find_nearest(fake, dataset.images) if trained_on else None
     held_out = _HeldOut.of(dataset)
     figures: dict[str, float] = {}
     for suffix, images, logits, neighbours in (
         ("", fake, fake_logits, nearest),
-        ("_real", real, score(channels_last(real)), find_nearest(real, dataset.images[others])),
+        (
+            "_real",
+            real,
+            score(channels_last(real)),
+            find_nearest(real, dataset.images[others]) if trained_on else None,
+        ),
     ):
         seen = (
             _likeness(held_out, extract(images, digits=dataset.digits))
             | _parzen_figures(images, dataset)
-            | _novelty(neighbours)
+            | (_novelty(neighbours) if neighbours else {})
             | _opinions(held_out_logits, logits)
         )
         figures |= {f"{name}{suffix}": figure for name, figure in seen.items()}

@@ -18,7 +18,8 @@ from models.images import channels_last
 from training.data.dataset import Dataset
 from training.evaluation.charts import draw_histograms, draw_shares
 from training.evaluation.evaluate import SAMPLE_SEED, Evaluation
-from training.evaluation.features import features_name
+from training.evaluation.few_images import warn_of_few_images
+from training.evaluation.neighbours import Nearest
 from training.evaluation.table import COLUMNS, Group, group_figures
 from training.pictures import encode_png
 
@@ -75,8 +76,10 @@ def render_report(evaluation: Evaluation, dataset: Dataset, *, model: str, origi
         n_held_out=f"{len(dataset.held_out):,}",
         samples=_samples(evaluation, dataset),
         tables="\n".join(_table(group) for group in group_figures(evaluation.figures)),
-        shares=_shares(evaluation.figures),
-        neighbours=_neighbours(evaluation, dataset),
+        shares=_shares(evaluation.figures, real="real training images" if evaluation.nearest else "other real images"),
+        real_images="real training images" if evaluation.nearest else f"other images of {escape(dataset.name)}",
+        warning=_warning(dataset),
+        copies=_copies(evaluation.nearest, evaluation, dataset) if evaluation.nearest else "",
         opinions=_opinions(evaluation),
         origin=_origin(origin),
     )
@@ -90,27 +93,42 @@ def _samples(evaluation: Evaluation, dataset: Dataset) -> str:
     )
 
 
-def _shares(figures: Mapping[str, float]) -> str:
+def _warning(dataset: Dataset) -> str:
+    warning = warn_of_few_images(len(dataset.held_out), which="held-out")
+    return f'<p role="note"><strong>Warning:</strong> {escape(warning)}.</p>\n' if warning else ""
+
+
+def _shares(figures: Mapping[str, float], *, real: str) -> str:
     """Return the section about digits; empty if the data are not digits."""
     if "share_0" not in figures:
         return ""
-    model, real = ([figures[f"share_{digit}{suffix}"] for digit in range(10)] for suffix in ("", "_real"))
-    chart = draw_shares(model, real, title="Share of each digit among the samples and among real images")
+    model, of_real = ([figures[f"share_{digit}{suffix}"] for digit in range(10)] for suffix in ("", "_real"))
+    chart = draw_shares(model, of_real, title="Share of each digit among the samples and among real images")
     return (
         '<section aria-labelledby="shares">\n<h2 id="shares">Which digits</h2>\n'
         f'<figure>{chart}<figcaption class="key"><span><i class="model"></i>samples</span>'
-        '<span><i class="real"></i>real training images</span><br>'
+        f'<span><i class="real"></i>{real}</span><br>'
         "The share of each digit, as the digit classifier reads it.</figcaption></figure>\n</section>"
     )
 
 
-def _neighbours(evaluation: Evaluation, dataset: Dataset) -> str:
-    distances = evaluation.nearest.distances
+def _copies(nearest: Nearest, evaluation: Evaluation, dataset: Dataset) -> str:
+    """Return the section about copies, which only the training images of G can answer."""
+    return (
+        '<section aria-labelledby="copies">\n<h2 id="copies">Does it copy?</h2>\n'
+        "<p>Each pair shows a sample above the training image that is nearest to it in pixels. If G had copied its "
+        "training\nimages, both would be the same picture.</p>\n"
+        f"{_neighbours(nearest, evaluation.samples, dataset)}\n</section>"
+    )
+
+
+def _neighbours(found: Nearest, drawn: torch.Tensor, dataset: Dataset) -> str:
+    distances = found.distances
     hundredth = distances.argsort(stable=True)[: max(1, len(distances) // 100)][:PAIRS]
     any_of_them = torch.arange(min(PAIRS, len(distances)))
     figures = []
     for rows, which in ((hundredth, "those nearest to a training image"), (any_of_them, "the first samples")):
-        samples, nearest = evaluation.samples[rows], dataset.images[evaluation.nearest.rows[rows]]
+        samples, nearest = drawn[rows], dataset.images[found.rows[rows]]
         both = np.concatenate([channels_last(samples), channels_last(nearest)], axis=1)
         farthest, closest = distances[rows].max(), distances[rows].min()
         text = f"{len(rows)} samples, each above its nearest training image: {which}"

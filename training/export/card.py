@@ -1,6 +1,7 @@
 """Write the model card: how a model was made, how good it is, and what its limits are."""
 
 import shlex
+import textwrap
 
 import torch
 
@@ -8,6 +9,7 @@ from models.model_folder.metadata import Metadata
 from models.networks.build import build_networks
 from training.config import RunConfig
 from training.evaluation.evaluate import SAMPLE_SEED
+from training.evaluation.few_images import warn_of_few_images
 from training.evaluation.table import format_markdown, group_figures
 from training.provenance import describe_machine
 from training.run.progress import Progress
@@ -40,7 +42,7 @@ computes the figures again, adds the share of each digit, and writes a page with
 
     python -m training evaluate {name} --data {data} --html report.html
 
-{figures}
+{warning}{figures}
 
 The Parzen log-likelihood says little about quality, because smooth samples score higher than real images. It is given
 because the 2014 paper gives it.
@@ -133,6 +135,7 @@ def write_card(
         git_commit=config.git_commit,
         sample_seed=SAMPLE_SEED,
         licence=metadata.licence,
+        warning=_warning(config),
         figures=format_markdown(group_figures(metadata.evaluation, details=False)),
         scope_of_d=_SCOPE_OF_A_JUDGE.format(steps=config.recipe.judge_steps)
         if config.recipe.judge_steps
@@ -140,13 +143,9 @@ def write_card(
     )
 
 
-def _classes(config: RunConfig) -> str:
-    """Return the number and the names of the classes of a person's own data, for the table's cell."""
-    if config.data == "mnist" or not config.class_names:
-        return ""
-    names = [name.replace("|", "\\|") if name.isprintable() else ascii(name) for name in config.class_names]
-    more = f" and {len(names) - MAX_NAMED:,} more" if len(names) > MAX_NAMED else ""
-    return f"; {len(names):,} classes: {', '.join(names[:MAX_NAMED])}{more}"
+def _warning(config: RunConfig) -> str:
+    warning = warn_of_few_images(config.held_out_images, which="held-out")
+    return "" if warning is None else textwrap.fill(f"**Warning:** {warning}.", 116) + "\n\n"
 
 
 def _overrides(config: RunConfig) -> str:

@@ -2,18 +2,20 @@
 
 collapse            coverage, or the share of the rarest digit, fell below half of its value in the best state
 discriminator-won   D told real from fake almost without error for three epochs, so G no longer learns from it
+discriminator-lost  D's loss was far above that of a D that only guesses for three epochs, so it misleads G
 not-finite          a loss, a weight or a figure became NaN or infinite (the loop detects this, not this module)
 
 This module only finds alarms. `training.run.alarm_response` records each one. With `--on-collapse rollback` it also
 takes the run back to its best state; otherwise training continues, except that `not-finite` ends it.
 """
 
+import math
 from typing import Literal, TypeAlias
 
 from models.model_folder.history import EpochRecord
 from training.recipe import LossName
 
-Alarms: TypeAlias = dict[Literal["collapse", "discriminator-won", "not-finite"], str]
+Alarms: TypeAlias = dict[Literal["collapse", "discriminator-won", "discriminator-lost", "not-finite"], str]
 
 FALL = 0.5
 """There is a collapse alarm if a figure is below this share of its value in the best state."""
@@ -22,7 +24,22 @@ WON = 0.98
 """D has won if mean D(x) is above this, and mean D(G(z)) below 1 minus this, for `WON_EPOCHS` epochs in a row."""
 
 WON_EPOCHS = 3
-"""The number of epochs in a row after which D has won."""
+"""The number of epochs in a row after which D has won, or lost."""
+
+WON_LOSS = -math.log(WON)
+"""In the relativistic game, D has won if its loss is below this: it puts real images above fakes at odds of `WON`."""
+
+GUESSING: dict[LossName, float] = {
+    "non-saturating": math.log(2),
+    "minimax": math.log(2),
+    "relativistic": math.log(2),
+    "hinge": 1.0,
+    "least-squares": 0.25,
+}
+"""D's loss if it only guesses, so that all its logits are equal. The Wasserstein critic's loss has no scale."""
+
+LOST = 1.5
+"""D has lost if its loss is above this many times that of guessing, for `WON_EPOCHS` epochs in a row."""
 
 MIN_COVERAGE = 0.1
 """There is no collapse alarm until the best state's coverage has reached this."""
@@ -36,12 +53,13 @@ def find_alarms(records: list[EpochRecord], *, loss: LossName) -> Alarms:
     alarms: Alarms = {}
     if fallen := _fallen(records):
         alarms["collapse"] = fallen
-    if loss in PROBABILITIES and _has_won(records):
-        last = records[-1]
-        alarms["discriminator-won"] = (
-            f"D(x) was above {WON} and D(G(z)) below {1 - WON:.2f} for {WON_EPOCHS} epochs; they are now "
-            f"{last.d_real:.4f} and {last.d_fake:.4f}"
-        )
+    last = records[-WON_EPOCHS:]
+    if len(last) < WON_EPOCHS:
+        return alarms
+    if won := _won(last, loss):
+        alarms["discriminator-won"] = won
+    if lost := _lost(last, loss):
+        alarms["discriminator-lost"] = lost
     return alarms
 
 
@@ -75,6 +93,25 @@ def _fallen(records: list[EpochRecord]) -> str:
     )
 
 
-def _has_won(records: list[EpochRecord]) -> bool:
-    last = records[-WON_EPOCHS:]
-    return len(last) == WON_EPOCHS and all(record.d_real > WON and record.d_fake < 1 - WON for record in last)
+def _won(last: list[EpochRecord], loss: LossName) -> str:
+    """Return the figures if D has won in all of the last epochs; otherwise ""."""
+    now = last[-1]
+    if loss in PROBABILITIES and all(record.d_real > WON and record.d_fake < 1 - WON for record in last):
+        return (
+            f"D(x) was above {WON} and D(G(z)) below {1 - WON:.2f} for {WON_EPOCHS} epochs; they are now "
+            f"{now.d_real:.4f} and {now.d_fake:.4f}"
+        )
+    if loss == "relativistic" and all(record.loss_d < WON_LOSS for record in last):
+        return f"D's loss was below {WON_LOSS:.3f} for {WON_EPOCHS} epochs; it is now {now.loss_d:.4f}"
+    return ""
+
+
+def _lost(last: list[EpochRecord], loss: LossName) -> str:
+    """Return the figures if D has lost in all of the last epochs; otherwise ""."""
+    guessing = GUESSING.get(loss)
+    if guessing is None or any(record.loss_d <= LOST * guessing for record in last):
+        return ""
+    return (
+        f"D's loss was above {LOST * guessing:.3f} for {WON_EPOCHS} epochs, and a D that only guesses has "
+        f"{guessing:.3f}; it is now {last[-1].loss_d:.3f}"
+    )

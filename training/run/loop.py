@@ -66,6 +66,8 @@ def train(
             "rounded differently, so the result will differ slightly from that of an uninterrupted run"
         )
 
+    if run.monitor is not None and run.monitor.warning:
+        writer.say(f"warning: {run.monitor.warning}")
     if progress.finished:
         writer.say(
             f"{reason_for_the_end(config, progress)}; nothing is left to train. To train longer, start a new run"

@@ -10,7 +10,8 @@ from models.latents import draw_latents
 from training.config import RunConfig
 from training.data.dataset import Dataset
 from training.errors import NotFiniteError
-from training.evaluation.features import extract, features_name
+from training.evaluation.features import extract
+from training.evaluation.few_images import warn_of_few_images
 from training.evaluation.metrics import frechet_distance, precision_recall_density_coverage, share_ratios
 from training.gan.game import Game
 
@@ -32,6 +33,9 @@ class Monitor:
     Args:
         config: configuration of the run.
         dataset: the data set of the run.
+
+    Attributes:
+        warning: a sentence for the log if there are few real images; None otherwise.
     """
 
     def __init__(self, config: RunConfig, dataset: Dataset) -> None:
@@ -40,6 +44,7 @@ class Monitor:
         self.features = features_name(digits=dataset.digits)
         """The name of the features in which images are compared."""
         self._real = extract(dataset.images[-IMAGES:], digits=dataset.digits)
+        self.warning = warn_of_few_images(len(self._real.values), which="training")
 
     def measure(self, game: Game) -> dict[str, float]:
         """Measure the current EMA of G, and return the figures by name.

@@ -14,6 +14,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from models.model_folder.history import History
+from training.config import RunConfig
 from training.errors import RunError
 from training.run.folder import RunFolder
 from viewer import viewer_dir
@@ -66,6 +68,8 @@ def describe_run(folder: RunFolder) -> dict[str, Any]:
         "recipe": config.recipe_name,
         "data": config.data,
         "epochs": config.recipe.epochs,
+        "minutes": config.minutes,
+        "finished": has_ended(config, history),
         "written_s_ago": round(max(0.0, time.time() - written), 1),
         "history": history.model_dump(mode="json"),
         # A resumed run draws some pictures again; the new address makes the browser load them.
@@ -74,6 +78,15 @@ def describe_run(folder: RunFolder) -> dict[str, Any]:
             for epoch, path in grids.items()
         ],
     }
+
+
+def has_ended(config: RunConfig, history: History) -> bool:
+    """Whether a run has trained all its epochs, or its minutes are over, so that nothing more will be written."""
+    if not history.epochs:
+        return False
+    last = history.epochs[-1]
+    is_late = config.minutes is not None and last.seconds >= round(60 * config.minutes, 3)  # seconds are rounded, too
+    return last.epoch >= config.recipe.epochs or is_late
 
 
 class _Handler(BaseHTTPRequestHandler):

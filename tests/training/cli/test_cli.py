@@ -88,7 +88,7 @@ def fails(capsys: pytest.CaptureFixture[str]) -> Fails:
         assert error, stderr
         assert "error: " not in message
         assert "Traceback" not in stderr
-        assert all(re.match(r"(started|resumed|epoch|alarm) ", line) for line in before.splitlines()), before
+        assert all(re.match(r"(started|resumed|epoch|alarm|warning:) ", line) for line in before.splitlines()), before
         return message.strip()
 
     return check
@@ -481,6 +481,7 @@ def test_the_exported_folder_is_whole(chain: Path):
         "## Licence",
         "commit unknown",
         "36 images; 4 held out",
+        "**Warning:** there are only 4 held-out images to compare with: precision, recall",
     ):
         assert part in model.card
     assert "--seed 11 --threads 1" in model.card
@@ -567,7 +568,8 @@ def test_broken_images_are_named_and_left_out_from_fit_to_evaluate(
     capsys.readouterr()
     assert main(["evaluate", "m", "--data", "photos", "--json"]) == 0
     captured = capsys.readouterr()
-    assert captured.err.splitlines() == told
+    assert captured.err.splitlines()[:-1] == told
+    assert captured.err.splitlines()[-1].startswith("warning: there are only 3 held-out images")
     figures = json.loads(captured.out)
     evaluation = load_model(here / "m").metadata.evaluation
     assert {name: figures[name] for name in evaluation} == pytest.approx(evaluation)
@@ -604,7 +606,7 @@ def test_an_image_that_breaks_later_stops_resume_and_export(here: Path, capsys: 
 def test_evaluate_tells_what_the_export_found(chain: Path):
     done = run("evaluate", "models/mine", "--data", "data.npz", "--json", cwd=chain)
     assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
+    assert re.fullmatch("warning: there are only 4 held-out images to compare with: .*\n", done.stderr)
     figures = json.loads(done.stdout)
     model = load_model(chain / "models" / "mine")
     assert figures.pop("model") == model.reference
@@ -612,6 +614,29 @@ def test_evaluate_tells_what_the_export_found(chain: Path):
     assert figures.pop("samples") == 10_000
     assert figures.pop("seconds") > 0
     assert figures == model.metadata.evaluation  # to the last bit: the same machine, the same images
+
+
+def test_evaluate_names_no_training_image_among_other_images(
+    here: Path, chain: Path, capsys: pytest.CaptureFixture[str]
+):
+    write_pngs(here / "test", tiny_images(seed=4))
+    model = str(chain / "models" / "mine")
+    assert main(["evaluate", model, "--data", "test", "--html", "page.html"]) == 0
+    told = capsys.readouterr()
+    assert "mine was trained on 'data', not on 'test', so these images cannot show whether it copies" in told.err
+    assert "raining image" not in told.out
+    assert "computed for other images of test instead of samples" in " ".join(told.out.split())
+    assert "training image" not in (here / "page.html").read_text().split("How this page was made")[0]
+    assert main(["evaluate", model, "--data", "test", "--json"]) == 0
+    assert not [name for name in json.loads(capsys.readouterr().out) if "training" in name]
+
+
+def test_a_run_on_few_images_is_warned_about_its_figures(here: Path, capsys: pytest.CaptureFixture[str]):
+    command = ["fit", "mlp", "--data", "data.npz", "--epochs", "1", "--out", "r", *QUICK]
+    assert main([*command, "--set", "metrics_every_epochs=1"]) == 0
+    warning = "warning: there are only 36 training images to compare with: precision, recall"
+    assert warning in capsys.readouterr().err
+    assert warning in (here / "r" / "log.txt").read_text()
 
 
 def test_evaluate_on_images_of_another_kind(here: Path, chain: Path, fails: Fails):

@@ -147,6 +147,7 @@ def test_the_pictures_are_those_that_they_say(page: str, judged: tuple[Evaluatio
 
     np.testing.assert_array_equal(split_grid(samples, 16, padding=2), shown(evaluation.samples[:64]))
     np.testing.assert_array_equal(split_grid(real, 16, padding=2)[:40], shown(data.held_out))
+    assert evaluation.nearest is not None
     closest = int(evaluation.nearest.distances.argmin())
     assert hundredth.shape[:2] == (32 + 6, 16 + 6)  # the hundredth of 150 is one pair
     np.testing.assert_array_equal(hundredth[3:19, 3:19], shown(evaluation.samples[closest : closest + 1])[0])
@@ -259,3 +260,19 @@ def test_in_chromium(browser: Browser, tmp_path: Path, page: str, width: int, sc
     assert faults == []
     assert [url for url in requests if not url.startswith("data:")] == [(tmp_path / "page.html").as_uri()]
     context.close()
+
+
+def test_images_that_g_was_not_trained_on_are_not_called_training_images(judged: tuple[Evaluation, Dataset]):
+    evaluation, data = judged
+    figures = {name: figure for name, figure in evaluation.figures.items() if not name.startswith("nearest_")}
+    page = render_report(replace(evaluation, nearest=None, figures=figures), data, model="m", origin=ORIGIN)
+    assert "training" not in page.split("<main>")[1].split("How this page was made")[0].lower()
+    assert "Does it copy?" not in page
+    assert "other images of digits &amp; &lt;more&gt; in place of the samples" in page
+
+
+def test_few_images_are_a_warning(page: str, judged: tuple[Evaluation, Dataset]):
+    assert "<strong>Warning:</strong> there are only 40 held-out images to compare with" in page
+    evaluation, data = judged
+    many = replace(data, held_out=data.held_out[:1].expand(1000, -1, -1, -1))
+    assert "Warning" not in render_report(evaluation, many, model="m", origin=ORIGIN)

@@ -21,8 +21,8 @@ from models.networks.batch_part import WHOLE, Part
 from tests.training.support import TINY_2014, environment, make_config, sets, tiny_recipe, write_npz
 from training.config import RunConfig
 from training.data.dataset import load_dataset
-from training.errors import RecipeError
-from training.gan.distributed import ALONE, Processes, number_of_processes, own_number
+from training.errors import ProcessesError, RecipeError
+from training.gan.distributed import ALONE, Processes, joined, number_of_processes, own_number
 from training.run.folder import RunFolder
 from training.run.loop import train
 from training.run.writer import FolderWriter
@@ -107,20 +107,44 @@ def test_batch_normalisation_is_of_a_part(scenes: Scenes):
 
 def test_a_batch_that_cannot_be_shared_evenly(tmp_path: Path):
     data = write_npz(tmp_path / "data.npz")
-    for overrides, processes, together, nearest in (
-        (["batch_size=9"], 2, "", 8),
-        (["batch_size=9"], 4, "", 8),
-        (["batch_size=2"], 5, "", 5),
-        (["batch_size=12", "packing=2"], 4, " (D sees 2 images at once)", 16),
+    for overrides, processes, together, nearest, fewer in (
+        (["batch_size=9"], 2, "", 8, 1),
+        (["batch_size=9"], 4, "", 8, 3),
+        (["batch_size=2"], 5, "", 5, 2),
+        (["batch_size=12", "packing=2"], 4, " (D sees 2 images at once)", 16, 3),
     ):
         with pytest.raises(RecipeError) as error:
             make_config(tiny_recipe("mlp", *overrides), data, processes=processes)
         size = overrides[0].partition("=")[2]
         assert str(error.value) == (
             f"batch_size is {size}, which {processes} processes cannot share evenly{together}: "
-            f"use `--set batch_size={nearest}`, or another `--nproc-per-node`"
+            f"use `--set batch_size={nearest}`, or {fewer} process(es) (`--nproc-per-node {fewer}` on one machine)"
         )
+        # Both hints work, and a run that has begun gets only the one that it can follow.
+        make_config(tiny_recipe("mlp", *overrides[1:], f"batch_size={nearest}"), data, processes=processes)
+        make_config(tiny_recipe("mlp", *overrides), data, processes=fewer)
+        with pytest.raises(RecipeError) as error:
+            tiny_recipe("mlp", *overrides).check_processes(processes, begun=True)
+        assert str(error.value).endswith(f": use {fewer} process(es) (`--nproc-per-node {fewer}` on one machine)")
     make_config(tiny_recipe("mlp", "batch_size=9"), data, processes=3)
+
+
+@pytest.mark.parametrize(
+    ("devices", "advice"),
+    [
+        (0, "this machine has no CUDA device. Start a new run with `--device cpu`, or continue this one where "),
+        (1, "process 1 of this machine has no CUDA device of its own; there are 1. Use `--nproc-per-node 1`, or "),
+    ],
+)
+def test_more_processes_than_devices(devices: int, advice: str, monkeypatch: pytest.MonkeyPatch):
+    variables = {"TORCHELASTIC_RUN_ID": "tests", "WORLD_SIZE": "2", "RANK": "1", "LOCAL_RANK": "1"}
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: devices)
+    with pytest.raises(ProcessesError) as error, joined("cuda"):
+        pass
+    assert str(error.value).startswith(advice)
+    assert "--nproc-per-node 0" not in str(error.value)
 
 
 def test_more_processes_on_resuming_than_a_batch_can_be_shared_by(tmp_path: Path):

@@ -1,6 +1,9 @@
 """Alarms: each on both sides of its limit, the text of each, and that each is raised once."""
 
+import math
+
 import pytest
+import torch
 
 from models.model_folder.history import EpochRecord
 from training.gan.losses import LOSSES
@@ -11,14 +14,18 @@ GOOD = {"frechet": 2.0, "coverage": 0.8, "smallest_share": 0.6}
 
 
 def record(
-    epoch: int, *, metrics: dict[str, float] | None = None, means: tuple[float, float] = (0.7, 0.3)
+    epoch: int,
+    *,
+    metrics: dict[str, float] | None = None,
+    means: tuple[float, float] = (0.7, 0.3),
+    loss_d: float = 0.3,
 ) -> EpochRecord:
     """Make a record; `means` are D(x) and D(G(z))."""
     return EpochRecord(
         epoch=epoch,
         images=100 * epoch,
         seconds=float(epoch),
-        loss_d=0.6,
+        loss_d=loss_d,
         loss_g=0.9,
         d_real=means[0],
         d_fake=means[1],
@@ -123,8 +130,45 @@ def test_one_epoch_at_the_limit_and_d_has_not_won(weak: tuple[float, float], epo
 
 @pytest.mark.parametrize("loss", sorted(LOSSES))
 def test_only_where_ds_output_is_a_probability(loss: LossName):
-    seen = alarms([record(epoch, means=WON) for epoch in (1, 2, 3)], loss)
+    seen = alarms([record(epoch, means=WON, loss_d=0.3) for epoch in (1, 2, 3)], loss)
     assert set(seen) == ({"discriminator-won"} if loss in {"non-saturating", "minimax"} else set())
+
+
+def test_d_has_won_the_relativistic_game_by_its_loss():
+    """Its loss is mean log(1 + exp(fake − real)), and −log 0.98 = 0.0202."""
+    for at, kinds in ((0.0203, set()), (0.0202, {"discriminator-won"})):
+        seen = alarms([record(epoch, loss_d=at) for epoch in (1, 2, 3)], "relativistic")
+        assert set(seen) == kinds
+    assert seen == {"discriminator-won": "D's loss was below 0.020 for 3 epochs; it is now 0.0202"}
+
+
+# --- D has lost -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("loss", ["non-saturating", "minimax", "relativistic"])
+def test_d_has_lost_at_twice_log_2(loss: LossName):
+    twice = 2 * math.log(2)
+    assert alarms([record(epoch, loss_d=twice) for epoch in (1, 2)], loss) == {}
+    seen = alarms([record(epoch, loss_d=twice) for epoch in (1, 2, 3)], loss)
+    text = "D's loss was above 1.040 for 3 epochs, and a D that only guesses has 0.693; it is now 1.386"
+    assert seen == {"discriminator-lost": text}
+
+
+@pytest.mark.parametrize("loss", sorted(set(LOSSES) - {"wasserstein"}))
+def test_each_game_has_a_limit_above_guessing(loss: LossName):
+    """Equal logits, at the value that is best for the game, are a D that only guesses."""
+    best = 0.5 if loss == "least-squares" else 0.0
+    equal = torch.full((8,), best)
+    guessing = float(LOSSES[loss].discriminator(equal, equal))
+    assert alarms([record(epoch, loss_d=1.49 * guessing) for epoch in (1, 2, 3)], loss) == {}
+    seen = alarms([record(epoch, loss_d=1.51 * guessing) for epoch in (1, 2, 3)], loss)
+    assert set(seen) == {"discriminator-lost"}
+    last_is_good = [*(record(epoch, loss_d=9.0) for epoch in (1, 2)), record(3, loss_d=1.49 * guessing)]
+    assert alarms(last_is_good, loss) == {}
+
+
+def test_a_critic_has_no_limit():
+    assert alarms([record(epoch, loss_d=99.0) for epoch in (1, 2, 3)], "wasserstein") == {}
 
 
 # --- Once ------------------------------------------------------------------------------------------

@@ -2,9 +2,11 @@
 
 import http.client
 import json
+import os
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import ThreadingHTTPServer
@@ -21,7 +23,7 @@ from tests.processes import interruptible
 from tests.training.support import command_line, environment, make_config, tiny_recipe, write_npz
 from training.errors import RunError
 from training.run.folder import RunFolder
-from training.run.watch import make_server
+from training.run.watch import describe_run, make_server
 from viewer import viewer_dir
 
 EVENT = TrainingEvent(epoch=2, kind="collapse", detail="coverage is <b>0.1</b>", action="went on")
@@ -151,6 +153,42 @@ def test_a_damaged_file_is_told(folder: RunFolder, url: str) -> None:
     answer = httpx.get(f"{url}/run.json")
     assert answer.status_code == 500
     assert "records of" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("minutes", "finished"), [(None, False), (0.05, True), (3 / 60, True), (0.0501, False), (0.0499, True)]
+)
+def test_a_run_whose_minutes_are_over_is_finished(folder: RunFolder, minutes: float | None, finished: bool) -> None:
+    """The third epoch ended after 3 s."""
+    config = folder.read_config().model_copy(update={"minutes": minutes})
+    folder.config_file.write_text(config.model_dump_json())
+    told = describe_run(folder)
+    assert (told["finished"], told["minutes"]) == (finished, minutes)
+    folder.stats_file.unlink()
+    assert describe_run(folder)["finished"] is False
+
+
+def test_a_run_of_all_its_epochs_is_finished(folder: RunFolder) -> None:
+    folder.write_stats([record(epoch) for epoch in range(1, 11)])
+    assert describe_run(folder)["finished"] is True
+
+
+@needs_chromium
+def test_the_page_does_not_ask_whether_a_finished_run_has_stopped(
+    browser: Browser, folder: RunFolder, url: str
+) -> None:
+    long_ago = time.time() - 3600
+    config = folder.read_config()
+    for minutes, told in (
+        (None, "last file written 60 min ago; has it stopped?"),
+        (0.05, "finished after its 0.05 min"),
+    ):
+        folder.config_file.write_text(config.model_copy(update={"minutes": minutes}).model_dump_json())
+        for file in folder.path.iterdir():
+            os.utime(file, (long_ago, long_ago))
+        with Visit(browser, url) as visit:
+            visit.page.goto(url)
+            expect(visit.page.locator("#status")).to_contain_text(told)
 
 
 def test_not_a_run(tmp_path: Path) -> None:

@@ -25,12 +25,13 @@ async function look() {
 }
 
 function show(run) {
-  const { name, recipe, data, epochs, written_s_ago: ago, history, pictures } = run;
+  const { name, recipe, data, epochs, minutes, finished, written_s_ago: ago, history, pictures } = run;
   const done = history.epochs.at(-1)?.epoch ?? 0;
   document.title = `${name}: ${done} of ${epochs} epochs`;
   document.getElementById("name").textContent = name;
-  const quiet = done < epochs && ago > QUIET_S ? "; has it stopped?" : "";
-  const pace = done === epochs ? "finished" : `last file written ${duration(ago)} ago${quiet}`;
+  const quiet = ago > QUIET_S ? "; has it stopped?" : "";
+  const end = done < epochs ? `finished after its ${minutes} min of training` : "finished";
+  const pace = finished ? end : `last file written ${duration(ago)} ago${quiet}`;
   say(`Recipe ${recipe} on ${data}: ${done} of ${epochs} epochs, ${pace}.`);
   const news = JSON.stringify([history, pictures]);
   if (news === shown) return;
