@@ -89,7 +89,7 @@ def run(options: argparse.Namespace) -> None:
 
     folder = RunFolder(_folder_of(options))
     if own_number() == 0 and not options.dry_run:
-        folder.check_new()  # before the data are loaded, which can take minutes
+        _check_folder(folder)  # before the data are loaded, which can take minutes
     config, dataset = _configure(options, Path(options.recipe).stem)
     if options.dry_run:
         if own_number() == 0:
@@ -101,6 +101,22 @@ def run(options: argparse.Namespace) -> None:
         train(config, dataset, folder, writer, processes)
     if own_number() == 0:
         print(f"next: {command('export', folder.path, '--to', suggest_model_folder(folder.path))}")
+
+
+def _check_folder(folder: "RunFolder") -> None:
+    """Check that a new run may be written into a folder, and that no other process is training in it.
+
+    Raises:
+        RunError: another process is training in it, or it holds a run or other files.
+        OSError: it cannot be made or read.
+    """
+    from training.run.lock import only_writer
+
+    if folder.path.is_dir():
+        with only_writer(folder.path):
+            folder.check_new()
+    else:
+        folder.check_new()
 
 
 def _folder_of(options: argparse.Namespace) -> Path:

@@ -411,22 +411,42 @@ def test_an_error_of_another_process_comes_back_whole():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--n", "0"], "n must be at least 1, not 0"),
-        (["--n", "-5"], "n must be at least 1, not -5"),
-        (["--first", "-1"], "first must be ≥ 0 and first + n ≤ 2**53, not first=-1, n=360"),
-        (["--first", str(INDEX_LIMIT - 359)], "first must be ≥ 0 and first + n ≤ 2**53, not first="),
-        (["--seed", "-1"], "seed must be 0 ≤ seed < 2**53, not -1"),
         (["--digit", "3"], "--digit must be one of tiny's classes, 0 to 2, not 3"),
-        (["--truncation", "0"], "truncation must be in (0, 1], not 0.0"),
-        (["--truncation", "nan"], "truncation must be in (0, 1], not nan"),
-        (["--shard-images", "0"], "--shard-images must be 1 to 100,000, not 0"),
-        (["--shard-images", str(MAX_SHARD_IMAGES + 1)], "--shard-images must be 1 to 100,000, not 100,001"),
         (["--n", "1_000_001", "--shard-images", "1"], "1,000,001 images in shards of 1 are 1,000,001 files; at most"),
     ],
 )
 def test_what_cannot_be_drawn(tiny: Path, tmp_path: Path, fails: Fails, arguments: list[str], message: str):
     assert fails(*bulk(tiny, tmp_path / "out"), *arguments).startswith(message)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--n=0"], "argument --n: must be at least 1, not 0"),
+        (["--n=-5"], "argument --n: must be at least 1, not -5"),
+        (["--first=-1"], "argument --first: must be at least 0, not -1"),
+        ([f"--first={INDEX_LIMIT - 359}"], "images beyond the last index, 2**53 - 1"),
+        (["--seed=-1"], "argument --seed: must be 0 ≤ seed < 2**53, not -1"),
+        (["--truncation=0"], "argument --truncation: must be above 0 and at most 1, not 0"),
+        (["--truncation=nan"], "argument --truncation: must be above 0 and at most 1, not nan"),
+        (["--shard-images=0"], "argument --shard-images: must be at least 1, not 0"),
+        ([f"--shard-images={MAX_SHARD_IMAGES + 1}"], "--shard-images must be 1 to 100,000, not 100,001"),
+    ],
+)
+def test_numbers_out_of_range_are_usage_errors(
+    tiny: Path, tmp_path: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+):
+    assert exit_code([*bulk(tiny, tmp_path / "out"), *arguments]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def exit_code(arguments: list[str | Path]) -> object:
+    try:
+        return main([str(argument) for argument in arguments])
+    except SystemExit as stopped:
+        return stopped.code
 
 
 def test_the_last_images_of_a_seed(tiny: Path, tmp_path: Path):
@@ -488,7 +508,7 @@ def test_a_folder_of_something_else(tiny: Path, tmp_path: Path, fails: Fails):
     message = f"{out} is not a folder of samples: it has no bulk.json, but holds 'thesis.txt'. Choose another --out"
     assert fails(*bulk(tiny, out)) == message
     assert contents(out) == {"thesis.txt": b"mine"}
-    assert fails(*bulk(tiny, out / "thesis.txt")) == f"File exists: {out / 'thesis.txt'}"
+    assert fails(*bulk(tiny, out / "thesis.txt")) == f"{out / 'thesis.txt'} is not a folder: choose another --out"
 
 
 def test_a_request_that_is_damaged(tiny: Path, tmp_path: Path, fails: Fails):
@@ -519,17 +539,20 @@ def test_two_at_once(tiny: Path, tmp_path: Path, fails: Fails):
     assert not (out / "shard-000000.npz").exists()
 
 
-def test_options_that_do_not_go_together(tiny: Path, tmp_path: Path, fails: Fails, capsys: pytest.CaptureFixture[str]):
+def test_options_that_do_not_go_together(tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     picture = ["sample", str(tiny), "-o", str(tmp_path / "g.png")]
     for both in ([*picture, "--out", str(tmp_path / "out")], ["sample", str(tiny)]):
         with pytest.raises(SystemExit) as exited:
             main(both)
         assert exited.value.code == 2
         assert "--out" in capsys.readouterr().err
-    assert fails(*picture, "--format", "npz", "--shard-images", "3") == (
-        "--format, --shard-images cannot be used with -o FILE: leave the option out, or write shards with --out DIR"
+    assert main([*picture, "--format", "npz", "--shard-images", "3"]) == 2
+    assert capsys.readouterr().err == (
+        "error: --format, --shard-images cannot be used with -o FILE: leave the option out, or write shards with "
+        "--out DIR\n"
     )
-    assert "--ray cannot be used with -o FILE" in fails(*picture, "--ray")
+    assert main([*picture, "--ray"]) == 2
+    assert "--ray cannot be used with -o FILE" in capsys.readouterr().err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["tiny"]
 
 

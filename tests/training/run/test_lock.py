@@ -23,6 +23,7 @@ from tests.training.support import (
     write_npz,
 )
 from training.cli.command_line import main
+from training.commands import program
 from training.errors import RunError
 from training.run import lock
 from training.run.folder import RunFolder
@@ -80,8 +81,8 @@ def test_a_second_process_is_told_so_and_touches_nothing(
             assert main(command) == 1
             run = folder.path
             assert capsys.readouterr().err == (
-                f"error: another process is training in {run}: wait until it ends or stop it, then run `resume {run}`; "
-                "or start another run with `fit` and another `--out`\n"
+                f"error: another process is training in {run}: wait until it ends, or stop it and then run "
+                f"`{program()} resume {run}`; or start another run with `fit` and another `--out`\n"
             )
         assert contents(folder) == before
     with only_writer(folder.path):  # the process was killed, and its lock ended with it
