@@ -13,7 +13,7 @@ from models.device import DeviceName, resolve_device
 from models.images import ImageShape
 from models.latents import SEED_LIMIT
 from models.networks.conditional import MAX_CLASSES
-from training.data.dataset import EMBEDDED, Dataset
+from training.data.dataset import EMBEDDED, RULE, Dataset
 from training.errors import RecipeError, RunError
 from training.provenance import read_git_commit
 from training.recipe import Recipe

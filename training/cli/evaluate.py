@@ -121,7 +121,8 @@ def _print_table(model: "LoadedModel", dataset: "Dataset", evaluation: "Evaluati
     kind = "training images" if _is_training_data(model, dataset) else f"other images of {dataset.name}"
     legend = (
         f"Real images: the same figure, computed for {kind} instead of samples. At best: the best possible "
-        "value or, for D, the value that theory gives for the optimum."
+        "value or, for D, the value that theory gives for the optimum. Distances, precision, density, recall and "
+        f"coverage are computed in these features: {features_name(digits=dataset.digits)}."
     )
     for text in (head, legend):
         print(textwrap.fill(text, MAX_WIDTH))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from training.cli.arguments import Commands, add_set, add_strict, add_threads, at_least_1, positive, seed
-from training.cli.inputs import load_data, log_skipped
+from training.cli.inputs import load_data, log_data_notes
 from training.commands import command
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from training.cli.arguments import Commands, add_run, add_run_data, add_strict
-from training.cli.inputs import load_run_data, log_skipped
+from training.cli.inputs import load_run_data, log_data_notes
 from training.commands import command
 from training.errors import RunError
 
@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> None:
     _check_device(config)
     with joined(config.device) as processes, open_writer(config, folder, processes) as writer:
         dataset = load_run_data(config, options.data, strict=options.strict).first(config.recipe.train_images)
-        log_skipped(dataset, writer)
+        log_data_notes(dataset, writer)
         train(config, dataset, folder, writer, processes)
 
 

@@ -21,11 +21,11 @@ from training.errors import DataError
 
 MNIST = "mnist"
 STACKED_MNIST = "stacked-mnist"
+RULE = 2
+"""The version of the rules by which data are read and split. Version 1 split them without regard to classes."""
+
 EMBEDDED = (MNIST, STACKED_MNIST)
 """The data sets that come with this package; any other source is a path."""
-
-MAX_HELD_OUT = 10_000
-HELD_OUT_SHARE = 0.1
 
 
 @dataclass(frozen=True)

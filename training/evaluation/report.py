@@ -18,6 +18,7 @@ from models.images import channels_last
 from training.data.dataset import Dataset
 from training.evaluation.charts import draw_histograms, draw_shares
 from training.evaluation.evaluate import SAMPLE_SEED, Evaluation
+from training.evaluation.features import features_name
 from training.evaluation.few_images import warn_of_few_images
 from training.evaluation.neighbours import Nearest
 from training.evaluation.table import COLUMNS, Group, group_figures

@@ -143,6 +143,15 @@ def write_card(
     )
 
 
+def _classes(config: RunConfig) -> str:
+    """Return the number and the names of the classes of a person's own data, for the table's cell."""
+    if config.data == "mnist" or not config.class_names:
+        return ""
+    names = [name.replace("|", "\\|") if name.isprintable() else ascii(name) for name in config.class_names]
+    more = f" and {len(names) - MAX_NAMED:,} more" if len(names) > MAX_NAMED else ""
+    return f"; {len(names):,} classes: {', '.join(names[:MAX_NAMED])}{more}"
+
+
 def _warning(config: RunConfig) -> str:
     warning = warn_of_few_images(config.held_out_images, which="held-out")
     return "" if warning is None else textwrap.fill(f"**Warning:** {warning}.", 116) + "\n\n"

@@ -10,7 +10,7 @@ from models.latents import draw_latents
 from training.config import RunConfig
 from training.data.dataset import Dataset
 from training.errors import NotFiniteError
-from training.evaluation.features import extract
+from training.evaluation.features import extract, features_name
 from training.evaluation.few_images import warn_of_few_images
 from training.evaluation.metrics import frechet_distance, precision_recall_density_coverage, share_ratios
 from training.gan.game import Game
