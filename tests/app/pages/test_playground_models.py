@@ -63,6 +63,13 @@ def test_a_card_for_each_model_and_each_broken_folder(browser: Browser, service:
         assert visit.faults == []
 
 
+def features_of(evaluation: dict[str, float], key: str) -> str:
+    """Return the end of a figure's name: a distance names its features."""
+    if key != "frechet":
+        return ""
+    return ", digit reader’s features" if "modes" in evaluation else ", features that the card names"
+
+
 @pytest.mark.slow
 def test_figures_beside_those_of_real_images(browser: Browser, trained: Service) -> None:
     models = {model["name"]: model["evaluation"] for model in ok(trained.client.get("/v1/models")).json()["models"]}
@@ -81,7 +88,8 @@ def test_figures_beside_those_of_real_images(browser: Browser, trained: Service)
             values = {name: figures[key] for name, figures in models.items() if key in figures}
             assert values, key
             for name, value in values.items():
-                row = card(page, name).locator("tr").filter(has=page.get_by_role("rowheader", name=label, exact=True))
+                head = page.get_by_role("rowheader", name=label + features_of(models[name], key), exact=True)
+                row = card(page, name).locator("tr").filter(has=head)
                 is_best = best_of is not None and len(values) > 1 and value == best_of(values.values())
                 cells = row.locator("td")
                 expect(cells.nth(0)).to_have_text(told(value) + (" (best of these models)" if is_best else ""))

@@ -59,6 +59,11 @@ export class Models {
   }
 }
 
+/** Only digits have modes; the card of another model names its features. */
+function featuresOf(evaluation) {
+  return "modes" in evaluation ? "digit reader’s features" : "features that the card names";
+}
+
 function figuresOf(evaluation, all) {
   const rows = FIGURES.filter(({ key }) => key in evaluation).map(({ name, key, best }) => {
     const values = all.map(({ metadata }) => metadata.evaluation[key]).filter((value) => value !== undefined);
@@ -66,7 +71,7 @@ function figuresOf(evaluation, all) {
     return el(
       "tr",
       {},
-      el("th", { scope: "row" }, name),
+      el("th", { scope: "row" }, key === "frechet" ? `${name}, ${featuresOf(evaluation)}` : name),
       el("td", { class: winner ? "winner" : "" }, format(evaluation[key]), winner ? el("span", { class: "visually-hidden" }, " (best of these models)") : null),
       el("td", {}, format(evaluation[`${key}_real`])),
     );
