@@ -10,15 +10,24 @@ from typing import IO, Literal, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
+from PIL.JpegImagePlugin import JpegImageFile
 
 from app.media.digit_photo import make_digit
+from app.media.file_kinds import describe_other_kind
+from app.media.jpeg_end import with_end
+from app.media.png_chunks import needed_chunks
 from app.problems import Problem
 from models.images import ImageShape
 
 Preprocess: TypeAlias = Literal["auto", "none"]
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
+"""What is read. AVIF is not, although Pillow's wheels could: docs/operations.md says why."""
+
+_BEGINNINGS = {b"\x89PNG": "PNG", b"\xff\xd8": "JPEG", b"RIFF": "WebP", b"GIF8": "GIF", b"BM": "BMP"}
+_RLE = (1, 2)
+"""The values of a BMP's field "compression" that stand for run-length encoding."""
 
 WORKED_PIXELS = 4_000_000
 """Pictures with more pixels are shrunk once they are decoded: a float for each pixel would take gigabytes."""
@@ -28,6 +37,17 @@ WORKED_SIDE = 2048
 
 MAX_READS = 50_000
 """How often a decoder may read from one file. It reads once for each chunk, marker or block: millions are an attack."""
+
+_TRANSPOSITIONS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What makes a picture upright, by the orientation in its EXIF data; 1 is upright."""
 
 PIXELS_TOGETHER = 4
 """All files of a request together may have this many times the pixels that one file may have."""
@@ -61,8 +81,10 @@ def check_sizes(
     """
     total = 0
     for file, name in zip(files, names, strict=True):
-        width, height = _open(file, filename=name, max_pixels=max_pixels, field=field).size
         file.seek(0)
+        data = file.read()
+        file.seek(0)
+        width, height = _open(data, filename=name, max_pixels=max_pixels, field=field).size
         if preprocess == "none":
             _check_exact((width, height), filename=name, shape=shape, field=field)
         total += width * height
@@ -92,19 +114,23 @@ def read_upload(
         Problem: 415 for a file that is damaged or not an image of `FORMATS`; 413 for too many pixels; 422 for the
             wrong size with "none".
     """
-    image = _open(io.BytesIO(data), filename=filename, max_pixels=max_pixels, field=field)
+    image = _open(data, filename=filename, max_pixels=max_pixels, field=field)
     if preprocess == "none":
         _check_exact(image.size, filename=filename, shape=shape, field=field)
     try:
-        image.load()  # of an animation, the first frame
-        image = _opaque(ImageOps.exif_transpose(_shrunk(image)))
+        image = _decoded(image, data)
+        orientation = _orientation(image)
+        image = _opaque(_shrunk(_opaque_grey16(image)))
+        if orientation in _TRANSPOSITIONS:
+            image = image.transpose(_TRANSPOSITIONS[orientation])
         if shape.channels == 3:
+            image = _rgb(image)
             if preprocess == "auto":
-                image = ImageOps.fit(image.convert("RGB"), (shape.width, shape.height))
-            return np.asarray(image.convert("RGB"), dtype=np.uint8)
+                image = ImageOps.fit(image, (shape.width, shape.height))
+            return np.asarray(image, dtype=np.uint8)
         brightness = _brightness(image)
     except Exception as error:  # a damaged file can make a decoder raise anything
-        raise not_an_image(field, filename) from error
+        raise not_an_image(field, filename, _reason(data, error)) from error
     if preprocess == "none":
         return (brightness * 255).round().astype(np.uint8)
     return make_digit(brightness, side=shape.height)
@@ -117,14 +143,36 @@ def too_many_pixels(field: str, filename: str, size: tuple[int, int], *, max_pix
     return Problem.of_parameter(field, detail, filename, status=413)
 
 
-def not_an_image(field: str, filename: str) -> Problem:
-    """The problem (415) of a file that cannot be decoded."""
-    detail = f"{filename!r} is damaged, or not an image that can be read; send one of {', '.join(FORMATS)}"
+def not_an_image(field: str, filename: str, reason: str = "is damaged, or not an image that can be read") -> Problem:
+    """The problem (415) of a file that cannot be decoded. The reason goes on from the file's name."""
+    detail = f"{filename!r} {reason}; send one of {', '.join(FORMATS)}"
     return Problem.of_parameter(field, detail, filename, status=415)
 
 
+def _reason(data: bytes, error: Exception) -> str:
+    """Say why a file cannot be decoded, in words that follow its name."""
+    if isinstance(error, _CutOffError):
+        return "is a JPEG that is cut off: the file ends before its picture does, so send the whole file"
+    form = next((form for beginning, form in _BEGINNINGS.items() if data.startswith(beginning)), None)
+    if form == "BMP" and data[30:31] and data[30] in _RLE:
+        return "is a BMP with run-length encoding (RLE) that cannot be read here: save it without, or as PNG"
+    if isinstance(error, _TooManyPiecesError):
+        return f"is made of more than {MAX_READS:,} pieces, which takes too long to read: save it anew"
+    if form is not None:
+        return f"is a {form} that is damaged, cut off, or of a rare kind that is not read here: save it anew"
+    return describe_other_kind(data) or "is damaged, or not an image that can be read"
+
+
+class _CutOffError(Exception):
+    """A part of a JPEG's picture is missing."""
+
+
+class _TooManyPiecesError(ValueError):
+    """A file has more than `MAX_READS` chunks, markers or blocks."""
+
+
 class _LimitedFile:
-    """A file that can be read `MAX_READS` times; the next read raises ValueError."""
+    """A file that can be read `MAX_READS` times; the next read raises an error."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -134,22 +182,59 @@ class _LimitedFile:
     def read(self, size: int = -1) -> bytes:
         self._reads += 1
         if self._reads > MAX_READS:
-            raise ValueError(f"more than {MAX_READS:,} pieces")
+            raise _TooManyPiecesError
         return self._file.read(size)
 
 
-def _open(file: IO[bytes], *, filename: str, max_pixels: int, field: str) -> Image.Image:
+def _open(data: bytes, *, filename: str, max_pixels: int, field: str) -> Image.Image:
     """Open an image, and read and check its header. Its pixels are not decoded yet."""
     try:
+        file = io.BytesIO(_needed(data))
         image = Image.open(cast("IO[bytes]", _LimitedFile(file)), formats=FORMATS)
     except Image.DecompressionBombError as error:
         detail = f"{filename!r} has too many pixels; send a smaller image"
         raise Problem.of_parameter(field, detail, filename, status=413) from error
     except Exception as error:  # a damaged header can make a decoder raise anything
-        raise not_an_image(field, filename) from error
+        raise not_an_image(field, filename, _reason(data, error)) from error
     if image.width * image.height > max_pixels:
         raise too_many_pixels(field, filename, image.size, max_pixels=max_pixels)
     return image
+
+
+def _needed(data: bytes) -> bytes:
+    """Return a file without the parts of a PNG that no pixel needs."""
+    try:
+        return needed_chunks(data, max_chunks=MAX_READS)
+    except ValueError as error:
+        raise _TooManyPiecesError from error
+
+
+def _decoded(image: Image.Image, data: bytes) -> Image.Image:
+    """Decode an image that was opened; of an animation, the first frame. A JPEG may lack its end marker.
+
+    Raises:
+        _CutOffError: a part of a JPEG's picture is missing.
+        Exception: the file is damaged in other ways.
+    """
+    try:
+        image.load()
+    except OSError:
+        if not isinstance(image, JpegImageFile):
+            raise
+        whole = with_end(data)
+        if whole is None:
+            raise _CutOffError from None
+        image = Image.open(io.BytesIO(whole), formats=["JPEG"])
+        image.load()
+    return image
+
+
+def _orientation(image: Image.Image) -> int:
+    """Return the orientation in the EXIF data of a picture. Damaged data do not make its pixels unreadable."""
+    try:
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # noqa: BLE001  (damaged EXIF data can make the parser raise anything)
+        return 1
 
 
 def _check_exact(size: tuple[int, int], *, filename: str, shape: ImageShape, field: str) -> None:
@@ -176,6 +261,18 @@ def _shrunk(image: Image.Image) -> Image.Image:
     return image.reduce(-(-max(image.size) // WORKED_SIDE))
 
 
+def _opaque_grey16(image: Image.Image) -> Image.Image:
+    """Do what `_opaque` does for grey of 16 bits, one shade of which is transparent; return any other as it is."""
+    shade = image.info.get("transparency")
+    if not image.mode.startswith("I;16") or shade is None:
+        return image
+    pixels = np.array(image, dtype=np.uint16)
+    clear = pixels == shade
+    ink = pixels[~clear]
+    pixels[clear] = 0 if ink.size and ink.mean() >= 128 * 257 else 65535
+    return Image.fromarray(pixels)
+
+
 def _opaque(image: Image.Image) -> Image.Image:
     """Lay a transparent image on the background against which its ink shows: white under dark ink, else black."""
     if not image.has_transparency_data:
@@ -186,6 +283,13 @@ def _opaque(image: Image.Image) -> Image.Image:
     mean = (pixels[..., :3].mean(axis=2) * pixels[..., 3]).sum() / weight if weight else 0.0
     background = Image.new("RGBA", rgba.size, "black" if mean >= 128 else "white")
     return Image.alpha_composite(background, rgba).convert("RGB")
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    """Convert to RGB. Pillow's own conversion cuts grey of 16 bits off at 255."""
+    if image.mode.startswith("I"):
+        image = Image.fromarray((_brightness(image) * 255).round().astype(np.uint8))
+    return image.convert("RGB")
 
 
 def _brightness(image: Image.Image) -> NDArray[np.float32]:

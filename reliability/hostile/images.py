@@ -126,6 +126,18 @@ def bad_exif(rng: random.Random) -> bytes:
     return saved(drawing(rng, "RGB"), rng.choice(["JPEG", "WEBP", "PNG"]), exif=exif)
 
 
+def no_end_marker(rng: random.Random) -> bytes:
+    """Return a whole JPEG without its end marker, or without the marker's last byte."""
+    return saved(drawing(rng, "RGB"), "JPEG", progressive=rng.random() < 0.5)[: -rng.randint(1, 2)]
+
+
+def other_format(rng: random.Random) -> bytes:
+    """Return a picture in a format that the service names and refuses, whole or cut."""
+    form = rng.choice(["AVIF", "TIFF", "JPEG2000", "ICO", "PPM", "PDF", "EPS"])
+    data = saved(drawing(rng, "RGB").resize((64, 64)), form)
+    return data[: rng.choice([len(data), rng.randint(16, len(data))])]
+
+
 def sixteen_bits(rng: random.Random) -> bytes:
     """Return a PNG with 16 bits a pixel, sometimes with a transparent shade."""
     data = saved(drawing(rng, "I;16"), "PNG")
@@ -267,7 +279,9 @@ KINDS: dict[str, tuple[Maker, frozenset[int]]] = {
     "polyglots": (polyglot, EITHER),
     "no images": (no_image, frozenset({NO_IMAGE})),
     "EXIF rotation": (rotated, frozenset({FINE})),
-    "broken EXIF": (bad_exif, EITHER),
+    "broken EXIF": (bad_exif, frozenset({FINE})),
+    "no end marker": (no_end_marker, frozenset({FINE})),
+    "other formats": (other_format, frozenset({NO_IMAGE})),
     "16 bits": (sixteen_bits, frozenset({FINE})),
     "CMYK": (cmyk, frozenset({FINE})),
     "palette with alpha": (palette, frozenset({FINE})),
@@ -281,7 +295,7 @@ KINDS: dict[str, tuple[Maker, frozenset[int]]] = {
     "bomb by a WebP's header": (webp_bomb, frozenset({TOO_LARGE, NO_IMAGE})),
 }
 LARGE: dict[str, tuple[Maker, frozenset[int]]] = {
-    "bomb of text": (text_bomb, EITHER),
+    "bomb of text": (text_bomb, frozenset({FINE})),
     "half a million pieces": (many_pieces, frozenset({NO_IMAGE})),
     "bomb of frames": (thousand_frames, EITHER),
     "39.7 million pixels": (large_image, frozenset({FINE})),
