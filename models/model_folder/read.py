@@ -7,6 +7,7 @@ timeline can be decoded, and the quality of G's images. The errors are in `model
 """
 
 import hashlib
+import os
 import re
 from collections.abc import Mapping
 from itertools import islice
@@ -51,7 +52,7 @@ from models.model_folder.format import (
 from models.model_folder.history import History
 from models.model_folder.loaded_model import LoadedModel, TimelineEntry
 from models.model_folder.metadata import Metadata, parse_metadata
-from models.model_folder.untrusted_files import open_file, read_file, unchanging
+from models.model_folder.untrusted_files import belongs_to, open_file, read_file, unchanging
 from models.model_folder.untrusted_json import check_extent
 from models.networks.build import build_networks
 from models.networks.quantised import check_quantised
@@ -65,7 +66,7 @@ def load_model(path: Path) -> LoadedModel:
     """Read a model folder, and check all of it.
 
     Args:
-        path: the folder; its name becomes the model's name.
+        path: the folder, or a link to one; its name, or the link's, becomes the model's name.
 
     Raises:
         ModelFolderError: the folder cannot be used; the kind of the error says why (see `models.errors`).
@@ -73,7 +74,7 @@ def load_model(path: Path) -> LoadedModel:
     """
     if not path.is_dir():
         raise ModelFolderNotFoundError(f"{path} is not a folder; name a model folder")
-    name = path.resolve().name
+    name = Path(os.path.abspath(path)).name  # noqa: PTH100  (Path.resolve would follow a link, which has its own name)
     if not re.fullmatch(NAME_PATTERN, name):
         raise ModelNameError(f"the folder's name {name!r} cannot be a model's name; rename it to match {NAME_PATTERN}")
     weights = read_file(path, WEIGHTS_FILE, MAX_WEIGHTS_BYTES)
@@ -248,7 +249,7 @@ def _list_timeline(folder: Path) -> tuple[TimelineEntry, ...]:
 def _timeline_epoch(folder: Path, picture: Path) -> int:
     if not re.fullmatch(r"[0-9]{1,9}", picture.stem):
         raise TimelineError(f"{TIMELINE_FOLDER}/{picture.name}: a picture's name must be its epoch, such as 00005.png")
-    if not picture.is_file() or not picture.resolve().is_relative_to(folder.resolve()):
+    if not picture.is_file() or not belongs_to(folder, picture):
         raise ModelPathError(f"{picture} is not a file inside its folder; put the file itself there")
     if picture.stat().st_size > MAX_PICTURE_BYTES:
         raise ModelTooLargeError(f"{picture} has more than {MAX_PICTURE_BYTES:,} bytes; remove it")

@@ -1,6 +1,7 @@
 """Reading files of a folder that may be hostile, or that may change while they are read."""
 
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,9 +10,27 @@ from typing import BinaryIO
 
 from models.errors import ModelFileMissingError, ModelPathError, ModelTooLargeError
 
+_BLOB_PATTERN = r"[0-9a-f]{32,128}"
+"""The names of files in a folder `blobs`: the hash of their content."""
+
+
+def belongs_to(folder: Path, path: Path) -> bool:
+    """Whether a path, with all its links followed, leads to a file of the folder: into it, or to a blob of its cache.
+
+    A cache of the Hugging Face Hub holds `snapshots/<revision>/<file>`, which is a link to `blobs/<hash>` beside
+    `snapshots`. Such a link is followed from the snapshot, or from a folder inside it. No other link may leave the
+    folder: a model folder from a stranger must not show other files of this machine.
+    """
+    real, home = path.resolve(), folder.resolve()
+    if real.is_relative_to(home):
+        return True
+    snapshots = next((parent for parent in home.parents if parent.name == "snapshots"), None)
+    in_blobs = snapshots is not None and real.parent == snapshots.parent / "blobs"
+    return in_blobs and re.fullmatch(_BLOB_PATTERN, real.name) is not None
+
 
 def read_file(folder: Path, name: str, max_bytes: int) -> bytes:
-    """Read a file of a folder, after checking that it is inside the folder and not too large.
+    """Read a file of a folder, after checking that it belongs to the folder and is not too large.
 
     Args:
         folder: the folder.
@@ -26,10 +45,12 @@ def read_file(folder: Path, name: str, max_bytes: int) -> bytes:
     """
     path = folder / name
     if not path.is_file():
+        if path.is_symlink():
+            raise ModelFileMissingError(f"{path} is missing: there is a link that leads to no file; put the file there")
         raise ModelFileMissingError(
             f"{path} is missing; a model folder needs it (`python -m training export` writes it)"
         )
-    if not path.resolve().is_relative_to(folder.resolve()):
+    if not belongs_to(folder, path):
         raise ModelPathError(f"{path} is a link that leads out of its folder; put the file itself there")
     with open_file(path) as file:
         size = os.fstat(file.fileno()).st_size

@@ -4,6 +4,7 @@ damage, message = DAMAGES["weights empty"]
 damage(folder)
 """
 
+import hashlib
 import json
 import os
 import pickle
@@ -113,6 +114,78 @@ def record(n: int) -> bytes:
     return b'{"epochs":[' + b",".join([one] * n) + b"]}"
 
 
+def in_cache(name: str, target: str, prepare: Callable[[Path], object] = lambda _: None) -> Damage:
+    """Move a folder into a cache of the Hugging Face Hub, and leave a link to it.
+
+    One file of its snapshot is a link to `target`; the others are links to their blobs, as they should be.
+
+    Args:
+        name: the file with the hostile link.
+        target: where it leads. `{up}` is the way from the file to the root of the cache, `{other}` another's name.
+        prepare: is called with the root of the cache, which holds `blobs` and `snapshots`.
+    """
+
+    def damage(path: Path) -> None:
+        cache = path.parent.parent / f"cache-of-{path.parent.parent.name}-{path.name}"
+        snapshot = put_in_cache(path, cache)
+        (cache / "secret").write_bytes(tiny_png(1) + b"secret")
+        prepare(cache)
+        (snapshot / name).unlink()
+        (snapshot / name).symlink_to(target.format(up="../" * (2 + name.count("/")), other=f"{cache.name}-other"))
+
+    return damage
+
+
+REVISION = "0123456789abcdef0123456789abcdef01234567"
+HASH = "f" * 64
+
+
+def put_in_cache(path: Path, cache: Path) -> Path:
+    """Move a model folder into a cache of the Hub. Return the snapshot, to which `path` becomes a link."""
+    snapshot = cache / "snapshots" / REVISION
+    (cache / "blobs").mkdir(parents=True)
+    snapshot.parent.mkdir()
+    path.rename(snapshot)
+    for file in [found for found in snapshot.rglob("*") if found.is_file()]:
+        blob = cache / "blobs" / hashlib.sha256(file.read_bytes()).hexdigest()
+        file.rename(blob)
+        file.symlink_to(os.path.relpath(blob, file.parent))
+    path.symlink_to(snapshot)
+    return snapshot
+
+
+def blobs_lead_out(cache: Path) -> None:
+    """Let the folder of blobs be a link to a folder outside of the cache."""
+    outside = cache.with_name(f"{cache.name}-outside")
+    (cache / "blobs").rename(outside)
+    (outside / HASH).write_bytes(tiny_png(1) + b"secret")
+    (cache / "blobs").symlink_to(outside)
+
+
+def file_below_blobs(cache: Path) -> None:
+    """Make a folder of the blobs, and a file in it."""
+    folder = cache / "blobs" / HASH
+    folder.mkdir()
+    (folder / HASH).write_bytes(b"secret")
+
+
+def another_cache(cache: Path) -> None:
+    """Make a second cache beside the first."""
+    blobs = cache.with_name(f"{cache.name}-other") / "blobs"
+    blobs.mkdir(parents=True)
+    (blobs / HASH).write_bytes(tiny_png(1) + b"secret")
+
+
+def outside_of_a_cache(path: Path) -> None:
+    """Let the weights be a link to a blob, from a folder that is no snapshot."""
+    blobs = path.parent.parent / "blobs"
+    blobs.mkdir(exist_ok=True)
+    (path / WEIGHTS).replace(blobs / HASH)
+    (path / WEIGHTS).symlink_to(f"../../blobs/{HASH}")
+
+
+LEADS_OUT = "leads out of its folder"
+NOT_INSIDE = "is not a file inside its folder"
 SAYS_NO_SAFETENSORS = "model.safetensors is not a safetensors file"
 DAMAGES: dict[str, tuple[Damage, str]] = {
     "weights truncated": (text(WEIGHTS, lambda data: data[:-100]), SAYS_NO_SAFETENSORS),
@@ -164,6 +237,33 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
     "a link out, for weights": (instead(WEIGHTS, link_to("/etc/passwd")), "leads out of its folder"),
     "a link up, for the history": (instead("history.json", link_to("../good/history.json")), "leads out of its folder"),
     "a link to itself": (instead("CARD.md", link_to("CARD.md")), "CARD.md is missing"),
+    "a blob's link, outside of a cache": (outside_of_a_cache, LEADS_OUT),
+    "a snapshot's link out of its cache": (in_cache(WEIGHTS, "/etc/passwd"), LEADS_OUT),
+    "a snapshot's link to its cache": (in_cache("CARD.md", "{up}secret"), LEADS_OUT),
+    "a snapshot's link to no hash": (
+        in_cache("CARD.md", "{up}blobs/secret", lambda cache: (cache / "blobs/secret").write_bytes(b"secret")),
+        LEADS_OUT,
+    ),
+    "a snapshot's link below the blobs": (
+        in_cache(
+            "CARD.md",
+            f"{{up}}blobs/{HASH}/{HASH}",
+            file_below_blobs,
+        ),
+        LEADS_OUT,
+    ),
+    "a snapshot's link through the blobs": (in_cache("CARD.md", "{up}blobs/../secret"), LEADS_OUT),
+    "a snapshot's link to another cache": (
+        in_cache("history.json", f"{{up}}../{{other}}/blobs/{HASH}", another_cache),
+        LEADS_OUT,
+    ),
+    "a blob that leads out": (
+        in_cache(WEIGHTS, f"{{up}}blobs/{HASH}", lambda cache: (cache / "blobs" / HASH).symlink_to("/etc/passwd")),
+        LEADS_OUT,
+    ),
+    "blobs that lead out": (in_cache("history.json", f"{{up}}blobs/{HASH}", blobs_lead_out), LEADS_OUT),
+    "a blob that is missing": (in_cache(WEIGHTS, f"{{up}}blobs/{HASH}"), "model.safetensors is missing: there is a"),
+    "a snapshot's picture out of its cache": (in_cache("timeline/00001.png", "{up}secret"), NOT_INSIDE),
     "a card of 1 GB, sparse": (instead("CARD.md", sparse(2**30)), "has 1,073,741,824 bytes"),
     "200,000 unknown entries": (
         header(lambda of: of["__metadata__"].update({f"{k:x}": "" for k in range(200_000)})),
