@@ -8,9 +8,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 RAY := .venv-ray
 RIVALS := .venv-rivals
+OPENAPI := .venv-openapi
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: serve train-env test test-slow test-all test-ray check audit format bench openapi reference docs clean help
+.PHONY: serve train-env test test-slow test-all test-ray test-openapi check audit format bench openapi clean help
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -35,6 +36,9 @@ test-all: test test-slow  ## run all tests
 
 test-ray: $(RAY)/.ray  ## run the tests of the API on a local Ray with two replicas, and draw samples by Ray Data
 	$(RAY)/bin/python -m pytest tests/ray tests/training/bulk/test_bulk.py::test_ray_writes_the_identical_files
+
+test-openapi: $(VENV)/.test $(OPENAPI)/.openapi  ## lint docs/openapi.json, and call every operation by generated clients; needs the network
+	$(BIN)/python -m pytest tests/openapi
 
 check: $(VENV)/.test  ## check style, types, imports between rooms, and unsafe calls (bandit)
 	$(BIN)/ruff check .
@@ -71,7 +75,7 @@ docs: $(VENV)/.test  ## the documentation as a site, in site/: fails on a warnin
 	$(BIN)/python -m scripts.build_site
 
 clean:  ## remove the environments
-	rm -rf $(VENV) $(RAY) $(RIVALS) *.egg-info
+	rm -rf $(VENV) $(RAY) $(RIVALS) $(OPENAPI) tests/openapi/node_modules tests/openapi/generated *.egg-info
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -115,4 +119,12 @@ $(RIVALS)/.rivals: benchmarks/rivals/requirements.txt | $(BIN)/python
 	@$(PYTHON) -m venv $(RIVALS)
 	@$(RIVALS)/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
 	@$(RIVALS)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
+# Linters and generators of clients. node and java are among the packages, so the machine needs neither.
+$(OPENAPI)/.openapi: tests/openapi/requirements.txt tests/openapi/package.json tests/openapi/package-lock.json | $(BIN)/python
+	@echo "Installing the linters and generators of OpenAPI …"
+	@$(PYTHON) -m venv $(OPENAPI)
+	@$(OPENAPI)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@cd tests/openapi && PATH="$(abspath $(OPENAPI))/bin:$$PATH" npm ci --ignore-scripts --no-audit --no-fund --silent
 	@touch $@

@@ -12,6 +12,7 @@ from starlette.types import Lifespan, Receive, Scope, Send
 
 from app import problems
 from app.api.openapi import document
+from app.api.openapi.generators import short_operation_id
 from app.api.reload import Reloader
 from app.api.replicas import Replicas
 from app.api.routes import admin, health, interpolations, models, pages, projections, samples, score
@@ -69,6 +70,7 @@ class _Application(FastAPI):
             version=__version__,
             description=DESCRIPTION,
             openapi_tags=TAGS,
+            generate_unique_id_function=short_operation_id,
             lifespan=lifespan,
             root_path=settings.root_path,
             docs_url=None,

@@ -4,6 +4,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from app.api.openapi.generators import suit_generators
 from app.api.schemas.interpolations import InterpolationAnswer
 from app.api.schemas.samples import SamplesAnswer
 from app.problems import ProblemDocument
@@ -17,6 +18,7 @@ def install(app: FastAPI) -> None:
         if app.openapi_schema is None:
             document = generate()
             _add_schemas(document["components"]["schemas"])
+            suit_generators(document, root_path=app.root_path)
             for path in document["paths"].values():
                 path |= {method: _in_order(operation) for method, operation in path.items()}
                 for operation in path.values():

@@ -9,8 +9,8 @@ from typing import TypeAlias
 Links: TypeAlias = dict[str, object]
 
 _BODY = "$response.body#"
-_MODEL = "get_model_v1_models__name__get"
-_SAMPLES = "get_samples_v1_samples_get"
+_MODEL = "get_model"
+_SAMPLES = "get_samples"
 
 
 def of_drawing() -> Links:
@@ -49,23 +49,23 @@ def of_model(name: str = f"{_BODY}/model") -> Links:
         name: the place in the answer that holds the model's name or reference (an OpenAPI runtime expression).
     """
     return {
-        "history": _link("get_history_v1_models__name__history_get", "How the model was trained", name=name),
-        "timeline": _link("get_timeline_v1_models__name__timeline_get", "Pictures drawn during training", name=name),
+        "history": _link("get_history", "How the model was trained", name=name),
+        "timeline": _link("get_timeline", "Pictures drawn during training", name=name),
         "samples": _link(_SAMPLES, "Images that the model draws", model=name),
     }
 
 
 def of_timeline() -> Links:
-    """The link from a timeline to its first picture."""
-    operation = "get_timeline_picture_v1_models__name__timeline__epoch__png_get"
+    """The link of a timeline: to its first picture."""
     name, epoch = f"{_BODY}/model", f"{_BODY}/pictures/0/epoch"
-    return {"picture": _link(operation, "The first picture of the timeline", name=name, epoch=epoch)}
+    return {"picture": _link("get_timeline_picture", "The first picture of the timeline", name=name, epoch=epoch)}
 
 
 def _posted(latent: str) -> Links:
-    body = {"latents": [f"{_BODY}{latent}"], "model": f"{_BODY}/model"}
+    # Generators take a text only, so the body is JSON with expressions in it.
+    body = f'{{"latents": [{{{_BODY}{latent}}}], "model": "{{{_BODY}/model}}"}}'
     description = "The identical image, drawn again from its latent"
-    return {"again": {"operationId": "post_samples_v1_samples_post", "description": description, "requestBody": body}}
+    return {"again": {"operationId": "post_samples", "description": description, "requestBody": body}}
 
 
 def _link(operation: str, description: str, **parameters: str) -> Links:

@@ -37,7 +37,7 @@ def test_execute_without_typing(browser: Browser, bundled: Service) -> None:
 def test_images_are_shown_inline(browser: Browser, bundled: Service) -> None:
     with Visit(browser, bundled.url) as visit:
         open_docs(visit, bundled)
-        block = opened(visit, "operations-samples-get_interpolation_v1_interpolations_get")
+        block = opened(visit, "operations-samples-get_interpolation")
         for form in ("png", "gif", "webp"):
             block.locator("[data-param-name=format] select").last.select_option(form)
             response = execute(visit, block)
@@ -52,7 +52,7 @@ def test_menus_of_examples(browser: Browser, bundled: Service) -> None:
     """Examples that are not filled in can be chosen from a list; an ETag that matches no response changes nothing."""
     with Visit(browser, bundled.url) as visit:
         open_docs(visit, bundled)
-        block = opened(visit, "operations-samples-get_samples_v1_samples_get")
+        block = opened(visit, "operations-samples-get_samples")
         for name in ("model", "digit", "if-none-match"):
             row = block.locator(f"[data-param-name={name}]")
             assert row.locator("input").input_value() == ""
@@ -69,8 +69,8 @@ def test_menus_of_examples(browser: Browser, bundled: Service) -> None:
 @pytest.mark.parametrize(
     ("ident", "fields"),
     [
-        ("operations-score-post_score_v1_score_post", ("model", "preprocess", "explain")),
-        ("operations-projections-post_projection_v1_projections_post", ("model", "preprocess")),
+        ("operations-score-post_score", ("model", "preprocess", "explain")),
+        ("operations-projections-post_projection", ("model", "preprocess")),
     ],
 )
 def test_upload(browser: Browser, bundled: Service, tmp_path: Path, ident: str, fields: tuple[str, ...]) -> None:
@@ -95,8 +95,8 @@ def test_pictures_of_descriptions(browser: Browser, bundled: Service, page: str)
     with Visit(browser, bundled.url) as visit:
         visit.page.goto(f"{bundled.url}{PREFIX}/{page}")
         if page == "docs":
-            for name in ("get_samples_v1_samples", "get_interpolation_v1_interpolations"):
-                opened(visit, f"operations-samples-{name}_get")
+            for name in ("get_samples", "get_interpolation"):
+                opened(visit, f"operations-samples-{name}")
         pictures = visit.page.locator("img[src^='v1/']")
         pictures.nth(1).wait_for()
         for picture in pictures.all():
