@@ -1,14 +1,17 @@
 """`python -m app`, or `gan-serve`: run the service with the settings of the environment."""
 
 import argparse
+import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
 
+from app.environment import DotEnvError
+from app.server.machine import MachineError, check_machine
 from app.server.uvicorn_server import listen, serve, url
-from app.settings import Settings
+from app.settings import Settings, mistakes_of
 from app.telemetry.metrics import Metrics
 from models import __version__
 from models.device import resolve_device
@@ -22,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the arguments of the command line; None takes them from `sys.argv`.
 
     Returns:
-        The exit code: 0 after an ordinary end, 1 if the port or the workers fail, 2 for bad settings.
+        The exit code: 0 after an ordinary end, 1 if the machine, the port or the workers fail, 2 for bad settings.
 
     Raises:
         SystemExit: `--help` or `--version` was given (code 0), or an argument is unknown (code 2).
@@ -36,36 +39,66 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.parse_args(arguments)
     try:
+        settings = _read_settings()
+        _serve(settings, _listen(settings))
+    except StartError as error:
+        for line in error.lines:
+            print(f"error: {line}", file=sys.stderr)
+        return error.code
+    return 0
+
+
+class StartError(Exception):
+    """The service cannot start, or cannot go on.
+
+    Args:
+        code: the exit code.
+        lines: what is wrong and what to do, a line for each mistake.
+    """
+
+    def __init__(self, code: int, lines: Sequence[str]) -> None:
+        super().__init__("; ".join(lines))
+        self.code = code
+        self.lines = lines
+
+
+def _read_settings() -> Settings:
+    try:
         settings = Settings()
         resolve_device(settings.device)
     except ValidationError as error:
-        for mistake in error.errors():
-            name = "GAN_" + "_".join(str(part) for part in mistake["loc"]).upper()
-            seen = "" if name.endswith(("_KEY", "_KEYS")) else f", not {mistake['input']!r}"  # keys are secret
-            print(f"error: {name}: {mistake['msg']}{seen}", file=sys.stderr)
-        return 2
+        raise StartError(2, mistakes_of(error)) from error
+    except DotEnvError as error:
+        raise StartError(2, [str(error)]) from error
     except DeviceError as error:
-        print(f"error: GAN_DEVICE: {error}", file=sys.stderr)
-        return 2
+        raise StartError(2, [f"GAN_DEVICE: {error}"]) from error
+    return settings
+
+
+def _listen(settings: Settings) -> socket.socket:
     try:
-        listener = listen(settings.host, settings.port)
+        check_machine()
+        return listen(settings.host, settings.port)
+    except MachineError as error:
+        raise StartError(1, [str(error)]) from error
     except OSError as error:
         place = f"{settings.host}:{settings.port}"
-        print(f"error: cannot listen on {place}: {error.strerror}; change GAN_HOST or GAN_PORT", file=sys.stderr)
-        return 1
+        line = f"cannot listen on {place}: {error.strerror}; change GAN_HOST or GAN_PORT"
+        raise StartError(1, [line]) from error
+
+
+def _serve(settings: Settings, listener: socket.socket) -> None:
     address_line = f"Serving on {url(listener)}"
     if settings.workers == 1:
         serve(settings, listener, metrics=Metrics(), ready=lambda: print(address_line, flush=True))
-        return 0
+        return
 
     from app.server.supervisor import WorkersError, supervise  # noqa: PLC0415  (Unix only, and one process does not need it)
 
     try:
         supervise(settings, listener, ready=lambda: print(address_line, flush=True))
     except WorkersError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+        raise StartError(1, [str(error)]) from error
 
 
 if __name__ == "__main__":

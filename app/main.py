@@ -145,6 +145,7 @@ def create_app(
 
     entrance = Entrance(
         key_hashes=settings.api_keys,
+        has_admin_key=settings.admin_key is not None,
         origins=settings.cors_origins,
         access_log=settings.access_log,
         spans=spans,
@@ -156,7 +157,7 @@ def create_app(
     for module in modules:
         app.include_router(module.router)
     pages.install(app)
-    document.install(app)
+    document.install(app, needs_key=bool(settings.api_keys))
     # The layer added last sees a request first: the order is CountRequests, AnswerHead, LimitBodies, the routes.
     app.add_middleware(LimitBodies, max_bytes=settings.max_body_bytes, metrics=metrics)
     app.add_middleware(AnswerHead)

@@ -94,6 +94,8 @@ class Problem(HTTPException):
         name: last part of the problem's type; by default it follows from the status.
         errors: the bad parameters, if any.
         headers: further headers of the answer.
+        challenges: the values of WWW-Authenticate. Each has a header line of its own: Chromium and Firefox ask for a
+            password only then.
         instance: a URI of this occurrence, which a person can quote.
     """
 
@@ -105,9 +107,11 @@ class Problem(HTTPException):
         name: str | None = None,
         errors: Sequence[ParameterError] = (),
         headers: Mapping[str, str] | None = None,
+        challenges: Sequence[str] = (),
         instance: str | None = None,
     ) -> None:
         super().__init__(status, detail, dict(headers or {}))
+        self.challenges = tuple(challenges)
         self.instance = instance
         self.name = name or _NAMES.get(status, "error")
         self.errors = list(errors)
@@ -134,7 +138,10 @@ class Problem(HTTPException):
     def response(self) -> Response:
         """The answer to send."""
         headers = {"Cache-Control": "no-store"} | dict(self.headers or {})
-        return JSONResponse(self.document(), self.status_code, headers=headers, media_type=MEDIA_TYPE)
+        response = JSONResponse(self.document(), self.status_code, headers=headers, media_type=MEDIA_TYPE)
+        for challenge in self.challenges:
+            response.headers.append("WWW-Authenticate", challenge)
+        return response
 
 
 def install(app: FastAPI, routes: Iterable[BaseRoute]) -> None:
@@ -237,6 +244,10 @@ def _documented(problem: Problem) -> dict[str, object]:
             name: {"description": "Seconds to wait", "schema": {"type": "integer", "example": int(value)}}
             for name, value in problem.headers.items()
         }
+    if problem.challenges:
+        schema = {"type": "string", "example": problem.challenges[0]}
+        described = "How to send a key; each scheme has a line of its own"
+        response["headers"] = {"WWW-Authenticate": {"description": described, "schema": schema}}
     return response
 
 

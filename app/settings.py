@@ -1,14 +1,17 @@
 """Settings of the service: `GAN_*` environment variables, or the same names in a `.env` file."""
 
+import difflib
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import ClassVar
 
-from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from app.environment import PREFIX, Variables
 from app.middleware.auth import hash_key
+from app.middleware.cors import as_browsers_send
 from app.telemetry.logs import LogFormat
 from models import bundled_models_dir
 from models.device import DeviceName
@@ -17,7 +20,10 @@ from models.device import DeviceName
 class Settings(BaseSettings):
     """All settings, with their units and defaults. They are read once, when the service starts."""
 
-    model_config = SettingsConfigDict(env_prefix="GAN_", env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(extra="forbid", frozen=True, validate_default=False, hide_input_in_errors=True)
+
+    reads_dot_env: ClassVar[bool] = True
+    """Whether the file `.env` is read."""
 
     host: str = Field(
         default="127.0.0.1",
@@ -101,7 +107,7 @@ class Settings(BaseSettings):
         description="How long new requests are still accepted after SIGTERM, in seconds, while `/readyz` answers 503. "
         "Set about 5 behind a load balancer that needs time to notice, such as that of Kubernetes.",
     )
-    api_keys: Annotated[tuple[str, ...], NoDecode] = Field(
+    api_keys: tuple[str, ...] = Field(
         default=(),
         description="Keys, separated by commas. If any is set, each request except those to `/healthz` and `/readyz` "
         "needs one: as `Authorization: Bearer KEY`, or as the password that a browser asks for (Basic). A key may be "
@@ -111,10 +117,10 @@ class Settings(BaseSettings):
     admin_key: str | None = Field(
         default=None,
         description="Key for `POST /admin/reload`, which reads the models folder again, as SIGHUP does. Without this "
-        "key the route answers 404. It may be given by its hash, as in GAN_API_KEYS. If GAN_API_KEYS is set, it must "
-        "contain this key, too.",
+        "key the route answers 404. It may be given by its hash, as in GAN_API_KEYS. It opens this route only, and the "
+        "keys of GAN_API_KEYS do not open it.",
     )
-    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+    cors_origins: tuple[str, ...] = Field(
         default=(),
         description="Origins, separated by commas, whose pages may call the service from a browser, such as "
         "`https://example.org`; `*` allows every origin. Empty: only the service's own pages may.",
@@ -140,7 +146,19 @@ class Settings(BaseSettings):
     @field_validator("api_keys", "cors_origins", mode="before")
     @classmethod
     def _split(cls, text: object) -> object:
-        return tuple(part.strip() for part in text.split(",") if part.strip()) if isinstance(text, str) else text
+        if not isinstance(text, str):
+            return text
+        parts = tuple(part.strip() for part in text.split(",") if part.strip())
+        if not parts:
+            raise ValueError("there is nothing between the commas; give it a value, or remove it")
+        return parts
+
+    @field_validator("*", mode="before")  # the last one is called first
+    @classmethod
+    def _is_given(cls, text: object) -> object:
+        if isinstance(text, str) and not text.strip():
+            raise ValueError("it is empty; give it a value, or remove it")
+        return text
 
     @field_validator("api_keys")
     @classmethod
@@ -151,6 +169,11 @@ class Settings(BaseSettings):
     @classmethod
     def _hash_one(cls, key: str | None) -> str | None:
         return hash_key(key) if key else None
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _normalise(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(as_browsers_send(origin) for origin in origins)
 
     @field_validator("otel")
     @classmethod
@@ -165,6 +188,34 @@ class Settings(BaseSettings):
         if workers > 1 and not sys.platform.startswith("linux"):
             raise ValueError("more than 1 worker needs Linux, which spreads connections over the workers; set 1")
         return workers
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003  (`Variables` takes the place of these three)
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take the settings of the caller first, and then those of the variables."""
+        return init_settings, Variables(settings_cls)
+
+
+def mistakes_of(error: ValidationError) -> list[str]:
+    """Return a line for each wrong setting. None shows a key."""
+    lines = []
+    for mistake in error.errors():
+        name = PREFIX + "_".join(str(part) for part in mistake["loc"]).upper()
+        known = [PREFIX + field.upper() for field in Settings.model_fields]
+        if mistake["type"] == "extra_forbidden":
+            (nearest,) = difflib.get_close_matches(name, known, n=1, cutoff=0)
+            lines.append(f"{name}: there is no such setting; the nearest is {nearest}. Rename it, or remove it")
+        elif mistake["type"] == "value_error":
+            lines.append(f"{name}: {mistake['ctx']['error']}")
+        else:
+            lines.append(f"{name}: {mistake['msg']}, not {mistake['input']!r}")
+    return lines
 
 
 def _has_otel() -> bool:

@@ -10,7 +10,7 @@ from app.settings import Settings
 
 def main() -> None:
     """Write the document of the default settings to the file that the first argument names."""
-    document = create_app(Settings(root_path="")).openapi()
+    document = create_app(Settings().model_copy(update={"root_path": "", "api_keys": ()})).openapi()
     Path(sys.argv[1]).write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

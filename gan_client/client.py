@@ -195,8 +195,9 @@ class AsyncClient:
             return error
 
 
-def _headers(key: str | None) -> dict[str, str]:
-    return {"User-Agent": "gan-client"} | ({} if key is None else {"Authorization": f"Bearer {key}"})
+def _headers(key: str | None) -> dict[bytes, bytes]:
+    """The headers of every call, as bytes: httpx would refuse a key that is not ASCII."""
+    return {b"User-Agent": b"gan-client"} | ({} if key is None else {b"Authorization": f"Bearer {key}".encode()})
 
 
 def _result(call: Call[T], outcome: httpx.Response | httpx.TransportError) -> T:

@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import time
 from collections.abc import Iterable, Sequence
+from typing import Literal, TypeAlias
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -19,20 +20,29 @@ from app.telemetry.metrics import Metrics, method_of
 OPEN_PATHS = ("/healthz", "/readyz")
 """The paths of the health checks, which need no key."""
 
+Scheme: TypeAlias = Literal["Bearer", "Basic"]
+
+_CHALLENGES: dict[Scheme, str] = {"Bearer": 'Bearer realm="gan"', "Basic": 'Basic realm="gan", charset="UTF-8"'}
+"""The values of WWW-Authenticate. With `charset` browsers send a password as UTF-8 (RFC 7617, section 2.1)."""
+
 HASHED = "sha256:"
 """The beginning of a key that is given as the hex digits of its SHA-256."""
 
 
-def open_paths(root_path: str) -> set[str]:
-    """Return `OPEN_PATHS` with and without the prefix of the service's paths."""
-    return {prefix + path for path in OPEN_PATHS for prefix in ("", root_path)}
+ADMIN_PATH = "/admin/reload"
+"""The path that has a key of its own, GAN_ADMIN_KEY, which its route checks."""
+
+
+def open_paths(root_path: str, paths: Iterable[str] = OPEN_PATHS) -> set[str]:
+    """Return paths with and without the prefix of the service's paths."""
+    return {prefix + path for path in paths for prefix in ("", root_path)}
 
 
 def hash_key(key: str) -> str:
     """Return the hash that is kept of a key: "sha256:" and 64 hex digits. A key given in this form is kept as it is.
 
     Raises:
-        ValueError: the key is empty, or "sha256:" is not followed by 64 hex digits.
+        ValueError: the key is empty or not UTF-8, or "sha256:" is not followed by 64 hex digits.
     """
     if key.startswith(HASHED):
         digits = key.removeprefix(HASHED).lower()
@@ -41,7 +51,10 @@ def hash_key(key: str) -> str:
         return HASHED + digits
     if not key:
         raise ValueError("a key must not be empty")
-    return _digest(key.encode())
+    try:
+        return _digest(key.encode())
+    except UnicodeEncodeError as error:
+        raise ValueError("a key must be UTF-8; give it in this encoding, or by its SHA-256") from error
 
 
 def is_known(key: bytes | None, hashes: Sequence[str]) -> bool:
@@ -67,10 +80,10 @@ def bearer_of(authorization: bytes) -> bytes | None:
     return token.strip() if scheme.lower() == b"bearer" else None
 
 
-def refused(*schemes: str) -> Problem:
-    """Return the answer (401) to a request without a valid key."""
+def refused(*schemes: Scheme) -> Problem:
+    """Return the answer (401) to a request without a valid key, for a route that takes these schemes."""
     detail = "a key is needed: send it as `Authorization: Bearer KEY`"
-    return Problem(401, detail, headers={"WWW-Authenticate": ", ".join(f'{scheme} realm="gan"' for scheme in schemes)})
+    return Problem(401, detail, challenges=[_CHALLENGES[scheme] for scheme in schemes])
 
 
 class Keys:
@@ -79,11 +92,12 @@ class Keys:
     Args:
         hashes: the hashes of the keys as `hash_key` returns them, at least one.
         root_path: prefix of the service's paths.
+        has_admin_key: whether `/admin/reload` has a key of its own, so that it needs none of these.
     """
 
-    def __init__(self, hashes: Sequence[str], *, root_path: str) -> None:
+    def __init__(self, hashes: Sequence[str], *, root_path: str, has_admin_key: bool = False) -> None:
         self._hashes = tuple(hashes)
-        self._open = open_paths(root_path)
+        self._open = open_paths(root_path, (*OPEN_PATHS, ADMIN_PATH) if has_admin_key else OPEN_PATHS)
 
     def is_open(self, scope: Scope) -> bool:
         """Whether a request (ASGI) needs no key."""

@@ -2,10 +2,37 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
+from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def as_browsers_send(origin: str) -> str:
+    """Return an origin in the form of the header Origin: in lower case, without a slash and without a usual port.
+
+    `*` and `null` stay as they are.
+
+    Raises:
+        ValueError: it is no origin, so that no browser would ever send it.
+    """
+    if origin in {"*", "null"}:
+        return origin
+    try:
+        parts = urlsplit(origin)
+        scheme, host, port = parts.scheme.lower(), parts.hostname or "", parts.port
+    except ValueError:
+        scheme, host, port = "", "", None
+    is_origin = scheme and host and host.isascii() and not set("*@ ") & set(parts.netloc)
+    if not is_origin or parts.path not in {"", "/"} or parts.query or parts.fragment:
+        raise ValueError(
+            f"an origin has a scheme, a host and perhaps a port, as in https://a.example:8443, not {origin!r}"
+        )
+    shown = f"[{host}]" if ":" in host else host
+    return f"{scheme}://{shown}" + ("" if port in {None, _DEFAULT_PORTS.get(scheme)} else f":{port}")
 
 
 class Cors(CORSMiddleware):

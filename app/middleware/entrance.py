@@ -21,6 +21,7 @@ class Entrance:
 
     Args:
         key_hashes: hashes of the keys, one of which a request needs; if there are none, no key is needed.
+        has_admin_key: whether `/admin/reload` has a key of its own.
         origins: the origins whose pages may read the answers; if there are none, CORS is off.
         access_log: whether to write a line for each request.
         spans: records a span for each request, or None.
@@ -36,6 +37,7 @@ class Entrance:
         self,
         *,
         key_hashes: Sequence[str] = (),
+        has_admin_key: bool = False,
         origins: Sequence[str] = (),
         access_log: bool = False,
         spans: Spans | None = None,
@@ -43,7 +45,7 @@ class Entrance:
     ) -> None:
         self._origins = origins
         self._cors = Cors(nothing, origins) if origins else None
-        self._keys = Keys(key_hashes, root_path=root_path) if key_hashes else None
+        self._keys = Keys(key_hashes, root_path=root_path, has_admin_key=has_admin_key) if key_hashes else None
         observed = access_log or spans is not None
         self.observer = Observer(access_log=access_log, spans=spans) if observed else None
         self.traces = spans is not None

@@ -9,6 +9,7 @@ import threading
 import time
 from pathlib import Path
 
+from app.environment import PREFIX
 from app.server.uvicorn_server import serve
 from app.settings import Settings
 from app.telemetry.metrics import Metrics
@@ -19,6 +20,12 @@ READY = b"ready\n"
 
 ORPHAN_GRACE_S = 1.0
 """Seconds for the requests under way to end after the parent has gone."""
+
+
+class _Inherited(Settings):
+    """The settings of the parent, which has read `.env` already."""
+
+    reads_dot_env = False
 
 
 def command(worker: int, listener: int, metrics_dir: Path) -> list[str]:
@@ -34,8 +41,9 @@ def command(worker: int, listener: int, metrics_dir: Path) -> list[str]:
 
 def environment(settings: Settings) -> dict[str, str]:
     """Return a worker's environment: the parent's settings, even if .env has changed, and no thread pools of BLAS."""
-    named = {f"GAN_{name.upper()}": _text(value) for name, value in settings.model_dump().items()}
-    return dict(os.environ) | named | dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+    others = {name: text for name, text in os.environ.items() if not name.upper().startswith(PREFIX)}
+    named = {f"{PREFIX}{name.upper()}": text for name, value in settings.model_dump().items() if (text := _text(value))}
+    return others | named | dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 
 
 def _text(value: object) -> str:
@@ -51,7 +59,7 @@ def main() -> None:
     threading.Thread(target=_end_with_parent, args=(metrics_dir,), name="orphan", daemon=True).start()
     count_in_files(metrics_dir, worker=worker)
     with socket.socket(fileno=descriptor) as listener:
-        serve(Settings(), listener, metrics=Metrics(metrics_dir), ready=_say_ready, worker=worker)
+        serve(_Inherited(), listener, metrics=Metrics(metrics_dir), ready=_say_ready, worker=worker)
 
 
 def _say_ready() -> None:

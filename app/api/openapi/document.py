@@ -7,11 +7,26 @@ from fastapi import FastAPI
 from app.api.openapi.generators import suit_generators
 from app.api.schemas.interpolations import InterpolationAnswer
 from app.api.schemas.samples import SamplesAnswer
-from app.problems import ProblemDocument
+from app.middleware.auth import OPEN_PATHS, refused
+from app.problems import ProblemDocument, documented
+
+SECURITY_SCHEMES = {
+    "key": {"type": "http", "scheme": "bearer", "description": "A key of GAN_API_KEYS"},
+    "password": {
+        "type": "http",
+        "scheme": "basic",
+        "description": "The same key as a password, for browsers. The name may be anything",
+    },
+}
 
 
-def install(app: FastAPI) -> None:
-    """Make the application complete its OpenAPI document."""
+def install(app: FastAPI, *, needs_key: bool) -> None:
+    """Make the application complete its OpenAPI document.
+
+    Args:
+        app: the application.
+        needs_key: whether requests need a key; otherwise the document says that they may have one.
+    """
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -19,6 +34,7 @@ def install(app: FastAPI) -> None:
             document = generate()
             _add_schemas(document["components"]["schemas"])
             suit_generators(document, root_path=app.root_path)
+            _add_security(document, needs_key=needs_key)
             for path in document["paths"].values():
                 path |= {method: _in_order(operation) for method, operation in path.items()}
                 for operation in path.values():
@@ -38,6 +54,19 @@ def _add_schemas(schemas: dict[str, Any]) -> None:
     # FastAPI's own shape of validation errors is never sent.
     schemas.pop("HTTPValidationError", None)
     schemas.pop("ValidationError", None)
+
+
+def _add_security(document: dict[str, Any], *, needs_key: bool) -> None:
+    """Add how a key is sent, and the answer to a request without one."""
+    document["components"]["securitySchemes"] = SECURITY_SCHEMES
+    document["security"] = [{name: []} for name in SECURITY_SCHEMES] + ([] if needs_key else [{}])
+    refusal = {str(status): response for status, response in documented(refused("Bearer", "Basic")).items()}
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            if path in OPEN_PATHS:
+                operation["security"] = []
+            else:
+                operation["responses"] |= refusal
 
 
 def _in_order(operation: dict[str, Any]) -> dict[str, Any]:

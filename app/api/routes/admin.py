@@ -7,13 +7,13 @@ from fastapi import APIRouter, Header, Request
 from app.api.reload import Reloader, tell_others
 from app.api.schemas.admin import ReloadAnswer
 from app.api.state import SharedState
-from app.middleware.auth import bearer_of, is_known, refused
+from app.middleware.auth import ADMIN_PATH, bearer_of, is_known, refused
 from app.problems import Problem
 
 router = APIRouter(include_in_schema=False)
 
 
-@router.post("/admin/reload")
+@router.post(ADMIN_PATH)
 async def post_reload(
     request: Request,
     state: SharedState,

@@ -7,6 +7,7 @@ from fastapi.responses import FileResponse
 from starlette.staticfiles import StaticFiles
 
 from app.api import caching
+from app.api.state import State
 from viewer import viewer_dir
 
 STATIC = Path(__file__).parents[2] / "static"
@@ -26,8 +27,9 @@ router = APIRouter(include_in_schema=False)
 
 @router.get("/")
 async def get_page(request: Request) -> Response:
-    """The playground."""
-    return _page(request, "index.html", _PAGE_POLICY)
+    """The playground. If requests need a key, the page is marked: its curl commands then send one."""
+    state: State = request.app.state.gan
+    return _page(request, "index.html", _PAGE_POLICY, needs_key=bool(state.settings.api_keys))
 
 
 @router.get("/docs")
@@ -49,13 +51,17 @@ def install(app: FastAPI) -> None:
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
 
 
-def _page(request: Request, name: str, policy: str) -> Response:
+def _page(request: Request, name: str, policy: str, *, needs_key: bool = False) -> Response:
     headers = {
         "Content-Security-Policy": policy,
         "Cache-Control": "no-cache",
     }
     file = STATIC / name
-    page = FileResponse(file, media_type="text/html", headers=headers, stat_result=file.stat())
+    page: Response = FileResponse(file, media_type="text/html", headers=headers, stat_result=file.stat())
+    if needs_key:
+        marked = file.read_bytes().replace(b"<html ", b"<html data-needs-key ", 1)
+        tag = page.headers["etag"].removesuffix('"') + '-key"'
+        page = Response(marked, media_type="text/html", headers=headers | {"ETag": tag})
     if caching.matches(request.headers.get("if-none-match"), page.headers["etag"]):
         return Response(status_code=304, headers=headers | {"ETag": page.headers["etag"]})
     return page

@@ -29,7 +29,15 @@ export class Copyable {
   }
 }
 
-/** A command that downloads a URL. Single quotes around it are safe, because these URLs contain none. */
-export function curl(file, url) {
-  return `curl -o ${file} '${url}'`;
+/**
+ * A command that downloads a URL. Single quotes around it are safe, because these URLs contain none.
+ *
+ * @param {string} file where curl writes the answer
+ * @param {string} url what it asks for
+ * @param {string} options further options, each with a space behind it
+ */
+export function curl(file, url, options = "") {
+  // The service marks the page if requests need a key.
+  const key = "needsKey" in document.documentElement.dataset ? '-H "Authorization: Bearer $GAN_KEY" ' : "";
+  return `curl -o ${file} ${key}${options}'${url}'`;
 }

@@ -123,7 +123,7 @@ export class Inspector {
     if (url && !changed) return curl("digit.png", url);
     const body = JSON.stringify({ model, latents: [Array.from(latent)], scale: DOWNLOAD_SCALE });
     const address = this._app.service.url("v1/samples");
-    return `curl -o digit.png -H 'Content-Type: application/json' -d '${body}' '${address}'`;
+    return curl("digit.png", address, `-H 'Content-Type: application/json' -d '${body}' `);
   }
 }
 

@@ -20,11 +20,12 @@ HASHED = "sha256:" + hashlib.sha256(b"a-hashed-key").hexdigest()
 
 @pytest.fixture(scope="module")
 def guarded(models_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    keys = f"first-key, third,{HASHED}"
+    keys = f"first-key, third,schlüssel-ä,{HASHED}"
     with running(
         tmp_path_factory.mktemp("guarded"),
         models_dir=models_dir,
         api_keys=keys,
+        admin_key="the-ädmin",
         root_path="/gan",
         cors_origins="https://a.example",
     ) as started:
@@ -109,7 +110,65 @@ def test_nothing_else_opens(guarded: Service, authorization: str | None, path: s
     headers = {} if authorization is None else {"Authorization": authorization}
     refused = guarded.client.get(path, headers=headers)
     assert_problem(refused, 401, text="a key is needed")
-    assert 'Basic realm="gan"' in refused.headers["www-authenticate"]
+    challenges = refused.headers.get_list("www-authenticate")
+    assert challenges == ['Bearer realm="gan"', 'Basic realm="gan", charset="UTF-8"']
+    assert guarded.client.head(path, headers=headers).headers.get_list("www-authenticate") == challenges
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+@pytest.mark.parametrize("path", ["/v1/samples?n=1&seed=1", "/v1/models", "/"])
+def test_a_key_that_is_not_ascii_opens_in_both_encodings(guarded: Service, encoding: str, path: str) -> None:
+    key = "schlüssel-ä".encode(encoding)
+    for authorization in (b"Bearer " + key, b"Basic " + base64.b64encode(b"anyone:" + key)):
+        assert guarded.client.get(path, headers={b"Authorization": authorization}).status_code == 200
+
+
+def test_the_python_client_has_a_key_that_is_not_ascii(guarded: Service) -> None:
+    with Client(guarded.url, "schlüssel-ä") as gan:
+        assert len(gan.samples(2, seed=7).images) == 2
+
+
+@pytest.mark.parametrize("prefix", ["", "/gan"])
+def test_the_admin_key_alone_opens_the_reload(guarded: Service, prefix: str) -> None:
+    """The two settings together, as the production overlay sets them."""
+    url = f"{prefix}/admin/reload"
+    for encoding in ("utf-8", "latin-1"):
+        headers = {b"Authorization": b"Bearer " + "the-ädmin".encode(encoding)}
+        assert guarded.client.post(url, headers=headers).status_code == 200
+        assert_problem(guarded.client.get("/v1/models", headers=headers), 401)
+    for authorization in (None, "Bearer first-key", basic("first-key"), "Bearer wrong"):
+        refused = guarded.client.post(url, headers={} if authorization is None else {"Authorization": authorization})
+        assert_problem(refused, 401, text="a key is needed")
+        assert refused.headers.get_list("www-authenticate") == ['Bearer realm="gan"']
+
+
+def test_the_document_says_that_a_key_is_needed(guarded: Service, client: httpx.Client) -> None:
+    document = guarded.client.get("/openapi.json", headers={"Authorization": "Bearer third"}).json()
+    assert {scheme["scheme"] for scheme in document["components"]["securitySchemes"].values()} == {"bearer", "basic"}
+    assert document["security"] == [{"key": []}, {"password": []}]
+    assert client.get("/openapi.json").json()["security"] == [{"key": []}, {"password": []}, {}]
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            assert ("401" in operation["responses"]) == (path not in {"/healthz", "/readyz"})
+            assert operation.get("security") == ([] if path in {"/healthz", "/readyz"} else None)
+    refused = guarded.client.get("/v1/models")
+    example = document["paths"]["/v1/models"]["get"]["responses"]["401"]["content"]["application/problem+json"]
+    assert refused.json() == {name: value for name, value in example["example"].items() if value is not None}
+
+
+def test_the_page_is_another_with_keys(guarded: Service, client: httpx.Client) -> None:
+    """Its curl commands have a key. A browser that kept the page without them must not be told that it is unchanged."""
+    headers = {"Authorization": "Bearer third"}
+    page = guarded.client.get("/", headers=headers)
+    assert "<html data-needs-key lang" in page.text
+    assert page.headers["etag"] != client.get("/").headers["etag"]
+    assert "data-needs-key" not in client.get("/").text
+    again = guarded.client.get("/", headers=headers | {"If-None-Match": page.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    old = guarded.client.get("/", headers=headers | {"If-None-Match": client.get("/").headers["etag"]})
+    assert old.status_code == 200
+    head = guarded.client.head("/", headers=headers)
+    assert (head.content, head.headers["content-length"]) == (b"", str(len(page.content)))
 
 
 def test_two_authorizations_are_none(guarded: Service) -> None:

@@ -1,0 +1,60 @@
+"""With keys, a real Chromium asks for a password, and the pages say how to send a key."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from harness.service import Service, running
+from tests.browser import needs_chromium
+
+pytestmark = needs_chromium
+
+KEY = "schlüssel-1"
+
+
+@pytest.fixture(scope="module")
+def locked(models_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with running(tmp_path_factory.mktemp("locked"), models_dir=models_dir, api_keys=KEY) as started:
+        yield started
+
+
+def test_a_browser_asks_for_a_password(browser: Browser, locked: Service) -> None:
+    """Playwright answers Chromium's question for a password. Chromium asks only if it finds the challenge of Basic."""
+    context = browser.new_context(http_credentials={"username": "anyone", "password": KEY})
+    page = context.new_page()
+    answer = page.goto(f"{locked.url}/")
+    assert answer is not None
+    assert answer.status == 200
+    page.locator("#grid [role=option]").first.wait_for()
+    page.locator("details.take").evaluate("details => details.open = true")
+    command = page.locator("details.take input.code").first
+    expect(command).to_have_value(re.compile(r'^curl -o digits.png -H "Authorization: Bearer \$GAN_KEY" \'http'))
+    context.close()
+
+
+def test_a_wrong_password_opens_nothing(browser: Browser, locked: Service) -> None:
+    context = browser.new_context(http_credentials={"username": "anyone", "password": "wrong"})
+    answer = context.new_page().goto(f"{locked.url}/")
+    assert answer is not None
+    assert answer.status == 401
+    context.close()
+
+
+def test_the_documentation_has_a_form_for_a_key(browser: Browser, locked: Service) -> None:
+    context = browser.new_context(http_credentials={"username": "anyone", "password": KEY})
+    page = context.new_page()
+    page.goto(f"{locked.url}/docs")
+    page.get_by_role("button", name="Authorize").click()
+    form = page.locator(".auth-container", has_text="http, Bearer")
+    form.get_by_role("textbox").fill("another")
+    form.get_by_role("button", name="Apply credentials").click()
+    page.get_by_role("button", name="Close").first.click()
+    block = page.locator("#operations-models-list_models_v1_models_get")
+    block.locator(".opblock-summary-control").click()
+    with page.expect_request(lambda request: request.url.endswith("/v1/models")) as caught:
+        block.get_by_role("button", name="Execute").click()
+    assert caught.value.headers["authorization"] == "Bearer another"
+    context.close()
