@@ -73,6 +73,7 @@ class _Application(FastAPI):
             generate_unique_id_function=short_operation_id,
             lifespan=lifespan,
             root_path=settings.root_path,
+            redirect_slashes=False,  # `app.problems` redirects, without naming a host
             docs_url=None,
             redoc_url=None,
             telemetry={
@@ -90,6 +91,8 @@ class _Application(FastAPI):
         scope["app"] = self
         if self.root_path:
             scope["root_path"] = self.root_path
+            if scope["type"] == "http" and not f"{scope['path']}/".startswith(f"{self.root_path}/"):
+                scope["path"] = self.root_path + scope["path"]  # a proxy has removed the prefix, which mounts look for
         if scope["type"] == "http":  # routes would see the first of several lines alone
             scope["headers"] = join_repeated(scope["headers"])
         await self._service(scope, receive, send)

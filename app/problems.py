@@ -9,6 +9,7 @@ Problem                       any error below, ready to be sent
 406 not-acceptable            the Accept header accepts none of the formats
 413 too-large                 a body, a file or an image is larger than its limit
 415 unsupported-image         a file is not an image that the service can read
+415 unsupported-media-type    a body has not the Content-Type of its route, or has a Content-Encoding
 429 overloaded                too many requests, images or bytes wait; retry after Retry-After seconds
 500 internal                  the service has a fault; only the log has the error's text
 503 not-ready                 no model is usable, or the engine does not answer
@@ -19,6 +20,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -189,6 +191,8 @@ async def _http_error(routes: Sequence[BaseRoute], request: Request, error: Exce
     if status == 400:  # FastAPI's status for a body that it cannot parse
         detail = "the body cannot be parsed; send one that matches its Content-Type"
         return Problem.of_parameter("body", detail).response()
+    if status == 404 and (location := _other_slash(routes, request)) is not None:
+        return Response(status_code=307, headers={"Location": location})
     if status == 405:
         headers = {"Allow": _allow(routes, request, known=(headers or {}).get("Allow", ""))}
     path = request.url.path[:MAX_SHOWN_CHARACTERS]
@@ -197,6 +201,20 @@ async def _http_error(routes: Sequence[BaseRoute], request: Request, error: Exce
         405: f"{path} does not support {request.method}; use a method that the header Allow lists",
     }
     return Problem(status, details.get(status, _title(status)), headers=headers).response()
+
+
+def _other_slash(routes: Sequence[BaseRoute], request: Request) -> str | None:
+    """Return the address that differs from the request's in a slash at its end, if there is a route; None otherwise.
+
+    It names no scheme, host or port, which a proxy may have changed, but it has the service's path prefix.
+    """
+    path: str = request.scope["path"]
+    other = path.rstrip("/") if path.endswith("/") else f"{path}/"
+    scope = {**request.scope, "path": other}
+    if not any(isinstance(route, Route) and route.matches(scope)[0] is not Match.NONE for route in routes):
+        return None
+    query = request.scope["query_string"].decode("latin-1")
+    return quote(other, safe="/@:!$&'()*+,;=") + (f"?{query}" if query else "")
 
 
 def _allow(routes: Sequence[BaseRoute], request: Request, *, known: str) -> str:

@@ -1,7 +1,7 @@
 """Reads forms with files, for the routes that take uploads."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from typing import Annotated, TypeAlias
 
@@ -12,8 +12,11 @@ from pydantic import WithJsonSchema
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 
+from app.api.content_types import check_content_type
 from app.api.openapi import examples
+from app.api.schemas.fields import read_switch
 from app.api.state import State
+from app.api.strict_route import Given, check_names
 from app.inference.catalog import ServedModel
 from app.media.uploads import Preprocess, check_sizes, read_upload
 from app.problems import Problem
@@ -22,7 +25,6 @@ MAX_FIELDS = 8
 MAX_NAME_CHARACTERS = 200
 
 _PREPROCESS: tuple[Preprocess, ...] = ("auto", "none")
-_SWITCH = {"true": True, "1": True, "false": False, "0": False}
 
 ModelParameter: TypeAlias = Annotated[
     str | None,
@@ -51,12 +53,20 @@ ExplainParameter: TypeAlias = Annotated[
 
 
 @asynccontextmanager
-async def read_form(request: Request, *, field: str, max_files: int) -> AsyncIterator[FormData]:
+async def read_form(request: Request, *, field: str, max_files: int, texts: Collection[str]) -> AsyncIterator[FormData]:
     """Read the form of a request, and close its files at the end.
 
+    Args:
+        request: the request.
+        field: the field that has the files.
+        max_files: the most files.
+        texts: the fields that have texts.
+
     Raises:
-        Problem: 422, naming `field`, if the parser refuses the form.
+        Problem: 415 if the body is no form with files; 422, naming `field`, if the parser refuses the form.
+        RequestValidationError: the form has a field that does not exist, or a text twice.
     """
+    check_content_type(request, "multipart/form-data")
     try:
         form = await request.form(max_files=max_files, max_fields=MAX_FIELDS)
     except HTTPException as error:
@@ -64,6 +74,10 @@ async def read_form(request: Request, *, field: str, max_files: int) -> AsyncIte
             raise
         raise Problem.of_parameter(field, f"{error.detail} {_wanted(field, max_files)}") from error
     try:
+        given: Given = {}
+        for name, value in form.multi_items():
+            given.setdefault(name, []).append("(file)" if isinstance(value, UploadFile) else value)
+        check_names(given, {field, *texts}, place="body", lists=[field])
         yield form
     finally:
         await form.close()
@@ -127,9 +141,10 @@ def explain_of(form: FormData, parameter: str | None) -> bool:
     text = text_of(form, "explain") if parameter is None else parameter
     if text is None:
         return False
-    if text not in _SWITCH:
-        raise Problem.of_parameter("explain", f"must be true or false, not {text[:80]!r}", text)
-    return _SWITCH[text]
+    try:
+        return bool(read_switch(text))
+    except ValueError as error:
+        raise Problem.of_parameter("explain", str(error), text) from error
 
 
 async def read_images(

@@ -10,10 +10,11 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from fastapi import Request, Response
-from fastapi.routing import APIRoute
 from pydantic_core import from_json
 
+from app.api.content_types import check_content_type
 from app.api.schemas.samples import MAX_POSTED_LATENTS
+from app.api.strict_route import StrictRoute, repeated
 from app.problems import Problem
 
 MAX_JSON_BYTES = 16 * 2**20
@@ -29,14 +30,17 @@ MAX_VALUES = 1_000_000
 """The most values, which are mostly numbers. The commas are counted."""
 
 
-class JSONRoute(APIRoute):
-    """A route that checks a JSON body, if there is one, before it is parsed."""
+class JSONRoute(StrictRoute):
+    """A route that checks a JSON body, if the route takes one, before it is parsed."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return FastAPI's handler, which gets a request that checks its JSON body."""
         handle = super().get_route_handler()
+        if self.body_field is None:
+            return handle
 
         async def with_json(request: Request) -> Response:
+            check_content_type(request, "application/json")
             return await handle(_JSONRequest(request.scope, request.receive))
 
         return with_json
@@ -47,15 +51,17 @@ class _JSONRequest(Request):
         """Return the value of the body.
 
         Raises:
-            Problem: 413 if the body exceeds a limit of this module.
+            Problem: 413 if the body exceeds a limit of this module, 422 if it has a name twice.
             JSONDecodeError: the body is not JSON.
         """
         body = await self.body()
         check_json(body)
         try:
-            return from_json(body)
+            value = from_json(body)
         except ValueError as error:
             raise json.JSONDecodeError(str(error), "", 0) from error
+        _check_names(body, value)
+        return value
 
 
 def check_json(body: bytes) -> None:
@@ -72,6 +78,26 @@ def check_json(body: bytes) -> None:
         raise json_too_large(texts, "names and texts", MAX_TEXTS)
     if (values := body.count(b",")) > MAX_VALUES:
         raise json_too_large(values, "values", MAX_VALUES)
+
+
+def _check_names(body: bytes, value: object) -> None:
+    """Refuse an object that has a name twice, of which the parser kept the last one.
+
+    Such a body has more quotes than the names and texts of the value need. Only a body with more is parsed again.
+
+    Raises:
+        Problem: 422, naming the first such name.
+    """
+    if not isinstance(value, dict):
+        return
+    quotes = 2 * (len(value) + sum(isinstance(entry, str) for entry in value.values()))
+    if body.count(b'"') == quotes:
+        return
+    pairs = json.loads(body, object_pairs_hook=list, parse_int=float, parse_float=float)
+    names = [name for name, _ in pairs]
+    for name in dict.fromkeys(names):
+        if (times := names.count(name)) > 1:
+            raise Problem.of_parameter(name, repeated(times))
 
 
 def json_too_large(number: int, what: str, most: int) -> Problem:

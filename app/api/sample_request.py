@@ -9,7 +9,6 @@ import math
 import secrets
 from dataclasses import dataclass
 from typing import Annotated, Any, NamedTuple
-from urllib.parse import parse_qsl
 
 import numpy as np
 from fastapi.exceptions import RequestValidationError
@@ -25,6 +24,7 @@ from app.api.picture_limits import check_pixels, count_pixels
 from app.api.sample_listing import list_samples
 from app.api.schemas.fields import MAX_GRID_IMAGES
 from app.api.schemas.samples import SamplesAnswer, SamplesBody, SamplesQuery
+from app.api.strict_route import Given, check_names, given_in
 from app.inference.catalog import Catalog, ServedModel
 from app.inference.jobs import Network, Rows
 from app.media.png import INLINE_PIXELS, encode_rows
@@ -232,10 +232,10 @@ class SampleRequests:
         key = (before, after, head.accept, root_path)
         if kept and (plan := self._plans.get(key)) is not None:
             return SampleJob(plan, int(number))
-        given = _given(scope["query_string"])
+        given = given_in(scope["query_string"])
         asked = _validated(given, head.if_none_match)
         plan = self._plan(asked, head.accept, root_path, is_public=True)
-        if kept and given.get("seed") == [number.decode()]:  # no other seed, which would count instead
+        if kept and given.get("seed") == [number.decode()]:  # it is the seed, and not the end of another name or value
             if len(self._plans) >= MAX_PLANS:
                 self._plans.clear()
             self._plans[key] = plan
@@ -327,28 +327,18 @@ def read_head(scope: Scope) -> Head:
     )
 
 
-def _given(query: bytes) -> dict[str, list[str]]:
-    """The values of each parameter of a query, by its name, in their order."""
-    given: dict[str, list[str]] = {}
-    for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
-        given.setdefault(name, []).append(value)
-    return given
-
-
-def _validated(given: dict[str, list[str]], if_none_match: str | None) -> SamplesQuery:
+def _validated(given: Given, if_none_match: str | None) -> SamplesQuery:
     """Validate the parameters of a query.
 
-    If a known parameter is given more than once, its last value counts.
-
     Raises:
-        RequestValidationError: names every invalid parameter, and the If-None-Match header if it is too long.
+        RequestValidationError: names every parameter that is given more than once; if there is none, every invalid one,
+            and the If-None-Match header if it is too long.
     """
+    check_names(given, None, place="query")
     errors: list[Any] = []
-    known = SamplesQuery.model_fields
-    values: dict[str, str | list[str]] = {name: given[name][-1] for name in known if name in given}
-    values |= {name: (found[0] if len(found) == 1 else found) for name, found in given.items() if name not in known}
+    # pydantic reports unknown names in the order of the query, behind the mistakes of the known ones.
     try:
-        asked = SamplesQuery.model_validate(values)
+        asked = SamplesQuery.model_validate({name: values[0] for name, values in given.items()})
     except ValidationError as error:
         errors += _located(error, "query")
     try:

@@ -54,11 +54,13 @@ class Catalog:
         models: the usable models by name.
         broken: why a folder cannot be used, by its name. If `models` has the name too, its earlier version is served.
         default: the model for requests that name none; None if no model is usable.
+        folder_fault: what is wrong with the models folder itself; None if model folders were found in it.
     """
 
     models: Mapping[str, ServedModel]
     broken: Mapping[str, str]
     default: str | None
+    folder_fault: str | None = None
 
     def find(self, reference: str | None, *, parameter: str = "model") -> ServedModel:
         """Return the model with this `name` or `name@hash`; None takes the default model.
@@ -98,15 +100,18 @@ def load_catalog(folder: Path, *, default: str, device: torch.device, before: Ca
         default: the model for requests that name none; if it is not usable, the first usable model is taken.
         device: where the networks run.
         before: the catalog loaded earlier. A model that has not changed keeps its networks. A model whose folder can no
-            longer be used is served as it was.
+            longer be used is served as it was, and all are if the models folder itself cannot be read.
     """
     earlier = {} if before is None else before.models
     models: dict[str, ServedModel] = {}
     broken: dict[str, str] = {}
-    if not folder.is_dir():
-        _log.error("GAN_MODELS_DIR: %s is not a folder; set it to the folder that holds the model folders", folder)
-    paths = sorted(path for path in folder.glob("*") if path.is_dir() and not path.name.startswith("."))
-    for path in paths:
+    paths, fault = _find(folder)
+    if fault is not None:
+        _log.error("GAN_MODELS_DIR: %s %s", folder, fault)
+    if paths is None and earlier:
+        _log.warning("the models that were loaded earlier are still served")
+        models = dict(earlier)
+    for path in paths or ():
         try:
             model = load_model(path)
         except (ModelFolderError, OSError) as error:
@@ -125,7 +130,30 @@ def load_catalog(folder: Path, *, default: str, device: torch.device, before: Ca
         _log.info("model %s is loaded", model.reference)
     if models and default not in models:
         _log.warning("GAN_DEFAULT_MODEL: %s is not usable; the default is now %s", default, next(iter(models)))
-    return Catalog(models, broken, default if default in models else next(iter(models), None))
+    return Catalog(models, broken, default if default in models else next(iter(models), None), fault)
+
+
+def _find(folder: Path) -> tuple[list[Path] | None, str | None]:
+    """Return the paths of the model folders, and what is wrong with the folder that should hold them.
+
+    There are no paths if the folder cannot be read. A link that leads nowhere is taken for a model folder, so that it
+    is told.
+    """
+    try:
+        paths = sorted(path for path in folder.iterdir() if not path.name.startswith(".") and _may_be_model(path))
+    except OSError as error:
+        fault = (
+            f"cannot be read ({error.strerror}); set it to a folder of model folders that the service's user can read"
+        )
+        return None, fault
+    return paths, None if paths else "holds no model folder; put one into it, or name another folder"
+
+
+def _may_be_model(path: Path) -> bool:
+    try:
+        return path.is_dir() or not path.exists()
+    except OSError:  # nobody may look at it; reading it says so
+        return True
 
 
 def _serve(model: LoadedModel, device: torch.device) -> ServedModel:

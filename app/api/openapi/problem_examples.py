@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from app.api import content_negotiation, forms, state
+from app.api import content_negotiation, content_types, forms, state
 from app.api.openapi import examples
 from app.inference import catalog
 from app.media import uploads
@@ -35,8 +35,11 @@ def of_drawing(
 
 
 def of_body() -> dict[int | str, dict[str, object]]:
-    """The `responses` of a route that takes a body, in addition to those of its other parameters."""
-    return documented(body_limit.body_too_large(_DEFAULTS["max_body_bytes"]))
+    """The `responses` of a route that takes JSON, in addition to those of its other parameters."""
+    return documented(
+        body_limit.body_too_large(_DEFAULTS["max_body_bytes"]),
+        content_types.wrong_content_type("application/x-www-form-urlencoded", "application/json"),
+    )
 
 
 def of_upload(field: str, max_files: int, what: str, retry_after_s: int) -> dict[int | str, dict[str, object]]:

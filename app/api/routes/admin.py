@@ -7,10 +7,11 @@ from fastapi import APIRouter, Header, Request
 from app.api.reload import Reloader, tell_others
 from app.api.schemas.admin import ReloadAnswer
 from app.api.state import SharedState
+from app.api.strict_route import StrictRoute
 from app.middleware.auth import ADMIN_PATH, bearer_of, is_known, refused
 from app.problems import Problem
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False, route_class=StrictRoute)
 
 
 @router.post(ADMIN_PATH)

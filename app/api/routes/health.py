@@ -6,6 +6,7 @@ from fastapi import APIRouter, Response
 
 from app.api.schemas.health import Health, Readiness
 from app.api.state import SharedState, State
+from app.api.strict_route import StrictRoute
 from app.inference.engine import StoppedError
 from app.telemetry.metrics import CONTENT_TYPE
 
@@ -15,6 +16,7 @@ _NOT_READY = Readiness(
     ready=False,
     engine="answering",
     models=[],
+    models_folder="readable",
     broken={
         "mine": "mine/model.safetensors is missing; a model folder needs it (`python -m training export` writes it)"
     },
@@ -25,7 +27,7 @@ _METRICS = """\
 gan_http_requests_total{method="GET",route="/v1/samples",status="200"} 19.0
 """
 
-router = APIRouter(tags=["health"])
+router = APIRouter(tags=["health"], route_class=StrictRoute)
 
 
 @router.get("/healthz", summary="Is the process alive?")
@@ -48,7 +50,8 @@ async def get_health() -> Health:
 async def get_readiness(state: SharedState, response: Response) -> Readiness:
     """Answers 200 if a model is usable, the engine answers and the service is not about to end, and 503 otherwise.
 
-    `broken` names the model folders that cannot be used, with the reasons.
+    `broken` names the model folders that cannot be used, with the reasons, and `models_folder` says what is wrong with
+    the folder that holds them.
     """
     readiness = await readiness_of(state)
     response.status_code = 200 if readiness.ready else 503
@@ -67,7 +70,14 @@ async def readiness_of(state: State) -> Readiness:
     catalog = state.catalog
     ready = engine == "answering" and catalog.default is not None
     models = [served.model.reference for served in catalog.models.values()]
-    return Readiness(ready=ready, engine=engine, models=models, broken=dict(catalog.broken))
+    fault = catalog.folder_fault
+    return Readiness(
+        ready=ready,
+        engine=engine,
+        models=models,
+        models_folder="readable" if fault is None else f"GAN_MODELS_DIR {fault}",
+        broken=dict(catalog.broken),
+    )
 
 
 @router.get(

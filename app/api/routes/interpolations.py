@@ -16,6 +16,7 @@ from app.api.picture_limits import check_pixels
 from app.api.sample_listing import list_samples_aside
 from app.api.schemas.interpolations import MAX_ANIMATION_MS, InterpolationAnswer, InterpolationQuery
 from app.api.state import SharedState, State
+from app.api.strict_route import StrictRoute
 from app.api.whole_response import HeadResponse
 from app.inference.catalog import ServedModel
 from app.media.animations import encode_animation_aside
@@ -26,7 +27,7 @@ from app.problems import Problem
 from models.grids import assemble_grid
 from models.interpolation import Mode, default_mode, interpolate
 
-router = APIRouter(tags=["samples"])
+router = APIRouter(tags=["samples"], route_class=StrictRoute)
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,14 @@ from app.api.schemas.models import (
     TimelinePicture,
 )
 from app.api.state import SharedState
+from app.api.strict_route import StrictRoute
 from app.inference.catalog import ServedModel
 from app.problems import Problem
 from models.errors import ModelFolderError
+from models.model_folder.loaded_model import LoadedModel
 from models.model_folder.read import read_picture
 
-router = APIRouter(tags=["models"])
+router = APIRouter(tags=["models"], route_class=StrictRoute)
 
 Name = Annotated[
     str, Path(max_length=100, description="The model, as `name` or `name@hash`", examples=[examples.MODEL])
@@ -105,9 +107,7 @@ def get_timeline_picture(
     model = state.catalog.find(name, parameter="name").model
     entry = next((entry for entry in model.timeline if entry.epoch == epoch), None)
     if entry is None:
-        epochs = ", ".join(str(known.epoch) for known in model.timeline)
-        detail = f"the timeline of {model.name} has no picture of epoch {epoch}; ask for one of the epochs {epochs}"
-        raise Problem.of_parameter("epoch", detail, epoch, status=404)
+        raise _no_picture(model, epoch)
     headers = {
         "X-Model": model.reference,
         "ETag": caching.entity_tag(model, f"timeline/{epoch}"),
@@ -121,6 +121,15 @@ def get_timeline_picture(
         detail = f"the picture of epoch {epoch} can no longer be read from the model folder; ask for another epoch"
         raise Problem.of_parameter("epoch", detail, epoch, status=404) from error
     return Response(picture, headers=headers, media_type="image/png")
+
+
+def _no_picture(model: LoadedModel, epoch: int) -> Problem:
+    if model.timeline:
+        epochs = ", ".join(str(known.epoch) for known in model.timeline)
+        detail = f"the timeline of {model.name} has no picture of epoch {epoch}; ask for one of the epochs {epochs}"
+    else:
+        detail = f"the timeline of {model.name} has no pictures; ask for the timeline of another model"
+    return Problem.of_parameter("epoch", detail, epoch, status=404)
 
 
 def _summary(served: ServedModel, error: str | None) -> ModelSummary:

@@ -19,11 +19,14 @@ from app.api.routes.score import probability_of
 from app.api.schemas.projections import Distance, ProjectionAnswer, ProjectionScores
 from app.api.schemas.score import Percentiles, Score
 from app.api.state import RETRY_PROJECTION_AFTER_S, SharedState
+from app.api.strict_route import StrictRoute
 from app.inference.catalog import ServedModel
 from app.media.png import encode_base64_png
 from app.middleware.disconnects import until_gone
 
-router = APIRouter(tags=["projections"])
+_TEXTS = ("model", "preprocess")
+
+router = APIRouter(tags=["projections"], route_class=StrictRoute)
 
 _BODY = described_form(
     "file",
@@ -54,7 +57,7 @@ async def post_projection(
     posted to `/v1/samples`, the latent gives the identical image. `preprocess` and `model` may also be fields of the
     form.
     """
-    async with read_form(request, field="file", max_files=1) as form:
+    async with read_form(request, field="file", max_files=1, texts=_TEXTS) as form:
         served = state.catalog.find(model or text_of(form, "model"))
         chosen = preprocess_of(form, preprocess)
         (file,) = files_of(form, field="file", max_files=1)

@@ -19,6 +19,7 @@ from app.api.forms import (
 from app.api.openapi import links, problem_examples
 from app.api.schemas.score import Percentiles, ScoreAnswer, ScoreResult
 from app.api.state import RETRY_AFTER_S, SharedState
+from app.api.strict_route import StrictRoute
 from app.inference.catalog import ServedModel
 from app.media.png import encode_base64_png
 from app.media.saliency_overlay import overlay_of
@@ -26,7 +27,9 @@ from app.middleware.disconnects import Watch
 
 MAX_FILES = 64
 
-router = APIRouter(tags=["score"])
+_TEXTS = ("model", "preprocess", "explain")
+
+router = APIRouter(tags=["score"], route_class=StrictRoute)
 
 _BODY = described_form(
     "files",
@@ -62,7 +65,7 @@ async def post_score(
     can be laid over it and shows the pixels on which the score depends (saliency: Simonyan et al. 2013,
     [arXiv 1312.6034](https://arxiv.org/abs/1312.6034)).
     """
-    async with read_form(request, field="files", max_files=MAX_FILES) as form:
+    async with read_form(request, field="files", max_files=MAX_FILES, texts=_TEXTS) as form:
         served = state.catalog.find(model or text_of(form, "model"))
         chosen = preprocess_of(form, preprocess)
         explained = explain_of(form, explain)

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from app.api.openapi import examples
 
@@ -14,6 +14,25 @@ MAX_SCALE = 16
 
 MAX_PADDING = 64
 """The most pixels of padding around each image of a grid."""
+
+_SWITCH = {"true": True, "1": True, "false": False, "0": False}
+
+
+def read_switch(value: object) -> object:
+    """Return the boolean of a text: `true`, `false`, `1` or `0` in any case. A value that is no text stays as it is.
+
+    Raises:
+        ValueError: the text is another one.
+    """
+    if not isinstance(value, str):
+        return value
+    if value.lower() not in _SWITCH:
+        raise ValueError(f"must be true or false, not {value[:80]!r}")
+    return _SWITCH[value.lower()]
+
+
+Switch = Annotated[bool, BeforeValidator(read_switch)]
+"""A boolean, as every route reads it."""
 
 ModelName = Annotated[
     str | None,

@@ -19,4 +19,7 @@ class Readiness(BaseModel):
     models: list[str] = Field(
         description="The usable models, as `name@hash`. The example has one", examples=[[examples.REFERENCE]]
     )
+    models_folder: str = Field(
+        description="`readable`, or why no model folder can be found in GAN_MODELS_DIR", examples=["readable"]
+    )
     broken: dict[str, str] = Field(description="Why a model folder cannot be used, by its name", examples=[{}])

@@ -14,6 +14,7 @@ from app.api.schemas.fields import (
     PriorName,
     Reference,
     Sha256,
+    Switch,
     Width,
     ZDim,
 )
@@ -58,7 +59,7 @@ class InterpolationQuery(BaseModel):
         "prior, linear for a uniform one",
         examples=["slerp"],
     )
-    loop: bool = Field(
+    loop: Switch = Field(
         default=False,
         description="Whether the path returns from the last seed to the first. It ends one step before the first image",
         examples=[True],

@@ -97,7 +97,10 @@ Latent = Annotated[list[Annotated[FiniteFloat, Field(strict=True)]], Field(max_l
 
 
 class SamplesBody(SamplesQuery):
-    """The parameters of a GET, as JSON. `latents` may take the place of seed, first, n, truncation and digit."""
+    """The parameters of a GET, as JSON. `latents` may take the place of seed, first, n, truncation and digit.
+
+    A parameter that is null is not given. Beside latents, the others may have their defaults.
+    """
 
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"n": 16, "seed": 7, "model": examples.MODEL, "format": "png"}]}
@@ -111,6 +114,13 @@ class SamplesBody(SamplesQuery):
         description="The latents to draw, each a list of z_dim numbers, such as those of an earlier answer",
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, body: object) -> object:
+        if not isinstance(body, dict):
+            return body
+        return {name: value for name, value in body.items() if value is not None or name not in cls.model_fields}
+
     @field_validator("n", "seed", "first", "columns", "padding", "scale", "truncation", "digit", mode="before")
     @classmethod
     def _is_number(cls, value: object) -> object:
@@ -122,7 +132,8 @@ class SamplesBody(SamplesQuery):
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         if self.latents is not None:
-            both = sorted({"seed", "first", "n", "truncation", "digit"} & self.model_fields_set)
+            others = ("digit", "first", "n", "seed", "truncation")
+            both = [name for name in others if getattr(self, name) != type(self).model_fields[name].default]
             if both:
                 raise ValueError(f"latents cannot be sent together with {', '.join(both)}; send one or the other")
         return self

@@ -37,6 +37,52 @@ def test_broken_folders_are_logged(service: Service) -> None:
     assert "model folder truncated is left out" in log
 
 
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("missing", "cannot be read (No such file or directory)"),
+        ("a file", "cannot be read (Not a directory)"),
+        ("unreadable", "cannot be read (Permission denied)"),
+        ("empty", "holds no model folder"),
+    ],
+)
+def test_a_models_folder_without_models_is_told(tmp_path: Path, kind: str, said: str) -> None:
+    """The log has one line, with the path; `/readyz` says why to everybody, without the path."""
+    folder = tmp_path / "models"
+    if kind == "a file":
+        folder.write_text("")
+    elif kind != "missing":
+        folder.mkdir()
+    if kind == "unreadable":  # root may read everything, so the system's refusal is played
+        code = (
+            "import pathlib\niterdir = pathlib.Path.iterdir\n"
+            "def refuse(self):\n    if self.name == 'models': raise PermissionError(13, 'Permission denied')\n"
+            "    return iterdir(self)\npathlib.Path.iterdir = refuse\n"
+        )
+        (tmp_path / "code").mkdir()
+        (tmp_path / "code" / "sitecustomize.py").write_text(code)
+    with running(tmp_path, models_dir=folder, python_path=tmp_path / "code") as service:
+        answer = service.client.get("/readyz")
+        assert answer.status_code == 503
+        assert answer.json()["models_folder"].startswith(f"GAN_MODELS_DIR {said}")
+        assert str(tmp_path) not in answer.text
+        assert_problem(service.client.get("/v1/samples"), 503, text="/readyz says why")
+        lines = [line for line in service.log.read_text().splitlines() if "GAN_MODELS_DIR" in line]
+        assert len(lines) == 1
+        assert f"GAN_MODELS_DIR: {folder} {said}" in lines[0]
+        assert "Traceback" not in service.log.read_text()
+
+
+def test_a_link_that_leads_nowhere_is_told(tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    make_tiny_model_folder(models / "mine")
+    (models / "gone").symlink_to(tmp_path / "nothing")
+    with running(tmp_path, models_dir=models) as service:
+        answer = service.client.get("/readyz").json()
+        assert (answer["ready"], answer["models_folder"], list(answer["broken"])) == (True, "readable", ["gone"])
+        assert "model folder gone is left out" in service.log.read_text()
+
+
 def test_metrics_are_prometheus_text(service: Service) -> None:
     before = service.metric("gan_images_generated_total")
     service.client.get("/v1/samples?n=5")

@@ -195,7 +195,7 @@ def test_nothing_acceptable(client: httpx.Client, accept: str) -> None:
         ("seeds=1,2,3&loop=true", 48),
         ("seeds= 1 , 2 ,007", 33),
         (f"seeds={','.join(map(str, range(16)))}&steps=1", 16),
-        (f"seeds={','.join(map(str, range(16)))}&steps=256&loop=yes", 4096),
+        (f"seeds={','.join(map(str, range(16)))}&steps=256&loop=1", 4096),
         ("seeds=1,2&duration_ms=20", 17),
         ("seeds=1,2&duration_ms=10000", 17),
         ("seeds=1,2&scale=16&padding=64&columns=4096", 17),
@@ -209,7 +209,7 @@ def test_inside_the_limits(client: httpx.Client, query: str, n: int) -> None:
 @pytest.mark.parametrize(
     "query",
     [
-        f"seeds={','.join(map(str, range(16)))}&steps=256&loop=yes&padding=0",
+        f"seeds={','.join(map(str, range(16)))}&steps=256&loop=1&padding=0",
         "seeds=5,5&steps=59&duration_ms=10000",  # 600 s, all of it one frame
         "seeds=1,2&scale=16",
     ],
@@ -245,6 +245,7 @@ def test_pictures_at_the_limits(client: httpx.Client, form: str, query: str) -> 
         ("seeds=1,2&mode=cubic", "mode"),
         ("seeds=1,2&mode=", "mode"),
         ("seeds=1,2&loop=maybe", "loop"),
+        ("seeds=1,2&loop=yes", "loop"),
         ("seeds=1,2&digit=3", "digit"),
         ("seeds=1,2&columns=0", "columns"),
         ("seeds=1,2&columns=4097", "columns"),

@@ -1,10 +1,12 @@
 """`/v1/models`: what a model says of itself is what its folder holds."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 
+from app.api.routes.models import _no_picture
 from models.model_folder.read import load_model
 from tests.app.checks import assert_problem
 
@@ -47,6 +49,12 @@ def test_timeline(client: httpx.Client, models_dir: Path) -> None:
 
 def test_timeline_under_a_plain_name_is_revalidated(client: httpx.Client) -> None:
     assert client.get("/v1/models/mnist-conv/timeline/0.png").headers["cache-control"] == "no-cache"
+
+
+def test_a_timeline_without_pictures(models_dir: Path) -> None:
+    model = replace(load_model(models_dir / "mnist-conv"), timeline=())
+    told = _no_picture(model, 3).detail
+    assert told.endswith("the timeline of mnist-conv has no pictures; ask for the timeline of another model")
 
 
 def test_timeline_at_another_epoch(client: httpx.Client) -> None:

@@ -201,6 +201,7 @@ def test_examples_of_problems_are_what_is_answered(client: httpx.Client, documen
             client.post("/v1/samples", json={"model": "cat"}),
             client.post("/v1/samples", json={}, headers=text),
             client.post("/v1/samples", json={"n": 0}),
+            client.post("/v1/samples", data={"n": 0}),
         ],
         ("/v1/interpolations", "get"): [
             client.get("/v1/interpolations?seeds=7,8&model=cat"),

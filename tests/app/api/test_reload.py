@@ -163,6 +163,20 @@ def wait_for_model(service: Service, name: str) -> None:
         time.sleep(0.02)
 
 
+def test_a_folder_that_is_gone_takes_no_model_with_it(own: Service, folder: Path) -> None:
+    """A disk that is away for a moment must not empty the service."""
+    before = picture(own, "kept")
+    folder.rename(folder.with_name("away"))
+    reload(own)
+    assert picture(own, "kept") == before
+    readiness = own.client.get("/readyz").json()
+    assert (readiness["ready"], len(readiness["models"])) == (True, 4)
+    assert readiness["models_folder"].startswith("GAN_MODELS_DIR cannot be read")
+    folder.with_name("away").rename(folder)
+    assert len(reload(own)["kept"]) == 4  # type: ignore[arg-type]
+    assert own.client.get("/readyz").json()["models_folder"] == "readable"
+
+
 def test_without_the_key(own: Service) -> None:
     for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic OnRoZS1hZG1pbg=="}):
         refused = own.client.post("/admin/reload", headers=headers)

@@ -100,7 +100,7 @@ def test_nothing_else_of_an_answer_changes(client: httpx.Client, digits: NDArray
     fields = ["filename", "logit", "probability", "percentile", "input", "explanation"]
     assert [list(result) for result in plain.json()["results"]] == [fields] * 5
     assert [result["explanation"] for result in plain.json()["results"]] == [None] * 5
-    for no in ("false", "0"):
+    for no in ("false", "False", "0"):
         assert client.post("/v1/score", params={"explain": no}, files=files(digits[:5])).content == plain.content
         assert client.post("/v1/score", data={"explain": no}, files=files(digits[:5])).content == plain.content
     explained = client.post("/v1/score?explain=1", files=files(digits[:5]))
@@ -110,7 +110,7 @@ def test_nothing_else_of_an_answer_changes(client: httpx.Client, digits: NDArray
     assert text == plain.text
 
 
-@pytest.mark.parametrize("yes", ["true", "1"])
+@pytest.mark.parametrize("yes", ["true", "True", "TRUE", "1"])
 @pytest.mark.parametrize("place", ["query", "form"])
 def test_explain_as_query_or_field(client: httpx.Client, digits: NDArray[np.uint8], place: str, yes: str) -> None:
     where = {"params": {"explain": yes}} if place == "query" else {"data": {"explain": yes}}
@@ -123,7 +123,7 @@ def test_the_query_goes_before_the_form(client: httpx.Client, digits: NDArray[np
     assert answer["results"][0]["explanation"] is None
 
 
-@pytest.mark.parametrize("bad", ["yes", "True", "2", "", " true"])
+@pytest.mark.parametrize("bad", ["yes", "on", "2", "", " true"])
 @pytest.mark.parametrize("place", ["params", "data"])
 def test_bad_explain(client: httpx.Client, digits: NDArray[np.uint8], place: str, bad: str) -> None:
     response = client.post("/v1/score", files=files(digits[:1]), **{place: {"explain": bad}})  # type: ignore[arg-type]

@@ -97,8 +97,15 @@ def fitted(service: Service, folder: Path, port: int) -> str:
 @contextmanager
 def cached(service: Service, folder: Path) -> Iterator[Cache]:
     port = free_port()
+    with running_nginx(folder, fitted(service, folder, port), port) as client:
+        yield Cache(client, service)
+
+
+@contextmanager
+def running_nginx(folder: Path, servers: str, port: int) -> Iterator[httpx.Client]:
+    """Start nginx with these servers, one of which listens on the port, and yield a client that asks this one."""
     (folder / "nginx.conf").write_text(MAIN.format(folder=folder, user=pwd.getpwuid(os.getuid()).pw_name))
-    (folder / "gan-cache.conf").write_text(fitted(service, folder, port))
+    (folder / "gan-cache.conf").write_text(servers)
     assert NGINX is not None
     log = folder / "error.log"
     process = subprocess.Popen([NGINX, "-p", folder, "-c", folder / "nginx.conf", "-e", log])
@@ -111,7 +118,7 @@ def cached(service: Service, folder: Path) -> Iterator[Cache]:
     try:
         wait_until(listens, "nginx listens")
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
-            yield Cache(client, service)
+            yield client
     finally:
         process.terminate()
         process.wait(timeout=120)

@@ -1,0 +1,77 @@
+"""The rules for the names of parameters, which hold on every route: each must be known, and be given once."""
+
+from collections.abc import Callable, Collection, Coroutine
+from typing import Any
+from urllib.parse import parse_qsl
+
+from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from pydantic import BaseModel
+
+Given = dict[str, list[str]]
+
+
+class StrictRoute(APIRoute):
+    """A route that refuses unknown and repeated parameters in the query.
+
+    A route whose parameters are documented by hand (`openapi_extra`) parses its query itself. A route whose query is a
+    model leaves the unknown names to the model, which tells all mistakes at once.
+    """
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return FastAPI's handler behind the check of the query."""
+        handle = super().get_route_handler()
+        if "parameters" in (self.openapi_extra or {}):
+            return handle
+        fields = self.dependant.query_params
+        has_model = any(_is_model(field.field_info.annotation) for field in fields)
+        known = None if has_model else {field.alias for field in fields}
+
+        async def strictly(request: Request) -> Response:
+            if query := request.scope["query_string"]:
+                check_names(given_in(query), known, place="query")
+            return await handle(request)
+
+        return strictly
+
+
+def given_in(query: bytes) -> Given:
+    """Return the values of each parameter of a query, by its name, in their order."""
+    given: Given = {}
+    for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
+        given.setdefault(name, []).append(value)
+    return given
+
+
+def check_names(given: Given, known: Collection[str] | None, *, place: str, lists: Collection[str] = ()) -> None:
+    """Refuse unknown and repeated parameters.
+
+    Args:
+        given: the values by name.
+        known: the names that exist; None does not check this.
+        place: "query" or "body".
+        lists: the names that may be given more than once.
+
+    Raises:
+        RequestValidationError: names each unknown and each repeated parameter.
+    """
+    mistakes: list[dict[str, object]] = []
+    for name, values in given.items():
+        if known is not None and name not in known:
+            mistakes.append({"type": "extra_forbidden", "loc": (place, name), "msg": "", "input": values[0]})
+        elif len(values) > 1 and name not in lists:
+            mistakes.append(
+                {"type": "repeated", "loc": (place, name), "msg": repeated(len(values)), "input": values[-1]}
+            )
+    if mistakes:
+        raise RequestValidationError(mistakes)
+
+
+def repeated(times: int) -> str:
+    """What is wrong with a parameter that is given more than once."""
+    return f"it is given {times} times; give it once"
+
+
+def _is_model(annotation: object) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
