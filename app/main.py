@@ -74,6 +74,7 @@ class _Application(FastAPI):
             lifespan=lifespan,
             root_path=settings.root_path,
             redirect_slashes=False,  # `app.problems` redirects, without naming a host
+            openapi_url=None,  # `app.api.openapi.document` has the route
             docs_url=None,
             redoc_url=None,
             telemetry={
@@ -155,7 +156,7 @@ def create_app(
         root_path=settings.root_path,
     )
     app = _Application(settings, metrics=metrics, entrance=entrance, lifespan=lifespan)
-    modules = (samples, interpolations, score, projections, models, health, admin)
+    modules = (samples, interpolations, score, projections, models, health, admin, document)
     problems.install(app, [route for module in (*modules, pages) for route in module.router.routes])
     for module in modules:
         app.include_router(module.router)

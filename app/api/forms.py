@@ -1,6 +1,7 @@
 """Reads forms with files, for the routes that take uploads."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from typing import Annotated, TypeAlias
@@ -15,11 +16,13 @@ from starlette.exceptions import HTTPException
 from app.api.content_types import check_content_type
 from app.api.openapi import examples
 from app.api.schemas.fields import read_switch
-from app.api.state import State
+from app.api.state import State, soon
 from app.api.strict_route import Given, check_names
 from app.inference.catalog import ServedModel
 from app.media.uploads import Preprocess, check_sizes, read_upload
 from app.problems import Problem
+
+_log = logging.getLogger(__name__)
 
 MAX_FIELDS = 8
 MAX_NAME_CHARACTERS = 200
@@ -63,7 +66,8 @@ async def read_form(request: Request, *, field: str, max_files: int, texts: Coll
         texts: the fields that have texts.
 
     Raises:
-        Problem: 415 if the body is no form with files; 422, naming `field`, if the parser refuses the form.
+        Problem: 415 if the body is no form with files; 422, naming `field`, if the parser refuses the form; 503 if the
+            temporary folder has no room for it.
         RequestValidationError: the form has a field that does not exist, or a text twice.
     """
     check_content_type(request, "multipart/form-data")
@@ -73,6 +77,9 @@ async def read_form(request: Request, *, field: str, max_files: int, texts: Coll
         if isinstance(error, Problem):
             raise
         raise Problem.of_parameter(field, f"{error.detail} {_wanted(field, max_files)}") from error
+    except OSError as error:
+        _log.error("an upload cannot be kept in the temporary folder: %s; make room there, or set TMPDIR", error)
+        raise Problem(503, "the service has no room for an upload now; try again", headers=soon()) from error
     try:
         given: Given = {}
         for name, value in form.multi_items():

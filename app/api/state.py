@@ -102,7 +102,7 @@ class State:
         except QueueFullError as error:
             raise self._refused("projections", RETRY_PROJECTION_AFTER_S) from error
         except LateError as error:
-            raise Problem(503, f"{error}; try again", headers=_soon()) from error
+            raise Problem(503, f"{error}; try again", headers=soon()) from error
         self.metrics.projections.labels(served.model.name).inc()
         return found
 
@@ -134,9 +134,9 @@ class State:
         except OverloadedError as error:
             raise self._overloaded() from error
         except ExhaustedError as error:
-            raise Problem(503, f"{error}; ask for fewer, or try again", headers=_soon()) from error
+            raise Problem(503, f"{error}; ask for fewer, or try again", headers=soon()) from error
         except StoppedError as error:
-            raise Problem(503, "the engine does not answer; /readyz says why", headers=_soon()) from error
+            raise Problem(503, "the engine does not answer; /readyz says why", headers=soon()) from error
 
     def _overloaded(self) -> Problem:
         return self._refused("images", RETRY_AFTER_S)
@@ -152,7 +152,8 @@ def overloaded(what: str, retry_after_s: int) -> Problem:
     return Problem(429, f"too many {what} wait; try again in {retry_after_s} s", headers=headers)
 
 
-def _soon() -> dict[str, str]:
+def soon() -> dict[str, str]:
+    """The header that tells a client to try again in a moment."""
     return {"Retry-After": str(RETRY_AFTER_S)}
 
 

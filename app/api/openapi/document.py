@@ -2,11 +2,13 @@
 
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.responses import JSONResponse
 
 from app.api.openapi.generators import suit_generators
 from app.api.schemas.interpolations import InterpolationAnswer
 from app.api.schemas.samples import SamplesAnswer
+from app.api.strict_route import StrictRoute
 from app.middleware.auth import OPEN_PATHS, refused
 from app.problems import ProblemDocument, documented
 
@@ -18,6 +20,17 @@ SECURITY_SCHEMES = {
         "description": "The same key as a password, for browsers. The name may be anything",
     },
 }
+
+
+router = APIRouter(include_in_schema=False, route_class=StrictRoute)
+
+
+@router.get("/openapi.json")
+async def get_document(request: Request) -> Response:
+    """The OpenAPI document. If the service has a path prefix, the document names it as the server."""
+    prefix: str = request.scope.get("root_path", "")
+    servers = {"servers": [{"url": prefix}]} if prefix else {}
+    return JSONResponse(request.app.openapi() | servers)
 
 
 def install(app: FastAPI, *, needs_key: bool) -> None:

@@ -25,6 +25,7 @@ GETS = {
     "/healthz": "",
     "/readyz": "",
     "/metrics": "",
+    "/openapi.json": "",
 }
 FILES = {"/v1/score": "files", "/v1/projections": "file"}
 

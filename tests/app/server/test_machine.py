@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from harness.repository import ROOT
-from harness.service import environment
+from harness.service import environment, running
+from tests.app.checks import assert_problem
 from tests.app.test_settings import start_and_fail
 
 
@@ -36,3 +37,22 @@ def test_no_temporary_folder(tmp_path: Path, workers: int) -> None:
     assert (ended.returncode, ended.stdout) == (1, "")
     assert ended.stderr.startswith("error: no temporary folder can be written")
     assert ended.stderr.count("\n") == 1
+
+
+def test_a_temporary_folder_that_fills_up_later(tmp_path: Path, models_dir: Path) -> None:
+    """A large upload is refused, the log has one line, and the service goes on."""
+    code = (
+        "import os, tempfile\n"
+        "def full(*_, **__): raise OSError(28, 'No space left on device')\n"
+        "tempfile.TemporaryFile = full\n"
+    )
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "sitecustomize.py").write_text(code)
+    with running(tmp_path, models_dir=models_dir, python_path=tmp_path / "code") as service:
+        answer = service.client.post("/v1/score", files={"files": b"\x89PNG" + bytes(3 * 2**20)})
+        assert_problem(answer, 503, text="no room for an upload now; try again")
+        assert answer.headers["retry-after"] == "1"
+        assert service.client.get("/v1/samples?n=1").status_code == 200
+        log = service.log.read_text()
+        assert log.count("No space left on device") == 1
+        assert "Traceback" not in log
