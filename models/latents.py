@@ -56,7 +56,7 @@ _stream = _Stream()
 
 
 def draw_latents(
-    seed: int, first: int, n: int, *, z_dim: int, prior: Prior, truncation: float = 1.0
+    seed: int, first: int, n: int, *, z_dim: int, prior: Prior, truncation: float = 1.0, ballots: int = 0
 ) -> NDArray[np.float32]:
     """Draw the latents of images first … first + n − 1 of a seed.
 
@@ -67,6 +67,8 @@ def draw_latents(
         z_dim: coordinates of one latent, ≥ 1.
         prior: "normal", N(0, 1), or "uniform", U(−√3, √3), the one in the 2014 paper's code; both have unit variance.
         truncation: ψ in (0, 1]; each latent is scaled towards the prior's mean 0: z ← ψ·z.
+        ballots: the last `ballots` coordinates choose the class (`models.networks.conditional`). They are not scaled,
+            because smaller ballots would make the choice uncertain.
 
     Returns:
         [n, z_dim] float32. Row k depends only on (seed, first + k), the prior and the truncation.
@@ -77,7 +79,9 @@ def draw_latents(
     if not 0 < truncation <= 1:
         raise LatentError(f"truncation must be in (0, 1], not {truncation}")
     latents = latents_of_words(draw_words(seed, first, n, z_dim=z_dim), prior=prior)
-    return latents if truncation == 1.0 else latents * np.float32(truncation)
+    if truncation != 1.0:
+        latents[:, : z_dim - ballots] *= np.float32(truncation)
+    return latents
 
 
 def draw_words(seed: int, first: int, n: int, *, z_dim: int) -> NDArray[np.uint64]:

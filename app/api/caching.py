@@ -16,7 +16,7 @@ from app.api.openapi import examples
 from app.media.png import ENCODER
 from models.model_folder.loaded_model import LoadedModel
 
-RENDERING = 3
+RENDERING = 4
 """A part of every ETag, like the PNG encoder's name. Raise it when the same parameters begin to give other bytes."""
 
 IMMUTABLE = "public, max-age=31536000, immutable"

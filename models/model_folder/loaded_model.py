@@ -76,7 +76,7 @@ class LoadedModel:
             seed: 0 ≤ seed < 2⁵³.
             first: index of the first image; first + n ≤ 2⁵³.
             n: number of images, ≥ 1.
-            truncation: ψ in (0, 1], as in `models.latents.draw_latents`.
+            truncation: ψ in (0, 1], as in `models.latents.draw_latents`. It never changes an image's class.
             label: the class that all images must show; None leaves the latents as they are drawn.
 
         Returns:
@@ -88,5 +88,13 @@ class LoadedModel:
         """
         metadata = self.metadata
         check_class(label, classes=metadata.classes)
-        latents = draw_latents(seed, first, n, z_dim=metadata.z_dim, prior=metadata.prior, truncation=truncation)
+        latents = draw_latents(
+            seed,
+            first,
+            n,
+            z_dim=metadata.z_dim,
+            prior=metadata.prior,
+            truncation=truncation,
+            ballots=metadata.classes,
+        )
         return latents if label is None else ask_for_class(latents, label, head_starts=self.head_starts)

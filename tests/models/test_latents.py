@@ -153,6 +153,13 @@ def test_truncation_scales(truncation: float) -> None:
     assert (cut == full * np.float32(truncation)).all()
 
 
+def test_truncation_does_not_scale_ballots() -> None:
+    full = draw_latents(5, 0, 3, z_dim=6, prior="uniform")
+    cut = draw_latents(5, 0, 3, z_dim=6, prior="uniform", truncation=0.5, ballots=2)
+    assert (cut[:, :4] == full[:, :4] / 2).all()
+    assert (cut[:, 4:] == full[:, 4:]).all()
+
+
 @pytest.mark.parametrize(
     "arguments", [(0, 0, 1), (SEED_LIMIT - 1, 0, 1), (0, INDEX_LIMIT - 1, 1), (0, INDEX_LIMIT - 3, 3)]
 )

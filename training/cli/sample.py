@@ -59,7 +59,7 @@ def add_parser(commands: Commands) -> None:
         type=share,
         default=1.0,
         help="multiply latents by this, above 0 and at most 1; smaller values give more typical, less varied images "
-        "(default: 1)",
+        "of the same class (default: 1)",
     )
     place = parser.add_mutually_exclusive_group(required=True)
     place.add_argument(

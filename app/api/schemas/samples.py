@@ -75,7 +75,7 @@ class SamplesQuery(BaseModel):
         gt=0,
         le=1,
         description="ψ, the factor by which the latents are scaled towards 0. A smaller one gives less variety and "
-        "fewer malformed images",
+        "fewer malformed images. The coordinates that choose a class are not scaled, so the class stays the same",
         examples=[1.0, 0.8],
     )
     digit: Digit = None

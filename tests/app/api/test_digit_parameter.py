@@ -60,11 +60,28 @@ def test_every_format_and_post(client: httpx.Client) -> None:
     assert posted.headers["content-location"] == grid.headers["content-location"]
 
 
-def test_truncation_goes_along(client: httpx.Client) -> None:
-    full, half = (
-        client.get(f"/v1/samples?seed=3&n=4&model=digits&digit=4&format=json&truncation={psi}") for psi in (1, 0.5)
-    )
-    assert (latents(half) == latents(full) / 2).all()
+@pytest.mark.parametrize("digit", ["&digit=4", ""])
+def test_truncation_scales_all_but_the_ballots(client: httpx.Client, digit: str) -> None:
+    query = f"/v1/samples?seed=3&n=4&model=digits{digit}"
+    full, half = (client.get(f"{query}&format=json&truncation={psi}") for psi in (1, 0.5))
+    assert (latents(half)[:, :-10] == latents(full)[:, :-10] / 2).all()
+    assert (latents(half)[:, -10:] == latents(full)[:, -10:]).all()
+
+
+def test_truncated_images_are_the_same_in_every_answer(client: httpx.Client) -> None:
+    query = "/v1/samples?seed=3&n=4&model=digits&digit=4&truncation=0.3"
+    listed = client.get(f"{query}&format=json")
+    images = json_images(listed.json())
+    grid = client.get(f"{query}&padding=0&columns=4&format=png")
+    assert (np.stack(np.split(pixels(grid.content), 4, axis=1)) == images).all()
+    body = {"seed": 3, "n": 4, "model": "digits", "digit": 4, "truncation": 0.3}
+    posted = client.post("/v1/samples", json={**body, "format": "json"})
+    assert latents(posted).tobytes() == latents(listed).tobytes()
+    assert client.post("/v1/samples", json={**body, "padding": 0, "columns": 4}).content == grid.content
+    archive = np.load(io.BytesIO(client.get(f"{query}&format=npz").content))
+    assert archive["latents"].tobytes() == latents(listed).tobytes()
+    by_latents = {"latents": latents(listed).tolist(), "model": "digits", "format": "json"}
+    assert (json_images(client.post("/v1/samples", json=by_latents).json()) == images).all()
 
 
 @pytest.mark.parametrize("form", ["png", "json", "npz", "zip"])

@@ -180,7 +180,8 @@ def test_a_folder_holds_the_images_their_latents_and_what_they_are(
     seen = {what: np.concatenate([shard[what] for shard in shards]) for what in shards[0]}
 
     model = load_model(path)
-    latents = draw_latents(SEED, FIRST, N, z_dim=8, prior="normal", truncation=options.get("truncation", 1.0))
+    psi = options.get("truncation", 1.0)
+    latents = draw_latents(SEED, FIRST, N, z_dim=8, prior="normal", truncation=psi, ballots=classes)
     if "digit" in options:
         latents = ask_for_class(latents, int(options["digit"]), head_starts=model.head_starts)
     sampler = Sampler(model.generator, z_dim=8, image_shape=shape)

@@ -721,6 +721,18 @@ def test_sample_asks_a_conditional_model_for_a_digit(here: Path, capsys: pytest.
     assert len(seen) == 2
 
 
+def test_truncation_keeps_the_digit(here: Path):
+    path = make_tiny_model_folder(here / "tiny", z_dim=14, classes=10)
+    command = ["sample", str(path), "--n", "6", "--seed", "5", "--digit", "3", "--truncation", "0.3", "-o", "g.png"]
+    assert main(command) == 0
+    latents = draw_latents(5, 0, 6, z_dim=14, prior="normal")
+    latents[:, :4] *= np.float32(0.3)
+    model = load_model(path)
+    sampler = Sampler(model.generator, z_dim=14, image_shape=model.metadata.image_shape)
+    wanted = sampler(ask_for_class(latents, 3, head_starts=np.zeros(10, np.float32)))
+    np.testing.assert_array_equal(pixels(here / "g.png"), assemble_grid(wanted, padding=2))
+
+
 @pytest.mark.parametrize(
     ("classes", "digit", "message"),
     [
