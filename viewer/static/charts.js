@@ -38,9 +38,11 @@ const CHARTS = [
     theory: { level: -Math.log(4), name: "−log 4" },
   },
   {
-    title: "Fréchet distance",
-    text: "The distance between G’s images and real ones, in the features of a digit classifier or, if the images are no digits, in pixels and wavelet energies: the log says which. Lower is better; identical sets have 0.",
-    series: [{ name: "Fréchet distance", tone: "model", of: (record) => record.metrics?.frechet }],
+    title: "Fréchet distance during training",
+    text:
+      "The distance between a sample of G’s images and real training images, in the features of a digit classifier or, if the images are no digits, in pixels and wavelet energies: the log says which. " +
+      "Lower is better; identical sets have 0. The exported model has another figure: it is measured with more images, and with real images that were held out.",
+    series: [{ name: "Fréchet distance during training", tone: "model", of: (record) => record.metrics?.frechet }],
     theory: { level: 0, name: "0", word: "at best" },
     logarithmic: true,
   },

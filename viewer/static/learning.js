@@ -6,6 +6,13 @@ import { el } from "./elements.js";
 
 const PICTURE_MS = 350; // how long each picture stays on screen while it plays
 
+const ALARMS = {
+  collapse: "G has collapsed",
+  "discriminator-won": "D has won",
+  "not-finite": "a number became NaN or infinite",
+};
+const FIGURES = { smallest_share: "the share of the rarest digit", coverage: "coverage", frechet: "the Fréchet distance" };
+
 /** A timeline and its charts, in one element. */
 export class Learning {
   /**
@@ -119,8 +126,18 @@ export class Learning {
   }
 
   _showEvents(events) {
-    const items = events.map(({ epoch, kind, detail }) => el("li", {}, el("b", {}, `Epoch ${epoch}, ${kind}: `), detail));
+    const items = events.map(({ epoch, kind, detail }) => el("li", {}, el("b", {}, `Epoch ${epoch}, ${named(ALARMS, kind)}: `), inWords(detail)));
     this._events.replaceChildren(...items);
     this._events.hidden = events.length === 0;
   }
+}
+
+/** The words for a key of a table. A key that is not in the table is shown with spaces for its dashes. */
+function named(words, key) {
+  return Object.hasOwn(words, key) ? words[key] : key.replaceAll(/[-_]/g, " ");
+}
+
+/** An alarm's text with the names of figures in words. */
+function inWords(text) {
+  return text.replaceAll(/\b[a-z]+(?:_[a-z]+)+\b|\bfrechet\b/g, (key) => named(FIGURES, key));
 }

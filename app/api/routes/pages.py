@@ -4,10 +4,10 @@ from pathlib import Path
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import FileResponse
-from starlette.staticfiles import StaticFiles
 
 from app.api import caching
 from app.api.state import State
+from app.api.static_files import CompressedStaticFiles, compressed
 from viewer import viewer_dir
 
 STATIC = Path(__file__).parents[2] / "static"
@@ -29,29 +29,29 @@ router = APIRouter(include_in_schema=False)
 async def get_page(request: Request) -> Response:
     """The playground. If requests need a key, the page is marked: its curl commands then send one."""
     state: State = request.app.state.gan
-    return _page(request, "index.html", _PAGE_POLICY, needs_key=bool(state.settings.api_keys))
+    return await _page(request, "index.html", _PAGE_POLICY, needs_key=bool(state.settings.api_keys))
 
 
 @router.get("/docs")
 async def get_docs(request: Request) -> Response:
     """Swagger UI."""
-    return _page(request, "docs.html", _DOCS_POLICY)
+    return await _page(request, "docs.html", _DOCS_POLICY)
 
 
 @router.get("/redoc")
 async def get_redoc(request: Request) -> Response:
     """Redoc."""
-    return _page(request, "redoc.html", _DOCS_POLICY)
+    return await _page(request, "redoc.html", _DOCS_POLICY)
 
 
 def install(app: FastAPI) -> None:
     """Add the pages and their assets."""
     app.include_router(router)
-    app.mount("/static/viewer", StaticFiles(directory=viewer_dir()), name="viewer")
-    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.mount("/static/viewer", CompressedStaticFiles(directory=viewer_dir()), name="viewer")
+    app.mount("/static", CompressedStaticFiles(directory=STATIC), name="static")
 
 
-def _page(request: Request, name: str, policy: str, *, needs_key: bool = False) -> Response:
+async def _page(request: Request, name: str, policy: str, *, needs_key: bool = False) -> Response:
     headers = {
         "Content-Security-Policy": policy,
         "Cache-Control": "no-cache",
@@ -64,4 +64,4 @@ def _page(request: Request, name: str, policy: str, *, needs_key: bool = False) 
         page = Response(marked, media_type="text/html", headers=headers | {"ETag": tag})
     if caching.matches(request.headers.get("if-none-match"), page.headers["etag"]):
         return Response(status_code=304, headers=headers | {"ETag": page.headers["etag"]})
-    return page
+    return await compressed(page, request.headers)

@@ -7,7 +7,11 @@ export class Address {
   constructor() {
     this._parameters = new URLSearchParams(location.search);
     this._left = new Map(); // the parameters of each view that was left, to restore them later
-    addEventListener("popstate", () => (this._parameters = new URLSearchParams(location.search)));
+    this._ignored = new Set();
+    addEventListener("popstate", () => {
+      clearTimeout(this._timer);
+      this._parameters = new URLSearchParams(location.search);
+    });
   }
 
   get view() {
@@ -21,28 +25,47 @@ export class Address {
   /** A parameter as a whole number ≥ 0, or a default where the address has none. */
   whole(name, otherwise) {
     const text = this.get(name);
-    return text !== null && /^[0-9]{1,16}$/.test(text) ? Number(text) : otherwise;
+    if (text === null) return otherwise;
+    if (/^[0-9]{1,15}$/.test(text)) return Number(text);
+    this.ignore(`“${name}=${text}”: it must be a whole number`);
+    return otherwise;
   }
 
-  /** Set parameters of the open view; null removes one. */
+  /** Note that a part of the address is ignored, and why. */
+  ignore(what) {
+    this._ignored.add(what);
+  }
+
+  /** Return a sentence about the parts of the address that have been ignored since the last call; "" if there are none. */
+  takeIgnored() {
+    const parts = [...this._ignored];
+    this._ignored.clear();
+    return parts.length ? `Ignored in the address: ${parts.join("; ")}.` : "";
+  }
+
+  /** Set parameters of the open view; null removes one. The entry of the browser's history stays the same. */
   set(changes) {
-    for (const [name, value] of Object.entries(changes)) {
-      if (value === null || value === undefined || value === "") this._parameters.delete(name);
-      else this._parameters.set(name, value);
-    }
+    this._change(changes);
     clearTimeout(this._timer);
     this._timer = setTimeout(() => history.replaceState(null, "", this._href()), SETTLE_MS);
   }
 
+  /** Set parameters of the open view as a step of its own: “Back” undoes it. */
+  step(changes) {
+    this._settle();
+    const before = this._href();
+    this._change(changes);
+    if (this._href() !== before) history.pushState(null, "", this._href());
+  }
+
   /** Choose another model, and drop the parameters that hold for the old one only. */
   setModel(model) {
-    this.set({ ...OF_ONE_MODEL, model });
+    this.step({ ...OF_ONE_MODEL, model });
   }
 
   /** Go to a view with the parameters it was left with, except for the model and the parameters given here. */
   go(view, parameters = {}) {
-    clearTimeout(this._timer);
-    history.replaceState(null, "", this._href());
+    this._settle();
     const model = parameters.model ?? this.get("model");
     this._left.set(this.view, this._parameters);
     this._parameters = new URLSearchParams(this._left.get(view) ?? {});
@@ -52,6 +75,19 @@ export class Address {
       else this._parameters.delete(name);
     }
     history.pushState(null, "", this._href());
+  }
+
+  _change(changes) {
+    for (const [name, value] of Object.entries(changes)) {
+      if (value === null || value === undefined || value === "") this._parameters.delete(name);
+      else this._parameters.set(name, value);
+    }
+  }
+
+  /** Write what is still to be written into the current entry of the history. */
+  _settle() {
+    clearTimeout(this._timer);
+    history.replaceState(null, "", this._href());
   }
 
   _href() {

@@ -11,7 +11,8 @@ export class EndlessGrid {
    * @param {HTMLElement} element a listbox
    * @param {HTMLElement} end the element after it: when it comes near the window, the next page is loaded
    * @param {(first: number, n: number) => Promise<string>} fetchPage returns the address of a page's PNG, 8 images in a row
-   * @param {(index: number) => void} onChoose called with the index of the image that a person selects
+   * @param {(index: number, byKey: boolean) => void} onChoose called with the index of the image that a person selects,
+   *   and with whether an arrow key moved there
    */
   constructor(element, end, { fetchPage, onChoose }) {
     this._element = element;
@@ -104,10 +105,10 @@ export class EndlessGrid {
     this.mark(this._marked ?? null);
   }
 
-  _choose(index) {
+  _choose(index, byKey = false) {
     if (index === null) return;
     this.mark(index);
-    this._onChoose(index);
+    this._onChoose(index, byKey);
   }
 
   _move(event) {
@@ -117,7 +118,7 @@ export class EndlessGrid {
     event.preventDefault();
     const to = from + (step ?? 0);
     if (to < 0 || to >= this.n) return;
-    this._choose(to);
+    this._choose(to, to !== from);
     this._element.children[to].focus();
   }
 }

@@ -7,7 +7,7 @@ import { LatentBars } from "./latent-bars.js";
 import { opinion } from "./opinion.js";
 
 const DOWNLOAD_SCALE = 8;
-const SHAKE = 0.25; // standard deviation of the noise that "Randomise a little" adds
+const SHAKE = 0.25; // standard deviation of the noise that "Randomise a little" adds; the choice of the class stays
 
 export class Inspector {
   /**
@@ -16,11 +16,10 @@ export class Inspector {
    * @param {(latent: Float32Array | null) => void} onChange called with the latent after a person changed it; null after a reset
    */
   constructor(element, app, onChange) {
-    this._element = element;
     this._app = app;
     this._onChange = onChange;
-    this._draw = new Latest((latent) => app.attempt(() => this._drawNow(latent)));
-    this._judge = new Latest((drawn) => app.attempt(() => this._judgeNow(drawn)));
+    this._draw = new Latest((latent) => app.attempt(() => this._drawNow(latent), "inspector: draw"));
+    this._judge = new Latest((drawn) => app.attempt(() => this._judgeNow(drawn), "inspector: judge"));
     this._canvas = el("canvas", { class: "pixels", role: "img" });
     this._caption = el("figcaption", {});
     this._hint = el("p", { class: "hint" });
@@ -31,7 +30,10 @@ export class Inspector {
     this._png = el("a", { class: "button", download: "digit.png" }, "Save PNG");
     this._json = el("a", { class: "button", download: "digit.json" }, "Save JSON");
     this._curl = new Copyable("Get this image with curl");
-    this._close = el("button", { type: "button", class: "close", "aria-label": "Close" }, "×");
+    this._close = el("button", { type: "button", class: "close", "aria-label": "Close", onclick: () => this._onClose() }, "×");
+    element.addEventListener("keydown", (event) => {
+      if (event.key === "Escape" && this._close.offsetParent) this._onClose();
+    });
     element.append(
       this._close,
       el(
@@ -51,8 +53,7 @@ export class Inspector {
 
   /** Set the function that is called when the person closes the inspector. */
   set onClose(listener) {
-    this._close.onclick = listener;
-    this._element.onkeydown = (event) => event.key === "Escape" && this._close.offsetParent && listener();
+    this._onClose = listener;
   }
 
   /**
@@ -70,7 +71,7 @@ export class Inspector {
     this._image = image;
     const { height, width } = image.metadata.image_shape;
     if (this._canvas.width !== width) Object.assign(this._canvas, { width, height });
-    const ballots = image.metadata.classes ? " The blue bars choose the digit: the highest one wins." : "";
+    const ballots = image.metadata.classes ? " The numbered bars choose the digit: the highest one wins." : "";
     this._hint.textContent = `These numbers are G’s only input. Drag a bar to see what it changes.${ballots}`;
     this._showLatent(image.changed ?? image.original);
   }
@@ -82,7 +83,10 @@ export class Inspector {
   }
 
   _shakeIt() {
-    const latent = Float32Array.from(this._image.changed ?? this._image.original, (value) => Number((value + SHAKE * normal()).toFixed(2)));
+    const { original, changed, metadata } = this._image;
+    const style = metadata.z_dim - metadata.classes; // the coordinates behind these choose the class
+    const shaken = (value, index) => (index < style ? Number((value + SHAKE * normal()).toFixed(2)) : value);
+    const latent = Float32Array.from(changed ?? original, shaken);
     this._change(latent);
   }
 

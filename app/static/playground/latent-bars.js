@@ -1,5 +1,6 @@
 // A latent as bars that can be dragged: up is positive, down is negative. The left and right arrow keys move from bar to
-// bar, the up and down keys change the value.
+// bar, the up and down keys change the value. A finger scrolls the page, so it cannot drag a bar: a tap chooses one, and a
+// slider below the bars changes it.
 
 import { el } from "../viewer/elements.js";
 
@@ -11,9 +12,11 @@ export class LatentBars {
   constructor(onChange) {
     this._onChange = onChange;
     this._reading = el("output", { class: "hint" });
+    this._slider = el("input", { type: "range", step: 0.01, hidden: true, oninput: () => this._set(this._chosen, this._slider.valueAsNumber) });
     this._bars = el("div", { class: "bars", role: "group", "aria-label": "The latent: drag a bar, or use the arrow keys" });
-    this.element = el("div", {}, this._bars, this._reading);
+    this.element = el("div", {}, this._bars, this._reading, this._slider);
     this._bars.addEventListener("pointerdown", (event) => this._press(event));
+    this._bars.addEventListener("click", (event) => this._tap(event));
     this._bars.addEventListener("pointermove", (event) => this._drag(event));
     this._bars.addEventListener("pointerup", () => (this._dragged = null));
     this._bars.addEventListener("pointercancel", () => (this._dragged = null));
@@ -33,8 +36,10 @@ export class LatentBars {
       this._classes = classes;
       this._bars.replaceChildren(...Array.from(latent, (_, index) => this._barOf(index)));
       this._reading.textContent = "";
+      this._slider.hidden = true;
     }
     this._latent.forEach((_, index) => this._paint(index));
+    if (!this._slider.hidden) this._slider.value = this._latent[this._chosen];
   }
 
   _barOf(index) {
@@ -70,13 +75,31 @@ export class LatentBars {
     const limited = Math.max(-this._limit, Math.min(this._limit, value));
     this._latent[index] = Number(limited.toFixed(2));
     this._paint(index);
-    this._reading.textContent = `${this._bars.children[index].getAttribute("aria-label")} = ${limited.toFixed(2).replace("-", "−")}`;
+    this._read(index);
+    if (this._chosen === index) this._slider.value = limited;
     this._onChange(Float32Array.from(this._latent));
+  }
+
+  /** Show the name and the value of a bar as text. */
+  _read(index) {
+    const name = this._bars.children[index].getAttribute("aria-label");
+    this._reading.textContent = `${name} = ${this._latent[index].toFixed(2).replace("-", "−")}`;
+  }
+
+  /** Choose the bar that a finger or a pen taps, for the slider. */
+  _tap(event) {
+    const bar = event.target.closest("[data-at]");
+    if (!bar || event.pointerType === "mouse" || event.pointerType === "") return;
+    this._chosen = Number(bar.dataset.at);
+    this._focus(this._chosen);
+    this._read(this._chosen);
+    Object.assign(this._slider, { hidden: false, min: -this._limit, max: this._limit, value: this._latent[this._chosen] });
+    this._slider.setAttribute("aria-label", bar.getAttribute("aria-label"));
   }
 
   _press(event) {
     const bar = event.target.closest("[data-at]");
-    if (!bar) return;
+    if (!bar || event.pointerType !== "mouse") return;
     event.preventDefault();
     this._bars.setPointerCapture(event.pointerId);
     this._dragged = Number(bar.dataset.at);
@@ -105,7 +128,7 @@ export class LatentBars {
       Home: () => this._set(at, -this._limit),
       End: () => this._set(at, this._limit),
     };
-    if (!(event.key in keys)) return;
+    if (!Object.hasOwn(keys, event.key)) return;
     event.preventDefault();
     keys[event.key]();
   }

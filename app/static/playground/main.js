@@ -22,6 +22,7 @@ class App {
     this.models = [];
     this._views = {};
     this._status = document.getElementById("status");
+    this._loading = document.getElementById("loading");
     this._model = document.getElementById("model");
   }
 
@@ -32,7 +33,7 @@ class App {
 
   start() {
     this._model.addEventListener("change", () => {
-      this.address.setModel(this._model.value);
+      this.address.setModel(this.model.model);
       this.show();
     });
     for (const link of document.querySelectorAll("[data-view]")) {
@@ -43,6 +44,7 @@ class App {
       });
     }
     addEventListener("popstate", () => this.show());
+    for (const name of ["dragover", "drop"]) addEventListener(name, (event) => this._keepPage(event));
     this.show();
   }
 
@@ -56,7 +58,7 @@ class App {
 
   /** Show the view that the address names. */
   async show() {
-    const view = this.address.view in VIEWS ? this.address.view : "draw";
+    const view = this._namedView();
     document.title = `${TITLES[view]} – GAN playground`;
     for (const link of document.querySelectorAll("[data-view]")) {
       if (link.dataset.view !== view) link.removeAttribute("aria-current");
@@ -67,19 +69,41 @@ class App {
     }
     if (this._open !== view) this._shown?.leave?.();
     this._open = view;
+    const turn = (this._turn = (this._turn ?? 0) + 1);
+    this._loading.hidden = false;
+    this._showSection(view);
     this.say("");
-    await this.attempt(async () => {
-      await this._list();
-      if (this._open !== view) return;
-      this._chooseModel();
-      const usable = this._default !== null || view === "models";
-      for (const name of Object.keys(VIEWS)) document.getElementById(name).hidden = name !== view || !usable;
-      if (!usable) throw new Error("no model can be used; see “Models”, the service’s log or /readyz for the reason");
-      const made = await this._make(view);
-      if (this._open !== view) return;
-      this._shown = made;
-      await made.show();
-    });
+    await this.attempt(() => this._fill(view));
+    if (turn === this._turn) this._loading.hidden = true;
+  }
+
+  /** Fill the open view: make it if necessary, and show what the address asks for. */
+  async _fill(view) {
+    await this._list();
+    if (this._open !== view) return;
+    this._chooseModel();
+    const usable = this._default !== null || view === "models";
+    if (!usable) {
+      this._showSection(null);
+      throw new Error("no model can be used; see “Models”, the service’s log or /readyz for the reason");
+    }
+    const made = await this._make(view);
+    if (this._open !== view) return;
+    this._shown = made;
+    await made.show();
+    const ignored = this.address.takeIgnored();
+    if (ignored) this.say([this._status.textContent, ignored].filter(Boolean).join(" "));
+  }
+
+  _showSection(view) {
+    for (const name of Object.keys(VIEWS)) document.getElementById(name).hidden = name !== view;
+  }
+
+  _namedView() {
+    const { view } = this.address;
+    if (Object.hasOwn(VIEWS, view)) return view;
+    this.address.ignore(`“view=${view}”: there is no such view`);
+    return "draw";
   }
 
   /** Load the list of models once. If that fails, the next view tries again. */
@@ -100,12 +124,20 @@ class App {
     return this._listed;
   }
 
-  /** Choose the model that the address names, or else the service's default. */
+  /** Choose the model that the address names, as `name` or `name@hash`, or else the service's default. */
   _chooseModel() {
     const wanted = this.address.get("model");
-    const known = this.models.some(({ name, ready }) => ready && name === wanted);
-    this._model.value = known ? wanted : this._default;
-    if (wanted && !known && this._default !== null) this.say(`There is no usable model “${wanted}”; the default “${this._default}” is shown instead.`);
+    if (this._default === null) return;
+    const usable = this.models.filter(({ ready }) => ready);
+    const named = usable.find(({ name }) => name === wanted?.split("@")[0]);
+    const chosen = named ?? usable.find(({ name }) => name === this._default);
+    this._model.value = chosen.name;
+    if (named && wanted.includes("@") && wanted !== named.model) {
+      this.say(`The version ${wanted.split("@")[1]} of “${named.name}” is not loaded; ${named.model.split("@")[1]} is shown instead.`);
+    } else if (wanted && !named) {
+      this.say(`There is no usable model “${wanted}”; the default “${this._default}” is shown instead.`);
+    }
+    this.address.set({ model: chosen.model }); // with its version, so that a shared address always means these images
   }
 
   /** Make a view once. If it could not be loaded, the next call tries again. */
@@ -117,17 +149,26 @@ class App {
     return this._views[view];
   }
 
-  /** Run some work, and show its error if it fails. */
-  async attempt(work) {
+  /**
+   * Run some work, and show its error if it fails.
+   *
+   * @param {() => Promise<void>} work
+   * @param {string | null} kind what the work is for: the next success of the same kind removes its error
+   */
+  async attempt(work, kind = null) {
     try {
       await work();
+      if (kind !== null && this._failed === kind) this.say("");
     } catch (error) {
-      if (error.name !== "AbortError") this.say(`That did not work: ${error.message}`, true);
+      if (error.name === "AbortError") return;
+      this.say(`That did not work: ${error.message}`, true);
+      this._failed = kind;
     }
   }
 
   /** Show a message to the person; "" removes it. */
   say(text, isError = false) {
+    this._failed = null;
     this._status.textContent = text;
     this._status.classList.toggle("error", isError);
   }
@@ -135,6 +176,14 @@ class App {
   /** Announce a message to screen readers only. */
   announce(text) {
     document.getElementById("announcer").textContent = text;
+  }
+
+  /** A file that is dropped beside the target for it must not replace the page. */
+  _keepPage(event) {
+    if (event.defaultPrevented || !event.dataTransfer?.types.includes("Files")) return;
+    event.preventDefault();
+    event.dataTransfer.dropEffect = "none";
+    if (event.type === "drop") this.say("To let D judge an image, drop it in the view “Judge”.");
   }
 }
 

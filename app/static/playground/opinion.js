@@ -12,7 +12,7 @@ export function opinion(score, calibration) {
   return el(
     "div",
     { class: "opinion" },
-    el("p", { class: "verdict-words" }, el("strong", {}, verdict(percentile.real)), ` ${explain(percentile)}`),
+    el("p", { class: "verdict-words" }, el("strong", {}, verdict(probability)), ` ${compare(probability, calibration)}${explain(percentile)}`),
     histogram(calibration, logit),
     el(
       "p",
@@ -25,23 +25,34 @@ export function opinion(score, calibration) {
       { class: "figures" },
       ...figure("logit", format(logit), "D’s output: the higher, the more real"),
       ...figure("D(x)", format(probability), "the logit as a probability; at the optimum of the training it would be ½ for every image"),
-      ...figure("percentile, real", `${format(percentile.real)} %`, "of held-out real images look less real to D"),
-      ...figure("percentile, G’s", `${format(percentile.generated)} %`, "of G’s images look less real to D"),
+      ...figure("percentile, real", `${format(percentile.real)} %`, "of held-out real images have a lower D(x)"),
+      ...figure("percentile, G’s", `${format(percentile.generated)} %`, "of G’s images have a lower D(x)"),
     ),
   );
 }
 
-/** D's verdict in a few words, by the percentage of real images that look less real to it. */
-function verdict(real) {
-  if (real < 0.5) return "To D this looks fake.";
-  if (real < 5) return "D doubts that this is real.";
-  if (real < 25) return "To D this could be real.";
-  if (real <= 90) return "To D this looks real.";
-  return "To D this looks more real than most real images.";
+/** D's verdict in a few words, by D(x): it agrees with the figure that is shown below it. */
+function verdict(probability) {
+  if (probability < 0.05) return "D takes this for fake.";
+  if (probability < 0.4) return "D leans towards fake.";
+  if (probability <= 0.6) return "D cannot tell whether this is real or fake.";
+  if (probability <= 0.95) return "D leans towards real.";
+  return "D takes this for real.";
+}
+
+/** A sentence for a D that is wrong about most real images, or about most of G's: its verdict alone would mislead. */
+function compare(probability, { real, generated }) {
+  if (probability < 0.4 && median(real) < 0) return "But it gives most real images a D(x) below ½, too. ";
+  if (probability > 0.6 && median(generated) > 0) return "But it gives most of G’s images a D(x) above ½, too. ";
+  return "";
+}
+
+function median(quantiles) {
+  return quantiles[Math.floor(quantiles.length / 2)];
 }
 
 function explain({ real, generated }) {
-  return `Out of 100 real images, ${count(real)} would look less real to D; out of 100 of G’s images, ${count(generated)}.`;
+  return `Out of 100 real images, ${count(real)} would have a lower D(x); out of 100 of G’s images, ${count(generated)}.`;
 }
 
 function count(percent) {

@@ -1,15 +1,18 @@
 """Swagger UI and Redoc work in a real Chromium, with the bundled models behind a path prefix."""
 
+import io
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, Locator, Response
 
 from harness.service import Service
 from tests.app.checks import png_bytes
 from tests.app.conftest import PREFIX
-from tests.browser import Visit, needs_chromium
+from tests.browser import Scheme, Visit, needs_chromium
 from training.data.mnist import read_mnist
 
 pytestmark = needs_chromium
@@ -104,6 +107,23 @@ def test_pictures_of_descriptions(browser: Browser, bundled: Service, page: str)
             assert picture.evaluate("image => image.src").startswith(f"{bundled.url}{PREFIX}/v1/")
             assert picture.get_attribute("alt")
         assert visit.faults == []
+
+
+@pytest.mark.parametrize("page", ["docs", "redoc"])
+def test_dark_mode_and_the_way_home(browser: Browser, service: Service, page: str) -> None:
+    there = {"docs": ".opblock", "redoc": "[data-section-id]"}[page]
+    looks: list[tuple[Scheme, bool]] = [("dark", False), ("light", True)]
+    for scheme, bright in looks:
+        with Visit(browser, service.url, scheme=scheme) as visit:
+            visit.page.goto(f"{service.url}/{page}")
+            visit.page.locator(there).first.wait_for()
+            with Image.open(io.BytesIO(visit.page.screenshot())) as screen:
+                grey = np.asarray(screen.convert("L"))
+            assert (np.median(grey) > 128) == bright, scheme
+            visit.page.get_by_role("link", name="GAN playground").click()
+            visit.page.locator("#grid [role=option]").first.wait_for()
+            assert visit.page.url.startswith(f"{service.url}/")
+            assert visit.faults == []
 
 
 def open_docs(visit: Visit, service: Service) -> None:

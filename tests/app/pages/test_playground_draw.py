@@ -464,3 +464,39 @@ def test_on_a_small_screen_the_inspector_is_a_sheet(browser: Browser, service: S
         expect(page.locator("#grid [aria-selected=true]")).to_have_count(0)
         settle(visit)
         assert visit.faults == []
+
+
+def test_a_little_randomness_keeps_the_class(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, image=3, model="digits")
+        latent, _ = latent_and_image(service.client, model="digits", seed=7, first=3)
+        page.get_by_role("button", name="Randomise a little").click()
+        expect_in_address(page, "latent")
+        shaken = latent_of(parameters(page.url)["latent"])
+        assert np.array_equal(shaken[-10:], latent[-10:])
+        assert (shaken[:-10] != latent[:-10]).any()
+
+
+def test_an_error_goes_when_the_next_drag_works(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, image=3)
+        problem = {"status": 500, "content_type": "application/problem+json", "body": '{"detail": "not this time"}'}
+        page.route("**/v1/samples", lambda route: route.fulfill(**problem), times=1)
+        bar(page, 2).focus()
+        page.keyboard.press("ArrowUp")
+        expect(page.locator("#status.error")).to_have_text("That did not work: not this time")
+        page.keyboard.press("ArrowUp")
+        expect(page.locator("#status")).to_have_text("")
+        settle(visit)
+
+
+@pytest.mark.parametrize("digit", [3, 8])
+def test_less_variety_of_a_digit_draws_that_digit(browser: Browser, service: Service, digit: int) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, model="digits", digit=digit, truncation=0.3)
+        votes = page.locator("#inspector .ballot").evaluate_all(
+            "all => all.map(bar => +bar.getAttribute('aria-valuenow'))"
+        )
+        assert int(np.argmax(votes)) == digit
+        full, _ = latent_and_image(service.client, model="digits", digit=digit, seed=7)
+        np.testing.assert_allclose(votes, full[-10:], atol=0.0051)

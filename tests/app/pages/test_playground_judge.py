@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 
 import numpy as np
 import pytest
@@ -99,12 +100,12 @@ def test_a_drawing_is_judged_as_it_is_drawn(browser: Browser, service: Service) 
         expect_opinion(verdict, score)
         expect(verdict.locator(".verdict-words strong")).to_have_text(
             [
-                "To D this looks fake.",
-                "D doubts that this is real.",
-                "To D this could be real.",
-                "To D this looks real.",
-                "To D this looks more real than most real images.",
-            ][int(np.digitize(score["percentile, real"], [0.5, 5, 25, 90]))]
+                "D takes this for fake.",
+                "D leans towards fake.",
+                "D cannot tell whether this is real or fake.",
+                "D leans towards real.",
+                "D takes this for real.",
+            ][int(np.digitize(score["D(x)"], [0.05, 0.4, 0.6, 0.95]))]
         )
         mark = mark_by_ticks(verdict.locator(".histogram"))
         arrow = verdict.locator(".mark-text").text_content() or ""
@@ -370,4 +371,43 @@ def test_drawn_with_a_finger(browser: Browser, service: Service) -> None:
         expect_opinion(page.locator("#verdict"), score_of(service.client, pad_png(page)))
         assert visit.overflow() == 0
         settle(visit)
+        assert visit.faults == []
+
+
+def test_the_words_agree_with_the_figure(browser: Browser, service: Service) -> None:
+    """For every D(x) and every calibration, the words do not say the opposite of the figure."""
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, view="judge")
+        words_of = """async ([probability, realMedian, generatedMedian, percent]) => {
+            const { opinion } = await import(new URL("static/playground/opinion.js", document.baseURI));
+            const spread = median => Array.from({ length: 101 }, (_, k) => median + (k - 50) / 10);
+            const percentile = { real: percent, generated: percent };
+            const score = { logit: Math.log(probability / (1 - probability)), probability, percentile };
+            const calibration = { real: spread(realMedian), generated: spread(generatedMedian) };
+            return opinion(score, calibration).querySelector(".verdict-words").textContent;
+        }"""
+        for probability in (0.01, 0.06, 0.25, 0.39, 0.5, 0.61, 0.9, 0.99):
+            for median in (-3, 3):
+                for percent in (0, 40, 100):
+                    words = page.evaluate(words_of, [probability, median, median, percent])
+                    said_fake, said_real = (re.search(f"(for|towards) {kind}[.] ", words) for kind in ("fake", "real"))
+                    assert bool(said_fake) == (probability < 0.4), words
+                    assert bool(said_real) == (probability > 0.6), words
+                    assert ("too" in words) == ((probability < 0.4) == (median < 0) and abs(probability - 0.5) > 0.1)
+
+
+def test_files_dropped_beside_the_target_do_not_leave_the_page(browser: Browser, service: Service) -> None:
+    script = """([selector, type]) => {
+        const dataTransfer = new DataTransfer();
+        dataTransfer.items.add(new File(["x"], "seven.png", { type: "image/png" }));
+        const event = new DragEvent(type, { bubbles: true, cancelable: true, dataTransfer });
+        document.querySelector(selector).dispatchEvent(event);
+        return event.defaultPrevented;
+    }"""
+    with Visit(browser, service.url) as visit:
+        for view, selector in [("judge", "header.top"), ("judge", "body"), ("draw", "#grid"), ("models", "#models")]:
+            page = open_page(visit, service.url, view=view)
+            for kind in ("dragover", "drop"):
+                assert page.evaluate(script, [selector, kind]), (view, selector, kind)
+            expect(page.locator("#status")).to_have_text("To let D judge an image, drop it in the view “Judge”.")
         assert visit.faults == []

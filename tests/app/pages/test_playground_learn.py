@@ -82,7 +82,7 @@ def test_pictures_and_readings_keep_step(browser: Browser, trained: Service) -> 
             scrubber(page).fill(str(index))
             told_by.expect_at(page, index)
         epoch = told_by.pictures[6]["epoch"]
-        fid = chart(page, "Fréchet distance").locator("b")
+        fid = chart(page, "Fréchet distance during training").locator("b")
         expect(fid).to_have_text(told(told_by.metric("frechet", epoch)))
         shares = chart(page, "Coverage").locator("b")
         expect(shares).to_have_text([told(told_by.metric(name, epoch)) for name in ("coverage", "smallest_share")])
@@ -118,7 +118,7 @@ def test_played_to_the_end(browser: Browser, trained: Service) -> None:
         assert visit.faults == []
 
 
-@pytest.mark.parametrize("title", ["Losses", "Fréchet distance"])
+@pytest.mark.parametrize("title", ["Losses", "Fréchet distance during training"])
 def test_a_click_on_a_chart_goes_to_its_epoch(browser: Browser, trained: Service, title: str) -> None:
     told_by = Told(trained)
     first, last = told_by.records[0]["epoch"], told_by.records[-1]["epoch"]
@@ -190,7 +190,8 @@ def test_a_run_that_collapsed(browser: Browser, service: Service) -> None:
         expect(caption(page)).to_have_text(f"After epoch {last} of {last}")
         expect_in_address(page, "run", "collapse")
         expect(page.locator("#run-text")).to_contain_text("Helvetica scenario")
-        expect(page.locator(".events")).to_contain_text(f"Epoch {collapse['epoch']}, collapse: {collapse['detail']}")
+        words = collapse["detail"].replace("smallest_share", "the share of the rarest digit")
+        expect(page.locator(".events")).to_have_text(f"Epoch {collapse['epoch']}, G has collapsed: {words}")
         wanted = rgb(pixels(ok(service.client.get(f"{exhibit}/{pictures[-1]['url']}")).content))
         picture = page.locator("#learning img")
         until(page, lambda: np.array_equal(image_pixels(picture), wanted), "the last picture is there")
@@ -203,3 +204,20 @@ def test_a_run_that_collapsed(browser: Browser, service: Service) -> None:
         expect(page.locator(".events")).to_be_hidden()
         settle(visit)
         assert visit.faults == []
+
+
+def test_alarms_are_told_in_words(browser: Browser, service: Service) -> None:
+    script = """async events => {
+        const { Learning } = await import(new URL("static/viewer/learning.js", document.baseURI));
+        const learning = new Learning();
+        learning.show({ epochs: [], events }, []);
+        return [...learning.element.querySelectorAll(".events li")].map(item => item.textContent);
+    }"""
+    kinds = ["collapse", "discriminator-won", "not-finite", "constructor", "another-kind"]
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, view="learn")
+        told = page.evaluate(script, [{"epoch": 1, "kind": kind, "detail": "loss_d is nan"} for kind in kinds])
+    assert told == [
+        f"Epoch 1, {words}: loss d is nan"
+        for words in ("G has collapsed", "D has won", "a number became NaN or infinite", "constructor", "another kind")
+    ]

@@ -1,5 +1,7 @@
 """The view "Models" in a real Chromium: a card for each model, its figures, and its buttons."""
 
+import re
+
 import numpy as np
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
@@ -56,9 +58,9 @@ def test_a_card_for_each_model_and_each_broken_folder(browser: Browser, service:
             query = {"model": model["name"], "seed": 7, "n": 48, "columns": 8, "padding": 0, "scale": 2}
             wanted = pixels(ok(service.client.get("/v1/samples", params=query)).content)
             assert np.array_equal(image_pixels(here.locator("img")), rgb(wanted))
-        expect(card(page, "conv").locator("pre")).to_be_hidden()
+        expect(card(page, "conv").locator(".model-card")).to_be_hidden()
         card(page, "conv").get_by_text("Model card").click()
-        expect(card(page, "conv").locator("pre")).to_contain_text("An untrained model for tests.")
+        expect(card(page, "conv").locator(".model-card")).to_contain_text("An untrained model for tests.")
         settle(visit)
         assert visit.faults == []
 
@@ -74,7 +76,7 @@ def features_of(evaluation: dict[str, float], key: str) -> str:
 def test_figures_beside_those_of_real_images(browser: Browser, trained: Service) -> None:
     models = {model["name"]: model["evaluation"] for model in ok(trained.client.get("/v1/models")).json()["models"]}
     keys = {
-        "Fréchet distance": ("frechet", min),
+        "Fréchet distance of the exported model": ("frechet", min),
         "Precision": ("precision", max),
         "Recall": ("recall", max),
         "Coverage": ("coverage", max),
@@ -136,3 +138,55 @@ def test_a_model_that_is_not_there(browser: Browser, service: Service) -> None:
         expect(page.locator("#model")).to_have_value("mnist-conv")
         expect(page.locator("#inspector figcaption")).to_have_text("Image 0 of seed 7")
         assert visit.faults == []
+
+
+def test_a_card_is_text_with_all_of_its_content(browser: Browser, trained: Service) -> None:
+    text = ok(trained.client.get("/v1/models/mnist-mlp")).json()["card"]
+    words = re.findall(r"[^\W_]+", re.sub(r"\(https?://\S+\)", "", text))
+    with Visit(browser, trained.url) as visit:
+        page = open_page(visit, trained.url, view="models")
+        card(page, "mnist-mlp").get_by_text("Model card").click()
+        shown = card(page, "mnist-mlp").locator(".model-card")
+        assert re.findall(r"[^\W_]+", shown.inner_text()) == words
+        expect(shown.get_by_role("heading", name="Figures")).to_be_visible()
+        expect(shown.get_by_role("cell", name="Fréchet distance").first).to_be_visible()
+        assert not re.search(r"^#|\|--|\*\*|`", shown.inner_text(), re.MULTILINE)
+        assert shown.evaluate("one => one.scrollHeight <= one.clientHeight + 1")  # nothing is cut off
+        assert visit.overflow() == 0
+        assert visit.faults == []
+
+
+def test_markdown_from_elsewhere_is_text(browser: Browser, service: Service) -> None:
+    script = """async text => {
+        const { rendered } = await import(new URL("static/playground/markdown.js", document.baseURI));
+        const whole = document.createElement("div");
+        whole.append(...rendered(text));
+        return whole.innerHTML;
+    }"""
+    cases = {
+        "<script>alert(1)</script> <b>x</b>": "<p>&lt;script&gt;alert(1)&lt;/script&gt; &lt;b&gt;x&lt;/b&gt;</p>",
+        "[x](javascript:alert(1))": "<p>[x](javascript:alert(1))</p>",
+        "[x](https://a.test/b)": '<p><a rel="noreferrer" href="https://a.test/b">x</a></p>',
+        "# A\r\nb **c** `d|e`": "<h4>A</h4><p>b <strong>c</strong> <code>d|e</code></p>",
+        "```\n# not a heading\n": '<pre tabindex="0"># not a heading\n</pre>',
+        "- a\n  b\n- c": "<ul><li>a\nb</li><li>c</li></ul>",
+        "1. a\n2. b": "<p>1. a\n2. b</p>",
+        "| a | b |\n|---|:-:|\n| 1 | 2 |": "<table><thead><tr><th>a</th><th>b</th></tr></thead>"
+        "<tbody><tr><td>1</td><td>2</td></tr></tbody></table>",
+        "": "",
+    }
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, view="models")
+        for text, wanted in cases.items():
+            html = page.evaluate(script, text).replace(
+                'href="https://a.test/b" rel="noreferrer"', 'rel="noreferrer" href="https://a.test/b"'
+            )
+            assert html == wanted, text
+        assert visit.faults == []
+
+
+def test_no_sentence_says_that_no_g_is_better(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, view="models")
+        expect(page.locator("#models .lede")).to_contain_text("for comparison")
+        assert "no G can" not in page.locator("body").inner_text()

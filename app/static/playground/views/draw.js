@@ -23,27 +23,29 @@ export class Draw {
     this._inspector.onClose = () => this._closeInspector();
     this._grid = new EndlessGrid(document.getElementById("grid"), document.getElementById("grid-end"), {
       fetchPage: (first, n) => this._fetchPage(first, n),
-      onChoose: (index) => this._choose(index),
+      onChoose: (index, byKey) => this._choose(index, byKey),
     });
     this._downloads = el("div", { class: "row downloads" });
     this._curl = new Copyable("Get these images with curl");
-    const take = el("details", { class: "take", open: isWide() }, el("summary", {}, "Download"), el("div", {}, this._curl.element, this._downloads));
-    document.getElementById("draw-form").after(take);
+    document.querySelector("#draw .take").open = matchMedia("(min-width: 64rem) and (min-height: 30.01rem)").matches; // as in playground.css
+    document.getElementById("take").append(this._curl.element, this._downloads);
     document.getElementById("draw-form").addEventListener("submit", (event) => {
       event.preventDefault();
       this._ask({ seed: this._seed.value });
     });
     this._seed.addEventListener("change", () => this._ask({ seed: this._seed.value }));
     document.getElementById("another").addEventListener("click", () => this._ask({ seed: String(Math.floor(Math.random() * SEEDS_DRAWN)) }));
+    this._digit.addEventListener("change", (event) => this._ask({ digit: event.target.value }));
     this._truncation.addEventListener("input", () => this._sayTruncation());
     this._truncation.addEventListener("change", () => this._ask({ truncation: this._truncation.value === "1" ? null : this._truncation.value }));
   }
 
   async show() {
     const { address, service, model } = this._app;
+    if (address.get("seed") === null) address.set({ seed: SEED }); // a shared address always means these images
     const asked = {
       model: model.model,
-      seed: address.get("seed") ?? SEED,
+      seed: address.get("seed"),
       digit: address.get("digit") ?? "",
       truncation: address.get("truncation") ?? "",
     };
@@ -76,7 +78,7 @@ export class Draw {
 
   /** Change the seed, the digit or the truncation: the images change, and none is selected. */
   _ask(changes) {
-    this._app.address.set({ ...changes, image: null, latent: null });
+    this._app.address.step({ ...changes, image: null, latent: null });
     this._app.show();
   }
 
@@ -88,9 +90,11 @@ export class Draw {
     return picture;
   }
 
-  _choose(index) {
-    this._app.address.set({ image: index, latent: null });
-    this._app.attempt(() => this._showChosen());
+  _choose(index, byKey) {
+    const { address } = this._app;
+    if (byKey) address.set({ image: index, latent: null });
+    else address.step({ image: index, latent: null });
+    this._app.attempt(() => this._showChosen(), "draw: image");
   }
 
   /** Keep a changed latent in the address; null keeps the one from before the change. */
@@ -100,7 +104,7 @@ export class Draw {
   }
 
   _closeInspector() {
-    this._app.address.set({ image: null, latent: null });
+    this._app.address.step({ image: null, latent: null });
     this._panel.hidden = true;
     this._grid.mark(null);
     document.querySelector("#grid [tabindex='0']")?.focus();
@@ -142,7 +146,7 @@ export class Draw {
           el(
             "label",
             {},
-            el("input", { type: "radio", name: "digit", value: digit, onchange: () => this._ask({ digit }) }),
+            el("input", { type: "radio", name: "digit", value: digit }),
             el("span", {}, digit || "any"),
           ),
         ),
@@ -173,5 +177,5 @@ export class Draw {
 
 /** Whether the inspector is beside the grid and does not cover it, as in playground.css. */
 function isWide() {
-  return matchMedia("(min-width: 64rem)").matches;
+  return matchMedia("(min-width: 48rem), (min-width: 34rem) and (orientation: landscape)").matches;
 }

@@ -21,14 +21,16 @@ export class Learn {
       el("option", { value: COLLAPSE }, "A run that collapsed"),
     );
     this._run.addEventListener("change", () => {
-      app.address.set({ run: this._run.value, epoch: null });
+      app.address.step({ run: this._run.value, epoch: null });
       app.show();
     });
   }
 
   async show() {
     const { address } = this._app;
-    this._run.value = address.get("run") === COLLAPSE ? COLLAPSE : "";
+    const run = address.get("run");
+    if (run !== null && run !== COLLAPSE) address.ignore(`“run=${run}”: there is no such run`);
+    this._run.value = run === COLLAPSE ? COLLAPSE : "";
     const { text, history, pictures } = this._run.value ? await this._collapse() : await this._ofModel();
     this._text.textContent = text;
     this._learning.stop();

@@ -1,9 +1,10 @@
 // Models: one card for each model, with its figures beside those of real images.
 
 import { el, format } from "../../viewer/elements.js";
+import { rendered } from "../markdown.js";
 
 const FIGURES = [
-  { name: "Fréchet distance", key: "frechet", best: "small" },
+  { name: "Fréchet distance of the exported model", key: "frechet", best: "small" },
   { name: "Precision", key: "precision", best: "large" },
   { name: "Recall", key: "recall", best: "large" },
   { name: "Coverage", key: "coverage", best: "large" },
@@ -48,7 +49,7 @@ export class Models {
       el("dl", {}, ...Object.entries(facts).flatMap(([term, text]) => [el("dt", {}, term), el("dd", {}, text)])),
       figuresOf(metadata.evaluation, all),
       el("div", { class: "row" }, ...["draw", "learn"].map((view) => this._link(view, name))),
-      el("details", {}, el("summary", {}, "Model card"), el("pre", { tabIndex: 0 }, card)),
+      el("details", {}, el("summary", {}, "Model card"), el("div", { class: "model-card" }, ...rendered(card))),
     );
   }
 

@@ -7,13 +7,15 @@ import { Latest } from "../latest.js";
 const SEEDS = [9, 14, 7]; // the default model draws a 3, an 8 and a 0
 const STEPS = 16;
 const MAX_SEEDS = 16;
+const SEED_LIMIT = 2 ** 53;
+const NONE = "none"; // in the address, for a walk without seeds
 const FRAME_MS = 60;
 const CORNER_MS = 500; // each picked image stays longer on screen
 
 export class Walk {
   constructor(app) {
     this._app = app;
-    this._draw = new Latest(() => app.attempt(() => this._drawNow()));
+    this._draw = new Latest(() => app.attempt(() => this._drawNow(), "walk: draw"));
     this._canvas = document.getElementById("walk-canvas");
     this._strip = document.getElementById("walk-strip");
     this._scrubber = document.getElementById("walk-scrubber");
@@ -28,12 +30,12 @@ export class Walk {
     document.getElementById("walk-curl").append(this._curl.element);
     this._thumbnails = new Map();
     this._rows = 0;
-    this._play.addEventListener("click", () => (this._timer ? this._stop() : this._start()));
+    this._play.addEventListener("click", () => this._toggle());
     this._scrubber.addEventListener("input", () => this._go(this._scrubber.valueAsNumber));
     this._strip.addEventListener("click", (event) => this._point(event.offsetX / this._strip.clientWidth));
     this._steps.addEventListener("input", () => this._set({ steps: this._steps.value }));
-    this._mode.addEventListener("change", () => this._set({ mode: this._mode.value }));
-    this._loop.addEventListener("change", () => this._set({ loop: this._loop.checked ? "true" : null }));
+    this._mode.addEventListener("change", () => this._step({ mode: this._mode.value }));
+    this._loop.addEventListener("change", () => this._step({ loop: this._loop.checked ? "true" : null }));
     document.getElementById("walk-form").addEventListener("submit", (event) => event.preventDefault());
     this._more = document.getElementById("walk-more");
     this._more.addEventListener("click", () => app.attempt(() => this._offerMore()));
@@ -47,11 +49,15 @@ export class Walk {
       this._picker.replaceChildren();
       this._rows = 0;
     }
-    this._seeds = readSeeds(address.get("seeds"));
+    if (address.get("seeds") === null) address.set({ seeds: SEEDS.join() }); // a shared address always means these images
+    this._seeds = readSeeds(address);
     this._steps.value = address.whole("steps", STEPS);
-    this._mode.value = address.get("mode") ?? "";
+    this._mode.value = readMode(address, this._mode);
     this._loop.checked = address.get("loop") === "true";
-    this._at = address.whole("at", 0);
+    const at = address.whole("at", null);
+    if (at !== null) this._stop(); // the address names one image, so the walk is paused there
+    this._isPaused = at !== null;
+    this._at = at ?? 0;
     if (this._rows === 0) await this._offerMore();
     await this._showPicked();
     this._draw.run();
@@ -63,6 +69,16 @@ export class Walk {
 
   _set(changes) {
     this._app.address.set({ ...changes, at: null });
+    this._changed();
+  }
+
+  /** Change the walk as a step of its own, which “Back” undoes. */
+  _step(changes) {
+    this._app.address.step({ ...changes, at: null });
+    this._changed();
+  }
+
+  _changed() {
     document.getElementById("walk-steps-value").textContent = this._steps.value;
     this._draw.run();
   }
@@ -111,7 +127,7 @@ export class Walk {
     this._app.say("");
     this._seeds = picked ? this._seeds.filter((other) => other !== seed) : [...this._seeds, seed];
     this._app.attempt(() => this._showPicked());
-    this._set({ seeds: this._seeds.join() || "none" });
+    this._step({ seeds: this._seeds.join() || NONE });
   }
 
   async _showPicked() {
@@ -165,13 +181,22 @@ export class Walk {
     this._drawStrip();
     this._show(Math.min(this._at, this._n - 1));
     const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
-    if (!this._begun && !calm && this._app.address.view === "walk") this._start();
+    if (!this._begun && !calm && !this._isPaused && this._app.address.view === "walk") this._start();
     this._begun = true;
   }
 
   _setPlayable(playable) {
     for (const part of [this._play, this._scrubber]) part.disabled = !playable;
     for (const part of [this._downloads, this._curl.element]) part.hidden = !playable;
+  }
+
+  /** Play or pause. The address keeps the image at which a person paused the walk. */
+  _toggle() {
+    if (this._timer) this._go(this._at);
+    else {
+      this._app.address.set({ at: null });
+      this._start();
+    }
   }
 
   _start() {
@@ -244,8 +269,22 @@ export class Walk {
   }
 }
 
-/** The seeds in an address: the default ones if the parameter is missing, and no seeds for "none". */
-function readSeeds(text) {
-  if (text === null) return SEEDS;
-  return text.split(",").filter((part) => /^[0-9]{1,16}$/.test(part)).map(Number).slice(0, MAX_SEEDS);
+/** The seeds in an address, which is told of those that are left out. */
+function readSeeds(address) {
+  const parts = address.get("seeds").split(",");
+  if (parts.length === 1 && parts[0] === NONE) return [];
+  const isSeed = (part) => /^[0-9]{1,16}$/.test(part) && Number(part) < SEED_LIMIT;
+  const [good, bad] = [parts.filter(isSeed), parts.filter((part) => !isSeed(part))];
+  if (bad.length) address.ignore(`the seed ${bad.map((part) => `“${part}”`).join(", ")}: a seed is a whole number below 2⁵³`);
+  const extra = good.slice(MAX_SEEDS);
+  if (extra.length) address.ignore(`the seed ${extra.join(", ")}: a walk goes through at most ${MAX_SEEDS} images`);
+  return good.slice(0, MAX_SEEDS).map(Number);
+}
+
+/** The mode in an address, if the list has it; otherwise the first of the list. */
+function readMode(address, list) {
+  const wanted = address.get("mode") ?? "";
+  if ([...list.options].some(({ value }) => value === wanted)) return wanted;
+  address.ignore(`“mode=${wanted}”: it must be slerp or linear`);
+  return "";
 }

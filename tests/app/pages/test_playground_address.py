@@ -1,0 +1,118 @@
+"""A shared address in a real Chromium: it keeps the version, the seed and a pause, and "Back" undoes one step."""
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from harness.service import Service
+from tests.app.playground import expect_in_address, frames, open_page, parameters, settle
+from tests.browser import Visit, needs_chromium
+
+pytestmark = needs_chromium
+
+
+def reference(service: Service, name: str = "mnist-conv") -> str:
+    models = service.client.get("/v1/models").json()["models"]
+    return str(next(model["model"] for model in models if model["name"] == name))
+
+
+def caption(page: Page, text: str) -> None:
+    expect(page.locator("#inspector figcaption")).to_have_text(text)
+
+
+def test_an_address_has_the_version_of_the_model_and_the_seed(browser: Browser, service: Service) -> None:
+    version = reference(service, "digits")
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url)
+        expect_in_address(page, "model", reference(service))
+        expect_in_address(page, "seed", 7)
+        page.locator("#model").select_option("digits")
+        expect_in_address(page, "model", version)
+        open_page(visit, service.url, model=version, view="models")
+        expect(page.locator("#model")).to_have_value("digits")
+        expect(page.locator("#status")).to_have_text("")
+        assert parameters(page.url)["model"] == version
+        open_page(visit, service.url, model="digits@000000000000")
+        expect(page.locator("#model")).to_have_value("digits")
+        current = version.partition("@")[2]
+        words = f"The version 000000000000 of “digits” is not loaded; {current} is shown instead."
+        expect(page.locator("#status")).to_have_text(words)
+        assert visit.faults == []
+
+
+def test_back_undoes_one_step_within_a_view(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, seed=5, model="digits")
+        page.get_by_role("button", name="New seed").click()
+        expect(page.locator("#seed")).not_to_have_value("5")
+        drawn = page.locator("#seed").input_value()
+        page.locator("#digit label").filter(has_text="3").click()
+        page.locator("#grid [data-index='4']").click()
+        caption(page, f"Image 4 of seed {drawn}")
+        page.locator("#grid [data-index='6']").click()
+        caption(page, f"Image 6 of seed {drawn}")
+        page.locator("#model").select_option("mnist-conv")
+        expect(page.locator("#digit")).to_be_hidden()
+        settle(visit)
+        page.go_back()
+        expect(page.locator("#model")).to_have_value("digits")
+        caption(page, f"Image 6 of seed {drawn}")
+        page.go_back()
+        caption(page, f"Image 4 of seed {drawn}")
+        page.go_back()
+        caption(page, f"Image 0 of seed {drawn}")
+        expect(page.locator("#digit input:checked")).to_have_value("3")
+        page.go_back()
+        expect(page.locator("#digit input:checked")).to_have_value("")
+        page.go_back()
+        caption(page, "Image 0 of seed 5")
+        expect(page.locator("#seed")).to_have_value("5")
+        page.go_forward()
+        caption(page, f"Image 0 of seed {drawn}")
+        settle(visit)
+        assert visit.faults == []
+
+
+def test_a_paused_walk_stays_paused(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url, calm=False) as visit:
+        page = open_page(visit, service.url, view="walk", seeds="1,2,3")
+        page.get_by_role("button", name="Pause").click()
+        expect_in_address(page, "at")
+        stopped = page.locator("#walk-scrubber").input_value()
+        page.reload()
+        settle(visit)
+        expect(page.get_by_role("button", name="Play")).to_be_enabled()
+        frames(page, 12)
+        expect(page.locator("#walk-scrubber")).to_have_value(stopped)
+        page.get_by_role("button", name="Play").click()
+        expect_in_address(page, "at", None)
+        page.reload()
+        expect(page.get_by_role("button", name="Pause")).to_be_visible()
+        settle(visit)
+        assert visit.faults == []
+
+
+@pytest.mark.parametrize("name", ["constructor", "__proto__", "toString", "nonsense"])
+def test_names_that_are_no_views(browser: Browser, service: Service, name: str) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, view=name)
+        expect(page.locator("#draw")).to_be_visible()
+        expect(page.locator("#grid [role=option]").first).to_be_visible()
+        expect(page.locator("#status")).to_have_text(f"Ignored in the address: “view={name}”: there is no such view.")
+        assert visit.faults == []
+
+
+def test_what_is_ignored_in_an_address_is_told(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        seeds = ",".join(["1", "x", str(2**53), *map(str, range(2, 18)), "-4"])
+        page = open_page(visit, service.url, view="walk", seeds=seeds, steps="many", mode="constructor")
+        status = page.locator("#status")
+        for text in (f"“x”, “{2**53}”, “-4”", "the seed 17: a walk goes through at most 16", "steps=many", "mode="):
+            expect(status).to_contain_text(text)
+        expect(page.locator("#walk-picked button")).to_have_count(16)
+        expect(page.locator("#walk-mode")).to_have_value("")
+        page = open_page(visit, service.url, view="walk", seeds="none")
+        expect(status).to_have_text("")
+        page = open_page(visit, service.url, view="learn", run="constructor", epoch="-1")
+        expect(status).to_contain_text("“run=constructor”")
+        expect(status).to_contain_text("“epoch=-1”")
+        assert visit.faults == []
