@@ -13,7 +13,6 @@ from PIL import Image
 from gan_client import Samples
 from harness.service import Service, running
 from tests.docs.documents import Block, Command, blocks, commands_of, examples
-from training.data.mnist import read_mnist
 
 ADDRESS = "http://127.0.0.1:8000"
 CURL = list({command.text: command for block in blocks() for command in commands_of(block)}.values())
@@ -29,10 +28,14 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 
 @pytest.fixture
-def here(tmp_path: Path) -> Path:
-    """A folder with the pictures that the commands name."""
-    _, test = read_mnist()
-    Image.fromarray(test[0]).resize((280, 280)).save(tmp_path / "seven.jpg")  # the first test image is a 7
+def here(tmp_path: Path, service: Service) -> Path:
+    """A folder with the picture that commands upload. An earlier command of the documents has written it."""
+    texts = [command.text for command in CURL]
+    uploads = [text for text in texts if "=@" in text]
+    assert all("=@seven.png " in text for text in uploads)
+    (maker,) = [text for text in texts if "-o seven.png" in text]
+    assert texts.index(maker) < min(texts.index(text) for text in uploads)
+    subprocess.run(["sh", "-c", maker.replace(ADDRESS, service.url)], cwd=tmp_path, capture_output=True, check=True)
     return tmp_path
 
 
@@ -41,6 +44,8 @@ def here(tmp_path: Path) -> Path:
 def test_curl(command: Command, service: Service, here: Path) -> None:
     """The answer is no problem, and is what the name of its file says; without a file it is JSON."""
     assert ADDRESS in command.text
+    if "-o seven.png" in command.text:
+        (here / "seven.png").unlink()
     before = set(here.iterdir())
     line = command.text.replace("curl ", "curl --fail-with-body --silent --show-error ", 1).replace(
         ADDRESS, service.url

@@ -9,6 +9,7 @@ const PICTURE_MS = 350; // how long each picture stays on screen while it plays
 const ALARMS = {
   collapse: "G has collapsed",
   "discriminator-won": "D has won",
+  "discriminator-lost": "D has lost",
   "not-finite": "a number became NaN or infinite",
 };
 const FIGURES = { smallest_share: "the share of the rarest digit", coverage: "coverage", frechet: "the Fréchet distance" };
