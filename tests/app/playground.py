@@ -80,8 +80,12 @@ def parameters(url: str) -> dict[str, str]:
 
 
 def expect_in_address(page: Page, name: str, value: object = "") -> None:
-    """Wait until the address has a parameter with this value, or any value by default. None: until it has none."""
-    there = re.compile(rf"[?&]{re.escape(urlencode({name: value}))}(&|$)" if value else rf"[?&]{name}=")
+    """Wait until the address has a parameter with this value, or any value by default. None: until it has none.
+
+    A model may have its version behind it.
+    """
+    version = "(%40[0-9a-f]{12})?" if name == "model" else ""
+    there = re.compile(rf"[?&]{re.escape(urlencode({name: value}))}{version}(&|$)" if value else rf"[?&]{name}=")
     if value is None:
         expect(page).not_to_have_url(there)
     else:

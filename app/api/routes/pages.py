@@ -57,11 +57,12 @@ async def _page(request: Request, name: str, policy: str, *, needs_key: bool = F
         "Cache-Control": "no-cache",
     }
     file = STATIC / name
-    page: Response = FileResponse(file, media_type="text/html", headers=headers, stat_result=file.stat())
+    found = FileResponse(file, media_type="text/html", headers=headers, stat_result=file.stat())
+    page: Response = found
     if needs_key:
         marked = file.read_bytes().replace(b"<html ", b"<html data-needs-key ", 1)
-        tag = page.headers["etag"].removesuffix('"') + '-key"'
+        tag = found.headers["etag"].removesuffix('"') + '-key"'
         page = Response(marked, media_type="text/html", headers=headers | {"ETag": tag})
     if caching.matches(request.headers.get("if-none-match"), page.headers["etag"]):
         return Response(status_code=304, headers=headers | {"ETag": page.headers["etag"]})
-    return await compressed(page, request.headers)
+    return page if needs_key else await compressed(found, request.headers)

@@ -30,7 +30,7 @@ export class Walk {
     document.getElementById("walk-curl").append(this._curl.element);
     this._thumbnails = new Map();
     this._rows = 0;
-    this._play.addEventListener("click", () => this._toggle());
+    this._play.addEventListener("click", () => this._playOrPause());
     this._scrubber.addEventListener("input", () => this._go(this._scrubber.valueAsNumber));
     this._strip.addEventListener("click", (event) => this._point(event.offsetX / this._strip.clientWidth));
     this._steps.addEventListener("input", () => this._set({ steps: this._steps.value }));
@@ -191,7 +191,7 @@ export class Walk {
   }
 
   /** Play or pause. The address keeps the image at which a person paused the walk. */
-  _toggle() {
+  _playOrPause() {
     if (this._timer) this._go(this._at);
     else {
       this._app.address.set({ at: null });
