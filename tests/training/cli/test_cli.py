@@ -584,6 +584,17 @@ def test_broken_images_are_named_and_left_out_from_fit_to_evaluate(
     assert "skipped" not in capsys.readouterr().err
 
 
+def test_the_log_names_the_features_and_what_was_passed_over(here: Path):
+    for name, seed in (("cats", 0), ("dogs", 1), (".hidden", 2)):
+        write_pngs(here / "photos" / name, tiny_images(20, seed=seed))
+    sets_of_metrics = ["--set", "metrics_every_epochs=1"]
+    assert main(["fit", "mlp", "--data", "photos", "--epochs", "1", "--out", "r", *QUICK, *sets_of_metrics]) == 0
+    log = RunFolder(here / "r").log_file.read_text()
+    assert "data: ignored 20 image(s) that are hidden: photos/.hidden\n" in log
+    assert "samples are compared with real images in these features: pixels and wavelet energies\n" in log
+    assert RunFolder(here / "r").read_config().class_names == ("cats", "dogs")
+
+
 def test_an_image_that_breaks_later_stops_resume_and_export(here: Path, capsys: pytest.CaptureFixture[str]):
     """With one image fewer the split changes: images that G was trained on would be held out."""
     write_pngs(here / "photos", tiny_images(40))

@@ -54,7 +54,11 @@ COLOURED = ("checkerboard", "uniform noise", "noise of brightness")
 
 
 @pytest.mark.parametrize(
-    ("how", "channels"), [*((how, 1) for how in (*GREY, "mean and noise", "blank")), *((how, 3) for how in COLOURED)]
+    ("how", "channels"),
+    [
+        *((how, 1) for how in (*GREY, "mean and noise", "blank")),
+        *(pytest.param(how, 3, marks=pytest.mark.slow) for how in COLOURED),
+    ],
 )
 def test_nothing_calls_noise_good(how: str, channels: int):
     first, second = (photographs(N, 32, seed=seed)[:, :channels] for seed in (0, 1))
