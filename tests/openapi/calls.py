@@ -26,7 +26,7 @@ from generated_client.models import (
     SamplesBody,
     SamplesBodyFormatType0,
 )
-from generated_client.types import UNSET, File
+from generated_client.types import File
 
 MODEL = "mnist-conv"
 
@@ -41,14 +41,7 @@ def main(url: str, png: bytes) -> None:
     # The client takes every answer of samples for a file, since the document lists PNG first.
     drawn = get_samples.sync_detailed(client=client, n=2, seed=7, format_=GetSamplesFormatType0.JSON)
     answer = SamplesAnswer.from_dict(json.loads(drawn.content))
-    posted = SamplesBody(
-        latents=[answer.samples[0].latent],
-        model=answer.model,
-        format_=SamplesBodyFormatType0.JSON,
-        n=UNSET,
-        first=UNSET,
-        truncation=UNSET,
-    )
+    posted = SamplesBody(latents=[answer.samples[0].latent], model=answer.model, format_=SamplesBodyFormatType0.JSON)
     again = SamplesAnswer.from_dict(json.loads(post_samples.sync_detailed(client=client, body=posted).content))
     if again.samples[0].png != answer.samples[0].png:
         raise SystemExit("the image of a posted latent is another")

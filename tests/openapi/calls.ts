@@ -22,7 +22,7 @@ const drawn = await client.GET("/v1/samples", { params: { query: { n: 2, seed: 7
 const samples = drawn.data;
 if (typeof samples !== "object") throw new Error(`no samples: ${JSON.stringify(drawn.error)}`);
 const { latent, png: image } = samples.samples[0]!;
-const body = { latents: [latent], model: samples.model, format: "json" as const };
+const body = { latents: [latent], model: samples.model, format: "json" as const, seed: null };
 const again = await client.POST("/v1/samples", { body });
 if (typeof again.data !== "object") throw new Error(`no samples: ${JSON.stringify(again.error)}`);
 if (again.data.samples[0]!.png !== image) throw new Error("the image of a posted latent is another");
