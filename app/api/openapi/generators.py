@@ -23,7 +23,6 @@ def suit_generators(document: dict[str, Any], *, root_path: str) -> None:
     """
     document["info"] |= {"contact": CONTACT, "license": LICENCE}
     document.setdefault("servers", [{"url": root_path or "/"}])
-    document.setdefault("security", [])
     schemas = document["components"]["schemas"]
     for schema in _objects(document):
         _describe_items(schema)
