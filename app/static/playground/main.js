@@ -3,6 +3,7 @@
 import { el } from "../viewer/elements.js";
 import { Address } from "./address.js";
 import { Service } from "./service.js";
+import { keepSlidersWhileScrolling } from "./sliders.js";
 
 const VIEWS = {
   draw: async (app) => new (await import("./views/draw.js")).Draw(app),
@@ -44,6 +45,7 @@ class App {
       });
     }
     addEventListener("popstate", () => this.show());
+    keepSlidersWhileScrolling();
     for (const name of ["dragover", "drop"]) addEventListener(name, (event) => this._keepPage(event));
     this.show();
   }

@@ -27,10 +27,12 @@ def test_an_address_has_the_version_of_the_model_and_the_seed(browser: Browser, 
         expect_in_address(page, "seed", 7)
         page.locator("#model").select_option("digits")
         expect_in_address(page, "model", version)
+        settle(visit)
         open_page(visit, service.url, model=version, view="models")
         expect(page.locator("#model")).to_have_value("digits")
         expect(page.locator("#status")).to_have_text("")
         assert parameters(page.url)["model"] == version
+        settle(visit)
         open_page(visit, service.url, model="digits@000000000000")
         expect(page.locator("#model")).to_have_value("digits")
         current = version.partition("@")[2]
@@ -78,6 +80,7 @@ def test_a_paused_walk_stays_paused(browser: Browser, service: Service) -> None:
         page.get_by_role("button", name="Pause").click()
         expect_in_address(page, "at")
         stopped = page.locator("#walk-scrubber").input_value()
+        settle(visit)
         page.reload()
         settle(visit)
         expect(page.get_by_role("button", name="Play")).to_be_enabled()
@@ -85,6 +88,7 @@ def test_a_paused_walk_stays_paused(browser: Browser, service: Service) -> None:
         expect(page.locator("#walk-scrubber")).to_have_value(stopped)
         page.get_by_role("button", name="Play").click()
         expect_in_address(page, "at", None)
+        settle(visit)
         page.reload()
         expect(page.get_by_role("button", name="Pause")).to_be_visible()
         settle(visit)

@@ -74,6 +74,16 @@ def swipe(page: Page, selector: str, dy: float) -> None:
     frames(page, 5)
 
 
+def test_scrolling_over_a_slider_does_not_move_it(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url, width=390) as visit:
+        page = open_page(visit, service.url)
+        page.locator("#truncation").fill("0.5")
+        page.evaluate("scrollTo(0, 0)")
+        swipe(page, "#truncation", -200)
+        assert page.evaluate("scrollY") > 50
+        expect(page.locator("#truncation")).to_have_value("0.5")
+
+
 def test_scrolling_over_the_bars_changes_no_latent(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url, width=390) as visit:
         page = open_page(visit, service.url, image=3, model="digits")

@@ -48,14 +48,14 @@ export class Models {
       el("img", { class: "pixels", src: picture, alt: `48 images drawn by ${name}`, loading: "lazy", width: 448, height: 336 }),
       el("dl", {}, ...Object.entries(facts).flatMap(([term, text]) => [el("dt", {}, term), el("dd", {}, text)])),
       figuresOf(metadata.evaluation, all),
-      el("div", { class: "row" }, ...["draw", "learn"].map((view) => this._link(view, name))),
+      el("div", { class: "row" }, ...["draw", "learn"].map((view) => this._link(view, model))),
       el("details", {}, el("summary", {}, "Model card"), el("div", { class: "model-card" }, ...rendered(card))),
     );
   }
 
-  _link(view, name) {
+  _link(view, model) {
     const text = { draw: "Draw with this model", learn: "Watch it learn" }[view];
-    const open = () => this._app.open(view, { model: name });
+    const open = () => this._app.open(view, { model });
     return el("button", { type: "button", onclick: open }, text);
   }
 }
