@@ -172,6 +172,7 @@ SKIPPED: dict[str, str] = {
     "make test": "this is a part of it",
     "make test-all": "this is a part of it",
     "python -m pytest tests/training/data/test_image_folder.py": "a part of `make test`",
+    "python -m pytest tests/reliability/test_data_folders.py": "a part of `make test`",
     "python -m reliability.hostile_json": "judges times, so it needs a quiet machine; tests/app/api sends such bodies",
     **dict.fromkeys(
         ("docker compose up", "docker compose --profile cuda up cuda"),
@@ -213,7 +214,7 @@ SKIPPED: dict[str, str] = {
 
 NOT_COMMANDS: dict[str, str] = {
     'np.load("samples/shard-000000.npz")["images"]': "Python; test_training_commands.py runs it",
-    "app/  __main__ main settings environment problems malloc request_headers ray write_openapi": (
+    "app/  __main__ main settings environment problems malloc request_headers ray write_openapi write_reference": (
         "a map of the rooms"
     ),
     "event loop's thread                                            engine's thread": "a drawing of a request",
