@@ -41,7 +41,7 @@ class Expected:
 
 
 @dataclass(frozen=True)
-class Case:
+class Trial:
     """A way to make strange data in an empty folder; it returns the path to load."""
 
     make: Callable[[Path], Path]
@@ -208,34 +208,34 @@ def _deep(dtype: type, value: float) -> Image.Image:
     return Image.fromarray(np.full((SIDE, SIDE), value, dtype))
 
 
-def _hidden_cases() -> dict[str, Case]:
+def _hidden_cases() -> dict[str, Trial]:
     told = Expected(24, TWO, ("ignored 12 image(s) that are hidden",))
     folders = (
         *(".ipynb_checkpoints", "@eaDir", "__MACOSX", "__pycache__", ".git", ".thumbnails", ".Trash-1000", "#recycle"),
         *("$RECYCLE.BIN", "@Recycle", ".AppleDouble", "lost+found", ".DS_Store.d", "__old", "@tmp"),
     )
     return {
-        **{f"hidden: {name}": Case(beside(drawn(name)), told) for name in folders},
+        **{f"hidden: {name}": Trial(beside(drawn(name)), told) for name in folders},
         **{
-            f"hidden in a class: {name}": Case(beside(drawn(f"cat/{name}")), told)
+            f"hidden in a class: {name}": Trial(beside(drawn(f"cat/{name}")), told)
             for name in (".ipynb_checkpoints", "@eaDir", "__MACOSX")
         },
-        "hidden with folders in it": Case(beside(lambda root: classes(root / "__MACOSX" / "data", n=6)), told),
-        "hidden: resource forks": Case(
+        "hidden with folders in it": Trial(beside(lambda root: classes(root / "__MACOSX" / "data", n=6)), told),
+        "hidden: resource forks": Trial(
             beside(written("cat/._000.png", b"\0\5\x16\7")), Expected(24, TWO, ("ignored 1 image(s) that are hidden",))
         ),
-        "hidden: .DS_Store": Case(beside(written(".DS_Store", b"Bud1")), Expected(24, TWO)),
-        "hidden and empty": Case(
+        "hidden: .DS_Store": Trial(beside(written(".DS_Store", b"Bud1")), Expected(24, TWO)),
+        "hidden and empty": Trial(
             beside(lambda root: (root / "@eaDir").mkdir()), Expected(24, TWO, ("ignored 0 image(s) that are hidden",))
         ),
-        "hidden: a link": Case(
+        "hidden: a link": Trial(
             beside(linked(".link", away)), Expected(24, TWO, ("ignored 12 image(s) that are hidden",))
         ),
-        "only hidden images": Case(
+        "only hidden images": Trial(
             alone(lambda root: pictures(root / ".cache").parent),
             Expected(error="ignored 12 image(s) that are hidden"),
         ),
-        "the folder itself is hidden": Case(lambda root: classes(root / ".data"), Expected(24, TWO)),
+        "the folder itself is hidden": Trial(lambda root: classes(root / ".data"), Expected(24, TWO)),
     }
 
 
@@ -249,51 +249,51 @@ def _link_to_data(root: Path) -> Path:
     return root / "data"
 
 
-def _link_cases() -> dict[str, Case]:
+def _link_cases() -> dict[str, Trial]:
     return {
-        "link: a class": Case(beside(linked("owl", away)), Expected(36, (*TWO, "owl"))),
-        "link: relative": Case(
+        "link: a class": Trial(beside(linked("owl", away)), Expected(36, (*TWO, "owl"))),
+        "link: relative": Trial(
             beside(together(away, linked("owl", lambda _root: Path("../store")))), Expected(36, (*TWO, "owl"))
         ),
-        "link: all classes": Case(
+        "link: all classes": Trial(
             alone(together(linked("cat", away), linked("dog", lambda root: away(root, "kennel")))), Expected(24, TWO)
         ),
-        "link: to a link": Case(
+        "link: to a link": Trial(
             beside(together(linked("../one", away), linked("owl", lambda root: root.parent / "one"))),
             Expected(36, (*TWO, "owl")),
         ),
-        "link: a folder in a class": Case(beside(linked("cat/more", away)), Expected(36, TWO)),
-        "link: files": Case(
+        "link: a folder in a class": Trial(beside(linked("cat/more", away)), Expected(36, TWO)),
+        "link: files": Trial(
             beside(together(*(linked(f"owl/{i}.png", _nth_picture_away(i)) for i in range(5)))),
             Expected(29, (*TWO, "owl"), ("too few images to hold one",)),
         ),
-        "link: the data folder": Case(_link_to_data, Expected(24, TWO)),
-        "link: to a class": Case(
+        "link: the data folder": Trial(_link_to_data, Expected(24, TWO)),
+        "link: to a class": Trial(
             beside(linked("kitten", lambda root: root / "cat")), Expected(24, TWO, ("kitten is",))
         ),
-        "link: to itself above": Case(
+        "link: to itself above": Trial(
             beside(linked("cat/up", lambda root: root)), Expected(24, TWO, ("read 1 folder(s) only once",))
         ),
-        "link: two that link to each other": Case(beside(loop), Expected(24, TWO, ("read 2 folder(s) only once",))),
-        "link: broken, a picture": Case(
+        "link: two that link to each other": Trial(beside(loop), Expected(24, TWO, ("read 2 folder(s) only once",))),
+        "link: broken, a picture": Trial(
             beside(linked("cat/x.png", lambda root: root / "nowhere")),
             Expected(24, TWO, ("1 link(s) that lead nowhere",)),
         ),
-        "link: broken, a class": Case(
+        "link: broken, a class": Trial(
             beside(linked("owl", lambda root: root / "nowhere")), Expected(24, TWO, ("1 link(s) that lead nowhere",))
         ),
-        "link: to itself": Case(
+        "link: to itself": Trial(
             beside(linked("owl", lambda root: root / "owl")), Expected(24, TWO, ("1 link(s) that lead nowhere",))
         ),
-        "link: to a device": Case(
+        "link: to a device": Trial(
             beside(linked("cat/zero.png", lambda _root: Path("/dev/zero"))), Expected(24, TWO, ("other kinds: 1 .png",))
         ),
     }
 
 
-def _split_cases() -> dict[str, Case]:
+def _split_cases() -> dict[str, Trial]:
     cases = {
-        f"split: {train} and {test}": Case(
+        f"split: {train} and {test}": Trial(
             splits(train, test), Expected(48, TWO, (f"{train} is trained on, and ", f"{test} is held out"), held_out=24)
         )
         for train, test in (
@@ -302,41 +302,41 @@ def _split_cases() -> dict[str, Case]:
         )
     }
     return cases | {
-        "split: three": Case(splits("train", "val", "test"), Expected(48, TWO, ("val is not used",), held_out=24)),
-        "split: train alone": Case(splits("train"), Expected(24, TWO)),
-        "split: a folder around it": Case(
+        "split: three": Trial(splits("train", "val", "test"), Expected(48, TWO, ("val is not used",), held_out=24)),
+        "split: train alone": Trial(splits("train"), Expected(24, TWO)),
+        "split: a folder around it": Trial(
             alone(lambda root: [classes(root / "v1" / name) for name in ("train", "test")]),
             Expected(48, TWO, held_out=24),
         ),
-        "split: hidden beside it": Case(
+        "split: hidden beside it": Trial(
             alone(lambda root: [classes(root / n) for n in ("train", "test", "__MACOSX")]),
             Expected(48, TWO, ("24 image(s) that are hidden",), held_out=24),
         ),
-        "split: without classes": Case(
+        "split: without classes": Trial(
             alone(lambda root: [pictures(root / n, 20) for n in ("train", "test")]), Expected(40, held_out=20)
         ),
-        "split: a class that only the test set has": Case(
+        "split: a class that only the test set has": Trial(
             alone(lambda root: (classes(root / "train"), classes(root / "test", (*TWO, "owl")))[0].parent),
             Expected(60, TWO, ("1 class(es) are only in the test set: owl",), held_out=36),
         ),
-        "split: one test image": Case(
+        "split: one test image": Trial(
             alone(lambda root: (classes(root / "train"), pictures(root / "test" / "cat", 1))[0].parent),
             Expected(error="the test set has 1 image"),
         ),
-        "split: few to train on": Case(
+        "split: few to train on": Trial(
             splits("train", "test", n=9), Expected(error="there are 18 images; at least 20 are needed")
         ),
-        "split: a test set that cannot be read": Case(
+        "split: a test set that cannot be read": Trial(
             alone(together(lambda root: classes(root / "train"), written("test/x.png", b"x"))),
             Expected(error="none of the 1 images of the test set can be read"),
         ),
-        "classes named train and bus": Case(
+        "classes named train and bus": Trial(
             alone(lambda root: classes(root, ("bus", "train"))), Expected(24, ("bus", "train"))
         ),
-        "classes named test and val": Case(
+        "classes named test and val": Trial(
             alone(lambda root: classes(root, ("test", "val"))), Expected(24, ("test", "val"))
         ),
-        "linked splits": Case(
+        "linked splits": Trial(
             alone(
                 together(
                     linked("train", lambda root: classes(root.parent / "one")),
@@ -352,59 +352,61 @@ def _in_format(suffix: str) -> Callable[[Path], Path]:
     return lambda root: pictures(root, 20, suffix=suffix)
 
 
-def _format_cases() -> dict[str, Case]:
+def _format_cases() -> dict[str, Trial]:
     magenta, white = (255, 0, 255), (255, 255, 255)
     put = ("20 image(s) have transparent pixels, which were put on white",)
     palette = _clear(255, "RGB").convert("P")
     return {
         **{
-            f"format: {suffix}": Case(_in_format(suffix), Expected(20))
+            f"format: {suffix}": Trial(_in_format(suffix), Expected(20))
             for suffix in ("png", "PNG", "jpg", "JPEG", "jfif", "webp", "gif", "bmp", "tif", "TIFF")
         },
-        "TIFF: grey": Case(flat(Image.new("L", (SIDE, SIDE), 9), suffix="tif"), Expected(20, colour=(9,))),
-        "TIFF: 16 bits": Case(flat(_deep(np.uint16, 9 * 256 + 255), suffix="tif"), Expected(20, colour=(9,))),
-        "TIFF: CMYK": Case(flat(Image.new("CMYK", (SIDE, SIDE)), suffix="tif"), Expected(20, colour=white)),
-        "TIFF: LZW": Case(flat(_clear(255, "RGB"), suffix="tif", compression="tiff_lzw"), Expected(20, colour=magenta)),
-        "TIFF: 32 bits": Case(flat(_deep(np.float32, 0.5), suffix="tif"), Expected(error="its pixels have 32 bits")),
-        "TIFF: whole numbers of 32 bits": Case(
+        "TIFF: grey": Trial(flat(Image.new("L", (SIDE, SIDE), 9), suffix="tif"), Expected(20, colour=(9,))),
+        "TIFF: 16 bits": Trial(flat(_deep(np.uint16, 9 * 256 + 255), suffix="tif"), Expected(20, colour=(9,))),
+        "TIFF: CMYK": Trial(flat(Image.new("CMYK", (SIDE, SIDE)), suffix="tif"), Expected(20, colour=white)),
+        "TIFF: LZW": Trial(
+            flat(_clear(255, "RGB"), suffix="tif", compression="tiff_lzw"), Expected(20, colour=magenta)
+        ),
+        "TIFF: 32 bits": Trial(flat(_deep(np.float32, 0.5), suffix="tif"), Expected(error="its pixels have 32 bits")),
+        "TIFF: whole numbers of 32 bits": Trial(
             flat(_deep(np.int32, 7), suffix="tif"), Expected(error="its pixels have 32 bits")
         ),
-        "TIFF: damaged": Case(
+        "TIFF: damaged": Trial(
             beside(written("cat/x.tif", b"II*\0\0\0")), Expected(24, TWO, ("x.tif: it is not an image",))
         ),
-        "several pictures in a file": Case(beside(pages), Expected(26, TWO, ("2 file(s) hold several pictures",))),
-        "transparent": Case(flat(_clear(0)), Expected(20, notes=put, colour=white)),
-        "half transparent": Case(flat(_clear(128)), Expected(20, notes=put, colour=(255, 127, 255))),
-        "opaque": Case(flat(_clear(255)), Expected(20, colour=magenta)),
-        "transparent WebP": Case(flat(_clear(0), suffix="webp", lossless=True), Expected(20, notes=put, colour=white)),
-        "transparent TIFF": Case(flat(_clear(0), suffix="tif"), Expected(20, notes=put, colour=white)),
-        "transparent palette": Case(flat(palette, transparency=bytes(256)), Expected(20, notes=put, colour=white)),
-        "transparent GIF": Case(
+        "several pictures in a file": Trial(beside(pages), Expected(26, TWO, ("2 file(s) hold several pictures",))),
+        "transparent": Trial(flat(_clear(0)), Expected(20, notes=put, colour=white)),
+        "half transparent": Trial(flat(_clear(128)), Expected(20, notes=put, colour=(255, 127, 255))),
+        "opaque": Trial(flat(_clear(255)), Expected(20, colour=magenta)),
+        "transparent WebP": Trial(flat(_clear(0), suffix="webp", lossless=True), Expected(20, notes=put, colour=white)),
+        "transparent TIFF": Trial(flat(_clear(0), suffix="tif"), Expected(20, notes=put, colour=white)),
+        "transparent palette": Trial(flat(palette, transparency=bytes(256)), Expected(20, notes=put, colour=white)),
+        "transparent GIF": Trial(
             flat(palette, suffix="gif", transparency=int(palette.getpixel((0, 0)))),  # type: ignore[arg-type]
             Expected(20, notes=put, colour=white),
         ),
-        "transparent grey and alpha": Case(
+        "transparent grey and alpha": Trial(
             flat(Image.new("LA", (SIDE, SIDE), (7, 0))), Expected(20, notes=put, colour=(255,))
         ),
-        "opaque grey and alpha": Case(flat(Image.new("LA", (SIDE, SIDE), (7, 255))), Expected(20, colour=(7,))),
-        "one transparent grey level": Case(
+        "opaque grey and alpha": Trial(flat(Image.new("LA", (SIDE, SIDE), (7, 255))), Expected(20, colour=(7,))),
+        "one transparent grey level": Trial(
             flat(Image.new("L", (SIDE, SIDE), 7), transparency=7), Expected(20, notes=put, colour=(255,))
         ),
-        "one transparent colour": Case(
+        "one transparent colour": Trial(
             flat(Image.new("RGB", (SIDE, SIDE), magenta), transparency=magenta), Expected(20, notes=put, colour=white)
         ),
-        "one transparent level of 16 bits": Case(
+        "one transparent level of 16 bits": Trial(
             flat(_deep(np.uint16, 300), transparency=300), Expected(20, notes=put, colour=(255,))
         ),
-        "another level is transparent": Case(flat(_deep(np.uint16, 300), transparency=301), Expected(20, colour=(1,))),
+        "another level is transparent": Trial(flat(_deep(np.uint16, 300), transparency=301), Expected(20, colour=(1,))),
     }
 
 
-def _other_cases() -> dict[str, Case]:
+def _other_cases() -> dict[str, Trial]:
     ignored = "file(s) of other kinds: "
     return {
         **{
-            f"beside it: {name}": Case(
+            f"beside it: {name}": Trial(
                 beside(written(name, b"x")), Expected(24, TWO, (f"ignored 1 {ignored}1 {kind}",))
             )
             for name, kind in (
@@ -413,40 +415,40 @@ def _other_cases() -> dict[str, Case]:
                 *(("annotations/a.xml", ".xml"), ("cat/a.npy", ".npy")),
             )
         },
-        "a folder that ends in .png": Case(
+        "a folder that ends in .png": Trial(
             beside(lambda root: pictures(root / "owl.png")), Expected(36, (*TWO, "owl.png"))
         ),
-        "an empty class": Case(beside(lambda root: (root / "owl").mkdir()), Expected(24, TWO)),
-        "a class of broken files": Case(
+        "an empty class": Trial(beside(lambda root: (root / "owl").mkdir()), Expected(24, TWO)),
+        "a class of broken files": Trial(
             beside(written("owl/a.png", b"")), Expected(24, TWO, ("a.png: it is not an image of a known kind",))
         ),
-        "a pipe": Case(beside(lambda root: os.mkfifo(root / "cat" / "x.png")), Expected(24, TWO, ("1 .png",))),
-        "pictures beside the classes": Case(
+        "a pipe": Trial(beside(lambda root: os.mkfifo(root / "cat" / "x.png")), Expected(24, TWO, ("1 .png",))),
+        "pictures beside the classes": Trial(
             beside(lambda root: pictures(root, 3)), Expected(27, (), ("3 image(s) lie in",))
         ),
-        "a class of one image": Case(
+        "a class of one image": Trial(
             beside(lambda root: pictures(root / "owl", 1)), Expected(25, (*TWO, "owl"), ("too few images to hold one",))
         ),
-        "deep classes": Case(alone(lambda root: classes(root / "a" / "b" / "c")), Expected(24, TWO)),
-        "names that cannot be shown": Case(
+        "deep classes": Trial(alone(lambda root: classes(root / "a" / "b" / "c")), Expected(24, TWO)),
+        "names that cannot be shown": Trial(
             alone(lambda root: classes(root, ("line\nend", "\x1b[2J"))), Expected(24, ("\x1b[2J", "line\nend"))
         ),
-        "names in other scripts": Case(
+        "names in other scripts": Trial(
             alone(lambda root: classes(root, ("猫", "собака"))), Expected(24, ("собака", "猫"))
         ),
-        "one class": Case(alone(lambda root: classes(root, ("cat",), 24)), Expected(24)),
-        "no images": Case(alone(together()), Expected(error="holds no images")),
-        "only folders": Case(alone(lambda root: (root / "a" / "b").mkdir(parents=True)), Expected(error="no images")),
-        "only other files": Case(
+        "one class": Trial(alone(lambda root: classes(root, ("cat",), 24)), Expected(24)),
+        "no images": Trial(alone(together()), Expected(error="holds no images")),
+        "only folders": Trial(alone(lambda root: (root / "a" / "b").mkdir(parents=True)), Expected(error="no images")),
+        "only other files": Trial(
             alone(written("a.heic", b"x")),
             Expected(error="ignored 1 file(s) of other kinds: 1 .heic"),
         ),
-        "an archive in a folder": Case(
+        "an archive in a folder": Trial(
             alone(written("d.zip", b"x")),
             Expected(error="unpack it with `unzip"),
         ),
         **{
-            f"an archive: {name}": Case(archive(name), Expected(error=f"is an archive: unpack it with `{command}"))
+            f"an archive: {name}": Trial(archive(name), Expected(error=f"is an archive: unpack it with `{command}"))
             for name, command in (
                 *(
                     ("a.zip", "unzip"),
@@ -458,40 +460,40 @@ def _other_cases() -> dict[str, Case]:
                 *(("a.tar.xz", "mkdir"), ("a.7z", "7z x"), ("a.rar", "unrar x"), ("my pictures.zip", "unzip '")),
             )
         },
-        "one picture": Case(archive("a.png"), Expected(error="is neither a folder, an .npz nor an IDX file")),
-        "sizes that differ": Case(
+        "one picture": Trial(archive("a.png"), Expected(error="is neither a folder, an .npz nor an IDX file")),
+        "sizes that differ": Trial(
             beside(lambda root: Image.new("RGB", (20, 16)).save(root / "dog" / "x.png")),
             Expected(error="x.png is 20 × 16 pixels"),
         ),
     }
 
 
-def _file_cases() -> dict[str, Case]:
+def _file_cases() -> dict[str, Trial]:
     three = np.arange(FILE_IMAGES) % 3
     return {
-        "npz: labels 0, 100, 200": Case(npz(labels=three * 100), Expected(30, ("0", "100", "200"))),
-        "npz: labels [N, 1]": Case(npz(labels=three[:, None]), Expected(30, ("0", "1", "2"))),
-        "npz: one-hot": Case(npz(labels=np.eye(3)[three]), Expected(30, ("0", "1", "2"))),
-        "npz: text": Case(npz(labels=np.array(["owl", "cat", "ä"])[three]), Expected(30, ("cat", "owl", "ä"))),
-        "npz: bytes": Case(npz(labels=np.array([b"owl", b"cat", b"dog"])[three]), Expected(30, ("cat", "dog", "owl"))),
-        "npz: whole floats": Case(npz(labels=three.astype(np.float32)), Expected(30, ("0", "1", "2"))),
-        "npz: fractions": Case(npz(labels=three + 0.5), Expected(error="whole numbers ≥ 0 or text")),
-        "npz: below 0": Case(npz(labels=three - 1), Expected(error="from -1 to 1")),
-        "npz: NaN": Case(npz(labels=np.full(30, np.nan)), Expected(error="from nan to nan")),
-        "npz: too few labels": Case(npz(labels=three[:5]), Expected(error="30 images but 5 labels")),
-        "npz: objects": Case(npz(labels=np.array(["a"] * 30, object)), Expected(error="`labels=labels.astype(str)`")),
-        "npz: every image its own class": Case(
+        "npz: labels 0, 100, 200": Trial(npz(labels=three * 100), Expected(30, ("0", "100", "200"))),
+        "npz: labels [N, 1]": Trial(npz(labels=three[:, None]), Expected(30, ("0", "1", "2"))),
+        "npz: one-hot": Trial(npz(labels=np.eye(3)[three]), Expected(30, ("0", "1", "2"))),
+        "npz: text": Trial(npz(labels=np.array(["owl", "cat", "ä"])[three]), Expected(30, ("cat", "owl", "ä"))),
+        "npz: bytes": Trial(npz(labels=np.array([b"owl", b"cat", b"dog"])[three]), Expected(30, ("cat", "dog", "owl"))),
+        "npz: whole floats": Trial(npz(labels=three.astype(np.float32)), Expected(30, ("0", "1", "2"))),
+        "npz: fractions": Trial(npz(labels=three + 0.5), Expected(error="whole numbers ≥ 0 or text")),
+        "npz: below 0": Trial(npz(labels=three - 1), Expected(error="from -1 to 1")),
+        "npz: NaN": Trial(npz(labels=np.full(30, np.nan)), Expected(error="from nan to nan")),
+        "npz: too few labels": Trial(npz(labels=three[:5]), Expected(error="30 images but 5 labels")),
+        "npz: objects": Trial(npz(labels=np.array(["a"] * 30, object)), Expected(error="`labels=labels.astype(str)`")),
+        "npz: every image its own class": Trial(
             npz(labels=np.arange(30)), Expected(30, tuple(sorted(map(str, range(30)), key=int)), ("without regard to",))
         ),
-        "npz: y_train": Case(npz(y_train=three), Expected(30, ("0", "1", "2"))),
-        "npz: sorted": Case(npz(labels=np.sort(three)), Expected(30, ("0", "1", "2"))),
-        "IDX: labels with gaps": Case(idx([0, 7, 9] * 10), Expected(30, ("0", "7", "9"))),
-        "IDX: no labels": Case(idx(None), Expected(30)),
-        "IDX: too few labels": Case(idx([1, 2]), Expected(error="30 images but 2 labels")),
+        "npz: y_train": Trial(npz(y_train=three), Expected(30, ("0", "1", "2"))),
+        "npz: sorted": Trial(npz(labels=np.sort(three)), Expected(30, ("0", "1", "2"))),
+        "IDX: labels with gaps": Trial(idx([0, 7, 9] * 10), Expected(30, ("0", "7", "9"))),
+        "IDX: no labels": Trial(idx(None), Expected(30)),
+        "IDX: too few labels": Trial(idx([1, 2]), Expected(error="30 images but 2 labels")),
     }
 
 
-CASES: dict[str, Case] = {
+CASES: dict[str, Trial] = {
     **_hidden_cases(),
     **_link_cases(),
     **_split_cases(),

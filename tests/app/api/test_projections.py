@@ -138,15 +138,17 @@ def test_a_photo_becomes_a_digit(client: httpx.Client, digit: NDArray[np.uint8])
 
 @pytest.mark.parametrize("count", [0, 2])
 def test_number_of_files(client: httpx.Client, digit: NDArray[np.uint8], count: int) -> None:
-    sent = [("file", ("it.png", png_bytes(digit), "image/png"))] * count or [("other", ("x", b"x", "text/plain"))]
-    problem = assert_problem(client.post("/v1/projections", files=sent), 422, parameter="file")
+    sent: Any = {"files": [("file", ("it.png", png_bytes(digit), "image/png"))] * count}
+    if count == 0:
+        sent = {"content": b"--x--\r\n", "headers": {"Content-Type": "multipart/form-data; boundary=x"}}
+    problem = assert_problem(client.post("/v1/projections", **sent), 422, parameter="file")
     assert "one image" in problem["detail"]
 
 
 def test_not_a_form(client: httpx.Client) -> None:
-    assert_problem(client.post("/v1/projections", content=b"hello"), 422, parameter="file")
-    assert_problem(client.post("/v1/projections", json={"file": 1}), 422, parameter="file")
-    assert_problem(client.post("/v1/projections", data={"file": "text"}), 422, parameter="file")
+    bodies: Any = ({"content": b"hello"}, {"json": {"file": 1}}, {"data": {"file": "text"}})
+    for body in bodies:
+        assert_problem(client.post("/v1/projections", **body), 415, text="send the body as multipart/form-data")
 
 
 def test_not_an_image(client: httpx.Client, digit: NDArray[np.uint8]) -> None:

@@ -292,7 +292,7 @@ def test_body_that_is_no_json_object(client: httpx.Client, content: bytes) -> No
 
 def test_body_of_another_type(client: httpx.Client) -> None:
     assert_problem(
-        client.post("/v1/samples", content=json.dumps({"n": 1}), headers={"Content-Type": "text/plain"}), 422
+        client.post("/v1/samples", content=json.dumps({"n": 1}), headers={"Content-Type": "text/plain"}), 415
     )
 
 
