@@ -11,7 +11,7 @@ RIVALS := .venv-rivals
 OPENAPI := .venv-openapi
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: serve train-env test test-slow test-all test-ray test-openapi check audit format bench openapi clean help
+.PHONY: serve train-env test test-slow test-all test-ray test-openapi check audit format bench openapi reference docs clean help
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -101,7 +101,7 @@ $(VENV)/.train: pyproject.toml constraints.txt $(VENV)/.torch
 
 $(VENV)/.test: pyproject.toml constraints.txt $(VENV)/.torch
 	@echo "Installing the service, the training package and the tools of the tests …"
-	@$(PIP) --editable '.[app,bulk,otel,training,test]' --editable ./gan_client
+	@$(PIP) --editable '.[app,bulk,docs,otel,training,test]' --editable ./gan_client
 	@touch $(VENV)/.serve $(VENV)/.train $@
 
 # Ray works with all other packages (constraints.txt), but is as large as torch, so it has an environment of its own.

@@ -88,7 +88,9 @@ def fails(capsys: pytest.CaptureFixture[str]) -> Fails:
         assert error, stderr
         assert "error: " not in message
         assert "Traceback" not in stderr
-        assert all(re.match(r"(started|resumed|epoch|alarm|warning:) ", line) for line in before.splitlines()), before
+        assert all(re.match(r"(started|resumed|epoch|alarm|warning:|data:) ", line) for line in before.splitlines()), (
+            before
+        )
         return message.strip()
 
     return check

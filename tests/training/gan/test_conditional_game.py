@@ -202,7 +202,7 @@ def labelled(path: Path, labels: NDArray[np.int64] | None) -> str:
         (np.zeros(40, np.int64), r"data has 1 classes; a conditional game needs 2 to 1000"),
         (
             np.arange(40),
-            r"data has 40 classes; a conditional game needs 2 to 1000, and fewer than z_dim = 7: use other data",
+            r"data has 40 classes; a conditional game needs fewer than z_dim = 7, .*: use `--set z_dim=104`",
         ),
         (np.arange(40) % 7, "data has 7 classes; .* fewer than z_dim = 7"),
         (np.arange(40) % 8 * 26, "data has 8 classes; .* fewer than z_dim = 7"),
