@@ -10,6 +10,7 @@ import random
 import shutil
 import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -71,9 +72,10 @@ def main() -> None:
 def warm_up(path: Path, config: RunConfig) -> None:
     """Let PyTorch do the work of its first step before there are children, so that not every child repeats it.
 
-    tqdm gets no monitor thread. That thread takes tqdm's lock every ten seconds, and a child forked meanwhile waits for
-    ever.
+    tqdm gets a lock for each process: its own is shared by all forked processes, and a child that is killed while it
+    holds the lock would stop the next ones for ever. It gets no monitor thread, which would take the lock, too.
     """
+    tqdm.set_lock(threading.RLock())
     tqdm.monitor_interval = 0
     folder = RunFolder(path)
     folder.create(config)

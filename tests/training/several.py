@@ -342,7 +342,11 @@ def who_writes(root: Path, data: Path) -> list[list[str]]:
                 written.append(f"{event} {Path(str(arguments[0])).name}")
 
         figures = [{"frechet": frechet, "coverage": 0.5} for frechet in (7.0, 8.0)]
-        monitor = SimpleNamespace(measure=lambda _game: figures.pop(), warning=None) if processes.first else None
+        monitor = (
+            SimpleNamespace(measure=lambda _game: figures.pop(), warning=None, features="pixels")
+            if processes.first
+            else None
+        )
         vars(training.run.loop)["Monitor"] = {0: lambda *_arguments: monitor}.get(processes.rank)
         sys.addaudithook(watch)
         play(folder, config, processes)
