@@ -1,6 +1,6 @@
 """`/v1/samples`: what a request may ask for, and the answer as JSON."""
 
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, field_validator, model_validator
 
@@ -96,15 +96,25 @@ class SamplesQuery(BaseModel):
 Latent = Annotated[list[Annotated[FiniteFloat, Field(strict=True)]], Field(max_length=4096, fail_fast=True)]
 
 
+_LIMITS = {"type", "minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum"}
+
+
+def _say_that_null_is_allowed(schema: dict[str, Any]) -> None:
+    """Complete the JSON schema of a body: `null` is allowed for every parameter, and means that it is not given."""
+    schema["examples"] = [{"n": 16, "seed": 7, "model": examples.MODEL, "format": "png"}]
+    for parameter in schema["properties"].values():
+        if "anyOf" not in parameter:
+            limits = {name: parameter.pop(name) for name in _LIMITS & parameter.keys()}
+            parameter["anyOf"] = [dict(sorted(limits.items())), {"type": "null"}]
+
+
 class SamplesBody(SamplesQuery):
     """The parameters of a GET, as JSON. `latents` may take the place of seed, first, n, truncation and digit.
 
     A parameter that is null is not given. Beside latents, the others may have their defaults.
     """
 
-    model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"n": 16, "seed": 7, "model": examples.MODEL, "format": "png"}]}
-    )
+    model_config = ConfigDict(extra="forbid", json_schema_extra=_say_that_null_is_allowed)
 
     latents: list[Latent] | None = Field(
         default=None,
