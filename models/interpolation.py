@@ -27,7 +27,7 @@ _SAME_DIRECTION = 1e-8
 
 
 def default_mode(prior: Prior) -> Mode:
-    """Return "slerp" for the normal prior, and "linear" for the uniform one, whose box no straight line leaves."""
+    """Return "slerp" for the normal prior, and "linear" for the uniform one, in whose box a straight line stays."""
     return "slerp" if prior == "normal" else "linear"
 
 

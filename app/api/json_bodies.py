@@ -34,7 +34,7 @@ class JSONRoute(StrictRoute):
     """A route that checks a JSON body, if the route takes one, before it is parsed."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Return FastAPI's handler, which gets a request that checks its JSON body."""
+        """Return FastAPI's handler, wrapped so that the type and the JSON body of each request are checked."""
         handle = super().get_route_handler()
         if self.body_field is None:
             return handle

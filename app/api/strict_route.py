@@ -37,7 +37,7 @@ class StrictRoute(APIRoute):
 
 
 def given_in(query: bytes) -> Given:
-    """Return the values of each parameter of a query, by its name, in their order."""
+    """Return the values of each parameter of a query, by the parameter's name, in the order of the query."""
     given: Given = {}
     for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
         given.setdefault(name, []).append(value)

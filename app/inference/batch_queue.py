@@ -172,7 +172,7 @@ def _note_beginnings(parts: list[JobPart], began_at: float) -> list[float]:
 
 
 def _note_ends(parts: list[JobPart]) -> float:
-    """Note now as the end of each job's latest call, and return it."""
+    """Set each job's `ended_at` to the current time, and return that time."""
     now = time.perf_counter()
     for job, _, _ in parts:
         job.ended_at = now

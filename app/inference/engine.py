@@ -269,7 +269,7 @@ class Engine:
                 self._waits = False
 
     def _serve(self, batch: Batch) -> None:
-        """Make a call, and deliver the jobs that ended with it."""
+        """Make a call, and deliver the results of the jobs that it finished."""
         finished: list[tuple[Job, Rows | Exception]] = []
         failed: list[tuple[Job, Rows | Exception]] = []
         for (job, _, stop), result in zip(batch.parts, self._compute(batch), strict=True):

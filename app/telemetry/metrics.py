@@ -135,7 +135,10 @@ class Metrics:
             asyncio.get_running_loop().call_later(SETTLE_S, self.settle)
 
     def settle(self) -> None:
-        """Give the counts since the last call to Prometheus' objects. Only the event loop's thread may call this."""
+        """Add everything that was counted since the last call to the metrics of Prometheus.
+
+        Only the event loop's thread may call this.
+        """
         values, self._values = self._values, {}
         while self._from_threads:
             histogram, seen = self._from_threads.popleft()

@@ -106,7 +106,7 @@ def check_class(label: int | None, *, classes: int) -> None:
 
 
 def labels_of(latents: torch.Tensor, *, head_starts: torch.Tensor) -> torch.Tensor:
-    """Return the class that each latent [N, z_dim] names, [N] int64; `head_starts` [K] are those of G."""
+    """Return [N] int64, the class that each latent [N, z_dim] names; `head_starts` [K] are G's."""
     return (latents[:, -len(head_starts) :] + head_starts).argmax(dim=1)
 
 

@@ -20,7 +20,7 @@ def of_drawing() -> Links:
 
 
 def of_samples() -> Links:
-    """The links of `/v1/samples`: those of `of_drawing`, and one to more images of the seed."""
+    """The links of an answer of `/v1/samples`: all of `of_drawing()`, and one to more images of the same seed."""
     seed, reference = "$response.header.X-Seed", "$response.header.X-Model"
     more = "More images of the same seed and model version, in any format"
     return {**of_drawing(), "more": _link(_SAMPLES, more, seed=seed, model=reference)}
