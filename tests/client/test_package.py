@@ -14,7 +14,7 @@ WHOLE = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
 def test_its_requirements_are_those_of_the_project() -> None:
-    """The same lowest versions, wherever the project names the package, too."""
+    """The client wants the same lowest versions as the project does, wherever both name a package."""
     extras = WHOLE["optional-dependencies"]
     everywhere = {*WHOLE["dependencies"], *extras["training"], *extras["test"]}
     assert set(ALONE["dependencies"]) <= everywhere
