@@ -42,17 +42,17 @@ class _Lines:
     """
 
     def __init__(self) -> None:
-        self._waiting: list[tuple[Scope, RequestId, int, int, float, float]] = []
+        self._waiting: list[Observation] = []
 
-    def add(self, scope: Scope, request: RequestId, status: int, sent: int, seconds: float) -> None:
-        """Have a line written soon; its time is now."""
+    def add(self, ended: "Observation") -> None:
+        """Have the line of a request that has ended written soon."""
         if not self._waiting:
             asyncio.get_running_loop().call_soon(self._write)
-        self._waiting.append((scope, request, status, sent, seconds, time.time()))
+        self._waiting.append(ended)
 
     def _write(self) -> None:
         waiting, self._waiting = self._waiting, []
-        handle_together(_log, [_line_of(*line) for line in waiting])
+        handle_together(_log, [observation.line() for observation in waiting])
 
 
 class Observation:
@@ -69,7 +69,18 @@ class Observation:
         is_traced: whether a span is recorded. If so, it shows the stages of the request's work.
     """
 
-    __slots__ = ("_end_span", "_lines", "_scope", "_started", "is_traced", "request")
+    __slots__ = (
+        "_end_span",
+        "_ended",
+        "_lines",
+        "_scope",
+        "_seconds",
+        "_sent",
+        "_started",
+        "_status",
+        "is_traced",
+        "request",
+    )
 
     def __init__(self, scope: Scope, lines: _Lines | None, spans: Spans | None, began: float) -> None:
         self._scope = scope
@@ -90,7 +101,21 @@ class Observation:
         if self._end_span is not None:
             self._end_span(status, error)
         if self._lines is not None:
-            self._lines.add(self._scope, self.request, status, sent, time.perf_counter() - self._started)
+            self._seconds, self._ended = time.perf_counter() - self._started, time.time()
+            self._status, self._sent = status, sent
+            self._lines.add(self)
+
+    def line(self) -> AccessLine:
+        """Return the request's line of the access log, once the request has ended."""
+        scope = self._scope
+        client = (scope.get("client") or ("unknown",))[0]
+        raw: bytes | None = scope.get("raw_path")
+        path = quote(scope["path"]) if raw is None else raw.partition(b"?")[0].decode("latin-1")
+        milliseconds = round(self._seconds * 1000, 3)
+        route = route_of(scope) or "other"
+        return AccessLine(
+            self.request, self._ended, scope["method"], route, path, self._status, self._sent, milliseconds, client
+        )
 
 
 class Observer:
@@ -168,12 +193,3 @@ def route_of(scope: Scope) -> str | None:
     """Return the pattern of the route that answered, or None if no route did."""
     route: str | None = getattr(scope.get("route"), "path", None)
     return route
-
-
-def _line_of(scope: Scope, request: RequestId, status: int, sent: int, seconds: float, ended: float) -> AccessLine:
-    client = (scope.get("client") or ("unknown",))[0]
-    raw: bytes | None = scope.get("raw_path")
-    path = quote(scope["path"]) if raw is None else raw.partition(b"?")[0].decode("latin-1")
-    milliseconds = round(seconds * 1000, 3)
-    route = route_of(scope) or "other"
-    return AccessLine(request, ended, scope["method"], route, path, status, sent, milliseconds, client)

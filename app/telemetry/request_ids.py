@@ -7,7 +7,7 @@ import random
 import re
 from collections.abc import Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from starlette.types import Scope
@@ -51,12 +51,12 @@ class RequestId:
     caller: TraceParent | None = None
     trace_id: str | None = None
     span_id: str | None = None
-    stages: list[Stage] = field(default_factory=list)
+    stages: tuple[Stage, ...] = ()
 
     def add_stage(self, name: str, began: float, ended: float) -> None:
         """Note a stage that began and ended at these times of `time.perf_counter`."""
         if len(self.stages) < MAX_STAGES:
-            self.stages.append(Stage(name, began, ended))
+            self.stages += (Stage(name, began, ended),)
 
 
 current: ContextVar[RequestId | None] = ContextVar("request", default=None)
