@@ -48,12 +48,12 @@ class Tracing:
         self._provider.add_span_processor(BatchSpanProcessor(exporter or OTLPSpanExporter()))
         self._tracer = self._provider.get_tracer(NAME)
 
-    def begin(self, scope: Scope, request: RequestId) -> Callable[[int, BaseException | None], None]:
+    def begin(self, scope: Scope, request: RequestId) -> Callable[[Scope, int, BaseException | None], None]:
         """Begin the span of a request, as a child of its caller's span if there is one; `request` gets the span's ids.
 
         Returns:
-            A function that ends the span. Its arguments are the answer's status, and the error that ended the request
-            or None.
+            A function that ends the span. Its arguments are the request's scope, the answer's status, and the error
+            that ended the request or None.
         """
         method = _method_of(scope)
         span = self._tracer.start_span(
@@ -69,9 +69,9 @@ class Tracing:
         context = span.get_span_context()
         if context.is_valid:
             request.trace_id, request.span_id = f"{context.trace_id:032x}", f"{context.span_id:016x}"
-        return partial(self._end, span, scope, request)
+        return partial(self._end, span, request)
 
-    def _end(self, span: Span, scope: Scope, request: RequestId, status: int, error: BaseException | None) -> None:
+    def _end(self, span: Span, request: RequestId, scope: Scope, status: int, error: BaseException | None) -> None:
         if span.is_recording():
             self._add_stages(span, request)
             if (route := route_of(scope)) is not None:

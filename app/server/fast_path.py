@@ -102,6 +102,11 @@ class Drawing:
     observer: Observer | None
     gone: bool = False
 
+    @property
+    def scope(self) -> Scope:
+        """The request's scope (ASGI)."""
+        return cast("Scope", self.cycle.scope)
+
     def cancelled(self) -> bool:
         """Whether the request has been cancelled, so that nobody waits for its images."""
         return self.gone
@@ -117,11 +122,11 @@ class Drawing:
 
     def count_gone(self) -> None:
         """Count the request as one whose client went before its answer."""
-        _count(self.state, CLIENT_CLOSED_REQUEST, self.came, self.observe())
+        _count(self.state, self.scope, CLIENT_CLOSED_REQUEST, self.came, self.observe())
 
     def observe(self) -> Observation | None:
         """Return the request's observation, which began when the request arrived; None if requests are not observed."""
-        return None if self.observer is None else self.observer.begin(cast("Scope", self.cycle.scope), self.came)
+        return None if self.observer is None else self.observer.begin(self.scope, self.came)
 
     def note_times(self, came: float, began: float, ended: float) -> None:
         """Note when the engine took the job, and when it began and ended its calls, by `time.perf_counter`."""
@@ -218,7 +223,7 @@ class FastPath:
         if head.if_none_match is not None and caching.matches(head.if_none_match, job.etag):
             observation = None if observer is None else observer.begin(scope, came)
             self._answer(cycle, 304, self._lines(scope, job, "", observation))
-            _count(state, 304, came, observation)
+            _count(state, scope, 304, came, observation)
             return None
         if (reason := _hindrance(state, job)) is not None:
             return reason
@@ -253,9 +258,9 @@ class FastPath:
             encoded = time.perf_counter()
             observation = drawing.observe()
             described = f"content-length: {len(body)}\r\ncontent-type: {SAMPLES_FORMATS[job.plan.form]}\r\n"
-            lines = self._lines(cast("Scope", drawing.cycle.scope), job, described, observation)
+            lines = self._lines(drawing.scope, job, described, observation)
         except Exception:  # noqa: BLE001  (as in `take`)
-            self._fall_back(drawing.state, Fallback.FAULT, cast("Scope", drawing.cycle.scope))
+            self._fall_back(drawing.state, Fallback.FAULT, drawing.scope)
             drawing.otherwise()
             return
         self._answer(drawing.cycle, 200, lines, body)
@@ -266,7 +271,7 @@ class FastPath:
         if observation is not None:
             if observation.is_traced:
                 observation.request.add_stage("encode", started, encoded)
-            observation.end(200, len(body))
+            observation.end(drawing.scope, 200, len(body))
 
     def _lines(self, scope: Scope, job: SampleJob, described: str, observation: Observation | None) -> str:
         """Return the header lines of an answer, in the order of the ordinary path.
@@ -345,11 +350,11 @@ def _text(headers: list[tuple[bytes, bytes]]) -> str:
     return "".join(f"{name.decode('latin-1')}: {value.decode('latin-1')}\r\n" for name, value in headers)
 
 
-def _count(state: State, status: int, came: float, observation: Observation | None) -> None:
+def _count(state: State, scope: Scope, status: int, came: float, observation: Observation | None) -> None:
     """Count a request whose answer has no body."""
     state.metrics.count_request(PATH, "GET", status, seconds=time.perf_counter() - came)
     if observation is not None:
-        observation.end(status, 0)
+        observation.end(scope, status, 0)
 
 
 def _run_at_once(app: ASGIApp, scope: Scope) -> None:

@@ -1,6 +1,8 @@
 """The access log, request ids and faults, observed in this process."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -8,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from app.inference.engine import Engine
 from app.main import create_app
@@ -151,3 +154,34 @@ def test_a_request_that_the_server_cancels_is_that_of_a_client_who_has_gone(
         assert [line.rpartition(" ")[2] for line in counted] == ["1.0", "1.0"]
 
     play(models_dir, scenario, access_log=True)
+
+
+class WeakScope(dict[str, Any]):
+    """A scope that can be referred to weakly."""
+
+
+@pytest.mark.parametrize("names", [["access_log"], ["otel"], ["access_log", "otel"]], ids=" ".join)
+def test_a_request_leaves_nothing_for_the_garbage_collector(
+    models_dir: Path, names: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its scope is freed by its last reference, since collections of a cycle for each request cost much time."""
+    monkeypatch.setattr("app.middleware.tracing.OTLPSpanExporter", InMemorySpanExporter)
+    settings: dict[str, Any] = dict.fromkeys(names, True)
+    entrance = create_app(Settings(models_dir=models_dir, **settings)).state.entrance
+
+    async def observed() -> weakref.ref[WeakScope]:
+        scope = WeakScope(type="http", method="GET", path="/", headers=[])
+        entrance.observer.begin(scope).end(scope, 200, 0)
+        return weakref.ref(scope)
+
+    async def whole() -> WeakScope | None:
+        found = await observed()
+        await asyncio.sleep(0)  # lines are written at the end of a pass of the event loop
+        return found()
+
+    gc.collect()
+    gc.disable()
+    try:
+        assert asyncio.run(whole()) is None
+    finally:
+        gc.enable()

@@ -44,7 +44,7 @@ def children(process: int) -> set[int]:
 def is_gone(process: int) -> bool:
     """Whether a process has ended, even if its parent has not waited for it yet.
 
-    The first thread is a zombie as soon as it has ended; the process's sockets stay open until the last thread has ended.
+    The first thread is a zombie as soon as it has ended; the process's sockets stay open until the last thread ends.
     """
     try:
         state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
