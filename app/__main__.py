@@ -1,104 +1,23 @@
-"""`python -m app`, or `gan-serve`: run the service with the settings of the environment."""
+"""`python -m app`, or `gan-serve`: run the service, or report in one line which of its packages is not installed."""
 
-import argparse
-import socket
 import sys
-from collections.abc import Sequence
-from pathlib import Path
-
-from pydantic import ValidationError
-
-from app.environment import DotEnvError
-from app.server.machine import MachineError, check_machine
-from app.server.uvicorn_server import listen, serve, url
-from app.settings import Settings, mistakes_of
-from app.telemetry.metrics import Metrics
-from models import __version__
-from models.device import resolve_device
-from models.errors import DeviceError
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until told to stop.
-
-    Args:
-        arguments: the arguments of the command line; None takes them from `sys.argv`.
-
-    Returns:
-        The exit code: 0 after an ordinary end, 1 if the machine, the port or the workers fail, 2 for bad settings.
-
-    Raises:
-        SystemExit: `--help` or `--version` was given (code 0), or an argument is unknown (code 2).
-    """
-    parser = argparse.ArgumentParser(
-        prog="gan-serve" if Path(sys.argv[0]).name == "gan-serve" else "python -m app",
-        description="Serve images from model folders over HTTP. Settings are GAN_* variables, or lines of a file .env.",
-    )
-    parser.add_argument(
-        "--version", action="version", version=f"gan-service {__version__}", help="print the version and exit"
-    )
-    parser.parse_args(arguments)
+def main() -> int:
+    """Run `app.command_line`, and return its exit code; 2 if a package that it needs is not installed."""
     try:
-        settings = _read_settings()
-        _serve(settings, _listen(settings))
-    except StartError as error:
-        for line in error.lines:
-            print(f"error: {line}", file=sys.stderr)
-        return error.code
-    return 0
-
-
-class StartError(Exception):
-    """The service cannot start, or cannot go on.
-
-    Args:
-        code: the exit code.
-        lines: what is wrong and what to do, a line for each mistake.
-    """
-
-    def __init__(self, code: int, lines: Sequence[str]) -> None:
-        super().__init__("; ".join(lines))
-        self.code = code
-        self.lines = lines
-
-
-def _read_settings() -> Settings:
-    try:
-        settings = Settings()
-        resolve_device(settings.device)
-    except ValidationError as error:
-        raise StartError(2, mistakes_of(error)) from error
-    except DotEnvError as error:
-        raise StartError(2, [str(error)]) from error
-    except DeviceError as error:
-        raise StartError(2, [f"GAN_DEVICE: {error}"]) from error
-    return settings
-
-
-def _listen(settings: Settings) -> socket.socket:
-    try:
-        check_machine()
-        return listen(settings.host, settings.port)
-    except MachineError as error:
-        raise StartError(1, [str(error)]) from error
-    except OSError as error:
-        place = f"{settings.host}:{settings.port}"
-        line = f"cannot listen on {place}: {error.strerror}; change GAN_HOST or GAN_PORT"
-        raise StartError(1, [line]) from error
-
-
-def _serve(settings: Settings, listener: socket.socket) -> None:
-    address_line = f"Serving on {url(listener)}"
-    if settings.workers == 1:
-        serve(settings, listener, metrics=Metrics(), ready=lambda: print(address_line, flush=True))
-        return
-
-    from app.server.supervisor import WorkersError, supervise  # noqa: PLC0415  (Unix only, and one process does not need it)
-
-    try:
-        supervise(settings, listener, ready=lambda: print(address_line, flush=True))
-    except WorkersError as error:
-        raise StartError(1, [str(error)]) from error
+        from app.command_line import main as run  # noqa: PLC0415  (a missing package is reported here)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package in {"", "app", "models", "viewer"}:
+            raise
+        print(
+            f"error: the service needs {package}, which {sys.executable} does not have: `make serve` installs it, or "
+            "`pip install 'gan-service[app]'` for an installed package",
+            file=sys.stderr,
+        )
+        return 2
+    return run()
 
 
 if __name__ == "__main__":

@@ -83,6 +83,10 @@ class Admission:
         self._metrics.count_refused()
         return False
 
+    def count_unreadable(self, status: int) -> None:
+        """Count an answer with this status to a request that could not be read."""
+        self._metrics.count_unrouted(status)
+
     def may_read(self, requests: int) -> bool:
         """Whether a request may be read at once; otherwise the caller has to defer it with `put_off`.
 

@@ -5,11 +5,12 @@ import socket
 import struct
 from collections.abc import Callable
 from functools import partial
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from starlette.types import ASGIApp
 from uvicorn import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from uvicorn.server import ServerState
 
 from app.server.admission import Admission
@@ -113,7 +114,7 @@ class GuardedProtocol(StrictProtocol):
             self._head_bytes += len(data)
         super().data_received(data)
         if self._head_bytes > MAX_HEAD_BYTES and not self.is_answering and not self.transport.is_closing():
-            refuse(self, b"431 Request Header Fields Too Large")
+            self.refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
     def eof_received(self) -> bool:  # type: ignore[override]  # as in StrictProtocol
         """The client sends nothing more: what it has sent is read now."""
@@ -171,6 +172,18 @@ class GuardedProtocol(StrictProtocol):
         """Answer the requests that have arrived, then end the connection, because the service ends."""
         self.read_on()
         super().shutdown()
+
+    def refuse(self, status: HTTPStatus) -> None:
+        """Answer a request that has not been read whole with a status and an empty body, and end the connection."""
+        headers = [*self.server_state.default_headers, (b"content-length", b"0"), (b"connection", b"close")]
+        lines = b"".join(b"%b: %b\r\n" % header for header in headers)
+        self.transport.write(f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() + lines + b"\r\n")
+        self.transport.close()
+        self.count_unreadable(status.value)
+
+    def count_unreadable(self, status: int) -> None:
+        """Count an answer with this status to a request that could not be read."""
+        self._admission.count_unreadable(status)
 
     def standing(self) -> "Standing | None":
         """Return what the connection waits for from its client; None while the client waits for the service."""
@@ -240,14 +253,3 @@ def moved_bytes(transport: asyncio.Transport) -> int:
         return sum(_ACKED_AND_RECEIVED.unpack_from(found.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 136), 120))
     except (AttributeError, OSError, struct.error):
         return -transport.get_write_buffer_size()
-
-
-def refuse(connection: HttpToolsProtocol, status: bytes) -> None:
-    """Answer with a status and an empty body, and end the connection."""
-    connection.transport.write(b"HTTP/1.1 " + status + b"\r\n" + _standing_headers(connection) + b"\r\n")
-    connection.transport.close()
-
-
-def _standing_headers(connection: HttpToolsProtocol) -> bytes:
-    headers = [*connection.server_state.default_headers, (b"content-length", b"0"), (b"connection", b"close")]
-    return b"".join(b"%b: %b\r\n" % header for header in headers)

@@ -80,6 +80,7 @@ class StrictProtocol(HttpToolsProtocol):
                 return False
             refusal: Any = _Refusal("the request is not complete: its body ended early")
             self.pipeline[0] = (self.cycle, refusal)
+            self.count_unreadable(400)
         self.cycle.keep_alive = False
         self._is_broken = True
         self.loop.call_later(PROBE_S, self._probe)
@@ -142,6 +143,9 @@ class StrictProtocol(HttpToolsProtocol):
         self._begin_request()
         if version == "1.0" and self.cycle is not before:
             _speak_http_1_0(self.cycle)
+
+    def count_unreadable(self, status: int) -> None:
+        """Count an answer with this status to a request that could not be read. This class itself counts nothing."""
 
     def _begin_request(self) -> None:
         """Begin the request whose head has been read."""
@@ -211,13 +215,16 @@ class StrictProtocol(HttpToolsProtocol):
         if not self.is_answering:
             if not self.in_body:  # else they are the rest of a request that has been answered
                 self.transport.write(refusal.written(self.server_state.default_headers))
+                self.count_unreadable(400)
             self.transport.close()
         elif not self.in_body:  # they are the head of another request, which waits for its turn
             self.cycle = self._cycle_without_request()
             self.pipeline.appendleft((self.cycle, refusal))
+            self.count_unreadable(400)
         elif self.pipeline:
             self.cycle.keep_alive = False
             self.pipeline[0] = (self.cycle, refusal)
+            self.count_unreadable(400)
         else:  # its body is being waited for
             if not self.cycle.response_started:
                 self.transport.write(refusal.written(self.server_state.default_headers))

@@ -8,8 +8,9 @@ import asyncio
 import socket
 import struct
 from collections.abc import Iterable
+from http import HTTPStatus
 
-from app.server.protocol import GuardedProtocol, Standing, refuse
+from app.server.protocol import GuardedProtocol, Standing
 
 SWEEP_S = 2.0
 
@@ -67,7 +68,7 @@ class Sweeper:
             elif standing.phase == "reading":
                 drop(connection)  # it reads nothing, so it would not read a 408 either
             else:
-                refuse(connection, b"408 Request Timeout")
+                connection.refuse(HTTPStatus.REQUEST_TIMEOUT)
 
 
 def _goes_on(mark: Standing, standing: Standing) -> bool:

@@ -150,9 +150,13 @@ class Metrics:
             counter.inc(count)
 
     def count_refused(self) -> None:
-        """Count a request that was refused before it was routed: it has no route, and its time is not observed."""
+        """Count a request that was refused before it was routed, because too many others are under way."""
         self.shed.labels("requests").inc()
-        self._requests_of("other", "other", 429).inc()
+        self.count_unrouted(429)
+
+    def count_unrouted(self, status: int) -> None:
+        """Count an answer to a request that was not routed: it has no route, and its time is not observed."""
+        self._requests_of("other", "other", status).inc()
 
     def text(self) -> bytes:
         """Return everything that `settle` has passed on, in Prometheus' text format."""

@@ -85,7 +85,7 @@ def test_ipv6(tmp_path: Path, models_dir: Path) -> None:
 def test_importing_does_no_work() -> None:
     """No settings read, no model loaded, no thread started; and nothing of the training room."""
     code = (
-        "import sys, threading; import app.main, app.__main__; "
+        "import sys, threading; import app.main, app.command_line; "
         "assert threading.active_count() == 1; "
         "assert not [name for name in sys.modules if name.split('.')[0] in ('training', 'matplotlib', 'tensorboard')]"
     )

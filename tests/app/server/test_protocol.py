@@ -176,3 +176,29 @@ def test_many_idle_connections(hasty: Service) -> None:
     finally:
         for connection in idle:
             connection.close()
+
+
+def count_of(service: Service, status: int) -> float:
+    """Return how many requests that were not routed have been answered with this status."""
+    wanted = f'gan_http_requests_total{{method="other",route="other",status="{status}"}} '
+    lines = service.client.get("/metrics").text.splitlines()
+    return sum(float(line.removeprefix(wanted)) for line in lines if line.startswith(wanted))
+
+
+@pytest.mark.parametrize(
+    ("status", "sent"),
+    [
+        (400, b"nonsense\r\n\r\n"),
+        (400, b"GET /healthz HTTP/1.1\r\n\r\n"),
+        (400, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\nnonsense\r\n\r\n"),
+        (408, b"GET /healthz HTTP/1.1\r\nHost: x\r\n"),
+        (431, b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Long: " + b"a" * (MAX_HEAD_BYTES + 1)),
+    ],
+    ids=["no-http", "no-host", "behind-a-request", "slow-head", "long-head"],
+)
+def test_what_cannot_be_read_is_counted(hasty: Service, status: int, sent: bytes) -> None:
+    before = count_of(hasty, status)
+    with connect(hasty) as connection:
+        connection.sendall(sent)
+        rest(connection)
+    assert count_of(hasty, status) == before + 1
