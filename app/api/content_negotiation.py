@@ -54,14 +54,14 @@ def choose_format(asked: Format | None, accept: str | None, offered: Mapping[For
 
 
 def not_acceptable(accept: str, offered: Mapping[Format, str]) -> Problem:
-    """The problem (406) for a request whose Accept header allows none of the offered media types."""
+    """Return the problem (406) for a request whose Accept header allows none of the offered media types."""
     offers, standard = ", ".join(offered.values()), next(iter(offered))
     detail = f"the Accept header {accept[:200]!r} accepts none of {offers}; accept one, or send `format={standard}`"
     return Problem(406, detail)
 
 
 def document_content(offered: Mapping[Format, str], *, json_schema: str = "") -> dict[str, dict[str, object]]:
-    """The `content` of an answer for OpenAPI: the schema of this name for JSON, and bytes for any other format."""
+    """Return OpenAPI's `content` of an answer: the schema named `json_schema` for JSON, bytes for any other format."""
     json: dict[str, object] = {"schema": {"$ref": f"#/components/schemas/{json_schema}"}}
     return {media_type: json if form == "json" else _bytes(form) for form, media_type in offered.items()}
 

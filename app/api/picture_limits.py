@@ -30,6 +30,6 @@ def check_pixels(
 
 
 def count_pixels(shape: ImageShape, n: int, *, columns: int | None = None, padding: int = 0, scale: int) -> int:
-    """The number of pixels of a picture of `n` images, without the padding at the right and lower edges."""
+    """Return the number of pixels of a picture of `n` images, without the padding at the right and lower edges."""
     places = -(-n // columns) * columns if columns else n
     return places * (shape.height + padding) * (shape.width + padding) * scale**2

@@ -147,13 +147,13 @@ class State:
 
 
 def overloaded(what: str, retry_after_s: int) -> Problem:
-    """The problem (429) for a request that arrives when the maximum number of `what`, such as images, is waiting."""
+    """Return the problem (429) of a request that arrives while the most `what` allowed ("images", …) are waiting."""
     headers = {"Retry-After": str(retry_after_s)}
     return Problem(429, f"too many {what} wait; try again in {retry_after_s} s", headers=headers)
 
 
 def soon() -> dict[str, str]:
-    """The header that tells a client to try again in a moment."""
+    """Return the header Retry-After with the time after which a client may try again: `RETRY_AFTER_S` seconds."""
     return {"Retry-After": str(RETRY_AFTER_S)}
 
 
