@@ -33,8 +33,8 @@ class ServedModel:
         word_sampler: G, which takes random words and makes latents of them.
         class_sampler: G, which takes random words with a class; None if G is not conditional.
         scorer: D, which gives logits.
-        explainer: the same D, which gives the gradients of its logits by the pixels.
-        projector: finds the latent of an image.
+        explainer: the same D, but it gives the gradients of its logits with respect to the pixels.
+        projector: a search for the latent whose image is nearest to a given one.
     """
 
     model: LoadedModel
@@ -52,7 +52,8 @@ class Catalog:
 
     Attributes:
         models: the usable models by name.
-        broken: why a folder cannot be used, by its name. If `models` has the name too, its earlier version is served.
+        broken: the reason why a folder cannot be used, by the folder's name. If `models` has the name too, its earlier
+            version is served.
         default: the model for requests that name none; None if no model is usable.
         folder_fault: what is wrong with the models folder itself; None if model folders were found in it.
     """
@@ -137,7 +138,7 @@ def _find(folder: Path) -> tuple[list[Path] | None, str | None]:
     """Return the paths of the model folders, and what is wrong with the folder that should hold them.
 
     There are no paths if the folder cannot be read. A link that leads nowhere is taken for a model folder, so that it
-    is told.
+    is reported as one that cannot be used.
     """
     try:
         paths = sorted(path for path in folder.iterdir() if not path.name.startswith(".") and _may_be_model(path))
@@ -152,7 +153,7 @@ def _find(folder: Path) -> tuple[list[Path] | None, str | None]:
 def _may_be_model(path: Path) -> bool:
     try:
         return path.is_dir() or not path.exists()
-    except OSError:  # nobody may look at it; reading it says so
+    except OSError:  # this user may not look at it; reading it reports that
         return True
 
 

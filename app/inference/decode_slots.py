@@ -9,7 +9,7 @@ AT_ONCE = 2
 
 
 class TooManyPixelsError(Exception):
-    """The uploads that wait or are decoded have as many pixels as are allowed."""
+    """The uploads that wait or are being decoded already have as many pixels as are allowed."""
 
 
 class Decoders:

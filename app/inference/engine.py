@@ -151,15 +151,15 @@ class Engine:
         *,
         note_times: NoteTimes | None = None,
     ) -> None:
-        """Apply a network to rows without a task that waits; must be called in an event loop.
+        """Queue a job and return at once: `receive` gets the results later. Call it in an event loop.
 
         Args:
             network: see `run`.
             rows: see `run`.
-            waiter: waits for the results; once it is cancelled, the job or its results are dropped.
-            receive: called in this event loop with the results, or with the error that `run` would raise. Jobs with
-                the same `receive` that end in the same call share one call of it.
-            note_times: called before that with the times of the job, by the engine's thread.
+            waiter: the object that waits for the results; once it is cancelled, the job or its results are dropped.
+            receive: a function, called in this event loop with the results, or with the error that `run` would raise.
+                Jobs with the same `receive` that end in the same call share one call of it.
+            note_times: a function, called before `receive` with the times of the job, by the engine's thread; or None.
 
         Raises:
             OverloadedError: the queue is full.

@@ -42,14 +42,14 @@ class Job:
 
     Attributes:
         rows: [n, …], n ≥ 1.
-        waiter: waits for the results.
-        receive: called with the results.
+        waiter: the object that waits for the results.
+        receive: the function that is called with the results.
         loop: the event loop in which `receive` is called.
         submitted_at: when the job was submitted; this and the next two are seconds of `time.perf_counter`.
         began_at: when its first call of the network began.
         ended_at: when its latest call ended.
         taken: how many of its rows have been in a call, or are in one now.
-        note_times: called with these times, or None.
+        note_times: a function that is called with these times, or None.
         results: the results so far, one array for each call.
     """
 
@@ -78,7 +78,7 @@ def awaited_job(rows: Rows) -> tuple[Job, asyncio.Future[Rows]]:
 
 
 def deliver(answers: list[tuple[Job, Rows | Exception]]) -> None:
-    """Hand each job's results, or its error, to its receiver: one callback for each event loop and receiver.
+    """Hand each job's results, or its error, to its `receive`: one callback for each event loop and receiver.
 
     May be called from any thread. Within a callback the answers keep their order.
     """

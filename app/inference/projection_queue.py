@@ -16,7 +16,7 @@ from app.problems import ClientGoneError
 from app.telemetry.metrics import Metrics
 
 DEADLINE_S = 60.0
-"""Seconds for a projection and its wait. A full queue takes only a fraction of this, so a later one must hang."""
+"""Seconds for a projection with its wait. A full queue needs a fraction of this, so a later projection must hang."""
 
 Result = TypeVar("Result")
 
@@ -64,12 +64,13 @@ class ProjectionQueue:
 
         Args:
             job: the work; what it raises is raised here.
-            gone: ends when nobody wants the result any more; a job that has not begun by then never begins.
+            gone: a coroutine that ends when nobody wants the result any more; a job that has not begun by then never
+                begins.
 
         Raises:
             QueueFullError: the queue is full.
             ClientGoneError: `gone` ended first.
-            LateError: neither ended within `DEADLINE_S`, or the thread hangs.
+            LateError: neither `job` nor `gone` ended within `DEADLINE_S`, or the thread hangs.
         """
         if self._given_up:
             gone.close()
@@ -104,7 +105,7 @@ class ProjectionQueue:
         self._executor.submit(self._run_job, job)
 
     def give_up(self, reason: str) -> None:
-        """Drop the jobs that wait, and take no more: the running one will never end."""
+        """Drop the jobs that wait, and take no more, because the running job will never end."""
         _log.critical("projections are given up: %s; their requests get 503", reason)
         self._given_up = True
         self._executor.shutdown(wait=False, cancel_futures=True)
