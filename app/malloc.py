@@ -1,8 +1,8 @@
 """Settings that make glibc's allocator return memory to the system.
 
-By default every thread allocates in an arena of its own, of which only the end can be returned. The size from which a
-block is mapped by itself also grows, up to 32 MB, when a large block is freed. Archives, uploads and reloaded models
-then leave holes behind, and the memory of a service grows for hours.
+By default every thread allocates in an arena (a region of memory) of its own, of which only the end can be returned.
+The size from which a block is mapped by itself also grows, up to 32 MB, when a large block is freed. Archives, uploads
+and reloaded models then leave holes behind, and the memory of a service grows for hours.
 """
 
 import ctypes
