@@ -38,10 +38,11 @@ class ArchiveContents:
 
     Attributes:
         first: index of the first image.
-        n: how many samples.
-        latents: makes latents: (start, count) → [count, z_dim] float32, where start counts from the first image.
+        n: number of samples.
+        latents: function that makes latents: (start, count) → [count, z_dim] float32, where start counts from the first
+            image.
         image_array: shape of one image, (H, W) or (H, W, 3).
-        z_dim: numbers in a latent.
+        z_dim: number of coordinates of a latent.
     """
 
     first: int
@@ -69,7 +70,7 @@ class ArchiveContents:
 
 
 def npz_bytes(samples: ArchiveContents) -> int:
-    """The length of the archive of `stream_npz`, in bytes: an archive without images, plus the images and latents."""
+    """Return the length in bytes of the archive that `stream_npz` yields, without drawing its images."""
     sink = _StreamBuffer()
     with zipfile.ZipFile(sink, "w") as archive:
         _begin_images(archive, samples).close()
@@ -99,7 +100,7 @@ async def stream_npz(samples: ArchiveContents, images: AsyncIterator[NDArray[np.
 async def stream_zip(samples: ArchiveContents, images: AsyncIterator[NDArray[np.uint8]]) -> AsyncIterator[bytes]:
     """Yield the bytes of a ZIP with a PNG for each image, named by its index, and `latents.npy`.
 
-    Args: as in `stream_npz`.
+    The arguments are those of `stream_npz`.
     """
     sink = _StreamBuffer()
     index = samples.first

@@ -16,7 +16,7 @@ from models.png_framing import SIGNATURE
 _PIXELS = {b"IHDR", b"PLTE", b"IDAT", b"IEND"}
 _TEXTS = {b"tEXt", b"zTXt", b"iTXt"}
 _ORIENTATION = (b"Raw profile type exif", b"XML:com.adobe.xmp")
-"""The texts that may hold an orientation, as the chunk eXIf does."""
+"""Beginnings of the text chunks that may hold a picture's orientation, as the chunk eXIf does."""
 
 _GREY, _RGB, _PALETTE = 0, 2, 3
 """Colour types of a PNG."""

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 RAISES = (230, 97, 0)
-"""Orange: a brighter pixel raises the logit."""
+"""Orange (RGB), the hue of pixels that raise the logit if they become brighter."""
 
 LOWERS = (60, 140, 255)
-"""Blue: a brighter pixel lowers it."""
+"""Blue (RGB), the hue of pixels that lower the logit if they become brighter."""
 
 
 def overlay_of(gradient: NDArray[np.float32]) -> NDArray[np.uint8]:
