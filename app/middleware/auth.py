@@ -87,12 +87,12 @@ def refused(*schemes: Scheme) -> Problem:
 
 
 class Keys:
-    """Decides whether a request may come in: if it has a known key, or asks for `/healthz` or `/readyz`.
+    """Decides whether a request may come in: it must have a known key, or ask for `/healthz` or `/readyz`.
 
     Args:
         hashes: the hashes of the keys as `hash_key` returns them, at least one.
         root_path: prefix of the service's paths.
-        has_admin_key: whether `/admin/reload` has a key of its own, so that it needs none of these.
+        has_admin_key: whether `/admin/reload` has a key of its own, so that it needs none of `hashes`.
     """
 
     def __init__(self, hashes: Sequence[str], *, root_path: str, has_admin_key: bool = False) -> None:
@@ -115,9 +115,9 @@ class RequireKey:
     """Refuses requests that have no known key with 401, and marks the answers to the others as private.
 
     Args:
-        app: the ASGI application behind this layer.
-        keys: decides which requests may come in.
-        metrics: counts the refused requests.
+        app: the ASGI application that this layer wraps.
+        keys: the check that decides which requests may come in.
+        metrics: the metrics that count the refused requests.
     """
 
     def __init__(self, app: ASGIApp, *, keys: Keys, metrics: Metrics) -> None:
