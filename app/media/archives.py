@@ -54,7 +54,7 @@ class ArchiveContents:
 
     @property
     def chunk_images(self) -> int:
-        """Images of each chunk but the last: as many as `CHUNK_BYTES` hold, rounded down to whole calls of G."""
+        """Number of images in each chunk but the last: what `CHUNK_BYTES` hold, in whole calls of G."""
         return max(1, CHUNK_BYTES // math.prod(self.image_array) // ROWS_AT_ONCE) * ROWS_AT_ONCE
 
     def chunks(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
