@@ -33,7 +33,7 @@ from app.middleware.entrance import Entrance
 from app.problems import CLIENT_CLOSED_REQUEST, Problem
 
 MAX_HEADS = 1024
-"""The most heads of answers that are kept. When there would be more, all are dropped."""
+"""The most answer heads (status line and headers) that are kept. When there would be more, all are dropped."""
 
 MAX_ORIGIN_BYTES = 256
 """The head of an answer is not kept if the request's Origin header is longer."""
@@ -87,8 +87,8 @@ class Drawing:
         job: the images to draw.
         rows: the network's input.
         tasks: the server's set of tasks.
-        otherwise: called to send the request along the ordinary path.
-        observer: observes the request; None if requests are not observed.
+        otherwise: function that sends the request along the ordinary path.
+        observer: the object that observes the request; None if requests are not observed.
         gone: whether the request has been cancelled.
     """
 
@@ -165,12 +165,13 @@ class FastPath:
         Args:
             cycle: uvicorn's object for the request, whose answer has not begun.
             tasks: the server's set of tasks, to which the drawing is added.
-            otherwise: sends the request along the ordinary path; called if drawing or encoding fails later.
+            otherwise: function that sends the request along the ordinary path; called if drawing or encoding fails
+                later.
             alone: whether no other request of the connection is under way or waits.
 
         Returns:
             The drawing that has begun; the caller cancels it when the client goes. None if the request has been
-            answered, or must take the ordinary path now: `cycle.response_complete` tells which.
+            answered, or must take the ordinary path now: `cycle.response_complete` is true in the first case.
         """
         scope = cast("Scope", cycle.scope)
         if self._app.root_path:
@@ -358,7 +359,7 @@ def _count(state: State, scope: Scope, status: int, came: float, observation: Ob
 
 
 def _run_at_once(app: ASGIApp, scope: Scope) -> None:
-    """Run a middleware for what it does to a scope. Neither it nor its application may wait for anything."""
+    """Run a middleware only because it changes a scope. Neither it nor its application may wait for anything."""
     running = app(scope, _no_message, _no_answer)
     try:
         running.send(None)  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""What the service needs of the machine before it starts: open files, and a temporary folder."""
+"""Checks what the service needs before it starts: a sufficient limit on open files, and a temporary folder."""
 
 import tempfile
 

@@ -32,9 +32,9 @@ def command(worker: int, listener: int, metrics_dir: Path) -> list[str]:
     """Return the command that starts a worker.
 
     Args:
-        worker: its number, from 0.
-        listener: the descriptor of its socket.
-        metrics_dir: the folder in which all workers count.
+        worker: the worker's number, from 0.
+        listener: the file descriptor of the worker's socket.
+        metrics_dir: the folder in which all workers keep their metrics.
     """
     return [sys.executable, "-m", "app.server.worker", str(worker), str(listener), str(metrics_dir)]
 
