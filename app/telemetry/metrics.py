@@ -1,7 +1,8 @@
 """Counts requests, images and times for Prometheus.
 
 Counts are first kept in plain dictionaries, for `SETTLE_S` seconds or until `/metrics` asks this process for them, and
-then given to Prometheus' own classes. These take locks for each number, which many requests share in this way.
+then given to Prometheus' own classes. Those take locks for each number; in this way many requests share the cost of a
+lock.
 """
 
 import asyncio
@@ -32,7 +33,8 @@ class Metrics:
     Prometheus' own objects (`app.telemetry.families`).
 
     Args:
-        folder: the folder of `worker_files.count_in_files`, to show the counts of all workers; None shows this process.
+        folder: the folder of `worker_files.count_in_files`, to show the counts of all workers; None shows only those of
+            this process.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -119,7 +121,7 @@ class Metrics:
         self._count_soon(self._fallbacks_of(reason), 1)
 
     def observe_from_thread(self, histogram: BatchHistogram, observed: Sequence[float]) -> None:
-        """Observe values in any thread. The event loop's thread hands them on in its next `settle`."""
+        """Observe values of a histogram in any thread. The event loop's thread adds them to it in its next `settle`."""
         self._from_threads.append((histogram, observed))
 
     def _observe_soon(self, histogram: BatchHistogram, value: float) -> None:
