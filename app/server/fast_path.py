@@ -69,7 +69,7 @@ _EXPLANATIONS = {
 
 
 class _Head(NamedTuple):
-    """Header lines that a plan's answers share: those before the lines that depend on the seed, and the last ones."""
+    """The header lines that answers of one `SamplePlan` share: those before the lines of the seed, and those after."""
 
     plan: SamplePlan
     before: str
