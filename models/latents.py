@@ -36,7 +36,7 @@ _ONE = np.float64(1).view(np.uint64)  # the bits of 1.0
 
 
 class _Stream(threading.local):
-    """One bit generator for each thread. Setting its state takes a tenth of the time of making a new one."""
+    """A random bit generator for each thread. Setting its state takes a tenth of the time of making a new one."""
 
     def __init__(self) -> None:
         self.philox = np.random.Philox(0)
@@ -67,8 +67,8 @@ def draw_latents(
         z_dim: coordinates of one latent, ≥ 1.
         prior: "normal", N(0, 1), or "uniform", U(−√3, √3), the one in the 2014 paper's code; both have unit variance.
         truncation: ψ in (0, 1]; each latent is scaled towards the prior's mean 0: z ← ψ·z.
-        ballots: the last `ballots` coordinates choose the class (`models.networks.conditional`). They are not scaled,
-            because smaller ballots would make the choice uncertain.
+        ballots: number of coordinates, the last ones, that choose the class (`models.networks.conditional`). They are
+            not scaled by ψ, because smaller ballots would make the choice uncertain.
 
     Returns:
         [n, z_dim] float32. Row k depends only on (seed, first + k), the prior and the truncation.
@@ -85,7 +85,7 @@ def draw_latents(
 
 
 def draw_words(seed: int, first: int, n: int, *, z_dim: int) -> NDArray[np.uint64]:
-    """Draw the random words from which the latents of images first … first + n − 1 of a seed are computed.
+    """Draw the 64-bit random words from which the latents of images first … first + n − 1 of a seed are computed.
 
     Args:
         seed: 0 ≤ seed < 2⁵³.

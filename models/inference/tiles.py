@@ -1,4 +1,4 @@
-"""Tiles: inference computes matrix products of a few fixed numbers of rows, so that the bits of a result never vary.
+"""Tiles: groups of rows of a few fixed sizes. Inference computes each alone, so that a result's bits never vary.
 
 A BLAS chooses its algorithm by the shape of a product, and the algorithm determines the order of additions and so the
 rounding. The result of a row therefore depends on the number of rows in the product, though not on the other rows'

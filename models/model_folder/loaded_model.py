@@ -17,7 +17,7 @@ HASH_DIGITS = 12
 
 @dataclass(frozen=True)
 class TimelineEntry:
-    """One picture of the timeline: G's images of fixed latents after `epoch` epochs (0: untrained)."""
+    """One picture of the timeline, which shows G's images of the same latents after `epoch` epochs (0: untrained)."""
 
     epoch: int
     path: Path
@@ -63,7 +63,7 @@ class LoadedModel:
 
     @property
     def head_starts(self) -> NDArray[np.float32]:
-        """The constants that a conditional G adds to the ballots of its classes, [K] float32."""
+        """The head starts of a conditional G, [K] float32: constants that set the frequencies of its classes."""
         starts: NDArray[np.float32] = ballots_of(self.generator).head_starts.numpy()
         return starts
 
