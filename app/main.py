@@ -38,7 +38,7 @@ from models.latents import draw_latents, draw_words
 
 DESCRIPTION = """\
 Draws images with the generator G of a GAN, which was trained in the minimax game of
-[Goodfellow et al. 2014](https://arxiv.org/abs/1406.2661), gives the latents behind the images, and scores the images
+[Goodfellow et al. 2014](https://arxiv.org/abs/1406.2661), gives the latents of the images, and scores the images
 that you upload with the discriminator D.
 
 Image *i* of a seed and a model version is always the same image. The header `Content-Location` has the permanent URL of

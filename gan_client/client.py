@@ -196,7 +196,7 @@ class AsyncClient:
 
 
 def _headers(key: str | None) -> dict[bytes, bytes]:
-    """The headers of every call, as bytes: httpx would refuse a key that is not ASCII."""
+    """Return the headers of every call, as bytes: httpx would refuse a key that is not ASCII."""
     return {b"User-Agent": b"gan-client"} | ({} if key is None else {b"Authorization": f"Bearer {key}".encode()})
 
 

@@ -29,7 +29,7 @@ def make_generator() -> nn.Sequential:
 
 
 def hidden(fan_in: int, fan_out: int) -> tuple[nn.Module, ...]:
-    """A hidden layer of G, [N, fan_in] → [N, fan_out]; batch normalisation helps G to draw different images."""
+    """Return a hidden layer of G, [N, fan_in] → [N, fan_out]; batch normalisation helps G to draw different images."""
     return nn.Linear(fan_in, fan_out), nn.BatchNorm1d(fan_out), nn.LeakyReLU(0.2)
 
 

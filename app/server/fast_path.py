@@ -57,7 +57,7 @@ class Fallback(StrEnum):
 
 
 _EXPLANATIONS = {
-    Fallback.PIPELINED: "other requests of its connection wait behind it",
+    Fallback.PIPELINED: "other requests of its connection wait after it",
     Fallback.SLOW_READER: "its client has not read earlier answers",
     Fallback.BODY: "it has a header that announces a body",
     Fallback.KEY: "it has no valid API key",

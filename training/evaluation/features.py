@@ -9,7 +9,7 @@ from models.images import to_float
 from training.evaluation.classifier import load_classifier
 from training.evaluation.wavelets import NAME, wavelet_features
 
-DIGIT_FEATURES = "digit reader's features"
+DIGIT_FEATURES = "digit classifier's features"
 _BLOCK = 500  # images per pass
 
 
