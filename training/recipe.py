@@ -136,10 +136,10 @@ class Recipe(_Settings):
 
         Args:
             processes: the number of processes.
-            begun: whether the run has begun, so that its batch size cannot be changed.
+            begun: whether the run has begun, so that its batch size cannot change any more; for the error message.
 
         Raises:
-            RecipeError: they cannot.
+            RecipeError: the batch size cannot be divided among this many processes.
         """
         smallest = processes * self.images_a_group
         if self.batch_size % smallest:

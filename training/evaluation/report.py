@@ -114,7 +114,7 @@ def _shares(figures: Mapping[str, float], *, real: str) -> str:
 
 
 def _copies(nearest: Nearest, evaluation: Evaluation, dataset: Dataset) -> str:
-    """Return the section about copies, which only the training images of G can answer."""
+    """Return the section about copies of training images, which needs the images that G was trained on."""
     return (
         '<section aria-labelledby="copies">\n<h2 id="copies">Does it copy?</h2>\n'
         "<p>Each pair shows a sample above the training image that is nearest to it in pixels. If G had copied its "

@@ -68,7 +68,7 @@ def export(
         state: "best" takes the state with the smallest Fréchet distance if the recipe measures it, and the last state
             otherwise; "last" takes the last state.
         afterwards: the settings that the command line changed for the export, as key=value; the card names them.
-        say: receives a line after each tenth of D's fine-tuning and of the encoder's training.
+        say: function that receives a line after each tenth of D's fine-tuning and of the encoder's training.
 
     Raises:
         RunError: the run has no saved state yet, or the data differ from those with which it began.
