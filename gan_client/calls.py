@@ -76,7 +76,7 @@ def samples(
         n: number of images. A call can draw up to 100,000; `iter_samples` draws more, in little memory.
         seed: 0 ≤ seed < 2⁵³; without it the service chooses one at random.
         first: index of the first image.
-        model: name or name@hash; the default is the service's default model.
+        model: the model, as name or name@hash; the default is the service's default model.
         digit: the digit to draw; only for conditional models.
         truncation: ψ in (0, 1]; a smaller value gives less variety and fewer odd shapes.
     """
@@ -124,8 +124,8 @@ def generate(latents: ArrayLike, *, model: str | None = None) -> Call[answers.Sa
     """Draw the images of given latents.
 
     Args:
-        latents: [n, z_dim], finite; a call can have up to 4,096.
-        model: name or name@hash; the default is the service's default model.
+        latents: the latents, [n, z_dim], finite; a call can have up to 4,096.
+        model: the model, as name or name@hash; the default is the service's default model.
 
     Raises:
         ValueError: a latent is NaN or infinite, which JSON cannot represent.
@@ -149,10 +149,10 @@ def interpolate(
     Args:
         seeds: 2 to 16 seeds.
         steps: number of images from one seed to the next.
-        mode: slerp or linear; the default is the one that suits the model's prior.
+        mode: the kind of interpolation, "slerp" or "linear"; the default is the one that suits the model's prior.
         loop: whether the path returns from the last seed to the first. It ends one step before the
             first image.
-        model: name or name@hash; the default is the service's default model.
+        model: the model, as name or name@hash; the default is the service's default model.
         digit: the digit that all images show; only for conditional models.
     """
     asked = {"seeds": ",".join(map(str, seeds)), "steps": steps, "mode": mode, "loop": loop, "model": model}
@@ -171,7 +171,7 @@ def score(
 
     Args:
         pictures: [n, H, W] or [n, H, W, 3] uint8, or a list of pictures; a call can have up to 64.
-        model: name or name@hash; the default is the service's default model.
+        model: the model, as name or name@hash; the default is the service's default model.
         preprocess: "auto" converts a photo or a drawing to an image like those in MNIST; "none" does not change the
             pictures, which must have the model's size.
         explain: whether each result includes an `explanation`.
@@ -190,7 +190,7 @@ def project(picture: Picture, *, model: str | None = None, preprocess: Preproces
 
     Args:
         picture: the picture to search for.
-        model: name or name@hash; the default is the service's default model.
+        model: the model, as name or name@hash; the default is the service's default model.
         preprocess: as in `score`.
 
     Raises:

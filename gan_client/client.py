@@ -17,7 +17,7 @@ from gan_client.calls import Call, Conversation
 from gan_client.retries import Retries
 
 TIMEOUT_S = 90.0
-"""The default timeout. It is longer than the 60 s within which a service answers a projection."""
+"""The default of `timeout_s`. It is longer than the 60 s within which a service answers a projection."""
 
 STANDARD_RETRIES = Retries()
 

@@ -11,7 +11,7 @@ import httpx
 
 RETRIED_STATUSES = (429, 503)
 RETRIED_ERRORS = (httpx.NetworkError, httpx.ConnectTimeout, httpx.RemoteProtocolError)
-"""A connection could not be made, or it broke. A slow answer is not retried: that would double the service's work."""
+"""Errors of failed and broken connections, which are retried. A timeout of the answer is not: it doubles the work."""
 
 
 @dataclass(frozen=True)
