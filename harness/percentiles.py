@@ -1,4 +1,4 @@
-"""Percentiles of a sample."""
+"""Percentiles of measured values."""
 
 import math
 from collections.abc import Sequence
