@@ -53,7 +53,7 @@ class Entrance:
         self.varies_by_origin = bool(origins)
 
     def around(self, service: ASGIApp, metrics: Metrics) -> ASGIApp:
-        """Put a service behind these layers.
+        """Wrap a service in these layers.
 
         Args:
             service: the ASGI application that answers.
