@@ -33,7 +33,7 @@ def choose_format(asked: Format | None, accept: str | None, offered: Mapping[For
     Args:
         asked: the value of the parameter `format`, if it was given.
         accept: the Accept header, if there is one.
-        offered: media types by format.
+        offered: the media types that the route offers, by format.
 
     Raises:
         Problem: 406 if the Accept header accepts none of the media types.

@@ -55,12 +55,12 @@ class SamplePlan:
     Attributes:
         served: the model.
         form: format of the answer.
-        asked: the parameters. Their seed is that of the request for which the plan was made.
+        asked: the validated parameters. Their seed is that of the request for which the plan was made.
         posted: posted latents [n, z_dim] float32; None if the latents are drawn from a seed.
         first: index of the first image.
         n: number of images.
-        columns: columns of the grid.
-        padding: pixels around each image of the grid.
+        columns: number of columns of the grid.
+        padding: number of pixels around each image of the grid.
         fixed: headers of the answer that do not depend on the seed, by name in lower case.
         location: the permanent URL in two parts: before the number of the seed, and after it.
         digest: hex digits that identify the plan in ETags.
@@ -158,7 +158,7 @@ class SampleJob:
 
         Args:
             rows: the input of the network; for JSON these are the latents [n, z_dim].
-            images: its output, [n, H, W] or [n, H, W, 3] uint8.
+            images: the output of the network, [n, H, W] or [n, H, W, 3] uint8.
         """
         return self._png(images) if self.plan.form == "png" else self._json(rows, images)
 

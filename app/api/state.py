@@ -50,8 +50,8 @@ class State:
         Args:
             served: the model.
             rows: [n, …], the input of `network`; for the default network these are latents [n, z_dim].
-            network: one of the model's generators; None means its sampler.
-            may_wait: take the job even if the queue is full. This is for the later chunks of an answer that has begun.
+            network: the network to run, one of the model's generators; None takes `served.sampler`.
+            may_wait: whether to take the job even if the queue is full, for later chunks of an answer that has begun.
 
         Raises:
             Problem: 429 if the queue is full, 503 if the engine has stopped or has not enough memory.

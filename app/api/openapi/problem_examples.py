@@ -47,8 +47,8 @@ def of_upload(field: str, max_files: int, what: str, retry_after_s: int) -> dict
 
     Args:
         field: the field of the form that holds the files.
-        max_files: the most files in the field.
-        what: what waits when the service is overloaded, in the plural.
+        max_files: the largest number of files in the field.
+        what: name of the things that wait when the service is overloaded, in the plural, such as "images".
         retry_after_s: seconds after which the client may try again.
     """
     return documented(
