@@ -44,10 +44,10 @@ class BatchQueue:
     """The waiting jobs, by network.
 
     Args:
-        max_rows: how many rows may wait. `put` does not check this: the caller calls `has_room_for` before.
+        max_rows: the most rows that may wait. `put` does not check this: the caller calls `has_room_for` before.
 
     Attributes:
-        waiting_rows: how many rows wait now.
+        waiting_rows: the number of rows that wait now.
     """
 
     def __init__(self, *, max_rows: int) -> None:

@@ -29,11 +29,11 @@ class ServedModel:
 
     Attributes:
         model: the model folder as it was read.
-        sampler: G, which takes latents.
-        word_sampler: G, which takes random words and makes latents of them.
-        class_sampler: G, which takes random words with a class; None if G is not conditional.
-        scorer: D, which gives logits.
-        explainer: the same D, but it gives the gradients of its logits with respect to the pixels.
+        sampler: the generator G, as a function of latents.
+        word_sampler: the same G, as a function of 64-bit random words, from which it computes the latents.
+        class_sampler: the same G, as a function of random words and a class; None if G is not conditional.
+        scorer: the discriminator D, as a function of images that gives logits.
+        explainer: the same D, as a function that gives the gradients of its logits with respect to the pixels.
         projector: a search for the latent whose image is nearest to a given one.
     """
 
@@ -55,7 +55,7 @@ class Catalog:
         broken: the reason why a folder cannot be used, by the folder's name. If `models` has the name too, its earlier
             version is served.
         default: the model for requests that name none; None if no model is usable.
-        folder_fault: what is wrong with the models folder itself; None if model folders were found in it.
+        folder_fault: the reason why the models folder itself cannot be used; None if model folders were found in it.
     """
 
     models: Mapping[str, ServedModel]
@@ -97,9 +97,9 @@ def load_catalog(folder: Path, *, default: str, device: torch.device, before: Ca
     """Load every model folder in `folder`. One that cannot be used is logged and left out.
 
     Args:
-        folder: holds the model folders.
+        folder: the models folder, which holds the model folders.
         default: the model for requests that name none; if it is not usable, the first usable model is taken.
-        device: where the networks run.
+        device: the PyTorch device on which the networks run.
         before: the catalog loaded earlier. A model that has not changed keeps its networks. A model whose folder can no
             longer be used is served as it was, and all are if the models folder itself cannot be read.
     """

@@ -61,7 +61,7 @@ class Engine:
     """Runs networks on one thread, in calls that jobs share.
 
     Args:
-        max_queue_rows: how many rows may wait; a job beyond that is refused.
+        max_queue_rows: the most rows that may wait; a job beyond that is refused.
         metrics: the metrics that the engine updates.
     """
 
@@ -121,9 +121,9 @@ class Engine:
         """Apply a network to rows, and return its results in order.
 
         Args:
-            network: treats each row by itself; jobs of the same network share calls.
-            rows: [n, …], n ≥ 1.
-            may_wait: take the job even when the queue is full; for later chunks of an answer that has begun.
+            network: the network, which treats each row by itself; jobs of the same network share calls.
+            rows: the input rows, [n, …], n ≥ 1.
+            may_wait: whether to take the job even if the queue is full, for later chunks of an answer that has begun.
 
         Returns:
             [n, …], in the dtype of the network's results.
@@ -154,8 +154,8 @@ class Engine:
         """Queue a job and return at once: `receive` gets the results later. Call it in an event loop.
 
         Args:
-            network: see `run`.
-            rows: see `run`.
+            network: the network, as in `run`.
+            rows: the input rows, as in `run`.
             waiter: the object that waits for the results; once it is cancelled, the job or its results are dropped.
             receive: a function, called in this event loop with the results, or with the error that `run` would raise.
                 Jobs with the same `receive` that end in the same call share one call of it.

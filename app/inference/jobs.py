@@ -41,14 +41,14 @@ class Job:
     """Rows to which a network is to be applied.
 
     Attributes:
-        rows: [n, …], n ≥ 1.
+        rows: the input rows, [n, …], n ≥ 1.
         waiter: the object that waits for the results.
         receive: the function that is called with the results.
         loop: the event loop in which `receive` is called.
-        submitted_at: when the job was submitted; this and the next two are seconds of `time.perf_counter`.
-        began_at: when its first call of the network began.
-        ended_at: when its latest call ended.
-        taken: how many of its rows have been in a call, or are in one now.
+        submitted_at: the time when the job was submitted; this and the next two are seconds of `time.perf_counter`.
+        began_at: the time when the job's first call of the network began.
+        ended_at: the time when the job's latest call ended.
+        taken: the number of its rows that have been in a call, or are in one now.
         note_times: a function that is called with these times, or None.
         results: the results so far, one array for each call.
     """

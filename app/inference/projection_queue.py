@@ -35,7 +35,7 @@ class ProjectionQueue:
     """Runs one job after the other on one thread.
 
     Args:
-        max_waiting: how many jobs may wait while another one runs; a job beyond that is refused.
+        max_waiting: the most jobs that may wait while another one runs; a job beyond that is refused.
         metrics: the metrics that the queue updates.
     """
 

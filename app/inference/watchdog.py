@@ -49,7 +49,8 @@ async def watch(limits_s: Mapping[Watched, float], *, end: Callable[[], None] = 
     Time is counted in ticks of this event loop, so a process that was suspended and resumed does not seem to hang.
 
     Args:
-        limits_s: how many seconds one call of each object may take; an object whose call takes longer is given up.
+        limits_s: the seconds that one call of each object may take; if a call takes longer, its object's `give_up` is
+            called.
         end: a function that ends the service.
     """
     # The running call that was last seen, and for how many ticks it has run
