@@ -33,10 +33,10 @@ def encode_animation(images: NDArray[np.uint8], form: AnimationFormat, *, scale:
 
     Args:
         images: [n, H, W] or [n, H, W, 3] uint8, n ≥ 1.
-        form: "webp" is lossless; "gif" is for grey images, and reduces an RGB image to 256 colours.
-        scale: each pixel becomes scale × scale pixels.
-        duration_ms: how long each image shows; in a GIF, rounded to the nearest 10 ms. n · duration_ms may be at most
-            655,350 ms, since equal images are joined and a GIF's delays have 16 bits.
+        form: the file format. "webp" is lossless; "gif" is for grey images, and reduces an RGB image to 256 colours.
+        scale: the factor by which images are enlarged: each pixel becomes scale × scale pixels.
+        duration_ms: the milliseconds for which each image shows; in a GIF, rounded to the nearest 10 ms. n ·
+            duration_ms may be at most 655,350 ms, since equal images are joined and a GIF's delays have 16 bits.
 
     Returns:
         The file.

@@ -67,7 +67,7 @@ def check_sizes(
     Args:
         files: the uploaded files, open for reading.
         names: the name of each file, for errors.
-        preprocess: "none" allows only images of D's own size; "auto" allows every size.
+        preprocess: the preparation of the images: "none" allows only D's own size, "auto" allows every size.
         shape: the shape of the images that D takes.
         max_pixels: the most pixels of one image; all images together may have `PIXELS_TOGETHER` times as many.
         field: the form's field that held the files, for errors.
