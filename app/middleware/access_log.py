@@ -66,7 +66,7 @@ class Observation:
         scope: the request's scope (ASGI).
         lines: the access log, which gets a line when the request ends, or None.
         spans: the recorder of a span for the request, or None.
-        began: when the request arrived, by `time.perf_counter`.
+        began: the time when the request arrived, by `time.perf_counter`.
 
     Attributes:
         request: the request's ids.
@@ -116,7 +116,7 @@ class Observer:
 
         Args:
             scope: the request's scope (ASGI).
-            began: when the request arrived, by `time.perf_counter`; None takes the time now.
+            began: the time when the request arrived, by `time.perf_counter`; None takes the time now.
         """
         known: Observation | None = scope.get("gan.observation")
         if known is None:
