@@ -40,7 +40,7 @@ class Admission:
     slowly keeps nobody out.
 
     Args:
-        max_requests: how many requests may be under way at once.
+        max_requests: the most requests that may be under way at once.
         metrics: the metrics that count the refused requests.
         root_path: prefix of the service's paths.
         origins: the origins whose pages may read the answers.

@@ -83,7 +83,7 @@ class Drawing:
     Attributes:
         cycle: uvicorn's object for the request.
         state: the state of the service.
-        came: when the request arrived, by `time.perf_counter`.
+        came: the time when the request arrived, by `time.perf_counter`.
         job: the images to draw.
         rows: the network's input.
         tasks: the server's set of tasks.
@@ -143,8 +143,9 @@ class FastPath:
     """Answers requests that uvicorn has read.
 
     Args:
-        app: the service.
-        proxy: wraps an application in uvicorn's middleware for the headers of proxies; None if no proxy is trusted.
+        app: the FastAPI application of the service.
+        proxy: function that wraps an application in uvicorn's middleware for the headers of proxies; None if no proxy
+            is trusted.
     """
 
     def __init__(self, app: FastAPI, *, proxy: Callable[[ASGIApp], ASGIApp] | None = None) -> None:

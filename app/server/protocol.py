@@ -219,8 +219,8 @@ class Standing(NamedTuple):
     """What a connection's client has to do next, and how far it has come. The sweeper compares two of these.
 
     Attributes:
-        phase: "idle": send a request; "head": send the rest of a request line and headers; "body": send the rest of a
-            body; "reading": read the rest of an answer.
+        phase: the next thing to do, one of "idle" (send a request), "head" (send the rest of a request line and
+            headers), "body" (send the rest of a body) and "reading" (read the rest of an answer).
         requests: number of request heads that have been read on this connection.
         moved_bytes: bytes that the client has sent or received so far; 0 if `phase` is "idle" or "head".
     """

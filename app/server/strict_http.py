@@ -247,7 +247,7 @@ class _Refusal:
     """An ASGI application that answers with 400.
 
     Args:
-        detail: what is wrong.
+        detail: a text that says what is wrong.
     """
 
     def __init__(self, detail: str) -> None:
