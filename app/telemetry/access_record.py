@@ -13,7 +13,7 @@ class AccessLine(NamedTuple):
 
     Attributes:
         request: the request's ids.
-        ended: when its answer ended, in seconds since the epoch.
+        ended: the time when its answer ended, in seconds since the epoch (1970).
         method: the request's method.
         route: the pattern of its route, or "other".
         path: the path as the client sent it, percent-encoded.

@@ -22,7 +22,7 @@ def configure(level: str, form: LogFormat, *, worker: int | None = None) -> None
 
     Args:
         level: the lowest level that is logged.
-        form: "text" or "json".
+        form: the format of the lines, "text" or "json".
         worker: the number of this process, if it is one of several.
     """
     handler = LineHandler()

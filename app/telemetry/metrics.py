@@ -71,9 +71,9 @@ class Metrics:
 
         Args:
             route: the pattern of its route, or "other". It is never a path: clients could invent any number.
-            method: GET, HEAD, POST or "other".
+            method: the method, one of GET, HEAD, POST and "other".
             status: the answer's status.
-            seconds: from the request's head to the end of its answer.
+            seconds: the duration from the request's head to the end of its answer.
         """
         self._observe_soon(self._seconds_of(route), seconds)
         self._count_soon(self._requests_of(route, method, status), 1)
@@ -86,8 +86,8 @@ class Metrics:
         """Time the encoding of an answer that ends now.
 
         Args:
-            form: one of `ENCODED_FORMATS`.
-            started: when the encoding began, by `time.perf_counter`.
+            form: format of the answer, one of `ENCODED_FORMATS`.
+            started: the time when the encoding began, by `time.perf_counter`.
         """
         ended = time.perf_counter()
         self._observe_soon(self._encode_seconds_of[form], ended - started)
@@ -100,13 +100,13 @@ class Metrics:
         """Count a GET that has just been answered with images: the request, its images and its encoding, in one step.
 
         Args:
-            route: as in `count_request`.
+            route: the pattern of the request's route, as in `count_request`.
             model: name of the model whose images the answer has.
-            images: how many images it has.
-            form: one of `ENCODED_FORMATS`.
-            came: when the request came; this and the next two are times of `time.perf_counter`.
-            started: when the encoding began.
-            encoded: when the encoding ended.
+            images: number of images in the answer.
+            form: format of the answer, one of `ENCODED_FORMATS`.
+            came: the time when the request came; this and the next two are times of `time.perf_counter`.
+            started: the time when the encoding began.
+            encoded: the time when the encoding ended.
         """
         self._settle_soon()
         values, counts = self._values, self._counts
