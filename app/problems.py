@@ -92,7 +92,7 @@ class Problem(HTTPException):
 
     Args:
         status: HTTP status.
-        detail: what was wrong, the value seen, what to do.
+        detail: a text that says what was wrong, the value seen, and what to do.
         name: last part of the problem's type; by default it follows from the status.
         errors: the bad parameters, if any.
         headers: further headers of the answer.
