@@ -46,8 +46,8 @@ def interpolate(
 
     Args:
         ends: [k, z_dim] float32, k ≥ 2, finite.
-        steps: points from one end to the next, counting the first end but not the next one; ≥ 1.
-        mode: "slerp" or "linear".
+        steps: number of points from one end to the next, counting the first end but not the next one; ≥ 1.
+        mode: the kind of interpolation, "slerp" (along the arc) or "linear".
         prior: the latents' prior; it decides how a slerp is computed (see above).
         loop: whether to continue from the last end to the first, and stop one step before it.
 

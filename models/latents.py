@@ -64,9 +64,10 @@ def draw_latents(
         seed: 0 ≤ seed < 2⁵³.
         first: index of the first image; first + n ≤ 2⁵³.
         n: number of images, ≥ 1.
-        z_dim: coordinates of one latent, ≥ 1.
-        prior: "normal", N(0, 1), or "uniform", U(−√3, √3), the one in the 2014 paper's code; both have unit variance.
-        truncation: ψ in (0, 1]; each latent is scaled towards the prior's mean 0: z ← ψ·z.
+        z_dim: number of coordinates of one latent, ≥ 1.
+        prior: the distribution of a coordinate: "normal", N(0, 1), or "uniform", U(−√3, √3), as in the 2014 paper's
+            code; both have unit variance.
+        truncation: the factor ψ in (0, 1]; each latent is scaled towards the prior's mean 0: z ← ψ·z.
         ballots: number of coordinates, the last ones, that choose the class (`models.networks.conditional`). They are
             not scaled by ψ, because smaller ballots would make the choice uncertain.
 
@@ -91,7 +92,7 @@ def draw_words(seed: int, first: int, n: int, *, z_dim: int) -> NDArray[np.uint6
         seed: 0 ≤ seed < 2⁵³.
         first: index of the first image; first + n ≤ 2⁵³.
         n: number of images, ≥ 1.
-        z_dim: coordinates of one latent, ≥ 1.
+        z_dim: number of coordinates of one latent, ≥ 1.
 
     Returns:
         [n, z_dim] uint64, one word for each coordinate. Row k depends only on (seed, first + k).
@@ -128,7 +129,7 @@ def check_latents(latents: object, *, z_dim: int) -> NDArray[np.float32]:
     """Check latents that come from a request, and convert them to an array.
 
     Args:
-        latents: anything that NumPy reads as [n, z_dim] numbers.
+        latents: any object that NumPy reads as [n, z_dim] numbers.
         z_dim: the width of the model's latents.
 
     Returns:

@@ -39,7 +39,7 @@ def in_integers(generator: nn.Module, *, z_dim: int) -> "IntegerNetwork | None":
     products saturate, as they do without special instructions. The network is tested on `PROBE_ROWS` latents.
 
     Args:
-        generator: G.
+        generator: the network G.
         z_dim: width of a latent.
     """
     if not isinstance(generator, nn.Sequential) or not any(isinstance(layer, QuantisedLinear) for layer in generator):

@@ -16,7 +16,7 @@ class PackedDiscriminator(nn.Module):
 
     Args:
         body: [N, m·C, H, W] → logits [N].
-        images_a_pack: m, at least 2.
+        images_a_pack: m, the number of images in a pack, at least 2.
     """
 
     def __init__(self, body: nn.Module, images_a_pack: int) -> None:
