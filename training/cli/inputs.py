@@ -34,7 +34,7 @@ def load_run_data(config: "RunConfig", source: str | None, *, strict: bool) -> "
 
     Args:
         config: the run's configuration.
-        source: where the data are now; None: where the configuration says.
+        source: the place where the data are now; None: the place that the configuration names.
         strict: whether to stop at the first file that cannot be read.
 
     Raises:

@@ -63,7 +63,7 @@ class Evaluation:
     """The result of evaluating a pair.
 
     Attributes:
-        figures: the figures by name; the docstring of this module explains them.
+        figures: the quality figures by name; the docstring of this module explains them.
         calibration: the calibration of D's score.
         samples: [N, C, H, W] uint8, the images of G that were evaluated.
         nearest: the nearest training image of each sample; None if the data are not those that G was trained on.

@@ -54,7 +54,7 @@ def log_likelihoods(centres: torch.Tensor, points: torch.Tensor, sigmas: Sequenc
     Args:
         centres: [N, d] float32, the μ_i, pixels in [0, 1].
         points: [M, d] float32, the x.
-        sigmas: S widths of a Gaussian.
+        sigmas: the S widths σ of the Gaussians.
 
     Returns:
         [S, M] float64, in nats.

@@ -34,7 +34,7 @@ _ROW = 8  # images in a row of a grid
 
 @dataclass(frozen=True)
 class Origin:
-    """How a report was made.
+    """The origin of a report: the command, the code and the machine that made it.
 
     Attributes:
         command: the command that made it.
@@ -67,7 +67,7 @@ def render_report(evaluation: Evaluation, dataset: Dataset, *, model: str, origi
         evaluation: the evaluation of a pair on `dataset`.
         dataset: the data set; some of its real images are shown.
         model: the model's name.
-        origin: how the page was made; it is printed at the foot of the page.
+        origin: the command, time and machine of the evaluation; it is printed at the foot of the page.
     """
     return Template(TEMPLATE_FILE.read_text(encoding="utf-8")).substitute(
         model=escape(model),

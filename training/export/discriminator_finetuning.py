@@ -144,8 +144,8 @@ def balance(discriminator: nn.Module, generator: nn.Module, real: torch.Tensor, 
     finds its root.
 
     Args:
-        discriminator: D in evaluation mode; changed in place.
-        generator: G in evaluation mode.
+        discriminator: the network D in evaluation mode; changed in place.
+        generator: the network G in evaluation mode.
         real: [N, C, H, W] float32 in [−1, 1].
         latents: [N, z_dim] float32.
     """

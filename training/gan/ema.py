@@ -17,7 +17,7 @@ class EMA(Generic[Network]):
 
     Args:
         network: the network whose weights are averaged; a copy of it becomes the first average.
-        halflife_images: images after which a weight's contribution has halved; 0 follows the network exactly.
+        halflife_images: number of images after which a weight's contribution has halved; 0 follows the network exactly.
 
     Source: Karras et al. 2020 ("Analyzing and improving the image quality of StyleGAN"), with the half-life counted in
     images and ramped up.
