@@ -72,7 +72,7 @@ def _bytes(form: str) -> dict[str, object]:
 
 
 def _quality(media_type: str, form: str, accept: str) -> tuple[float, int]:
-    """(quality, exactness) of the most exact range in the header that includes the media type (RFC 9110, 12.5.1)."""
+    """Return (quality, exactness) of the header's most exact range that includes the media type (RFC 9110, 12.5.1)."""
     exactness_quality = (-1, 0.0)
     for part in accept.split(","):
         media_range, *parameters = (text.strip().lower() for text in part.split(";"))

@@ -51,7 +51,7 @@ class _JSONRequest(Request):
         """Return the parsed value of the body.
 
         Raises:
-            Problem: 413 if the body exceeds a limit of this module, 422 if it has a name twice.
+            Problem: 413 if the body exceeds a limit of this module, 422 if an object in it has a name twice.
             JSONDecodeError: the body is not JSON.
         """
         body = await self.body()

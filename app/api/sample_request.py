@@ -250,7 +250,7 @@ class SampleRequests:
         is_public: bool,
         posted: NDArray[np.float32] | None = None,
     ) -> SamplePlan:
-        """Make the plan of validated parameters.
+        """Make the plan (a validated request without its seed) of validated parameters.
 
         Args:
             asked: the parameters.

@@ -76,5 +76,5 @@ def _is_zero(parameter: str) -> bool:
 
 @lru_cache(maxsize=64)
 def _gzipped(path: Path, _modified_ns: int, _size: int) -> bytes:
-    """Return the compressed bytes of a file. A file that was changed has another key in the cache."""
+    """Return the compressed bytes of a file. The other arguments only make the cache compress a changed file again."""
     return gzip.compress(path.read_bytes(), mtime=0)
