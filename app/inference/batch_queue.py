@@ -70,7 +70,7 @@ class BatchQueue:
         self.waiting_rows += len(job.rows)
 
     def take(self) -> Batch:
-        """Return the next call, of the network whose turn it is. The queue must not be empty.
+        """Return the rows of the next call, for the network whose turn it is. The queue must not be empty.
 
         First each job gets a limited number of rows, its turn (`_take_turns`). Room that is left in a call of the usual
         size goes to the oldest jobs; a job that is alone gets all the rows that the network takes.

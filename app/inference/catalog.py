@@ -89,7 +89,7 @@ def no_usable_model() -> Problem:
 
 
 def no_such_model(parameter: str, name: str, known: Iterable[str], value: object) -> Problem:
-    """Return the problem (404) of a parameter that asks for a model that does not exist."""
+    """Return the problem (404) of a request parameter that names a model that does not exist."""
     return _unknown(parameter, f"there is no model {name[:80]!r}; there are: {', '.join(known)}", value)
 
 

@@ -63,7 +63,7 @@ class ProjectionQueue:
         """Run `job` on the thread and return its result.
 
         Args:
-            job: the work; what it raises is raised here.
+            job: the function to run; an error that it raises is raised here.
             gone: a coroutine that ends when nobody wants the result any more; a job that has not begun by then never
                 begins.
 
@@ -111,11 +111,11 @@ class ProjectionQueue:
         self._executor.shutdown(wait=False, cancel_futures=True)
 
     def stop(self) -> None:
-        """Drop the jobs that wait, finish the running one and end the thread. A thread that hangs is left behind."""
+        """Drop the jobs that wait, finish the running one and end the thread. A thread that hangs is not ended."""
         self._executor.shutdown(wait=not self._given_up, cancel_futures=True)
 
     def _run_job(self, job: Callable[[], Result]) -> Result:
-        """Run a job, and let `running_call` show that it runs."""
+        """Run a job, and set `running_call` while it runs."""
         self._begun += 1
         self._runs = True
         try:
