@@ -29,7 +29,7 @@ _OPTIONS: dict[AnimationFormat, dict[str, Any]] = {
 def encode_animation(images: NDArray[np.uint8], form: AnimationFormat, *, scale: int = 1, duration_ms: int) -> bytes:
     """Encode an animation that shows the images in order and repeats for ever. Equal pixels give equal bytes.
 
-    Pillow joins equal neighbours into one frame, which lasts as long as they would.
+    Pillow joins equal neighbours into one frame, which lasts as long as all of them together.
 
     Args:
         images: [n, H, W] or [n, H, W, 3] uint8, n ≥ 1.

@@ -84,7 +84,7 @@ async def stream_npz(samples: ArchiveContents, images: AsyncIterator[NDArray[np.
 
     Args:
         samples: the samples to draw.
-        images: their images, one array for each of `samples.chunks()`.
+        images: the images of the samples, one array for each of `samples.chunks()`.
     """
     sink = _StreamBuffer()
     with zipfile.ZipFile(sink, "w") as archive:
@@ -120,7 +120,7 @@ def _write_pngs(archive: zipfile.ZipFile, images: NDArray[np.uint8], first: int)
 
 
 def _write_latents(archive: zipfile.ZipFile, samples: ArchiveContents) -> Iterator[None]:
-    """Write the latents, and yield after each chunk."""
+    """Write all latents into an archive, and yield after each chunk, so that the caller can send its bytes."""
     with _begin_latents(archive, samples) as file:
         for _, latents in samples.chunks():
             file.write(np.ascontiguousarray(latents).data)
@@ -147,7 +147,7 @@ def _entry(name: str) -> zipfile.ZipInfo:
 
 
 class _StreamBuffer(io.RawIOBase):
-    """A file that keeps only the bytes that have not been taken yet. It cannot seek."""
+    """A write-only file in memory. It keeps only the bytes that `take` has not returned yet, and cannot seek."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -54,7 +54,7 @@ def describe_other_kind(data: bytes) -> str | None:
     The description continues a sentence that begins with the file's name.
 
     Args:
-        data: the file, or at least its first `HEAD_BYTES`.
+        data: the bytes of the file, or at least the first `HEAD_BYTES` of them.
     """
     head = data[:HEAD_BYTES]
     if not head:

@@ -101,11 +101,11 @@ def read_upload(
     """Decode an uploaded file and make D's input of it.
 
     Args:
-        data: the file.
+        data: the bytes of the file.
         filename: the name of the file, for errors.
         shape: the shape of the images that D takes.
-        preprocess: "none" or "auto", as the docstring of this module describes. For RGB models
-            "auto" cuts out the middle square and resizes it.
+        preprocess: "none" or "auto", as the docstring of this module describes. For RGB
+            models "auto" cuts out the middle square and resizes it.
         max_pixels: an image with more pixels is refused before it is decoded.
         field: the form's field that held the file, for errors.
 
@@ -232,7 +232,7 @@ def _decoded(image: Image.Image, data: bytes) -> Image.Image:
 
 
 def _orientation(image: Image.Image) -> int:
-    """Return the orientation in the EXIF data of a picture. Damaged data do not make its pixels unreadable."""
+    """Return the orientation, 1 to 8, in the EXIF data of a picture; 1 (upright) if they are missing or damaged."""
     try:
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # noqa: BLE001  (damaged EXIF data can make the parser raise anything)
