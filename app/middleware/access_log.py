@@ -57,7 +57,7 @@ class _Lines:
 
 
 class Observation:
-    """One request that is observed.
+    """One observed request: when it ends, a line of the access log, a trace span, or both record it.
 
     The scope refers to the observation, and the observation does not refer to the scope. Otherwise each request would
     leave a reference cycle, which only a garbage collection can free; that took 3 µs for each request.

@@ -137,7 +137,7 @@ class RequireKey:
 
 
 def private(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """Make an answer's headers private, since shared caches would serve it without a key (RFC 9111, section 3.5)."""
+    """Return headers with Cache-Control private, so that no shared cache serves the answer (RFC 9111, section 3.5)."""
     return [
         (name, value.replace(b"public", b"private") if name == b"cache-control" else value) for name, value in headers
     ]

@@ -17,7 +17,7 @@ def as_browsers_send(origin: str) -> str:
     `*` and `null` stay as they are.
 
     Raises:
-        ValueError: it is no origin, so that no browser would ever send it.
+        ValueError: `origin` is not an origin, so no browser would ever send it.
     """
     if origin in {"*", "null"}:
         return origin

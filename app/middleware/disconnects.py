@@ -60,7 +60,7 @@ class Watch:
 
 
 class _Waiting:
-    """The watches of one event loop that have not begun yet. One timer serves all of them."""
+    """The contexts (`Watch`) of one event loop that do not watch yet. One timer serves all of them."""
 
     _here = threading.local()
 
@@ -79,14 +79,14 @@ class _Waiting:
         return waiting
 
     def add(self, watch: Watch) -> None:
-        """Begin `watch` in WATCH_AFTER_S seconds, unless it is removed before."""
+        """Let `watch` begin to watch in `WATCH_AFTER_S` seconds, unless it is removed before."""
         self._since[watch] = self.loop.time()
         if not self._timer_runs:
             self._timer_runs = True
             self.loop.call_later(WATCH_AFTER_S, self._begin_due)
 
     def remove(self, watch: Watch) -> None:
-        """Forget `watch`, whether it has begun or not."""
+        """Forget `watch`, whether it watches already or not."""
         self._since.pop(watch, None)
 
     def _begin_due(self) -> None:

@@ -14,7 +14,7 @@ from app.telemetry.metrics import Metrics, method_of
 
 
 class CountRequests:
-    """Counts each request by the route's pattern, the method and the status, and measures its seconds.
+    """Counts each request by the route's pattern, the method and the status, and measures its duration in seconds.
 
     Args:
         app: the ASGI application that this layer wraps.
