@@ -82,7 +82,7 @@ class Drawing:
 
     Attributes:
         cycle: uvicorn's object for the request.
-        state: the state of the service.
+        state: the objects that all requests share.
         came: the time when the request arrived, by `time.perf_counter`.
         job: the images to draw.
         rows: the network's input.
@@ -121,7 +121,7 @@ class Drawing:
         return True
 
     def count_gone(self) -> None:
-        """Count the request as one whose client went before its answer."""
+        """Count the request as one whose client disconnected before its answer."""
         _count(self.state, self.scope, CLIENT_CLOSED_REQUEST, self.came, self.observe())
 
     def observe(self) -> Observation | None:
@@ -140,7 +140,7 @@ class Drawing:
 
 
 class FastPath:
-    """Answers requests that uvicorn has read.
+    """Answers requests for samples that uvicorn has read, without ASGI messages.
 
     Args:
         app: the FastAPI application of the service.
@@ -292,7 +292,7 @@ class FastPath:
         return lines if observation is None else f"{lines}x-request-id: {observation.request.text}\r\n"
 
     def _keep_head(self, plan: SamplePlan, origin: bytes | None) -> _Head:
-        """Make the head lines of a plan as the entrance rewrites them, and keep them for later requests."""
+        """Make the header lines that a plan's answers share, as `Entrance` rewrites them, and keep them for later."""
         fixed = [(name.encode(), value.encode("latin-1")) for name, value in plan.fixed.items()]
         rewritten = self._entrance.rewritten([*fixed, (b"x-seed", b"")], origin=origin)
         place = rewritten.index((b"x-seed", b""))

@@ -7,7 +7,7 @@ MIN_OPEN_FILES = 256
 
 
 class MachineError(Exception):
-    """The machine, or a limit of it, does not let the service run."""
+    """The machine lacks something that the service needs, such as a high enough limit on open files."""
 
 
 def check_machine() -> None:

@@ -69,7 +69,7 @@ class _Workers:
         self._failure: str | None = None
 
     async def run(self) -> None:
-        """Keep all workers running until they are told to end, and wait for their end.
+        """Keep all workers running until this process is told to stop them, and wait for their end.
 
         Raises:
             WorkersError: a worker could not be started.

@@ -23,7 +23,7 @@ ORPHAN_GRACE_S = 1.0
 
 
 class _Inherited(Settings):
-    """The settings of the parent, which has read `.env` already."""
+    """The settings that a worker gets from its parent in the environment. It does not read `.env` again."""
 
     reads_dot_env = False
 
@@ -47,7 +47,7 @@ def environment(settings: Settings) -> dict[str, str]:
 
 
 def _text(value: object) -> str:
-    """Return a setting as the text of its environment variable."""
+    """Return the value of a setting as the text of its environment variable."""
     if value is None:
         return ""
     return ",".join(value) if isinstance(value, tuple) else str(value)
