@@ -26,7 +26,7 @@ class BatchHistogram(Histogram):
     """A histogram that takes many values at once, with one lock for each bucket that is hit, not two for each value."""
 
     def observe_all(self, values: Sequence[float]) -> None:
-        """Observe each value."""
+        """Add each value to the histogram."""
         self._sum.inc(sum(values))
         for place, count in Tally(bisect_left(self._upper_bounds, value) for value in values).items():
             self._buckets[place].inc(count)

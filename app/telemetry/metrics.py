@@ -70,7 +70,7 @@ class Metrics:
         """Count and time one request.
 
         Args:
-            route: the pattern of its route, or "other". It is never a path: clients could invent any number.
+            route: the pattern of the request's route, or "other". It is never a path: clients could invent any number.
             method: the method, one of GET, HEAD, POST and "other".
             status: the answer's status.
             seconds: the duration from the request's head to the end of its answer.
@@ -83,7 +83,7 @@ class Metrics:
         self._count_soon(self._images_of(model), images)
 
     def count_encoding(self, form: str, *, started: float) -> None:
-        """Time the encoding of an answer that ends now.
+        """Record the duration of the encoding of an answer, which ends now.
 
         Args:
             form: format of the answer, one of `ENCODED_FORMATS`.
