@@ -110,8 +110,8 @@ def create_app(
 
     Args:
         settings: the settings of the service.
-        metrics: the metrics to count in; None makes new ones.
-        is_ending: whether the process has been told to end. The service is then no longer ready.
+        metrics: the metrics in which requests are counted; None makes new ones.
+        is_ending: function that returns whether the process has been told to end. The service is then no longer ready.
         replicas: all replicas of the service under Ray Serve; None if it runs without Ray Serve.
     """
     metrics = metrics or Metrics()

@@ -120,7 +120,7 @@ class Problem(HTTPException):
 
     @classmethod
     def of_parameter(cls, parameter: str, detail: str, value: object = None, *, status: int = 422) -> "Problem":
-        """Return the problem of one bad parameter."""
+        """Return the problem of one bad parameter: its name, the text `detail`, and the value that the client sent."""
         error = ParameterError(parameter=parameter, detail=detail, value=_shown(value))
         return cls(status, f"{parameter}: {detail}", errors=[error])
 
