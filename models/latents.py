@@ -61,7 +61,7 @@ def draw_latents(
     """Draw the latents of images first … first + n − 1 of a seed.
 
     Args:
-        seed: 0 ≤ seed < 2⁵³.
+        seed: the seed, 0 ≤ seed < 2⁵³.
         first: index of the first image; first + n ≤ 2⁵³.
         n: number of images, ≥ 1.
         z_dim: number of coordinates of one latent, ≥ 1.
@@ -89,7 +89,7 @@ def draw_words(seed: int, first: int, n: int, *, z_dim: int) -> NDArray[np.uint6
     """Draw the 64-bit random words from which the latents of images first … first + n − 1 of a seed are computed.
 
     Args:
-        seed: 0 ≤ seed < 2⁵³.
+        seed: the seed, 0 ≤ seed < 2⁵³.
         first: index of the first image; first + n ≤ 2⁵³.
         n: number of images, ≥ 1.
         z_dim: number of coordinates of one latent, ≥ 1.

@@ -116,7 +116,7 @@ class IntegerNetwork:
         return whole
 
     def in_bytes(self, images: torch.Tensor) -> NDArray[np.uint8]:
-        """Convert results of `images` to [N, H, W] or [N, H, W, 3] uint8. They may be overwritten."""
+        """Convert results of `images` to [N, H, W] or [N, H, W, 3] uint8. `images` may be overwritten."""
         return to_uint8_in_place(images.numpy()) if self._is_bounded else to_uint8(images)
 
 
@@ -147,7 +147,7 @@ class _Product:
 
     Args:
         layer: the linear layer.
-        activation: the layers between it and the next linear one: one layer, or none.
+        activation: the layers between `layer` and the next linear layer: one layer, or none.
         behind: the linear layer that follows; None for the last one, whose results are float32.
 
     Raises:

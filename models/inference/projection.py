@@ -84,7 +84,7 @@ class Projector:
         image_shape: shape of G's images.
         classes: number of classes that latents can choose, or 0. A step rarely changes the class that a latent chooses,
             so the search starts from latents of different classes.
-        encoder: [N, C, H, W] float32 in [−1, 1] → latents [N, z_dim], or None.
+        encoder: the encoder, [N, C, H, W] float32 in [−1, 1] → latents [N, z_dim], or None.
         device: the device of the networks.
     """
 

@@ -34,7 +34,7 @@ class LoadedModel:
         metadata: the model's metadata.
         generator: G, [N, z_dim] float32 → [N, C, H, W] in [−1, 1].
         discriminator: D, [N, C, H, W] float32 in [−1, 1] → logits [N].
-        encoder: [N, C, H, W] float32 in [−1, 1] → latents [N, z_dim], or None if the model has no encoder.
+        encoder: the encoder, [N, C, H, W] float32 in [−1, 1] → latents [N, z_dim], or None if the model has none.
         history: the training history.
         timeline: pictures of the training, in the order of their epochs.
         card: the text of CARD.md.
@@ -73,10 +73,10 @@ class LoadedModel:
         """Draw the latents of images first … first + n − 1 of a seed from this model's prior.
 
         Args:
-            seed: 0 ≤ seed < 2⁵³.
+            seed: the seed, 0 ≤ seed < 2⁵³.
             first: index of the first image; first + n ≤ 2⁵³.
             n: number of images, ≥ 1.
-            truncation: ψ in (0, 1], as in `models.latents.draw_latents`. It never changes an image's class.
+            truncation: the factor ψ in (0, 1], as in `models.latents.draw_latents`. It never changes an image's class.
             label: the class that all images must show; None leaves the latents as they are drawn.
 
         Returns:

@@ -59,7 +59,7 @@ class Ballots(nn.Module):
         return np.concatenate([z[:, : -self.classes], self.of_votes(z[:, -self.classes :])], axis=1)
 
     def of_votes(self, votes: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return what `of_array` makes of the ballots alone: [N, K] float32 → [N, K] float32."""
+        """Return what `of_array` returns for the ballots alone: [N, K] float32 → [N, K] float32."""
         votes = votes + self.head_starts.numpy()
         votes *= SHARPNESS
         chosen: NDArray[np.float32] = torch.softmax(torch.from_numpy(votes), dim=1).numpy()
@@ -71,7 +71,8 @@ class ConditionalDiscriminator(nn.Module):
     """A D with one logit for each class, and one logit for all classes together.
 
     Args:
-        body: [N, C, H, W] float32 in [−1, 1] → [N, K], for each k the logit of "this is a real image of class k".
+        body: the network [N, C, H, W] float32 in [−1, 1] → [N, K], for each k the logit of "this is a real image of
+            class k".
     """
 
     def __init__(self, body: nn.Sequential) -> None:
