@@ -45,7 +45,7 @@ class SeedSampler:
         sampler: the sampler of the model, from `Sampler.of_model`.
         seed: seed of the latents, 0 ≤ seed < 2⁵³.
         digit: the class of all images; None leaves the class to each latent.
-        truncation: ψ in (0, 1], as in `models.latents.draw_latents`.
+        truncation: the factor ψ in (0, 1], as in `models.latents.draw_latents`.
     """
 
     def __init__(

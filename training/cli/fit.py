@@ -135,7 +135,8 @@ def after_interruption(options: argparse.Namespace) -> str:
 def suggest_model_folder(run: Path) -> Path:
     """Suggest a folder for the model of a run: nothing exists there yet, and each run gets another name.
 
-    In the repository it is in `models/bundled`, where the commands and the service find it by its name.
+    In a checkout of the repository the folder is in `models/bundled`, where the commands and the service find it by its
+    name.
     """
     from models import bundled_models_dir
 

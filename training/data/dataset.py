@@ -91,7 +91,7 @@ class Dataset:
         return replace(few, notes=(*self.notes, note))
 
     def fingerprint(self) -> str:
-        """Return the SHA-256 of all images and labels; a run is resumed only if it is the same as before."""
+        """Return the SHA-256 of all images and labels; a run is resumed only if this hash is the same as before."""
         digest = hashlib.sha256(repr((tuple(self.images.shape), tuple(self.held_out.shape))).encode())
         digest.update(self.images.numpy().data)
         digest.update(self.held_out.numpy().data)

@@ -194,7 +194,7 @@ def _common_top(path: Path, files: list[Path]) -> Path:
 def _splits(top: Path, files: list[Path]) -> tuple[Path, Path | None, list[Path]] | None:
     """Return the folders of the training images and of the test images, and those that are not used.
 
-    None if the sub-folders of `top` are not all splits, with one to train on among them.
+    The result is None unless all sub-folders of `top` are splits, and one of them is for training.
     """
     inside = sorted({file.relative_to(top).parts[0] for file in files})
     kinds = {folder: folder.lower() for folder in inside}

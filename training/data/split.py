@@ -79,7 +79,7 @@ def split_test(labels: Labels | None, data: RawImages) -> Split:
     """Hold out the images of a test set, at most 10,000; the training images are all trained on.
 
     Returns:
-        The rows of the training images and those of the test set.
+        The indices of the training images and those of the test set.
 
     Raises:
         DataError: there are fewer than 20 training images, or fewer than 2 in the test set.

@@ -84,7 +84,7 @@ def load_classifier(path: Path = WEIGHTS_FILE) -> DigitClassifier:
 def train_classifier(
     images: torch.Tensor, labels: torch.Tensor, *, epochs: int, seed: int, say: Callable[[str], None]
 ) -> DigitClassifier:
-    """Train on digits [N, 1, 28, 28] uint8 and labels [N] int64, and return the network with averaged weights.
+    """Train a classifier on digits [N, 1, 28, 28] uint8 with labels [N] int64, and return it with averaged weights.
 
     The loss is the cross-entropy. Adam's learning rate rises and falls once. Every image is shifted, rotated, sheared
     and scaled a little each time it is used. The same arguments give the same weights on one machine.

@@ -33,7 +33,7 @@ def wavelet_features(images: torch.Tensor) -> torch.Tensor:
 
 
 def _opponent_colours(images: torch.Tensor) -> torch.Tensor:
-    """Turn red, green and blue into brightness and two differences, since noise of colours is rare in photographs."""
+    """Convert red, green and blue to brightness and two differences; noise of colours is rare in photographs."""
     if images.shape[1] == 1:
         return images
     red, green, blue = images.unbind(dim=1)
