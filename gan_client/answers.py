@@ -88,7 +88,7 @@ class Projection:
     """The latent whose image is nearest to a picture.
 
     Attributes:
-        latent: [z_dim] float32.
+        latent: the latent that was found, [z_dim] float32.
         image: G's image of the latent, [H, W] or [H, W, 3] uint8.
         input: the picture, converted to the shape of G's images.
         mean_absolute: mean absolute difference between `image` and `input`, in grey levels.

@@ -53,7 +53,7 @@ class Retries:
 
 
 def retry_after_s(response: httpx.Response) -> float | None:
-    """Return the header Retry-After in seconds, given as seconds or as a date (RFC 9110, 10.2.3); None without it."""
+    """Return the seconds that Retry-After gives, as a number or as a date (RFC 9110, 10.2.3); None without it."""
     text = response.headers.get("Retry-After", "")
     if text.isascii() and text.isdigit():
         return float(text)
