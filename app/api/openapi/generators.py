@@ -1,4 +1,4 @@
-"""Makes the OpenAPI document suit linters and the generators of clients, without a change of what it says."""
+"""Adapts the OpenAPI document to linters and to generators of clients, without changing its meaning."""
 
 from collections.abc import Iterator
 from typing import Any
