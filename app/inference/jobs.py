@@ -1,4 +1,4 @@
-"""A job of the engine: rows for one network, the object that waits for their results, and how it receives them.
+"""A job of the engine: rows for one network, the object that waits for the results, and the function that gets them.
 
 The engine's thread delivers results to event loops. All jobs that end in one call of a network share one callback.
 """
@@ -16,7 +16,7 @@ Rows: TypeAlias = NDArray[Any]
 """[n, …]: n inputs of a network, or n results."""
 
 Network: TypeAlias = Callable[[Rows], Rows]
-"""Maps n rows to n results, each row by itself. An attribute `rows_at_once` says how many rows one call may have."""
+"""A function from n rows to n results, each row by itself. Its attribute `rows_at_once` limits the rows of a call."""
 
 _log = logging.getLogger(__name__)
 
@@ -29,11 +29,11 @@ class Waiter(Protocol):
 
 
 Receive: TypeAlias = Callable[[list[tuple[Any, Rows | Exception]]], None]
-"""Called in the event loop with (waiter, results or error) of each of its jobs that ended in the same call."""
+"""A function, called in the event loop with (waiter, results or error) of each of its jobs that a call finished."""
 
 
 NoteTimes: TypeAlias = Callable[[float, float, float], None]
-"""Called by the engine's thread with a job's `submitted_at`, `began_at` and `ended_at`, before its results arrive."""
+"""A function that the engine's thread calls with a job's `submitted_at`, `began_at`, `ended_at`, before its results."""
 
 
 @dataclass(eq=False, slots=True)
