@@ -26,8 +26,10 @@ CHUNK_BYTES = 2**19
 """The most bytes of images that are drawn and written at once."""
 
 KEPT_BYTES = 8 * 2**20
-"""Latents are needed twice: for the images, and at the end of the archive. At most this many bytes of them are kept,
-which is 20,000 latents of 100 numbers; the others are drawn again."""
+"""The most bytes of latents that are kept, because the end of the archive needs them again after their images.
+
+This is 20,000 latents of 100 numbers; the others are drawn again.
+"""
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a ZIP can name
 

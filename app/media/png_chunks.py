@@ -1,4 +1,4 @@
-"""Reduces a PNG to the chunks on which its pixels and its orientation depend, and puts its transparent colour right.
+"""Reduces a PNG to the chunks on which its pixels and its orientation depend, and corrects its transparent colour.
 
 Pillow refuses a whole picture for a text or a colour profile of more than 1 MB, and for any damaged chunk. Browsers
 ignore such chunks, and so do we: a chunk that no pixel needs does not decide whether a picture is read. Pillow also

@@ -36,7 +36,7 @@ WORKED_SIDE = 2048
 """The longest side of a picture that was shrunk, in pixels."""
 
 MAX_READS = 50_000
-"""How often a decoder may read from one file. It reads once for each chunk, marker or block: millions are an attack."""
+"""The most reads of one file by a decoder. It reads once for each chunk, marker or block: millions are an attack."""
 
 _TRANSPOSITIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
