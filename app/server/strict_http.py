@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from uvicorn._types import ASGI3Application
 
 PROBE_S = 0.5
-"""How often a client that has ended its sending side is asked whether it still reads, until its answer begins."""
+"""Seconds between two probes whether a client that has ended its sending side still waits for its answer."""
 
 _HOST = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?")
 _ABSOLUTE = re.compile(rb"(?i)(https?://[^/?#]*)(/?)")
