@@ -19,7 +19,7 @@ OTHER_TILE_ROWS = (4, 8, 32, 64)
 """Other tile sizes to try, in rows: small tiles make a single image faster, and large tiles a grid."""
 
 PADDED_ROWS = 64
-"""Largest tile that may be padded."""
+"""Largest tile that may be padded, in rows."""
 
 PROBE_ROWS = 64
 

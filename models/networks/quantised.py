@@ -15,7 +15,7 @@ from models.networks.folding import fold_batchnorm
 LARGEST_INPUT = 255
 LARGEST_WEIGHT = 127
 EXACT_BELOW = 2**24
-"""float32 holds every whole number below this one."""
+"""float32 holds every whole number below this one exactly."""
 
 
 class QuantisedLinear(nn.Module):
