@@ -1,4 +1,4 @@
-"""Draw the images of a shard, a part of the samples, a few at a time: the memory used does not grow with the shard."""
+"""Draw the images of a shard (a part of the samples), a few at a time, so that memory does not grow with the shard."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -9,7 +9,7 @@ from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.kid import KernelInceptionDistance
 
 NEAREST = 5
-"""k: a picture's neighbourhood reaches as far as its k-th nearest neighbour in the same set."""
+"""The number k: a picture's neighbourhood reaches as far as its k-th nearest neighbour in the same set."""
 
 KID_SUBSETS = 100
 KID_SUBSET_IMAGES = 1000

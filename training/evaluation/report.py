@@ -1,4 +1,4 @@
-"""An evaluation as one HTML page with pictures, charts and tables. The page loads nothing and has no script."""
+"""Write an evaluation as one HTML page with pictures, charts and tables. The page loads nothing and has no script."""
 
 import base64
 from collections.abc import Mapping
