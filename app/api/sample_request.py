@@ -98,7 +98,7 @@ class SampleJob:
 
     Attributes:
         plan: the part of the request that does not depend on the seed.
-        seed: 0 ≤ seed < 2⁵³; None if latents were posted.
+        seed: the seed, 0 ≤ seed < 2⁵³; None if latents were posted.
     """
 
     plan: SamplePlan

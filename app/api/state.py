@@ -85,7 +85,7 @@ class State:
 
         Args:
             served: the model whose latents are searched.
-            image: [H, W] or [H, W, 3] uint8.
+            image: the image to search for, [H, W] or [H, W, 3] uint8.
             gone: a coroutine that ends when the client has disconnected.
 
         Raises:
@@ -123,7 +123,7 @@ class State:
         """Refuse a request whose images do not fit into the engine's queue, before any work is done for it.
 
         Raises:
-            Problem: 429 if they do not fit.
+            Problem: 429 if the images do not fit.
         """
         if not self.engine.has_room_for(images):
             raise self._overloaded()
