@@ -112,7 +112,7 @@ class Keys:
 
 
 class RequireKey:
-    """Refuses requests that have no known key with 401, and marks the answers to the others as private.
+    """Refuses requests that have no known key with 401, and marks the answers to other requests as private.
 
     Args:
         app: the ASGI application that this layer wraps.

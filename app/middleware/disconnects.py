@@ -71,7 +71,7 @@ class _Waiting:
 
     @classmethod
     def of_this_loop(cls) -> "_Waiting":
-        """Return the object of the event loop that runs in this thread."""
+        """Return the `_Waiting` of the event loop that runs in this thread; the first call makes it."""
         loop = asyncio.get_running_loop()
         waiting: _Waiting | None = getattr(cls._here, "waiting", None)
         if waiting is None or waiting.loop is not loop:
