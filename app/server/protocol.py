@@ -38,7 +38,7 @@ class TakeFastPath(Protocol):
     def __call__(
         self, cycle: RequestResponseCycle, tasks: set[Any], otherwise: Callable[[], None], *, alone: bool
     ) -> Begun | None:
-        """Answer a request, or begin to; None leaves it to the application unless it has been answered."""
+        """Answer a request, or begin to; None leaves the request to the application, unless it has been answered."""
 
 
 class GuardedConfig(Config):
@@ -121,7 +121,7 @@ class GuardedProtocol(StrictProtocol):
         return super().eof_received()
 
     def _begin_request(self) -> None:
-        """Let a request in, or refuse it."""
+        """Let a request in, or refuse it, as the admission decides."""
         self._head_bytes = 0
         self.requests += 1
         if len(self.tasks) < self._admission.max_requests or self._admission.lets_in(
