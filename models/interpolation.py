@@ -120,7 +120,7 @@ def _norm(x: NDArray[np.float64]) -> float:
 
 
 def _to_normal(z: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Map coordinates of U(−√3, √3) to N(0, 1): equal shares of both priors lie below a coordinate and its image."""
+    """Map coordinates z of U(−√3, √3) to x of N(0, 1), so that the share of each prior below z and below x is equal."""
     tiny = 2.0**-53  # keeps a coordinate on the edge of the box finite
     below = torch.from_numpy(np.clip(share_below(z), tiny, 1 - tiny))
     normal: NDArray[np.float64] = torch.special.ndtri(below).numpy()

@@ -136,7 +136,7 @@ def check_latents(latents: object, *, z_dim: int) -> NDArray[np.float32]:
         [n, z_dim] float32, n ≥ 1, finite and within ± MAX_LATENT.
 
     Raises:
-        LatentError: one of these does not hold; the message says which, and the value seen.
+        LatentError: the latents have another shape, or a number that is not allowed; the message names the value.
     """
     try:
         array = np.asarray(latents, dtype=np.float64)

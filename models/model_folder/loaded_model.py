@@ -58,7 +58,7 @@ class LoadedModel:
 
     @property
     def reference(self) -> str:
-        """`name@hash`, which always means exactly these weights."""
+        """The model's name and version, `name@hash`, which always stands for exactly these weights."""
         return f"{self.name}@{self.hash12}"
 
     @property
