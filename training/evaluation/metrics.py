@@ -37,7 +37,7 @@ def frechet_distance(real: torch.Tensor, fake: torch.Tensor) -> float:
 
 
 def kernel_distance(real: torch.Tensor, fake: torch.Tensor, *, seed: int = 0) -> tuple[float, float]:
-    """Return KID and its standard deviation over subsets: Bińkowski et al. 2018 (arXiv 1801.01401), by torchmetrics."""
+    """Return the kernel distance, KID (Bińkowski et al. 2018, arXiv 1801.01401), and its deviation over subsets."""
     subset = min(KID_SUBSET_IMAGES, len(real), len(fake))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*will save all extracted features in buffer")  # they are only 10 MB

@@ -75,7 +75,7 @@ def relativistic_generator_loss(real_logits: torch.Tensor, fake_logits: torch.Te
 
 
 class GameLosses(NamedTuple):
-    """The losses that the two players minimise."""
+    """The two losses of a game: the one that D minimises, and the one that G minimises."""
 
     discriminator: Loss
     generator: Loss
