@@ -126,7 +126,7 @@ class _Workers:
                 stdin=PIPE,
                 stdout=PIPE,
                 pass_fds=[listener.fileno()],
-                process_group=0,  # Ctrl-C in a terminal reaches the parent alone, which tells the workers
+                process_group=0,  # Ctrl-C in a terminal reaches the parent alone, which then signals the workers
             )
 
     def _reload(self) -> None:
