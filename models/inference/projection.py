@@ -201,7 +201,7 @@ class Projector:
         return linearised[0][0][0], torch.cat([rows for _, rows in linearised])
 
     def _costs(self, z: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        """Return [N], the cost of each latent of [N, z_dim]. It is infinite where G gives NaN or infinity."""
+        """Return the cost of each latent: [N, z_dim] → [N]. It is infinite where G gives NaN or infinity."""
         images = (self._generator(part) for part in torch.split(z, 64))  # to limit memory
         errors = torch.cat([(part - target).square().flatten(1).mean(dim=1) for part in images])
         costs = errors + PULL * z.square().mean(dim=1)

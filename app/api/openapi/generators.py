@@ -27,7 +27,7 @@ def suit_generators(document: dict[str, Any], *, root_path: str) -> None:
     for schema in _objects(document):
         _describe_items(schema)
         if "oneOf" in schema and "discriminator" in schema:
-            # Each answer has the property that distinguishes the kinds, although its default would allow leaving it out.
+            # Each answer has the property that distinguishes the kinds, although its default would let it be left out.
             for reference in schema["oneOf"]:
                 kind = schemas[reference["$ref"].rpartition("/")[2]]
                 name = schema["discriminator"]["propertyName"]
