@@ -53,7 +53,7 @@ class StartError(Exception):
 
     Args:
         code: the exit code.
-        lines: what is wrong and what to do, a line for each mistake.
+        lines: the error message, one line for each mistake: what is wrong, and what to do.
     """
 
     def __init__(self, code: int, lines: Sequence[str]) -> None:

@@ -48,7 +48,7 @@ class Variables(PydanticBaseSettingsSource):
 
 
 def _named(variables: Mapping[str, str | None]) -> dict[str, str]:
-    """The variables whose names begin with the prefix in any case, by the name in capitals."""
+    """Return the variables whose names begin with `GAN_` in upper or lower case, by the name in capitals."""
     return {name.upper(): text or "" for name, text in variables.items() if name.upper().startswith(PREFIX)}
 
 
@@ -58,7 +58,7 @@ def _is_service_link(name: str, text: str) -> bool:
 
 
 def _read_dot_env() -> dict[str, str | None]:
-    """The variables of `.env`; none if there is no such file.
+    """Return the variables of `.env`; none if there is no such file.
 
     Raises:
         DotEnvError: the file cannot be opened, is not UTF-8, or has a line that is no `NAME=value`.

@@ -38,7 +38,7 @@ from models.latents import draw_latents, draw_words
 
 DESCRIPTION = """\
 Draws images with the generator G of a GAN, which was trained in the minimax game of
-[Goodfellow et al. 2014](https://arxiv.org/abs/1406.2661), gives the latents behind the images, and scores the images
+[Goodfellow et al. 2014](https://arxiv.org/abs/1406.2661), gives the latents of the images, and scores the images
 that you upload with the discriminator D.
 
 Image *i* of a seed and a model version is always the same image. The header `Content-Location` has the permanent URL of
@@ -54,13 +54,13 @@ TAGS = [
 ]
 
 PIXELS_WAITING = 8
-"""This many uploads of the largest size may wait to be decoded, counted in pixels: about ten seconds' work."""
+"""The pixels that may wait to be decoded, counted in uploads of the largest size: about ten seconds' work."""
 
 _log = logging.getLogger(__name__)
 
 
 class _Application(FastAPI):
-    """A FastAPI application behind its entrance, which also sees the answers that FastAPI gives by itself."""
+    """FastAPI with the outer layers of `app.middleware.entrance` around it, so that they see FastAPI's own answers."""
 
     def __init__(
         self, settings: Settings, *, metrics: Metrics, entrance: Entrance, lifespan: Lifespan["_Application"]
@@ -74,7 +74,7 @@ class _Application(FastAPI):
             lifespan=lifespan,
             root_path=settings.root_path,
             redirect_slashes=False,  # `app.problems` redirects, without naming a host
-            openapi_url=None,  # `app.api.openapi.document` has the route
+            openapi_url=None,  # `app.api.openapi.document` adds this route
             docs_url=None,
             redoc_url=None,
             telemetry={
@@ -94,7 +94,7 @@ class _Application(FastAPI):
             scope["root_path"] = self.root_path
             if scope["type"] == "http" and not f"{scope['path']}/".startswith(f"{self.root_path}/"):
                 scope["path"] = self.root_path + scope["path"]  # a proxy has removed the prefix, which mounts look for
-        if scope["type"] == "http":  # routes would see the first of several lines alone
+        if scope["type"] == "http":  # a route would see only the first line of a repeated header
             scope["headers"] = join_repeated(scope["headers"])
         await self._service(scope, receive, send)
 
@@ -110,8 +110,8 @@ def create_app(
 
     Args:
         settings: the settings of the service.
-        metrics: the metrics to count in; None makes new ones.
-        is_ending: whether the process has been told to end. The service is then no longer ready.
+        metrics: the metrics in which requests are counted; None makes new ones.
+        is_ending: function that returns whether the process has been told to end. The service is then no longer ready.
         replicas: all replicas of the service under Ray Serve; None if it runs without Ray Serve.
     """
     metrics = metrics or Metrics()
@@ -170,7 +170,7 @@ def create_app(
 
 
 def _spans(settings: Settings) -> Spans | None:
-    """The recorder of trace spans; None unless the settings ask for traces."""
+    """Return the recorder of trace spans; None unless the settings ask for traces."""
     if not settings.otel:
         return None
     from app.middleware.tracing import Tracing  # noqa: PLC0415  (it needs the extra `otel`)

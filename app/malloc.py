@@ -1,8 +1,8 @@
 """Settings that make glibc's allocator return memory to the system.
 
-By default every thread allocates in an arena of its own, of which only the end can be returned. The size from which a
-block is mapped by itself also grows, up to 32 MB, when a large block is freed. Archives, uploads and reloaded models
-then leave holes behind, and the memory of a service grows for hours.
+By default every thread allocates in an arena (a region of memory) of its own, of which only the end can be returned.
+The size from which a block is mapped by itself also grows, up to 32 MB, when a large block is freed. Archives, uploads
+and reloaded models then leave holes behind, and the memory of a service grows for hours.
 """
 
 import ctypes
@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 
 MAX_ARENAS = 2
-"""One arena for the event loop and one for all other threads: Python's lock lets few of them allocate at once."""
+"""The most arenas: one for the event loop, and one for the other threads, few of which allocate at once."""
 
 MAPPED_BYTES = 2 << 20
 """A block of at least this size is mapped by itself, and returned to the system when it is freed.
@@ -19,7 +19,7 @@ G's output for 512 MNIST images is smaller (1.6 MB): to map it anew for each cal
 """
 
 KEPT_BYTES = 16 << 20
-"""Free memory that is kept at the end of an arena: to return it and take it again costs page faults."""
+"""Bytes of free memory that are kept at the end of an arena: to return and retake them would cost page faults."""
 
 # The names and values are those of <malloc.h>.
 _M_MXFAST, _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = 1, -1, -3, -8

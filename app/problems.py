@@ -92,7 +92,7 @@ class Problem(HTTPException):
 
     Args:
         status: HTTP status.
-        detail: what was wrong, the value seen, what to do.
+        detail: a text that says what was wrong, the value seen, and what to do.
         name: last part of the problem's type; by default it follows from the status.
         errors: the bad parameters, if any.
         headers: further headers of the answer.
@@ -120,12 +120,12 @@ class Problem(HTTPException):
 
     @classmethod
     def of_parameter(cls, parameter: str, detail: str, value: object = None, *, status: int = 422) -> "Problem":
-        """Return the problem of one bad parameter."""
+        """Return the problem of one bad parameter: its name, the text `detail`, and the value that the client sent."""
         error = ParameterError(parameter=parameter, detail=detail, value=_shown(value))
         return cls(status, f"{parameter}: {detail}", errors=[error])
 
     def document(self) -> dict[str, JsonValue]:
-        """The problem document."""
+        """Return the problem document."""
         document = ProblemDocument(
             type=f"urn:gan:problem:{self.name}",
             title=_title(self.status_code),
@@ -138,7 +138,7 @@ class Problem(HTTPException):
         return document.model_dump(mode="json", exclude=unsaid)
 
     def response(self) -> Response:
-        """The answer to send."""
+        """Return the answer to send."""
         headers = {"Cache-Control": "no-store"} | dict(self.headers or {})
         response = JSONResponse(self.document(), self.status_code, headers=headers, media_type=MEDIA_TYPE)
         for challenge in self.challenges:
@@ -162,7 +162,7 @@ def install(app: FastAPI, routes: Iterable[BaseRoute]) -> None:
 
 
 def documented(*problems: Problem) -> dict[int | str, dict[str, object]]:
-    """The `responses` of a route for OpenAPI: for each status, an example of a problem."""
+    """Return the `responses` of a route for OpenAPI: for each status, an example of a problem."""
     return {problem.status_code: _documented(problem) for problem in problems}
 
 
@@ -218,7 +218,7 @@ def _other_slash(routes: Sequence[BaseRoute], request: Request) -> str | None:
 
 
 def _allow(routes: Sequence[BaseRoute], request: Request, *, known: str) -> str:
-    """All methods of the path (RFC 9110, 10.2.1). Starlette names those of one route only, and leaves HEAD out."""
+    """Return all methods of a path (RFC 9110, 10.2.1). Starlette names those of one route, and leaves HEAD out."""
     methods = {method.strip() for method in known.split(",") if method.strip()} | {
         method
         for route in routes
@@ -274,7 +274,7 @@ def _title(status: int) -> str:
 
 
 def _place(kind: str, loc: Sequence[int | str]) -> str:
-    """Name of the bad parameter. For a body that is not JSON this is `body`, without the position of the error."""
+    """Return the name of the bad parameter. For a body that is not JSON it is `body`, without the error's position."""
     return str(loc[0]) if kind == "json_invalid" else ".".join(str(part) for part in loc[1:]) or str(loc[0])
 
 
@@ -288,7 +288,7 @@ def _say(mistake: Mapping[str, Any]) -> str:
 
 
 def _shown(value: object) -> JsonValue:
-    """A value that a client sent, shortened, and changed where JSON could not express it."""
+    """Return a value that a client sent, shortened, and replaced by text where JSON could not express it."""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int | float):  # a comparison, unlike math.isfinite, takes integers of any length

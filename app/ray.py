@@ -88,15 +88,15 @@ class Replica:
 
 
 class Door:
-    """An ASGI layer that limits the requests in progress, for a server whose connections are not ours.
+    """An ASGI layer that limits the requests in progress where Ray Serve, and not this service, owns the connections.
 
     While the maximum number of requests is in progress, it refuses further ones. It adds the security headers to every
     answer. A slow client's request counts like any other, because nothing is known here about its connection.
 
     Args:
-        app: the application behind the door.
-        admission: decides which requests may come in.
-        metrics: has the gauge of the requests in progress.
+        app: the ASGI application that this layer wraps.
+        admission: the limit that decides which requests may come in.
+        metrics: the metrics, with a gauge of the requests in progress.
     """
 
     def __init__(self, app: ASGIApp, admission: Admission, metrics: Metrics) -> None:

@@ -5,7 +5,7 @@ def join_repeated(lines: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]
     """Return header lines with one line for each name.
 
     Args:
-        lines: names in lower case, and values (as in an ASGI scope).
+        lines: pairs of a name in lower case and a value, as in an ASGI scope.
 
     Returns:
         The values of a name that has several lines are joined by ", ", in their order. So a header that must not be

@@ -203,7 +203,7 @@ class Settings(BaseSettings):
 
 
 def mistakes_of(error: ValidationError) -> list[str]:
-    """Return a line for each wrong setting. None shows a key."""
+    """Return a line for each wrong setting. No line shows an API key."""
     lines = []
     for mistake in error.errors():
         name = PREFIX + "_".join(str(part) for part in mistake["loc"]).upper()

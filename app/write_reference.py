@@ -1,6 +1,6 @@
 """`python -m app.write_reference PAGE …`: fill the tables of settings and of metrics into Markdown pages.
 
-A page says where a table stands and which settings or metrics are in it, and the command writes the lines between:
+A page marks the place of a table and names its settings or metrics; the command writes the lines between the marks:
 
     <!-- settings: host port -->
     <!-- end -->
@@ -28,7 +28,7 @@ _BUNDLED = "the bundled models"
 
 
 def main() -> int:
-    """Rewrite the pages that are named; returns the exit code."""
+    """Rewrite the pages that the arguments name, and return the exit code."""
     for name in sys.argv[1:]:
         page = Path(name)
         page.write_text(filled(page.read_text(encoding="utf-8")), encoding="utf-8")
@@ -36,7 +36,7 @@ def main() -> int:
 
 
 def filled(text: str) -> str:
-    """The text of a page with each of its tables made anew.
+    """Return the text of a page with each of its tables written anew.
 
     Raises:
         KeyError: a table names a setting or a metric that does not exist.
@@ -51,12 +51,12 @@ def filled(text: str) -> str:
 
 
 def names_in(text: str, kind: str) -> list[str]:
-    """The names in all tables of a page that are of one kind, "settings" or "metrics"."""
+    """Return the names in all tables of a page that are of one kind, "settings" or "metrics"."""
     return [name for found in _TABLE.finditer(text) if found["kind"] == kind for name in found["names"].split()]
 
 
 def metric_names() -> list[str]:
-    """The names of all metrics of `/metrics`, as Prometheus' queries have them."""
+    """Return the names of all metrics of `/metrics`, as they are written in queries of Prometheus."""
     return list(_metrics())
 
 
@@ -79,7 +79,7 @@ def _default(name: str, field: dict[str, Any]) -> str:
 
 
 def _values(field: dict[str, Any]) -> str:
-    """What may be given for a setting, from its JSON schema."""
+    """Describe the values that a setting may have, from its JSON schema."""
     if choices := _CHOICES.fullmatch(field.get("pattern", "")):
         return _listed(choices[1].split("|"))
     if "enum" in field:
@@ -115,7 +115,7 @@ def _metrics_table(names: list[str]) -> Iterable[str]:
 
 
 def _metrics() -> dict[str, tuple[Metric, tuple[str, ...]]]:
-    """Each metric with its labels, by the name that queries have. Metrics of the process exist on Linux only."""
+    """Return each metric with its labels, by its name in queries. Metrics of the process exist on Linux only."""
     found = [
         (metric, tuple(wrapper._labelnames))  # noqa: SLF001  (nothing public tells the labels of a metric without a child)
         for wrapper in vars(Metrics()).values()

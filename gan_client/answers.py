@@ -14,14 +14,15 @@ from PIL import Image
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Images and the latents behind them.
+    """Images, and the latents from which G drew them.
 
     Attributes:
         images: [n, H, W] or [n, H, W, 3] uint8.
-        latents: [n, z_dim] float32; `generate` draws identical images from them.
+        latents: [n, z_dim] float32, one for each image; `generate` draws identical images from them.
         seed: the seed of the images; None if the call sent latents.
         first: index of `images[0]` among the images of the seed.
-        model: name@hash. A call with this model and `seed` always gives the same images.
+        model: the model that drew the images, as name@hash. A call with this model and `seed` always gives the same
+            images.
         url: the permanent URL of this answer, an npz file; None if the call sent latents.
     """
 
@@ -39,11 +40,11 @@ class Interpolation:
 
     Attributes:
         images: [n, H, W] or [n, H, W, 3] uint8.
-        latents: [n, z_dim] float32.
+        latents: [n, z_dim] float32, one for each image.
         seeds: the requested seeds.
         steps: number of images from one seed to the next.
-        mode: slerp or linear.
-        model: name@hash.
+        mode: the kind of interpolation, "slerp" or "linear".
+        model: the model and its version, as name@hash.
         url: the permanent URL of this answer.
     """
 
@@ -61,11 +62,11 @@ class Score:
     """D's judgement of one picture.
 
     Attributes:
-        logit: D's output; a value above 0 means that the picture looks real to D.
-        probability: σ(logit).
+        logit: D's output for `input`; a value above 0 means that the picture looks real to D.
+        probability: σ(logit), D's probability that the picture is real.
         percentile_real: percentage of held-out real images that D rates as less real.
         percentile_generated: percentage of G's images that D rates as less real.
-        model: name@hash.
+        model: the model and its version, as name@hash.
         filename: the picture's file name; pictures given as arrays are called "0.png" and so on.
         input: the image that D judged, [H, W] or [H, W, 3] uint8.
         explanation: the pixels that raise or lower the logit, [H, W, 4] uint8 (RGBA), to be shown on top of `input`;
@@ -87,7 +88,7 @@ class Projection:
     """The latent whose image is nearest to a picture.
 
     Attributes:
-        latent: [z_dim] float32.
+        latent: the latent that was found, [z_dim] float32.
         image: G's image of the latent, [H, W] or [H, W, 3] uint8.
         input: the picture, converted to the shape of G's images.
         mean_absolute: mean absolute difference between `image` and `input`, in grey levels.
@@ -95,7 +96,7 @@ class Projection:
         logit: D's output for `image`.
         input_logit: D's output for `input`.
         steps: number of steps of the search.
-        model: name@hash.
+        model: the model and its version, as name@hash.
     """
 
     latent: NDArray[np.float32]
@@ -116,14 +117,14 @@ class ModelSummary:
     Attributes:
         name: the folder's name.
         ready: whether the model can be used; if not, `error` says why, and the attributes between the two are None.
-        model: name@hash.
+        model: the model and its version, as name@hash.
         sha256: SHA-256 of model.safetensors.
         architecture: name of the networks' architecture.
         dataset: the data set that the model was trained on.
         recipe: name of its training recipe.
         images_seen: number of real images that D saw in training.
         evaluation: quality figures of the model, by name.
-        error: why the model cannot be used, or None.
+        error: the reason why the model cannot be used, or None.
     """
 
     name: str

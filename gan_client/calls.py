@@ -74,11 +74,11 @@ def samples(
 
     Args:
         n: number of images. A call can draw up to 100,000; `iter_samples` draws more, in little memory.
-        seed: 0 ≤ seed < 2⁵³; without it the service chooses one at random.
+        seed: the seed, 0 ≤ seed < 2⁵³; without it the service chooses one at random.
         first: index of the first image.
-        model: name or name@hash; the default is the service's default model.
+        model: the model, as name or name@hash; the default is the service's default model.
         digit: the digit to draw; only for conditional models.
-        truncation: ψ in (0, 1]; a smaller value gives less variety and fewer odd shapes.
+        truncation: the factor ψ in (0, 1]; a smaller value gives less variety and fewer odd shapes.
     """
     asked = {"n": n, "seed": seed, "first": first, "model": model, "digit": digit, "truncation": truncation}
     read = partial(answers.read_samples, first=first)
@@ -95,18 +95,18 @@ def iter_samples(
     digit: int | None = None,
     truncation: float = 1.0,
 ) -> Conversation[answers.Samples]:
-    """Draw any number of images, `chunk` at a time. They are the images that `samples` gives.
+    """Draw any number of images, `chunk` at a time. The images are the same as those of `samples`.
 
     All chunks have the seed and the version of the model that the first chunk has.
 
     Args:
         n: number of images in total.
         chunk: number of images in each call; the last call may have fewer.
-        seed: as in `samples`.
-        first: as in `samples`.
-        model: as in `samples`.
-        digit: as in `samples`.
-        truncation: as in `samples`.
+        seed: the seed, as in `samples`.
+        first: index of the first image, as in `samples`.
+        model: the model, as in `samples`.
+        digit: the digit to draw, as in `samples`.
+        truncation: the truncation ψ, as in `samples`.
 
     Raises:
         ValueError: n is below 0, or chunk is below 1.
@@ -124,8 +124,8 @@ def generate(latents: ArrayLike, *, model: str | None = None) -> Call[answers.Sa
     """Draw the images of given latents.
 
     Args:
-        latents: [n, z_dim], finite; a call can have up to 4,096.
-        model: name or name@hash; the default is the service's default model.
+        latents: the latents, [n, z_dim], finite; a call can have up to 4,096.
+        model: the model, as name or name@hash; the default is the service's default model.
 
     Raises:
         ValueError: a latent is NaN or infinite, which JSON cannot represent.
@@ -149,10 +149,10 @@ def interpolate(
     Args:
         seeds: 2 to 16 seeds.
         steps: number of images from one seed to the next.
-        mode: slerp or linear; the default is the one that suits the model's prior.
+        mode: the kind of interpolation, "slerp" or "linear"; the default is the one that suits the model's prior.
         loop: whether the path returns from the last seed to the first. It ends one step before the
             first image.
-        model: name or name@hash; the default is the service's default model.
+        model: the model, as name or name@hash; the default is the service's default model.
         digit: the digit that all images show; only for conditional models.
     """
     asked = {"seeds": ",".join(map(str, seeds)), "steps": steps, "mode": mode, "loop": loop, "model": model}
@@ -171,9 +171,9 @@ def score(
 
     Args:
         pictures: [n, H, W] or [n, H, W, 3] uint8, or a list of pictures; a call can have up to 64.
-        model: name or name@hash; the default is the service's default model.
-        preprocess: "auto" converts a photo or a drawing to an image like those in MNIST; "none" does not change the
-            pictures, which must have the model's size.
+        model: the model, as name or name@hash; the default is the service's default model.
+        preprocess: the preparation of the pictures. "auto" converts a photo or a drawing to an image like those in
+            MNIST; "none" does not change the pictures, which must have the model's size.
         explain: whether each result includes an `explanation`.
 
     Raises:
@@ -190,8 +190,8 @@ def project(picture: Picture, *, model: str | None = None, preprocess: Preproces
 
     Args:
         picture: the picture to search for.
-        model: name or name@hash; the default is the service's default model.
-        preprocess: as in `score`.
+        model: the model, as name or name@hash; the default is the service's default model.
+        preprocess: the preparation of the picture, as in `score`.
 
     Raises:
         ValueError: the array does not have the shape or the dtype of a picture.

@@ -17,7 +17,7 @@ from gan_client.calls import Call, Conversation
 from gan_client.retries import Retries
 
 TIMEOUT_S = 90.0
-"""The default timeout. It is longer than the 60 s within which a service answers a projection."""
+"""The default of `timeout_s`. It is longer than the 60 s within which a service answers a projection."""
 
 STANDARD_RETRIES = Retries()
 
@@ -196,7 +196,7 @@ class AsyncClient:
 
 
 def _headers(key: str | None) -> dict[bytes, bytes]:
-    """The headers of every call, as bytes: httpx would refuse a key that is not ASCII."""
+    """Return the headers of every call, as bytes: httpx would refuse a key that is not ASCII."""
     return {b"User-Agent": b"gan-client"} | ({} if key is None else {b"Authorization": f"Bearer {key}".encode()})
 
 

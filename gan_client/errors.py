@@ -11,7 +11,7 @@ MAX_SHOWN_CHARACTERS = 200
 
 
 class GanError(Exception):
-    """A call failed."""
+    """A call failed; the base class of this package's errors."""
 
 
 class AnswerError(GanError):

@@ -11,7 +11,7 @@ import httpx
 
 RETRIED_STATUSES = (429, 503)
 RETRIED_ERRORS = (httpx.NetworkError, httpx.ConnectTimeout, httpx.RemoteProtocolError)
-"""A connection could not be made, or it broke. A slow answer is not retried: that would double the service's work."""
+"""Errors of failed and broken connections, which are retried. A timeout of the answer is not: it doubles the work."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Retries:
 
 
 def retry_after_s(response: httpx.Response) -> float | None:
-    """Return the header Retry-After in seconds, given as seconds or as a date (RFC 9110, 10.2.3); None without it."""
+    """Return the seconds that Retry-After gives, as a number or as a date (RFC 9110, 10.2.3); None without it."""
     text = response.headers.get("Retry-After", "")
     if text.isascii() and text.isdigit():
         return float(text)

@@ -1,4 +1,4 @@
-"""Two cores: one for a service and all its processes, one for its client."""
+"""Pin a service with its processes to one core and its client to another, so that they do not compete for time."""
 
 import os
 import shutil

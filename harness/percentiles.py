@@ -1,4 +1,4 @@
-"""Percentiles of a sample."""
+"""Percentiles of measured values."""
 
 import math
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ def percentile(ordered: Sequence[float], share: float) -> float:
 
     Args:
         ordered: the values in ascending order.
-        share: in (0, 1].
+        share: the share of the values, in (0, 1]; 0.99 gives the 99th percentile.
 
     Returns:
         The value; NaN if there are none.

@@ -26,9 +26,9 @@ class PinnedService:
     """A service that is ready.
 
     Attributes:
-        port: the port on which it listens, on 127.0.0.1.
-        pid: the number of its first process.
-        start_s: seconds from its start until it was ready.
+        port: the TCP port on which the service listens, on 127.0.0.1.
+        pid: the number of the service's first process.
+        start_s: seconds from the start of the service until it was ready.
     """
 
     port: int
@@ -41,7 +41,7 @@ def started(spec: ServiceSpec) -> Iterator[PinnedService]:
     """Run a service on a free port and on its core, and end it afterwards, with all that it started.
 
     Raises:
-        RuntimeError: it ended before it was ready, it was not ready in time, or it may run on another core.
+        RuntimeError: the service ended before it was ready, was not ready in time, or may run on another core.
     """
     with ExitStack() as stack:
         scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="gan-", ignore_cleanup_errors=True))

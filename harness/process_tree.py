@@ -16,11 +16,11 @@ END_TIMEOUT_S = 10
 
 @dataclass(frozen=True)
 class ProcessId:
-    """A process. A later process may get the same number, but not the same start.
+    """The identity of a process. A later process may get the same number, but not the same start.
 
     Attributes:
-        pid: its number.
-        start: when it started, in clock ticks since the machine started.
+        pid: the number of the process.
+        start: the time when the process started, in clock ticks since the machine started.
     """
 
     pid: int
@@ -37,7 +37,7 @@ def tree_of(pid: int) -> list[ProcessId]:
 
 
 def resident_mb(pid: int) -> float:
-    """Return the resident memory of a process and its descendants, MB (10⁶ bytes); NaN if the system does not tell it.
+    """Return the resident memory of a process and its descendants, MB (10⁶ bytes); NaN if it is unknown.
 
     A page that several of them share is counted in each.
     """
@@ -50,7 +50,7 @@ def peak_mb(pid: int) -> float:
 
 
 def check_pinned(pid: int, core: int) -> None:
-    """Check that a process and its descendants can run on one core only: a measurement would miss work on another.
+    """Check that a process and its descendants can run only on `core`: a measurement would miss work on another one.
 
     Raises:
         RuntimeError: one of them may run on another core.
@@ -91,7 +91,7 @@ def _parents() -> dict[ProcessId, int]:
 
 
 def _status_kib(pid: int, field: str) -> int:
-    """Return a field of /proc/PID/status, in KiB; 0 if the process has ended, or has no memory of its own."""
+    """Return a field of memory of /proc/PID/status, in KiB; 0 if the process has ended, or has no memory of its own."""
     try:
         status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
     except (FileNotFoundError, ProcessLookupError):

@@ -61,12 +61,13 @@ def running(folder: Path, *, python_path: Path | None = None, **settings: object
     """Start `python -m app` on a free port, wait for its address, and end it by SIGTERM.
 
     Args:
-        folder: the folder in which it runs, and in which `service.log` is written.
+        folder: the folder in which the service runs, and in which `service.log` is written.
         python_path: a folder of modules that are imported before all others.
         settings: GAN_* settings, in lower case.
 
     Raises:
-        RuntimeError: it printed no address, or a `sitecustomize` in `python_path` failed; the error quotes its log.
+        RuntimeError: the service printed no address, or a `sitecustomize` in `python_path` failed; the error quotes its
+            log.
     """
     log = folder / "service.log"
     paths = [str(path) for path in (python_path, ROOT) if path is not None]

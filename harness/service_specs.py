@@ -1,4 +1,4 @@
-"""How each service is started, and which requests it gets: `python -m app` alone, and on Ray Serve."""
+"""The start of each measured service, and the requests that it gets: `python -m app` alone, and on Ray Serve."""
 
 import sys
 from dataclasses import dataclass, field, replace
@@ -47,16 +47,16 @@ class RequestTemplate:
 
 @dataclass(frozen=True)
 class ServiceSpec:
-    """How a service is started, and what it is asked for.
+    """The way in which a service is started, and the requests that it gets in a measurement.
 
     In the command, the variables and the log's path, {port} becomes a free port and {scratch} an empty folder.
 
     Attributes:
         name: the name in tables.
-        command: the command that starts it.
-        ready_path: a GET of it gives 200 once the service is ready.
+        command: the command that starts the service.
+        ready_path: the path whose GET gives 200 once the service is ready.
         one: a request for one image.
-        grid: a request for a grid of 64.
+        grid: a request for a grid of 64 images.
         environment: variables that are added to those of this process.
         folder: the folder in which the command runs; None stands for the folder of this process.
         log: the file that receives standard error; without one, it goes to the standard error of this process.
@@ -72,13 +72,13 @@ class ServiceSpec:
     log: str | None = None
 
     def with_settings(self, **settings: object) -> "ServiceSpec":
-        """Describe the same service with these GAN_* settings, named in lower case without the prefix."""
+        """Return the spec of the same service with these GAN_* settings, named in lower case without the prefix."""
         variables = {f"GAN_{name.upper()}": str(value) for name, value in settings.items()}
         return replace(self, environment=self.environment | variables)
 
 
 def ours(models_dir: Path, model: str) -> ServiceSpec:
-    """Describe `python -m app`."""
+    """Return the spec of `python -m app` with these model folders and this default model."""
     return ServiceSpec(
         "ours",
         [sys.executable, "-m", "app"],
@@ -95,7 +95,7 @@ def ours(models_dir: Path, model: str) -> ServiceSpec:
 
 
 def on_ray(models_dir: Path, model: str, *, ingress: str, replicas: int = 1, replica: str | None = None) -> ServiceSpec:
-    """Describe `harness.ray_service`, which needs the extra `ray`.
+    """Return the spec of `harness.ray_service`, which needs the extra `ray`.
 
     Args:
         models_dir: the folder of model folders.

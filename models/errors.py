@@ -79,7 +79,7 @@ class ModelTooLargeError(ModelFolderError):
 
 
 class ModelUnreadableError(ModelFolderError):
-    """model.safetensors cannot be parsed: another format, or truncated."""
+    """model.safetensors cannot be parsed: it has another format, or is truncated."""
 
 
 class FormatVersionError(ModelFolderError):

@@ -20,9 +20,9 @@ def assemble_grid(
 
     Args:
         images: [n, H, W] or [n, H, W, 3] uint8, n ≥ 1.
-        columns: images in a row, limited to n; None gives the squarest grid.
-        padding: black pixels between images and around them, before scaling.
-        scale: each pixel becomes scale × scale pixels.
+        columns: number of images in a row, limited to n; None gives the squarest grid.
+        padding: number of black pixels between images and around them, before scaling.
+        scale: the factor by which the grid is enlarged: each pixel becomes scale × scale pixels.
 
     Returns:
         [rows·(H + padding) + padding, columns·(W + padding) + padding] · scale, uint8; RGB has a last axis of 3. A
@@ -46,9 +46,9 @@ def assemble_rows(
 
     Args:
         images: [n, H, W] or [n, H, W, 3] uint8, n ≥ 1.
-        columns: as in `assemble_grid`.
-        padding: as in `assemble_grid`.
-        scale: as in `assemble_grid`.
+        columns: number of images in a row, as in `assemble_grid`.
+        padding: number of black pixels, as in `assemble_grid`.
+        scale: the factor by which pixels are enlarged, as in `assemble_grid`.
 
     Returns:
         [height, 1 + width · channels] uint8, with the height and width of the grid.

@@ -45,10 +45,10 @@ def interpolate(
     """Return the points of a path through latents.
 
     Args:
-        ends: [k, z_dim] float32, k ≥ 2, finite.
-        steps: points from one end to the next, counting the first end but not the next one; ≥ 1.
-        mode: "slerp" or "linear".
-        prior: the latents' prior; it decides how a slerp is computed (see above).
+        ends: the k latents that the path goes through, [k, z_dim] float32, k ≥ 2, finite.
+        steps: number of points from one end to the next, counting the first end but not the next one; ≥ 1.
+        mode: the kind of interpolation, "slerp" (along the arc) or "linear".
+        prior: the latents' prior; it decides how a slerp is computed (see the docstring of this module).
         loop: whether to continue from the last end to the first, and stop one step before it.
 
     Returns:
@@ -120,7 +120,7 @@ def _norm(x: NDArray[np.float64]) -> float:
 
 
 def _to_normal(z: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Map coordinates of U(−√3, √3) to N(0, 1): equal shares of both priors lie below a coordinate and its image."""
+    """Map coordinates z of U(−√3, √3) to x of N(0, 1), so that the share of each prior below z and below x is equal."""
     tiny = 2.0**-53  # keeps a coordinate on the edge of the box finite
     below = torch.from_numpy(np.clip(share_below(z), tiny, 1 - tiny))
     normal: NDArray[np.float64] = torch.special.ndtri(below).numpy()
@@ -128,6 +128,6 @@ def _to_normal(z: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _to_uniform(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Invert `_to_normal`."""
+    """Map coordinates of N(0, 1) to U(−√3, √3): the inverse of `_to_normal`."""
     uniform: NDArray[np.float64] = to_uniform_prior(torch.special.ndtr(torch.from_numpy(x))).numpy()
     return uniform

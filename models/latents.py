@@ -36,7 +36,7 @@ _ONE = np.float64(1).view(np.uint64)  # the bits of 1.0
 
 
 class _Stream(threading.local):
-    """One bit generator for each thread. Setting its state takes a tenth of the time of making a new one."""
+    """A random bit generator for each thread. Setting its state takes a tenth of the time of making a new one."""
 
     def __init__(self) -> None:
         self.philox = np.random.Philox(0)
@@ -61,14 +61,15 @@ def draw_latents(
     """Draw the latents of images first … first + n − 1 of a seed.
 
     Args:
-        seed: 0 ≤ seed < 2⁵³.
+        seed: the seed, 0 ≤ seed < 2⁵³.
         first: index of the first image; first + n ≤ 2⁵³.
         n: number of images, ≥ 1.
-        z_dim: coordinates of one latent, ≥ 1.
-        prior: "normal", N(0, 1), or "uniform", U(−√3, √3), the one in the 2014 paper's code; both have unit variance.
-        truncation: ψ in (0, 1]; each latent is scaled towards the prior's mean 0: z ← ψ·z.
-        ballots: the last `ballots` coordinates choose the class (`models.networks.conditional`). They are not scaled,
-            because smaller ballots would make the choice uncertain.
+        z_dim: number of coordinates of one latent, ≥ 1.
+        prior: the distribution of a coordinate: "normal", N(0, 1), or "uniform", U(−√3, √3), as in the 2014 paper's
+            code; both have unit variance.
+        truncation: the factor ψ in (0, 1]; each latent is scaled towards the prior's mean 0: z ← ψ·z.
+        ballots: number of coordinates, the last ones, that choose the class (`models.networks.conditional`). They are
+            not scaled by ψ, because smaller ballots would make the choice uncertain.
 
     Returns:
         [n, z_dim] float32. Row k depends only on (seed, first + k), the prior and the truncation.
@@ -85,13 +86,13 @@ def draw_latents(
 
 
 def draw_words(seed: int, first: int, n: int, *, z_dim: int) -> NDArray[np.uint64]:
-    """Draw the random words from which the latents of images first … first + n − 1 of a seed are computed.
+    """Draw the 64-bit random words from which the latents of images first … first + n − 1 of a seed are computed.
 
     Args:
-        seed: 0 ≤ seed < 2⁵³.
+        seed: the seed, 0 ≤ seed < 2⁵³.
         first: index of the first image; first + n ≤ 2⁵³.
         n: number of images, ≥ 1.
-        z_dim: coordinates of one latent, ≥ 1.
+        z_dim: number of coordinates of one latent, ≥ 1.
 
     Returns:
         [n, z_dim] uint64, one word for each coordinate. Row k depends only on (seed, first + k).
@@ -128,14 +129,14 @@ def check_latents(latents: object, *, z_dim: int) -> NDArray[np.float32]:
     """Check latents that come from a request, and convert them to an array.
 
     Args:
-        latents: anything that NumPy reads as [n, z_dim] numbers.
+        latents: any object that NumPy reads as [n, z_dim] numbers.
         z_dim: the width of the model's latents.
 
     Returns:
         [n, z_dim] float32, n ≥ 1, finite and within ± MAX_LATENT.
 
     Raises:
-        LatentError: one of these does not hold; the message says which, and the value seen.
+        LatentError: the latents have another shape, or a number that is not allowed; the message names the value.
     """
     try:
         array = np.asarray(latents, dtype=np.float64)

@@ -19,7 +19,7 @@ from training.provenance import read_git_commit
 from training.recipe import Recipe
 
 NOISE = 64
-"""The coordinates for noise, beside those for classes, in the z_dim that a message suggests."""
+"""Number of coordinates for noise in the z_dim that a message suggests; those that choose the class are added."""
 
 
 class RunConfig(BaseModel):
@@ -68,10 +68,10 @@ class RunConfig(BaseModel):
 
         Args:
             dataset: the images.
-            source: where they are, for the error message; None: where they were when the run began.
+            source: the place of the images, for the error message; None: the place where they were when the run began.
 
         Raises:
-            RunError: they are different, or the run began with older rules of reading and splitting data.
+            RunError: the images are different, or the run began with older rules of reading and splitting data.
         """
         if self.data_rule != RULE and not dataset.digits:
             raise RunError(
@@ -171,7 +171,7 @@ def check_size(recipe: Recipe, dataset: Dataset, *, processes: int) -> None:
     """Check that all images of a data set are enough for the recipe's `train_images` and `batch_size`, both at once.
 
     Raises:
-        RecipeError: they are not.
+        RecipeError: there are too few images.
     """
     wanted, there = recipe.train_images, len(dataset.images)
     if wanted is None or wanted <= there:
@@ -190,7 +190,7 @@ def check_batch_size(recipe: Recipe, dataset: Dataset, *, n: int, processes: int
     """Check that n training images make at least one batch.
 
     Raises:
-        RecipeError: they do not.
+        RecipeError: there are too few images.
     """
     if recipe.batch_size > n:
         size = _batch_size_for(recipe, dataset, n=n, processes=processes)
@@ -201,7 +201,7 @@ def check_batch_size(recipe: Recipe, dataset: Dataset, *, n: int, processes: int
 
 
 def _batch_size_for(recipe: Recipe, dataset: Dataset, *, n: int, processes: int) -> int:
-    """Return a batch size for n images: about half of them, in parts that the processes and D's packs can share."""
+    """Return a batch size for n images: about n/2, and divisible among the processes and into D's groups of images."""
     part = recipe.images_a_group * processes
     size = max(n // 2 // part, 1) * part
     if not 2 <= size <= n:

@@ -24,24 +24,24 @@ adam = partial(torch.optim.Adam, lr=2e-4, betas=(0.5, 0.999))  # Radford et al. 
 
 
 def make_generator() -> nn.Sequential:
-    """G: standard normal noise z [N, 100] → images [N, 784] in (−1, 1)."""
+    """Return G: standard normal noise z [N, 100] → images [N, 784] in (−1, 1)."""
     return nn.Sequential(*hidden(Z_DIM, 256), *hidden(256, 512), *hidden(512, 1024), nn.Linear(1024, PIXELS), nn.Tanh())
 
 
 def hidden(fan_in: int, fan_out: int) -> tuple[nn.Module, ...]:
-    """A hidden layer of G, [N, fan_in] → [N, fan_out]; batch normalisation helps G to draw different images."""
+    """Return a hidden layer of G, [N, fan_in] → [N, fan_out]; batch normalisation helps G to draw different images."""
     return nn.Linear(fan_in, fan_out), nn.BatchNorm1d(fan_out), nn.LeakyReLU(0.2)
 
 
 def make_discriminator() -> nn.Sequential:
-    """D: images [N, 784] → logits [N, 1]; D(x) = sigmoid(logit)."""
+    """Return D: images [N, 784] → logits [N, 1]; D(x) = sigmoid(logit)."""
     return nn.Sequential(
         nn.Linear(PIXELS, 512), nn.LeakyReLU(0.2), nn.Linear(512, 256), nn.LeakyReLU(0.2), nn.Linear(256, 1)
     )
 
 
 def value(real_logits: torch.Tensor, fake_logits: torch.Tensor) -> torch.Tensor:
-    """V(G, D), equation 1, of logits [N, 1]; it is −log 4 ≈ −1.386 where D cannot tell real from fake (theorem 1)."""
+    """Return V(G, D), equation 1, of logits [N, 1]; −log 4 ≈ −1.386 if D cannot tell real from fake (theorem 1)."""
     return logsigmoid(real_logits).mean() + logsigmoid(-fake_logits).mean()  # 1 − sigmoid(a) = sigmoid(−a)
 
 

@@ -136,10 +136,10 @@ class Recipe(_Settings):
 
         Args:
             processes: the number of processes.
-            begun: whether the run has begun, so that its batch size cannot be changed.
+            begun: whether the run has begun, so that its batch size cannot change any more; for the error message.
 
         Raises:
-            RecipeError: they cannot.
+            RecipeError: the batch size cannot be divided among this many processes.
         """
         smallest = processes * self.images_a_group
         if self.batch_size % smallest:
@@ -179,8 +179,8 @@ def load_recipe(name: str, overrides: list[str] | None = None) -> Recipe:
 
     Args:
         name: one of `recipe_names()`, or a path ending in .toml.
-        overrides: for example "epochs=3" or "generator_optimiser.learning_rate=1e-4". Values are written as in TOML;
-            the quotes of a text may be left out.
+        overrides: the changed settings, for example "epochs=3" or "generator_optimiser.learning_rate=1e-4". Values are
+            written as in TOML; the quotes of a text may be left out.
 
     Raises:
         RecipeError: there is no such recipe, or it has mistakes; the message lists all of them.

@@ -6,6 +6,6 @@ OpenAPI document. `sample_request` parses a request for samples into a job, `con
 `json_bodies` read bodies, and `sample_listing` and `whole_response` make answers. `state` holds what the routes share,
 `reload` replaces the models, and `replicas` calls the other processes of the same service.
 
-May import `app.settings`, `app.middleware`, `app.inference`, `app.media`, `app.problems`, `app.telemetry`,
+This package may import `app.settings`, `app.middleware`, `app.inference`, `app.media`, `app.problems`, `app.telemetry`,
 `app.malloc` and `models`.
 """

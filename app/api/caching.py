@@ -17,7 +17,7 @@ from app.media.png import ENCODER
 from models.model_folder.loaded_model import LoadedModel
 
 RENDERING = 4
-"""A part of every ETag, like the PNG encoder's name. Raise it when the same parameters begin to give other bytes."""
+"""Version of the rendering, a part of every ETag. Raise it when the same parameters begin to give other bytes."""
 
 IMMUTABLE = "public, max-age=31536000, immutable"
 REVALIDATE = "no-cache"
@@ -42,7 +42,7 @@ IfNoneMatch: TypeAlias = Annotated[
 
 
 def documented_headers(*, etag: str | None = None, content_location: str | None = None) -> dict[str, dict[str, object]]:
-    """The headers of an answer, for OpenAPI. Each example is in the schema, where Swagger UI finds it."""
+    """Return the OpenAPI description of an answer's headers. Swagger UI finds the examples in the schemas."""
     headers = {"X-Model": _documented("The model and its version, as `name@hash`", examples.REFERENCE)}
     if etag is not None:
         headers["ETag"] = _documented("Identifies this answer, for If-None-Match", etag)
@@ -52,7 +52,7 @@ def documented_headers(*, etag: str | None = None, content_location: str | None 
 
 
 def permanent_query(model: LoadedModel, parameters: Mapping[str, object], form: str) -> str:
-    """The query string of an answer's permanent URL. Parameters that are None are left out."""
+    """Return the query string of an answer's permanent URL. Parameters that are None are left out."""
     # Names and numbers need no quoting, but other texts may.
     parts = [_model_parameter(model.reference)]
     for name, value in parameters.items():
@@ -62,18 +62,18 @@ def permanent_query(model: LoadedModel, parameters: Mapping[str, object], form: 
 
 
 def around_seed(model: LoadedModel, parameters: Mapping[str, object], form: str) -> tuple[str, str]:
-    """The query string of the permanent URL of samples, in two parts: before the number of the seed, and after it."""
+    """Return the query string of samples' permanent URL in two parts: before the seed's number, and after it."""
     named, _, others = permanent_query(model, parameters, form).partition("&")
     return f"{named}&seed=", f"&{others}"
 
 
 def entity_tag(model: LoadedModel, query: str) -> str:
-    """The strong ETag of the answer under a permanent URL with this query string."""
+    """Return the strong ETag of the answer under a permanent URL with this query string."""
     return f'"{digest(model, query)}"'
 
 
 def digest(model: LoadedModel, query: str) -> str:
-    """32 hex digits that identify a query of a model, for this version of rendering and this PNG encoder."""
+    """Return 32 hex digits that identify a query of a model, for this version of rendering and this PNG encoder."""
     return hashlib.sha256(f"{RENDERING}|{ENCODER}|{model.sha256}|{query}".encode()).hexdigest()[:32]
 
 
@@ -87,10 +87,10 @@ def _model_parameter(reference: str) -> str:
 
 
 def cache_control(*, seed_given: bool, version_given: bool) -> str:
-    """The Cache-Control header of an answer: how long caches may keep it.
+    """Return the Cache-Control header of an answer: how long caches may keep it.
 
     An answer under a permanent URL may be kept for ever. Under a model's plain name it must be revalidated, since the
-    name may later mean another version. An answer with a drawn seed must not be stored.
+    name may later mean another version. An answer whose seed the service drew at random must not be stored.
     """
     if not seed_given:
         return NO_STORE

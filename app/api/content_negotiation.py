@@ -33,7 +33,7 @@ def choose_format(asked: Format | None, accept: str | None, offered: Mapping[For
     Args:
         asked: the value of the parameter `format`, if it was given.
         accept: the Accept header, if there is one.
-        offered: media types by format.
+        offered: the media types that the route offers, by format.
 
     Raises:
         Problem: 406 if the Accept header accepts none of the media types.
@@ -54,14 +54,14 @@ def choose_format(asked: Format | None, accept: str | None, offered: Mapping[For
 
 
 def not_acceptable(accept: str, offered: Mapping[Format, str]) -> Problem:
-    """The problem (406) for a request whose Accept header allows none of the offered media types."""
+    """Return the problem (406) for a request whose Accept header allows none of the offered media types."""
     offers, standard = ", ".join(offered.values()), next(iter(offered))
     detail = f"the Accept header {accept[:200]!r} accepts none of {offers}; accept one, or send `format={standard}`"
     return Problem(406, detail)
 
 
 def document_content(offered: Mapping[Format, str], *, json_schema: str = "") -> dict[str, dict[str, object]]:
-    """The `content` of an answer for OpenAPI: the schema of this name for JSON, and bytes for any other format."""
+    """Return OpenAPI's `content` of an answer: the schema named `json_schema` for JSON, bytes for any other format."""
     json: dict[str, object] = {"schema": {"$ref": f"#/components/schemas/{json_schema}"}}
     return {media_type: json if form == "json" else _bytes(form) for form, media_type in offered.items()}
 
@@ -72,7 +72,7 @@ def _bytes(form: str) -> dict[str, object]:
 
 
 def _quality(media_type: str, form: str, accept: str) -> tuple[float, int]:
-    """(quality, exactness) of the most exact range in the header that includes the media type (RFC 9110, 12.5.1)."""
+    """Return (quality, exactness) of the header's most exact range that includes the media type (RFC 9110, 12.5.1)."""
     exactness_quality = (-1, 0.0)
     for part in accept.split(","):
         media_range, *parameters = (text.strip().lower() for text in part.split(";"))

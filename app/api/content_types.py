@@ -1,4 +1,4 @@
-"""Which bodies a route reads: those of its own Content-Type, without a Content-Encoding."""
+"""Checks the Content-Type of bodies: a route reads only its own type, and no body with a Content-Encoding."""
 
 from email.message import Message
 from typing import Literal

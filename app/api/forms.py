@@ -57,18 +57,18 @@ ExplainParameter: TypeAlias = Annotated[
 
 @asynccontextmanager
 async def read_form(request: Request, *, field: str, max_files: int, texts: Collection[str]) -> AsyncIterator[FormData]:
-    """Read the form of a request, and close its files at the end.
+    """Parse the form of a request, and close its files when the context ends.
 
     Args:
         request: the request.
-        field: the field that has the files.
-        max_files: the most files.
-        texts: the fields that have texts.
+        field: name of the field that holds the files.
+        max_files: the largest number of files that is accepted.
+        texts: names of the other fields, each of which holds one text.
 
     Raises:
         Problem: 415 if the body is no form with files; 422, naming `field`, if the parser refuses the form; 503 if the
             temporary folder has no room for it.
-        RequestValidationError: the form has a field that does not exist, or a text twice.
+        RequestValidationError: the form has a field with any other name, or a text twice.
     """
     check_content_type(request, "multipart/form-data")
     try:
@@ -104,7 +104,7 @@ def files_of(form: FormData, *, field: str, max_files: int) -> list[UploadFile]:
 
 
 def no_file(field: str, max_files: int) -> Problem:
-    """The problem (422) of a form whose field has no file, or a value that is not a file."""
+    """Return the problem (422) of a form whose field has no file, or a value that is not a file."""
     return Problem.of_parameter(field, f"there is no file, or a value that is not a file. {_wanted(field, max_files)}")
 
 
@@ -138,9 +138,9 @@ def preprocess_of(form: FormData, parameter: str | None) -> Preprocess:
 
 
 def explain_of(form: FormData, parameter: str | None) -> bool:
-    """Return whether the client wants explanations.
+    """Return whether the client asks for explanations of the scores.
 
-    The query parameter decides. Without it the form's field decides, and without both the answer is no.
+    The query parameter decides. Without it the form's field decides, and without both the result is False.
 
     Raises:
         Problem: 422 for a value that is not true or false.
@@ -185,7 +185,7 @@ async def read_images(
 
 
 def described_form(field: str, schema: dict[str, object]) -> dict[str, object]:
-    """The `openapi_extra` of a route that takes a form with files in one field."""
+    """Return the `openapi_extra` of a route that takes a form with files in one field."""
     form = {"type": "object", "required": [field], "properties": {field: schema}}
     return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": form}}}}
 

@@ -21,13 +21,13 @@ MAX_JSON_BYTES = 16 * 2**20
 """The largest JSON body. The most latents that may be posted take 9 MB at most if they have 100 coordinates each."""
 
 MAX_LISTS = 2 * MAX_POSTED_LATENTS
-"""The most lists and objects together."""
+"""The most lists and objects in a body, counted together."""
 
 MAX_TEXTS = 512
-"""The most texts, including names."""
+"""The most texts in a body, counting the names in objects too."""
 
 MAX_VALUES = 1_000_000
-"""The most values, which are mostly numbers. The commas are counted."""
+"""The most values in a body, which are mostly numbers. They are counted by their commas."""
 
 
 class JSONRoute(StrictRoute):
@@ -48,10 +48,10 @@ class JSONRoute(StrictRoute):
 
 class _JSONRequest(Request):
     async def json(self) -> Any:  # noqa: ANN401  (Starlette's)
-        """Return the value of the body.
+        """Return the parsed value of the body.
 
         Raises:
-            Problem: 413 if the body exceeds a limit of this module, 422 if it has a name twice.
+            Problem: 413 if the body exceeds a limit of this module, 422 if an object in it has a name twice.
             JSONDecodeError: the body is not JSON.
         """
         body = await self.body()
@@ -81,7 +81,7 @@ def check_json(body: bytes) -> None:
 
 
 def _check_names(body: bytes, value: object) -> None:
-    """Refuse an object that has a name twice, of which the parser kept the last one.
+    """Refuse a body in which an object has a name twice; the parser has kept only the last value of such a name.
 
     Such a body has more quotes than the names and texts of the value need. Only a body with more is parsed again.
 
@@ -101,5 +101,5 @@ def _check_names(body: bytes, value: object) -> None:
 
 
 def json_too_large(number: int, what: str, most: int) -> Problem:
-    """The problem (413) of JSON that exceeds a limit."""
+    """Return the problem (413) of JSON with `number` of `what` ("values", …), where at most `most` are allowed."""
     return Problem(413, f"the JSON has {number:,} {what}, and at most {most:,} are allowed; send less at once")

@@ -14,10 +14,10 @@ def check_pixels(
     Args:
         shape: shape of one image.
         n: number of images.
-        columns: columns of the grid, at most n; None for the frames of an animation, which leave no place empty.
-        padding: pixels around each image.
+        columns: number of columns of the grid, at most n; None for the frames of an animation, which is no grid.
+        padding: number of pixels around each image.
         scale: factor by which each image is enlarged.
-        fewer: the parameter that makes n smaller, for the error.
+        fewer: name of the parameter that the client can lower to make n smaller, for the error.
 
     Raises:
         Problem: 422, naming the parameters to lower.
@@ -30,6 +30,6 @@ def check_pixels(
 
 
 def count_pixels(shape: ImageShape, n: int, *, columns: int | None = None, padding: int = 0, scale: int) -> int:
-    """The number of pixels of a picture of `n` images, without the padding at the right and lower edges."""
+    """Return the number of pixels of a picture of `n` images, without the padding at the right and lower edges."""
     places = -(-n // columns) * columns if columns else n
     return places * (shape.height + padding) * (shape.width + padding) * scale**2

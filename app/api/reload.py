@@ -29,8 +29,8 @@ class Reloader:
 
     Args:
         app: the application whose state is replaced.
-        device: the device on which the networks run.
-        warm: runs each network of a state's catalog once.
+        device: the PyTorch device on which the networks run.
+        warm: function that runs each network of a state's catalog once.
     """
 
     def __init__(self, app: FastAPI, *, device: torch.device, warm: Callable[[State], Awaitable[None]]) -> None:

@@ -19,7 +19,7 @@ class Replicas(Protocol):
         """Make each replica read the models folder again."""
 
     async def metrics(self) -> bytes:
-        """The metrics of all replicas in Prometheus' text format, merged by `merge`."""
+        """Return the metrics of all replicas in Prometheus' text format, merged by `merge`."""
 
 
 def merge(texts: Mapping[str, bytes]) -> bytes:

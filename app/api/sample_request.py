@@ -1,4 +1,4 @@
-"""Parses a request for samples into a `SampleJob`, or raises the problem of a bad request.
+"""Parses a request for samples into a `SampleJob`, or raises the problem (an HTTP error) of a bad request.
 
 `SampleRequests.parse` is the only place that decides what a request means: the fast path, `GET /v1/samples` and
 `POST /v1/samples` all use it. Requests that differ only in their seed share a `SamplePlan`, which is kept, so that they
@@ -55,19 +55,19 @@ class SamplePlan:
     Attributes:
         served: the model.
         form: format of the answer.
-        asked: the parameters. Their seed is that of the request for which the plan was made.
+        asked: the validated parameters. Their seed is that of the request for which the plan was made.
         posted: posted latents [n, z_dim] float32; None if the latents are drawn from a seed.
         first: index of the first image.
         n: number of images.
-        columns: columns of the grid.
-        padding: pixels around each image of the grid.
+        columns: number of columns of the grid.
+        padding: number of pixels around each image of the grid.
         fixed: headers of the answer that do not depend on the seed, by name in lower case.
         location: the permanent URL in two parts: before the number of the seed, and after it.
-        digest: identifies the plan in ETags.
+        digest: hex digits that identify the plan in ETags.
         is_public: whether the request is a GET, whose answer has an ETag and may be kept by caches.
         is_inline: whether the answer is a PNG or JSON that is small enough to be encoded on the event loop.
-        draws_the_prior: whether the latents are drawn and not truncated; a digit may be set in them. If so, G can take
-            the random words of which they are made.
+        draws_the_prior: whether the latents are drawn from the prior and not truncated, with or without a requested
+            digit. If so, G can take the 64-bit random words from which the latents are computed.
     """
 
     served: ServedModel
@@ -98,7 +98,7 @@ class SampleJob:
 
     Attributes:
         plan: the part of the request that does not depend on the seed.
-        seed: 0 ≤ seed < 2⁵³; None if latents were posted.
+        seed: the seed, 0 ≤ seed < 2⁵³; None if latents were posted.
     """
 
     plan: SamplePlan
@@ -110,7 +110,7 @@ class SampleJob:
         return f'"{self.plan.digest}-{self.seed}"'
 
     def headers(self) -> dict[str, str]:
-        """The answer's headers except length and type, by name in lower case. They are known before G runs."""
+        """Return the answer's headers except length and type, by name in lower case. They are known before G runs."""
         plan, headers = self.plan, self.plan.fixed.copy()
         if self.seed is not None:
             before, behind = plan.location
@@ -120,7 +120,7 @@ class SampleJob:
         return headers
 
     def seed_lines(self) -> str:
-        """The header lines of a GET's answer that depend on the seed. They come after the lines of `fixed`."""
+        """Return the header lines of a GET's answer that depend on the seed. They come after the lines of `fixed`."""
         plan, seed = self.plan, self.seed
         before, behind = plan.location
         return f'x-seed: {seed}\r\ncontent-location: {before}{seed}{behind}\r\netag: "{plan.digest}-{seed}"\r\n'
@@ -136,7 +136,7 @@ class SampleJob:
         return plan.served.class_sampler
 
     def rows(self) -> Rows:
-        """The input of `network` for all images: [n, …]."""
+        """Return the input of `network` for all images: [n, …], one row for each image."""
         plan = self.plan
         if plan.form != "png" or not plan.draws_the_prior:
             return self.latents(0, plan.n)
@@ -144,7 +144,7 @@ class SampleJob:
         return words if plan.asked.digit is None else words_with_class(words, plan.asked.digit)
 
     def latents(self, start: int, count: int) -> NDArray[np.float32]:
-        """The latents that G gets, [count, z_dim] float32. They begin with sample `start` of the job."""
+        """Return the latents that G gets, [count, z_dim] float32. They begin with sample `start` of the job."""
         plan = self.plan
         if plan.posted is not None:
             return plan.posted[start : start + count]
@@ -158,7 +158,7 @@ class SampleJob:
 
         Args:
             rows: the input of the network; for JSON these are the latents [n, z_dim].
-            images: its output, [n, H, W] or [n, H, W, 3] uint8.
+            images: the output of the network, [n, H, W] or [n, H, W, 3] uint8.
         """
         return self._png(images) if self.plan.form == "png" else self._json(rows, images)
 
@@ -250,7 +250,7 @@ class SampleRequests:
         is_public: bool,
         posted: NDArray[np.float32] | None = None,
     ) -> SamplePlan:
-        """Make the plan of validated parameters.
+        """Make the plan (a validated request without its seed) of validated parameters.
 
         Args:
             asked: the parameters.
@@ -303,12 +303,12 @@ class SampleRequests:
 
 
 class Head(NamedTuple):
-    """The headers of a request for samples on which its answer depends.
+    """The parts of a request's head (request line and headers) on which an answer with samples depends.
 
     Attributes:
         accept: the Accept header, or None.
         if_none_match: the If-None-Match header, or None.
-        has_body: whether a body follows the head, or may follow.
+        has_body: whether the request has a body, or may have one.
     """
 
     accept: str | None
@@ -336,7 +336,7 @@ def _validated(given: Given, if_none_match: str | None) -> SamplesQuery:
     """
     check_names(given, None, place="query")
     errors: list[Any] = []
-    # pydantic reports unknown names in the order of the query, behind the mistakes of the known ones.
+    # pydantic reports unknown names in the order of the query, after the mistakes of the known ones.
     try:
         asked = SamplesQuery.model_validate({name: values[0] for name, values in given.items()})
     except ValidationError as error:
@@ -351,12 +351,12 @@ def _validated(given: Given, if_none_match: str | None) -> SamplesQuery:
 
 
 def _located(error: ValidationError, *place: str) -> list[dict[str, Any]]:
-    """The errors that pydantic found, in FastAPI's form: each has its place in the request."""
+    """Return the errors that pydantic found, in FastAPI's form: each has its place in the request."""
     return [{**mistake, "loc": (*place, *mistake["loc"])} for mistake in error.errors(include_url=False)]
 
 
 def _fixed_headers(served: ServedModel, asked: SamplesQuery, *, is_public: bool) -> dict[str, str]:
-    """The headers that do not depend on the seed, by name in lower case."""
+    """Return the headers that do not depend on the seed, by name in lower case."""
     kept = caching.NO_STORE
     if is_public:
         kept = caching.cache_control(seed_given=asked.seed is not None, version_given="@" in (asked.model or ""))

@@ -50,8 +50,8 @@ class State:
         Args:
             served: the model.
             rows: [n, …], the input of `network`; for the default network these are latents [n, z_dim].
-            network: one of the model's generators; None means its sampler.
-            may_wait: take the job even if the queue is full. This is for the later chunks of an answer that has begun.
+            network: the network to run, one of the model's generators; None takes `served.sampler`.
+            may_wait: whether to take the job even if the queue is full, for later chunks of an answer that has begun.
 
         Raises:
             Problem: 429 if the queue is full, 503 if the engine has stopped or has not enough memory.
@@ -85,7 +85,7 @@ class State:
 
         Args:
             served: the model whose latents are searched.
-            image: [H, W] or [H, W, 3] uint8.
+            image: the image to search for, [H, W] or [H, W, 3] uint8.
             gone: a coroutine that ends when the client has disconnected.
 
         Raises:
@@ -123,7 +123,7 @@ class State:
         """Refuse a request whose images do not fit into the engine's queue, before any work is done for it.
 
         Raises:
-            Problem: 429 if they do not fit.
+            Problem: 429 if the images do not fit.
         """
         if not self.engine.has_room_for(images):
             raise self._overloaded()
@@ -147,13 +147,13 @@ class State:
 
 
 def overloaded(what: str, retry_after_s: int) -> Problem:
-    """The problem (429) for a request that arrives when the maximum number of `what`, such as images, is waiting."""
+    """Return the problem (429) of a request that arrives while the most `what` allowed ("images", …) are waiting."""
     headers = {"Retry-After": str(retry_after_s)}
     return Problem(429, f"too many {what} wait; try again in {retry_after_s} s", headers=headers)
 
 
 def soon() -> dict[str, str]:
-    """The header that tells a client to try again in a moment."""
+    """Return the header Retry-After with the time after which a client may try again: `RETRY_AFTER_S` seconds."""
     return {"Retry-After": str(RETRY_AFTER_S)}
 
 

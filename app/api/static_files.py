@@ -20,7 +20,7 @@ COMPRESSED_TYPES = ("text/", "application/javascript", "application/json", "imag
 """Beginnings of the media types of files that are worth compressing."""
 
 MIN_BYTES = 1000
-"""Smaller files fit into one network packet anyway."""
+"""Smaller files are not compressed, since they fit into one network packet anyway."""
 
 
 class CompressedStaticFiles(StaticFiles):
@@ -76,5 +76,5 @@ def _is_zero(parameter: str) -> bool:
 
 @lru_cache(maxsize=64)
 def _gzipped(path: Path, _modified_ns: int, _size: int) -> bytes:
-    """The compressed bytes of a file. A file that was changed has another key in the cache."""
+    """Return the compressed bytes of a file. The other arguments only make the cache compress a changed file again."""
     return gzip.compress(path.read_bytes(), mtime=0)

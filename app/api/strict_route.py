@@ -16,11 +16,11 @@ class StrictRoute(APIRoute):
     """A route that refuses unknown and repeated parameters in the query.
 
     A route whose parameters are documented by hand (`openapi_extra`) parses its query itself. A route whose query is a
-    model leaves the unknown names to the model, which tells all mistakes at once.
+    model (pydantic) leaves the unknown names to the model, which reports all mistakes at once.
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Return FastAPI's handler behind the check of the query."""
+        """Return FastAPI's handler, wrapped so that the query is checked first."""
         handle = super().get_route_handler()
         if "parameters" in (self.openapi_extra or {}):
             return handle
@@ -49,8 +49,8 @@ def check_names(given: Given, known: Collection[str] | None, *, place: str, list
 
     Args:
         given: the values by name.
-        known: the names that exist; None does not check this.
-        place: "query" or "body".
+        known: the names that exist; None allows every name.
+        place: where the parameters were given, "query" or "body".
         lists: the names that may be given more than once.
 
     Raises:
@@ -69,7 +69,7 @@ def check_names(given: Given, known: Collection[str] | None, *, place: str, list
 
 
 def repeated(times: int) -> str:
-    """What is wrong with a parameter that is given more than once."""
+    """Return the error text for a parameter that is given `times` times, more than once."""
     return f"it is given {times} times; give it once"
 
 

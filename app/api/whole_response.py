@@ -31,7 +31,7 @@ class WholeResponse(Response):
 
 
 class HeadResponse(WholeResponse):
-    """The answer to a HEAD: the headers of GET's answer. It has no length if only the body would show it.
+    """The answer to a HEAD: the headers of GET's answer. It has no length if only drawing the body would give it.
 
     Args:
         headers: the headers by name, with Content-Length if it is known.

@@ -1,4 +1,4 @@
-"""The queue of jobs before the engine, the choice of the rows that share the next call of a network, and that call.
+"""The queue of jobs that wait for the engine. It chooses the rows that share the next call of a network.
 
 Networks take turns. A call has at most the network's `rows_at_once` rows, and the oldest jobs come first. A large job
 gets a part of each call, so that a job of one image waits for a call or two, not for the whole of a large job.
@@ -44,10 +44,10 @@ class BatchQueue:
     """The waiting jobs, by network.
 
     Args:
-        max_rows: how many rows may wait. `put` does not check this: the caller calls `has_room_for` before.
+        max_rows: the most rows that may wait. `put` does not check this: the caller calls `has_room_for` before.
 
     Attributes:
-        waiting_rows: how many rows wait now.
+        waiting_rows: the number of rows that wait now.
     """
 
     def __init__(self, *, max_rows: int) -> None:
@@ -65,15 +65,15 @@ class BatchQueue:
         return not self.waiting_rows or self.waiting_rows + rows <= self.max_rows
 
     def put(self, network: Network, job: Job) -> None:
-        """Add a job behind the others of its network, whether there is room for it or not."""
+        """Add a job after the others of its network, whether there is room for it or not."""
         self._jobs_of.setdefault(network, deque()).append(job)
         self.waiting_rows += len(job.rows)
 
     def take(self) -> Batch:
-        """Return the next call, of the network whose turn it is. The queue must not be empty.
+        """Return the rows of the next call, for the network whose turn it is. The queue must not be empty.
 
-        Each job gets a turn first (`_take_turns`). Room that is left in a call of the usual size goes to the oldest
-        jobs; a job that is alone gets all the rows that the network takes.
+        First each job gets a limited number of rows, its turn (`_take_turns`). Room that is left in a call of the usual
+        size goes to the oldest jobs; a job that is alone gets all the rows that the network takes.
 
         Returns:
             The call; it has no parts if all jobs of this network were cancelled.
@@ -94,18 +94,22 @@ class BatchQueue:
             if rows < left:
                 jobs.append(job)
         if jobs:
-            self._jobs_of[network] = jobs  # behind the other networks
+            self._jobs_of[network] = jobs  # after the other networks
         return Batch(network, parts)
 
     def _take_turns(self, jobs: deque[Job], room: int) -> tuple[list[tuple[Job, int]], int]:
-        """Take jobs of one network out of its queue, each with the rows of its turn, and drop cancelled ones.
+        """Choose the jobs of one network's next call, and how many rows of each job the call has.
 
-        A small job (at most `MAX_BATCH_ROWS` rows) gets all its rows if the call has room for two of the largest small
-        jobs, otherwise at most half of the room, or `TURN_ROWS` if that is more. A large job gets `TURN_ROWS` rows, and
-        a call has at most two large jobs.
+        The chosen jobs leave `jobs`, and so do cancelled ones, which are dropped. A small job (at most `MAX_BATCH_ROWS`
+        rows) gets all its rows if the call has room for two of the largest small jobs, otherwise at most half of the
+        room, or `TURN_ROWS` if that is more. A large job gets `TURN_ROWS` rows, and a call has at most two large jobs.
+
+        Args:
+            jobs: the network's waiting jobs, oldest first; changed in place.
+            room: the most rows that the call may have.
 
         Returns:
-            The jobs with their rows, and the rows for which the call has room left.
+            Each chosen job with its number of rows in the call, and the number of rows that are still free.
         """
         small_turn, large_room = min(MAX_BATCH_ROWS, max(TURN_ROWS, room // 2)), MAX_BATCH_ROWS
         turns: list[tuple[Job, int]] = []
@@ -113,7 +117,7 @@ class BatchQueue:
             job = jobs[0]
             is_small = len(job.rows) <= MAX_BATCH_ROWS
             turn = small_turn if is_small else min(TURN_ROWS, large_room)
-            if not turn:  # a third large job: it and the jobs behind it wait
+            if not turn:  # a third large job: it and the jobs after it wait
                 break
             jobs.popleft()
             if job.waiter.cancelled():
@@ -127,12 +131,12 @@ class BatchQueue:
         return turns, room
 
     def drop(self, network: Network, jobs: Iterable[Job]) -> None:
-        """Remove the rest of these jobs. Jobs that do not wait are ignored."""
+        """Remove these jobs, with all their remaining rows, from the queue. Jobs that are not in it are ignored."""
         dropped = {id(job) for job in jobs}
         waiting = self._jobs_of.pop(network, deque())
         self.waiting_rows -= sum(job.left for job in waiting if id(job) in dropped)
         if others := deque(job for job in waiting if id(job) not in dropped):
-            self._jobs_of[network] = others  # behind the other networks
+            self._jobs_of[network] = others  # after the other networks
 
     def clear(self) -> list[Job]:
         """Remove all jobs, and return them."""

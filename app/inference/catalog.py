@@ -29,12 +29,12 @@ class ServedModel:
 
     Attributes:
         model: the model folder as it was read.
-        sampler: G, which takes latents.
-        word_sampler: G, which takes random words and makes latents of them.
-        class_sampler: G, which takes random words with a class; None if G is not conditional.
-        scorer: D, which gives logits.
-        explainer: the same D, which gives the gradients of its logits by the pixels.
-        projector: finds the latent of an image.
+        sampler: the generator G, as a function of latents.
+        word_sampler: the same G, as a function of 64-bit random words, from which it computes the latents.
+        class_sampler: the same G, as a function of random words and a class; None if G is not conditional.
+        scorer: the discriminator D, as a function of images that gives logits.
+        explainer: the same D, as a function that gives the gradients of its logits with respect to the pixels.
+        projector: a search for the latent whose image is nearest to a given one.
     """
 
     model: LoadedModel
@@ -52,9 +52,10 @@ class Catalog:
 
     Attributes:
         models: the usable models by name.
-        broken: why a folder cannot be used, by its name. If `models` has the name too, its earlier version is served.
+        broken: the reason why a folder cannot be used, by the folder's name. If `models` has the name too, its earlier
+            version is served.
         default: the model for requests that name none; None if no model is usable.
-        folder_fault: what is wrong with the models folder itself; None if model folders were found in it.
+        folder_fault: the reason why the models folder itself cannot be used; None if model folders were found in it.
     """
 
     models: Mapping[str, ServedModel]
@@ -88,7 +89,7 @@ def no_usable_model() -> Problem:
 
 
 def no_such_model(parameter: str, name: str, known: Iterable[str], value: object) -> Problem:
-    """Return the problem (404) of a parameter that asks for a model that does not exist."""
+    """Return the problem (404) of a request parameter that names a model that does not exist."""
     return _unknown(parameter, f"there is no model {name[:80]!r}; there are: {', '.join(known)}", value)
 
 
@@ -96,9 +97,9 @@ def load_catalog(folder: Path, *, default: str, device: torch.device, before: Ca
     """Load every model folder in `folder`. One that cannot be used is logged and left out.
 
     Args:
-        folder: holds the model folders.
+        folder: the models folder, which holds the model folders.
         default: the model for requests that name none; if it is not usable, the first usable model is taken.
-        device: where the networks run.
+        device: the PyTorch device on which the networks run.
         before: the catalog loaded earlier. A model that has not changed keeps its networks. A model whose folder can no
             longer be used is served as it was, and all are if the models folder itself cannot be read.
     """
@@ -137,7 +138,7 @@ def _find(folder: Path) -> tuple[list[Path] | None, str | None]:
     """Return the paths of the model folders, and what is wrong with the folder that should hold them.
 
     There are no paths if the folder cannot be read. A link that leads nowhere is taken for a model folder, so that it
-    is told.
+    is reported as one that cannot be used.
     """
     try:
         paths = sorted(path for path in folder.iterdir() if not path.name.startswith(".") and _may_be_model(path))
@@ -152,7 +153,7 @@ def _find(folder: Path) -> tuple[list[Path] | None, str | None]:
 def _may_be_model(path: Path) -> bool:
     try:
         return path.is_dir() or not path.exists()
-    except OSError:  # nobody may look at it; reading it says so
+    except OSError:  # this user may not look at it; reading it reports that
         return True
 
 

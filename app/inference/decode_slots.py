@@ -9,14 +9,14 @@ AT_ONCE = 2
 
 
 class TooManyPixelsError(Exception):
-    """The uploads that wait or are decoded have as many pixels as are allowed."""
+    """The uploads that wait or are being decoded already have as many pixels as are allowed."""
 
 
 class Decoders:
     """Lets at most `AT_ONCE` requests decode at once, and limits the pixels of those that decode or wait.
 
     Args:
-        max_pixels: how many pixels may wait or be decoded; a request that is alone may have more.
+        max_pixels: the most pixels that may wait or be decoded; a request that is alone may have more.
     """
 
     def __init__(self, *, max_pixels: int) -> None:
@@ -29,7 +29,7 @@ class Decoders:
         """Wait for a slot, and hold it while the context is open.
 
         Args:
-            pixels: how many pixels the caller decodes.
+            pixels: the number of pixels that the caller decodes.
 
         Raises:
             TooManyPixelsError: too many pixels wait already.

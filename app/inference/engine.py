@@ -58,10 +58,10 @@ class ExhaustedError(EngineError):
 
 
 class Engine:
-    """Runs networks on one thread, in calls that jobs share.
+    """Runs jobs on one thread: each applies a network to rows, and jobs of one network share calls of it.
 
     Args:
-        max_queue_rows: how many rows may wait; a job beyond that is refused.
+        max_queue_rows: the most rows that may wait; a job beyond that is refused.
         metrics: the metrics that the engine updates.
     """
 
@@ -82,12 +82,12 @@ class Engine:
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
 
     def start(self) -> None:
-        """Start the thread."""
+        """Start the engine's thread."""
         self._runs = True
         self._thread.start()
 
     def stop(self) -> None:
-        """Finish the jobs that wait, then end the thread. A thread that hangs is left behind."""
+        """Finish the jobs that wait, then end the thread. A thread that hangs is not ended."""
         with self._changed:
             self._runs = False
             self._changed.notify()
@@ -121,9 +121,9 @@ class Engine:
         """Apply a network to rows, and return its results in order.
 
         Args:
-            network: treats each row by itself; jobs of the same network share calls.
-            rows: [n, …], n ≥ 1.
-            may_wait: take the job even when the queue is full; for later chunks of an answer that has begun.
+            network: the network, which treats each row by itself; jobs of the same network share calls.
+            rows: the input rows, [n, …], n ≥ 1.
+            may_wait: whether to take the job even if the queue is full, for later chunks of an answer that has begun.
 
         Returns:
             [n, …], in the dtype of the network's results.
@@ -151,15 +151,15 @@ class Engine:
         *,
         note_times: NoteTimes | None = None,
     ) -> None:
-        """Apply a network to rows without a task that waits; must be called in an event loop.
+        """Queue a job and return at once: `receive` gets the results later. Call it in an event loop.
 
         Args:
-            network: see `run`.
-            rows: see `run`.
-            waiter: waits for the results; once it is cancelled, the job or its results are dropped.
-            receive: called in this event loop with the results, or with the error that `run` would raise. Jobs with
-                the same `receive` that end in the same call share one call of it.
-            note_times: called before that with the times of the job, by the engine's thread.
+            network: the network, as in `run`.
+            rows: the input rows, as in `run`.
+            waiter: the object that waits for the results; once it is cancelled, the job or its results are dropped.
+            receive: a function, called in this event loop with the results, or with the error that `run` would raise.
+                Jobs with the same `receive` that end in the same call share one call of it.
+            note_times: a function, called before `receive` with the times of the job, by the engine's thread; or None.
 
         Raises:
             OverloadedError: the queue is full.
@@ -248,7 +248,7 @@ class Engine:
                 self._fail(failed, error)
 
     def _next_batch(self) -> Batch | None:
-        """Wait for the next call; None when it is time to end."""
+        """Wait for the rows of the next call, and return them; return None when the thread has to end."""
         queue = self._queue
         with self._changed:
             while True:
@@ -269,7 +269,7 @@ class Engine:
                 self._waits = False
 
     def _serve(self, batch: Batch) -> None:
-        """Make a call, and deliver the results of the jobs that it finished."""
+        """Make one call of a network, and deliver the results of the jobs that it finished."""
         finished: list[tuple[Job, Rows | Exception]] = []
         failed: list[tuple[Job, Rows | Exception]] = []
         for (job, _, stop), result in zip(batch.parts, self._compute(batch), strict=True):
@@ -310,7 +310,7 @@ class Engine:
         deliver([(job, StoppedError(f"the engine has stopped: {reason}")) for job in computed + waiting])
 
     def _report_waiting(self) -> None:
-        """Set the gauge once for all jobs that came or were taken together, since the gauge takes a lock of its own."""
+        """Set the gauge of waiting rows once for all jobs that came or were taken together, because it takes a lock."""
         self._metrics.waiting_rows.set(self._queue.waiting_rows)
 
 
@@ -328,9 +328,9 @@ def _call_for_each(batch: Batch) -> list[Rows | Exception]:
 
 
 def _prefer_other_threads() -> None:
-    """Keep this thread, when it wakes, from interrupting the event loop's thread, which has more to do.
+    """Set this thread's scheduling so that it does not interrupt the event loop's thread when it wakes.
 
-    Where both share a core, the woken thread would find the interpreter's lock taken: two thread switches for nothing.
+    If both share a core, the woken thread finds the interpreter's lock taken, and two thread switches are wasted.
     """
     if hasattr(os, "SCHED_BATCH"):  # Linux
         with suppress(OSError):  # a sandbox may forbid it; the service is then a little slower

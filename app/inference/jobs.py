@@ -1,4 +1,4 @@
-"""A job of the engine: rows for one network, the object that waits for their results, and how it receives them.
+"""A job of the engine: rows for one network, the object that waits for the results, and the function that gets them.
 
 The engine's thread delivers results to event loops. All jobs that end in one call of a network share one callback.
 """
@@ -16,7 +16,7 @@ Rows: TypeAlias = NDArray[Any]
 """[n, …]: n inputs of a network, or n results."""
 
 Network: TypeAlias = Callable[[Rows], Rows]
-"""Maps n rows to n results, each row by itself. An attribute `rows_at_once` says how many rows one call may have."""
+"""A function from n rows to n results, each row by itself. Its attribute `rows_at_once` limits the rows of a call."""
 
 _log = logging.getLogger(__name__)
 
@@ -29,11 +29,11 @@ class Waiter(Protocol):
 
 
 Receive: TypeAlias = Callable[[list[tuple[Any, Rows | Exception]]], None]
-"""Called in the event loop with (waiter, results or error) of each of its jobs that ended in the same call."""
+"""A function, called in the event loop with (waiter, results or error) of each of its jobs that a call finished."""
 
 
 NoteTimes: TypeAlias = Callable[[float, float, float], None]
-"""Called by the engine's thread with a job's `submitted_at`, `began_at` and `ended_at`, before its results arrive."""
+"""A function that the engine's thread calls with a job's `submitted_at`, `began_at`, `ended_at`, before its results."""
 
 
 @dataclass(eq=False, slots=True)
@@ -41,15 +41,15 @@ class Job:
     """Rows to which a network is to be applied.
 
     Attributes:
-        rows: [n, …], n ≥ 1.
-        waiter: waits for the results.
-        receive: called with the results.
+        rows: the input rows, [n, …], n ≥ 1.
+        waiter: the object that waits for the results.
+        receive: the function that is called with the results.
         loop: the event loop in which `receive` is called.
-        submitted_at: when the job was submitted; this and the next two are seconds of `time.perf_counter`.
-        began_at: when its first call of the network began.
-        ended_at: when its latest call ended.
-        taken: how many of its rows have been in a call, or are in one now.
-        note_times: called with these times, or None.
+        submitted_at: the time when the job was submitted; this and the next two are seconds of `time.perf_counter`.
+        began_at: the time when the job's first call of the network began.
+        ended_at: the time when the job's latest call ended.
+        taken: the number of its rows that have been in a call, or are in one now.
+        note_times: a function that is called with these times, or None.
         results: the results so far, one array for each call.
     """
 
@@ -78,7 +78,7 @@ def awaited_job(rows: Rows) -> tuple[Job, asyncio.Future[Rows]]:
 
 
 def deliver(answers: list[tuple[Job, Rows | Exception]]) -> None:
-    """Hand each job's results, or its error, to its receiver: one callback for each event loop and receiver.
+    """Hand each job's results, or its error, to its `receive`: one callback for each event loop and receiver.
 
     May be called from any thread. Within a callback the answers keep their order.
     """

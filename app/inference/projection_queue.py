@@ -16,7 +16,7 @@ from app.problems import ClientGoneError
 from app.telemetry.metrics import Metrics
 
 DEADLINE_S = 60.0
-"""Seconds for a projection and its wait. A full queue takes only a fraction of this, so a later one must hang."""
+"""Seconds for a projection with its wait. A full queue needs a fraction of this, so a later projection must hang."""
 
 Result = TypeVar("Result")
 
@@ -35,7 +35,7 @@ class ProjectionQueue:
     """Runs one job after the other on one thread.
 
     Args:
-        max_waiting: how many jobs may wait while another one runs; a job beyond that is refused.
+        max_waiting: the most jobs that may wait while another one runs; a job beyond that is refused.
         metrics: the metrics that the queue updates.
     """
 
@@ -63,13 +63,14 @@ class ProjectionQueue:
         """Run `job` on the thread and return its result.
 
         Args:
-            job: the work; what it raises is raised here.
-            gone: ends when nobody wants the result any more; a job that has not begun by then never begins.
+            job: the function to run; an error that it raises is raised here.
+            gone: a coroutine that ends when nobody wants the result any more; a job that has not begun by then never
+                begins.
 
         Raises:
             QueueFullError: the queue is full.
             ClientGoneError: `gone` ended first.
-            LateError: neither ended within `DEADLINE_S`, or the thread hangs.
+            LateError: neither `job` nor `gone` ended within `DEADLINE_S`, or the thread hangs.
         """
         if self._given_up:
             gone.close()
@@ -104,17 +105,17 @@ class ProjectionQueue:
         self._executor.submit(self._run_job, job)
 
     def give_up(self, reason: str) -> None:
-        """Drop the jobs that wait, and take no more: the running one will never end."""
+        """Drop the jobs that wait, and take no more, because the running job will never end."""
         _log.critical("projections are given up: %s; their requests get 503", reason)
         self._given_up = True
         self._executor.shutdown(wait=False, cancel_futures=True)
 
     def stop(self) -> None:
-        """Drop the jobs that wait, finish the running one and end the thread. A thread that hangs is left behind."""
+        """Drop the jobs that wait, finish the running one and end the thread. A thread that hangs is not ended."""
         self._executor.shutdown(wait=not self._given_up, cancel_futures=True)
 
     def _run_job(self, job: Callable[[], Result]) -> Result:
-        """Run a job, and let `running_call` show that it runs."""
+        """Run a job, and set `running_call` while it runs."""
         self._begun += 1
         self._runs = True
         try:

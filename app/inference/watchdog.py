@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 TICK_S = 0.5
-"""Seconds between two checks."""
+"""Seconds between two checks of the running calls (a tick)."""
 
 _log = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ class Watched(Protocol):
 
     @property
     def is_alive(self) -> bool:
-        """Whether it still takes jobs."""
+        """Whether the object still takes jobs."""
 
     @property
     def running_call(self) -> int | None:
@@ -35,7 +35,11 @@ class Watched(Protocol):
 
 
 def end_process() -> None:
-    """Send this process SIGTERM. uvicorn shuts down and raises it again, so the process ends even if a thread hangs."""
+    """Send this process SIGTERM, which makes the service shut down.
+
+    uvicorn ends the service in order, and then sends the signal again, to Python's default handler. So the process ends
+    even if one of its threads hangs.
+    """
     os.kill(os.getpid(), signal.SIGTERM)
 
 
@@ -45,8 +49,9 @@ async def watch(limits_s: Mapping[Watched, float], *, end: Callable[[], None] = 
     Time is counted in ticks of this event loop, so a process that was suspended and resumed does not seem to hang.
 
     Args:
-        limits_s: how many seconds one call of each object may take; an object whose call takes longer is given up.
-        end: ends the service.
+        limits_s: the seconds that one call of each object may take; if a call takes longer, its object's `give_up` is
+            called.
+        end: a function that ends the service.
     """
     # The running call that was last seen, and for how many ticks it has run
     seen: dict[Watched, tuple[int | None, int]] = dict.fromkeys(limits_s, (None, 0))

@@ -1,7 +1,8 @@
 """Decodes uploaded images, and encodes images for answers.
 
-`uploads` decodes files, and `digit_photo` makes an MNIST-like digit of a photo. `png`, `animations` (GIF and WebP) and
+`uploads` decodes files, and `digit_photo` makes an MNIST-like digit of a photo. `jpeg_end` and `png_chunks` prepare
+files for the decoder, and `file_kinds` describes files that are not images. `png`, `animations` (GIF and WebP) and
 `archives` (npz and zip) encode images, and `saliency_overlay` makes a picture of a gradient.
 
-May import `app.problems` and `models`.
+This package may import `app.problems` and `models`.
 """

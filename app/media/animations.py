@@ -29,14 +29,14 @@ _OPTIONS: dict[AnimationFormat, dict[str, Any]] = {
 def encode_animation(images: NDArray[np.uint8], form: AnimationFormat, *, scale: int = 1, duration_ms: int) -> bytes:
     """Encode an animation that shows the images in order and repeats for ever. Equal pixels give equal bytes.
 
-    Pillow joins equal neighbours into one frame, which lasts as long as they would.
+    Pillow joins equal neighbours into one frame, which lasts as long as all of them together.
 
     Args:
         images: [n, H, W] or [n, H, W, 3] uint8, n ≥ 1.
-        form: "webp" is lossless; "gif" is for grey images, and reduces an RGB image to 256 colours.
-        scale: each pixel becomes scale × scale pixels.
-        duration_ms: how long each image shows; in a GIF, rounded to the nearest 10 ms. n · duration_ms may be at most
-            655,350 ms, since equal images are joined and a GIF's delays have 16 bits.
+        form: the file format. "webp" is lossless; "gif" is for grey images, and reduces an RGB image to 256 colours.
+        scale: the factor by which images are enlarged: each pixel becomes scale × scale pixels.
+        duration_ms: the milliseconds for which each image shows; in a GIF, rounded to the nearest 10 ms. n ·
+            duration_ms may be at most 655,350 ms, since equal images are joined and a GIF's delays have 16 bits.
 
     Returns:
         The file.

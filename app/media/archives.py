@@ -26,8 +26,10 @@ CHUNK_BYTES = 2**19
 """The most bytes of images that are drawn and written at once."""
 
 KEPT_BYTES = 8 * 2**20
-"""Latents are needed twice: for the images, and at the end of the archive. At most this many bytes of them are kept,
-which is 20,000 latents of 100 numbers; the others are drawn again."""
+"""The most bytes of latents that are kept, because the end of the archive needs them again after their images.
+
+This is 20,000 latents of 100 numbers; the others are drawn again.
+"""
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a ZIP can name
 
@@ -38,10 +40,11 @@ class ArchiveContents:
 
     Attributes:
         first: index of the first image.
-        n: how many samples.
-        latents: makes latents: (start, count) → [count, z_dim] float32, where start counts from the first image.
+        n: number of samples.
+        latents: function that makes latents: (start, count) → [count, z_dim] float32, where start counts from the first
+            image.
         image_array: shape of one image, (H, W) or (H, W, 3).
-        z_dim: numbers in a latent.
+        z_dim: number of coordinates of a latent.
     """
 
     first: int
@@ -53,7 +56,7 @@ class ArchiveContents:
 
     @property
     def chunk_images(self) -> int:
-        """Images of each chunk but the last: as many as `CHUNK_BYTES` hold, rounded down to whole calls of G."""
+        """Number of images in each chunk but the last: what `CHUNK_BYTES` hold, in whole calls of G."""
         return max(1, CHUNK_BYTES // math.prod(self.image_array) // ROWS_AT_ONCE) * ROWS_AT_ONCE
 
     def chunks(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
@@ -69,7 +72,7 @@ class ArchiveContents:
 
 
 def npz_bytes(samples: ArchiveContents) -> int:
-    """The length of the archive of `stream_npz`, in bytes: an archive without images, plus the images and latents."""
+    """Return the length in bytes of the archive that `stream_npz` yields, without drawing its images."""
     sink = _StreamBuffer()
     with zipfile.ZipFile(sink, "w") as archive:
         _begin_images(archive, samples).close()
@@ -83,7 +86,7 @@ async def stream_npz(samples: ArchiveContents, images: AsyncIterator[NDArray[np.
 
     Args:
         samples: the samples to draw.
-        images: their images, one array for each of `samples.chunks()`.
+        images: the images of the samples, one array for each of `samples.chunks()`.
     """
     sink = _StreamBuffer()
     with zipfile.ZipFile(sink, "w") as archive:
@@ -99,7 +102,7 @@ async def stream_npz(samples: ArchiveContents, images: AsyncIterator[NDArray[np.
 async def stream_zip(samples: ArchiveContents, images: AsyncIterator[NDArray[np.uint8]]) -> AsyncIterator[bytes]:
     """Yield the bytes of a ZIP with a PNG for each image, named by its index, and `latents.npy`.
 
-    Args: as in `stream_npz`.
+    The arguments are those of `stream_npz`.
     """
     sink = _StreamBuffer()
     index = samples.first
@@ -119,7 +122,7 @@ def _write_pngs(archive: zipfile.ZipFile, images: NDArray[np.uint8], first: int)
 
 
 def _write_latents(archive: zipfile.ZipFile, samples: ArchiveContents) -> Iterator[None]:
-    """Write the latents, and yield after each chunk."""
+    """Write all latents into an archive, and yield after each chunk, so that the caller can send its bytes."""
     with _begin_latents(archive, samples) as file:
         for _, latents in samples.chunks():
             file.write(np.ascontiguousarray(latents).data)
@@ -146,7 +149,7 @@ def _entry(name: str) -> zipfile.ZipInfo:
 
 
 class _StreamBuffer(io.RawIOBase):
-    """A file that keeps only the bytes that have not been taken yet. It cannot seek."""
+    """A write-only file in memory. It keeps only the bytes that `take` has not returned yet, and cannot seek."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -25,7 +25,7 @@ def make_digit(brightness: NDArray[np.float32], *, side: int) -> NDArray[np.uint
 
     Args:
         brightness: [H, W] float32 in [0, 1], of any size; the ink may be lighter or darker than the paper.
-        side: height and width of the result.
+        side: height and width of the result, in pixels.
 
     Returns:
         [side, side] uint8, ink 255 on 0; all 0 for an empty page.
@@ -42,7 +42,7 @@ def make_digit(brightness: NDArray[np.float32], *, side: int) -> NDArray[np.uint
 
 
 def _ink_of(brightness: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
-    """The strength of the ink at each pixel, [H, W] in [0, 1], and the noise of the paper on the same scale.
+    """Return the strength of the ink at each pixel, [H, W] in [0, 1], and the noise of the paper on the same scale.
 
     The paper's brightness is the median of the border. Ink is what differs from it, on the side (lighter or darker)
     that differs more; the strongest ink is 1. Noise is the border's 90 % quantile of the difference.
@@ -66,7 +66,7 @@ def _without_paper(ink: NDArray[np.float32], noise: float) -> NDArray[np.float32
 
 
 def _trimmed(ink: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The smallest rectangle that holds all ink; empty if there is no ink."""
+    """Return the smallest rectangle that holds all ink; empty if there is no ink."""
     rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
     if not len(rows):
         return ink[:0, :0]
@@ -88,7 +88,7 @@ def _fitted(ink: NDArray[np.float32], box: int) -> NDArray[np.float32]:
 
 
 def _centred(digit: NDArray[np.float32], side: int) -> NDArray[np.float32]:
-    """The digit on a black square; its centre of mass is as near to the middle as whole pixels and the edges allow."""
+    """Return the digit on a black square, its centre of mass as near the middle as whole pixels and edges allow."""
     height, width = digit.shape
     total = digit.sum()
     rows, columns = np.arange(height), np.arange(width)

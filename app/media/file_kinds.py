@@ -1,7 +1,7 @@
-"""Says what a file is that is no image of the formats we read, by its first bytes, and what its owner can do."""
+"""Describes files that are not images of a supported format, by their first bytes, and what to do with them."""
 
 HEAD_BYTES = 4096
-"""How much of a file decides."""
+"""The number of bytes at the start of a file that are examined."""
 
 _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"mif2", b"msf1"}
 
@@ -49,10 +49,12 @@ _MARKUP = (
 
 
 def describe_other_kind(data: bytes) -> str | None:
-    """Return the rest of a sentence that begins with the file's name; None if the kind of file is not known.
+    """Describe a file that cannot be read as an image, such as "is empty"; return None if its kind is not known.
+
+    The description continues a sentence that begins with the file's name.
 
     Args:
-        data: the file, or at least its first `HEAD_BYTES`.
+        data: the bytes of the file, or at least the first `HEAD_BYTES` of them.
     """
     head = data[:HEAD_BYTES]
     if not head:

@@ -42,8 +42,8 @@ def encode_rows(rows: NDArray[np.uint8], *, channels: int) -> bytes:
     """Encode scanlines as PNG, with the same result as `encode_png` of their picture.
 
     Args:
-        rows: [height, 1 + width · channels] uint8, each row after a 0 (`models.grids.assemble_rows`).
-        channels: 1 (grey), 3 (RGB) or 4 (RGBA).
+        rows: [height, 1 + width · channels] uint8; each row begins with a 0 (`models.grids.assemble_rows`).
+        channels: number of channels: 1 (grey), 3 (RGB) or 4 (RGBA).
     """
     encode = _encode_with_pillow if isal_zlib is None else _encode_with_isal
     return encode(rows, channels)

@@ -1,4 +1,4 @@
-"""Reduces a PNG to the chunks on which its pixels and its orientation depend, and puts its transparent colour right.
+"""Reduces a PNG to the chunks on which its pixels and its orientation depend, and corrects its transparent colour.
 
 Pillow refuses a whole picture for a text or a colour profile of more than 1 MB, and for any damaged chunk. Browsers
 ignore such chunks, and so do we: a chunk that no pixel needs does not decide whether a picture is read. Pillow also
@@ -16,7 +16,7 @@ from models.png_framing import SIGNATURE
 _PIXELS = {b"IHDR", b"PLTE", b"IDAT", b"IEND"}
 _TEXTS = {b"tEXt", b"zTXt", b"iTXt"}
 _ORIENTATION = (b"Raw profile type exif", b"XML:com.adobe.xmp")
-"""The texts that may hold an orientation, as the chunk eXIf does."""
+"""Beginnings of the text chunks that may hold a picture's orientation, as the chunk eXIf does."""
 
 _GREY, _RGB, _PALETTE = 0, 2, 3
 """Colour types of a PNG."""

@@ -8,17 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 RAISES = (230, 97, 0)
-"""Orange: a brighter pixel raises the logit."""
+"""Orange (RGB), the hue of pixels that raise the logit if they become brighter."""
 
 LOWERS = (60, 140, 255)
-"""Blue: a brighter pixel lowers it."""
+"""Blue (RGB), the hue of pixels that lower the logit if they become brighter."""
 
 
 def overlay_of(gradient: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Make the overlay of a gradient: the hue shows its sign, and alpha is 255 · |gradient| / (largest |gradient|).
 
     Args:
-        gradient: ∂logit/∂pixel, [H, W] float32. A NaN counts as 0, an infinity as larger than every finite number.
+        gradient: the gradient ∂logit/∂pixel, [H, W] float32. A NaN counts as 0, an infinity as larger than every finite
+            number.
 
     Returns:
         [H, W, 4] uint8, RGBA; alpha 0 everywhere if the gradient is 0 everywhere.

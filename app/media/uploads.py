@@ -1,4 +1,4 @@
-"""Makes the image that D sees from an uploaded file: checks limits, decodes, and handles transparency and brightness.
+"""Turns an uploaded file into the image that D sees: checks limits, decodes, and handles transparency and brightness.
 
 `preprocess="none"` takes an image of D's own size as it is. `preprocess="auto"` makes an MNIST-like digit of a photo or
 a drawing (`app.media.digit_photo`).
@@ -23,7 +23,7 @@ from models.images import ImageShape
 Preprocess: TypeAlias = Literal["auto", "none"]
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
-"""What is read. AVIF is not, although Pillow's wheels could: docs/operations.md says why."""
+"""The image formats that are read. AVIF is not one, although Pillow can read it: docs/operations.md says why."""
 
 _BEGINNINGS = {b"\x89PNG": "PNG", b"\xff\xd8": "JPEG", b"RIFF": "WebP", b"GIF8": "GIF", b"BM": "BMP"}
 _RLE = (1, 2)
@@ -36,7 +36,7 @@ WORKED_SIDE = 2048
 """The longest side of a picture that was shrunk, in pixels."""
 
 MAX_READS = 50_000
-"""How often a decoder may read from one file. It reads once for each chunk, marker or block: millions are an attack."""
+"""The most reads of one file by a decoder. It reads once for each chunk, marker or block: millions are an attack."""
 
 _TRANSPOSITIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -47,7 +47,7 @@ _TRANSPOSITIONS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What makes a picture upright, by the orientation in its EXIF data; 1 is upright."""
+"""The operation that makes a picture upright, by the orientation in its EXIF data; 1 is upright."""
 
 PIXELS_TOGETHER = 4
 """All files of a request together may have this many times the pixels that one file may have."""
@@ -62,22 +62,23 @@ def check_sizes(
     max_pixels: int,
     field: str = "files",
 ) -> int:
-    """Check the sizes in the headers of uploads before any upload is decoded, and rewind the files.
+    """Check the width and height of uploads, and rewind the files. No pixel is decoded: the header has the size.
 
     Args:
-        files: the uploads.
-        names: the names of the files in errors.
-        preprocess: "none" takes the size of `shape` only.
-        shape: the shape that D takes.
-        max_pixels: the most pixels of one image; all together may have `PIXELS_TOGETHER` times as many.
-        field: the form's field that they came in, for errors.
+        files: the uploaded files, open for reading.
+        names: the name of each file, for errors.
+        preprocess: the preparation of the images: "none" allows only D's own size, "auto" allows every size.
+        shape: the shape of the images that D takes.
+        max_pixels: the most pixels of one image; all images together may have `PIXELS_TOGETHER` times as many.
+        field: the form's field that held the files, for errors.
+
 
     Returns:
         The number of pixels of all uploads together.
 
     Raises:
-        Problem: 415 for a file that is not an image of `FORMATS`; 413 for too many pixels; 422 for the wrong size with
-            "none".
+        Problem: 415 for a file that is not an image of `FORMATS`; 413 for too many pixels, in one image or in all
+            together; 422 for another size than D's with "none".
     """
     total = 0
     for file, name in zip(files, names, strict=True):
@@ -100,12 +101,13 @@ def read_upload(
     """Decode an uploaded file and make D's input of it.
 
     Args:
-        data: the file.
-        filename: the name of the file in errors.
-        shape: the shape that D takes.
-        preprocess: see the head of this module. For RGB models "auto" cuts out the middle and resizes it.
+        data: the bytes of the file.
+        filename: the name of the file, for errors.
+        shape: the shape of the images that D takes.
+        preprocess: "none" or "auto", as the docstring of this module describes. For RGB
+            models "auto" cuts out the middle square and resizes it.
         max_pixels: an image with more pixels is refused before it is decoded.
-        field: the form's field that the file came in, for errors.
+        field: the form's field that held the file, for errors.
 
     Returns:
         [H, W] or [H, W, 3] uint8, of `shape`.
@@ -137,20 +139,20 @@ def read_upload(
 
 
 def too_many_pixels(field: str, filename: str, size: tuple[int, int], *, max_pixels: int) -> Problem:
-    """The problem (413) of an image with more pixels than `max_pixels`."""
+    """Return the problem (413) of an image with more pixels than `max_pixels`."""
     width, height = size
     detail = f"{filename!r} has {width} × {height} pixels, and at most {max_pixels:,} are allowed; send a smaller image"
     return Problem.of_parameter(field, detail, filename, status=413)
 
 
 def not_an_image(field: str, filename: str, reason: str = "is damaged, or not an image that can be read") -> Problem:
-    """The problem (415) of a file that cannot be decoded. The reason goes on from the file's name."""
+    """Return the problem (415) of a file that cannot be decoded. `reason` continues the file's name."""
     detail = f"{filename!r} {reason}; send one of {', '.join(FORMATS)}"
     return Problem.of_parameter(field, detail, filename, status=415)
 
 
 def _reason(data: bytes, error: Exception) -> str:
-    """Say why a file cannot be decoded, in words that follow its name."""
+    """Return the reason why a file cannot be decoded, as the rest of a sentence that begins with its name."""
     if isinstance(error, _CutOffError):
         return "is a JPEG that is cut off: the file ends before its picture does, so send the whole file"
     form = next((form for beginning, form in _BEGINNINGS.items() if data.startswith(beginning)), None)
@@ -172,7 +174,7 @@ class _TooManyPiecesError(ValueError):
 
 
 class _LimitedFile:
-    """A file that can be read `MAX_READS` times; the next read raises an error."""
+    """A file in memory that can be read `MAX_READS` times; the next read raises `_TooManyPiecesError`."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -202,7 +204,7 @@ def _open(data: bytes, *, filename: str, max_pixels: int, field: str) -> Image.I
 
 
 def _needed(data: bytes) -> bytes:
-    """Return a file without the parts of a PNG that no pixel needs."""
+    """Return the bytes of a file; those of a PNG without the parts that no pixel needs."""
     try:
         return needed_chunks(data, max_chunks=MAX_READS)
     except ValueError as error:
@@ -210,7 +212,7 @@ def _needed(data: bytes) -> bytes:
 
 
 def _decoded(image: Image.Image, data: bytes) -> Image.Image:
-    """Decode an image that was opened; of an animation, the first frame. A JPEG may lack its end marker.
+    """Decode an opened image; an animation gives its first frame. A JPEG may lack its end marker.
 
     Raises:
         _CutOffError: a part of a JPEG's picture is missing.
@@ -230,7 +232,7 @@ def _decoded(image: Image.Image, data: bytes) -> Image.Image:
 
 
 def _orientation(image: Image.Image) -> int:
-    """Return the orientation in the EXIF data of a picture. Damaged data do not make its pixels unreadable."""
+    """Return the orientation, 1 to 8, in the EXIF data of a picture; 1 (upright) if they are missing or damaged."""
     try:
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # noqa: BLE001  (damaged EXIF data can make the parser raise anything)
@@ -293,7 +295,7 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 
 def _brightness(image: Image.Image) -> NDArray[np.float32]:
-    """The brightness of each pixel, [H, W] float32 in [0, 1]."""
+    """Return the brightness of each pixel, [H, W] float32 in [0, 1]."""
     if image.mode.startswith("I"):  # 16 bits
         return np.asarray(np.clip(np.asarray(image) / 65535, 0, 1), dtype=np.float32)
     return np.asarray(image.convert("L"), dtype=np.float32) / np.float32(255)

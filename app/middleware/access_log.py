@@ -1,4 +1,4 @@
-"""The outermost layer: it gives each request an id, and records a line of the access log, a span, or both.
+"""The outermost layer: it gives each request an id, and records a line of the access log, a trace span, or both.
 
 It is installed only if a setting asks for the access log or for spans, so a service without them does no work for it.
 """
@@ -36,16 +36,17 @@ class Spans(Protocol):
 
 
 class _Lines:
-    """The lines of the access log that are still to be written: those of one pass of the event loop are made together.
+    """Collects the access log's lines of one pass of the event loop, and writes them together at its end.
 
-    Made directly one after the other, they take a third of the time, since their code and data are in the caches.
+    Made directly one after the other, they take a third of the time, since their code and data are in the processor's
+    caches.
     """
 
     def __init__(self) -> None:
         self._waiting: list[tuple[Scope, RequestId, int, int, float, float]] = []
 
     def add(self, scope: Scope, request: RequestId, status: int, sent: int, seconds: float) -> None:
-        """Have a line written soon; its time is now."""
+        """Add the line of a request whose answer ends now, to be written after this pass of the event loop."""
         if not self._waiting:
             asyncio.get_running_loop().call_soon(self._write)
         self._waiting.append((scope, request, status, sent, seconds, time.time()))
@@ -56,16 +57,16 @@ class _Lines:
 
 
 class Observation:
-    """One request that is observed.
+    """One observed request: when it ends, a line of the access log, a trace span, or both record it.
 
-    The scope keeps the observation, so the observation does not keep the scope: each request would else leave a cycle,
-    which only a garbage collection can free. That took 3 µs for each request.
+    The scope refers to the observation, and the observation does not refer to the scope. Otherwise each request would
+    leave a reference cycle, which only a garbage collection can free; that took 3 µs for each request.
 
     Args:
         scope: the request's scope (ASGI).
         lines: the access log, which gets a line when the request ends, or None.
-        spans: records a span for the request, or None.
-        began: when the request arrived, by `time.perf_counter`.
+        spans: the recorder of a span for the request, or None.
+        began: the time when the request arrived, by `time.perf_counter`.
 
     Attributes:
         request: the request's ids.
@@ -101,7 +102,7 @@ class Observer:
 
     Args:
         access_log: whether to write a line for each request.
-        spans: records a span for each request, or None.
+        spans: the recorder of a span for each request, or None.
     """
 
     def __init__(self, *, access_log: bool, spans: Spans | None) -> None:
@@ -115,7 +116,7 @@ class Observer:
 
         Args:
             scope: the request's scope (ASGI).
-            began: when the request arrived, by `time.perf_counter`; None takes the time now.
+            began: the time when the request arrived, by `time.perf_counter`; None takes the time now.
         """
         known: Observation | None = scope.get("gan.observation")
         if known is None:
@@ -125,11 +126,11 @@ class Observer:
 
 
 class Observe:
-    """Has each request observed, and sends its id in the answer's X-Request-Id.
+    """A layer that has each request observed, and sends the request's id in the answer's X-Request-Id.
 
     Args:
-        app: the ASGI application behind this layer.
-        observer: observes the requests.
+        app: the ASGI application that this layer wraps.
+        observer: the object that observes the requests.
     """
 
     def __init__(self, app: ASGIApp, *, observer: Observer) -> None:

@@ -87,12 +87,12 @@ def refused(*schemes: Scheme) -> Problem:
 
 
 class Keys:
-    """Decides whether a request may come in: if it has a known key, or asks for `/healthz` or `/readyz`.
+    """Decides whether a request may come in: it must have a known key, or ask for `/healthz` or `/readyz`.
 
     Args:
         hashes: the hashes of the keys as `hash_key` returns them, at least one.
         root_path: prefix of the service's paths.
-        has_admin_key: whether `/admin/reload` has a key of its own, so that it needs none of these.
+        has_admin_key: whether `/admin/reload` has a key of its own, so that it needs none of `hashes`.
     """
 
     def __init__(self, hashes: Sequence[str], *, root_path: str, has_admin_key: bool = False) -> None:
@@ -112,12 +112,12 @@ class Keys:
 
 
 class RequireKey:
-    """Refuses requests that have no known key with 401, and marks the answers to the others as private.
+    """Refuses requests that have no known key with 401, and marks the answers to other requests as private.
 
     Args:
-        app: the ASGI application behind this layer.
-        keys: decides which requests may come in.
-        metrics: counts the refused requests.
+        app: the ASGI application that this layer wraps.
+        keys: the check that decides which requests may come in.
+        metrics: the metrics that count the refused requests.
     """
 
     def __init__(self, app: ASGIApp, *, keys: Keys, metrics: Metrics) -> None:
@@ -137,7 +137,7 @@ class RequireKey:
 
 
 def private(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """Make an answer's headers private, since shared caches would serve it without a key (RFC 9111, section 3.5)."""
+    """Return headers with Cache-Control private, so that no shared cache serves the answer (RFC 9111, section 3.5)."""
     return [
         (name, value.replace(b"public", b"private") if name == b"cache-control" else value) for name, value in headers
     ]

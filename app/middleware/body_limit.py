@@ -1,4 +1,4 @@
-"""Refuses a body that is too large, and bodies that arrive while too many bytes are held already.
+"""Refuses a request body that is too large, and bodies that arrive while too many bytes are held in memory already.
 
 `app.main` installs it nearest to the routes: a request passes `request_count.CountRequests`, then
 `head_requests.AnswerHead`, then this layer. Nothing is buffered: a message goes through a function call.
@@ -17,10 +17,10 @@ class LimitBodies:
     """Limits the bytes of one body, and the bytes held for all requests that are not yet answered.
 
     Args:
-        app: the ASGI application behind this layer.
+        app: the ASGI application that this layer wraps.
         max_bytes: the largest body. A larger one is refused with 413: at once if Content-Length says so, otherwise
             when the bytes received exceed the limit.
-        metrics: counts the requests that are refused with 429, because `BODIES_AT_ONCE` × `max_bytes` are held.
+        metrics: the metrics that count the requests refused with 429, because `BODIES_AT_ONCE` × `max_bytes` are held.
     """
 
     def __init__(self, app: ASGIApp, *, max_bytes: int, metrics: Metrics) -> None:

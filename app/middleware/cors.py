@@ -17,7 +17,7 @@ def as_browsers_send(origin: str) -> str:
     `*` and `null` stay as they are.
 
     Raises:
-        ValueError: it is no origin, so that no browser would ever send it.
+        ValueError: `origin` is not an origin, so no browser would ever send it.
     """
     if origin in {"*", "null"}:
         return origin
@@ -39,7 +39,7 @@ class Cors(CORSMiddleware):
     """Starlette's CORS middleware, which can also return the headers that it would send.
 
     Args:
-        app: the ASGI application behind this layer.
+        app: the ASGI application that this layer wraps.
         origins: the origins whose pages may read the answers; `*` stands for all.
     """
 
@@ -74,4 +74,4 @@ class Cors(CORSMiddleware):
 
 
 async def nothing(scope: Scope, receive: Receive, send: Send) -> None:
-    """Do nothing. This is the application behind a `Cors` that only returns headers."""
+    """Do nothing. This is the application that a `Cors` wraps if it only returns headers."""

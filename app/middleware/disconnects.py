@@ -9,7 +9,7 @@ from starlette.types import Receive
 from app.problems import ClientGoneError
 
 WATCH_AFTER_S = 0.05
-"""Seconds after which a request is watched. One that is answered sooner is not, because watching costs a task."""
+"""Seconds after which a request is watched. One that is answered sooner is not: watching needs an asyncio task."""
 
 
 async def until_gone(receive: Receive) -> None:
@@ -19,10 +19,10 @@ async def until_gone(receive: Receive) -> None:
 
 
 class Watch:
-    """A context that cancels its block when the client goes, and then raises ClientGoneError.
+    """A context that cancels its block when the client disconnects, and then raises ClientGoneError.
 
     Args:
-        receive: receives the request's messages (ASGI); the body has been read.
+        receive: the ASGI function that receives the request's messages; the body must have been read.
     """
 
     def __init__(self, receive: Receive) -> None:
@@ -44,13 +44,13 @@ class Watch:
         self._waiting.remove(self)
         if self._watcher is not None:
             self._watcher.cancel()
-            self._watcher = None  # breaks a cycle, which its traceback would make and only the garbage collector free
+            self._watcher = None  # breaks a reference cycle (through its traceback) that only garbage collection frees
         if self._gone and isinstance(error, asyncio.CancelledError):
             self._task.uncancel()
             raise ClientGoneError from error
 
     def begin(self) -> None:
-        """Watch from now on whether the client goes."""
+        """Begin to watch whether the client disconnects."""
         self._watcher = asyncio.create_task(self._watch())
 
     async def _watch(self) -> None:
@@ -60,18 +60,18 @@ class Watch:
 
 
 class _Waiting:
-    """The blocks of one event loop that are not watched yet. One timer serves all of them."""
+    """The contexts (`Watch`) of one event loop that do not watch yet. One timer serves all of them."""
 
     _here = threading.local()
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
-        self._since: dict[Watch, float] = {}  # the loop's time at which each began to wait, oldest first
+        self._since: dict[Watch, float] = {}  # the loop's time at which each watch began to wait, oldest first
         self._timer_runs = False
 
     @classmethod
     def of_this_loop(cls) -> "_Waiting":
-        """Return the object of the event loop that runs in this thread."""
+        """Return the `_Waiting` of the event loop that runs in this thread; the first call makes it."""
         loop = asyncio.get_running_loop()
         waiting: _Waiting | None = getattr(cls._here, "waiting", None)
         if waiting is None or waiting.loop is not loop:
@@ -79,14 +79,14 @@ class _Waiting:
         return waiting
 
     def add(self, watch: Watch) -> None:
-        """Begin `watch` in WATCH_AFTER_S seconds, unless it is removed before."""
+        """Let `watch` begin to watch in `WATCH_AFTER_S` seconds, unless it is removed before."""
         self._since[watch] = self.loop.time()
         if not self._timer_runs:
             self._timer_runs = True
             self.loop.call_later(WATCH_AFTER_S, self._begin_due)
 
     def remove(self, watch: Watch) -> None:
-        """Forget `watch`, whether it has begun or not."""
+        """Forget `watch`, whether it watches already or not."""
         self._since.pop(watch, None)
 
     def _begin_due(self) -> None:

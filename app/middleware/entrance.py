@@ -1,7 +1,8 @@
-"""The layers that a request passes first, each only if a setting asks for it: access log and traces, CORS, keys.
+"""The entrance: the outer layers that a request passes first, namely access log and traces, CORS, and API keys.
 
-The same objects serve two paths. `around` makes ASGI layers of them, which are the reference. The fast path, which
-sends no ASGI messages, calls them directly; tests compare its answers with those of the layers, byte by byte.
+Each layer exists only if a setting asks for it. The same objects serve two paths. `around` makes ASGI layers of them,
+which are the reference. The fast path (`app.server.fast_path`), which sends no ASGI messages, calls them directly;
+tests compare its answers with those of the layers, byte by byte.
 """
 
 from collections.abc import Sequence
@@ -17,19 +18,19 @@ Headers = list[tuple[bytes, bytes]]
 
 
 class Entrance:
-    """The layers that the settings ask for.
+    """The outer layers that the settings ask for, for the ordinary path and for the fast path.
 
     Args:
         key_hashes: hashes of the keys, one of which a request needs; if there are none, no key is needed.
         has_admin_key: whether `/admin/reload` has a key of its own.
         origins: the origins whose pages may read the answers; if there are none, CORS is off.
         access_log: whether to write a line for each request.
-        spans: records a span for each request, or None.
+        spans: the recorder of a trace span for each request, or None.
         root_path: prefix of the service's paths.
 
     Attributes:
-        observer: observes the requests; None where they are not observed.
-        traces: whether spans are recorded, which tell the stages of a request's work.
+        observer: the object that gives requests an id and records them; None if there are neither access log nor spans.
+        traces: whether spans are recorded, which show the stages of a request's work.
         varies_by_origin: whether an answer's headers depend on the request's Origin.
     """
 
@@ -52,11 +53,11 @@ class Entrance:
         self.varies_by_origin = bool(origins)
 
     def around(self, service: ASGIApp, metrics: Metrics) -> ASGIApp:
-        """Put a service behind these layers.
+        """Wrap a service in these layers.
 
         Args:
             service: the ASGI application that answers.
-            metrics: counts the requests that are refused because they have no key.
+            metrics: the metrics that count the requests refused because they have no key.
         """
         if self._keys is not None:
             service = RequireKey(service, keys=self._keys, metrics=metrics)

@@ -1,4 +1,4 @@
-"""Answers HEAD requests: as GET is answered, without the body. Routes that draw ask `is_head`, and draw nothing.
+"""Answers HEAD requests like GET, without the body. Routes that draw images check `is_head`, and then draw nothing.
 
 `app.main` installs it between `request_count.CountRequests`, which sees a request before it, and
 `body_limit.LimitBodies`, which sees it after.
@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 def is_head(scope: Scope) -> bool:
-    """Whether only the headers of the answer to a request are sent."""
+    """Whether a request (ASGI) is a HEAD, so that only the headers of its answer are sent."""
     return "gan.is_head" in scope
 
 
@@ -16,7 +16,7 @@ class AnswerHead:
     """Passes a HEAD request on as GET, and sends the answer's status and headers without its body.
 
     Args:
-        app: the ASGI application behind this layer.
+        app: the ASGI application that this layer wraps.
     """
 
     def __init__(self, app: ASGIApp) -> None:

@@ -14,11 +14,11 @@ from app.telemetry.metrics import Metrics, method_of
 
 
 class CountRequests:
-    """Counts each request by the route's pattern, the method and the status, and measures its seconds.
+    """Counts each request by the route's pattern, the method and the status, and measures its duration in seconds.
 
     Args:
-        app: the ASGI application behind this layer.
-        metrics: counts the requests.
+        app: the ASGI application that this layer wraps.
+        metrics: the metrics that count the requests.
     """
 
     def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:

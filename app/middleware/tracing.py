@@ -37,7 +37,7 @@ class Tracing:
     """Records the spans of requests, and sends them from a thread of its own.
 
     Args:
-        exporter: sends the spans; None takes OTLP over HTTP.
+        exporter: the OpenTelemetry exporter that sends the spans; None takes OTLP over HTTP.
     """
 
     def __init__(self, exporter: SpanExporter | None = None) -> None:

@@ -1,7 +1,9 @@
-"""Admission: while `max_requests` requests are under way, further ones are refused before any work is done for them.
+"""Admission: it limits the number of requests under way, and refuses further ones with 429.
 
-Under many times the load that it can answer, a service that accepts everything answers everything late. A refusal must
-therefore cost next to nothing: for a plain GET, no task and no scope are made, and the parameters are not parsed.
+A service that accepts more requests than it can answer answers all of them late. A refusal must cost next to nothing,
+or it would not help: for a plain GET, no task and no ASGI scope are made, and the parameters are not parsed. Reading a
+request also takes time. While the service is full, requests are therefore deferred: they wait in a queue, and each pass
+of the event loop reads some of them.
 """
 
 import asyncio
@@ -17,7 +19,7 @@ from app.middleware.cors import Cors
 from app.telemetry.metrics import Metrics
 
 MOST_PASSES = 16
-"""Each pass of the event loop reads at least one in this many of the deferred requests, even if `TURN_S` is over."""
+"""Each pass of the event loop reads at least one in `MOST_PASSES` deferred requests, even if `TURN_S` is over."""
 
 LOOK_AGAIN_S = 0.02
 """Seconds for which a count of the slow clients is used before they are counted again."""
@@ -32,20 +34,21 @@ Headers = list[tuple[bytes, bytes]]
 
 
 class Admission:
-    """Refuses requests with 429 while `max_requests` are under way. `/healthz` and `/readyz` are never refused.
+    """Refuses requests with 429 while `max_requests` are under way, but never those for `/healthz` and `/readyz`.
 
     A request counts until it has been answered, but not while it waits for its client: a client that sends or reads
     slowly keeps nobody out.
 
     Args:
-        max_requests: how many requests may be under way at once.
-        metrics: counts the refused requests.
+        max_requests: the most requests that may be under way at once.
+        metrics: the metrics that count the refused requests.
         root_path: prefix of the service's paths.
         origins: the origins whose pages may read the answers.
 
     Attributes:
         refuse: an ASGI application that answers as `refusal` does, and adds the CORS headers that browsers need.
-        needs_more: names of headers. A GET with one of them cannot be answered by the bytes of `refusal` alone.
+        needs_more: header names in lower case; a GET with one of them cannot be refused by the bytes of `refusal`
+            alone.
         first: the possible first bytes of requests for `/healthz` and `/readyz`, which are always read at once.
     """
 
@@ -67,12 +70,12 @@ class Admission:
         self._headers: Headers | None = None
 
     def lets_in(self, url: bytes, requests: int, count_slow: Callable[[], int]) -> bool:
-        """Whether a request may come in although `max_requests`, counting those of slow clients, are under way.
+        """Whether a request may come in; called if `max_requests` are under way. A refusal is counted in the metrics.
 
         Args:
             url: the request's target.
-            requests: how many requests are under way.
-            count_slow: returns how many of them wait for their clients.
+            requests: number of requests under way, including those that wait for a slow client.
+            count_slow: function that returns the number of those that wait for a slow client.
         """
         now = time.monotonic()
         if now - self._looked > LOOK_AGAIN_S:
@@ -91,7 +94,7 @@ class Admission:
         """Whether a request may be read at once; otherwise the caller has to defer it with `put_off`.
 
         Args:
-            requests: how many requests are under way.
+            requests: number of requests under way.
         """
         if self._put_off or requests >= self.max_requests:
             return False
@@ -104,7 +107,7 @@ class Admission:
         self._read = 0
 
     def put_off(self, reading: Callable[[], None]) -> None:
-        """Defer a connection's request: call `reading` when its turn comes.
+        """Defer a request: call `reading`, which reads the request from its connection, when its turn comes.
 
         The deferred requests share `TURN_S` of each pass of the event loop. A pass is therefore short under any load:
         requests for `/healthz` and `/readyz`, which are read at once, are answered soon, and other answers proceed.

@@ -33,7 +33,7 @@ from app.middleware.entrance import Entrance
 from app.problems import CLIENT_CLOSED_REQUEST, Problem
 
 MAX_HEADS = 1024
-"""The most heads of answers that are kept. When there would be more, all are dropped."""
+"""The most answer heads (status line and headers) that are kept. When there would be more, all are dropped."""
 
 MAX_ORIGIN_BYTES = 256
 """The head of an answer is not kept if the request's Origin header is longer."""
@@ -57,7 +57,7 @@ class Fallback(StrEnum):
 
 
 _EXPLANATIONS = {
-    Fallback.PIPELINED: "other requests of its connection wait behind it",
+    Fallback.PIPELINED: "other requests of its connection wait after it",
     Fallback.SLOW_READER: "its client has not read earlier answers",
     Fallback.BODY: "it has a header that announces a body",
     Fallback.KEY: "it has no valid API key",
@@ -69,7 +69,7 @@ _EXPLANATIONS = {
 
 
 class _Head(NamedTuple):
-    """Header lines that a plan's answers share: those before the lines that depend on the seed, and the last ones."""
+    """The header lines that answers of one `SamplePlan` share: those before the lines of the seed, and those after."""
 
     plan: SamplePlan
     before: str
@@ -82,13 +82,13 @@ class Drawing:
 
     Attributes:
         cycle: uvicorn's object for the request.
-        state: the state of the service.
-        came: when the request arrived, by `time.perf_counter`.
+        state: the objects that all requests share.
+        came: the time when the request arrived, by `time.perf_counter`.
         job: the images to draw.
         rows: the network's input.
         tasks: the server's set of tasks.
-        otherwise: called to send the request along the ordinary path.
-        observer: observes the request; None if requests are not observed.
+        otherwise: function that sends the request along the ordinary path.
+        observer: the object that observes the request; None if requests are not observed.
         gone: whether the request has been cancelled.
     """
 
@@ -121,7 +121,7 @@ class Drawing:
         return True
 
     def count_gone(self) -> None:
-        """Count the request as one whose client went before its answer."""
+        """Count the request as one whose client disconnected before its answer."""
         _count(self.state, self.scope, CLIENT_CLOSED_REQUEST, self.came, self.observe())
 
     def observe(self) -> Observation | None:
@@ -140,11 +140,12 @@ class Drawing:
 
 
 class FastPath:
-    """Answers requests that uvicorn has read.
+    """Answers requests for samples that uvicorn has read, without ASGI messages.
 
     Args:
-        app: the service.
-        proxy: wraps an application in uvicorn's middleware for the headers of proxies; None if no proxy is trusted.
+        app: the FastAPI application of the service.
+        proxy: function that wraps an application in uvicorn's middleware for the headers of proxies; None if no proxy
+            is trusted.
     """
 
     def __init__(self, app: FastAPI, *, proxy: Callable[[ASGIApp], ASGIApp] | None = None) -> None:
@@ -165,12 +166,13 @@ class FastPath:
         Args:
             cycle: uvicorn's object for the request, whose answer has not begun.
             tasks: the server's set of tasks, to which the drawing is added.
-            otherwise: sends the request along the ordinary path; called if drawing or encoding fails later.
+            otherwise: function that sends the request along the ordinary path; called if drawing or encoding fails
+                later.
             alone: whether no other request of the connection is under way or waits.
 
         Returns:
             The drawing that has begun; the caller cancels it when the client goes. None if the request has been
-            answered, or must take the ordinary path now: `cycle.response_complete` tells which.
+            answered, or must take the ordinary path now: `cycle.response_complete` is true in the first case.
         """
         scope = cast("Scope", cycle.scope)
         if self._app.root_path:
@@ -290,7 +292,7 @@ class FastPath:
         return lines if observation is None else f"{lines}x-request-id: {observation.request.text}\r\n"
 
     def _keep_head(self, plan: SamplePlan, origin: bytes | None) -> _Head:
-        """Make the head lines of a plan as the entrance rewrites them, and keep them for later requests."""
+        """Make the header lines that a plan's answers share, as `Entrance` rewrites them, and keep them for later."""
         fixed = [(name.encode(), value.encode("latin-1")) for name, value in plan.fixed.items()]
         rewritten = self._entrance.rewritten([*fixed, (b"x-seed", b"")], origin=origin)
         place = rewritten.index((b"x-seed", b""))
@@ -358,7 +360,7 @@ def _count(state: State, scope: Scope, status: int, came: float, observation: Ob
 
 
 def _run_at_once(app: ASGIApp, scope: Scope) -> None:
-    """Run a middleware for what it does to a scope. Neither it nor its application may wait for anything."""
+    """Run a middleware only because it changes a scope. Neither it nor its application may wait for anything."""
     running = app(scope, _no_message, _no_answer)
     try:
         running.send(None)  # type: ignore[attr-defined]

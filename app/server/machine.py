@@ -1,4 +1,4 @@
-"""What the service needs of the machine before it starts: open files, and a temporary folder."""
+"""Checks what the service needs before it starts: a sufficient limit on open files, and a temporary folder."""
 
 import tempfile
 
@@ -7,7 +7,7 @@ MIN_OPEN_FILES = 256
 
 
 class MachineError(Exception):
-    """The machine, or a limit of it, does not let the service run."""
+    """The machine lacks something that the service needs, such as a high enough limit on open files."""
 
 
 def check_machine() -> None:

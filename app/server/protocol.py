@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol, extended by a limit on heads, by admission, and by a hook for a fast path."""
+"""uvicorn's HTTP protocol, with a limit on request heads (request line and headers), admission, and a fast path."""
 
 import asyncio
 import socket
@@ -39,7 +39,7 @@ class TakeFastPath(Protocol):
     def __call__(
         self, cycle: RequestResponseCycle, tasks: set[Any], otherwise: Callable[[], None], *, alone: bool
     ) -> Begun | None:
-        """Answer a request, or begin to; None leaves it to the application unless it has been answered."""
+        """Answer a request, or begin to; None leaves the request to the application, unless it has been answered."""
 
 
 class GuardedConfig(Config):
@@ -47,8 +47,8 @@ class GuardedConfig(Config):
 
     Args:
         app: the application (ASGI).
-        admission: decides whether a request may come in.
-        fast_path: answers some requests without the application; None leaves all of them to the application.
+        admission: the limit that decides whether a request may come in.
+        fast_path: function that answers some requests without the application; None leaves all to the application.
         settings: uvicorn's own settings.
     """
 
@@ -70,9 +70,9 @@ class GuardedProtocol(StrictProtocol):
 
     Args:
         config: uvicorn's configuration with the admission and the fast path.
-        server_state: uvicorn's own.
-        app_state: uvicorn's own.
-        _loop: uvicorn's own.
+        server_state: uvicorn's state of the server, such as its connections.
+        app_state: uvicorn's state of the application's lifespan.
+        _loop: the event loop; None takes the running one.
     """
 
     def __init__(
@@ -110,19 +110,19 @@ class GuardedProtocol(StrictProtocol):
             self._read(data)
 
     def _read(self, data: bytes) -> None:
-        if not self.in_body:  # of a body that nobody reads, too: its request may have been answered before its end
+        if not self.in_body:  # a body counts as one even if nobody reads it, since its request has been answered
             self._head_bytes += len(data)
         super().data_received(data)
         if self._head_bytes > MAX_HEAD_BYTES and not self.is_answering and not self.transport.is_closing():
             self.refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
     def eof_received(self) -> bool:  # type: ignore[override]  # as in StrictProtocol
-        """The client sends nothing more: what it has sent is read now."""
+        """Handle the end of the client's sending side: the bytes that were deferred are read now."""
         self.read_on()
         return super().eof_received()
 
     def _begin_request(self) -> None:
-        """Let a request in, or refuse it."""
+        """Let a request in, or refuse it, as the admission decides."""
         self._head_bytes = 0
         self.requests += 1
         if len(self.tasks) < self._admission.max_requests or self._admission.lets_in(
@@ -141,7 +141,7 @@ class GuardedProtocol(StrictProtocol):
             self.cycle.keep_alive = False
 
     def _begin_answer(self, cycle: RequestResponseCycle, app: "ASGI3Application") -> None:
-        """Begin to answer. A request behind which others wait is not `alone`: answering it inline would recurse."""
+        """Begin to answer. A request is not `alone` if others wait after it: answering it inline would recurse."""
         ordinary = super()._begin_answer
         if self._fast_path is not None and app is self._service:
             self._begun = self._fast_path(cycle, self.tasks, partial(ordinary, cycle, app), alone=cycle is self.cycle)
@@ -156,7 +156,7 @@ class GuardedProtocol(StrictProtocol):
             self._begun.cancel()
 
     def on_message_complete(self) -> None:
-        """Handle the end of a request: the next bytes belong to a head."""
+        """Handle the end of a request: the next bytes belong to the head of another request."""
         self._head_bytes = 0
         super().on_message_complete()
 
@@ -186,7 +186,7 @@ class GuardedProtocol(StrictProtocol):
         self._admission.count_unreadable(status)
 
     def standing(self) -> "Standing | None":
-        """Return what the connection waits for from its client; None while the client waits for the service."""
+        """Return what the client has to do next, and how far it has come; None while it is the service's turn."""
         if not self.is_answering:
             return Standing("idle" if self.is_idle else "head", self.requests, 0)
         if self.transport.get_write_buffer_size():
@@ -229,12 +229,13 @@ class GuardedProtocol(StrictProtocol):
 
 
 class Standing(NamedTuple):
-    """What a connection waits for, and how far it has come.
+    """What a connection's client has to do next, and how far it has come. The sweeper compares two of these.
 
     Attributes:
-        phase: idle, head, body or reading.
-        requests: number of request heads that have been read.
-        moved_bytes: bytes that the client has sent or received so far; 0 in the phases in which they do not count.
+        phase: the next thing to do, one of "idle" (send a request), "head" (send the rest of a request line and
+            headers), "body" (send the rest of a body) and "reading" (read the rest of an answer).
+        requests: number of request heads that have been read on this connection.
+        moved_bytes: bytes that the client has sent or received so far; 0 if `phase` is "idle" or "head".
     """
 
     phase: str
@@ -243,7 +244,7 @@ class Standing(NamedTuple):
 
 
 def moved_bytes(transport: asyncio.Transport) -> int:
-    """Bytes that the other end of a connection has sent and acknowledged so far, by the kernel's count.
+    """Return the bytes that the other end of a connection has sent and acknowledged so far, as the kernel counts them.
 
     Our own buffer hides a client that is slow: the kernel takes megabytes before the client takes anything. Where the
     kernel does not count (it is not Linux, or the transport is not TCP), the emptier our buffer, the larger the result.

@@ -17,7 +17,7 @@ PREFIX = "gan-workers-"
 
 @contextmanager
 def shared_folder() -> Iterator[Path]:
-    """Make a folder that only this user can read, and remove it at the end. Remove those of dead services first.
+    """Make a folder that only this user can read, and remove it at the end. Remove the folders of dead services first.
 
     Raises:
         OSError: the folder cannot be made.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from uvicorn._types import ASGI3Application
 
 PROBE_S = 0.5
-"""How often a client that has ended its sending side is asked whether it still reads, until its answer begins."""
+"""Seconds between two probes whether a client that has ended its sending side still waits for its answer."""
 
 _HOST = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?")
 _ABSOLUTE = re.compile(rb"(?i)(https?://[^/?#]*)(/?)")
@@ -31,9 +31,9 @@ class StrictProtocol(HttpToolsProtocol):
     """uvicorn's HTTP protocol, made as strict as RFC 9112 demands. Its arguments are uvicorn's.
 
     Attributes:
-        in_head: whether a head has begun that is not complete.
-        in_body: whether a head has been read whose body is not complete.
-        running: the request that is being answered, or the last one that was; later requests may wait behind it.
+        in_head: whether a part of a request's head (request line and headers) has arrived, but not all of it.
+        in_body: whether a request's head has arrived, but not all of its body.
+        running: the request that is being answered, or the last one that was; later requests may wait after it.
     """
 
     def __init__(self, *arguments: Any, **more: Any) -> None:  # noqa: ANN401  (uvicorn's)
@@ -57,7 +57,7 @@ class StrictProtocol(HttpToolsProtocol):
         self._feed(data)
 
     def _feed(self, data: bytes) -> None:
-        """Have the parser read bytes. After bytes that are not HTTP, nothing more is read."""
+        """Pass bytes to the HTTP parser. After bytes that are not HTTP, nothing more is read."""
         if self._is_broken:
             return
         try:
@@ -68,7 +68,7 @@ class StrictProtocol(HttpToolsProtocol):
             self._refuse_the_rest(error)
 
     def eof_received(self) -> bool:  # type: ignore[override]  # asyncio's own; uvicorn always closes
-        """The client sends nothing more. Complete requests are still answered, and then the connection ends.
+        """Handle the end of the client's sending side: complete requests are answered, and then the connection ends.
 
         Returns:
             Whether the connection stays open for answers.
@@ -160,7 +160,7 @@ class StrictProtocol(HttpToolsProtocol):
         super()._start_asgi_task(cycle, app)
 
     def on_message_complete(self) -> None:
-        """Handle the end of a request: the next bytes belong to a head."""
+        """Handle the end of a request: the next bytes belong to the head of another request."""
         if self.parser.should_upgrade():  # the parser has skipped the body: `_decline_upgrade` reads it
             return
         self.in_body = False
@@ -168,7 +168,7 @@ class StrictProtocol(HttpToolsProtocol):
             super().on_message_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Handle the end of the connection: tell the request that is being answered, and drop those behind it."""
+        """Handle the end of the connection: inform the request that is being answered, and drop the later ones."""
         self.pipeline.clear()
         if self.running is not None and not self.running.response_complete:
             self.running.disconnected = True
@@ -193,8 +193,8 @@ class StrictProtocol(HttpToolsProtocol):
     def _decline_upgrade(self, rest: bytes) -> None:
         """Continue in HTTP/1.1 after a head that offered another protocol.
 
-        The parser does not read a body after such a head. So a new parser gets a head with the same framing but without
-        the offer.
+        The parser does not read a body after such a head. So a new parser gets a head with the same body length but
+        without the offer.
 
         Args:
             rest: the bytes after the head.
@@ -254,7 +254,7 @@ class _Refusal:
     """An ASGI application that answers with 400.
 
     Args:
-        detail: what is wrong.
+        detail: a text that says what is wrong.
     """
 
     def __init__(self, detail: str) -> None:

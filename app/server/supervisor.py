@@ -2,7 +2,7 @@
 
 Each worker is a fresh interpreter (`app.server.worker`) with a listening socket of its own on the common port
 (docs/decisions/0006-workers.md). Two pipes connect it to the parent. The worker writes one line to its standard output
-when it is ready. Nothing comes on its standard input, whose end tells the worker that the parent is gone.
+when it is ready. Nothing is sent to its standard input. The end of this pipe shows the worker that the parent is gone.
 """
 
 import asyncio
@@ -32,12 +32,12 @@ class WorkersError(Exception):
 
 
 def supervise(settings: Settings, reserved: socket.socket, *, ready: Callable[[], None]) -> None:
-    """Keep `settings.workers` workers running until SIGTERM or SIGINT; requests under way may then end.
+    """Keep `settings.workers` workers running until SIGTERM or SIGINT; then let the requests under way end.
 
     Args:
         settings: the service's settings.
         reserved: a socket that is bound to the workers' address and does not listen; it is closed at the end.
-        ready: called once, when all workers are ready.
+        ready: function that is called once, when all workers are ready.
 
     Raises:
         WorkersError: a worker cannot be started, or the folder for the metrics cannot be made.
@@ -69,7 +69,7 @@ class _Workers:
         self._failure: str | None = None
 
     async def run(self) -> None:
-        """Keep all workers running until they are told to end, and wait for their end.
+        """Keep all workers running until this process is told to stop them, and wait for their end.
 
         Raises:
             WorkersError: a worker could not be started.
@@ -126,7 +126,7 @@ class _Workers:
                 stdin=PIPE,
                 stdout=PIPE,
                 pass_fds=[listener.fileno()],
-                process_group=0,  # Ctrl-C in a terminal reaches the parent alone, which tells the workers
+                process_group=0,  # Ctrl-C in a terminal reaches the parent alone, which then signals the workers
             )
 
     def _reload(self) -> None:

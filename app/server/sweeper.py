@@ -1,6 +1,6 @@
-"""The sweeper ends connections on which nothing moves.
+"""The sweeper: a task that ends connections whose client does nothing for too long.
 
-Every `SWEEP_S` seconds it looks at all connections, and ends those that wait too long for the next request, a head, a
+Every `SWEEP_S` seconds it checks all connections, and ends those that wait too long for the next request, a head, a
 body, or the client to read an answer. No request needs a timer of its own.
 """
 
@@ -34,11 +34,11 @@ _LIMITS_S = {"idle": IDLE_TIMEOUT_S, "head": HEAD_TIMEOUT_S, "body": BODY_TIMEOU
 
 
 class Sweeper:
-    """Ends connections on which nothing moves.
+    """Ends connections whose client has made no progress within a time limit.
 
     Args:
         connections: the server's set of connections, which changes while the sweeper runs.
-        limits_s: how many seconds a connection may stay the same, by `Standing.phase`; None takes the defaults.
+        limits_s: seconds that a connection may make no progress, by `Standing.phase`; None takes the defaults.
     """
 
     def __init__(self, connections: Iterable[object], limits_s: dict[str, float] | None = None) -> None:
@@ -47,13 +47,13 @@ class Sweeper:
         self._since: dict[GuardedProtocol, tuple[Standing, float]] = {}
 
     async def run(self) -> None:
-        """Sweep until cancelled."""
+        """Call `sweep` every `SWEEP_S` seconds until cancelled."""
         while True:
             await asyncio.sleep(SWEEP_S)
             self.sweep(asyncio.get_running_loop().time())
 
     def sweep(self, now: float) -> None:
-        """Look at all connections once; `now` is the event loop's time in seconds."""
+        """Check all connections once, and end those that wait too long; `now` is the event loop's time in seconds."""
         before, self._since = self._since, {}
         for connection in [one for one in self._connections if isinstance(one, GuardedProtocol)]:
             standing = connection.standing()
@@ -72,12 +72,12 @@ class Sweeper:
 
 
 def _goes_on(mark: Standing, standing: Standing) -> bool:
-    """Whether a connection has made progress since `mark`: a new phase, a new request, or enough bytes."""
+    """Whether a connection has made progress since it was at `mark`: a new phase, a new request, or enough bytes."""
     same = (mark.phase, mark.requests) == (standing.phase, standing.requests)
     return not same or abs(standing.moved_bytes - mark.moved_bytes) >= MIN_PROGRESS_BYTES
 
 
 def drop(connection: GuardedProtocol) -> None:
-    """Reset a connection: a close would leave megabytes in the kernel, which would try for minutes to send them."""
+    """Reset a connection (TCP RST). After a close, the kernel would try for minutes to send its last megabytes."""
     connection.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
     connection.transport.abort()

@@ -1,4 +1,4 @@
-"""One process that serves: uvicorn on a socket."""
+"""Runs uvicorn on a listening socket, in this process."""
 
 import asyncio
 import gc
@@ -43,7 +43,7 @@ ENDING_S = 30
 """Seconds for requests under way to end, once no more are accepted."""
 
 TELL_S = 1.0
-"""Seconds between two counts of the requests under way. No request has to update the gauge itself."""
+"""Seconds between two updates of the gauge of requests under way, so that no request has to update it itself."""
 
 LINGER_S = 0.2
 """Seconds from the last accepted connection to the end of idle ones, whose next request may be on its way."""
@@ -90,7 +90,7 @@ def serve(
         settings: the service's settings.
         listener: a bound socket; it is closed at the end.
         metrics: the metrics that the service updates.
-        ready: called once the service answers requests.
+        ready: function that is called once the service answers requests.
         worker: the number of this process, if it is one of several.
     """
     configure(settings.log_level, settings.log_format, worker=worker)
@@ -120,7 +120,11 @@ def serve(
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server, which also says when it serves, sweeps connections, counts requests and ends gracefully."""
+    """uvicorn's server, with four additions.
+
+    It calls `ready` when it serves, runs the sweeper, and sets the gauge of requests under way. When it is told to end,
+    it first serves on for `grace_s` seconds, and then answers the connections that have arrived before it closes.
+    """
 
     def __init__(
         self,
@@ -163,7 +167,7 @@ class _Server(uvicorn.Server):
             task.cancel()
 
     async def _take_last(self, listener: socket.socket) -> None:
-        """Accept the connections that the kernel has made: it would reset them when the listener is closed."""
+        """Accept the connections that wait in the kernel's queue, because closing `listener` would reset them."""
         listener.setblocking(False)
         made = []
         with suppress(OSError):  # there is no further connection

@@ -23,7 +23,7 @@ ORPHAN_GRACE_S = 1.0
 
 
 class _Inherited(Settings):
-    """The settings of the parent, which has read `.env` already."""
+    """The settings that a worker gets from its parent in the environment. It does not read `.env` again."""
 
     reads_dot_env = False
 
@@ -32,9 +32,9 @@ def command(worker: int, listener: int, metrics_dir: Path) -> list[str]:
     """Return the command that starts a worker.
 
     Args:
-        worker: its number, from 0.
-        listener: the descriptor of its socket.
-        metrics_dir: the folder in which all workers count.
+        worker: the worker's number, from 0.
+        listener: the file descriptor of the worker's socket.
+        metrics_dir: the folder in which all workers keep their metrics.
     """
     return [sys.executable, "-m", "app.server.worker", str(worker), str(listener), str(metrics_dir)]
 
@@ -47,7 +47,7 @@ def environment(settings: Settings) -> dict[str, str]:
 
 
 def _text(value: object) -> str:
-    """Return a setting as the text of its environment variable."""
+    """Return the value of a setting as the text of its environment variable."""
     if value is None:
         return ""
     return ",".join(value) if isinstance(value, tuple) else str(value)

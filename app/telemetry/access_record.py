@@ -1,4 +1,4 @@
-"""One request in the access log: its values, and the log record that other handlers than `LineHandler` get."""
+"""One request in the access log: its values, and the log record for handlers other than `LineHandler`."""
 
 import logging
 from typing import NamedTuple
@@ -13,13 +13,13 @@ class AccessLine(NamedTuple):
 
     Attributes:
         request: the request's ids.
-        ended: when its answer ended, in seconds since the epoch.
+        ended: the time when its answer ended, in seconds since the epoch (1970).
         method: the request's method.
         route: the pattern of its route, or "other".
         path: the path as the client sent it, percent-encoded.
         status: the answer's status.
-        sent: how many bytes the answer's body has.
-        milliseconds: how long the request took.
+        sent: number of bytes of the answer's body.
+        milliseconds: duration of the request.
         client: the client's address.
     """
 

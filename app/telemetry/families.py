@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 SHED_CAUSES = ("requests", "images", "projections", "bodies")
-"""The causes for which requests are refused: there were too many of these."""
+"""The causes for which requests are refused under overload: too many of these wait or are under way."""
 
 FALLBACK_REASONS = ("pipelined", "slow_reader", "body", "key", "problem", "large", "queue", "fault")
 """The reasons for which requests left the fast path: the values of `app.server.fast_path.Fallback`."""
@@ -26,7 +26,7 @@ class BatchHistogram(Histogram):
     """A histogram that takes many values at once, with one lock for each bucket that is hit, not two for each value."""
 
     def observe_all(self, values: Sequence[float]) -> None:
-        """Observe each value."""
+        """Add each value to the histogram."""
         self._sum.inc(sum(values))
         for place, count in Tally(bisect_left(self._upper_bounds, value) for value in values).items():
             self._buckets[place].inc(count)
@@ -165,7 +165,7 @@ def of_models(registry: CollectorRegistry) -> Gauge:
 
 
 def of_build(registry: CollectorRegistry) -> Gauge:
-    """The gauge that shows which versions of the service, of Python and of torch are running."""
+    """Make the gauge that shows which versions of the service, of Python and of torch are running."""
     return Gauge(
         "gan_build_info",
         "1, with the versions of the service, of Python and of torch as labels",

@@ -22,7 +22,7 @@ def configure(level: str, form: LogFormat, *, worker: int | None = None) -> None
 
     Args:
         level: the lowest level that is logged.
-        form: "text" or "json".
+        form: the format of the lines, "text" or "json".
         worker: the number of this process, if it is one of several.
     """
     handler = LineHandler()
@@ -32,7 +32,7 @@ def configure(level: str, form: LogFormat, *, worker: int | None = None) -> None
 
 
 class TextFormatter(logging.Formatter):
-    """`LEVEL logger: message [request id]`, and a traceback on the lines below.
+    """Formats records as `LEVEL logger: message [request id]`, with a traceback on the lines below.
 
     A message stays on one line: control characters, which a client may have sent, are escaped.
     """
@@ -45,12 +45,12 @@ class TextFormatter(logging.Formatter):
         return f"{line}\n{error}" if (error := _error_of(self, record)) else line
 
     def format_access(self, line: AccessLine) -> str:
-        """Format a line of the access log as `format` does its record."""
+        """Format a line of the access log, with the same result as `format` for its record."""
         return f"INFO {LOGGER}: {line.message().strip().translate(_CONTROLS)} [request {line.request.text}]"
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line.
+    """Formats each record as one JSON object on a line.
 
     Each object has `time` (RFC 3339, UTC), `level`, `logger`, `message` and `pid`. It has `worker`, `request_id`,
     `trace_id`, `span_id` and `error` (a traceback) if they are known, and the entries of the record's `fields`.
@@ -83,7 +83,7 @@ class JsonFormatter(logging.Formatter):
         return json.dumps({name: value for name, value in found.items() if value is not None})
 
     def format_access(self, line: AccessLine) -> str:
-        """Format a line of the access log as `format` does its record, in a fifth of the time: its fields are known."""
+        """Format a line of the access log like its record, but in a fifth of the time, because its fields are known."""
         request, ended, method, route, path, status, sent, milliseconds, client = line
         before, between, behind = _constant_parts(method, route, path, status, client)
         ids = f'"request_id": "{request.text}"'
@@ -99,7 +99,7 @@ class JsonFormatter(logging.Formatter):
 
 @lru_cache(maxsize=256)
 def _constant_parts(method: str, route: str, path: str, status: int, client: str) -> tuple[str, str, str]:
-    """Return the JSON that lines with these values share: before the size, then up to the pid, then up to the time."""
+    """Return three pieces of JSON that lines with these values share: before the size, the pid and the duration."""
     quoted = quote(path)
     before = f'", "level": "info", "logger": "{LOGGER}", "message": "{quote(method)[1:-1]} {quoted[1:-1]} {status}, '
     between = f" to {quote(client)[1:-1]}"

@@ -1,7 +1,8 @@
 """Counts requests, images and times for Prometheus.
 
 Counts are first kept in plain dictionaries, for `SETTLE_S` seconds or until `/metrics` asks this process for them, and
-then given to Prometheus' own classes. These take locks for each number, which many requests share in this way.
+then given to Prometheus' own classes. Those take locks for each number; in this way many requests share the cost of a
+lock.
 """
 
 import asyncio
@@ -32,7 +33,8 @@ class Metrics:
     Prometheus' own objects (`app.telemetry.families`).
 
     Args:
-        folder: the folder of `worker_files.count_in_files`, to show the counts of all workers; None shows this process.
+        folder: the folder of `worker_files.count_in_files`, to show the counts of all workers; None shows only those of
+            this process.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -68,10 +70,10 @@ class Metrics:
         """Count and time one request.
 
         Args:
-            route: the pattern of its route, or "other". It is never a path: clients could invent any number.
-            method: GET, HEAD, POST or "other".
+            route: the pattern of the request's route, or "other". It is never a path: clients could invent any number.
+            method: the method, one of GET, HEAD, POST and "other".
             status: the answer's status.
-            seconds: from the request's head to the end of its answer.
+            seconds: the duration from the request's head to the end of its answer.
         """
         self._observe_soon(self._seconds_of(route), seconds)
         self._count_soon(self._requests_of(route, method, status), 1)
@@ -81,11 +83,11 @@ class Metrics:
         self._count_soon(self._images_of(model), images)
 
     def count_encoding(self, form: str, *, started: float) -> None:
-        """Time the encoding of an answer that ends now.
+        """Record the duration of the encoding of an answer, which ends now.
 
         Args:
-            form: one of `ENCODED_FORMATS`.
-            started: when the encoding began, by `time.perf_counter`.
+            form: format of the answer, one of `ENCODED_FORMATS`.
+            started: the time when the encoding began, by `time.perf_counter`.
         """
         ended = time.perf_counter()
         self._observe_soon(self._encode_seconds_of[form], ended - started)
@@ -98,13 +100,13 @@ class Metrics:
         """Count a GET that has just been answered with images: the request, its images and its encoding, in one step.
 
         Args:
-            route: as in `count_request`.
+            route: the pattern of the request's route, as in `count_request`.
             model: name of the model whose images the answer has.
-            images: how many images it has.
-            form: one of `ENCODED_FORMATS`.
-            came: when the request came; this and the next two are times of `time.perf_counter`.
-            started: when the encoding began.
-            encoded: when the encoding ended.
+            images: number of images in the answer.
+            form: format of the answer, one of `ENCODED_FORMATS`.
+            came: the time when the request came; this and the next two are times of `time.perf_counter`.
+            started: the time when the encoding began.
+            encoded: the time when the encoding ended.
         """
         self._settle_soon()
         values, counts = self._values, self._counts
@@ -119,7 +121,7 @@ class Metrics:
         self._count_soon(self._fallbacks_of(reason), 1)
 
     def observe_from_thread(self, histogram: BatchHistogram, observed: Sequence[float]) -> None:
-        """Observe values in any thread. The event loop's thread hands them on in its next `settle`."""
+        """Observe values of a histogram in any thread. The event loop's thread adds them to it in its next `settle`."""
         self._from_threads.append((histogram, observed))
 
     def _observe_soon(self, histogram: BatchHistogram, value: float) -> None:

@@ -43,8 +43,8 @@ class RequestId:
         text: the id: 1 to 64 letters, digits, dots, underscores and hyphens.
         caller: the content of the header `traceparent`; None if the request has no valid one.
         trace_id: the trace that the request belongs to, 32 hex digits; None if nobody traces it.
-        span_id: our own span in this trace, 16 hex digits; None if there is none.
-        stages: the first `MAX_STAGES` stages of the work.
+        span_id: the service's own span in this trace, 16 hex digits; None if there is none.
+        stages: the first `MAX_STAGES` stages of the request's work, such as its inference.
     """
 
     text: str

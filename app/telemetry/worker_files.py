@@ -29,7 +29,7 @@ def count_in_files(folder: Path, *, worker: int) -> None:
 
 
 def forget_gauges(folder: Path, *, worker: int) -> None:
-    """Remove the gauges of a worker that has ended, since nothing waits in it any more."""
+    """Remove the gauges of a worker that has ended, which would otherwise be shown for ever."""
     (folder / f"{worker}{_PID}").unlink(missing_ok=True)
     multiprocess.mark_process_dead(worker, str(folder))  # type: ignore[no-untyped-call]
 
@@ -51,7 +51,7 @@ class AllWorkers(Collector):
         return [*merged, *self._processes()]
 
     def _processes(self) -> Iterable[Metric]:
-        """Return memory, processor time and open files of each worker, as `ProcessCollector` does for one process."""
+        """Return memory, processor time and open files of all workers, as `ProcessCollector` does for one process."""
         found: dict[str, Metric] = {}
         for worker, process in sorted(_pids(self._folder).items()):
             for metric in ProcessCollector(pid=lambda process=process: process, registry=None).collect():  # type: ignore[misc]

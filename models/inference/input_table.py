@@ -1,9 +1,10 @@
-"""A table from random words to the input of a quantised G, which saves computing most latents.
+"""A table from 64-bit random words to the input of a quantised G, which saves computing most latents.
 
 A coordinate of a latent grows with its random word, and so does the whole number to which G's first layer rounds it. So
 the highest 16 bits of a word determine this number, except for the few words near a step from one number to the next.
-Those are computed exactly, and so are the ballots, because G needs their values before rounding. The result always
-equals the one computed from the latents.
+Those are computed exactly, and so are the ballots (the coordinates that choose the class,
+`models.networks.conditional`), because G needs their values before rounding. The result always equals the one computed
+from the latents.
 """
 
 import numpy as np
@@ -27,10 +28,10 @@ _BELOW_CELLS = np.uint64(64 - CELL_BITS)
 
 
 class InputTable:
-    """It maps random words to the first linear layer's input, which is `IntegerNetwork.whole` of their latents.
+    """A table that maps random words to G's input in whole numbers, which is `IntegerNetwork.whole` of their latents.
 
     Args:
-        network: G.
+        network: a quantised G in integer arithmetic.
         prior: the latents' prior.
     """
 
@@ -45,16 +46,17 @@ class InputTable:
         self._numbers = np.where(least == most, least, np.uint8(UNCERTAIN))
 
     def __call__(self, words: NDArray[np.uint64], labels: NDArray[np.int64] | None = None) -> NDArray[np.uint8]:
-        """Map random words to the first linear layer's input, [n, z_dim] uint8.
+        """Map random words to the input of G's first linear layer, [n, z_dim] uint8.
 
         Each row depends only on its own words and label.
 
         Args:
             words: random words [n, z_dim], n ≥ 1.
-            labels: [n], the class that each row's latent must name (`ask_for_class`); None keeps the latents as drawn.
+            labels: [n] int64, the class that each row's latent must choose (`ask_for_class`); None keeps the latents as
+                drawn.
 
         Raises:
-            ValueError: there is no such class.
+            ValueError: G does not have one of the classes.
         """
         flat = words.reshape(-1)
         whole = self._numbers.take(_cells(flat))

@@ -39,7 +39,7 @@ def in_integers(generator: nn.Module, *, z_dim: int) -> "IntegerNetwork | None":
     products saturate, as they do without special instructions. The network is tested on `PROBE_ROWS` latents.
 
     Args:
-        generator: G.
+        generator: the network G.
         z_dim: width of a latent.
     """
     if not isinstance(generator, nn.Sequential) or not any(isinstance(layer, QuantisedLinear) for layer in generator):
@@ -59,14 +59,15 @@ def in_integers(generator: nn.Module, *, z_dim: int) -> "IntegerNetwork | None":
 class IntegerNetwork:
     """A quantised G in two steps: latents → whole numbers, and whole numbers → images.
 
-    The ballots before the first linear layer and the layers after the last tanh run in float32, unchanged.
+    The `Ballots` layer before the first linear layer and the layers after the last tanh run in float32, unchanged.
 
     Args:
         generator: a quantised G.
 
     Attributes:
-        ballots: the layer before the first linear one; None if G is not conditional.
-        rows_at_once: the most rows in one call, 64 to `ROWS_AT_ONCE`, so that it ends after about two milliseconds.
+        ballots: the `Ballots` layer, which is G's first and chooses the class; None if G is not conditional.
+        rows_at_once: the most rows (latents) in one call, 64 to `ROWS_AT_ONCE`, so that it ends after about two
+            milliseconds.
 
     Raises:
         NotImplementedError: G has layers that oneDNN does not support.
@@ -115,7 +116,7 @@ class IntegerNetwork:
         return whole
 
     def in_bytes(self, images: torch.Tensor) -> NDArray[np.uint8]:
-        """Convert results of `images` to [N, H, W] or [N, H, W, 3] uint8. They may be overwritten."""
+        """Convert results of `images` to [N, H, W] or [N, H, W, 3] uint8. `images` may be overwritten."""
         return to_uint8_in_place(images.numpy()) if self._is_bounded else to_uint8(images)
 
 
@@ -134,7 +135,7 @@ def _ballots_of(layers: list[nn.Module]) -> Ballots | None:
 
 
 def _cheaper(layer: nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Return a function that computes the same as a layer, without the microseconds that calling a module takes."""
+    """Return a function that computes the same as a layer, without the microseconds that calling `nn.Module` takes."""
     if isinstance(layer, nn.Unflatten) and layer.dim == 1:
         shape = tuple(layer.unflattened_size)
         return lambda x: x.view(len(x), *shape)
@@ -146,8 +147,8 @@ class _Product:
 
     Args:
         layer: the linear layer.
-        activation: the layers between it and the next linear one: one layer, or none.
-        behind: the next linear layer; None for the last one, whose results are float32.
+        activation: the layers between `layer` and the next linear layer: one layer, or none.
+        behind: the linear layer that follows; None for the last one, whose results are float32.
 
     Raises:
         NotImplementedError: oneDNN does not have this activation.
@@ -171,7 +172,7 @@ class _Product:
 
 
 def _post_op(activation: Sequence[nn.Module]) -> tuple[str, list[float]]:
-    """Return oneDNN's name and arguments of an activation."""
+    """Return the name and the arguments with which oneDNN applies an activation after a product."""
     match list(activation):
         case []:
             return "none", []

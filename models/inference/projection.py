@@ -43,7 +43,7 @@ PULL = 1e-4
 """Weight of mean z² in the cost, for pixels in [−1, 1]. It determines the directions of z that change no pixel."""
 
 BALL_DEVIATIONS = 2.0
-"""The search stays within ‖z‖² ≤ d + this · √(2d). For a normal prior ‖z‖² has the mean d and the deviation √(2d)."""
+"""The search stays within ‖z‖² ≤ d + this · √(2d), d = z_dim: ‖z‖² of a normal prior has mean d, deviation √(2d)."""
 
 JACOBIAN_CHUNK = 128
 """Number of rows of the Jacobian that are computed at once, to limit memory."""
@@ -82,9 +82,9 @@ class Projector:
         z_dim: width of a latent.
         prior: the latents' prior.
         image_shape: shape of G's images.
-        classes: number of classes that the latents name, or 0. A step rarely changes the class that a latent names, so
-            the search starts from latents of different classes.
-        encoder: [N, C, H, W] float32 in [−1, 1] → latents [N, z_dim], or None.
+        classes: number of classes that latents can choose, or 0. A step rarely changes the class that a latent chooses,
+            so the search starts from latents of different classes.
+        encoder: the encoder, [N, C, H, W] float32 in [−1, 1] → latents [N, z_dim], or None.
         device: the device of the networks.
     """
 
@@ -201,7 +201,7 @@ class Projector:
         return linearised[0][0][0], torch.cat([rows for _, rows in linearised])
 
     def _costs(self, z: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        """Return [N], the cost of each latent of [N, z_dim]. It is infinite where G gives NaN or infinity."""
+        """Return the cost of each latent: [N, z_dim] → [N]. It is infinite where G gives NaN or infinity."""
         images = (self._generator(part) for part in torch.split(z, 64))  # to limit memory
         errors = torch.cat([(part - target).square().flatten(1).mean(dim=1) for part in images])
         costs = errors + PULL * z.square().mean(dim=1)

@@ -49,7 +49,7 @@ class Explainer:
         return gradients
 
     def _gradients(self, images: torch.Tensor) -> torch.Tensor:
-        """Compute gradients, [N, C, H, W] → [N, H, W]. A logit depends on one image, so the sum gives all gradients."""
+        """Compute gradients, [N, C, H, W] → [N, H, W]. A logit depends on one image, so their sum has all gradients."""
         with torch.inference_mode(mode=False):  # `Tiled` runs tiles in inference mode, which computes no gradients
             pixels = images.clone().requires_grad_()
             (gradients,) = torch.autograd.grad(self._discriminator(pixels).sum(), pixels)

@@ -25,9 +25,9 @@ class Sampler:
         device: the device to run on.
 
     Attributes:
-        generator: G with its batch normalisation folded, on the device; `Projector` differentiates it.
+        generator: the copy of G with its batch normalisation folded, on the device; `Projector` differentiates it.
         integers: G in integer arithmetic; None if G runs in floating point.
-        rows_at_once: the most latents that one call should have while other calls wait.
+        rows_at_once: the most latents that one call should have while other calls wait, so that they do not wait long.
     """
 
     def __init__(

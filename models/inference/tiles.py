@@ -1,4 +1,4 @@
-"""Tiles: inference computes matrix products of a few fixed numbers of rows, so that the bits of a result never vary.
+"""Tiles: groups of rows of a few fixed sizes. Inference computes each alone, so that a result's bits never vary.
 
 A BLAS chooses its algorithm by the shape of a product, and the algorithm determines the order of additions and so the
 rounding. The result of a row therefore depends on the number of rows in the product, though not on the other rows'
@@ -19,16 +19,16 @@ OTHER_TILE_ROWS = (4, 8, 32, 64)
 """Other tile sizes to try, in rows: small tiles make a single image faster, and large tiles a grid."""
 
 PADDED_ROWS = 64
-"""Largest tile that may be padded."""
+"""Largest tile that may be padded, in rows."""
 
 PROBE_ROWS = 64
 
 
 class Tiled:
-    """A network that computes its rows in tiles.
+    """A network that computes its rows in tiles, groups of rows of a few fixed sizes.
 
     Args:
-        network: [n, …] → [n, …]; each row of the result must depend only on the same row of the input.
+        network: function [n, …] → [n, …]; each row of the result must depend only on the same row of the input.
         row_shape: shape of one row of the input.
         dtype: dtype of the input, float32 or uint8.
         tried: other tile sizes to try, in rows.
@@ -74,14 +74,14 @@ class Tiled:
         return results[0] if len(results) == 1 else torch.cat(results)
 
     def each(self, rows: torch.Tensor) -> list[torch.Tensor]:
-        """Return the results in pieces, one for each tile; together they are [n, …]."""
+        """Return the results for rows [n, …] in pieces, one for each tile; together the pieces are [n, …]."""
         with torch.inference_mode(), one_thread():
             if len(rows) in self.sizes:
                 return [self._network(rows)]
             return [self._network(tile)[:number] for tile, number in self._cut(rows)]
 
     def _cut(self, rows: torch.Tensor) -> Iterator[tuple[torch.Tensor, int]]:
-        """Yield the largest tiles that fit, each with its number of real rows; the last one is padded with zeros."""
+        """Cut rows into the largest tiles that fit; yield each with its number of real rows. Zeros pad the last one."""
         at = 0
         while (rest := len(rows) - at) > 0:
             size = next((size for size in self.sizes if size >= rest), None)

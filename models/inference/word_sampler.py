@@ -1,4 +1,4 @@
-"""Images from random words: the thread that runs G computes the latents of a whole batch at once."""
+"""Images from 64-bit random words: the thread that runs G computes the latents of a whole batch at once."""
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ class WordSampler:
         prior: the latents' prior.
 
     Attributes:
-        rows_at_once: the sampler's value.
+        rows_at_once: the most rows (images) that one call should have while other calls wait, as for `Sampler`.
     """
 
     def __init__(self, sampler: Sampler, prior: Prior) -> None:
@@ -36,15 +36,15 @@ class WordSampler:
     def of_classes(
         self, words: NDArray[np.uint64], labels: NDArray[np.int64], *, head_starts: NDArray[np.float32]
     ) -> NDArray[np.uint8]:
-        """Draw images of given classes: each row's latent is changed so that it names its class (`ask_for_class`).
+        """Draw images of given classes: each row's latent is changed so that it chooses its class (`ask_for_class`).
 
         Args:
-            words: random words [n, z_dim], n ≥ 1.
-            labels: [n], the class of each row; 0 ≤ label < K.
-            head_starts: [K] float32, those of G.
+            words: random words [n, z_dim] uint64, n ≥ 1.
+            labels: [n] int64, the class of each row; 0 ≤ label < K.
+            head_starts: [K] float32, G's head starts (`models.networks.conditional`).
 
         Raises:
-            ValueError: there is no such class.
+            ValueError: G does not have one of the classes.
         """
         if self._table is None:
             latents = latents_of_words(words, prior=self._prior)
@@ -53,14 +53,14 @@ class WordSampler:
 
 
 class ClassWordSampler:
-    """A `WordSampler` of a conditional G. Each row contains its class, so rows of different classes can share a call.
+    """Draws images of requested classes. Each row contains its class, so rows of different classes can share a call.
 
     Args:
-        words: the sampler of random words.
-        head_starts: [K] float32, those of G.
+        words: the sampler that draws the images.
+        head_starts: [K] float32, G's head starts (`models.networks.conditional`).
 
     Attributes:
-        rows_at_once: the sampler's value.
+        rows_at_once: the most rows (images) that one call should have while other calls wait, as for `Sampler`.
     """
 
     def __init__(self, words: WordSampler, head_starts: NDArray[np.float32]) -> None:

@@ -17,7 +17,7 @@ HASH_DIGITS = 12
 
 @dataclass(frozen=True)
 class TimelineEntry:
-    """One picture of the timeline: G's images of fixed latents after `epoch` epochs (0: untrained)."""
+    """One picture of the timeline, which shows G's images of the same latents after `epoch` epochs (0: untrained)."""
 
     epoch: int
     path: Path
@@ -34,7 +34,7 @@ class LoadedModel:
         metadata: the model's metadata.
         generator: G, [N, z_dim] float32 → [N, C, H, W] in [−1, 1].
         discriminator: D, [N, C, H, W] float32 in [−1, 1] → logits [N].
-        encoder: [N, C, H, W] float32 in [−1, 1] → latents [N, z_dim], or None if the model has no encoder.
+        encoder: the encoder, [N, C, H, W] float32 in [−1, 1] → latents [N, z_dim], or None if the model has none.
         history: the training history.
         timeline: pictures of the training, in the order of their epochs.
         card: the text of CARD.md.
@@ -58,12 +58,12 @@ class LoadedModel:
 
     @property
     def reference(self) -> str:
-        """`name@hash`, which always means exactly these weights."""
+        """The model's name and version, `name@hash`, which always stands for exactly these weights."""
         return f"{self.name}@{self.hash12}"
 
     @property
     def head_starts(self) -> NDArray[np.float32]:
-        """The constants that a conditional G adds to the ballots of its classes, [K] float32."""
+        """The head starts of a conditional G, [K] float32: constants that set the frequencies of its classes."""
         starts: NDArray[np.float32] = ballots_of(self.generator).head_starts.numpy()
         return starts
 
@@ -73,10 +73,10 @@ class LoadedModel:
         """Draw the latents of images first … first + n − 1 of a seed from this model's prior.
 
         Args:
-            seed: 0 ≤ seed < 2⁵³.
+            seed: the seed, 0 ≤ seed < 2⁵³.
             first: index of the first image; first + n ≤ 2⁵³.
             n: number of images, ≥ 1.
-            truncation: ψ in (0, 1], as in `models.latents.draw_latents`. It never changes an image's class.
+            truncation: the factor ψ in (0, 1], as in `models.latents.draw_latents`. It never changes an image's class.
             label: the class that all images must show; None leaves the latents as they are drawn.
 
         Returns:

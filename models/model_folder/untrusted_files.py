@@ -15,7 +15,7 @@ _BLOB_PATTERN = r"[0-9a-f]{32,128}"
 
 
 def belongs_to(folder: Path, path: Path) -> bool:
-    """Whether a path, with all its links followed, leads to a file of the folder: into it, or to a blob of its cache.
+    """Whether a path, with its links followed, leads to a file of a folder: into the folder, or to a blob of its cache.
 
     A cache of the Hugging Face Hub holds `snapshots/<revision>/<file>`, which is a link to `blobs/<hash>` beside
     `snapshots`. Such a link is followed from the snapshot, or from a folder inside it. No other link may leave the

@@ -11,7 +11,7 @@ def check_extent(document: object) -> None:
     """Check that no object in a document, at any depth, has too many names.
 
     Args:
-        document: parsed JSON.
+        document: the parsed JSON.
 
     Raises:
         ValueError: an object has more than `MAX_ENTRIES` names.

@@ -44,7 +44,7 @@ def write_model(
         generator: G; its weights are written as they are.
         discriminator: D; its weights are written as they are.
         history: the training history.
-        timeline: PNG bytes by epoch.
+        timeline: the pictures of the timeline, as PNG bytes by epoch.
         card: the text of CARD.md, in Markdown.
         encoder: the encoder, with the sizes in the metadata; None if the metadata has no encoder.
         dtype: dtype of the weights in the file, float32 or float16. float16 takes half the space, and is converted to
@@ -86,8 +86,8 @@ def serialise_weights(
 
     Args:
         metadata: the model's metadata.
-        generator: G.
-        discriminator: D.
+        generator: the network G.
+        discriminator: the network D.
         encoder: the encoder, or None.
         dtype: dtype of the tensors in the file, float32 or float16.
 

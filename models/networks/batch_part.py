@@ -23,7 +23,15 @@ class Part(NamedTuple):
     group: int = 1
 
     def of(self, batch: torch.Tensor, *, dim: int = 0) -> torch.Tensor:
-        """Return this process's rows of `batch` along `dim`, whose length must be a multiple of `world` · `group`."""
+        """Return the rows of a whole batch that belong to this process, in their order.
+
+        Args:
+            batch: a tensor of any shape; its length along `dim` must be a multiple of `world` · `group`.
+            dim: the dimension that holds the rows.
+
+        Returns:
+            A tensor with 1/`world` of the length along `dim`, and the other lengths of `batch`.
+        """
         if self.world == 1:
             return batch
         before, after = batch.shape[:dim], batch.shape[dim + 1 :]
@@ -31,7 +39,7 @@ class Part(NamedTuple):
         return groups.select(dim + 1, self.rank).reshape(*before, -1, *after)
 
     def whole(self, rows: int) -> int:
-        """Return the number of rows of the whole batch if `rows` of them belong to this process."""
+        """Return the number of rows of the whole batch, of which `rows` belong to this process."""
         return rows * self.world
 
 

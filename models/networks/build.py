@@ -21,7 +21,7 @@ def build_networks(
 
     Args:
         architecture: the architecture, with the sizes of the networks.
-        z_dim: number of coordinates of a latent, including the ballots of the classes.
+        z_dim: number of coordinates of a latent, including those that choose the class.
         image_shape: shape of the images.
         classes: number of classes; 0 builds unconditional networks.
         packing: number of images that D judges at once in training.

@@ -1,9 +1,10 @@
-"""Class-conditional networks: a part of the latent says which class G draws.
+"""Class-conditional networks: a part of the latent chooses the class that G draws.
 
-The last K coordinates of a latent are its ballots, one for each class. The latent names the class with the largest sum
-of ballot and head start. Head starts are constants of G; they make each class as frequent among the prior's latents as
-in the data. Ballots have the prior's distribution, so the latents of a conditional G can be drawn, sent in a request,
-interpolated and projected like those of any other G. To request a class, swap its ballot with the largest one.
+The last K coordinates of a latent are called its ballots, one for each of K classes. The latent chooses ("names") the
+class with the largest sum of ballot and head start. Head starts are constants of G; they make each class as frequent
+among the prior's latents as in the data. Ballots have the prior's distribution, so the latents of a conditional G can
+be drawn, sent in a request, interpolated and projected like those of any other G. To request a class, swap its ballot
+with the largest one.
 """
 
 import math
@@ -24,12 +25,18 @@ SHARPNESS = 12.0
 
 
 class Ballots(nn.Module):
-    """G's first layer: the last K coordinates become √K·softmax(β·(ballots + head starts)); the shape stays [N, z_dim].
+    """The first layer of a conditional G: it turns the coordinates that choose the class into a nearly one-hot vector.
 
-    With the factor √K the K values have the norm that K coordinates of the prior have on average.
+    These are the last K of z_dim coordinates, the ballots: [N, z_dim] float32 → [N, z_dim] float32. They become
+    √K·softmax(β·(ballots + head starts)), where β is `SHARPNESS`; the other coordinates do not change. With the factor
+    √K the K values have the norm that K coordinates of the prior have on average.
+
+    Args:
+        classes: K, the number of classes.
 
     Attributes:
-        head_starts: [K] float32. The initial 0 makes all classes equally frequent; `head_starts_for` computes others.
+        head_starts: [K] float32, constants that make each class as frequent as wanted. The initial 0 makes all classes
+            equally frequent; `head_starts_for` computes others.
     """
 
     head_starts: torch.Tensor
@@ -45,14 +52,14 @@ class Ballots(nn.Module):
         return torch.cat([z[:, : -self.classes], chosen], dim=1)
 
     def of_array(self, z: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Do the same as `forward` for an array, without gradients.
+        """Return the same as `forward`, bit for bit, for a NumPy array [N, z_dim] float32, without gradients.
 
-        The bits are equal. For few rows this takes a third of the time.
+        For few rows this takes a third of the time.
         """
         return np.concatenate([z[:, : -self.classes], self.of_votes(z[:, -self.classes :])], axis=1)
 
     def of_votes(self, votes: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Do the same as `of_array` for the last K coordinates alone: [N, K] → [N, K]."""
+        """Return what `of_array` returns for the ballots alone: [N, K] float32 → [N, K] float32."""
         votes = votes + self.head_starts.numpy()
         votes *= SHARPNESS
         chosen: NDArray[np.float32] = torch.softmax(torch.from_numpy(votes), dim=1).numpy()
@@ -64,7 +71,8 @@ class ConditionalDiscriminator(nn.Module):
     """A D with one logit for each class, and one logit for all classes together.
 
     Args:
-        body: [N, C, H, W] float32 in [−1, 1] → [N, K], for each k the logit of "this is a real image of class k".
+        body: the network [N, C, H, W] float32 in [−1, 1] → [N, K], for each k the logit of "this is a real image of
+            class k".
     """
 
     def __init__(self, body: nn.Sequential) -> None:
@@ -106,14 +114,19 @@ def check_class(label: int | None, *, classes: int) -> None:
 
 
 def labels_of(latents: torch.Tensor, *, head_starts: torch.Tensor) -> torch.Tensor:
-    """Return [N] int64, the class that each latent [N, z_dim] names; `head_starts` [K] are G's."""
+    """Return the class that each latent chooses: [N, z_dim] float32 → [N] int64.
+
+    Args:
+        latents: [N, z_dim]; only the last K coordinates, the ballots, are read.
+        head_starts: [K] float32, G's constants for its classes (`Ballots.head_starts`).
+    """
     return (latents[:, -len(head_starts) :] + head_starts).argmax(dim=1)
 
 
 def ask_for_class(
     latents: NDArray[np.float32], label: int | NDArray[np.int64], *, head_starts: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Return the latents changed so that each names a requested class.
+    """Return a copy of latents, changed so that each chooses a requested class.
 
     In each latent, two sums of ballot and head start change places: that of the requested class and the largest one. If
     all head starts are equal, this swaps the two ballots, and by symmetry the results are distributed exactly like the
@@ -122,10 +135,10 @@ def ask_for_class(
     Args:
         latents: [n, z_dim] float32; only the last K coordinates, the ballots, are read and changed.
         label: the class of all rows, or [n] int64, one for each row; 0 ≤ label < K.
-        head_starts: [K] float32, those of G.
+        head_starts: [K] float32, G's constants for its classes (`Ballots.head_starts`).
 
     Raises:
-        ValueError: there is no such class.
+        ValueError: G does not have one of the classes.
     """
     classes = len(head_starts)
     if np.min(label) < 0 or np.max(label) >= classes:
@@ -140,7 +153,7 @@ def ask_for_class(
 
 
 def head_starts_for(shares: NDArray[np.float64], *, prior: Prior) -> NDArray[np.float32]:
-    """Compute head starts [K] so that class k is named by the share `shares[k]` of the prior's latents.
+    """Compute head starts [K] float32 so that a share `shares[k]` of the prior's latents chooses class k.
 
     The share of class k is P(k) = ∫ p(t − h_k)·∏_{j≠k} F(t − h_j) dt, with the prior's density p and distribution
     function F; the trapezium rule gives the integral. Each iteration changes h by a part of log shares − log P, until
@@ -163,7 +176,7 @@ def head_starts_for(shares: NDArray[np.float64], *, prior: Prior) -> NDArray[np.
 
 
 def _named_shares(starts: NDArray[np.float64], prior: Prior) -> NDArray[np.float64]:
-    """Return the share of the prior's latents that name each class, [K]."""
+    """Return the share of the prior's latents that choose each class, [K] float64, for head starts [K] float64."""
     reach = (8.0 if prior == "normal" else UNIFORM_BOUND) + np.abs(starts).max()
     t = torch.linspace(-reach, reach, 4001, dtype=torch.float64)[:, None] - torch.from_numpy(starts)
     if prior == "normal":
@@ -178,7 +191,7 @@ def _named_shares(starts: NDArray[np.float64], prior: Prior) -> NDArray[np.float
 
 
 def generator_head(classes: int) -> list[nn.Module]:
-    """Return the first layers of a G with `classes` classes: none if it is 0, because G is unconditional then."""
+    """Return the first layers of a G with `classes` classes: `Ballots`, or none if `classes` is 0 (unconditional)."""
     return [Ballots(classes)] if classes else []
 
 

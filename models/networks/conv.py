@@ -130,7 +130,7 @@ def _initialise_like_he(network: nn.Module, rng: torch.Generator) -> None:
 
 
 class CentreCrop(nn.Module):
-    """Crop images [N, C, H, W] to their centre, [N, C, side, side]."""
+    """A layer that crops images [N, C, H, W] to their centre, [N, C, side, side]."""
 
     def __init__(self, side: int) -> None:
         super().__init__()

@@ -76,7 +76,7 @@ class Goodfellow2014(BaseModel):
 
 
 class Affine(nn.Module):
-    """Compute scale·x + shift, with constants that are not trained."""
+    """A layer that computes scale·x + shift, with constants that are not trained."""
 
     def __init__(self, scale: float, shift: float) -> None:
         super().__init__()

@@ -7,14 +7,14 @@ from models.networks.batch_part import WHOLE
 
 
 class Float32(nn.Module):
-    """Convert x to float32, because in bfloat16 a sigmoid near 1 would be rounded to 1, and its gradient to 0."""
+    """A layer that returns x as float32: in bfloat16 a sigmoid near 1 would be rounded to 1, and its gradient to 0."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x.float()
 
 
 class Maxout(nn.Module):
-    """Each unit is the largest of `pieces` linear functions of the input: [N, fan_in] → [N, units].
+    """A layer in which each unit is the largest of `pieces` linear functions of the input: [N, fan_in] → [N, units].
 
     Source: Goodfellow et al., "Maxout networks", ICML 2013.
     """
@@ -62,11 +62,11 @@ def dropout(keep: float) -> list[nn.Module]:
 
 
 class GroupDeviation(nn.Module):
-    """Append one feature that says how much the images of a group of 4 differ: [N, F] → [N, F + 1].
+    """A layer that appends one feature, the deviation within each group of 4 images: [N, F] → [N, F + 1].
 
-    The feature is the standard deviation of each input feature over the group, averaged over the features. It lets D
-    notice a G whose samples are all alike. In evaluation mode each image is judged alone, and the feature is a running
-    mean of its values in training. Source: Karras et al. 2018 (arXiv 1710.10196), section 3.
+    The new feature is the standard deviation of each input feature over the group, averaged over the features. It lets
+    D notice a G whose samples are all alike. In evaluation mode each image is judged alone, and the feature is a
+    running mean of its values in training. Source: Karras et al. 2018 (arXiv 1710.10196), section 3.
     """
 
     GROUP = 4

@@ -20,7 +20,7 @@ from models.networks.widths import Width
 
 
 class MLP(BaseModel):
-    """Sizes of the write-up's networks; the defaults are the write-up's own."""
+    """Sizes of the networks of the write-up, the article that this project began from; the defaults are its own."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

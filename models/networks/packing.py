@@ -15,8 +15,8 @@ class PackedDiscriminator(nn.Module):
     In evaluation mode each image is judged alone, as a pack of m copies of itself: [N, C, H, W] → logits [N].
 
     Args:
-        body: [N, m·C, H, W] → logits [N].
-        images_a_pack: m, at least 2.
+        body: the network that judges packs, [N, m·C, H, W] → logits [N].
+        images_a_pack: m, the number of images in a pack, at least 2.
     """
 
     def __init__(self, body: nn.Module, images_a_pack: int) -> None:

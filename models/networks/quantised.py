@@ -15,7 +15,7 @@ from models.networks.folding import fold_batchnorm
 LARGEST_INPUT = 255
 LARGEST_WEIGHT = 127
 EXACT_BELOW = 2**24
-"""float32 holds every whole number below this one."""
+"""float32 holds every whole number below this one exactly."""
 
 
 class QuantisedLinear(nn.Module):
@@ -71,7 +71,7 @@ class QuantisedLinear(nn.Module):
         return nn.functional.linear(whole, self.weight) * self.input_scale * self.weight_scale + self.bias
 
     def without_rounding(self) -> nn.Linear:
-        """Return the float layer with the real weights of this one."""
+        """Return a float32 layer with the weights that this layer represents, and without rounding."""
         units, fan_in = self.weight.shape
         layer = nn.Linear(fan_in, units, device="meta")  # no random weights are needed: they would be replaced
         state = {"weight": self.weight * self.weight_scale[:, None], "bias": self.bias}

@@ -1,4 +1,4 @@
-"""The limit on a layer's width, against typing errors in recipes and against model folders made to exhaust memory."""
+"""The limit on the width of a layer. It refuses typing errors in recipes, and model folders made to exhaust memory."""
 
 from typing import Annotated, TypeAlias
 

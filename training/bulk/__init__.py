@@ -8,7 +8,8 @@
     processes.py     writes shards in several processes of this machine
     ray_data.py      writes shards on the machines of a Ray cluster
 
-The bytes of a shard depend only on the request and on the number of the shard, and not on the process or the time.
+A shard is one of the files or folders into which the samples are divided. Its bytes depend only on the request and on
+the number of the shard, and not on the process or the time.
 
-May import `training.run` and the rooms below it.
+This package may import `training.run` and the packages below it.
 """

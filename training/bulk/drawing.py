@@ -1,4 +1,4 @@
-"""Draw the images of a shard, a few at a time, so that the memory needed does not grow with the shard."""
+"""Draw the images of a shard (a part of the samples), a few at a time, so that memory does not grow with the shard."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ class SeedSampler:
         sampler: the sampler of the model, from `Sampler.of_model`.
         seed: seed of the latents, 0 ≤ seed < 2⁵³.
         digit: the class of all images; None leaves the class to each latent.
-        truncation: ψ in (0, 1], as in `models.latents.draw_latents`.
+        truncation: the factor ψ in (0, 1], as in `models.latents.draw_latents`.
     """
 
     def __init__(

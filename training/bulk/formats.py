@@ -65,7 +65,7 @@ def write_npz(path: Path, drawer: SeedSampler, first: int, count: int) -> None:
 
 
 def write_png(path: Path, drawer: SeedSampler, first: int, count: int) -> None:
-    """Write a folder of PNGs. Its `metadata.csv` names each of them, as readers of image folders expect."""
+    """Write a folder of PNGs. Its `metadata.csv` lists them, as programs that read image folders expect."""
     path.mkdir()
     with (
         (path / "metadata.csv").open("w", encoding="ascii", newline="") as table,

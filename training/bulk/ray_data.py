@@ -55,7 +55,7 @@ def write_with_ray(model: LoadedModel, request: BulkRequest, folder: Path, actor
         model: the model that draws.
         request: the images to draw.
         folder: folder of the shards.
-        actors: number of actors that write at the same time; None: one per CPU of the cluster.
+        actors: number of Ray actors (worker processes) that write at the same time; None: one per CPU of the cluster.
 
     Raises:
         BulkError: Ray is not installed, or an actor cannot draw the images of the request.

@@ -1,4 +1,4 @@
-"""The request, which the folder stores as `bulk.json`. The same request continues the folder; another is refused."""
+"""A request for samples, stored in their folder as `bulk.json`: only the same request may continue the folder."""
 
 import os
 from collections.abc import Iterator
@@ -18,12 +18,12 @@ Format: TypeAlias = Literal["npz", "png", "parquet", "webdataset"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 
 SUFFIXES: dict[Format, str] = {"npz": ".npz", "png": "", "parquet": ".parquet", "webdataset": ".tar"}
-"""How the name of a shard ends, by format. A `png` shard is a folder."""
+"""The ending of a shard's name, by format. A `png` shard is a folder."""
 
 REQUEST_FILE = "bulk.json"
 SHARD_IMAGES = 10_000
 MAX_SHARD_IMAGES = 100_000
-"""Largest shard. An unfinished shard is written again from its start, and an npz keeps its latents in memory."""
+"""Most images in a shard. An unfinished one is written again from its start; an npz keeps its latents in memory."""
 MAX_SHARDS = 1_000_000
 """Largest number of shards: one folder holds them all, and their names have six digits."""
 MAX_REQUEST_BYTES = 2**20
@@ -31,7 +31,7 @@ MAX_REQUEST_BYTES = 2**20
 
 @dataclass(frozen=True)
 class Shard:
-    """The images first … first + count − 1, and the name of their file or folder."""
+    """A part of the requested samples: the images first … first + count − 1, and the name of their file or folder."""
 
     name: str
     first: int
@@ -115,11 +115,11 @@ def begin_or_go_on(folder: Path, request: BulkRequest) -> None:
 
 
 def check_folder(folder: Path) -> None:
-    """Check that samples may be written into a folder: it is new, empty, or a folder of samples. Nothing is changed.
+    """Check, without changing anything, that a folder may receive samples: it is missing, empty, or holds samples.
 
     Raises:
-        BulkError: it is not a folder, or holds other files.
-        OSError: it cannot be made or read.
+        BulkError: `folder` is not a folder, or holds other files.
+        OSError: the folder cannot be made or read.
     """
     if os.path.lexists(folder) and not folder.is_dir():
         raise BulkError(f"{folder} is not a folder: choose another --out")

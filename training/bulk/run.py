@@ -38,7 +38,7 @@ def sample_in_bulk(
         first: index of the first image.
         n: number of images.
         digit: the class of all images, one of the model's classes; None for any class.
-        truncation: ψ in (0, 1].
+        truncation: the factor ψ in (0, 1], as in `models.latents.draw_latents`.
         format_name: format of the shards.
         shard_images: number of images in each shard but the last.
         processes: number of processes that write at the same time. None: 1, or with Ray one per CPU of the cluster.

@@ -22,10 +22,11 @@ FINGERPRINT_IMAGES = 64
 
 
 class ShardWriter:
-    """Writes shards of one request into a folder, with a model that was loaded before.
+    """Writes shards of one request into a folder, with a model that is loaded already.
 
     Raises:
-        BulkError: the model is not the request's model, or it gives other bytes on this machine.
+        BulkError: the model is not the request's model, or gives other bytes here than on the machine that began the
+            request.
     """
 
     def __init__(self, model: LoadedModel, request: BulkRequest, folder: Path) -> None:

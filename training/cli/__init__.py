@@ -8,5 +8,5 @@ share.
 Heavy packages are imported inside functions, not at the top of modules. So `--help`, `watch` and usage errors do not
 wait for Matplotlib or TensorBoard, and they work where these are not installed.
 
-May import every other module and room of `training`, and `models`.
+This package may import every other module and package of `training`, and `models`.
 """

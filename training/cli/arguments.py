@@ -24,7 +24,7 @@ def add_model(parser: argparse.ArgumentParser) -> None:
 
 
 def add_run_data(parser: argparse.ArgumentParser) -> None:
-    """Add `--data`, for a run whose data have moved. `options.data` is None by default."""
+    """Add the option `--data`, for a run whose data have moved. `options.data` is None by default."""
     parser.add_argument(
         "--data",
         help="where the run's images are now, if they have moved; they must be the same images (default: where they "

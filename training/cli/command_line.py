@@ -105,7 +105,7 @@ def _drop_standard_output() -> None:
 
 
 def _print_interruption(options: argparse.Namespace | None) -> None:
-    """Say how to continue: a command's `after_interruption` says it, and without one nothing was left to continue."""
+    """Print how to continue: a command's `after_interruption` says it; without one, nothing is left to continue."""
     from training.gan.distributed import own_number
 
     if own_number() != 0:

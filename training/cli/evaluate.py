@@ -80,7 +80,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _load_data(options: argparse.Namespace, model: "LoadedModel") -> "Dataset":
-    """Load the data set to evaluate on. Its images have the shape of the model's images.
+    """Load the data set to evaluate on, with images of the shape that the model draws.
 
     Raises:
         RunError: the data set must be named with --data, or its images have another shape.
@@ -102,7 +102,7 @@ def _load_data(options: argparse.Namespace, model: "LoadedModel") -> "Dataset":
 
 
 def _is_training_data(model: "LoadedModel", dataset: "Dataset") -> bool:
-    """Whether the data are those that the model was trained on, as far as the metadata tell: they have the name."""
+    """Whether the data have the name of those that the model was trained on; the metadata hold only the name."""
     return dataset.name == model.metadata.dataset
 
 

@@ -104,11 +104,11 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _check_folder(folder: "RunFolder") -> None:
-    """Check that a new run may be written into a folder, and that no other process is training in it.
+    """Check that a new run may be written into a folder, and that no other process trains a run in it.
 
     Raises:
-        RunError: another process is training in it, or it holds a run or other files.
-        OSError: it cannot be made or read.
+        RunError: another process trains a run in the folder, or the folder holds a run or other files.
+        OSError: the folder cannot be made or read.
     """
     from training.run.lock import only_writer
 
@@ -125,7 +125,7 @@ def _folder_of(options: argparse.Namespace) -> Path:
 
 
 def after_interruption(options: argparse.Namespace) -> str:
-    """Return what to do after an interruption."""
+    """Return a text that says how to continue after an interruption."""
     folder = _folder_of(options)
     if (folder / "config.json").exists():
         return f"to continue: {command('resume', folder)}"
@@ -133,9 +133,10 @@ def after_interruption(options: argparse.Namespace) -> str:
 
 
 def suggest_model_folder(run: Path) -> Path:
-    """Return a folder for the model of a run: a good name, where nothing is yet, and another one for each run.
+    """Suggest a folder for the model of a run: nothing exists there yet, and each run gets another name.
 
-    In the repository it is in `models/bundled`, where the commands and the service find it by its name.
+    In a checkout of the repository the folder is in `models/bundled`, where the commands and the service find it by its
+    name.
     """
     from models import bundled_models_dir
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from training.run.writer import RunWriter
 
 MAX_NAMED = 10
-"""How many skipped files are named; the others are only counted."""
+"""The most skipped files that are named; the others are only counted."""
 
 
 def load_named_model(name_or_path: str) -> "LoadedModel":
@@ -34,12 +34,12 @@ def load_run_data(config: "RunConfig", source: str | None, *, strict: bool) -> "
 
     Args:
         config: the run's configuration.
-        source: where the data are now; None: where the configuration says.
+        source: the place where the data are now; None: the place that the configuration names.
         strict: whether to stop at the first file that cannot be read.
 
     Raises:
         DataError: the data cannot be read or used.
-        RunError: they are not there, or they are other data.
+        RunError: there are no data at this place, or they are not those with which the run began.
     """
     place = source or _place_of(config)
     dataset = load_data(place, config.recipe.image_side, strict=strict)
@@ -52,7 +52,7 @@ def _place_of(config: "RunConfig") -> str:
     """Return where the data of a run are: where they were when it began or, failing this, from the working directory.
 
     Raises:
-        RunError: they are in neither place.
+        RunError: the data are in neither place.
     """
     from training.data.dataset import EMBEDDED
 
@@ -70,7 +70,7 @@ def _place_of(config: "RunConfig") -> str:
 
 
 def load_data(source: str, side: int | None, *, strict: bool) -> "Dataset":
-    """Load a data set, and print on standard error what was passed over or changed.
+    """Load a data set, and print on standard error which files were skipped or changed.
 
     Args:
         source: the data set, in one of the forms that `training.data.dataset.load_dataset` takes.

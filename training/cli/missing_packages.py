@@ -17,7 +17,7 @@ PACKAGES = {
     "torchmetrics": "torchmetrics",
     "tqdm": "tqdm",
 }
-"""The name that Python imports → the name of the package. `make train-env` installs all of them."""
+"""The name of each package, by the name under which Python imports it. `make train-env` installs all of them."""
 
 
 def explain_missing_package(error: ModuleNotFoundError, command: str) -> str | None:

@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def after_interruption(options: argparse.Namespace) -> str:
-    """Return what to do after an interruption."""
+    """Return a text that says how to continue after an interruption."""
     data = [] if options.data is None else ["--data", options.data]
     return f"to continue: {command('resume', options.run, *data)}"
 
@@ -53,7 +53,7 @@ def _check_device(config: "RunConfig") -> None:
     """Check that this machine has the device of the run, which `resume` cannot change.
 
     Raises:
-        RunError: it does not have it.
+        RunError: this machine does not have the device.
     """
     from models.device import resolve_device
     from models.errors import DeviceError

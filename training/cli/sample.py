@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 MAX_GRID_IMAGES = 4096
 BULK_OPTIONS = ("format", "shard_images", "processes", "ray")
-"""The options that need `--out DIR`."""
+"""The options that may be given only with `--out DIR`."""
 
 
 def add_parser(commands: Commands) -> None:
@@ -114,7 +114,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def after_interruption(options: argparse.Namespace) -> str:
-    """Return what to do after an interruption."""
+    """Return a text that says how to continue after an interruption."""
     if options.out is None:
         return "nothing was written; the same command starts again"
     return f"the same command continues {options.out}: the shards that are there are complete"
@@ -124,7 +124,7 @@ def _check_range(options: argparse.Namespace) -> None:
     """Check the numbers of the images, before anything is loaded.
 
     Raises:
-        UsageError: they are out of range.
+        UsageError: the number of images or an index is out of range.
     """
     from models.latents import INDEX_LIMIT
     from training.bulk.request import MAX_SHARD_IMAGES

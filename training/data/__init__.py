@@ -4,5 +4,5 @@
 `image_file` read them), `npz` and `idx` files. `labels` numbers the classes, and `split` holds some images out and puts
 the others into an order of which every slice is stratified. `glyphs` draws letters and signs that are not digits.
 
-May import `training.overrides`, `training.errors`, `training.pictures` and `models`.
+This package may import `training.overrides`, `training.errors`, `training.pictures` and `models`.
 """

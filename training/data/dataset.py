@@ -33,17 +33,17 @@ class Dataset:
     """A data set in memory.
 
     Attributes:
-        name: what to call it in a model's card.
+        name: name of the data set in a model's card.
         images: [N, C, H, W] uint8, to train on.
         held_out: [M, C, H, W] uint8, never trained on: the test set of MNIST or of a folder, or a tenth of a person's
             own images. The order of both is random and stratified (`training.data.split`), so that every slice of them
-            is like the whole; MNIST, whose order is random already, keeps the published one.
+            has nearly the same classes as the whole; MNIST, whose order is random already, keeps the published one.
         shape: shape of one image.
         labels: [N] int64, the class of each training image, counted from 0; None if the data have no labels.
         digits: the number of channels that hold a handwritten digit: 1 for MNIST, 3 for stacked MNIST, 0 for others.
         skipped: files of a folder that cannot be read, each as "path: reason"; they have no effect on the images.
         class_names: the name of each class; () if the data have no labels.
-        notes: sentences for the log about what was passed over, changed, or could not be stratified.
+        notes: sentences for the log about files that were skipped or changed, and classes that could not be stratified.
     """
 
     name: str
@@ -91,7 +91,7 @@ class Dataset:
         return replace(few, notes=(*self.notes, note))
 
     def fingerprint(self) -> str:
-        """Return the SHA-256 of all images and labels; a run is resumed only if it is the same as before."""
+        """Return the SHA-256 of all images and labels; a run is resumed only if this hash is the same as before."""
         digest = hashlib.sha256(repr((tuple(self.images.shape), tuple(self.held_out.shape))).encode())
         digest.update(self.images.numpy().data)
         digest.update(self.held_out.numpy().data)
@@ -120,8 +120,8 @@ def load_dataset(source: str, *, side: int | None = None, strict: bool = False, 
             path of a folder of images (its sub-folders are classes, or `train` and `test` with classes below) or of IDX
             files, of an .npz (its labels are `labels` or `y_train`), or of an IDX file, plain or compressed by gzip or
             xz.
-        side: crop each image's middle square and resize it to this many pixels a side; None takes images as they are.
-        strict: stop at the first image of a folder that cannot be read, instead of going on without it.
+        side: height and width in pixels to which each image's middle square is resized; None takes images as they are.
+        strict: whether to stop at the first image of a folder that cannot be read, instead of skipping it.
         show_progress: whether to show a progress bar on standard error if a folder takes long.
 
     Raises:

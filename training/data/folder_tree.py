@@ -1,6 +1,6 @@
-"""Where the images of a folder lie: its classes, its splits, and what is passed over, with the reason.
+"""Finds the images of a folder, its classes and its splits (train and test), and notes the files that it skips.
 
-Links are followed, and a folder that is reached twice is read once. Hidden folders and files are passed over. If
+Links are followed, and a folder that is reached twice is read once. Hidden folders and files are skipped. If
 `train` and others such as `test` are the only sub-folders, they are splits; their sub-folders are the classes.
 """
 
@@ -38,7 +38,7 @@ class FolderTree:
         files: the images to train on.
         test_top: the folder whose sub-folders are the classes of `test`; None if there is no test set.
         test: the images of a test set.
-        notes: sentences about what was passed over, for the log.
+        notes: sentences about the files that were skipped, for the log.
     """
 
     top: Path
@@ -52,7 +52,7 @@ def find_images(path: Path) -> FolderTree:
     """Find the images of a folder.
 
     Raises:
-        DataError: there are none, or a folder cannot be read.
+        DataError: there are no images, or a folder cannot be read.
     """
     walk = _Walk()
     walk.walk(path)
@@ -73,13 +73,13 @@ def find_images(path: Path) -> FolderTree:
 
 
 def class_of(file: Path, top: Path) -> str | None:
-    """Return the name of the class of a file: its sub-folder of `top`; None if it is in none."""
+    """Return the name of a file's class: the sub-folder of `top` that holds it; None if no sub-folder does."""
     parts = file.relative_to(top).parts
     return parts[0] if len(parts) > 1 else None
 
 
 def archive_hint(path: Path) -> str | None:
-    """Return what to do with an archive, as a clause; None if the file's name is not that of an archive."""
+    """Return how to unpack an archive, as the end of a sentence; None if the file's name is not that of an archive."""
     suffix = next((suffix for suffix in ARCHIVES if path.name.lower().endswith(suffix)), None)
     if suffix is None:
         return None
@@ -94,7 +94,7 @@ def name(path: Path) -> str:
 
 
 class _Walk:
-    """Walks through folders, and counts what it passes over."""
+    """Walks through folders, collects their images, and counts the files that it skips."""
 
     def __init__(self) -> None:
         self.files: list[Path] = []
@@ -156,14 +156,14 @@ class _Walk:
         self._archive = self._archive or (path if archive_hint(path) else None)
 
     def instead(self) -> str:
-        """Return the end of the message about a folder without images: what is there, and what to do."""
+        """Return the end of the message about a folder without images: what the folder holds, and what to do."""
         if self._archive is not None:
             return f", but {name(self._archive)}: {archive_hint(self._archive)}"
         seen = "".join(f"; {note}" for note in self.notes())
         return f": give another folder{seen}"
 
     def notes(self) -> tuple[str, ...]:
-        """Return a sentence about each kind of thing that was passed over."""
+        """Return a sentence about each kind of file and folder that was skipped."""
         notes = []
         if self._hidden:
             notes.append(f"ignored {self._hidden_images:,} image(s) that are hidden: {_some(self._hidden)}")
@@ -183,7 +183,7 @@ def _some(texts: list[str]) -> str:
 
 
 def _common_top(path: Path, files: list[Path]) -> Path:
-    """Return the deepest folder with all sub-folders that hold images: one that only wraps another is no class."""
+    """Return the deepest folder with all sub-folders that hold images: a folder that only wraps another is no class."""
     while True:
         inside = {file.relative_to(path).parts[0] for file in files}
         if len(inside) != 1 or any(len(file.relative_to(path).parts) < 3 for file in files):
@@ -194,7 +194,7 @@ def _common_top(path: Path, files: list[Path]) -> Path:
 def _splits(top: Path, files: list[Path]) -> tuple[Path, Path | None, list[Path]] | None:
     """Return the folders of the training images and of the test images, and those that are not used.
 
-    None if the sub-folders of `top` are not all splits, with one to train on among them.
+    The result is None unless all sub-folders of `top` are splits, and one of them is for training.
     """
     inside = sorted({file.relative_to(top).parts[0] for file in files})
     kinds = {folder: folder.lower() for folder in inside}

@@ -1,7 +1,7 @@
 """Letters and signs that are not digits, drawn in the fonts of Matplotlib and distorted to look handwritten.
 
-At export D is trained to tell them from real images (`training.export.negatives`), and evaluation tests it on others
-(`training.evaluation.out_of_distribution`).
+At export D is trained to distinguish them from real images (`training.export.negatives`), and evaluation tests D on
+other ones (`training.evaluation.out_of_distribution`).
 """
 
 from functools import cache
@@ -38,7 +38,7 @@ _INK_SIDE = 20 / 28  # as in MNIST: the longer side of the ink, as a share of th
 def draw_glyphs(
     n: int, *, side: int, seed: int, characters: str = CHARACTERS, fonts: tuple[str, ...] = FONTS
 ) -> NDArray[np.uint8]:
-    """Draw n random glyphs [n, side, side] uint8, white on black, each with its own rotation, shear, weight and size.
+    """Draw n random glyphs (letters and signs), [n, side, side] uint8, white on black, each distorted in its own way.
 
     The ink's longer side is about 20 of 28 pixels, as in MNIST, and the ink is centred.
     """

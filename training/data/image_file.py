@@ -9,7 +9,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 GREY_MODES = frozenset({"1", "L", "LA", "La"})
 BACKGROUND = (255, 255, 255, 255)
-"""White: transparent pixels take the colour that a page would show behind them."""
+"""White: transparent pixels take the colour that a web page would show there."""
 
 
 class UnreadableError(Exception):
@@ -28,11 +28,11 @@ def read_image_file(file: Path, side: int | None) -> ImageFile:
     """Read the first picture of a file.
 
     Args:
-        file: the path.
-        side: crop the middle square and resize it to this many pixels a side; None takes the image as it is.
+        file: the path of the file.
+        side: height and width in pixels to which the middle square is resized; None takes the image as it is.
 
     Raises:
-        UnreadableError: it cannot be read.
+        UnreadableError: the file cannot be read.
     """
     try:
         with Image.open(file) as opened:

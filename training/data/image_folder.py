@@ -24,9 +24,9 @@ def read_image_folder(path: Path, side: int | None, *, strict: bool = False, sho
 
     Args:
         path: the folder.
-        side: crop each image's middle square and resize it to this many pixels a side; None requires that all
-            images have the same size already.
-        strict: stop at the first file that cannot be read.
+        side: height and width in pixels to which each image's middle square is resized; None requires that all images
+            have the same size already.
+        strict: whether to stop at the first file that cannot be read.
         show_progress: whether to show a progress bar on standard error if the reading takes long.
 
     The class of an image is its sub-folder. There are no classes if an image is in no sub-folder, or if there is only

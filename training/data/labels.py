@@ -16,11 +16,11 @@ class Labels(NamedTuple):
 
 
 def number_labels(labels: NDArray[np.generic], *, where: str) -> Labels:
-    """Number the classes that labels name, in the order of their values; a name is the value as text.
+    """Number the classes in the order of their values in the labels; the name of a class is its value as text.
 
     Args:
         labels: [N] or [N, 1] whole numbers ≥ 0 or text, or one-hot rows [N, K] with one 1 each.
-        where: the file and the array, for messages.
+        where: name of the file and the array, for error messages.
 
     Raises:
         DataError: the labels have another form.

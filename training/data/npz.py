@@ -53,7 +53,7 @@ def read_npz_labels(path: Path) -> Labels | None:
     """Return the labels of an .npz, `labels` or `y_train`; None if it has neither. See `number_labels` for their form.
 
     Raises:
-        DataError: they have another form, or the file is damaged.
+        DataError: the labels have another form, or the file is damaged.
     """
     key, labels = _array(path, LABEL_KEYS)
     return None if labels is None else number_labels(labels, where=f"{path}: {key}")

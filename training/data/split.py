@@ -1,4 +1,4 @@
-"""Which images are held out, and the order of the others: shuffled by a fixed seed, and stratified by class.
+"""Chooses the held-out images and the order of the others, which is random by a fixed seed and stratified by class.
 
 The order is chosen once, when data are loaded. After that every slice of the images (the first `train_images`, the last
 5,000 that the log compares with, the held-out images) has nearly the same share of each class as all of them.
@@ -17,12 +17,12 @@ MIN_IMAGES, MIN_TEST_IMAGES = 20, 2
 MAX_HELD_OUT = 10_000
 HELD_OUT_SHARE = 0.1
 MAX_NAMED = 5
-"""How many classes a note names; the others are only counted."""
+"""The most classes that a note names; the others are only counted."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """The rows of the images to train on and of those that are held out, both [·] int64, and notes for the log."""
+    """The indices of the images to train on and of those held out, [N] and [M] int64, and notes for the log."""
 
     train: NDArray[np.int64]
     held_out: NDArray[np.int64]
@@ -32,9 +32,9 @@ class Split:
 def stratified_order(labels: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return a random order of N rows in which every slice has nearly the same share of each class.
 
-    The order depends only on the labels. Rows are taken one by one as seats of a parliament are given by the method of
-    Huntington and Hill: the next row comes from the class with the largest count / √(r(r + 1)), where r of its rows are
-    already taken. So the first row of every class comes before the second one of any.
+    The order depends only on the labels. Rows are taken one by one, by the Huntington–Hill method, which distributes
+    the seats of a parliament: the next row comes from the class with the largest count / √(r(r + 1)), where r of its
+    rows are already taken. So the first row of every class comes before the second one of any.
 
     Args:
         labels: [N] int64, the class of each row, counted from 0; equal labels for data without classes.
@@ -79,7 +79,7 @@ def split_test(labels: Labels | None, data: RawImages) -> Split:
     """Hold out the images of a test set, at most 10,000; the training images are all trained on.
 
     Returns:
-        The rows of the training images and those of the test set.
+        The indices of the training images and those of the test set.
 
     Raises:
         DataError: there are fewer than 20 training images, or fewer than 2 in the test set.

@@ -42,8 +42,8 @@ def draw_histograms(values: Mapping[str, NDArray[np.float32]], classes: Mapping[
     """Draw a histogram for each set of values, one above the other, with one common axis.
 
     Args:
-        values: each set, [·], by its label. The first two sets decide the range of the axis; values outside it are
-            counted in the outermost bins.
+        values: each set of values, [n] float32, by its label. The first two sets decide the range of the axis; values
+            outside it are counted in the outermost bins.
         classes: the CSS class of each histogram, by label; `other` if a label is missing.
         title: the text for screen readers.
     """

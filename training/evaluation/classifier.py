@@ -1,7 +1,7 @@
-"""A digit classifier. Sets of digits are compared in its features.
+"""The digit classifier, a network in whose features sets of digits are compared.
 
-Inception's features are made for photographs and say little about digits, so a network that reads digits replaces it.
-It is trained by `python -m training classifier` on MNIST's training images and shipped as `classifier.safetensors`.
+Inception's features are made for photographs and say little about digits, so a network that recognises digits replaces
+it. It is trained by `python -m training classifier` on MNIST's training images and shipped as `classifier.safetensors`.
 """
 
 import math
@@ -31,7 +31,7 @@ _ROTATION_RAD, _SCALE, _SHEAR, _SHIFT_PX = math.radians(12), 0.12, 0.15, 2.5  # 
 
 
 class DigitClassifier(nn.Module):
-    """Three convolutions and a layer of features: [N, 1, 28, 28] float32 in [−1, 1] → logits [N, 10]."""
+    """A network of three convolutions and a layer of features: [N, 1, 28, 28] float32 in [−1, 1] → logits [N, 10]."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -84,7 +84,7 @@ def load_classifier(path: Path = WEIGHTS_FILE) -> DigitClassifier:
 def train_classifier(
     images: torch.Tensor, labels: torch.Tensor, *, epochs: int, seed: int, say: Callable[[str], None]
 ) -> DigitClassifier:
-    """Train on digits [N, 1, 28, 28] uint8 and labels [N] int64, and return the network with averaged weights.
+    """Train a classifier on digits [N, 1, 28, 28] uint8 with labels [N] int64, and return it with averaged weights.
 
     The loss is the cross-entropy. Adam's learning rate rises and falls once. Every image is shifted, rotated, sheared
     and scaled a little each time it is used. The same arguments give the same weights on one machine.
@@ -115,7 +115,7 @@ def train_classifier(
 
 
 def distort(images: torch.Tensor, *, rng: torch.Generator) -> torch.Tensor:
-    """Rotate, shear, scale and shift each of [N, C, H, W] float32 in [−1, 1] at random; the surroundings are −1."""
+    """Rotate, shear, scale and shift each image of [N, C, H, W] float32 in [−1, 1] at random; new pixels are −1."""
     n = len(images)
 
     def either_way(largest: float) -> torch.Tensor:

@@ -5,7 +5,7 @@ A figure `x` describes G's samples; `x_real` is the same figure with as many rea
 frechet                                Fréchet distance to the held-out images, in the features of `evaluation.features`
 kid, kid_deviation                     kernel distance: mean and standard deviation over subsets
 precision, recall, density, coverage   see `training.evaluation.metrics`
-share_0 … share_9                      share of each digit, as the classifier reads it; digits only
+share_0 … share_9                      share of each digit, as the digit classifier sees it; digits only
 smallest_share, largest_share          of a digit, divided by its share of the held-out images; digits only
 modes, mode_kl                         classes seen, of 10 or 1,000, and KL(shares ‖ uniform) in nats; digits only
 parzen_ll, parzen_ll_standard_error    the 2014 paper's log-likelihood, in nats
@@ -63,11 +63,11 @@ class Evaluation:
     """The result of evaluating a pair.
 
     Attributes:
-        figures: the figures by name; the docstring of this module explains them.
+        figures: the quality figures by name; the docstring of this module explains them.
         calibration: the calibration of D's score.
         samples: [N, C, H, W] uint8, the images of G that were evaluated.
         nearest: the nearest training image of each sample; None if the data are not those that G was trained on.
-        logits: D's logits, [·] float32, of the `samples`, of the `held_out` images, and of each kind of picture that is
+        logits: D's logits, [n] float32, of the `samples`, of the `held_out` images, and of each kind of picture that is
             not a real image (`training.evaluation.out_of_distribution`).
     """
 
@@ -90,11 +90,11 @@ def evaluate(
     """Evaluate a pair on a data set's held-out images.
 
     Args:
-        sampler: G.
-        scorer: D.
-        dataset: its held-out images are the reference; some of its training images give the `_real` figures.
+        sampler: the sampler that runs G.
+        scorer: the scorer that runs D.
+        dataset: the data set; its held-out images are the reference, and training images give the `_real` figures.
         prior: the prior of G's latents.
-        samples: how many images of G to evaluate.
+        samples: number of G's images to evaluate.
         trained_on: whether G was trained on the data set. If not, nothing is said about its nearest training images.
 
     Raises:
@@ -189,7 +189,7 @@ def _stacked_modes(sampler: Sampler, dataset: Dataset, prior: Prior) -> dict[str
 
 
 def _stand_in_rows(dataset: Dataset, samples: int) -> torch.Tensor:
-    """Return the rows of training images for the `_real` figures; the images behind them choose the Parzen width."""
+    """Return the indices of training images for the `_real` figures; the images after them choose the Parzen width."""
     split = len(dataset.images) * 5 // 6
     return torch.arange(max(0, split - samples), split)
 

@@ -9,7 +9,7 @@ from models.images import to_float
 from training.evaluation.classifier import load_classifier
 from training.evaluation.wavelets import NAME, wavelet_features
 
-DIGIT_FEATURES = "digit reader's features"
+DIGIT_FEATURES = "digit classifier's features"
 _BLOCK = 500  # images per pass
 
 
@@ -18,8 +18,8 @@ class Features:
     """The features of N pictures.
 
     Attributes:
-        values: [N, F] float32.
-        labels: [N] int64, the digit that the classifier reads, or 100·red + 10·green + blue of a stacked image;
+        values: [N, F] float32, F features of each picture.
+        labels: [N] int64, the digit that the classifier recognises, or 100·red + 10·green + blue of a stacked image;
             None if the pictures are not digits.
     """
 
@@ -34,10 +34,10 @@ def features_name(*, digits: int) -> str:
 
 @torch.no_grad()
 def extract(images: torch.Tensor, *, digits: int) -> Features:
-    """Extract the features of [N, C, H, W] uint8.
+    """Extract the features of pictures [N, C, H, W] uint8.
 
     Args:
-        images: pictures; digits are resized to the 28 × 28 that the classifier reads.
+        images: the pictures; digits are resized to the 28 × 28 pixels that the classifier takes.
         digits: the number of channels of a picture that hold a digit: 1 for MNIST, 3 for stacked MNIST, 0 for other
             pictures (`training.evaluation.wavelets`).
 

@@ -10,7 +10,7 @@ def warn_of_few_images(n: int, *, which: str) -> str | None:
 
     Args:
         n: the number of real images that samples are compared with.
-        which: which images they are, for the sentence; for example, "held-out".
+        which: name of these images in the sentence; for example, "held-out".
     """
     if n >= FEW_IMAGES:
         return None

@@ -9,7 +9,7 @@ from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.kid import KernelInceptionDistance
 
 NEAREST = 5
-"""k: a picture's neighbourhood reaches as far as its k-th nearest neighbour in the same set."""
+"""The number k: a picture's neighbourhood reaches as far as its k-th nearest neighbour in the same set."""
 
 KID_SUBSETS = 100
 KID_SUBSET_IMAGES = 1000
@@ -37,7 +37,7 @@ def frechet_distance(real: torch.Tensor, fake: torch.Tensor) -> float:
 
 
 def kernel_distance(real: torch.Tensor, fake: torch.Tensor, *, seed: int = 0) -> tuple[float, float]:
-    """Return KID and its standard deviation over subsets: Bińkowski et al. 2018 (arXiv 1801.01401), by torchmetrics."""
+    """Return the kernel distance, KID (Bińkowski et al. 2018, arXiv 1801.01401), and its deviation over subsets."""
     subset = min(KID_SUBSET_IMAGES, len(real), len(fake))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*will save all extracted features in buffer")  # they are only 10 MB
@@ -63,9 +63,9 @@ def precision_recall_density_coverage(
     coverage    share of real pictures whose neighbourhood holds a sample
 
     Args:
-        real: [N, F].
-        fake: [M, F].
-        k: see `NEAREST`; it is lowered if a set has no more than k pictures.
+        real: features of real pictures, [N, F] float32.
+        fake: features of samples, [M, F] float32.
+        k: number of neighbours, see `NEAREST`; it is lowered if a set has no more than k pictures.
         real_nearest: `nearest_distances(real, k)`, if it is known already.
 
     Source: Kynkäänniemi et al. 2019 (arXiv 1904.06991); Naeem et al. 2020 (arXiv 2002.09797), equations 3 to 6.
@@ -90,12 +90,12 @@ def precision_recall_density_coverage(
 
 
 def neighbourhood_radii(points: torch.Tensor, k: int) -> torch.Tensor:
-    """Return the distance of each of [N, F] to its k-th nearest neighbour: [N]."""
+    """Return the distance of each of N points [N, F] to its k-th nearest neighbour: [N]."""
     return nearest_distances(points, k)[:, -1]
 
 
 def nearest_distances(points: torch.Tensor, k: int) -> torch.Tensor:
-    """Return the distances of each of [N, F] to its k nearest neighbours, the nearest first: [N, k], k < N."""
+    """Return the distances of each of N points [N, F] to its k nearest neighbours, the nearest first: [N, k], k < N."""
     blocks = [
         torch.cdist(points[start : start + _ROWS], points).topk(k + 1, dim=1, largest=False).values[:, 1:]
         for start in range(0, len(points), _ROWS)
@@ -110,7 +110,7 @@ def shares(labels: torch.Tensor, *, classes: int) -> list[float]:
 
 
 def share_ratios(real: torch.Tensor, fake: torch.Tensor, *, classes: int) -> list[float]:
-    """Return each class's share of the labels `fake` divided by its share of `real`; leave out those not in `real`."""
+    """Return each class's share of the labels `fake` over its share of `real`; leave out classes that `real` lacks."""
     pairs = zip(shares(fake, classes=classes), shares(real, classes=classes), strict=True)
     return [of_fake / of_real for of_fake, of_real in pairs if of_real]
 

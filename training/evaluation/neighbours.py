@@ -1,4 +1,4 @@
-"""The nearest training image of an image, in pixels: a distance near 0 shows that G copies."""
+"""The nearest training image of an image, in pixels: a distance near 0 shows that G copies training images."""
 
 from dataclasses import dataclass
 
@@ -32,7 +32,7 @@ def find_nearest(images: torch.Tensor, training: torch.Tensor) -> Nearest:
     distances, rows = [], []
     for block, squared in zip(blocks, squared_distances(pictures, points, rows=_ROWS), strict=True):
         nearest = squared.argmin(dim=1)
-        # Recompute it from the difference: in float32 the large sums behind `squared` lose the last digits.
+        # Recompute it from the difference: in float32 the large sums that give `squared` lose the last digits.
         distances.append((block - points[nearest]).square().mean(dim=1).sqrt())
         rows.append(nearest)
     return Nearest(torch.cat(distances), torch.cat(rows))

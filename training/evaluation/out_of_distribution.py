@@ -18,12 +18,12 @@ SEED = 99
 
 
 def uniform_noise(images: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-    """Make noise: each pixel is uniform."""
+    """Make noise: each pixel is uniform in 0 … 255, independent of the others."""
     return torch.randint(0, 256, images.shape, generator=rng, dtype=torch.uint8)
 
 
 def inverted(images: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-    """Swap ink and paper."""
+    """Invert the images, which swaps ink and paper."""
     del rng
     return 255 - images
 
@@ -92,8 +92,8 @@ def examine(
     """Return D's logits of each kind of picture, at most 2,000 of a kind.
 
     Args:
-        scorer: D.
-        held_out: [N, C, H, W] uint8 real images.
+        scorer: a function that computes D's logits of images, such as a `Scorer`.
+        held_out: real images, [N, C, H, W] uint8.
     """
     rng = torch.Generator().manual_seed(SEED)
     images = held_out[:PICTURES]

@@ -11,7 +11,7 @@ def squared_distances(points: torch.Tensor, others: torch.Tensor, *, rows: int) 
     Args:
         points: [N, F] float32, the x.
         others: [M, F] float32, the y.
-        rows: how many points a block has.
+        rows: number of points of a block.
 
     Yields:
         [≤ rows, M] float32, not negative, for the next points. It is one buffer: the next block overwrites it, and the

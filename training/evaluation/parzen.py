@@ -1,4 +1,4 @@
-"""The 2014 paper's Parzen-window log-likelihood. It is given for history, always beside that of real images.
+"""The 2014 paper's Parzen-window log-likelihood, given only to compare with the paper, beside that of real images.
 
 Each of G's samples is the centre of a Gaussian of width σ; the likelihood of a test image is the mean of their
 densities. σ is chosen on validation images. The estimate has a high variance and favours smooth samples (Theis et al.,
@@ -54,7 +54,7 @@ def log_likelihoods(centres: torch.Tensor, points: torch.Tensor, sigmas: Sequenc
     Args:
         centres: [N, d] float32, the μ_i, pixels in [0, 1].
         points: [M, d] float32, the x.
-        sigmas: S widths of a Gaussian.
+        sigmas: the S widths σ of the Gaussians.
 
     Returns:
         [S, M] float64, in nats.
@@ -69,5 +69,5 @@ def log_likelihoods(centres: torch.Tensor, points: torch.Tensor, sigmas: Sequenc
 
 
 def _pixels(images: torch.Tensor) -> torch.Tensor:
-    """[N, C, H, W] uint8 → [N, C·H·W] float32 in [0, 1], the paper's range."""
+    """Convert [N, C, H, W] uint8 to [N, C·H·W] float32 in [0, 1], the paper's range."""
     return images.flatten(1).float() / 255

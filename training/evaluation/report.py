@@ -1,4 +1,4 @@
-"""An evaluation as one HTML page with pictures, charts and tables. The page loads nothing and has no script."""
+"""Write an evaluation as one HTML page with pictures, charts and tables. The page loads nothing and has no script."""
 
 import base64
 from collections.abc import Mapping
@@ -34,7 +34,7 @@ _ROW = 8  # images in a row of a grid
 
 @dataclass(frozen=True)
 class Origin:
-    """How a report was made.
+    """The origin of a report: the command, the code and the machine that made it.
 
     Attributes:
         command: the command that made it.
@@ -67,7 +67,7 @@ def render_report(evaluation: Evaluation, dataset: Dataset, *, model: str, origi
         evaluation: the evaluation of a pair on `dataset`.
         dataset: the data set; some of its real images are shown.
         model: the model's name.
-        origin: how the page was made; it is printed at the foot of the page.
+        origin: the command, time and machine of the evaluation; it is printed at the foot of the page.
     """
     return Template(TEMPLATE_FILE.read_text(encoding="utf-8")).substitute(
         model=escape(model),
@@ -114,7 +114,7 @@ def _shares(figures: Mapping[str, float], *, real: str) -> str:
 
 
 def _copies(nearest: Nearest, evaluation: Evaluation, dataset: Dataset) -> str:
-    """Return the section about copies, which only the training images of G can answer."""
+    """Return the section about copies of training images, which needs the images that G was trained on."""
     return (
         '<section aria-labelledby="copies">\n<h2 id="copies">Does it copy?</h2>\n'
         "<p>Each pair shows a sample above the training image that is nearest to it in pixels. If G had copied its "

@@ -25,14 +25,14 @@ class Row:
 
 @dataclass(frozen=True)
 class Group:
-    """The figures that answer one question."""
+    """The rows of one table: the figures that answer one question, such as how alike samples and real images are."""
 
     question: str
     rows: tuple[Row, ...]
 
 
 class _Line(NamedTuple):
-    """How to show a figure; `deviation` names the figure that is shown after its ±."""
+    """The way to show a figure; `deviation` names the figure that is shown after its ±."""
 
     figure: str
     name: str
@@ -86,7 +86,7 @@ def group_figures(figures: Mapping[str, float], *, details: bool = True) -> tupl
 
     Args:
         figures: the figures by name; `x_real` is shown beside `x`.
-        details: whether to show the share of each digit too.
+        details: whether to show the share of each digit, too.
     """
     asked = [name.removeprefix("auroc_") for name in figures if name.startswith("auroc_") and name != "auroc_real"]
     kinds = tuple(

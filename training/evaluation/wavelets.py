@@ -14,7 +14,7 @@ NAME = "pixels and wavelet energies"
 COLOUR_SIDE = 8
 PARTS_SIDE = 4
 SMALLEST_DETAIL = 1 / 255
-"""One grey level: less detail than this is not told from none."""
+"""One grey level, in [0, 1]: less detail than this counts as no detail."""
 
 WEIGHT = 0.25
 """Weight of the logarithms beside the colours: both then differ by about 0.25 between photographs."""
@@ -33,7 +33,7 @@ def wavelet_features(images: torch.Tensor) -> torch.Tensor:
 
 
 def _opponent_colours(images: torch.Tensor) -> torch.Tensor:
-    """Turn red, green and blue into brightness and two differences, since noise of colours is rare in photographs."""
+    """Convert red, green and blue to brightness and two differences; noise of colours is rare in photographs."""
     if images.shape[1] == 1:
         return images
     red, green, blue = images.unbind(dim=1)

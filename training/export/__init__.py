@@ -1,4 +1,4 @@
 """Write a model folder from a run.
 
-May import `training.run`, `training.evaluation`, `training.gan` and the rooms below them.
+This package may import `training.run`, `training.evaluation`, `training.gan` and the packages below them.
 """

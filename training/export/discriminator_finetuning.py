@@ -1,4 +1,4 @@
-"""Fine-tune D at export: it learns to tell real images from pictures that are neither real nor drawn by G.
+"""Fine-tune D at export: it learns to distinguish real images from pictures that are neither real nor drawn by G.
 
 During training D only sees fakes of the current G, so it may give a letter or a blank page a high logit. Therefore D is
 trained further at export. Some of its fakes are images that G drew in earlier epochs; the rest are pictures that are
@@ -43,11 +43,11 @@ _BLOCK = 500  # images per forward pass without gradients
 
 @dataclass(frozen=True)
 class Opponents:
-    """The sources of the fakes in this training.
+    """The sources of the fakes in the fine-tuning of D.
 
     Attributes:
         earlier: [M, C, H, W] uint8, images that G drew in earlier epochs.
-        kinds: functions that make pictures that are not real images, with their weights.
+        kinds: functions that make pictures that are not real images, each with the weight by which it is chosen.
     """
 
     earlier: torch.Tensor
@@ -69,11 +69,11 @@ def train_judge(
     Args:
         discriminator: D of the run, [N, C, H, W] float32 in [−1, 1] → logits [N]. It does not change.
         generator: the G that is exported. It does not change.
-        dataset: its training images are the real images; the held-out images are not used.
-        recipe: gives the number of steps, the prior, z_dim and the precision.
+        dataset: the data set; its training images are the real images, and the held-out images are not used.
+        recipe: the settings, of which the number of steps, the prior, z_dim and the precision are used.
         samples: G's samples by epoch, [n, C, H, W] uint8 each. Those of the first half of the training are used.
         seed: seed of the batches and of all other random numbers.
-        say: receives a line with the loss after each tenth of the steps.
+        say: function that receives a line with the loss after each tenth of the steps.
 
     Raises:
         NotFiniteError: the loss is NaN or infinite.
@@ -119,8 +119,8 @@ def earlier_samples(samples: Mapping[int, torch.Tensor]) -> torch.Tensor:
 def draw_opponents(opponents: Opponents, real: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
     """Draw as many fakes as `real` has images: [N, C, H, W] float32 in [−1, 1].
 
-    A fixed share of them are earlier samples. Each of the others is made by a kind that is drawn by weight, and from an
-    image of `real` that is used only once.
+    A fixed share of them are earlier samples. Each of the others is made by a function of `opponents.kinds`, drawn by
+    weight, from an image of `real` that is used only once.
     """
     n = len(real)
     of_earlier = round(n * SHARE_OF_EARLIER)
@@ -144,8 +144,8 @@ def balance(discriminator: nn.Module, generator: nn.Module, real: torch.Tensor, 
     finds its root.
 
     Args:
-        discriminator: D in evaluation mode; changed in place.
-        generator: G in evaluation mode.
+        discriminator: the network D in evaluation mode; changed in place.
+        generator: the network G in evaluation mode.
         real: [N, C, H, W] float32 in [−1, 1].
         latents: [N, z_dim] float32.
     """
@@ -173,5 +173,5 @@ def _copy_for_single_images(discriminator: nn.Module, rng: torch.Generator) -> n
 
 
 def _some(images: torch.Tensor, n: int, rng: torch.Generator) -> torch.Tensor:
-    """Draw n of [N, C, H, W] uint8 with replacement: [n, C, H, W] float32 in [−1, 1]."""
+    """Draw n of N images [N, C, H, W] uint8 with replacement: [n, C, H, W] float32 in [−1, 1]."""
     return to_float(images[torch.randint(len(images), (n,), generator=rng)])

@@ -42,11 +42,11 @@ def train_encoder(
 
     Args:
         generator: the G that is exported; it does not change.
-        recipe: gives the number of steps, the prior, z_dim and the precision.
+        recipe: the settings, of which the number of steps, the prior, z_dim and the precision are used.
         sizes: sizes of the encoder's layers.
         image_shape: shape of G's images.
         seed: seed of the initial weights and of the latents.
-        say: receives a line with the loss after each tenth of the steps.
+        say: function that receives a line with the loss after each tenth of the steps.
 
     Returns:
         E in evaluation mode; its weights need no gradients.

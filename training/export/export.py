@@ -65,10 +65,10 @@ def export(
         to: the model folder to write; its name becomes the model's name.
         samples: number of G's images to evaluate.
         dtype: type of the weights in the file, float32 or float16. The rounded networks are evaluated.
-        state: "best" takes the state with the smallest Fréchet distance if the recipe measures it, and the last state
-            otherwise; "last" takes the last state.
+        state: the saved state to export. "best" takes the state with the smallest Fréchet distance if the recipe
+            measures it, and the last state otherwise; "last" takes the last state.
         afterwards: the settings that the command line changed for the export, as key=value; the card names them.
-        say: receives a line after each tenth of D's fine-tuning and of the encoder's training.
+        say: function that receives a line after each tenth of D's fine-tuning and of the encoder's training.
 
     Raises:
         RunError: the run has no saved state yet, or the data differ from those with which it began.

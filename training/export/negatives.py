@@ -17,7 +17,7 @@ from training.data.glyphs import draw_glyphs
 Negative = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
 
 GLYPHS = 6000
-"""Number of letters and signs in the pool, which is drawn once."""
+"""Number of letters and signs that are drawn once, as the pool from which `letters` takes its pictures."""
 
 
 def noise(real: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
@@ -143,4 +143,4 @@ FROM_IMAGES = (
     WeightedNegative(patterned, 1.0),
     WeightedNegative(dirty, 2.0),
 )
-"""The kinds that need no pool. A kind that is harder to tell from real images has a larger weight."""
+"""The kinds that need no pool. A kind that is harder to distinguish from real images has a larger weight."""

@@ -1,4 +1,4 @@
 """The method: the two players, their losses, penalties and augmentation, the steps, EMA, and several processes.
 
-May import `training.config`, `training.recipe`, `training.data` and the modules below them, and `models`.
+This package may import `training.config`, `training.recipe`, `training.data` and the modules below them, and `models`.
 """

@@ -21,10 +21,10 @@ def augment(images: torch.Tensor, *, probability: float, rng: torch.Generator, p
     """Move each image at random, and hide a square of it: [N, C, H, W] in [−1, 1] → the same shape and range.
 
     Args:
-        images: the images; gradients pass through.
+        images: the images; gradients pass through the changes to them.
         probability: the probability of each of the two changes, for each image.
         rng: the source of the random changes.
-        part: which rows of the whole batch these images are; the changes are drawn for the whole batch.
+        part: the rows of the whole batch that `images` are; the changes are drawn for the whole batch.
     """
     return _cut_out(_move(images, probability, rng, part), probability, rng, part)
 

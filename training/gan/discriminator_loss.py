@@ -56,14 +56,14 @@ def compute_discriminator_loss(
     """Compute D's loss and its penalties, on as many real images as fakes.
 
     Args:
-        discriminator: D.
+        discriminator: the network D.
         real: N real images.
         fake: N fakes; if they carry a graph, the loss can also be differentiated with respect to G's weights.
-        recipe: which loss, which penalties, and how strong they are.
+        recipe: the settings, among them the loss, the penalties and their strengths.
         step: the number of G's steps so far. Penalties are added if it is a multiple of `recipe.penalty_interval`,
             and are multiplied by this interval (lazy regularisation: Karras et al. 2020, arXiv 1912.04958).
         rng: the source of augmentations and of interpolation weights; D's dropout has its own reference to it.
-        part: which rows of the whole batch these are.
+        part: the rows of the whole batch that these images are.
     """
     with_penalties = step % recipe.penalty_interval == 0
     with_r1_r2 = with_penalties and bool(recipe.r1_gamma or recipe.r2_gamma)
@@ -122,7 +122,7 @@ def _figures(loss: torch.Tensor, real_logits: torch.Tensor, fake_logits: torch.T
 
 
 def _r1_r2(logits: torch.Tensor, images: torch.Tensor, recipe: Recipe) -> torch.Tensor:
-    """γ₁/2 · mean ‖∇D‖² on the real images (the first half), plus γ₂/2 · the same mean on the fakes."""
+    """Return γ₁/2 · mean ‖∇D‖² on the real images (the first half), plus γ₂/2 · the same mean on the fakes."""
     real_norms, fake_norms = squared_gradient_norms(logits, images).chunk(2)
     return recipe.r1_gamma / 2 * real_norms.mean() + recipe.r2_gamma / 2 * fake_norms.mean()
 
@@ -136,7 +136,7 @@ def _wgan_gp(
     rng: torch.Generator,
     part: Part,
 ) -> torch.Tensor:
-    """λ · mean (‖∇D‖ − 1)² at points between real images and fakes; each point has the real image's label."""
+    """Return λ · mean (‖∇D‖ − 1)² at points between real images and fakes; each point has the real image's label."""
     between = LabelledImages(interpolated(real.images, fake.images, rng=rng, part=part), real.labels)
     logits = logits_of(discriminator, between, recipe=recipe, rng=rng, part=part)
     excess = (squared_gradient_norms(logits, between.images) + 1e-12).sqrt() - 1

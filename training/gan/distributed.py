@@ -1,4 +1,4 @@
-"""Training by several processes: how many there are, and what they send each other.
+"""Training by several processes: their number, and the tensors that they exchange.
 
 `python -m torch.distributed.run --nproc-per-node N -m training …` starts N processes. Each works on its part of every
 batch (`models.networks.batch_part`) and holds the whole state. They average figures and gradients, so that the state
@@ -60,7 +60,7 @@ class Processes:
         return [mean.view(tensor.shape) for mean, tensor in zip(means, tensors, strict=True)]
 
     def number_of_first(self, number: float) -> float:
-        """Return, in every process, the `number` that the first process passes; for example, its clock."""
+        """Return, in every process, the `number` that the first process passes; for example, the time of its clock."""
         if self.world == 1:
             return number
         told = torch.tensor(number, dtype=torch.float64)
@@ -96,8 +96,8 @@ class Processes:
         """Check that all processes hold the same bits.
 
         Args:
-            what: what they should hold, for the error message; for example, "the same weights".
-            held: what this process holds.
+            what: name of the thing that all should hold, for the error message; for example, "the same weights".
+            held: the tensors by name, or the text, that this process holds.
 
         Raises:
             ProcessesError: some processes differ from the first; every process raises it, and the message names them.

@@ -16,8 +16,8 @@ class EMA(Generic[Network]):
     """The average of a network's weights and buffers over training.
 
     Args:
-        network: the network to follow; a copy of it becomes the first average.
-        halflife_images: images after which a weight's contribution has halved; 0 follows the network exactly.
+        network: the network whose weights are averaged; a copy of it becomes the first average.
+        halflife_images: number of images after which a weight's contribution has halved; 0 follows the network exactly.
 
     Source: Karras et al. 2020 ("Analyzing and improving the image quality of StyleGAN"), with the half-life counted in
     images and ramped up.

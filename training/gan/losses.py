@@ -18,51 +18,51 @@ Loss: TypeAlias = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 def discriminator_loss(real_logits: torch.Tensor, fake_logits: torch.Tensor) -> torch.Tensor:
-    """−V(G, D)/2, the mean of D's two cross-entropies: the 2014 paper's loss of D. log 2 ≈ 0.693 at the optimum."""
+    """Return −V(G, D)/2, the mean of D's two cross-entropies: D's loss in the 2014 paper. log 2 at the optimum."""
     return (softplus(-real_logits).mean() + softplus(fake_logits).mean()) / 2
 
 
 def non_saturating_loss(real_logits: torch.Tensor, fake_logits: torch.Tensor) -> torch.Tensor:
-    """−mean log D(G(z)), which section 3 recommends: its gradient is strong while D wins. log 2 at the optimum."""
+    """Return −mean log D(G(z)), recommended in section 3: its gradient is strong while D wins. log 2 at the optimum."""
     del real_logits
     return softplus(-fake_logits).mean()
 
 
 def minimax_loss(real_logits: torch.Tensor, fake_logits: torch.Tensor) -> torch.Tensor:
-    """mean log(1 − D(G(z))), the part of equation 1 that depends on G. −log 2 at the optimum."""
+    """Return mean log(1 − D(G(z))), the part of equation 1 that depends on G. −log 2 at the optimum."""
     del real_logits
     return -softplus(fake_logits).mean()
 
 
 def hinge_discriminator_loss(real_logits: torch.Tensor, fake_logits: torch.Tensor) -> torch.Tensor:
-    """(mean max(0, 1 − real) + mean max(0, 1 + fake))/2, half the loss of Lim and Ye (2017, arXiv 1705.02894)."""
+    """Return (mean max(0, 1 − real) + mean max(0, 1 + fake))/2, half of Lim and Ye's loss (2017, arXiv 1705.02894)."""
     return (relu(1 - real_logits).mean() + relu(1 + fake_logits).mean()) / 2
 
 
 def least_squares_discriminator_loss(real_logits: torch.Tensor, fake_logits: torch.Tensor) -> torch.Tensor:
-    """½ mean (real − 1)² + ½ mean fake²: Mao et al. 2017 (arXiv 1611.04076), equation 9 (a = 0, b = 1)."""
+    """Return ½ mean (real − 1)² + ½ mean fake²: Mao et al. 2017 (arXiv 1611.04076), equation 9 (a = 0, b = 1)."""
     return ((real_logits - 1).square().mean() + fake_logits.square().mean()) / 2
 
 
 def least_squares_generator_loss(real_logits: torch.Tensor, fake_logits: torch.Tensor) -> torch.Tensor:
-    """½ mean (fake − 1)²: Mao et al. 2017, equation 9 (c = 1)."""
+    """Return ½ mean (fake − 1)²: Mao et al. 2017, equation 9 (c = 1)."""
     del real_logits
     return (fake_logits - 1).square().mean() / 2
 
 
 def wasserstein_discriminator_loss(real_logits: torch.Tensor, fake_logits: torch.Tensor) -> torch.Tensor:
-    """mean fake − mean real: the critic of Arjovsky et al. 2017 (arXiv 1701.07875). Use `gradient_penalty` with it."""
+    """Return mean fake − mean real: the critic of Arjovsky et al. 2017 (arXiv 1701.07875). Use a `gradient_penalty`."""
     return fake_logits.mean() - real_logits.mean()
 
 
 def raise_fakes_loss(real_logits: torch.Tensor, fake_logits: torch.Tensor) -> torch.Tensor:
-    """−mean fake: G's loss in the hinge and in the Wasserstein game."""
+    """Return −mean fake: G's loss in the hinge and in the Wasserstein game."""
     del real_logits
     return -fake_logits.mean()
 
 
 def relativistic_discriminator_loss(real_logits: torch.Tensor, fake_logits: torch.Tensor) -> torch.Tensor:
-    """mean softplus(fake − real) over pairs: Jolicoeur-Martineau 2018 (arXiv 1807.00734). log 2 at the optimum.
+    """Return mean softplus(fake − real) over pairs: Jolicoeur-Martineau 2018 (arXiv 1807.00734). log 2 at the optimum.
 
     Each real image is paired with the fake of the same row.
     """
@@ -70,12 +70,12 @@ def relativistic_discriminator_loss(real_logits: torch.Tensor, fake_logits: torc
 
 
 def relativistic_generator_loss(real_logits: torch.Tensor, fake_logits: torch.Tensor) -> torch.Tensor:
-    """mean softplus(real − fake) over pairs: D's loss with real and fake swapped. log 2 at the optimum."""
+    """Return mean softplus(real − fake) over pairs: D's loss with real and fake swapped. log 2 at the optimum."""
     return softplus(real_logits - fake_logits).mean()
 
 
 class GameLosses(NamedTuple):
-    """The losses that the two players minimise."""
+    """The two losses of a game: the one that D minimises, and the one that G minimises."""
 
     discriminator: Loss
     generator: Loss
@@ -92,5 +92,5 @@ LOSSES: dict[LossName, GameLosses] = {
 
 
 def value(real_logits: torch.Tensor, fake_logits: torch.Tensor) -> torch.Tensor:
-    """V(G, D) = mean log D(x) + mean log(1 − D(G(z))), equation 1. −log 4 ≈ −1.386 at the optimum (theorem 1)."""
+    """Return V(G, D) = mean log D(x) + mean log(1 − D(G(z))), equation 1: −log 4 at the optimum (theorem 1)."""
     return -2 * discriminator_loss(real_logits, fake_logits)

@@ -14,7 +14,7 @@ def squared_gradient_norms(logits: torch.Tensor, images: torch.Tensor) -> torch.
     γ/2 times its mean is R1 on real images and R2 on fakes: Mescheder et al. 2018 (arXiv 1801.04406), section 4.1.
 
     Args:
-        logits: D's logits of `images`.
+        logits: D's logits of `images`, [N].
         images: [N, C, H, W] float32; they must require gradients.
     """
     (gradients,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
@@ -30,7 +30,7 @@ def interpolated(real: torch.Tensor, fake: torch.Tensor, *, rng: torch.Generator
         real: [N, C, H, W] float32 in [−1, 1].
         fake: [N, C, H, W] in [−1, 1]; no gradient flows back to it.
         rng: the source of the weights between the two.
-        part: which rows of the whole batch these are; the weights are drawn for the whole batch.
+        part: the rows of the whole batch that these images are; the weights are drawn for the whole batch.
     """
     weight = part.of(torch.rand(part.whole(len(real)), 1, 1, 1, generator=rng, device=real.device))
     return torch.lerp(real, fake.detach().to(real.dtype), weight).requires_grad_()

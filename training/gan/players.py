@@ -39,8 +39,9 @@ def initialise_players(
     """Set the initial weights of both players on the CPU, so that one seed gives the same weights for every device.
 
     Args:
-        generator: G, changed in place.
-        discriminator: D, changed in place; with `recipe.spectral_norm` its layers become spectrally normalised.
+        generator: the network G, changed in place.
+        discriminator: the network D, changed in place; with `recipe.spectral_norm` its layers become spectrally
+            normalised.
         recipe: the settings.
         pixel_means: [C, H, W] float32 in [0, 1], the mean training image.
         class_shares: [K] float64, the share of each class among the training images; None if unconditional.

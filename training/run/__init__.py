@@ -1,4 +1,4 @@
 """A training run: the loop, the saved state, the alarms, and everything that a run writes and shows.
 
-May import `training.evaluation`, `training.gan` and the rooms below them.
+This package may import `training.evaluation`, `training.gan` and the packages below them.
 """

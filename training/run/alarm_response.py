@@ -51,7 +51,7 @@ def roll_back(run: Run, alarms: Alarms) -> None:
 
 def _may_roll_back(run: Run) -> bool:
     wanted = run.config.on_collapse == "rollback"
-    run.game.processes.wait_for_first()  # which may still be writing the best state
+    run.game.processes.wait_for_first()  # the first process may still be writing the best state
     return wanted and run.progress.rollbacks < MAX_ROLLBACKS and run.folder.best_file.exists()
 
 

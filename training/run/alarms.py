@@ -1,7 +1,7 @@
 """Alarms: signs in an epoch's record that training has gone wrong, although it still runs.
 
 collapse            coverage, or the share of the rarest digit, fell below half of its value in the best state
-discriminator-won   D told real from fake almost without error for three epochs, so G no longer learns from it
+discriminator-won   D distinguished real from fake almost without error for three epochs, so G no longer learns from it
 discriminator-lost  D's loss was far above that of a D that only guesses for three epochs, so it misleads G
 not-finite          a loss, a weight or a figure became NaN or infinite (the loop detects this, not this module)
 
@@ -64,7 +64,7 @@ def find_alarms(records: list[EpochRecord], *, loss: LossName) -> Alarms:
 
 
 def new_alarms(records: list[EpochRecord], *, loss: LossName) -> Alarms:
-    """Return the alarms of the last record that the record before did not have.
+    """Return the alarms of the last record that the record before it did not have.
 
     For a collapse, the record before is the last one whose samples were measured.
     """

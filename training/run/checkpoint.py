@@ -21,7 +21,7 @@ _RNG = "rng"
 
 
 def state_of(game: Game) -> dict[str, torch.Tensor]:
-    """Return every tensor of a game's state, by its name in the file."""
+    """Return every tensor of a game's state (weights, moments, random state), by its name in the file."""
     tensors = {_RNG: game.rng.get_state()}
     for prefix, module in _modules(game).items():
         tensors |= {f"{prefix}.{name}": tensor for name, tensor in module.state_dict().items()}

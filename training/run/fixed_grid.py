@@ -30,7 +30,7 @@ def draw_fixed_images(
 
 
 def draw_grid(generator: nn.Module, config: RunConfig, *, device: torch.device | str = "cpu") -> bytes:
-    """Draw the images of the fixed latents as one PNG."""
+    """Draw G's images of the 64 fixed latents as a grid, and return it as a PNG."""
     return encode_png(assemble_grid(draw_fixed_images(generator, config, device=device), padding=PADDING))
 
 

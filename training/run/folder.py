@@ -30,7 +30,7 @@ from training.run.progress import Progress
 
 
 class RunFolder:
-    """The paths and files of one run."""
+    """The folder of one run: the paths of its files, and the functions that read and write them."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -20,7 +20,7 @@ IMAGES = 5000
 images must not decide which state is the best. They are stratified, as every slice is (`training.data.split`)."""
 
 SEED = 1
-"""The seed of the samples, which are its images 0 … 4,999."""
+"""The seed of the samples, which are images 0 … 4,999 of this seed."""
 
 
 class Monitor:

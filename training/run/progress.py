@@ -20,7 +20,7 @@ class EpochSums(BaseModel):
     value: float = 0.0
 
     def add_discriminator_step(self, seen: DiscriminatorStep) -> None:
-        """Add the figures of one D step."""
+        """Add the figures of one step of D."""
         self.discriminator_steps += 1
         self.loss_d += seen.loss
         self.d_real += seen.d_real

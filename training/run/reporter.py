@@ -52,7 +52,7 @@ class Reporter:
         self.say(f"{verb} at epoch {progress.epoch}, step {progress.step:,} of {total_steps:,}: {self._folder.path}")
 
     def went_back(self, progress: Progress) -> None:
-        """Make TensorBoard drop the figures of later epochs, because the run continues from an earlier state."""
+        """Make TensorBoard drop the figures of epochs after `progress`: the run continues from this earlier state."""
         if self._events is not None:
             self._events.begin(purge_step=progress.epoch)
         self._started = (progress.images, progress.seconds)

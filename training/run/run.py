@@ -1,4 +1,4 @@
-"""A run in progress: the object that the functions of the loop pass to each other."""
+"""A run in progress: the object that the functions of the training loop pass to each other."""
 
 from dataclasses import dataclass, field
 
@@ -30,7 +30,7 @@ class Run:
         self._saved_at_s = self.progress.seconds
 
     def save(self) -> None:
-        """Save the state to resume from. It raises the errors of `RunWriter.save`."""
+        """Save the state from which the run can be resumed. This raises the errors of `RunWriter.save`."""
         self.writer.save(self.game, self.progress)
         self._saved_at_s = self.progress.seconds
 

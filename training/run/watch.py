@@ -1,4 +1,4 @@
-"""`training watch`: a server with a web page that shows the progress of a run.
+"""`training watch`: an HTTP server with a web page that shows the progress of a run.
 
 The server only reads the run folder. The run may continue, end or be resumed meanwhile, and several browsers may
 connect at once.
@@ -142,7 +142,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _page_files() -> Iterator[tuple[str, Path]]:
-    """Yield the path of each URL of the page, and its file."""
+    """Yield the URL path and the file of each part of the page."""
     yield "/", PAGE / "index.html"
     for prefix, folder in (("/", PAGE), ("/viewer/", viewer_dir())):
         for file in folder.rglob("*"):

@@ -79,7 +79,7 @@ class RunWriter:
         """Draw the curves of all epochs so far, and write the picture."""
 
     def save(self, game: Game, progress: Progress) -> None:
-        """Save the state to resume from.
+        """Save the state from which the run can be resumed.
 
         Raises:
             NotFiniteError: a weight or a moment is NaN or infinite. Every process holds and checks the same state, so
@@ -88,7 +88,7 @@ class RunWriter:
         checked_state(game, progress)
 
     def save_best(self, game: Game, progress: Progress) -> None:
-        """Save the best state so far. It raises the errors of `save`."""
+        """Save the best state so far. This raises the errors of `save`."""
         checked_state(game, progress)
 
 

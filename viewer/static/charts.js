@@ -61,7 +61,7 @@ const CHARTS = [
 /** The charts of a training history, in one element. */
 export class Charts {
   /**
-   * @param {(epoch: number) => void} onEpoch called with the epoch that is clicked
+   * @param {(epoch: number) => void} onEpoch function that is called with the epoch on which a person clicks
    */
   constructor(onEpoch) {
     this.element = el("div", { class: "charts" });
@@ -172,7 +172,7 @@ class Chart {
     };
   }
 
-  /** The range of a linear axis: the data and the theory's level, with a margin. */
+  /** Return the range of a linear axis: that of the data and of the theory's level, with a margin. */
   _range(_, low, high) {
     const { level } = this._description.theory;
     const [bottom, top] = [Math.min(low ?? level, level), Math.max(high ?? level, level)];
@@ -214,25 +214,25 @@ function stroke({ ctx }, style, dash, [fromX, fromY, toX, toY]) {
   ctx.restore();
 }
 
-/** 1, 2 and 5 times the powers of ten between two numbers, for a logarithmic axis. */
+/** Return the ticks of a logarithmic axis: 1, 2 and 5 times the powers of ten between two numbers. */
 function roundSplits(_, __, low, high) {
   const first = Math.floor(Math.log10(low));
   const powers = Array.from({ length: Math.ceil(Math.log10(high)) - first + 1 }, (___, index) => 10 ** (first + index));
   return powers.flatMap((power) => [power, 2 * power, 5 * power]).filter((tick) => tick >= low && tick <= high);
 }
 
-/** The range of a logarithmic axis: the data, with a margin. */
+/** Return the range of a logarithmic axis: that of the data, with a margin. */
 function aroundLog(_, low, high) {
   return [(low ?? 1) / 1.3, (high ?? 10) * 1.3];
 }
 
-/** The last value measured up to an epoch: some figures are not measured in every epoch. */
+/** Return the last value measured up to an epoch: some figures are not measured in every epoch. */
 function latest(records, epoch, of) {
   const measured = records.findLast((record) => record.epoch <= epoch && known(of(record)));
   return measured && of(measured);
 }
 
-/** A tick as text, with the decimals that the distance between ticks needs; `step` is null if the distances differ. */
+/** Return a tick as text, with the decimals that the distance between ticks needs; `step` is null if they differ. */
 function label(tick, step) {
   if (tick === null) return "";
   if (step === null) return format(tick);

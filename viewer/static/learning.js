@@ -17,7 +17,7 @@ const FIGURES = { smallest_share: "the share of the rarest digit", coverage: "co
 /** A timeline and its charts, in one element. */
 export class Learning {
   /**
-   * @param {(epoch: number) => void} onEpoch called with its epoch when a person goes to another picture
+   * @param {(epoch: number) => void} onEpoch called with the epoch of the picture to which a person goes
    */
   constructor(onEpoch = () => {}) {
     this._onEpoch = onEpoch;
@@ -46,8 +46,8 @@ export class Learning {
   /**
    * Show a history and its pictures. If the newest picture was on screen, the view moves on to the new newest one.
    *
-   * @param {{epochs: object[], events: object[]}} history as in a model folder
-   * @param {{epoch: number, url: string}[]} pictures in the order of their epochs
+   * @param {{epochs: object[], events: object[]}} history the records and events, as in a model folder's history.json
+   * @param {{epoch: number, url: string}[]} pictures the pictures, in the order of their epochs
    * @param {number} epoch the epoch to show; without it the view moves on as described, or stays at its epoch
    */
   show(history, pictures, epoch) {
@@ -114,7 +114,7 @@ export class Learning {
     this._charts.setEpoch(epoch);
   }
 
-  /** The index of the last picture that is not after an epoch. */
+  /** Return the index of the last picture that is not after an epoch. */
   _nearest(epoch) {
     return Math.max(0, this._pictures.findLastIndex((picture) => picture.epoch <= epoch));
   }
@@ -133,12 +133,12 @@ export class Learning {
   }
 }
 
-/** The words for a key of a table. A key that is not in the table is shown with spaces for its dashes. */
+/** Return the words for a key of a table. A key that is not in the table is shown with spaces for its dashes. */
 function named(words, key) {
   return Object.hasOwn(words, key) ? words[key] : key.replaceAll(/[-_]/g, " ");
 }
 
-/** An alarm's text with the names of figures in words. */
+/** Return an alarm's text, with the names of figures in words. */
 function inWords(text) {
   return text.replaceAll(/\b[a-z]+(?:_[a-z]+)+\b|\bfrechet\b/g, (key) => named(FIGURES, key));
 }

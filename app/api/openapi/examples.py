@@ -17,7 +17,7 @@ SAMPLE_PNG = (
     "AUZGr3///vDg7ZdvT978+Pn739+PnAwIwGR35defv//+/f/3//+/Xx92S0HFIZiRhc926YkP335+eX8yR44TbiHdScAAH06jo+hQS9MAAAAASU"
     "VORK5CYII="
 )
-"""Image 0 of seed 7."""
+"""The PNG of image 0 of seed 7, as base64."""
 
 UPLOAD_PNG = (
     "iVBORw0KGgoAAAANSUhEUgAAABwAAAAcCAAAAABXZoBIAAAAv0lEQVR4AWIYdiBk5/zpNio4/HTv379//z4eg4JVJihqnIs8ihY//vfw379/v5"
@@ -25,7 +25,7 @@ UPLOAD_PNG = (
     "CuEK3/23jAEHYD7977YyNgmQgNq/f74MOID8g3/FjNgkQAKt//6hxhUS0/YTHsnKf/9ua+CWPI8zqrCIAgYA6EVIF1F3wqcAAAAASUVORK5CYI"
     "I="
 )
-"""`seven.png` as D sees it."""
+"""The image that D sees of `seven.png`: a PNG, as base64."""
 
 PROJECTION_PNG = (
     "iVBORw0KGgoAAAANSUhEUgAAABwAAAAcCAAAAABXZoBIAAAA6UlEQVR4AWIYboAxfduuBZ4iXGwcrCwsrMyofuM88eHXv9+fXt/cu+rC6y/f5s"
@@ -33,7 +33,7 @@ PROJECTION_PNG = (
     "an34roJdhoGBZduPHSxYZRgYGB0/vTfDYSOj6POfS3FpZJ3487kcVhkGBkabz9+9cBjKIPLg1zm06IKzGRt/fTODMDGR7O1fd1nRxGBsxoKP32"
     "bgspGx8elNLqwyIBEWdZTUwcDAABgANZVHklJYQ7EAAAAASUVORK5CYII="
 )
-"""The image of G that is nearest to `seven.png`."""
+"""The image of G that is nearest to `seven.png`: a PNG, as base64."""
 
 EVALUATION = {"frechet": 2.513, "precision": 0.93, "recall": 0.9, "coverage": 0.929, "parzen_ll": 245.4, "auroc": 0.495}
 

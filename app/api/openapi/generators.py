@@ -1,4 +1,4 @@
-"""Makes the OpenAPI document suit linters and the generators of clients, without a change of what it says."""
+"""Adapts the OpenAPI document to linters and to generators of clients, without changing its meaning."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -27,7 +27,7 @@ def suit_generators(document: dict[str, Any], *, root_path: str) -> None:
     for schema in _objects(document):
         _describe_items(schema)
         if "oneOf" in schema and "discriminator" in schema:
-            # Each answer has the name that tells the kinds apart, although a default would allow to leave it out.
+            # Each answer has the property that distinguishes the kinds, although its default would let it be left out.
             for reference in schema["oneOf"]:
                 kind = schemas[reference["$ref"].rpartition("/")[2]]
                 name = schema["discriminator"]["propertyName"]

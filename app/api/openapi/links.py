@@ -14,36 +14,36 @@ _SAMPLES = "get_samples"
 
 
 def of_drawing() -> Links:
-    """The links of images that G drew: to the model, and from a latent of the JSON back to G."""
+    """Return the links of images that G drew: to the model, and from a latent of the JSON back to G."""
     reference = "$response.header.X-Model"
     return {"model": _link(_MODEL, "The model that drew the images", name=reference), **_posted("/samples/0/latent")}
 
 
 def of_samples() -> Links:
-    """The links of an answer of `/v1/samples`: all of `of_drawing()`, and one to more images of the same seed."""
+    """Return the links of an answer of `/v1/samples`: those of `of_drawing()`, and one to more images of its seed."""
     seed, reference = "$response.header.X-Seed", "$response.header.X-Model"
     more = "More images of the same seed and model version, in any format"
     return {**of_drawing(), "more": _link(_SAMPLES, more, seed=seed, model=reference)}
 
 
 def of_upload() -> Links:
-    """The link of a score: to the model whose D scored the images."""
+    """Return the link of a score: to the model whose D scored the images."""
     return {"model": _link(_MODEL, "The model that was used", name=f"{_BODY}/model")}
 
 
 def of_projection() -> Links:
-    """The links of a projection: to the model, and from the latent to the image that G draws from it."""
+    """Return the links of a projection: to the model, and from the latent to the image that G draws from it."""
     return {**of_upload(), **_posted("/latent")}
 
 
 def of_list() -> Links:
-    """The links of the list of models. They lead to its first model, and to what `of_model` links for this model."""
+    """Return the links of the list of models: one to its first model, and those that `of_model` gives for that one."""
     name = f"{_BODY}/models/0/name"
     return {"model": _link(_MODEL, "The first model of the list", name=name), **of_model(name)}
 
 
 def of_model(name: str = f"{_BODY}/model") -> Links:
-    """The links from a model to its history, its timeline and its samples.
+    """Return the links from a model to its history, its timeline and its samples.
 
     Args:
         name: the place in the answer that holds the model's name or reference (an OpenAPI runtime expression).
@@ -56,7 +56,7 @@ def of_model(name: str = f"{_BODY}/model") -> Links:
 
 
 def of_timeline() -> Links:
-    """The link of a timeline: to its first picture."""
+    """Return the link of a timeline: to its first picture."""
     name, epoch = f"{_BODY}/model", f"{_BODY}/pictures/0/epoch"
     return {"picture": _link("get_timeline_picture", "The first picture of the timeline", name=name, epoch=epoch)}
 

@@ -11,7 +11,7 @@ def parameters_of(signature: Callable[..., Any]) -> list[dict[str, Any]]:
     """Return the `parameters` of an OpenAPI operation.
 
     Args:
-        signature: a function with these parameters, as FastAPI takes it for a GET. It is never called.
+        signature: a function with these parameters, annotated like a FastAPI route for GET. It is never called.
     """
     document = get_openapi(title="", version="", routes=[APIRoute("/", signature, methods=["GET"])])
     found: list[dict[str, Any]] = document["paths"]["/"]["get"]["parameters"]

@@ -18,7 +18,7 @@ _DEFAULTS = {name: field.default for name, field in Settings.model_fields.items(
 def of_drawing(
     offered: Mapping[content_negotiation.Format, str], parameter: str, value: object
 ) -> dict[int | str, dict[str, object]]:
-    """The `responses` of a route that draws images.
+    """Return the `responses` of a route that draws images.
 
     Args:
         offered: the media types of the answer, by format.
@@ -35,7 +35,7 @@ def of_drawing(
 
 
 def of_body() -> dict[int | str, dict[str, object]]:
-    """The `responses` of a route that takes JSON, in addition to those of its other parameters."""
+    """Return the `responses` of a route that takes JSON, in addition to those of its other parameters."""
     return documented(
         body_limit.body_too_large(_DEFAULTS["max_body_bytes"]),
         content_types.wrong_content_type("application/x-www-form-urlencoded", "application/json"),
@@ -43,12 +43,12 @@ def of_body() -> dict[int | str, dict[str, object]]:
 
 
 def of_upload(field: str, max_files: int, what: str, retry_after_s: int) -> dict[int | str, dict[str, object]]:
-    """The `responses` of a route that takes uploaded images.
+    """Return the `responses` of a route that takes uploaded images.
 
     Args:
         field: the field of the form that holds the files.
-        max_files: the most files in the field.
-        what: what waits when the service is overloaded, in the plural.
+        max_files: the largest number of files in the field.
+        what: name of the things that wait when the service is overloaded, in the plural, such as "images".
         retry_after_s: seconds after which the client may try again.
     """
     return documented(
@@ -62,7 +62,7 @@ def of_upload(field: str, max_files: int, what: str, retry_after_s: int) -> dict
 
 
 def of_model() -> dict[int | str, dict[str, object]]:
-    """The `responses` of a route with a model's name in its path."""
+    """Return the `responses` of a route with a model's name in its path."""
     long_name = examples.MODEL * 11
     return documented(
         _unknown_model("name"),

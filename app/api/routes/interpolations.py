@@ -32,7 +32,7 @@ router = APIRouter(tags=["samples"], route_class=StrictRoute)
 
 @dataclass(frozen=True)
 class _Path:
-    """A validated request."""
+    """A validated request for the images on a path."""
 
     served: ServedModel
     form: InterpolationFormat
@@ -47,7 +47,7 @@ class _Path:
         return min(self.asked.columns or self.asked.n, self.asked.n)
 
     def latents(self) -> NDArray[np.float32]:
-        """The latents of the path, [n, z_dim] float32."""
+        """Return the latents of the path, [n, z_dim] float32."""
         model, asked = self.served.model, self.asked
         ends = np.concatenate([model.draw_latents(seed, 0, 1, label=asked.digit) for seed in asked.seed_list])
         return interpolate(ends, steps=asked.steps, mode=self.mode, prior=model.metadata.prior, loop=asked.loop)
@@ -121,7 +121,7 @@ def _check_duration(asked: InterpolationQuery) -> None:
 
 
 def _headers(request: Request, path: _Path) -> dict[str, str]:
-    """The headers of the answer, which are known before G runs."""
+    """Return the headers of the answer, which are known before G runs."""
     model, asked = path.served.model, path.asked
     parameters: dict[str, object] = {
         "seeds": asked.seeds,

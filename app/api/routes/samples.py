@@ -130,7 +130,7 @@ def _contents(job: SampleJob) -> ArchiveContents:
 
 
 def _archive_headers(job: SampleJob) -> dict[str, str]:
-    """The headers of an archive: known before G runs, and for an npz its length, too."""
+    """Return the headers of an archive: known before G runs, and for an npz its length, too."""
     plan, headers = job.plan, job.headers()
     if plan.form == "npz":
         headers["content-length"] = str(npz_bytes(_contents(job)))

@@ -99,5 +99,5 @@ def _result(
 
 
 def probability_of(logit: float) -> float:
-    """The probability of a logit, σ(logit)."""
+    """Return the probability of a logit, σ(logit)."""
     return float(1 / (1 + np.exp(-np.float64(logit))))

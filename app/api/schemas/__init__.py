@@ -1,4 +1,4 @@
 """The requests and answers as the OpenAPI document shows them, with one module for each subject.
 
-May import `app.api.content_negotiation`, `app.api.openapi.examples` and `models`.
+This package may import `app.api.content_negotiation`, `app.api.openapi.examples` and `models`.
 """

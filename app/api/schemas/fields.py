@@ -32,7 +32,7 @@ def read_switch(value: object) -> object:
 
 
 Switch = Annotated[bool, BeforeValidator(read_switch)]
-"""A boolean, as every route reads it."""
+"""The type of a boolean parameter, which every route parses with `read_switch`."""
 
 ModelName = Annotated[
     str | None,

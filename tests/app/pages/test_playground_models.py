@@ -69,7 +69,7 @@ def features_of(evaluation: dict[str, float], key: str) -> str:
     """Return the end of a figure's name: a distance names its features."""
     if key != "frechet":
         return ""
-    return ", digit reader’s features" if "modes" in evaluation else ", features that the card names"
+    return ", digit classifier’s features" if "modes" in evaluation else ", features that the card names"
 
 
 @pytest.mark.slow

@@ -100,8 +100,8 @@ def test_pictures_without_digits_have_wavelet_features(channels: int, side: int)
 def test_each_kind_of_features_has_its_name():
     assert [features_name(digits=digits) for digits in (0, 1, 3)] == [
         "pixels and wavelet energies",
-        "digit reader's features",
-        "digit reader's features",
+        "digit classifier's features",
+        "digit classifier's features",
     ]
 
 

@@ -67,7 +67,7 @@ def test_rows_have_their_own_figures_and_the_best_ones():
         "modes_real": 10,
     }
     rows = rows_of(group_figures(figures))
-    assert rows["Kernel distance, digit reader's features"] == ("1.500 ± 0.250", "−0.001 ± 0.125", "0")
+    assert rows["Kernel distance, digit classifier's features"] == ("1.500 ± 0.250", "−0.001 ± 0.125", "0")
     assert rows["V(G, D), the value of the game"] == ("−1.500", "−2.250", "−log 4 = −1.386")
     assert rows["Digits that occur"] == ("9", "10", "10")
     assert rows["AUROC of D: held-out against inverted images"][1:] == ("–", "1")

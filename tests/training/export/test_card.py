@@ -33,7 +33,7 @@ def test_the_figures_are_grouped_beside_those_of_real_images(tmp_path: Path):
     text = card(tmp_path)
     assert format_markdown(group_figures(FIGURES, details=False)) in text
     assert "| How near to real images? | this model | real images | at best |" in text
-    assert "| Fréchet distance, digit reader's features | 12.500 | 1.250 | 0 |" in text
+    assert "| Fréchet distance, digit classifier's features | 12.500 | 1.250 | 0 |" in text
     assert "| V(G, D), the value of the game | −1.500 | −2.500 | −log 4 = −1.386 |" in text
     assert "Share of the digit" not in text
     assert f"    python -m training evaluate tiny --data {tmp_path / 'data.npz'} --html report.html\n" in text

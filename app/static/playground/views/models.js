@@ -62,7 +62,7 @@ export class Models {
 
 /** Only digits have modes; the card of another model names its features. */
 function featuresOf(evaluation) {
-  return "modes" in evaluation ? "digit reader’s features" : "features that the card names";
+  return "modes" in evaluation ? "digit classifier’s features" : "features that the card names";
 }
 
 function figuresOf(evaluation, all) {
