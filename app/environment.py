@@ -77,4 +77,4 @@ def _read_dot_env() -> dict[str, str | None]:
     for binding in parse_stream(io.StringIO(text)):
         if binding.error:
             raise DotEnvError(f"{_FILE}: line {binding.original.line} is no setting; write each line as NAME=value")
-    return dotenv_values(stream=io.StringIO(text))
+    return dotenv_values(stream=io.StringIO(text), interpolate=False)  # a key may contain ${

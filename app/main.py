@@ -179,15 +179,18 @@ def _spans(settings: Settings) -> Spans | None:
 
 
 async def _warm(state: State) -> None:
-    """Run each network once, so that the first request is as fast as the second."""
+    """Run each network once, so that the first request is as fast as the second.
+
+    The jobs wait in the queue even if it is full: a reload must not fail because the service is busy.
+    """
     for served in state.catalog.models.values():
         metadata = served.model.metadata
         latents = draw_latents(0, 0, 1, z_dim=metadata.z_dim, prior=metadata.prior)
-        images = await state.engine.run(served.sampler, latents)
-        await state.engine.run(served.scorer, images)
-        await state.engine.run(served.explainer, images)
+        images = await state.engine.run(served.sampler, latents, may_wait=True)
+        await state.engine.run(served.scorer, images, may_wait=True)
+        await state.engine.run(served.explainer, images, may_wait=True)
         words = draw_words(0, 0, 1, z_dim=metadata.z_dim)
-        await state.engine.run(served.word_sampler, words)
+        await state.engine.run(served.word_sampler, words, may_wait=True)
         if served.class_sampler is not None:
-            await state.engine.run(served.class_sampler, words_with_class(words, 0))
+            await state.engine.run(served.class_sampler, words_with_class(words, 0), may_wait=True)
         state.metrics.models.labels(served.model.reference).set(1)

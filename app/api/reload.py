@@ -72,7 +72,7 @@ class Reloader:
     def _end(self, task: asyncio.Task[ReloadAnswer]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
-            _log.error("the models folder could not be read again; nothing has changed", exc_info=task.exception())
+            _log.error("the reload failed: the models loaded before are still served", exc_info=task.exception())
 
 
 def tell_others() -> None:
@@ -94,4 +94,5 @@ def _compare(before: Catalog, after: Catalog) -> ReloadAnswer:
         removed=[reference for name, reference in old.items() if name not in new],
         kept=[reference for name, reference in new.items() if old.get(name) == reference],
         broken=dict(after.broken),
+        models_folder="readable" if after.folder_fault is None else f"GAN_MODELS_DIR {after.folder_fault}",
     )

@@ -71,7 +71,7 @@ class Catalog:
         """
         if self.default is None:
             raise no_usable_model()
-        name, _, version = (reference or self.default).partition("@")
+        name, _, version = (self.default if reference is None else reference).partition("@")
         found = self.models.get(name)
         if found is None and name in self.broken:
             raise _unknown(parameter, f"{name!r} cannot be used: {self.broken[name]}", reference)

@@ -44,8 +44,8 @@ def hash_key(key: str) -> str:
     Raises:
         ValueError: the key is empty or not UTF-8, or "sha256:" is not followed by 64 hex digits.
     """
-    if key.startswith(HASHED):
-        digits = key.removeprefix(HASHED).lower()
+    if key.lower().startswith(HASHED):  # a hash is no secret: taken as a key itself, it would open the service
+        digits = key[len(HASHED) :].lower()
         if len(digits) != 64 or set(digits) - set("0123456789abcdef"):
             raise ValueError("64 hex digits must follow sha256: in a key; give the key's SHA-256, or the key itself")
         return HASHED + digits

@@ -93,6 +93,8 @@ class GuardedProtocol(StrictProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Handle bytes from the client. Where the admission defers the request, they are kept and read later."""
+        if self.is_broken:
+            return
         if self._unread:
             self._unread += data
             if len(self._unread) > MAX_HEAD_BYTES:
@@ -113,7 +115,8 @@ class GuardedProtocol(StrictProtocol):
         if not self.in_body:  # a body counts as one even if nobody reads it, since its request has been answered
             self._head_bytes += len(data)
         super().data_received(data)
-        if self._head_bytes > MAX_HEAD_BYTES and not self.is_answering and not self.transport.is_closing():
+        is_over = self.is_broken or self.is_answering or self.transport.is_closing()
+        if self._head_bytes > MAX_HEAD_BYTES and not is_over:
             self.refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
     def eof_received(self) -> bool:  # type: ignore[override]  # as in StrictProtocol
@@ -178,7 +181,7 @@ class GuardedProtocol(StrictProtocol):
         headers = [*self.server_state.default_headers, (b"content-length", b"0"), (b"connection", b"close")]
         lines = b"".join(b"%b: %b\r\n" % header for header in headers)
         self.transport.write(f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() + lines + b"\r\n")
-        self.transport.close()
+        self.end_gently()
         self.count_unreadable(status.value)
 
     def count_unreadable(self, status: int) -> None:

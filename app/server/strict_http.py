@@ -19,11 +19,17 @@ from app.request_headers import join_repeated
 if TYPE_CHECKING:
     from uvicorn._types import ASGI3Application
 
+LINGER_S = 1.0
+"""Seconds for which bytes of a client that was refused are still taken, and thrown away, before the connection ends.
+
+The kernel resets a closed connection when more bytes arrive, and the client may then lose the answer.
+"""
+
 PROBE_S = 0.5
 """Seconds between two probes whether a client that has ended its sending side still waits for its answer."""
 
 _HOST = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?")
-_ABSOLUTE = re.compile(rb"(?i)(https?://[^/?#]*)(/?)")
+_ABSOLUTE = re.compile(rb"(?i)https?://([^/?#]+)(.*)", re.DOTALL)
 _FRAMING = {b"content-length", b"transfer-encoding"}
 
 
@@ -33,6 +39,7 @@ class StrictProtocol(HttpToolsProtocol):
     Attributes:
         in_head: whether a part of a request's head (request line and headers) has arrived, but not all of it.
         in_body: whether a request's head has arrived, but not all of its body.
+        is_broken: whether no further bytes are read.
         running: the request that is being answered, or the last one that was; later requests may wait after it.
     """
 
@@ -45,7 +52,7 @@ class StrictProtocol(HttpToolsProtocol):
         self._host = b""
         self._good_host: bytes | None = None
         self._repeats_head = False
-        self._is_broken = False
+        self.is_broken = False
 
     @property
     def is_answering(self) -> bool:
@@ -58,7 +65,7 @@ class StrictProtocol(HttpToolsProtocol):
 
     def _feed(self, data: bytes) -> None:
         """Pass bytes to the HTTP parser. After bytes that are not HTTP, nothing more is read."""
-        if self._is_broken:
+        if self.is_broken:
             return
         try:
             self.parser.feed_data(data)
@@ -82,7 +89,7 @@ class StrictProtocol(HttpToolsProtocol):
             self.pipeline[0] = (self.cycle, refusal)
             self.count_unreadable(400)
         self.cycle.keep_alive = False
-        self._is_broken = True
+        self.is_broken = True
         self.loop.call_later(PROBE_S, self._probe)
         return True
 
@@ -135,12 +142,16 @@ class StrictProtocol(HttpToolsProtocol):
         version = self.parser.get_http_version()
         self._check_head(version)
         if not self.url.startswith(b"/"):
-            self.url = _ABSOLUTE.sub(rb"\1/", self.url, count=1)
+            self.url = _origin_form(self.url)
         if len(dict(self.headers)) < len(self.headers):
             self.headers[:] = join_repeated(self.headers)
         self.in_head, self.in_body = False, True
         before = self.cycle
-        self._begin_request()
+        try:
+            self._begin_request()
+        except (httptools.HttpParserInvalidURLError, UnicodeDecodeError) as error:
+            self.in_body = False
+            raise BadHeadError(f"the target {self.url[:100]!r} is not valid; send a path, percent-encoded") from error
         if version == "1.0" and self.cycle is not before:
             _speak_http_1_0(self.cycle)
 
@@ -209,14 +220,14 @@ class StrictProtocol(HttpToolsProtocol):
 
     def _refuse_the_rest(self, error: httptools.HttpParserError) -> None:
         """Answer bytes that are not HTTP with 400, after all answers that are due, and end the connection."""
-        self._is_broken = True
+        self.is_broken = True
         cause = error.__context__ if isinstance(error.__context__, BadHeadError) else error
         refusal: Any = _Refusal(f"the request is not valid HTTP: {cause}")
         if not self.is_answering:
             if not self.in_body:  # else they are the rest of a request that has been answered
                 self.transport.write(refusal.written(self.server_state.default_headers))
                 self.count_unreadable(400)
-            self.transport.close()
+            self.end_gently()
         elif not self.in_body:  # they are the head of another request, which waits for its turn
             self.cycle = self._cycle_without_request()
             self.pipeline.appendleft((self.cycle, refusal))
@@ -228,7 +239,13 @@ class StrictProtocol(HttpToolsProtocol):
         else:  # its body is being waited for
             if not self.cycle.response_started:
                 self.transport.write(refusal.written(self.server_state.default_headers))
-            self.transport.close()
+            self.end_gently()
+
+    def end_gently(self) -> None:
+        """End the connection once the client has had time to read the answer. What it still sends is thrown away."""
+        self.is_broken = True
+        self.transport.write_eof()
+        self.loop.call_later(LINGER_S, self.transport.close)
 
     def _cycle_without_request(self) -> RequestResponseCycle:
         return RequestResponseCycle(
@@ -272,6 +289,20 @@ class _Refusal:
         lines = [*headers, *self._response.raw_headers, (b"connection", b"close")]
         head = b"".join(b"%b: %b\r\n" % line for line in lines)
         return b"".join((STATUS_LINE[400], head, b"\r\n", bytes(self._response.body)))
+
+
+def _origin_form(target: bytes) -> bytes:
+    """Return the path and query of a target that does not begin with a slash (RFC 9112, section 3.2).
+
+    Raises:
+        BadHeadError: the target is neither `*` nor the URL of a service.
+    """
+    if target == b"*":
+        return target
+    absolute = _ABSOLUTE.fullmatch(target)
+    if absolute is None or not _HOST.fullmatch(absolute[1]):
+        raise BadHeadError(f"the target {target[:100]!r} is neither a path nor a URL of HTTP; send a path")
+    return absolute[2] if absolute[2].startswith(b"/") else b"/" + absolute[2]
 
 
 def _speak_http_1_0(cycle: RequestResponseCycle) -> None:

@@ -17,10 +17,17 @@ HASH_DIGITS = 12
 
 @dataclass(frozen=True)
 class TimelineEntry:
-    """One picture of the timeline, which shows G's images of the same latents after `epoch` epochs (0: untrained)."""
+    """One picture of the timeline, which shows G's images of the same latents after `epoch` epochs (0: untrained).
+
+    Attributes:
+        epoch: the number of epochs.
+        path: the PNG file.
+        sha256: SHA-256 of the file when the model folder was read, 64 hexadecimal digits.
+    """
 
     epoch: int
     path: Path
+    sha256: str
 
 
 @dataclass(frozen=True)

@@ -100,10 +100,14 @@ def read_picture(folder: Path, entry: TimelineEntry) -> bytes:
     """Read the PNG of a timeline entry. The file is checked again, since it may have changed after loading.
 
     Raises:
-        ModelFolderError: the picture is no longer a file of the folder, or has become too large.
+        ModelFolderError: the picture is no longer a file of the folder, or it is not the one that was there at loading.
         OSError: the file cannot be read.
     """
-    return read_file(folder, f"{TIMELINE_FOLDER}/{entry.path.name}", MAX_PICTURE_BYTES)
+    name = f"{TIMELINE_FOLDER}/{entry.path.name}"
+    picture = read_file(folder, name, MAX_PICTURE_BYTES)
+    if hashlib.sha256(picture).hexdigest() != entry.sha256:
+        raise TimelineError(f"{name} has changed since the model folder was read; read the folder again")
+    return picture
 
 
 def read_metadata(folder: Path) -> Metadata:
@@ -242,11 +246,10 @@ def _list_timeline(folder: Path) -> tuple[TimelineEntry, ...]:
     pictures = sorted(islice((folder / TIMELINE_FOLDER).glob("*.png"), MAX_TIMELINE_PICTURES + 1))
     if len(pictures) > MAX_TIMELINE_PICTURES:
         raise TimelineError(f"{TIMELINE_FOLDER}/ holds more than {MAX_TIMELINE_PICTURES:,} pictures; remove some")
-    entries = [TimelineEntry(epoch=_timeline_epoch(folder, picture), path=picture) for picture in pictures]
-    return tuple(sorted(entries, key=lambda entry: entry.epoch))
+    return tuple(sorted((_timeline_entry(folder, picture) for picture in pictures), key=lambda entry: entry.epoch))
 
 
-def _timeline_epoch(folder: Path, picture: Path) -> int:
+def _timeline_entry(folder: Path, picture: Path) -> TimelineEntry:
     if not re.fullmatch(r"[0-9]{1,9}", picture.stem):
         raise TimelineError(f"{TIMELINE_FOLDER}/{picture.name}: a picture's name must be its epoch, such as 00005.png")
     if not picture.is_file() or not belongs_to(folder, picture):
@@ -254,6 +257,7 @@ def _timeline_epoch(folder: Path, picture: Path) -> int:
     if picture.stat().st_size > MAX_PICTURE_BYTES:
         raise ModelTooLargeError(f"{picture} has more than {MAX_PICTURE_BYTES:,} bytes; remove it")
     with open_file(picture) as file:
-        if file.read(len(PNG_SIGNATURE)) != PNG_SIGNATURE:
-            raise TimelineError(f"{TIMELINE_FOLDER}/{picture.name} is not a PNG; remove it")
-    return int(picture.stem)
+        data = file.read(MAX_PICTURE_BYTES)
+    if not data.startswith(PNG_SIGNATURE):
+        raise TimelineError(f"{TIMELINE_FOLDER}/{picture.name} is not a PNG; remove it")
+    return TimelineEntry(epoch=int(picture.stem), path=picture, sha256=hashlib.sha256(data).hexdigest())

@@ -7,6 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from app.environment import DotEnvError
+from app.middleware.auth import hash_key
 from app.settings import Settings, mistakes_of
 from tests.app.test_settings import start_and_fail
 
@@ -60,6 +61,12 @@ def test_a_variable_that_says_nothing_is_an_error(
 def test_a_name_without_a_value_in_dot_env_is_an_error() -> None:
     Path(".env").write_text("GAN_API_KEYS\n")
     assert told().startswith("GAN_API_KEYS: it is empty")
+
+
+def test_a_key_in_dot_env_is_taken_as_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTHER", "x")
+    Path(".env").write_text("GAN_API_KEYS=a${OTHER}$OTHER\n")
+    assert Settings().api_keys == (hash_key("a${OTHER}$OTHER"),)
 
 
 def test_a_byte_order_mark_hides_nothing() -> None:

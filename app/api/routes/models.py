@@ -110,7 +110,7 @@ def get_timeline_picture(
         raise _no_picture(model, epoch)
     headers = {
         "X-Model": model.reference,
-        "ETag": caching.entity_tag(model, f"timeline/{epoch}"),
+        "ETag": caching.entity_tag(model, f"timeline/{epoch}/{entry.sha256}"),
         "Cache-Control": caching.cache_control(seed_given=True, version_given="@" in name),
     }
     if caching.matches(if_none_match, headers["ETag"]):
@@ -118,7 +118,10 @@ def get_timeline_picture(
     try:
         picture = read_picture(model.path, entry)
     except (ModelFolderError, OSError) as error:
-        detail = f"the picture of epoch {epoch} can no longer be read from the model folder; ask for another epoch"
+        detail = (
+            f"the picture of epoch {epoch} has gone from the model folder, or has changed since the folder was loaded; "
+            "ask for another epoch, or ask the operator to reload the models"
+        )
         raise Problem.of_parameter("epoch", detail, epoch, status=404) from error
     return Response(picture, headers=headers, media_type="image/png")
 

@@ -11,6 +11,9 @@ class ReloadAnswer(BaseModel):
     changed: list[str] = Field(description="Models that have another version now")
     removed: list[str] = Field(description="Models whose folders are gone")
     kept: list[str] = Field(description="Models that have not changed")
+    models_folder: str = Field(
+        description="`readable`, or why no model folder can be found in GAN_MODELS_DIR; all models then stay in use"
+    )
     broken: dict[str, str] = Field(
         description="Why a folder cannot be used, by its name. If a version of it was loaded before, that stays in use"
     )

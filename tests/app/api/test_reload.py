@@ -1,5 +1,6 @@
 """Hot reload: model folders are added, changed, removed and damaged, and no request is dropped."""
 
+import asyncio
 import shutil
 import signal
 import threading
@@ -10,6 +11,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from app.inference.batch_queue import BatchQueue
+from app.main import create_app
+from app.settings import Settings
 from harness.service import Service, running
 from harness.tiny_models import make_tiny_model_folder
 from models.model_folder.read import load_model
@@ -89,11 +93,32 @@ def test_reload(own: Service, folder: Path) -> None:
     assert f'gan_model_info{{model="{new["added"]}"}} 1.0' in metrics
 
 
-@pytest.mark.slow
-def test_a_picture_whose_file_is_gone_is_no_fault(own: Service, folder: Path) -> None:
-    assert own.client.get("/v1/models/removed/timeline/1.png").status_code == 200
+def test_a_picture_whose_file_changes_is_never_sent_as_the_old_one(own: Service, folder: Path) -> None:
+    """Browsers and caches keep the picture of a version for a year, so it must be the one that was loaded."""
+    url = f"/v1/models/{load_model(folder / 'removed').reference}/timeline/1.png"
+    before = own.client.get(url)
+    assert before.status_code == 200
+    shutil.copy(folder / "removed" / "timeline" / "00002.png", folder / "removed" / "timeline" / "00001.png")
+    assert_problem(own.client.get(url), 404, parameter="epoch", text="has changed since")
+    reload(own)  # the same version with another picture
+    after = own.client.get(url)
+    assert after.status_code == 200
+    assert (after.content == before.content, after.headers["etag"] == before.headers["etag"]) == (False, False)
     shutil.rmtree(folder / "removed")
-    assert_problem(own.client.get("/v1/models/removed/timeline/1.png"), 404, parameter="epoch")
+    assert_problem(own.client.get(url), 404, parameter="epoch", text="has gone")
+
+
+def test_a_reload_does_not_fail_because_the_queue_is_full(models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def play() -> int:
+        app = create_app(Settings(models_dir=models_dir, admin_key="the-admin"))
+        async with app.router.lifespan_context(app):
+            monkeypatch.setattr(BatchQueue, "has_room_for", lambda _queue, _images: False)
+            transport = httpx.ASGITransport(app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://gan") as client:
+                assert (await client.get("/v1/samples?n=1")).status_code == 429
+                return (await client.post("/admin/reload", headers=ADMIN)).status_code
+
+    assert asyncio.run(play()) == 200
 
 
 def test_no_request_is_dropped(own: Service, folder: Path) -> None:
@@ -167,7 +192,7 @@ def test_a_folder_that_is_gone_takes_no_model_with_it(own: Service, folder: Path
     """A disk that is away for a moment must not empty the service."""
     before = picture(own, "kept")
     folder.rename(folder.with_name("away"))
-    reload(own)
+    assert str(reload(own)["models_folder"]).startswith("GAN_MODELS_DIR cannot be read")
     assert picture(own, "kept") == before
     readiness = own.client.get("/readyz").json()
     assert (readiness["ready"], len(readiness["models"])) == (True, 4)

@@ -224,6 +224,7 @@ def test_a_bad_key_is_not_shown(tmp_path: Path) -> None:
 def test_hashes() -> None:
     assert hash_key("abc") == "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-2
     assert hash_key(hash_key("abc")) == hash_key("abc")
+    assert hash_key(hash_key("abc").upper()) == hash_key("abc")  # not a key itself: hashes are no secrets
     with pytest.raises(ValueError, match="empty"):
         hash_key("")
     assert is_known(b"abc", [hash_key("x"), hash_key("abc")])

@@ -181,6 +181,32 @@ def test_hosts(service: Service, head: bytes, said: bytes) -> None:
     assert said in answer.body
 
 
+@pytest.mark.parametrize("method", [b"GET", b"CONNECT"])
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [
+        (b"http://gan_service/healthz", 200),
+        (b"HTTP://gan:99999/healthz", 200),
+        (b"https://[::1]:8000/healthz", 200),
+        (b"http://[::1/healthz", 400),
+        (b"http://", 400),
+        (b"http:///healthz", 400),
+        (b"gan:443", 400),
+        (b"ftp://gan/healthz", 400),
+    ],
+)
+def test_targets_that_are_no_path(service: Service, method: bytes, target: bytes, status: int) -> None:
+    """None of them costs the answer to the request before it."""
+    asked = method + b" " + target + b" HTTP/1.1\r\n" + HEAD + b"\r\n"
+    first, second = ask(service, GET + asked)
+    assert first.status == 200
+    if method == b"GET":
+        assert second.status == status
+        assert b"callback" not in second.body
+    else:
+        assert second.status in (400, 405)
+
+
 def test_half_a_head_behind_an_answer_is_no_idle_connection(service: Service) -> None:
     """It was ended after 5 s without a word, as one on which nothing has begun; a head has 30 s."""
     with connect(service) as connection:
