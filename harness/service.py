@@ -4,7 +4,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,12 +57,15 @@ def held_requests(url: str, count: int) -> Iterator[None]:
 
 
 @contextmanager
-def running(folder: Path, *, python_path: Path | None = None, **settings: object) -> Iterator[Service]:
+def running(
+    folder: Path, *, python_path: Path | None = None, prefix: Sequence[str] = (), **settings: object
+) -> Iterator[Service]:
     """Start `python -m app` on a free port, wait for its address, and end it by SIGTERM.
 
     Args:
         folder: the folder in which the service runs, and in which `service.log` is written.
         python_path: a folder of modules that are imported before all others.
+        prefix: a command that starts the service in its place, such as `setpriv …`.
         settings: GAN_* settings, in lower case.
 
     Raises:
@@ -73,7 +76,7 @@ def running(folder: Path, *, python_path: Path | None = None, **settings: object
     paths = [str(path) for path in (python_path, ROOT) if path is not None]
     with log.open("w", encoding="utf-8") as errors:
         process = subprocess.Popen(
-            [sys.executable, "-m", "app"],
+            [*prefix, sys.executable, "-m", "app"],
             env=environment(port=0, **settings) | {"PYTHONPATH": os.pathsep.join(paths)},
             cwd=folder,
             stdout=subprocess.PIPE,

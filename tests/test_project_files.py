@@ -45,3 +45,13 @@ def test_what_is_named_is_there(name: str) -> None:
     assert targets - set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE)) == set()
     paths = set(re.findall(r"`((?:\.?[\w-]+/)+[\w.-]*)`", text)) | set(re.findall(r"\]\(([\w./-]+)\)", text))
     assert {path for path in paths if "NAME" not in path and not (ROOT / path).exists()} == set()
+
+
+def test_the_tests_that_contributing_names_are_there() -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"))
+    assert len(named) > 20
+    assert [
+        f"{path}::{name}"
+        for path, name in named
+        if not re.search(rf"^(async )?def {name}\(", (ROOT / path).read_text(encoding="utf-8"), re.MULTILINE)
+    ] == []

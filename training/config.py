@@ -113,10 +113,14 @@ def resolve_config(
 
     Raises:
         DeviceError: the device is not available.
-        RecipeError: the recipe does not fit the data, the number of processes, or `on_collapse`.
+        RecipeError: the recipe does not fit the data, the number of processes, or `on_collapse`; or the name of the
+            data or of the recipe is not UTF-8.
     """
     resolved_device = check_machine(recipe, device=device, processes=processes, on_collapse=on_collapse)
     check_batch_size(recipe, dataset, n=len(dataset.images), processes=processes)
+    data_path = None if data in EMBEDDED else str(Path(data).absolute())
+    for text in (data_path or data, recipe_name, *overrides):
+        check_utf8(text)
     if recipe.conditional:
         _check_classes(recipe, dataset)
     if recipe.precision == "auto":
@@ -128,7 +132,7 @@ def resolve_config(
         overrides=overrides,
         recipe=recipe,
         data=data,
-        data_path=None if data in EMBEDDED else str(Path(data).absolute()),
+        data_path=data_path,
         dataset=dataset.name,
         data_sha256=dataset.fingerprint(),
         train_images=len(dataset.images),
@@ -147,6 +151,20 @@ def resolve_config(
         torch_version=torch.__version__,
         git_commit=read_git_commit(),
     )
+
+
+def check_utf8(text: str) -> None:
+    """Check that a text can be written as UTF-8, as `config.json` is and as safetensors takes paths.
+
+    Raises:
+        RecipeError: it cannot: it is or holds a file's name whose bytes are not UTF-8.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise RecipeError(
+            f"{text!a} is not UTF-8, and the files of a run could not name it: rename the file or folder"
+        ) from error
 
 
 def check_machine(

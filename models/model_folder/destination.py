@@ -41,6 +41,7 @@ def check_destination(path: Path) -> bool:
             f"{path} holds {foreign!r}, which is not part of a model folder and would be lost: name a new folder, or "
             "move that away"
         )
+    _check_removable(path)
     try:
         read_metadata(path)
     except ModelFolderError as error:
@@ -48,6 +49,20 @@ def check_destination(path: Path) -> bool:
             f"{path} is not empty and not a model folder ({error}): name a new folder, or remove this one yourself"
         ) from error
     return True
+
+
+def _check_removable(path: Path) -> None:
+    """Check that this user may remove the files of a model folder; otherwise the old model would stay beside the new.
+
+    Raises:
+        ModelDestinationError: this user may not.
+    """
+    for folder in (path, path / TIMELINE_FOLDER):
+        if folder.is_dir() and not os.access(folder, os.W_OK | os.X_OK):
+            raise ModelDestinationError(
+                f"{path} cannot be replaced: this user cannot remove the files in {folder}; make it writable, or name "
+                "a new folder"
+            )
 
 
 def _foreign_entry(folder: Path) -> str | None:

@@ -14,12 +14,9 @@ import torch
 from PIL import Image
 
 import training.run.loop
-import training.run.monitor
-from tests.training.support import sets
+from tests.training.support import judge_few_samples, sets
 from training.cli.command_line import main
 from training.data.mnist import read_mnist, read_mnist_labels
-from training.evaluation.evaluate import evaluate
-from training.export.export import export
 
 THREADS = (pytest.param(1, marks=pytest.mark.slow), 2, pytest.param(4, marks=pytest.mark.slow))
 IMAGES = 400
@@ -30,9 +27,6 @@ SMALL = (
     "metrics_every_epochs=1",
     "judge_steps=5",
 )
-SAMPLES = 200
-"""Of G's images to judge: fewer than a person's command judges, which takes minutes."""
-
 INTERRUPTED_AT = 15
 """A step of the second epoch."""
 
@@ -65,14 +59,6 @@ def test_the_chain_with_so_many_threads(
     with Image.open("grid.png") as grid:
         assert grid.size == (242, 242)  # 8 images of 28 pixels, and 9 lines of 2 between and around them
     assert len(Path("runs/mlp/stats.jsonl").read_text().splitlines()) == 2
-
-
-def judge_few_samples(patch: pytest.MonkeyPatch) -> None:
-    for judges in (evaluate, export):
-        defaults = judges.__kwdefaults__
-        assert defaults is not None
-        patch.setitem(defaults, "samples", SAMPLES)
-    patch.setattr(training.run.monitor, "IMAGES", SAMPLES)
 
 
 def interrupt(patch: pytest.MonkeyPatch) -> None:

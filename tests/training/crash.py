@@ -35,6 +35,7 @@ from tests.training.support import (
     write_npz,
 )
 from training.config import RunConfig
+from training.recipe import Recipe
 from training.run.checkpoint import read_progress
 from training.run.folder import RunFolder
 
@@ -53,12 +54,15 @@ GAMES = {
 def main() -> None:
     torch.set_num_threads(1)
     mode, root = sys.argv[1], Path(sys.argv[2])
-    vars(training.run.writer)["draw_curves"] = lambda *_args, **_kwargs: b"curves"  # takes long, and is not the point
-    vars(os)["fsync"] = lambda _descriptor: None  # a killed process loses nothing that it wrote; a machine would
+    if mode != "real":
+        vars(training.run.writer)["draw_curves"] = lambda *_args, **_kwargs: b"curves"  # takes long, is not the point
+        vars(os)["fsync"] = lambda _descriptor: None  # a killed process loses nothing that it wrote; a machine would
     data = write_npz(root / "data.npz")
     warm_up(root / "warm", make_config(tiny_recipe("mlp", "epochs=1"), data))
     if mode == "moments":
-        result = at_random_moments(root, data)
+        result = at_random_moments(root, data, GAMES)
+    elif mode == "real":  # with real curves and real syncs
+        result = at_random_moments(root, data, {"mlp": tiny_recipe("mlp", "epochs=5", "checkpoint_interval_s=0")})
     elif mode == "syncs":
         result = at_every_sync(root, make_config(tiny_recipe("mlp", "epochs=2", *EVERY_STEP), data))
     else:
@@ -103,12 +107,12 @@ def at_every_sync(root: Path, config: RunConfig, *, first: int = 1, step: int = 
     raise AssertionError
 
 
-def at_random_moments(root: Path, data: Path) -> dict[str, object]:
+def at_random_moments(root: Path, data: Path, games: dict[str, Recipe]) -> dict[str, object]:
     """Send SIGKILL three times in a run, a short time after a random number of saved states."""
     rng = random.Random(2014)
     kills = 0
     differences: list[str] = []
-    for name, recipe in GAMES.items():
+    for name, recipe in games.items():
         config = make_config(recipe, data)
         wanted = outcome(RunFolder(root / f"{name} whole"), config)
         folder = RunFolder(root / name)

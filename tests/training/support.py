@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 import numpy as np
+import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
@@ -15,11 +16,12 @@ from PIL import Image
 from models.images import ImageShape
 from training.config import RunConfig, resolve_config
 from training.data.dataset import Dataset, load_dataset
+from training.evaluation.evaluate import evaluate
 from training.export.export import export
 from training.gan.discriminator_loss import LabelledImages
 from training.gan.game import Game
 from training.recipe import Recipe, load_recipe
-from training.run import loop
+from training.run import loop, monitor
 from training.run.folder import RunFolder
 from training.run.loop import train
 from training.run.writer import FolderWriter
@@ -154,6 +156,19 @@ def grid_bytes(folder: RunFolder) -> dict[str, bytes]:
 
 def _dataset(config: RunConfig) -> Dataset:
     return load_dataset(config.data).first(config.recipe.train_images)
+
+
+SAMPLES = 200
+"""Number of G's images that are judged: fewer than a person's command judges, which takes minutes."""
+
+
+def judge_few_samples(patch: pytest.MonkeyPatch) -> None:
+    """Have `evaluate`, `export` and the monitor of a run judge `SAMPLES` images of G."""
+    for judges in (evaluate, export):
+        defaults = judges.__kwdefaults__
+        assert defaults is not None
+        patch.setitem(defaults, "samples", SAMPLES)
+    patch.setattr(monitor, "IMAGES", SAMPLES)
 
 
 Script: TypeAlias = Callable[[int, int], dict[str, float]]

@@ -36,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         SystemExit: `--help` or `--version` was given (code 0), or an argument is wrong (code 2).
     """
     name, options = "training", None
+    _print_every_character()
     try:
         options = make_parser().parse_args(arguments)
         name = options.command
@@ -77,6 +78,16 @@ def make_parser() -> argparse.ArgumentParser:
     for module in COMMANDS:
         module.add_parser(commands)
     return parser
+
+
+def _print_every_character() -> None:
+    """Print a character that the output's encoding lacks as an escape, and do not fail for it after hours of work.
+
+    Latin-1, ASCII and the encodings of Windows lack "−" and "→", and every encoding lacks the bytes of a file's name
+    that are not UTF-8. Python treats standard error in this way already.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _print_error(text: str) -> None:

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from models.images import MAX_SIDE, MIN_SIDE, ImageShape, channels_first
-from training.data.folder_tree import archive_hint, name
+from training.data.folder_tree import archive_hint, as_utf8_text, name
 from training.data.idx import is_idx, read_idx
 from training.data.labels import Labels, number_labels
 from training.data.mnist import read_mnist, read_mnist_labels
@@ -147,7 +147,7 @@ def load_dataset(source: str, *, side: int | None = None, strict: bool = False, 
     parts = split(len(images), labels, skipped=len(found.skipped)) if found.test is None else split_test(labels, found)
     train_labels = None if labels is None else Labels(labels.values[parts.train], labels.names)
     test = images if found.test is None else _resized(found.test, side)
-    data = _dataset(path.resolve().stem, images[parts.train], test[parts.held_out], train_labels)
+    data = _dataset(as_utf8_text(path.resolve().stem), images[parts.train], test[parts.held_out], train_labels)
     return replace(data, skipped=found.skipped, notes=(*found.notes, *parts.notes))
 
 

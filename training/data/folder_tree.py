@@ -93,6 +93,14 @@ def name(path: Path) -> str:
     return str(path) if str(path).isprintable() else ascii(str(path))
 
 
+def as_utf8_text(text: str) -> str:
+    """Return a text that can be written as UTF-8: each byte of a file's name that is not UTF-8 becomes an escape.
+
+    Python reads such a byte as a lone surrogate, which neither JSON nor a page can hold.
+    """
+    return text.encode(errors="backslashreplace").decode()
+
+
 class _Walk:
     """Walks through folders, collects their images, and counts the files that it skips."""
 

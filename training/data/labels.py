@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from training.data.folder_tree import as_utf8_text
 from training.errors import DataError
 
 
@@ -17,6 +18,8 @@ class Labels(NamedTuple):
 
 def number_labels(labels: NDArray[np.generic], *, where: str) -> Labels:
     """Number the classes in the order of their values in the labels; the name of a class is its value as text.
+
+    A name is UTF-8 text (`as_utf8_text`), also if it is a folder's.
 
     Args:
         labels: [N] or [N, 1] whole numbers ≥ 0 or text, or one-hot rows [N, K] with one 1 each.
@@ -39,7 +42,7 @@ def number_labels(labels: NDArray[np.generic], *, where: str) -> Labels:
     elif labels.dtype.kind != "U":
         labels = labels.astype(np.int64)
     values, numbers = np.unique(labels, return_inverse=True)
-    return Labels(numbers.reshape(-1).astype(np.int64), tuple(str(value) for value in values))
+    return Labels(numbers.reshape(-1).astype(np.int64), tuple(as_utf8_text(str(value)) for value in values))
 
 
 def _is_one_hot(labels: NDArray[np.generic]) -> bool:

@@ -57,7 +57,8 @@ def write_report(path: Path, evaluation: Evaluation, dataset: Dataset, *, model:
     Raises:
         OSError: the disk is full or cannot be written.
     """
-    write_atomically(path, render_report(evaluation, dataset, model=model, origin=origin).encode())
+    page = render_report(evaluation, dataset, model=model, origin=origin)
+    write_atomically(path, page.encode(errors="backslashreplace"))  # the command may name a file that is not UTF-8
 
 
 def render_report(evaluation: Evaluation, dataset: Dataset, *, model: str, origin: Origin) -> str:

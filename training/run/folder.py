@@ -24,7 +24,7 @@ from models.files import TEMPORARY_SUFFIX, check_new_folder, naming, sync_folder
 from models.images import channels_first
 from models.model_folder.history import EpochRecord, History, TrainingEvent
 from training.commands import command
-from training.config import RunConfig
+from training.config import RunConfig, check_utf8
 from training.errors import RunError
 from training.run.progress import Progress
 
@@ -48,9 +48,11 @@ class RunFolder:
         """Check that a new run may be written into the folder: it does not exist, or is empty. Nothing is changed.
 
         Raises:
+            RecipeError: its name is not UTF-8.
             RunError: the folder already holds a run, or other files.
             OSError: the folder cannot be made or read.
         """
+        check_utf8(str(self.path))
         if self.config_file.exists():
             raise RunError(
                 f"{self.path} already holds a run: continue it with `{command('resume', self.path)}`, or choose "

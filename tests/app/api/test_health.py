@@ -11,6 +11,7 @@ from harness.service import Service, held_requests, running
 from harness.tiny_models import make_tiny_model_folder
 from tests.app.checks import assert_problem
 from tests.app.server.test_supervisor import wait_until
+from tests.permissions import obeying_permissions
 
 
 def test_alive(client: httpx.Client) -> None:
@@ -53,15 +54,10 @@ def test_a_models_folder_without_models_is_told(tmp_path: Path, kind: str, said:
         folder.write_text("")
     elif kind != "missing":
         folder.mkdir()
-    if kind == "unreadable":  # root may read everything, so the system's refusal is played
-        code = (
-            "import pathlib\niterdir = pathlib.Path.iterdir\n"
-            "def refuse(self):\n    if self.name == 'models': raise PermissionError(13, 'Permission denied')\n"
-            "    return iterdir(self)\npathlib.Path.iterdir = refuse\n"
-        )
-        (tmp_path / "code").mkdir()
-        (tmp_path / "code" / "sitecustomize.py").write_text(code)
-    with running(tmp_path, models_dir=folder, python_path=tmp_path / "code") as service:
+    if kind == "unreadable":
+        folder.chmod(0o000)
+    prefix = obeying_permissions() if kind == "unreadable" else []
+    with running(tmp_path, models_dir=folder, prefix=prefix) as service:
         answer = service.client.get("/readyz")
         assert answer.status_code == 503
         assert answer.json()["models_folder"].startswith(f"GAN_MODELS_DIR {said}")

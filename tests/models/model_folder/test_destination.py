@@ -126,7 +126,7 @@ def test_a_folder_cannot_be_made_below_a_file(tmp_path: Path) -> None:
 
 
 def test_a_folder_must_be_writable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "access", lambda path, mode: False)  # chmod does not restrict root
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # tests/training/cli/test_surroundings.py has real ones
     with pytest.raises(errors.ModelDestinationError, match="is not a folder that this user can write into"):
         check_destination(tmp_path / "m")
 

@@ -53,6 +53,13 @@ def test_killed_at_random_moments_it_ends_in_the_same_bytes(tmp_path: Path):
     assert result["kills"] == 9
 
 
+@pytest.mark.slow
+def test_killed_with_real_syncs_and_real_curves_it_ends_in_the_same_bytes(tmp_path: Path):
+    result = crash("real", tmp_path)
+    assert result["differences"] == []
+    assert result["kills"] == 3
+
+
 # --- In one process -------------------------------------------------------------------------------
 
 
