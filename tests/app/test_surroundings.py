@@ -17,6 +17,7 @@ NO_COLLECTOR = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", "OTEL_EXPOR
 PATHS = [f"/v1/samples?{query}" for query in ("n=20&seed=7", "model=rgb&n=3&seed=1", "model=digits&seed=2&digit=4")]
 
 
+@pytest.mark.slow
 def test_every_setting_together_away_from_home(
     service: Service, models_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -109,7 +109,7 @@ def test_pictures_of_descriptions(browser: Browser, bundled: Service, page: str)
         assert visit.faults == []
 
 
-@pytest.mark.parametrize("page", ["docs", "redoc"])
+@pytest.mark.parametrize("page", ["docs", pytest.param("redoc", marks=pytest.mark.slow)])
 def test_dark_mode_and_the_way_home(browser: Browser, service: Service, page: str) -> None:
     there = {"docs": ".opblock", "redoc": "[data-section-id]"}[page]
     looks: list[tuple[Scheme, bool]] = [("dark", False), ("light", True)]

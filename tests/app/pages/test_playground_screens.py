@@ -151,7 +151,14 @@ def test_forced_colours_keep_what_colours_say(browser: Browser, service: Service
         assert visit.faults == []
 
 
-@pytest.mark.parametrize(("width", "model"), [(1280, "digits"), (390, "digits"), (1280, "mnist-conv")])
+@pytest.mark.parametrize(
+    ("width", "model"),
+    [
+        (390, "digits"),
+        pytest.param(1280, "digits", marks=pytest.mark.slow),
+        pytest.param(1280, "mnist-conv", marks=pytest.mark.slow),
+    ],
+)
 def test_a_slow_network(browser: Browser, service: Service, width: int, model: str) -> None:
     with Visit(browser, service.url, width=width) as visit:
         page = visit.page

@@ -207,6 +207,7 @@ def test_targets_that_are_no_path(service: Service, method: bytes, target: bytes
         assert second.status in (400, 405)
 
 
+@pytest.mark.slow
 def test_half_a_head_behind_an_answer_is_no_idle_connection(service: Service) -> None:
     """It was ended after 5 s without a word, as one on which nothing has begun; a head has 30 s."""
     with connect(service) as connection:

@@ -298,6 +298,7 @@ def test_killed_before_every_sync_and_at_random_moments(tmp_path: Path):
     assert result["moments"] == 6
 
 
+@pytest.mark.slow
 def test_a_killed_command_goes_on_to_the_same_files(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Kill a real command, whose three processes end together. One process then writes the rest: the same files."""
     command = ["sample", str(tiny), "--shard-images", "8", "--n", "8001", "--out"]
