@@ -72,7 +72,6 @@ class _Application(FastAPI):
             openapi_tags=TAGS,
             generate_unique_id_function=short_operation_id,
             lifespan=lifespan,
-            root_path=settings.root_path,
             redirect_slashes=False,  # `app.problems` redirects, without naming a host
             openapi_url=None,  # `app.api.openapi.document` adds this route
             docs_url=None,
@@ -84,6 +83,7 @@ class _Application(FastAPI):
                 "auto_configure": False,
             },  # app.middleware.tracing
         )
+        self.root_path = settings.root_path  # as an argument it is deprecated, and would warn at each start
         self.state.entrance = entrance
         self._service = entrance.around(super().__call__, metrics)
 

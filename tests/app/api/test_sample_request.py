@@ -23,7 +23,6 @@ from app.inference.catalog import load_catalog
 from app.main import create_app
 from app.settings import Settings
 
-pytestmark = pytest.mark.filterwarnings("ignore:The `root_path` parameter is deprecated")
 
 VALUES: dict[str, list[str]] = {
     "n": ["1", "2", "65", "0", "-1", "x", "", "1.0", "1e1", "%31", "+1", " 1", "٣", "4097", "100001", "true"],
