@@ -23,7 +23,6 @@ from app.inference.catalog import load_catalog
 from app.main import create_app
 from app.settings import Settings
 
-
 VALUES: dict[str, list[str]] = {
     "n": ["1", "2", "65", "0", "-1", "x", "", "1.0", "1e1", "%31", "+1", " 1", "٣", "4097", "100001", "true"],
     "seed": ["0", "7", "9007199254740991", "9007199254740992", "-1", "nan", "7.5", "07", "1_0"],
