@@ -274,7 +274,12 @@ def _title(status: int) -> str:
 
 
 def _place(kind: str, loc: Sequence[int | str]) -> str:
-    """Return the name of the bad parameter. For a body that is not JSON it is `body`, without the error's position."""
+    """Return the name of the bad parameter. For a body that is not JSON it is `body`, without the error's position.
+
+    Args:
+        kind: Pydantic's type of the mistake, such as "json_invalid".
+        loc: Pydantic's path to it, such as ("query", "n"): where the parameter is, then its name.
+    """
     return str(loc[0]) if kind == "json_invalid" else ".".join(str(part) for part in loc[1:]) or str(loc[0])
 
 

@@ -150,7 +150,7 @@ class Settings(BaseSettings):
             return text
         parts = tuple(part.strip() for part in text.split(",") if part.strip())
         if not parts:
-            raise ValueError("there is nothing between the commas; give it a value, or remove it")
+            raise ValueError("there is nothing between the commas; write at least one value, or remove the setting")
         return parts
 
     @field_validator("*", mode="before")  # the last one is called first

@@ -52,7 +52,13 @@ def documented_headers(*, etag: str | None = None, content_location: str | None 
 
 
 def permanent_query(model: LoadedModel, parameters: Mapping[str, object], form: str) -> str:
-    """Return the query string of an answer's permanent URL. Parameters that are None are left out."""
+    """Return the query string of an answer's permanent URL.
+
+    Args:
+        model: the model of the answer.
+        parameters: the query parameters by name, except `model` and `format`; those that are None are left out.
+        form: the value of the parameter `format`.
+    """
     # Names and numbers need no quoting, but other texts may.
     parts = [_model_parameter(model.reference)]
     for name, value in parameters.items():
@@ -62,7 +68,13 @@ def permanent_query(model: LoadedModel, parameters: Mapping[str, object], form: 
 
 
 def around_seed(model: LoadedModel, parameters: Mapping[str, object], form: str) -> tuple[str, str]:
-    """Return the query string of samples' permanent URL in two parts: before the seed's number, and after it."""
+    """Return the query string of samples' permanent URL in two parts: before the seed's number, and after it.
+
+    Args:
+        model: the model that draws the samples.
+        parameters: the other query parameters by name; those that are None are left out.
+        form: the value of the parameter `format`.
+    """
     named, _, others = permanent_query(model, parameters, form).partition("&")
     return f"{named}&seed=", f"&{others}"
 

@@ -91,7 +91,12 @@ async def read_form(request: Request, *, field: str, max_files: int, texts: Coll
 
 
 def files_of(form: FormData, *, field: str, max_files: int) -> list[UploadFile]:
-    """Return the files of one field, 1 to `max_files`.
+    """Return the files of one field.
+
+    Args:
+        form: the form, which `read_form` has parsed; it has refused more than `max_files` files.
+        field: name of the field.
+        max_files: the largest number of files, for the error message.
 
     Raises:
         Problem: 422 if there is no file, or if a value is not a file.

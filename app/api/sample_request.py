@@ -127,7 +127,11 @@ class SampleJob:
 
     @property
     def network(self) -> Network:
-        """The network that takes `rows`: G for latents, or G for random words, which makes latents of a whole batch."""
+        """The network that takes `rows`. Each network is G, but they differ in their input.
+
+        The input is latents, or 64-bit random words, from which the network computes the latents of a whole batch at
+        once. For a requested class, each row of words also contains the class.
+        """
         plan = self.plan
         if plan.form != "png" or not plan.draws_the_prior:
             return plan.served.sampler

@@ -136,7 +136,9 @@ class State:
         except ExhaustedError as error:
             raise Problem(503, f"{error}; ask for fewer, or try again", headers=soon()) from error
         except StoppedError as error:
-            raise Problem(503, "the engine does not answer; /readyz says why", headers=soon()) from error
+            raise Problem(
+                503, f"the engine does not answer; /readyz says why; try again in {RETRY_AFTER_S} s", headers=soon()
+            ) from error
 
     def _overloaded(self) -> Problem:
         return self._refused("images", RETRY_AFTER_S)

@@ -287,7 +287,11 @@ class Engine:
         deliver(finished + failed)
 
     def _compute(self, batch: Batch) -> list[Rows | Exception]:
-        """Return each part's results or error. `_current` stays set after a BaseException: `_run` fails its jobs."""
+        """Make one call of a network, and return the results or the error of each part.
+
+        `_current` is the batch during the call. A BaseException that is not an Exception leaves it set, so that `_run`
+        can answer the batch's jobs with an error.
+        """
         self._calls += 1
         self._current = batch
         results: list[Rows | Exception]

@@ -105,7 +105,11 @@ class ProjectionQueue:
         self._executor.submit(self._run_job, job)
 
     def give_up(self, reason: str) -> None:
-        """Drop the jobs that wait, and take no more, because the running job will never end."""
+        """Drop the jobs that wait, and take no more, because the running job will never end.
+
+        Args:
+            reason: a text for the log that says why.
+        """
         _log.critical("projections are given up: %s; their requests get 503", reason)
         self._given_up = True
         self._executor.shutdown(wait=False, cancel_futures=True)

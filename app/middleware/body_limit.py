@@ -64,5 +64,7 @@ def body_too_large(max_bytes: int) -> Problem:
 
 
 def too_many_bodies() -> Problem:
-    """Return the problem (429) of a body that arrives while too many bytes are held."""
-    return Problem(429, "too many bytes of request bodies are held; try again in 1 s", headers={"Retry-After": "1"})
+    """Return the problem (429) of a body that arrives while those of all requests under way have too many bytes."""
+    return Problem(
+        429, "the request bodies under way have too many bytes together; try again in 1 s", headers={"Retry-After": "1"}
+    )

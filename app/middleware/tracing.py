@@ -105,7 +105,15 @@ def _name_of(method: str) -> str:
 
 
 def _remote(scope: Scope, request: RequestId) -> NonRecordingSpan:
-    """Return the caller's span, which `traceparent` names."""
+    """Return the caller's span, which the header `traceparent` of the request names.
+
+    Args:
+        scope: the request's scope (ASGI); it has the header `tracestate`, if there is one.
+        request: the identity of the request, with its parsed `traceparent`.
+
+    Raises:
+        ValueError: the request has no valid `traceparent`.
+    """
     caller = request.caller
     if caller is None:
         raise ValueError("the request has no caller's span: it came without a valid traceparent")

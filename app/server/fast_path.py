@@ -292,7 +292,12 @@ class FastPath:
         return lines if observation is None else f"{lines}x-request-id: {observation.request.text}\r\n"
 
     def _keep_head(self, plan: SamplePlan, origin: bytes | None) -> _Head:
-        """Make the header lines that a plan's answers share, as `Entrance` rewrites them, and keep them for later."""
+        """Make the header lines that a plan's answers share, as `Entrance` rewrites them, and cache them.
+
+        Args:
+            plan: the part of a request that does not depend on the seed.
+            origin: the request's Origin header, or None.
+        """
         fixed = [(name.encode(), value.encode("latin-1")) for name, value in plan.fixed.items()]
         rewritten = self._entrance.rewritten([*fixed, (b"x-seed", b"")], origin=origin)
         place = rewritten.index((b"x-seed", b""))
@@ -304,7 +309,14 @@ class FastPath:
         return head
 
     def _answer(self, cycle: RequestResponseCycle, status: int, lines: str, body: bytes = b"") -> None:
-        """Write an answer, and mark uvicorn's request as complete."""
+        """Write an answer, and mark uvicorn's request as complete.
+
+        Args:
+            cycle: uvicorn's object for the request.
+            status: the status of the answer.
+            lines: the header lines of the answer, each with its line end; uvicorn's default headers are added.
+            body: the body of the answer.
+        """
         if cycle.default_headers is not self._common:  # uvicorn makes a new list once a second, for the date
             self._common = cycle.default_headers
             self._common_lines = b"".join(b"%b: %b\r\n" % header for header in cycle.default_headers)
@@ -353,7 +365,15 @@ def _text(headers: list[tuple[bytes, bytes]]) -> str:
 
 
 def _count(state: State, scope: Scope, status: int, came: float, observation: Observation | None) -> None:
-    """Count a request whose answer has no body."""
+    """Count a request whose answer has no body, and end its observation.
+
+    Args:
+        state: the objects that all requests share.
+        scope: the request's scope (ASGI).
+        status: the status of the answer.
+        came: the time when the request arrived, by `time.perf_counter`.
+        observation: the request's observation, or None if requests are not observed.
+    """
     state.metrics.count_request(PATH, "GET", status, seconds=time.perf_counter() - came)
     if observation is not None:
         observation.end(scope, status, 0)

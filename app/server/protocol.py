@@ -189,7 +189,10 @@ class GuardedProtocol(StrictProtocol):
         self._admission.count_unreadable(status)
 
     def standing(self) -> "Standing | None":
-        """Return what the client has to do next, and how far it has come; None while it is the service's turn."""
+        """Return what the client has to send or read next, and the bytes moved so far; None if the service is to act.
+
+        `Sweeper` compares the results of two times: a client that has moved too few bytes loses its connection.
+        """
         if not self.is_answering:
             return Standing("idle" if self.is_idle else "head", self.requests, 0)
         if self.transport.get_write_buffer_size():

@@ -306,7 +306,13 @@ def _origin_form(target: bytes) -> bytes:
 
 
 def _speak_http_1_0(cycle: RequestResponseCycle) -> None:
-    """Send an answer by HTTP/1.0: without 100 Continue. If it has no length, the end of the connection ends it."""
+    """Change a request's `send` so that its answer follows HTTP/1.0: without 100 Continue, and without chunks.
+
+    An answer whose length is unknown ends when the connection ends.
+
+    Args:
+        cycle: uvicorn's object for the request; changed in place.
+    """
     cycle.waiting_for_100_continue = False
     send, has_length = cycle.send, True
 

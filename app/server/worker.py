@@ -68,7 +68,11 @@ def _say_ready() -> None:
 
 
 def _end_with_parent(metrics_dir: Path) -> None:
-    """Wait for the end of standard input, which the parent keeps open while it lives; then end this process."""
+    """Wait for the end of standard input, which the parent keeps open while it lives; then end this process.
+
+    Args:
+        metrics_dir: the folder with the metrics of all workers; removed, because the parent can no longer do so.
+    """
     while os.read(sys.stdin.fileno(), 1):
         pass
     shutil.rmtree(metrics_dir, ignore_errors=True)  # the parent, which removes it otherwise, is gone

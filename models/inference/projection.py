@@ -152,9 +152,14 @@ class Projector:
         return FoundLatent(best.cpu().numpy(), restarts=restarts, steps=sum(steps for _, steps in ROUNDS))
 
     def _starting_points(self, target: torch.Tensor, n: int) -> torch.Tensor:
-        """Return the encoder's estimate, if any, and the best draws, one for each class if there are classes.
+        """Return the latents from which the search starts: [m, z_dim], m ≤ n.
 
-        The result is [m, z_dim] with m ≤ n.
+        They are the encoder's estimate, if there is an encoder, and those of `DRAWS` random latents whose images are
+        nearest to the target; if there are classes, only the nearest one of each class.
+
+        Args:
+            target: the image that is searched for, [1, C, H, W] float32 in [−1, 1].
+            n: the most latents to return.
         """
         draws = torch.from_numpy(draw_latents(DRAWS_SEED, 0, DRAWS, z_dim=self.z_dim, prior=self.prior)).to(self.device)
         order = self._costs(draws, target).argsort(stable=True)

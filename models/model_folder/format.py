@@ -37,3 +37,6 @@ STORED_DTYPES = (torch.float32, torch.float16)
 
 HEADER_LENGTH = struct.Struct("<Q")
 """The first bytes of a safetensors file: the length of its header, in bytes."""
+
+REPLACE = "copy or export the model again"
+"""The advice in the error messages of a damaged model folder."""

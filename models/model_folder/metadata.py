@@ -13,6 +13,7 @@ from models.errors import FormatVersionError, ModelMetadataError
 from models.images import ImageShape
 from models.latents import SEED_LIMIT, Prior
 from models.model_folder.calibration import Calibration
+from models.model_folder.format import REPLACE
 from models.model_folder.untrusted_json import MAX_ENTRIES, check_extent
 from models.networks.architectures import Architecture
 from models.networks.conditional import MAX_CLASSES
@@ -84,7 +85,7 @@ def parse_metadata(strings: Mapping[str, str] | None) -> Metadata:
     _check_version(strings.get("format_version"))
     if len(strings) > MAX_ENTRIES:
         raise ModelMetadataError(
-            f"metadata of model.safetensors: {len(strings):,} entries; at most {MAX_ENTRIES:,} are allowed"
+            f"metadata of model.safetensors: {len(strings):,} entries; at most {MAX_ENTRIES:,} are allowed; {REPLACE}"
         )
     try:
         return Metadata.model_validate({name: _parse(name, text) for name, text in strings.items()})
@@ -92,7 +93,7 @@ def parse_metadata(strings: Mapping[str, str] | None) -> Metadata:
         mistakes = "; ".join(
             f"{'.'.join(map(str, mistake['loc'])) or 'metadata'}: {mistake['msg']}" for mistake in error.errors()
         )
-        raise ModelMetadataError(f"metadata of model.safetensors: {mistakes}") from error
+        raise ModelMetadataError(f"metadata of model.safetensors: {mistakes}; {REPLACE}") from error
 
 
 _TEXT_FIELDS = frozenset(name for name, field in Metadata.model_fields.items() if field.annotation is str) | {"prior"}
@@ -107,12 +108,12 @@ def _parse(name: str, text: str) -> object:
         json.dumps(value, ensure_ascii=False).encode()  # fails for a lone surrogate, which no response could contain
         return value
     except (ValueError, RecursionError) as error:
-        raise ModelMetadataError(f"metadata of model.safetensors: {name} is not JSON: {error}") from error
+        raise ModelMetadataError(f"metadata of model.safetensors: {name} is not JSON: {error}; {REPLACE}") from error
 
 
 def _check_version(text: str | None) -> None:
     if text is None:
-        raise ModelMetadataError("metadata of model.safetensors: format_version: Field required")
+        raise ModelMetadataError(f"metadata of model.safetensors: format_version: Field required; {REPLACE}")
     if not (text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= FORMAT_VERSION):
         raise FormatVersionError(
             f"format_version is {text[:40]!r}; this code reads 1 to {FORMAT_VERSION}: use a newer release of it"

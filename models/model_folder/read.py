@@ -45,6 +45,7 @@ from models.model_folder.format import (
     MAX_TIMELINE_PICTURES,
     MAX_WEIGHTS_BYTES,
     NAME_PATTERN,
+    REPLACE,
     STORED_DTYPES,
     TIMELINE_FOLDER,
     WEIGHTS_FILE,
@@ -57,6 +58,8 @@ from models.model_folder.untrusted_json import check_extent
 from models.networks.build import build_networks
 from models.networks.quantised import check_quantised
 from models.png_framing import SIGNATURE as PNG_SIGNATURE
+
+_FAILED_TRAINING = "the training that made it went wrong: export another run"
 
 PROBES = 16
 """G is run once on this many latents, to check its values; D and the encoder are run on its images."""
@@ -124,18 +127,24 @@ def read_metadata(folder: Path) -> Metadata:
             with safe_open(copy, framework="pt") as file:
                 return parse_metadata(file.metadata())
         except SafetensorError as error:
-            raise ModelUnreadableError(f"{WEIGHTS_FILE} is not a safetensors file, or truncated: {error}") from error
+            raise _unreadable(error) from error
 
 
 def _check_header_length(data: bytes) -> None:
-    """Check the length that the first 8 bytes claim for the header: a false one could make the parser allocate it."""
+    """Check the length that the first 8 bytes claim for the header, because the parser might allocate that many bytes.
+
+    Raises:
+        ModelUnreadableError: the file is shorter than its header, or the header is longer than `MAX_HEADER_BYTES`.
+    """
     if len(data) < HEADER_LENGTH.size:
-        raise ModelUnreadableError(f"{WEIGHTS_FILE} is truncated: it has {len(data)} bytes")
+        raise ModelUnreadableError(f"{WEIGHTS_FILE} is truncated: it has {len(data)} bytes; {REPLACE}")
     (length,) = HEADER_LENGTH.unpack_from(data)
     if length > MAX_HEADER_BYTES or length > len(data):
-        raise ModelUnreadableError(
-            f"{WEIGHTS_FILE} is not a safetensors file, or truncated: it claims a header of {length:,} bytes"
-        )
+        raise _unreadable(f"it claims a header of {length:,} bytes")
+
+
+def _unreadable(reason: object) -> ModelUnreadableError:
+    return ModelUnreadableError(f"{WEIGHTS_FILE} is not a safetensors file, or truncated: {reason}; {REPLACE}")
 
 
 def _parse_weights(path: Path) -> tuple[Metadata, dict[str, nn.Module]]:
@@ -153,7 +162,7 @@ def _parse_weights(path: Path) -> tuple[Metadata, dict[str, nn.Module]]:
             _check_names(set(file.keys()), set(wanted))
             tensors = {name: _checked(name, file.get_tensor(name), wanted[name]) for name in wanted}
     except SafetensorError as error:
-        raise ModelUnreadableError(f"{WEIGHTS_FILE} is not a safetensors file, or truncated: {error}") from error
+        raise _unreadable(error) from error
     for side, network in networks.items():
         state = {name.removeprefix(f"{side}."): t for name, t in tensors.items() if name.startswith(f"{side}.")}
         state |= {n: torch.zeros((), dtype=t.dtype) for n, t in network.state_dict().items() if n not in state}
@@ -162,7 +171,9 @@ def _parse_weights(path: Path) -> tuple[Metadata, dict[str, nn.Module]]:
     try:
         check_quantised(networks["generator"])
     except ValueError as error:
-        raise TensorRangeError(f"the metadata say that G is quantised, but its tensors do not fit: {error}") from error
+        raise TensorRangeError(
+            f"the metadata say that G is quantised, but its tensors do not fit: {error}; {REPLACE}"
+        ) from error
     return metadata, networks
 
 
@@ -180,8 +191,7 @@ def _probe(metadata: Metadata, networks: Mapping[str, nn.Module]) -> None:
     for name, result in results.items():
         if not torch.isfinite(result).all():
             raise NetworkNotFiniteError(
-                f"{name} gives NaN or infinity: its weights are finite, but too large; the training that made them "
-                "went wrong"
+                f"{name} gives NaN or infinity: its weights are finite, but too large; {_FAILED_TRAINING}"
             )
 
 
@@ -206,22 +216,23 @@ def _check_names(seen: set[str], wanted: set[str]) -> None:
     if seen != wanted:
         missing, extra = sorted(wanted - seen)[:5], sorted(seen - wanted)[:5]
         raise TensorNamesError(
-            f"the tensors are not those of the architecture in the metadata: missing {missing}, unexpected {extra}"
+            f"the tensors are not those of the architecture in the metadata: missing {missing}, unexpected {extra}; "
+            f"{REPLACE}"
         )
 
 
 def _checked(name: str, tensor: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
     """Check a tensor against the architecture's, and return a copy in float32."""
     if tensor.dtype not in STORED_DTYPES:
-        raise TensorDtypeError(f"tensor {name} is {tensor.dtype}; it must be torch.float32 or torch.float16")
+        raise TensorDtypeError(f"tensor {name} is {tensor.dtype}; it must be torch.float32 or torch.float16; {REPLACE}")
     if tensor.shape != wanted.shape:
-        raise TensorShapeError(f"tensor {name} has the shape {list(tensor.shape)}; it must be {list(wanted.shape)}")
-    if not torch.isfinite(tensor).all():
-        raise TensorNotFiniteError(f"tensor {name} holds NaN or infinity; the training that made it went wrong")
-    if name.endswith(".running_var") and (tensor < 0).any():
-        raise TensorRangeError(
-            f"tensor {name} holds {tensor.min():g}, but a variance cannot be negative; the file is damaged"
+        raise TensorShapeError(
+            f"tensor {name} has the shape {list(tensor.shape)}; it must be {list(wanted.shape)}; {REPLACE}"
         )
+    if not torch.isfinite(tensor).all():
+        raise TensorNotFiniteError(f"tensor {name} holds NaN or infinity; {_FAILED_TRAINING}")
+    if name.endswith(".running_var") and (tensor < 0).any():
+        raise TensorRangeError(f"tensor {name} holds {tensor.min():g}, but a variance cannot be negative; {REPLACE}")
     return tensor.to(torch.float32, copy=True)
 
 
@@ -229,17 +240,21 @@ def _parse_history(data: bytes) -> History:
     try:
         document = from_json(data)
     except ValueError as error:
-        raise HistoryError(f"{HISTORY_FILE} is not a history: the file: Invalid JSON: {error}") from error
+        raise _bad_history(f"the file: Invalid JSON: {error}") from error
     try:
         check_extent(document)
     except ValueError as error:
-        raise HistoryError(f"{HISTORY_FILE} is not a history: {error}") from error
+        raise _bad_history(error) from error
     try:
         return History.model_validate_json(data)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "the file"
-        raise HistoryError(f"{HISTORY_FILE} is not a history: {place}: {first['msg']}") from error
+        raise _bad_history(f"{place}: {first['msg']}") from error
+
+
+def _bad_history(reason: object) -> HistoryError:
+    return HistoryError(f"{HISTORY_FILE} is not a history: {reason}; {REPLACE}")
 
 
 def _list_timeline(folder: Path) -> tuple[TimelineEntry, ...]:

@@ -56,7 +56,9 @@ def read_file(folder: Path, name: str, max_bytes: int) -> bytes:
         size = os.fstat(file.fileno()).st_size
         data = b"" if size > max_bytes else file.read(max_bytes + 1)  # the file may grow meanwhile
     if max(size, len(data)) > max_bytes:
-        raise ModelTooLargeError(f"{path} has {max(size, len(data)):,} bytes; at most {max_bytes:,} are allowed")
+        raise ModelTooLargeError(
+            f"{path} has {max(size, len(data)):,} bytes; at most {max_bytes:,} are allowed: put a smaller file there"
+        )
     return data
 
 

@@ -37,7 +37,10 @@ class ShardWriter:
             )
         sampler = Sampler.of_model(model)
         if take_fingerprint(model, sampler, request.format) != request.fingerprint:
-            raise BulkError(f"the request gives other bytes on {platform.node() or 'this machine'}: {WHY_OTHER_BYTES}")
+            here = platform.node() or "this machine"
+            raise BulkError(
+                f"on {here} the same request gives other bytes than where the folder was begun: {WHY_OTHER_BYTES}"
+            )
         self._request, self._folder = request, folder
         self._drawer = SeedSampler(
             model, sampler, seed=request.seed, digit=request.digit, truncation=request.truncation

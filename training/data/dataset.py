@@ -152,7 +152,10 @@ def load_dataset(source: str, *, side: int | None = None, strict: bool = False, 
 
 
 def _read(path: Path, side: int | None, *, strict: bool, show_progress: bool) -> RawImages:
-    """Return the images at a path, their labels if there are any, and the files that cannot be read."""
+    """Return the images at a path, their labels if there are any, and the files that cannot be read.
+
+    The arguments are those of `load_dataset`. Only `read_image_folder` uses `side`, `strict` and `show_progress`.
+    """
     from training.data.image_folder import read_image_folder  # noqa: PLC0415  (it needs Pillow; MNIST does not)
 
     if path.is_dir():

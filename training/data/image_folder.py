@@ -141,7 +141,13 @@ def _labels(files: list[Path], top: Path) -> Labels | None:
 
 
 def _class_notes(files: list[Path], top: Path, labels: Labels | None) -> tuple[str, ...]:
-    """Return a sentence if images beside the sub-folders keep these from being classes."""
+    """Return a note if the sub-folders are not used as classes because some images lie beside them; else nothing.
+
+    Args:
+        files: the images.
+        top: the folder that holds the sub-folders.
+        labels: the classes of the images, or None if there are none.
+    """
     beside = sum(class_of(file, top) is None for file in files)
     if labels is not None or beside in {0, len(files)}:
         return ()

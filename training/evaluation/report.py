@@ -54,6 +54,10 @@ class Origin:
 def write_report(path: Path, evaluation: Evaluation, dataset: Dataset, *, model: str, origin: Origin) -> None:
     """Write the page to a file, completely or not at all.
 
+    Args:
+        path: the file; an existing one is replaced.
+        evaluation, dataset, model, origin: the arguments of `render_report`.
+
     Raises:
         OSError: the disk is full or cannot be written.
     """

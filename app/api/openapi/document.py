@@ -70,7 +70,12 @@ def _add_schemas(schemas: dict[str, Any]) -> None:
 
 
 def _add_security(document: dict[str, Any], *, needs_key: bool) -> None:
-    """Add how a key is sent, and the answer to a request without one."""
+    """Add how a client sends its key, and the answer (401) to a request without one.
+
+    Args:
+        document: the OpenAPI document; changed in place.
+        needs_key: whether every request needs a key. If not, the document says that a request may also have none.
+    """
     document["components"]["securitySchemes"] = SECURITY_SCHEMES
     document["security"] = [{name: []} for name in SECURITY_SCHEMES] + ([] if needs_key else [{}])
     refusal = {str(status): response for status, response in documented(refused("Bearer", "Basic")).items()}

@@ -34,13 +34,13 @@ async def get_page(request: Request) -> Response:
 
 @router.get("/docs")
 async def get_docs(request: Request) -> Response:
-    """Swagger UI."""
+    """The API reference, shown by Swagger UI, which can also send requests."""
     return await _page(request, "docs.html", _DOCS_POLICY)
 
 
 @router.get("/redoc")
 async def get_redoc(request: Request) -> Response:
-    """Redoc."""
+    """The API reference, shown by Redoc."""
     return await _page(request, "redoc.html", _DOCS_POLICY)
 
 

@@ -203,6 +203,17 @@ DAMAGES: list[tuple[Callable[[Path], object], type[errors.ModelFolderError], str
     (write("timeline/last.png", b"\x89PNG\r\n\x1a\n"), errors.TimelineError, "must be its epoch"),
 ]
 
+ADVICE = (
+    "copy or export the model again",
+    "export another run",
+    "export the model with",
+    "use a newer release",
+    "put ",
+    "remove ",
+    "`python -m training export` writes it",
+    "name must be its epoch, such as 00005.png",
+)
+
 
 @pytest.mark.parametrize(("damage", "kind", "message"), DAMAGES)
 def test_every_damage_has_its_error(
@@ -213,6 +224,7 @@ def test_every_damage_has_its_error(
         load_model(good)
     assert type(raised.value) is kind
     assert message in str(raised.value)
+    assert any(advice in str(raised.value) for advice in ADVICE)
 
 
 def test_every_error_is_provoked_somewhere_here() -> None:
