@@ -1,7 +1,8 @@
 """Finds the images of a folder, its classes and its splits (train and test), and notes the files that it skips.
 
-Links are followed, and a folder that is reached twice is read once. Hidden folders and files are skipped. If
-`train` and others such as `test` are the only sub-folders, they are splits; their sub-folders are the classes.
+Links are followed, and a folder that is reached twice is read once. Hidden folders and files are skipped, and so are
+the folders that `training` itself writes: a run may lie inside its own data, and its pictures are not data. If `train`
+and others such as `test` are the only sub-folders, they are splits; their sub-folders are the classes.
 """
 
 import os
@@ -10,6 +11,7 @@ from collections import Counter, deque
 from dataclasses import dataclass
 from pathlib import Path
 
+from models.model_folder.format import WEIGHTS_FILE
 from training.errors import DataError
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jfif", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
@@ -93,6 +95,12 @@ def name(path: Path) -> str:
     return str(path) if str(path).isprintable() else ascii(str(path))
 
 
+def holds_run_or_model(folder: Path) -> bool:
+    """Whether a folder holds a run (`training.run.folder`, which makes both entries at the start) or a model."""
+    is_run = (folder / "config.json").is_file() and (folder / "grids").is_dir()
+    return is_run or (folder / WEIGHTS_FILE).is_file()
+
+
 class _Walk:
     """Walks through folders, collects their images, and counts the files that it skips."""
 
@@ -102,6 +110,7 @@ class _Walk:
         self._entered: dict[tuple[int, int], Path] = {}
         self._hidden: list[str] = []
         self._hidden_images = 0
+        self._written: list[str] = []
         self._twice: list[str] = []
         self._broken: list[str] = []
         self._others: Counter[str] = Counter()
@@ -131,6 +140,8 @@ class _Walk:
             is_folder = path.is_dir() if entry.is_symlink() else entry.is_dir()  # a link that leads to itself is none
             if entry.name.startswith(_HIDDEN if is_folder else ".") or (is_folder and entry.name == "lost+found"):
                 self._hide(path, is_folder=is_folder)
+            elif is_folder and holds_run_or_model(path):
+                self._written.append(name(path))
             elif is_folder and entry.is_symlink():
                 self._links.append(path)
             elif is_folder:
@@ -167,6 +178,8 @@ class _Walk:
         notes = []
         if self._hidden:
             notes.append(f"ignored {self._hidden_images:,} image(s) that are hidden: {_some(self._hidden)}")
+        if self._written:
+            notes.append(f"ignored {len(self._written):,} folder(s) that hold a run or a model: {_some(self._written)}")
         if self._twice:
             notes.append(f"read {len(self._twice):,} folder(s) only once that links name again: {_some(self._twice)}")
         if self._broken:
