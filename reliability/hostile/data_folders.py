@@ -134,6 +134,16 @@ def together(*makes: Make) -> Make:
     return make
 
 
+def together_in(folder: Callable[[Path], Path], *makes: Make) -> Callable[[Path], Path]:
+    """Make data, and several strange things in their folder."""
+
+    def made(root: Path) -> Path:
+        together(*makes)(folder(root))
+        return root
+
+    return made
+
+
 def flat(image: Image.Image, *, suffix: str = "png", n: int = 20, **options: object) -> Callable[[Path], Path]:
     """Write n copies of a picture."""
 
@@ -168,17 +178,50 @@ def npz(**arrays: NDArray[np.generic]) -> Callable[[Path], Path]:
     return made
 
 
-def idx(labels: list[int] | None, *, name: str = "train-images-idx3-ubyte") -> Callable[[Path], Path]:
-    """Write IDX files in a folder."""
+def idx(labels: list[int] | None, **others: list[int] | int) -> Callable[[Path], Path]:
+    """Write IDX files in a folder: 30 images and their labels, and other files by name (`-` as `_`, `.` as `__`).
+
+    The value of another file is its number of images, or its labels.
+    """
 
     def made(root: Path) -> Path:
-        images = np.random.default_rng(0).integers(0, 256, (FILE_IMAGES, SIDE, SIDE), dtype=np.uint8)
-        header = struct.pack(">4I", 0x803, *images.shape)
-        (root / f"{name}.gz").write_bytes(gzip.compress(header + images.tobytes()))
+        _write_idx(root / "train-images-idx3-ubyte.gz", FILE_IMAGES)
         if labels is not None:
-            named = name.replace("images-idx3", "labels-idx1")
-            (root / f"{named}.gz").write_bytes(gzip.compress(struct.pack(">2I", 0x801, len(labels)) + bytes(labels)))
+            _write_idx(root / "train-labels-idx1-ubyte.gz", labels)
+        for name, contents in others.items():
+            _write_idx(root / name.replace("__", ".").replace("_", "-"), contents)
         return root
+
+    return made
+
+
+def _with_test(images: str, labels: list[int]) -> Callable[[Path], Path]:
+    """Write IDX files, among them 5 test images of this name, and their labels."""
+    test: dict[str, list[int] | int] = {images: 5, images.replace("images", "labels").replace("idx3", "idx1"): [7] * 5}
+    return idx(labels, **test)
+
+
+def _write_idx(path: Path, contents: list[int] | int, *, side: int = SIDE) -> None:
+    """Write a file of labels, or of that many images."""
+    if isinstance(contents, int):
+        images = np.random.default_rng(contents).integers(0, 256, (contents, side, side), dtype=np.uint8)
+        data = struct.pack(">4I", 0x803, *images.shape) + images.tobytes()
+    else:
+        data = struct.pack(">2I", 0x801, len(contents)) + bytes(contents)
+    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+
+
+def renamed(make: Callable[[Path], Path], **names: str) -> Callable[[Path], Path]:
+    """Give IDX files other names; the key is the beginning of the old one, with `_` for `-`, and contents stay."""
+
+    def made(root: Path) -> Path:
+        folder = make(root)
+        for start, new in names.items():
+            (old,) = folder.glob(f"{start.replace('_', '-')}*")
+            data = gzip.decompress(old.read_bytes())
+            old.unlink()
+            (folder / new).write_bytes(gzip.compress(data) if new.endswith(".gz") else data)
+        return folder
 
     return made
 
@@ -470,6 +513,7 @@ def _other_cases() -> dict[str, Trial]:
 
 def _file_cases() -> dict[str, Trial]:
     three = np.arange(FILE_IMAGES) % 3
+    digits, seen = [0, 7, 9] * 10, ("0", "7", "9")
     return {
         "npz: labels 0, 100, 200": Trial(npz(labels=three * 100), Expected(30, ("0", "100", "200"))),
         "npz: labels [N, 1]": Trial(npz(labels=three[:, None]), Expected(30, ("0", "1", "2"))),
@@ -487,9 +531,62 @@ def _file_cases() -> dict[str, Trial]:
         ),
         "npz: y_train": Trial(npz(y_train=three), Expected(30, ("0", "1", "2"))),
         "npz: sorted": Trial(npz(labels=np.sort(three)), Expected(30, ("0", "1", "2"))),
-        "IDX: labels with gaps": Trial(idx([0, 7, 9] * 10), Expected(30, ("0", "7", "9"))),
+        "IDX: labels with gaps": Trial(idx(digits), Expected(30, seen)),
         "IDX: no labels": Trial(idx(None), Expected(30)),
         "IDX: too few labels": Trial(idx([1, 2]), Expected(error="30 images but 2 labels")),
+        **{
+            f"IDX: labels in {name}": Trial(renamed(idx(digits), train_labels=name), Expected(30, seen))
+            for name in ("train-labels-idx1-ubyte", "train-labels.idx1-ubyte", "train-labels.idx1-ubyte.gz")
+        },
+        **{
+            f"IDX: images in {name}": Trial(renamed(idx(digits), train_images=name), Expected(30, seen))
+            for name in ("train-images-idx3-ubyte", "train-images.idx3-ubyte", "train-images.idx3-ubyte.gz")
+        },
+        "IDX: short names": Trial(
+            renamed(idx(digits), train_images="train-images.idx", train_labels="train-labels.idx"), Expected(30, seen)
+        ),
+        **{
+            f"IDX: a test set, {name}": Trial(
+                _with_test(name, digits),
+                Expected(35, seen, ("images-idx3-ubyte.gz is trained on, and ",), held_out=5),
+            )
+            for name in ("t10k_images_idx3_ubyte__gz", "t10k_images__idx3_ubyte", "test_images_idx3_ubyte")
+        },
+        "IDX: the file is named, and there is a test set": Trial(
+            lambda root: idx(digits, t10k_images_idx3_ubyte=5)(root) / "train-images-idx3-ubyte.gz",
+            Expected(35, seen, ("t10k-images-idx3-ubyte is held out",), held_out=5),
+        ),
+        "IDX: a test set without labels": Trial(
+            idx(None, t10k_images_idx3_ubyte=5), Expected(35, (), ("t10k-images-idx3-ubyte is held out",), held_out=5)
+        ),
+        "IDX: too few labels of the test set": Trial(
+            idx(digits, t10k_images_idx3_ubyte=5, t10k_labels_idx1_ubyte=[0]),
+            Expected(error="5 test images but 1 test labels"),
+        ),
+        "IDX: two test sets": Trial(
+            idx(digits, t10k_images_idx3_ubyte=5, test_images_idx3_ubyte=5), Expected(error="two test sets beside it")
+        ),
+        "IDX: a test set of another size": Trial(
+            alone(lambda root: _write_idx(idx(None)(root) / "t10k-images-idx3-ubyte", 5, side=20)),
+            Expected(error="images of the shape [16, 16] but test images of the shape [20, 20]"),
+        ),
+        "IDX: two training sets": Trial(
+            idx(digits, fashion_train_images_idx3_ubyte=30),
+            Expected(error="fashion-train-images-idx3-ubyte, "),
+        ),
+        "IDX: one of two training sets is named": Trial(
+            lambda root: idx(digits, fashion_train_images_idx3_ubyte=30)(root) / "train-images-idx3-ubyte.gz",
+            Expected(30, seen),
+        ),
+        "IDX: packed and unpacked": Trial(
+            idx(digits, train_images_idx3_ubyte=30),
+            Expected(30, seen, ("ignored 1 file(s) or folder(s) beside the IDX files: train-images-idx3-ubyte.gz",)),
+        ),
+        "IDX: a resource fork beside it": Trial(idx(digits, ___train_images_idx3_ubyte=1), Expected(30, seen)),
+        "IDX: pictures and other files beside it": Trial(
+            together_in(idx(digits), drawn("cat"), written("0.png", b"x"), written("labels.csv", b"x")),
+            Expected(30, seen, ("beside the IDX files: 0.png, cat, labels.csv",)),
+        ),
     }
 
 

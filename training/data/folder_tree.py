@@ -177,20 +177,21 @@ class _Walk:
         """Return a sentence about each kind of file and folder that was skipped."""
         notes = []
         if self._hidden:
-            notes.append(f"ignored {self._hidden_images:,} image(s) that are hidden: {_some(self._hidden)}")
+            notes.append(f"ignored {self._hidden_images:,} image(s) that are hidden: {some(self._hidden)}")
         if self._written:
-            notes.append(f"ignored {len(self._written):,} folder(s) that hold a run or a model: {_some(self._written)}")
+            notes.append(f"ignored {len(self._written):,} folder(s) that hold a run or a model: {some(self._written)}")
         if self._twice:
-            notes.append(f"read {len(self._twice):,} folder(s) only once that links name again: {_some(self._twice)}")
+            notes.append(f"read {len(self._twice):,} folder(s) only once that links name again: {some(self._twice)}")
         if self._broken:
-            notes.append(f"ignored {len(self._broken):,} link(s) that lead nowhere: {_some(self._broken)}")
+            notes.append(f"ignored {len(self._broken):,} link(s) that lead nowhere: {some(self._broken)}")
         if self._others:
             kinds = [f"{count:,} {suffix}" for suffix, count in self._others.most_common()]
-            notes.append(f"ignored {self._others.total():,} file(s) of other kinds: {_some(kinds)}")
+            notes.append(f"ignored {self._others.total():,} file(s) of other kinds: {some(kinds)}")
         return tuple(note if note.isprintable() else ascii(note)[1:-1] for note in notes)
 
 
-def _some(texts: list[str]) -> str:
+def some(texts: list[str]) -> str:
+    """Return the first `MAX_NAMED` texts as a list, and the number of the others."""
     more = f" and {len(texts) - MAX_NAMED:,} more" if len(texts) > MAX_NAMED else ""
     return ", ".join(texts[:MAX_NAMED]) + more
 
