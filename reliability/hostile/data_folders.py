@@ -166,13 +166,20 @@ def archive(name: str) -> Callable[[Path], Path]:
     return made
 
 
-def npz(**arrays: NDArray[np.generic]) -> Callable[[Path], Path]:
-    """Write an .npz of 30 images beside the given arrays."""
+def some_images(n: int) -> NDArray[np.uint8]:
+    """Return n grey images of noise, [n, 16, 16]."""
+    return np.random.default_rng(0).integers(0, 256, (n, SIDE, SIDE), dtype=np.uint8)
+
+
+def npz(**arrays: NDArray[np.generic] | None) -> Callable[[Path], Path]:
+    """Write an .npz of 30 images beside the given arrays; None leaves an array out."""
 
     def made(root: Path) -> Path:
-        images = np.random.default_rng(0).integers(0, 256, (FILE_IMAGES, SIDE, SIDE), dtype=np.uint8)
+        kept = {
+            key: array for key, array in ({"images": some_images(FILE_IMAGES)} | arrays).items() if array is not None
+        }
         with (root / "a.npz").open("wb") as file:
-            np.savez(file, **({"images": images} | arrays))  # type: ignore[arg-type]
+            np.savez(file, **kept)  # type: ignore[arg-type]
         return root / "a.npz"
 
     return made
@@ -530,6 +537,33 @@ def _file_cases() -> dict[str, Trial]:
             npz(labels=np.arange(30)), Expected(30, tuple(sorted(map(str, range(30)), key=int)), ("without regard to",))
         ),
         "npz: y_train": Trial(npz(y_train=three), Expected(30, ("0", "1", "2"))),
+        "npz: arrays without names": Trial(
+            npz(images=None, arr_0=some_images(30), arr_1=three),
+            Expected(30, (), ("arr_1 (images are read from arr_0, and labels from labels or y_train)",)),
+        ),
+        "npz: other arrays": Trial(
+            npz(latents=np.zeros((30, 4)), digits=three),
+            Expected(30, (), ("ignored 2 array(s) of ", "digits, latents")),
+        ),
+        "npz: Keras' names": Trial(
+            npz(images=None, x_train=some_images(30), y_train=three, x_test=some_images(6), y_test=three[:6]),
+            Expected(36, ("0", "1", "2"), ("x_train is trained on, and x_test is held out",), held_out=6),
+        ),
+        "npz: a test set without labels": Trial(
+            npz(images=None, x_train=some_images(30), x_test=some_images(6)),
+            Expected(36, (), ("x_test is held out",), held_out=6),
+        ),
+        "npz: a test set that belongs to other images": Trial(
+            npz(x_test=some_images(6)), Expected(30, (), ("array(s) of", "x_test"))
+        ),
+        "npz: too few labels of the test set": Trial(
+            npz(images=None, x_train=some_images(30), y_train=three, x_test=some_images(6), y_test=three[:5]),
+            Expected(error="6 test images but 5 test labels"),
+        ),
+        "npz: a grey test set of coloured images": Trial(
+            npz(images=None, x_train=np.repeat(some_images(30)[..., None], 3, axis=3), x_test=some_images(6)),
+            Expected(error="of the shape [16, 16, 3] but test images of the shape [16, 16]"),
+        ),
         "npz: sorted": Trial(npz(labels=np.sort(three)), Expected(30, ("0", "1", "2"))),
         "IDX: labels with gaps": Trial(idx(digits), Expected(30, seen)),
         "IDX: no labels": Trial(idx(None), Expected(30)),

@@ -14,7 +14,7 @@ from training.data.idx import is_idx
 from training.data.idx_set import find_idx_images, read_idx_set
 from training.data.labels import Labels
 from training.data.mnist import read_mnist, read_mnist_labels
-from training.data.npz import read_npz, read_npz_labels
+from training.data.npz import read_npz
 from training.data.raw_images import RawImages
 from training.data.split import split, split_test
 from training.data.stacked_mnist import read_stacked_mnist
@@ -167,7 +167,7 @@ def _read(path: Path, side: int | None, *, strict: bool, show_progress: bool) ->
             return read_idx_set(idx_images, folder=path)
         return read_image_folder(path, side, strict=strict, show_progress=show_progress)
     if path.suffix.lower() == ".npz":
-        return RawImages(read_npz(path), read_npz_labels(path))
+        return read_npz(path)
     if is_idx(path):
         return read_idx_set(path)
     hint = archive_hint(path)
