@@ -171,6 +171,22 @@ def some_images(n: int) -> NDArray[np.uint8]:
     return np.random.default_rng(0).integers(0, 256, (n, SIDE, SIDE), dtype=np.uint8)
 
 
+def tiff(bits: int, photometric: int, grey: bytes) -> Callable[[Path], Path]:
+    """Write TIFF files of one grey level: `photometric` 0 means that white is zero, and 1 that black is."""
+    data = grey * (SIDE * SIDE * bits // 8 // len(grey))
+    tags = [(256, SIDE), (257, SIDE), (258, bits), (259, 1), (262, photometric), (273, 122), (277, 1), (278, SIDE)]
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in (*tags, (279, len(data))))
+
+    def made(root: Path) -> Path:
+        header = b"II*\0" + struct.pack("<IH", 8, len(tags) + 1)
+        whole = (header + entries).ljust(122, b"\0") + data
+        for index in range(20):
+            (root / f"{index}.tif").write_bytes(whole)
+        return root
+
+    return made
+
+
 def npz(**arrays: NDArray[np.generic] | None) -> Callable[[Path], Path]:
     """Write an .npz of 30 images beside the given arrays; None leaves an array out."""
 
@@ -413,6 +429,21 @@ def _format_cases() -> dict[str, Trial]:
         },
         "TIFF: grey": Trial(flat(Image.new("L", (SIDE, SIDE), 9), suffix="tif"), Expected(20, colour=(9,))),
         "TIFF: 16 bits": Trial(flat(_deep(np.uint16, 9 * 256 + 255), suffix="tif"), Expected(20, colour=(9,))),
+        **{
+            f"TIFF: {bits} bits, photometric {photometric}": Trial(
+                tiff(bits, photometric, grey), Expected(20, colour=colour)
+            )
+            for bits, photometric, grey, colour in (
+                (1, 1, b"\0", (0,)),
+                (1, 0, b"\0", (255,)),
+                (4, 0, b"\x11", (0xEE,)),
+                (8, 1, b"\x10", (0x10,)),
+                (8, 0, b"\x10", (0xEF,)),
+                (12, 1, b"\xab\xca\xbc", (0xAB,)),
+                (16, 1, b"\x34\x12", (0x12,)),
+                (16, 0, b"\x34\x12", (0xED,)),
+            )
+        },
         "TIFF: CMYK": Trial(flat(Image.new("CMYK", (SIDE, SIDE)), suffix="tif"), Expected(20, colour=white)),
         "TIFF: LZW": Trial(
             flat(_clear(255, "RGB"), suffix="tif", compression="tiff_lzw"), Expected(20, colour=magenta)
