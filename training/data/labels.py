@@ -23,7 +23,7 @@ def number_labels(labels: NDArray[np.generic], *, where: str) -> Labels:
         where: name of the file and the array, for error messages.
 
     Raises:
-        DataError: the labels have another form.
+        DataError: the labels have another form, or text is not UTF-8.
     """
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
@@ -34,12 +34,27 @@ def number_labels(labels: NDArray[np.generic], *, where: str) -> Labels:
             f"{where} must be [N] or [N, 1] whole numbers ≥ 0 or text, or one-hot rows [N, K], not "
             f"{list(labels.shape)} {labels.dtype}{_smallest(labels)}: write one label for each image"
         )
-    if labels.dtype.kind == "S":
-        labels = np.char.decode(labels.astype(np.bytes_), "utf-8", "replace")
-    elif labels.dtype.kind != "U":
-        labels = labels.astype(np.int64)
+    if labels.dtype.kind in "US":
+        labels = _as_utf8(labels, where)
     values, numbers = np.unique(labels, return_inverse=True)
-    return Labels(numbers.reshape(-1).astype(np.int64), tuple(str(value) for value in values))
+    names = (value if isinstance(value, str) else str(int(value)) for value in values.tolist())
+    return Labels(numbers.reshape(-1).astype(np.int64), tuple(names))
+
+
+def _as_utf8(labels: NDArray[np.generic], where: str) -> NDArray[np.str_]:
+    """Return labels as text, which a run can only record if it is UTF-8; the names of files need not be.
+
+    Raises:
+        DataError: a label is not UTF-8.
+    """
+    texts = labels.tolist()
+    try:
+        texts = [text.decode() if isinstance(text, bytes) else text.encode().decode() for text in texts]
+    except (UnicodeDecodeError, UnicodeEncodeError) as error:
+        raise DataError(
+            f"{where} has the class {error.object!a}, whose name is not UTF-8: give the class another name"
+        ) from error
+    return np.array(texts, dtype=np.str_)
 
 
 def _is_one_hot(labels: NDArray[np.generic]) -> bool:
