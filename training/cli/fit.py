@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from training.cli.arguments import Commands, add_set, add_strict, add_threads, at_least_1, positive, seed
 from training.cli.inputs import load_data, log_data_notes
 from training.commands import command
+from training.errors import UsageError
 
 if TYPE_CHECKING:
     from training.config import RunConfig
@@ -87,6 +88,7 @@ def run(options: argparse.Namespace) -> None:
     from training.run.loop import train
     from training.run.writer import open_writer
 
+    _check_names(options)
     folder = RunFolder(_folder_of(options))
     if own_number() == 0 and not options.dry_run:
         _check_folder(folder)  # before the data are loaded, which can take minutes
@@ -101,6 +103,24 @@ def run(options: argparse.Namespace) -> None:
         train(config, dataset, folder, writer, processes)
     if own_number() == 0:
         print(f"next: {command('export', folder.path, '--to', suggest_model_folder(folder.path))}")
+
+
+def _check_names(options: argparse.Namespace) -> None:
+    """Check that the names which a run records in its files are UTF-8; names of files need not be.
+
+    Raises:
+        UsageError: a name is not UTF-8.
+    """
+    from training.data.dataset import EMBEDDED
+
+    data = options.data if options.data in EMBEDDED else str(Path(options.data).absolute())
+    for what, path in (("RECIPE", options.recipe), ("--data", data), ("--out", str(_folder_of(options)))):
+        try:
+            path.encode()
+        except UnicodeEncodeError as error:
+            raise UsageError(
+                f"{what} is {path!a}, which is not UTF-8, and a run could not record it: rename the file or folder"
+            ) from error
 
 
 def _check_folder(folder: "RunFolder") -> None:

@@ -1,6 +1,7 @@
 """The command line: whole chains of commands run as real processes, single messages are tested in this process."""
 
 import json
+import os
 import re
 import shlex
 import shutil
@@ -234,6 +235,19 @@ def test_a_run_and_a_model_inside_their_data_are_not_data(here: Path, capsys: py
     assert "data: ignored 2 folder(s) that hold a run or a model: " in capsys.readouterr().err
     first, second = RunFolder(run_folder).read_config(), RunFolder(here / "second").read_config()
     assert (second.data_sha256, second.class_names) == (first.data_sha256, ("cat", "dog"))
+
+
+@pytest.mark.parametrize("option", ["RECIPE", "--data", "--out"])
+def test_a_name_that_is_not_utf_8_is_refused_before_anything_is_written(
+    here: Path, capsys: pytest.CaptureFixture[str], option: str
+):
+    name = os.fsdecode(b"caf\xe9")
+    options = {"RECIPE": "mlp", "--data": "data.npz", "--out": "r"} | {option: name}
+    assert main(["fit", options.pop("RECIPE"), *(word for pair in options.items() for word in pair)]) == 2
+    text = capsys.readouterr().err
+    assert text.startswith(f"error: {option} is '")
+    assert "caf\\udce9', which is not UTF-8" in text
+    assert [path.name for path in here.iterdir()] == ["data.npz"]
 
 
 def test_resume_of_no_run(here: Path, fails: Fails):
