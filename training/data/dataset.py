@@ -153,7 +153,9 @@ def load_dataset(source: str, *, side: int | None = None, strict: bool = False, 
         )
     parts = split(len(images), labels, skipped=len(found.skipped)) if found.test is None else split_test(labels, found)
     train_labels = None if labels is None else Labels(labels.values[parts.train], labels.names)
-    data = _dataset(path.resolve().stem, images[parts.train], test[parts.held_out], train_labels)
+    resolved = path.resolve()
+    title = resolved.name if path.is_dir() else resolved.stem  # the name of a folder has no suffix
+    data = _dataset(title, images[parts.train], test[parts.held_out], train_labels)
     return replace(data, skipped=found.skipped, notes=(*found.notes, *parts.notes))
 
 
