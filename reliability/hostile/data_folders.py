@@ -134,6 +134,16 @@ def together(*makes: Make) -> Make:
     return make
 
 
+def together_in(folder: Callable[[Path], Path], *makes: Make) -> Callable[[Path], Path]:
+    """Make data, and several strange things in their folder."""
+
+    def made(root: Path) -> Path:
+        together(*makes)(folder(root))
+        return root
+
+    return made
+
+
 def flat(image: Image.Image, *, suffix: str = "png", n: int = 20, **options: object) -> Callable[[Path], Path]:
     """Write n copies of a picture."""
 
@@ -156,29 +166,85 @@ def archive(name: str) -> Callable[[Path], Path]:
     return made
 
 
-def npz(**arrays: NDArray[np.generic]) -> Callable[[Path], Path]:
-    """Write an .npz of 30 images beside the given arrays."""
+def some_images(n: int) -> NDArray[np.uint8]:
+    """Return n grey images of noise, [n, 16, 16]."""
+    return np.random.default_rng(0).integers(0, 256, (n, SIDE, SIDE), dtype=np.uint8)
+
+
+def tiff(bits: int, photometric: int, grey: bytes) -> Callable[[Path], Path]:
+    """Write TIFF files of one grey level: `photometric` 0 means that white is zero, and 1 that black is."""
+    data = grey * (SIDE * SIDE * bits // 8 // len(grey))
+    tags = [(256, SIDE), (257, SIDE), (258, bits), (259, 1), (262, photometric), (273, 122), (277, 1), (278, SIDE)]
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in (*tags, (279, len(data))))
 
     def made(root: Path) -> Path:
-        images = np.random.default_rng(0).integers(0, 256, (FILE_IMAGES, SIDE, SIDE), dtype=np.uint8)
+        header = b"II*\0" + struct.pack("<IH", 8, len(tags) + 1)
+        whole = (header + entries).ljust(122, b"\0") + data
+        for index in range(20):
+            (root / f"{index}.tif").write_bytes(whole)
+        return root
+
+    return made
+
+
+def npz(**arrays: NDArray[np.generic] | None) -> Callable[[Path], Path]:
+    """Write an .npz of 30 images beside the given arrays; None leaves an array out."""
+
+    def made(root: Path) -> Path:
+        kept = {
+            key: array for key, array in ({"images": some_images(FILE_IMAGES)} | arrays).items() if array is not None
+        }
         with (root / "a.npz").open("wb") as file:
-            np.savez(file, **({"images": images} | arrays))  # type: ignore[arg-type]
+            np.savez(file, **kept)  # type: ignore[arg-type]
         return root / "a.npz"
 
     return made
 
 
-def idx(labels: list[int] | None, *, name: str = "train-images-idx3-ubyte") -> Callable[[Path], Path]:
-    """Write IDX files in a folder."""
+def idx(labels: list[int] | None, **others: list[int] | int) -> Callable[[Path], Path]:
+    """Write IDX files in a folder: 30 images and their labels, and other files by name (`-` as `_`, `.` as `__`).
+
+    The value of another file is its number of images, or its labels.
+    """
 
     def made(root: Path) -> Path:
-        images = np.random.default_rng(0).integers(0, 256, (FILE_IMAGES, SIDE, SIDE), dtype=np.uint8)
-        header = struct.pack(">4I", 0x803, *images.shape)
-        (root / f"{name}.gz").write_bytes(gzip.compress(header + images.tobytes()))
+        _write_idx(root / "train-images-idx3-ubyte.gz", FILE_IMAGES)
         if labels is not None:
-            named = name.replace("images-idx3", "labels-idx1")
-            (root / f"{named}.gz").write_bytes(gzip.compress(struct.pack(">2I", 0x801, len(labels)) + bytes(labels)))
+            _write_idx(root / "train-labels-idx1-ubyte.gz", labels)
+        for name, contents in others.items():
+            _write_idx(root / name.replace("__", ".").replace("_", "-"), contents)
         return root
+
+    return made
+
+
+def _with_test(images: str, labels: list[int]) -> Callable[[Path], Path]:
+    """Write IDX files, among them 5 test images of this name, and their labels."""
+    test: dict[str, list[int] | int] = {images: 5, images.replace("images", "labels").replace("idx3", "idx1"): [7] * 5}
+    return idx(labels, **test)
+
+
+def _write_idx(path: Path, contents: list[int] | int, *, side: int = SIDE) -> None:
+    """Write a file of labels, or of that many images."""
+    if isinstance(contents, int):
+        images = np.random.default_rng(contents).integers(0, 256, (contents, side, side), dtype=np.uint8)
+        data = struct.pack(">4I", 0x803, *images.shape) + images.tobytes()
+    else:
+        data = struct.pack(">2I", 0x801, len(contents)) + bytes(contents)
+    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+
+
+def renamed(make: Callable[[Path], Path], **names: str) -> Callable[[Path], Path]:
+    """Give IDX files other names; the key is the beginning of the old one, with `_` for `-`, and contents stay."""
+
+    def made(root: Path) -> Path:
+        folder = make(root)
+        for start, new in names.items():
+            (old,) = folder.glob(f"{start.replace('_', '-')}*")
+            data = gzip.decompress(old.read_bytes())
+            old.unlink()
+            (folder / new).write_bytes(gzip.compress(data) if new.endswith(".gz") else data)
+        return folder
 
     return made
 
@@ -363,6 +429,21 @@ def _format_cases() -> dict[str, Trial]:
         },
         "TIFF: grey": Trial(flat(Image.new("L", (SIDE, SIDE), 9), suffix="tif"), Expected(20, colour=(9,))),
         "TIFF: 16 bits": Trial(flat(_deep(np.uint16, 9 * 256 + 255), suffix="tif"), Expected(20, colour=(9,))),
+        **{
+            f"TIFF: {bits} bits, photometric {photometric}": Trial(
+                tiff(bits, photometric, grey), Expected(20, colour=colour)
+            )
+            for bits, photometric, grey, colour in (
+                (1, 1, b"\0", (0,)),
+                (1, 0, b"\0", (255,)),
+                (4, 0, b"\x11", (0xEE,)),
+                (8, 1, b"\x10", (0x10,)),
+                (8, 0, b"\x10", (0xEF,)),
+                (12, 1, b"\xab\xca\xbc", (0xAB,)),
+                (16, 1, b"\x34\x12", (0x12,)),
+                (16, 0, b"\x34\x12", (0xED,)),
+            )
+        },
         "TIFF: CMYK": Trial(flat(Image.new("CMYK", (SIDE, SIDE)), suffix="tif"), Expected(20, colour=white)),
         "TIFF: LZW": Trial(
             flat(_clear(255, "RGB"), suffix="tif", compression="tiff_lzw"), Expected(20, colour=magenta)
@@ -433,6 +514,14 @@ def _other_cases() -> dict[str, Trial]:
         "names that cannot be shown": Trial(
             alone(lambda root: classes(root, ("line\nend", "\x1b[2J"))), Expected(24, ("\x1b[2J", "line\nend"))
         ),
+        "names that are not UTF-8": Trial(
+            alone(lambda root: classes(root, (os.fsdecode(b"caf\xe9"), "tea"))),
+            Expected(error="data has the class 'caf\\udce9', whose name is not UTF-8"),
+        ),
+        "npz: labels that are not UTF-8": Trial(
+            npz(labels=np.array([b"caf\xe8", b"caf\xe9", b"tea"])[np.arange(FILE_IMAGES) % 3]),
+            Expected(error=r"has the class b'caf\xe8', whose name is not UTF-8"),
+        ),
         "names in other scripts": Trial(
             alone(lambda root: classes(root, ("猫", "собака"))), Expected(24, ("собака", "猫"))
         ),
@@ -470,6 +559,7 @@ def _other_cases() -> dict[str, Trial]:
 
 def _file_cases() -> dict[str, Trial]:
     three = np.arange(FILE_IMAGES) % 3
+    digits, seen = [0, 7, 9] * 10, ("0", "7", "9")
     return {
         "npz: labels 0, 100, 200": Trial(npz(labels=three * 100), Expected(30, ("0", "100", "200"))),
         "npz: labels [N, 1]": Trial(npz(labels=three[:, None]), Expected(30, ("0", "1", "2"))),
@@ -486,10 +576,90 @@ def _file_cases() -> dict[str, Trial]:
             npz(labels=np.arange(30)), Expected(30, tuple(sorted(map(str, range(30)), key=int)), ("without regard to",))
         ),
         "npz: y_train": Trial(npz(y_train=three), Expected(30, ("0", "1", "2"))),
+        "npz: arrays without names": Trial(
+            npz(images=None, arr_0=some_images(30), arr_1=three),
+            Expected(30, (), ("arr_1 (images are read from arr_0, and labels from labels or y_train)",)),
+        ),
+        "npz: other arrays": Trial(
+            npz(latents=np.zeros((30, 4)), digits=three),
+            Expected(30, (), ("ignored 2 array(s) of ", "digits, latents")),
+        ),
+        "npz: Keras' names": Trial(
+            npz(images=None, x_train=some_images(30), y_train=three, x_test=some_images(6), y_test=three[:6]),
+            Expected(36, ("0", "1", "2"), ("x_train is trained on, and x_test is held out",), held_out=6),
+        ),
+        "npz: a test set without labels": Trial(
+            npz(images=None, x_train=some_images(30), x_test=some_images(6)),
+            Expected(36, (), ("x_test is held out",), held_out=6),
+        ),
+        "npz: a test set that belongs to other images": Trial(
+            npz(x_test=some_images(6)), Expected(30, (), ("array(s) of", "x_test"))
+        ),
+        "npz: too few labels of the test set": Trial(
+            npz(images=None, x_train=some_images(30), y_train=three, x_test=some_images(6), y_test=three[:5]),
+            Expected(error="6 test images but 5 test labels"),
+        ),
+        "npz: a grey test set of coloured images": Trial(
+            npz(images=None, x_train=np.repeat(some_images(30)[..., None], 3, axis=3), x_test=some_images(6)),
+            Expected(error="of the shape [16, 16, 3] but test images of the shape [16, 16]"),
+        ),
         "npz: sorted": Trial(npz(labels=np.sort(three)), Expected(30, ("0", "1", "2"))),
-        "IDX: labels with gaps": Trial(idx([0, 7, 9] * 10), Expected(30, ("0", "7", "9"))),
+        "IDX: labels with gaps": Trial(idx(digits), Expected(30, seen)),
         "IDX: no labels": Trial(idx(None), Expected(30)),
         "IDX: too few labels": Trial(idx([1, 2]), Expected(error="30 images but 2 labels")),
+        **{
+            f"IDX: labels in {name}": Trial(renamed(idx(digits), train_labels=name), Expected(30, seen))
+            for name in ("train-labels-idx1-ubyte", "train-labels.idx1-ubyte", "train-labels.idx1-ubyte.gz")
+        },
+        **{
+            f"IDX: images in {name}": Trial(renamed(idx(digits), train_images=name), Expected(30, seen))
+            for name in ("train-images-idx3-ubyte", "train-images.idx3-ubyte", "train-images.idx3-ubyte.gz")
+        },
+        "IDX: short names": Trial(
+            renamed(idx(digits), train_images="train-images.idx", train_labels="train-labels.idx"), Expected(30, seen)
+        ),
+        **{
+            f"IDX: a test set, {name}": Trial(
+                _with_test(name, digits),
+                Expected(35, seen, ("images-idx3-ubyte.gz is trained on, and ",), held_out=5),
+            )
+            for name in ("t10k_images_idx3_ubyte__gz", "t10k_images__idx3_ubyte", "test_images_idx3_ubyte")
+        },
+        "IDX: the file is named, and there is a test set": Trial(
+            lambda root: idx(digits, t10k_images_idx3_ubyte=5)(root) / "train-images-idx3-ubyte.gz",
+            Expected(35, seen, ("t10k-images-idx3-ubyte is held out",), held_out=5),
+        ),
+        "IDX: a test set without labels": Trial(
+            idx(None, t10k_images_idx3_ubyte=5), Expected(35, (), ("t10k-images-idx3-ubyte is held out",), held_out=5)
+        ),
+        "IDX: too few labels of the test set": Trial(
+            idx(digits, t10k_images_idx3_ubyte=5, t10k_labels_idx1_ubyte=[0]),
+            Expected(error="5 test images but 1 test labels"),
+        ),
+        "IDX: two test sets": Trial(
+            idx(digits, t10k_images_idx3_ubyte=5, test_images_idx3_ubyte=5), Expected(error="two test sets beside it")
+        ),
+        "IDX: a test set of another size": Trial(
+            alone(lambda root: _write_idx(idx(None)(root) / "t10k-images-idx3-ubyte", 5, side=20)),
+            Expected(error="images of the shape [16, 16] but test images of the shape [20, 20]"),
+        ),
+        "IDX: two training sets": Trial(
+            idx(digits, fashion_train_images_idx3_ubyte=30),
+            Expected(error="fashion-train-images-idx3-ubyte, "),
+        ),
+        "IDX: one of two training sets is named": Trial(
+            lambda root: idx(digits, fashion_train_images_idx3_ubyte=30)(root) / "train-images-idx3-ubyte.gz",
+            Expected(30, seen),
+        ),
+        "IDX: packed and unpacked": Trial(
+            idx(digits, train_images_idx3_ubyte=30),
+            Expected(30, seen, ("ignored 1 file(s) or folder(s) beside the IDX files: train-images-idx3-ubyte.gz",)),
+        ),
+        "IDX: a resource fork beside it": Trial(idx(digits, ___train_images_idx3_ubyte=1), Expected(30, seen)),
+        "IDX: pictures and other files beside it": Trial(
+            together_in(idx(digits), drawn("cat"), written("0.png", b"x"), written("labels.csv", b"x")),
+            Expected(30, seen, ("beside the IDX files: 0.png, cat, labels.csv",)),
+        ),
     }
 
 

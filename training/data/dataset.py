@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from models.images import MAX_SIDE, MIN_SIDE, ImageShape, channels_first
 from training.data.folder_tree import archive_hint, as_utf8_text, name
-from training.data.idx import is_idx, read_idx
-from training.data.labels import Labels, number_labels
+from training.data.idx import is_idx
+from training.data.idx_set import find_idx_images, read_idx_set
+from training.data.labels import Labels
 from training.data.mnist import read_mnist, read_mnist_labels
-from training.data.npz import read_npz, read_npz_labels
+from training.data.npz import read_npz
 from training.data.raw_images import RawImages
 from training.data.split import split, split_test
 from training.data.stacked_mnist import read_stacked_mnist
@@ -35,8 +36,8 @@ class Dataset:
     Attributes:
         name: name of the data set in a model's card.
         images: [N, C, H, W] uint8, to train on.
-        held_out: [M, C, H, W] uint8, never trained on: the test set of MNIST or of a folder, or a tenth of a person's
-            own images. The order of both is random and stratified (`training.data.split`), so that every slice of them
+        held_out: [M, C, H, W] uint8, never trained on: the test set, if the data have one, or a tenth of a person's own
+            images. The order of both is random and stratified (`training.data.split`), so that every slice of them
             has nearly the same classes as the whole; MNIST, whose order is random already, keeps the published one.
         shape: shape of one image.
         labels: [N] int64, the class of each training image, counted from 0; None if the data have no labels.
@@ -119,7 +120,7 @@ def load_dataset(source: str, *, side: int | None = None, strict: bool = False, 
         source: "mnist" for the embedded MNIST, "stacked-mnist" for three of its digits as red, green and blue, or the
             path of a folder of images (its sub-folders are classes, or `train` and `test` with classes below) or of IDX
             files, of an .npz (its labels are `labels` or `y_train`), or of an IDX file, plain or compressed by gzip or
-            xz.
+            xz. A test set beside the images is held out.
         side: height and width in pixels to which each image's middle square is resized; None takes images as they are.
         strict: whether to stop at the first image of a folder that cannot be read, instead of skipping it.
         show_progress: whether to show a progress bar on standard error if a folder takes long.
@@ -142,12 +143,19 @@ def load_dataset(source: str, *, side: int | None = None, strict: bool = False, 
         )
     found = _read(path, side, strict=strict, show_progress=show_progress)
     images, labels = _resized(found.images, side), found.labels
-    if labels is not None and len(labels.values) != len(images):
-        raise DataError(f"{path} has {len(images):,} images but {len(labels.values):,} labels: give one label for each")
+    test = images if found.test is None else _resized(found.test, side)
+    _check_labels(labels, images, path)
+    _check_labels(found.test_labels, test, path, of="test ")
+    if test.shape[1:] != images.shape[1:]:
+        raise DataError(
+            f"{name(path)} has training images of the shape {list(images.shape[1:])} but test images of the shape "
+            f"{list(test.shape[1:])}: make both alike, or take the test images away"
+        )
     parts = split(len(images), labels, skipped=len(found.skipped)) if found.test is None else split_test(labels, found)
     train_labels = None if labels is None else Labels(labels.values[parts.train], labels.names)
-    test = images if found.test is None else _resized(found.test, side)
-    data = _dataset(as_utf8_text(path.resolve().stem), images[parts.train], test[parts.held_out], train_labels)
+    resolved = path.resolve()
+    title = resolved.name if path.is_dir() else resolved.stem  # the name of a folder has no suffix
+    data = _dataset(as_utf8_text(title), images[parts.train], test[parts.held_out], train_labels)
     return replace(data, skipped=found.skipped, notes=(*found.notes, *parts.notes))
 
 
@@ -159,14 +167,14 @@ def _read(path: Path, side: int | None, *, strict: bool, show_progress: bool) ->
     from training.data.image_folder import read_image_folder  # noqa: PLC0415  (it needs Pillow; MNIST does not)
 
     if path.is_dir():
-        idx_files = sorted(file for file in path.iterdir() if "train-images" in file.name and is_idx(file))
-        if idx_files:
-            return RawImages(*_read_idx_pair(idx_files[0]))
+        idx_images = find_idx_images(path)
+        if idx_images is not None:
+            return read_idx_set(idx_images, folder=path)
         return read_image_folder(path, side, strict=strict, show_progress=show_progress)
     if path.suffix.lower() == ".npz":
-        return RawImages(read_npz(path), read_npz_labels(path))
+        return read_npz(path)
     if is_idx(path):
-        return RawImages(*_read_idx_pair(path))
+        return read_idx_set(path)
     hint = archive_hint(path)
     if hint is not None:
         raise DataError(f"{name(path)} is an archive: {hint}")
@@ -176,13 +184,12 @@ def _read(path: Path, side: int | None, *, strict: bool, show_progress: bool) ->
     )
 
 
-def _read_idx_pair(path: Path) -> tuple[NDArray[np.uint8], Labels | None]:
-    """Return the images of an IDX file, and the labels from the file beside it that is named as in MNIST, if any."""
-    images = read_idx(path, dimensions=3)
-    labels = path.with_name(path.name.replace("images-idx3", "labels-idx1"))
-    if labels == path or not labels.exists():
-        return images, None
-    return images, number_labels(read_idx(labels, dimensions=1), where=str(labels))
+def _check_labels(labels: Labels | None, images: NDArray[np.uint8], path: Path, *, of: str = "") -> None:
+    if labels is not None and len(labels.values) != len(images):
+        raise DataError(
+            f"{name(path)} has {len(images):,} {of}images but {len(labels.values):,} {of}labels: give one label for "
+            "each"
+        )
 
 
 def _resized(images: NDArray[np.uint8], side: int | None) -> NDArray[np.uint8]:

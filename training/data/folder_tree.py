@@ -1,7 +1,8 @@
 """Finds the images of a folder, its classes and its splits (train and test), and notes the files that it skips.
 
-Links are followed, and a folder that is reached twice is read once. Hidden folders and files are skipped. If
-`train` and others such as `test` are the only sub-folders, they are splits; their sub-folders are the classes.
+Links are followed, and a folder that is reached twice is read once. Hidden folders and files are skipped, and so are
+the folders that `training` itself writes: a run may lie inside its own data, and its pictures are not data. If `train`
+and others such as `test` are the only sub-folders, they are splits; their sub-folders are the classes.
 """
 
 import os
@@ -10,6 +11,7 @@ from collections import Counter, deque
 from dataclasses import dataclass
 from pathlib import Path
 
+from models.model_folder.format import WEIGHTS_FILE
 from training.errors import DataError
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jfif", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
@@ -101,6 +103,12 @@ def as_utf8_text(text: str) -> str:
     return text.encode(errors="backslashreplace").decode()
 
 
+def holds_run_or_model(folder: Path) -> bool:
+    """Whether a folder holds a run (`training.run.folder`, which makes both entries at the start) or a model."""
+    is_run = (folder / "config.json").is_file() and (folder / "grids").is_dir()
+    return is_run or (folder / WEIGHTS_FILE).is_file()
+
+
 class _Walk:
     """Walks through folders, collects their images, and counts the files that it skips."""
 
@@ -110,6 +118,7 @@ class _Walk:
         self._entered: dict[tuple[int, int], Path] = {}
         self._hidden: list[str] = []
         self._hidden_images = 0
+        self._written: list[str] = []
         self._twice: list[str] = []
         self._broken: list[str] = []
         self._others: Counter[str] = Counter()
@@ -139,6 +148,8 @@ class _Walk:
             is_folder = path.is_dir() if entry.is_symlink() else entry.is_dir()  # a link that leads to itself is none
             if entry.name.startswith(_HIDDEN if is_folder else ".") or (is_folder and entry.name == "lost+found"):
                 self._hide(path, is_folder=is_folder)
+            elif is_folder and holds_run_or_model(path):
+                self._written.append(name(path))
             elif is_folder and entry.is_symlink():
                 self._links.append(path)
             elif is_folder:
@@ -174,18 +185,21 @@ class _Walk:
         """Return a sentence about each kind of file and folder that was skipped."""
         notes = []
         if self._hidden:
-            notes.append(f"ignored {self._hidden_images:,} image(s) that are hidden: {_some(self._hidden)}")
+            notes.append(f"ignored {self._hidden_images:,} image(s) that are hidden: {some(self._hidden)}")
+        if self._written:
+            notes.append(f"ignored {len(self._written):,} folder(s) that hold a run or a model: {some(self._written)}")
         if self._twice:
-            notes.append(f"read {len(self._twice):,} folder(s) only once that links name again: {_some(self._twice)}")
+            notes.append(f"read {len(self._twice):,} folder(s) only once that links name again: {some(self._twice)}")
         if self._broken:
-            notes.append(f"ignored {len(self._broken):,} link(s) that lead nowhere: {_some(self._broken)}")
+            notes.append(f"ignored {len(self._broken):,} link(s) that lead nowhere: {some(self._broken)}")
         if self._others:
             kinds = [f"{count:,} {suffix}" for suffix, count in self._others.most_common()]
-            notes.append(f"ignored {self._others.total():,} file(s) of other kinds: {_some(kinds)}")
+            notes.append(f"ignored {self._others.total():,} file(s) of other kinds: {some(kinds)}")
         return tuple(note if note.isprintable() else ascii(note)[1:-1] for note in notes)
 
 
-def _some(texts: list[str]) -> str:
+def some(texts: list[str]) -> str:
+    """Return the first `MAX_NAMED` texts as a list, and the number of the others."""
     more = f" and {len(texts) - MAX_NAMED:,} more" if len(texts) > MAX_NAMED else ""
     return ", ".join(texts[:MAX_NAMED]) + more
 

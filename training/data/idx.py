@@ -18,8 +18,12 @@ MAX_RAW_BYTES = 8 * 2**30
 
 def is_idx(path: Path) -> bool:
     """Whether a file's name is that of an IDX file, plain or compressed by gzip or xz."""
-    name = path.name.removesuffix(".xz").removesuffix(".gz")
-    return path.is_file() and name.endswith(("-ubyte", ".idx"))
+    return path.is_file() and unpacked_name(path).endswith(("-ubyte", ".idx"))
+
+
+def unpacked_name(path: Path) -> str:
+    """Return a file's name without the suffix that gzip or xz adds."""
+    return path.name.removesuffix(".xz").removesuffix(".gz")
 
 
 def read_idx(path: Path, *, dimensions: int) -> NDArray[np.uint8]:

@@ -1,15 +1,17 @@
-"""One image file as an array of 8 bits: upright, scaled from 16 bits, and opaque on a white background."""
+"""One image file as an array of 8 bits: upright, scaled from 12 or 16 bits, and opaque on a white background."""
 
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 GREY_MODES = frozenset({"1", "L", "LA", "La"})
 BACKGROUND = (255, 255, 255, 255)
 """White: transparent pixels take the colour that a web page would show there."""
+
+_WHITE_IS_ZERO = 0
 
 
 class UnreadableError(Exception):
@@ -37,7 +39,8 @@ def read_image_file(file: Path, side: int | None) -> ImageFile:
     try:
         with Image.open(file) as opened:
             several = bool(getattr(opened, "is_animated", False))
-            pixels, transparent = _to_bytes(ImageOps.exif_transpose(opened))
+            upright = ImageOps.exif_transpose(opened)
+            pixels, transparent = _scale(upright, opened) if _is_deep(opened) else _to_bytes(upright)
         return ImageFile(pixels if side is None else resize(pixels, side), transparent, several)
     except (MemoryError, UnreadableError):  # without memory, the file may still be good
         raise
@@ -57,8 +60,6 @@ def resize(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
 
 def _to_bytes(image: Image.Image) -> tuple[NDArray[np.uint8], bool]:
     """Return the pixels of an image, composited on white, and whether any of them was transparent."""
-    if image.mode.startswith("I;16"):  # Pillow would clip 16 bits instead of scaling them
-        return _scale(image)
     if image.mode in {"I", "F"}:
         raise UnreadableError("its pixels have 32 bits, whose black and white are unknown; save it with 8 or 16 bits")
     mode = "L" if image.mode in GREY_MODES else "RGB"
@@ -74,10 +75,23 @@ def _has_transparent_pixels(image: Image.Image) -> bool:
     return float(lowest) < 255  # type: ignore[arg-type]
 
 
-def _scale(image: Image.Image) -> tuple[NDArray[np.uint8], bool]:
-    """Take the upper 8 of 16 bits; a pixel of the grey level that the file calls transparent becomes white."""
+def _is_deep(image: Image.Image) -> bool:
+    return image.mode.startswith("I;16")  # Pillow would clip 16 bits instead of scaling them
+
+
+def _scale(image: Image.Image, opened: Image.Image) -> tuple[NDArray[np.uint8], bool]:
+    """Take the upper 8 of 12 or 16 bits; a pixel of the grey level that the file calls transparent becomes white.
+
+    Args:
+        image: the image, upright.
+        opened: the image as Pillow opened it, with the tags of a TIFF, which Pillow applies only to at most 8 bits.
+    """
     values = np.asarray(image)
-    pixels = (values >> 8).astype(np.uint8)
+    tags = getattr(opened, "tag_v2", {})
+    (bits,) = tags.get(ExifTags.Base.BitsPerSample, (16,))
+    pixels = (values >> (bits - 8)).astype(np.uint8)
+    if tags.get(ExifTags.Base.PhotometricInterpretation) == _WHITE_IS_ZERO:
+        pixels = 255 - pixels
     level = image.info.get("transparency")
     if not isinstance(level, int):
         return pixels, False

@@ -122,7 +122,7 @@ def _check_sizes(files: list[Path], images: list[NDArray[np.uint8]]) -> None:
     for file, image in zip(files, images, strict=True):
         if image.shape[:2] != first[:2]:
             raise DataError(
-                f"{name(file)} is {image.shape[1]} × {image.shape[0]} pixels, but {name(Path(files[0].name))} is "
+                f"{name(file)} is {image.shape[1]} × {image.shape[0]} pixels, but {name(files[0])} is "
                 f"{first[1]} × {first[0]}: use `--set image_side=32` to crop and resize all images"
             )
 

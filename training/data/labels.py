@@ -37,12 +37,20 @@ def number_labels(labels: NDArray[np.generic], *, where: str) -> Labels:
             f"{where} must be [N] or [N, 1] whole numbers ≥ 0 or text, or one-hot rows [N, K], not "
             f"{list(labels.shape)} {labels.dtype}{_smallest(labels)}: write one label for each image"
         )
-    if labels.dtype.kind == "S":
-        labels = np.char.decode(labels.astype(np.bytes_), "utf-8", "replace")
-    elif labels.dtype.kind != "U":
-        labels = labels.astype(np.int64)
+    if labels.dtype.kind in "US":
+        labels = _as_utf8(labels)
     values, numbers = np.unique(labels, return_inverse=True)
-    return Labels(numbers.reshape(-1).astype(np.int64), tuple(as_utf8_text(str(value)) for value in values))
+    names = (value if isinstance(value, str) else str(int(value)) for value in values.tolist())
+    return Labels(numbers.reshape(-1).astype(np.int64), tuple(names))
+
+
+def _as_utf8(labels: NDArray[np.generic]) -> NDArray[np.str_]:
+    """Return labels as text that can be written as UTF-8. Bytes that are not UTF-8 become escapes, so no two merge."""
+    texts = [
+        text.decode(errors="backslashreplace") if isinstance(text, bytes) else as_utf8_text(text)
+        for text in labels.tolist()
+    ]
+    return np.array(texts, dtype=np.str_)
 
 
 def _is_one_hot(labels: NDArray[np.generic]) -> bool:

@@ -15,7 +15,7 @@ class RawImages:
     Attributes:
         images: [N, H, W] uint8 if all images, also those of `test`, are grey, else [N, H, W, 3].
         labels: the class of each image; None if there are none.
-        test: the images of a folder `test` beside `train`, in the form of `images`; None if there is no such folder.
+        test: the images of a test set beside `images`, such as the folder `test` beside `train`; None: there is none.
         test_labels: the class of each image of `test`.
         skipped: the files that cannot be read, each as "path: reason".
         notes: sentences about the files that were skipped or changed, for the log.

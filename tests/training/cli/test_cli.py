@@ -217,6 +217,25 @@ def test_resume_refuses_other_data(here: Path, fails: Fails):
     )
 
 
+@pytest.mark.parametrize("data", [".", "pictures"])
+def test_a_run_and_a_model_inside_their_data_are_not_data(here: Path, capsys: pytest.CaptureFixture[str], data: str):
+    """Both hold pictures, which must neither become a class nor make the data differ from those the run began with."""
+    root = here / data
+    write_pngs(root / "cat", tiny_images(20))
+    write_pngs(root / "dog", tiny_images(20, seed=1))
+    run_folder, model = root / "runs" / "mlp", root / "exported" / "mlp"
+    command = ["fit", "mlp", "--data", data, "--epochs", "1", *QUICK]
+    assert main([*command, "--out", str(run_folder), "--set", "grid_every_epochs=1"]) == 0
+    assert main(["resume", str(run_folder)]) == 0
+    assert main(["export", str(run_folder), "--to", str(model)]) == 0
+    assert main(["export", str(run_folder), "--to", str(model)]) == 0
+    capsys.readouterr()
+    assert main([*command, "--out", "second"]) == 0
+    assert "data: ignored 2 folder(s) that hold a run or a model: " in capsys.readouterr().err
+    first, second = RunFolder(run_folder).read_config(), RunFolder(here / "second").read_config()
+    assert (second.data_sha256, second.class_names) == (first.data_sha256, ("cat", "dog"))
+
+
 def test_resume_of_no_run(here: Path, fails: Fails):
     assert "nowhere is not a run folder, because it has no config.json" in fails("resume", "nowhere")
     assert "is not a run folder" in fails("export", "nowhere", "--to", "m")

@@ -55,6 +55,11 @@ def test_every_kind_of_source_gives_the_same_images(tmp_path: Path, kind: str):
     assert rows(data.images) | rows(data.held_out) == {image.tobytes() for image in images}
 
 
+def test_the_name_of_a_folder_is_kept_whole_and_that_of_a_file_without_its_suffix(tmp_path: Path):
+    assert load_dataset(str(write_pngs(tmp_path / "my.photos", tiny_images(20)))).name == "my.photos"
+    assert load_dataset(str(write_npz(tmp_path / "my.photos.npz"))).name == "my.photos"
+
+
 def test_rgb_is_turned_to_the_networks_order(tmp_path: Path):
     images = tiny_images(40, channels=3)
     data = load_dataset(str(write_npz(tmp_path / "a.npz", images)))

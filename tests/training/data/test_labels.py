@@ -1,5 +1,7 @@
 """Labels in every form that data give them."""
 
+import os
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -23,6 +25,8 @@ from training.errors import DataError
         (np.array([2.0, 5.0]), [0, 1], ("2", "5")),
         (np.array([True, False]), [1, 0], ("0", "1")),
         (np.array([2**40, 7]), [1, 0], ("7", str(2**40))),
+        (np.array([2**63, 2**64 - 1, 7], np.uint64), [1, 2, 0], ("7", str(2**63), str(2**64 - 1))),
+        (np.array([2.0**63, 2.0**70, 7]), [1, 2, 0], ("7", str(2**63), str(2**70))),
     ],
 )
 def test_forms(labels: NDArray[np.generic], values: list[int], names: tuple[str, ...]):
@@ -50,3 +54,10 @@ def test_forms(labels: NDArray[np.generic], values: list[int], names: tuple[str,
 def test_what_names_no_classes(labels: NDArray[np.generic], seen: str):
     with pytest.raises(DataError, match=f"a.npz: labels must be .*or one-hot rows .*, not {seen}.*write one label"):
         number_labels(labels, where="a.npz: labels")
+
+
+@pytest.mark.parametrize("labels", [[b"caf\xe8", b"caf\xe9"], [os.fsdecode(b"caf\xe8"), os.fsdecode(b"caf\xe9")]])
+def test_text_that_is_not_utf_8_is_escaped_and_not_merged(labels: list[str | bytes]):
+    found = number_labels(np.array(labels), where="a.npz: labels")
+    assert found.values.tolist() == [0, 1]
+    assert len({name.encode() for name in found.names}) == 2

@@ -22,18 +22,28 @@ def save(path: Path, **arrays: object) -> Path:
 @pytest.mark.parametrize("key", ["images", "x_train", "arr_0"])
 def test_reads_each_name(tmp_path: Path, key: str):
     path = save(tmp_path / "a.npz", **{key: IMAGES, "labels": np.zeros(20)})
-    np.testing.assert_array_equal(read_npz(path), IMAGES)
+    np.testing.assert_array_equal(read_npz(path).images, IMAGES)
 
 
 def test_images_goes_before_the_other_names(tmp_path: Path):
     path = save(tmp_path / "a.npz", arr_0=IMAGES + 1, images=IMAGES)
-    np.testing.assert_array_equal(read_npz(path), IMAGES)
+    np.testing.assert_array_equal(read_npz(path).images, IMAGES)
+
+
+def test_the_only_array_may_have_any_name(tmp_path: Path):
+    np.testing.assert_array_equal(read_npz(save(tmp_path / "a.npz", faces=IMAGES)).images, IMAGES)
+    labelled = read_npz(save(tmp_path / "b.npz", faces=IMAGES, y_train=np.arange(20) % 2))
+    np.testing.assert_array_equal(labelled.images, IMAGES)
+    assert labelled.labels is not None
+    assert labelled.notes == ()
+    with pytest.raises(DataError, match=r"holds \['labels'\]; its images must be named"):
+        read_npz(save(tmp_path / "c.npz", labels=IMAGES))
 
 
 def test_colours_and_a_last_axis_of_one(tmp_path: Path):
     rgb = tiny_images(20, channels=3)
-    np.testing.assert_array_equal(read_npz(save(tmp_path / "rgb.npz", images=rgb)), rgb)
-    np.testing.assert_array_equal(read_npz(save(tmp_path / "grey.npz", images=IMAGES[..., None])), IMAGES)
+    np.testing.assert_array_equal(read_npz(save(tmp_path / "rgb.npz", images=rgb)).images, rgb)
+    np.testing.assert_array_equal(read_npz(save(tmp_path / "grey.npz", images=IMAGES[..., None])).images, IMAGES)
 
 
 @pytest.mark.parametrize(
@@ -66,10 +76,13 @@ def test_files_that_are_no_npz(tmp_path: Path):
     other = io.BytesIO()
     with zipfile.ZipFile(other, "w") as archive:
         archive.writestr("images.npy", b"not an array")
-    for data in (b"", b"PK", b"some text", bare, other.getvalue()):
+    for data in (b"", b"PK", b"some text", other.getvalue()):
         path.write_bytes(data)
         with pytest.raises(DataError, match=r"a\.npz"):
             read_npz(path)
+    path.write_bytes(bare)
+    with pytest.raises(DataError, match=r"is a single array \(\.npy\) .* `numpy\.savez\('a\.npz', images=array\)`"):
+        read_npz(path)
 
 
 @pytest.mark.parametrize("compressed", [False, True])
@@ -85,7 +98,7 @@ def test_no_damaged_byte_is_more_than_a_data_error(tmp_path: Path, compressed: b
         data[position] ^= 0xFF if position % 2 else 0x01
         path.write_bytes(data)
         try:
-            seen = read_npz(path)
+            seen = read_npz(path).images
         except DataError:
             refused += 1
         else:
