@@ -185,6 +185,47 @@ def test_the_strip_is_the_walk_from_end_to_end(browser: Browser, service: Servic
         assert visit.faults == []
 
 
+def test_an_address_may_have_all_that_the_api_takes(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        for steps, loop, is_loop in [(1, "1", True), (5, "TRUE", True), (100, "False", False), (256, "0", False)]:
+            page = open_page(visit, service.url, view="walk", seeds="1,2,3", steps=steps, loop=loop)
+            expect_walk(page, path(service, seeds="1,2,3", steps=steps, loop=is_loop))
+            expect(page.locator("#walk-steps-value")).to_have_text(str(steps))
+            expect(page.locator("#walk-loop")).to_be_checked(checked=is_loop)
+            expect(page.locator("#status")).to_have_text("")
+            settle(visit)
+        for steps, loop in [(0, "yes"), (257, "2")]:
+            page = open_page(visit, service.url, view="walk", seeds="1,2,3", steps=steps, loop=loop)
+            ignored = f"“steps={steps}”: it must be 1 to 256; “loop={loop}”: it must be true or false."
+            expect(page.locator("#status")).to_have_text(f"Ignored in the address: {ignored}")
+            expect_walk(page, path(service, seeds="1,2,3"))
+            expect(page.locator("#walk-steps-value")).to_have_text("16")
+            settle(visit)
+        assert visit.faults == []
+
+
+def test_a_paused_walk_keeps_its_place_when_the_steps_change(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url, calm=False) as visit:
+        page = open_page(visit, service.url, view="walk", seeds="1,2,3", at=32)
+        expect_walk(page, path(service, seeds="1,2,3"))
+        for key, steps in [("ArrowRight", 20), ("Home", 4), ("ArrowRight", 8)]:
+            page.locator("#walk-steps").press(key)
+            images = path(service, seeds="1,2,3", steps=steps)
+            expect_walk(page, images)
+            assert at(page) == len(images) - 1
+            expect_in_address(page, "at", len(images) - 1)
+        page.locator("#walk-loop").check()
+        expect_walk(page, path(service, seeds="1,2,3", steps=8, loop=True))
+        expect_in_address(page, "at", 16)
+        settle(visit)
+        page.reload()
+        expect_walk(page, path(service, seeds="1,2,3", steps=8, loop=True))
+        expect(page.get_by_role("button", name="Play")).to_be_enabled()
+        assert at(page) == 16
+        settle(visit)
+        assert visit.faults == []
+
+
 @pytest.mark.slow
 def test_steps_way_and_return(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
