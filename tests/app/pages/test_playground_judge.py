@@ -374,6 +374,35 @@ def test_drawn_with_a_finger(browser: Browser, service: Service) -> None:
         assert visit.faults == []
 
 
+def test_one_pointer_draws_at_a_time(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url, width=360) as visit:
+        page = open_page(visit, service.url, view="judge")
+        page.locator("#pad").scroll_into_view_if_needed()
+        box = page.locator("#pad").bounding_box()
+        assert box is not None
+        touch = page.context.new_cdp_session(page)
+
+        def fingers(kind: str, *places: tuple[int, float, float]) -> None:
+            (left, top), (width, height) = (box["x"], box["y"]), (box["width"], box["height"])
+            points = [{"id": k, "x": left + x * width, "y": top + y * height} for k, x, y in places]
+            touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+        fingers("touchStart", (0, 0.2, 0.2))
+        fingers("touchStart", (0, 0.2, 0.2), (1, 0.8, 0.8))
+        fingers("touchMove", (0, 0.4, 0.2), (1, 0.6, 0.8))
+        fingers("touchMove", (0, 0.4, 0.2))  # the second finger lifts, and the first draws on
+        fingers("touchMove", (0, 0.8, 0.2))
+        fingers("touchEnd")
+        page.locator("#pad").click(button="right", position={"x": 0.5 * box["width"], "y": 0.6 * box["height"]})
+        page.locator("#pad").click(button="middle", position={"x": 0.5 * box["width"], "y": 0.6 * box["height"]})
+        strokes = pixels(pad_png(page))[..., 0] > 128
+        for share in (0.2, 0.3, 0.6, 0.8):
+            assert strokes[int(0.2 * 280), int(share * 280)], share
+        assert not strokes[int(0.3 * 280) :].any()
+        settle(visit)
+        assert visit.faults == []
+
+
 def test_the_words_agree_with_the_figure(browser: Browser, service: Service) -> None:
     """For every D(x) and every calibration, the words do not say the opposite of the figure."""
     with Visit(browser, service.url) as visit:
