@@ -231,7 +231,7 @@ def test_what_is_no_image_is_told_in_the_services_words(browser: Browser, servic
         expect(page.locator("#judged-list button")).to_have_count(2)
         page.locator("#files").set_input_files(payload("notes.txt", b"seven"))
         expect(page.locator("#status.error")).to_contain_text(words)
-        expect(page.locator("#verdict")).to_contain_text("Nothing to judge yet.")  # the earlier opinion is gone
+        expect(page.locator("#verdict")).to_have_text("D could not judge this.")  # the earlier opinion is gone
         expect(page.locator("#judged-list button")).to_have_count(0)
         page.locator("#files").set_input_files([payload("one.png", png_bytes(picture(1)))] * 65)
         expect(page.locator("#status.error")).to_have_text("65 files are too many: choose at most 64.")
@@ -240,6 +240,72 @@ def test_what_is_no_image_is_told_in_the_services_words(browser: Browser, servic
         expect(page.locator("#status")).to_have_text("")
         settle(visit)
         assert all("415" in fault for fault in visit.faults), visit.faults
+
+
+def test_too_many_files_leave_those_before_them(browser: Browser, service: Service) -> None:
+    content = png_bytes(picture(1))
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, view="judge")
+        page.locator("#files").set_input_files(payload("one.png", content))
+        expect_opinion(page.locator("#verdict"), score_of(service.client, content))
+        page.locator("#files").set_input_files([payload("one.png", content)] * 65)
+        expect(page.locator("#status.error")).to_have_text("65 files are too many: choose at most 64.")
+        page.get_by_label("the images already have the model’s size").check()
+        expect_opinion(page.locator("#verdict"), score_of(service.client, content, preprocess="none"))
+        settle(visit)
+        assert visit.faults == []
+
+
+def test_no_opinion_of_another_image_or_model_is_shown(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, view="judge")
+        verdict = page.locator("#verdict")
+        draw(page, SEVEN)
+        drawn = pad_png(page)
+        expect_opinion(verdict, score_of(service.client, drawn))
+        settle(visit)
+        held = hold(page, "**/v1/score?*")
+        page.locator("#model").select_option("conv")
+        expect(verdict).to_have_text("Waiting for D’s opinion …")
+        held[0].fulfill(status=500, json={"detail": "no luck"})
+        expect(verdict).to_have_text("D could not judge this.")
+        expect(page.locator("#status.error")).to_contain_text("no luck")
+        page.locator("[data-view=judge]").click()  # this tries again
+        until(page, lambda: len(held) == 2, "it is asked for again")
+        held[1].continue_()
+        expect_opinion(verdict, score_of(service.client, drawn, model="conv"))
+        page.locator("#files").set_input_files(payload("one.png", png_bytes(picture(1))))
+        expect(verdict).to_have_text("Waiting for D’s opinion …")
+        page.get_by_role("button", name="Clear").click()
+        until(page, lambda: len(held) == 3, "the file is judged")
+        held[2].continue_()
+        settle(visit)
+        expect(verdict).to_contain_text("Nothing to judge yet.")
+        assert all("500" in fault for fault in visit.faults), visit.faults
+
+
+def test_what_is_found_stays_until_something_else_is_judged(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, view="judge")
+        draw(page, SEVEN)
+        settle(visit)
+        page.get_by_role("button", name="Find G’s nearest image").click()
+        nearest = page.get_by_alt_text("G’s nearest image")
+        expect(nearest).to_be_visible()
+        page.locator(".skip").press("Enter")
+        expect(page).to_have_url(re.compile("#main$"))
+        settle(visit)
+        expect(nearest).to_be_visible()
+        page.locator("[data-view=judge]").click()
+        settle(visit)
+        expect(nearest).to_be_visible()
+        page.go_back()
+        settle(visit)
+        expect(nearest).to_be_visible()
+        draw(page, [(0.3, 0.5), (0.7, 0.5)])
+        expect(nearest).to_have_count(0)
+        settle(visit)
+        assert visit.faults == []
 
 
 def test_found_in_g_and_taken_to_draw(browser: Browser, service: Service) -> None:
