@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -489,6 +490,43 @@ def test_the_words_agree_with_the_figure(browser: Browser, service: Service) -> 
                     assert bool(said_fake) == (probability < 0.4), words
                     assert bool(said_real) == (probability > 0.6), words
                     assert ("too" in words) == ((probability < 0.4) == (median < 0) and abs(probability - 0.5) > 0.1)
+
+
+def test_the_same_file_can_be_chosen_again(browser: Browser, service: Service) -> None:
+    """A browser reports only a change of the list of files, so the list must be empty before each choice."""
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, view="judge")
+        page.locator("#files").set_input_files(payload("one.png", png_bytes(picture(1))))
+        settle(visit)
+        with page.expect_file_chooser():
+            page.locator("#drop span").click()
+        assert page.locator("#files").evaluate("input => input.files.length") == 0
+        assert visit.faults == []
+
+
+def test_a_drop_that_cannot_be_judged_is_told(browser: Browser, service: Service, tmp_path: Path) -> None:
+    """Chromium itself drags here: it drops nothing where a page does not allow it."""
+    file = tmp_path / "seven.png"
+    file.write_bytes(png_bytes(picture(1)))
+    text = {"items": [{"mimeType": "text/plain", "data": "https://example.com/seven.png"}], "files": []}
+    beside = ({"items": [], "files": [str(file)]}, "To let D judge an image, drop it in the view “Judge”.")
+    for view, target, (data, words) in [
+        ("judge", "#drop", (text, "That is no file. Save the image, and drop its file here.")),
+        ("judge", "header.top h1", beside),
+        ("draw", "#draw-title", beside),
+    ]:
+        with Visit(browser, service.url) as visit:
+            page = open_page(visit, service.url, view=view)
+            box = page.locator(target).bounding_box()
+            assert box is not None
+            place = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
+            mouse = page.context.new_cdp_session(page)
+            for kind in ("dragEnter", "dragOver", "drop"):
+                dragged = {**data, "dragOperationsMask": 1}
+                mouse.send("Input.dispatchDragEvent", {"type": kind, **place, "data": dragged})
+            expect(page.locator("#status")).to_have_text(words)
+            settle(visit)
+            assert visit.faults == []
 
 
 def test_files_dropped_beside_the_target_do_not_leave_the_page(browser: Browser, service: Service) -> None:

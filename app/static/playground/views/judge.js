@@ -26,6 +26,7 @@ export class Judge {
     document.getElementById("pad-undo").addEventListener("click", () => this._pad.undo());
     document.getElementById("pad-clear").addEventListener("click", () => this._pad.clear());
     document.getElementById("pad-example").addEventListener("click", () => app.attempt(() => this._takeExample()));
+    this._files.addEventListener("click", () => (this._files.value = "")); // otherwise the same file again is no change
     this._files.addEventListener("change", () => this._takeFiles([...this._files.files]));
     this._asIs.addEventListener("change", () => {
       if (this._given && this._request?.files === this._given) this._takeFiles(this._given);
@@ -88,7 +89,10 @@ export class Judge {
       area.addEventListener(name, (event) => {
         event.preventDefault();
         mark.classList.toggle("over", name === "dragenter" || name === "dragover");
-        if (name === "drop" && event.dataTransfer.files.length) this._takeFiles([...event.dataTransfer.files]);
+        if (name !== "drop") return;
+        const files = [...event.dataTransfer.files];
+        if (files.length) this._takeFiles(files);
+        else this._app.say("That is no file. Save the image, and drop its file here.", true);
       });
     }
   }
