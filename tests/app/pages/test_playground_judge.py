@@ -508,8 +508,12 @@ def test_a_drop_that_cannot_be_judged_is_told(browser: Browser, service: Service
     """Chromium itself drags here: it drops nothing where a page does not allow it."""
     file = tmp_path / "seven.png"
     file.write_bytes(png_bytes(picture(1)))
-    text = {"items": [{"mimeType": "text/plain", "data": "https://example.com/seven.png"}], "files": []}
-    beside = ({"items": [], "files": [str(file)]}, "To let D judge an image, drop it in the view “Judge”.")
+    text: dict[str, object] = {
+        "items": [{"mimeType": "text/plain", "data": "https://example.com/seven.png"}],
+        "files": [],
+    }
+    picture_file: dict[str, object] = {"items": [], "files": [str(file)]}
+    beside = (picture_file, "To let D judge an image, drop it in the view “Judge”.")
     for view, target, (data, words) in [
         ("judge", "#drop", (text, "That is no file. Save the image, and drop its file here.")),
         ("judge", "header.top h1", beside),

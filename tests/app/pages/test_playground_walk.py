@@ -18,6 +18,7 @@ from tests.app.playground import (
     image_pixels,
     ok,
     open_page,
+    parameters,
     rgb,
     run,
     sample,
@@ -285,6 +286,20 @@ def test_what_can_be_taken_away(browser: Browser, service: Service) -> None:
         assert strip.shape[1] >= 24 * 56
         listed = json.loads(download(page, moving.get_by_role("link", name="JSON")))
         assert np.array_equal(json_images(listed), images)
+        settle(visit)
+        assert visit.faults == []
+
+
+def test_a_long_walk_is_saved_at_the_largest_scale_that_the_api_allows(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, view="walk", seeds=",".join(map(str, range(16))), steps=256)
+        links = page.locator("#walk-downloads").get_by_role("link")
+        for form in ("GIF", "WebP", "PNG strip", "JSON"):
+            ok(service.client.head(links.and_(page.get_by_text(form)).get_attribute("href") or ""))
+        gif = links.and_(page.get_by_text("GIF")).get_attribute("href") or ""
+        scale = int(parameters(gif)["scale"])
+        refused = service.client.head(gif.replace(f"scale={scale}", f"scale={scale + 1}"))
+        assert refused.status_code == 422
         settle(visit)
         assert visit.faults == []
 

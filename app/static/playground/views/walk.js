@@ -11,6 +11,8 @@ const MAX_SEEDS = 16;
 const SEED_LIMIT = 2 ** 53;
 const NONE = "none"; // in the address, for a walk without seeds
 const FRAME_MS = 60;
+const MAX_PIXELS = 64e6; // the API's limit for all images of a download together
+const PADDING = 2; // black pixels around each image of the PNG strip, the API's default
 const CORNER_MS = 500; // each picked image stays longer on screen
 
 export class Walk {
@@ -267,17 +269,23 @@ export class Walk {
 
   _offer(query) {
     const { service } = this._app;
-    const moving = { ...query, scale: 8, duration_ms: FRAME_MS };
+    const moving = { ...query, scale: this._scale(8), duration_ms: FRAME_MS };
     const link = (name, parameters) =>
       el("a", { class: "button", href: service.url("v1/interpolations", parameters), download: `walk.${parameters.format}` }, name);
     this._downloads.replaceChildren(
       el("span", { class: "hint" }, "Save:"),
       link("GIF", { ...moving, format: "gif" }),
       link("WebP", { ...moving, format: "webp" }),
-      link("PNG strip", { ...query, scale: 2, format: "png" }),
+      link("PNG strip", { ...query, scale: this._scale(2, PADDING), padding: PADDING, format: "png" }),
       link("JSON", { ...query, format: "json" }),
     );
     this._curl.text = curl("walk.gif", service.url("v1/interpolations", { ...moving, format: "gif" }));
+  }
+
+  /** The largest scale, at most `most`, at which a download of all images is not too large for the API. */
+  _scale(most, padding = 0) {
+    const pixels = this._n * (this._sheet.side + padding) ** 2;
+    return Math.min(most, Math.floor(Math.sqrt(MAX_PIXELS / pixels)));
   }
 }
 
