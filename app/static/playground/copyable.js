@@ -30,7 +30,8 @@ export class Copyable {
 }
 
 /**
- * A command that downloads a URL; with -f, curl writes no file if the service refuses the request. Single quotes around it are safe, because these URLs contain none.
+ * A command that downloads a URL. Single quotes around it are safe, because these URLs contain none. With -f, curl
+ * writes no file if the service refuses the request.
  *
  * @param {string} file where curl writes the answer
  * @param {string} url what it asks for

@@ -202,6 +202,11 @@ def test_an_address_may_have_all_that_the_api_takes(browser: Browser, service: S
             expect_walk(page, path(service, seeds="1,2,3"))
             expect(page.locator("#walk-steps-value")).to_have_text("16")
             settle(visit)
+        page = open_page(visit, service.url, view="walk", seeds="1,2,3", at=33)
+        ignored = "Ignored in the address: “at=33”: the last image of this walk is 32."
+        expect(page.locator("#status")).to_have_text(ignored)
+        expect_in_address(page, "at", 32)
+        settle(visit)
         assert visit.faults == []
 
 

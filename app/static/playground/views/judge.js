@@ -7,7 +7,7 @@ import { Latest } from "../latest.js";
 import { opinion } from "../opinion.js";
 
 const MAX_FILES = 64;
-const LATE_MS = 500; // so long the previous opinion may stay, so that the page does not flicker while a person draws
+const LATE_MS = 500; // the previous opinion may stay this long, so that the page does not flicker while a person draws
 
 export class Judge {
   constructor(app) {
@@ -67,7 +67,7 @@ export class Judge {
     this._score.run(this._request);
   }
 
-  /** Whether an answer to a request may be shown. The drawing has one opinion after another while a person draws. */
+  /** Whether an answer to a request may be shown. While a person draws, the answers for earlier strokes are shown, too. */
   _isWanted(request) {
     return this._request !== null && ["model", "files", "preprocess"].every((name) => this._request[name] === request[name]);
   }

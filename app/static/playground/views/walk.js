@@ -57,7 +57,7 @@ export class Walk {
     this._showSteps(readSteps(address));
     this._mode.value = readMode(address, this._mode);
     this._loop.checked = readLoop(address);
-    const at = address.whole("at", null);
+    const at = readAt(address, lengthOf(this._query()));
     if (at !== null) this._stop(); // the address names one image, so the walk is paused there
     this._isPaused = at !== null;
     this._at = at ?? 0;
@@ -179,9 +179,8 @@ export class Walk {
     const blob = await this._app.service.blob("v1/interpolations", { ...query, columns, padding: 0, format: "png" });
     const sheet = await createImageBitmap(blob);
     const { image_shape: shape } = (await this._app.service.details(this._model)).metadata;
-    const corners = this._seeds.length - (query.loop ? 0 : 1);
     this._sheet = { sheet, columns, side: shape.width };
-    this._n = corners * columns + (query.loop ? 0 : 1);
+    this._n = lengthOf(query);
     this._scrubber.max = this._n - 1;
     this._setPlayable(true);
     this._offer(query);
@@ -287,6 +286,21 @@ export class Walk {
     const pixels = this._n * (this._sheet.side + padding) ** 2;
     return Math.min(most, Math.floor(Math.sqrt(MAX_PIXELS / pixels)));
   }
+}
+
+/** The number of images of a walk; 0 for fewer than two seeds. */
+function lengthOf({ seeds, steps, loop }) {
+  const corners = seeds.split(",").length;
+  if (corners < 2) return 0;
+  return loop ? corners * steps : (corners - 1) * steps + 1;
+}
+
+/** The image at which an address pauses the walk of n images, or null. */
+function readAt(address, n) {
+  const at = address.whole("at", null);
+  if (at === null || at < n || n === 0) return at;
+  address.ignore(`“at=${at}”: the last image of this walk is ${n - 1}`);
+  return n - 1;
 }
 
 /** The seeds in an address, which is told of those that are left out. */
