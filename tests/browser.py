@@ -100,4 +100,6 @@ class Visit:
 
     def _note_failure(self, request: Request) -> None:
         self.pending.discard(request)
+        if request.url.endswith("/icon.svg") and request.failure == "net::ERR_ABORTED":
+            return  # Chromium loads the icon when it is idle, so the next page may interrupt it
         self.faults.append(f"failed: {request.url}")

@@ -212,9 +212,9 @@ def mark_by_ticks(histogram: Locator) -> float:
 def run(client: httpx.Client, command: str) -> bytes:
     """Return what a curl command of the page would write. It is split as in a shell, and `client` makes the call."""
     words = shlex.split(command)
-    assert words[:2] == ["curl", "-o"]
+    assert words[:3] == ["curl", "-f", "-o"]
     url = words[-1]
-    options = dict(zip(words[3:-1:2], words[4:-1:2], strict=True))
+    options = dict(zip(words[4:-1:2], words[5:-1:2], strict=True))
     if not options:
         return ok(client.get(url)).content
     name, value = options["-H"].split(": ")

@@ -30,7 +30,7 @@ _TEMPLATE = """\
 | latents | {z_dim} coordinates, {prior} prior, variance 1 |
 | images | {height} × {width}, {colours} |
 | trained on | {train_images:,} images; {held_out_images:,} held out{skipped}{classes} |
-| trained for | {epochs} of the recipe's {recipe_epochs} epochs, {images_seen:,} images, {minutes:.0f} minutes |
+| trained for | {epochs} of the recipe's {recipe_epochs} epochs, {images_seen:,} images, {minutes} |
 | trained with | {machine}, {threads} thread(s), {arithmetic}, torch {torch_version} |
 | code | commit {git_commit} |
 
@@ -38,7 +38,7 @@ _TEMPLATE = """\
 
 The samples are the first 10,000 images of seed {sample_seed}. They, and D, are evaluated on the held-out images. The
 column "real images" gives the same figure for real training images in place of the samples. The following command
-computes the figures again, adds the share of each digit, and writes a page with pictures:
+computes the figures again{shares} and writes a page with pictures:
 
     python -m training evaluate {name} --data {data} --html report.html
 
@@ -127,13 +127,14 @@ def write_card(
         classes=_classes(config),
         epochs=metadata.epochs,
         images_seen=metadata.images_seen,
-        minutes=progress.seconds / 60,
+        minutes=_minutes(progress.seconds),
         machine=describe_machine(),
         threads=config.threads,
         arithmetic=config.recipe.precision,
         torch_version=config.torch_version,
         git_commit=config.git_commit,
         sample_seed=SAMPLE_SEED,
+        shares=", adds the share of each digit," if "share_0" in metadata.evaluation else "",
         licence=metadata.licence,
         warning=_warning(config),
         figures=format_markdown(group_figures(metadata.evaluation, details=False)),
@@ -162,6 +163,11 @@ def _overrides(config: RunConfig) -> str:
     minutes = "" if config.minutes is None else f" --minutes {config.minutes:g}"
     collapse = "" if config.on_collapse == "warn" else f" --on-collapse {config.on_collapse}"
     return minutes + collapse + "".join(f" --set {shlex.quote(override)}" for override in config.overrides)
+
+
+def _minutes(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    return "1 minute" if minutes == 1 else f"{minutes} minutes"
 
 
 def _millions(weights: int) -> str:

@@ -30,7 +30,8 @@ export class Copyable {
 }
 
 /**
- * A command that downloads a URL. Single quotes around it are safe, because these URLs contain none.
+ * A command that downloads a URL. Single quotes around it are safe, because these URLs contain none. With -f, curl
+ * writes no file if the service refuses the request.
  *
  * @param {string} file where curl writes the answer
  * @param {string} url what it asks for
@@ -39,5 +40,5 @@ export class Copyable {
 export function curl(file, url, options = "") {
   // The service marks the page if requests need a key.
   const key = "needsKey" in document.documentElement.dataset ? '-H "Authorization: Bearer $GAN_KEY" ' : "";
-  return `curl -o ${file} ${key}${options}'${url}'`;
+  return `curl -f -o ${file} ${key}${options}'${url}'`;
 }

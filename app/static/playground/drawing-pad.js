@@ -11,9 +11,11 @@ export class DrawingPad {
     this._canvas = canvas;
     this._onChange = onChange;
     this._strokes = [];
+    this._stroke = null; // the one that is being drawn
+    this._pointer = null; // the pointer that draws it; a second finger or the palm draws nothing meanwhile
     canvas.addEventListener("pointerdown", (event) => this._press(event));
     canvas.addEventListener("pointermove", (event) => this._move(event));
-    for (const name of ["pointerup", "pointercancel"]) canvas.addEventListener(name, () => this._lift());
+    for (const name of ["pointerup", "pointercancel", "lostpointercapture"]) canvas.addEventListener(name, (event) => this._lift(event));
     this._paint();
   }
 
@@ -38,22 +40,24 @@ export class DrawingPad {
   }
 
   _press(event) {
+    if (this._pointer !== null || event.button !== 0) return;
     event.preventDefault();
     this._canvas.setPointerCapture(event.pointerId);
-    this._drawing = true;
-    this._strokes.push([this._place(event)]);
+    this._pointer = event.pointerId;
+    this._stroke = [this._place(event)];
+    this._strokes.push(this._stroke);
     this._changed();
   }
 
   _move(event) {
-    if (!this._drawing) return;
+    if (event.pointerId !== this._pointer) return;
     const events = event.getCoalescedEvents?.() ?? [];
-    for (const part of events.length ? events : [event]) this._strokes.at(-1).push(this._place(part));
+    for (const part of events.length ? events : [event]) this._stroke.push(this._place(part));
     this._changed();
   }
 
-  _lift() {
-    this._drawing = false;
+  _lift(event) {
+    if (event.pointerId === this._pointer) this._pointer = null;
   }
 
   _place({ clientX, clientY }) {

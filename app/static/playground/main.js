@@ -180,11 +180,10 @@ class App {
     document.getElementById("announcer").textContent = text;
   }
 
-  /** A file that is dropped beside the target for it must not replace the page. */
+  /** A file that is dropped beside the target for it must not replace the page: a message says where to drop it. */
   _keepPage(event) {
     if (event.defaultPrevented || !event.dataTransfer?.types.includes("Files")) return;
     event.preventDefault();
-    event.dataTransfer.dropEffect = "none";
     if (event.type === "drop") this.say("To let D judge an image, drop it in the view “Judge”.");
   }
 }

@@ -31,7 +31,7 @@ def test_a_browser_asks_for_a_password(browser: Browser, locked: Service) -> Non
     page.locator("#grid [role=option]").first.wait_for()
     page.locator("details.take").evaluate("details => details.open = true")
     command = page.locator("details.take input.code").first
-    expect(command).to_have_value(re.compile(r'^curl -o digits.png -H "Authorization: Bearer \$GAN_KEY" \'http'))
+    expect(command).to_have_value(re.compile(r'^curl -f -o digits.png -H "Authorization: Bearer \$GAN_KEY" \'http'))
     context.close()
 
 

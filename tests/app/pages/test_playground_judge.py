@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -231,7 +232,7 @@ def test_what_is_no_image_is_told_in_the_services_words(browser: Browser, servic
         expect(page.locator("#judged-list button")).to_have_count(2)
         page.locator("#files").set_input_files(payload("notes.txt", b"seven"))
         expect(page.locator("#status.error")).to_contain_text(words)
-        expect(page.locator("#verdict")).to_contain_text("Nothing to judge yet.")  # the earlier opinion is gone
+        expect(page.locator("#verdict")).to_have_text("D could not judge this.")  # the earlier opinion is gone
         expect(page.locator("#judged-list button")).to_have_count(0)
         page.locator("#files").set_input_files([payload("one.png", png_bytes(picture(1)))] * 65)
         expect(page.locator("#status.error")).to_have_text("65 files are too many: choose at most 64.")
@@ -240,6 +241,72 @@ def test_what_is_no_image_is_told_in_the_services_words(browser: Browser, servic
         expect(page.locator("#status")).to_have_text("")
         settle(visit)
         assert all("415" in fault for fault in visit.faults), visit.faults
+
+
+def test_too_many_files_leave_those_before_them(browser: Browser, service: Service) -> None:
+    content = png_bytes(picture(1))
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, view="judge")
+        page.locator("#files").set_input_files(payload("one.png", content))
+        expect_opinion(page.locator("#verdict"), score_of(service.client, content))
+        page.locator("#files").set_input_files([payload("one.png", content)] * 65)
+        expect(page.locator("#status.error")).to_have_text("65 files are too many: choose at most 64.")
+        page.get_by_label("the images already have the model’s size").check()
+        expect_opinion(page.locator("#verdict"), score_of(service.client, content, preprocess="none"))
+        settle(visit)
+        assert visit.faults == []
+
+
+def test_no_opinion_of_another_image_or_model_is_shown(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, view="judge")
+        verdict = page.locator("#verdict")
+        draw(page, SEVEN)
+        drawn = pad_png(page)
+        expect_opinion(verdict, score_of(service.client, drawn))
+        settle(visit)
+        held = hold(page, "**/v1/score?*")
+        page.locator("#model").select_option("conv")
+        expect(verdict).to_have_text("Waiting for D’s opinion …")
+        held[0].fulfill(status=500, json={"detail": "no luck"})
+        expect(verdict).to_have_text("D could not judge this.")
+        expect(page.locator("#status.error")).to_contain_text("no luck")
+        page.locator("[data-view=judge]").click()  # this tries again
+        until(page, lambda: len(held) == 2, "it is asked for again")
+        held[1].continue_()
+        expect_opinion(verdict, score_of(service.client, drawn, model="conv"))
+        page.locator("#files").set_input_files(payload("one.png", png_bytes(picture(1))))
+        expect(verdict).to_have_text("Waiting for D’s opinion …")
+        page.get_by_role("button", name="Clear").click()
+        until(page, lambda: len(held) == 3, "the file is judged")
+        held[2].continue_()
+        settle(visit)
+        expect(verdict).to_contain_text("Nothing to judge yet.")
+        assert all("500" in fault for fault in visit.faults), visit.faults
+
+
+def test_what_is_found_stays_until_something_else_is_judged(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, view="judge")
+        draw(page, SEVEN)
+        settle(visit)
+        page.get_by_role("button", name="Find G’s nearest image").click()
+        nearest = page.get_by_alt_text("G’s nearest image")
+        expect(nearest).to_be_visible()
+        page.locator(".skip").press("Enter")
+        expect(page).to_have_url(re.compile("#main$"))
+        settle(visit)
+        expect(nearest).to_be_visible()
+        page.locator("[data-view=judge]").click()
+        settle(visit)
+        expect(nearest).to_be_visible()
+        page.go_back()
+        settle(visit)
+        expect(nearest).to_be_visible()
+        draw(page, [(0.3, 0.5), (0.7, 0.5)])
+        expect(nearest).to_have_count(0)
+        settle(visit)
+        assert visit.faults == []
 
 
 def test_found_in_g_and_taken_to_draw(browser: Browser, service: Service) -> None:
@@ -374,6 +441,35 @@ def test_drawn_with_a_finger(browser: Browser, service: Service) -> None:
         assert visit.faults == []
 
 
+def test_one_pointer_draws_at_a_time(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url, width=360) as visit:
+        page = open_page(visit, service.url, view="judge")
+        page.locator("#pad").scroll_into_view_if_needed()
+        box = page.locator("#pad").bounding_box()
+        assert box is not None
+        touch = page.context.new_cdp_session(page)
+
+        def fingers(kind: str, *places: tuple[int, float, float]) -> None:
+            (left, top), (width, height) = (box["x"], box["y"]), (box["width"], box["height"])
+            points = [{"id": k, "x": left + x * width, "y": top + y * height} for k, x, y in places]
+            touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+        fingers("touchStart", (0, 0.2, 0.2))
+        fingers("touchStart", (0, 0.2, 0.2), (1, 0.8, 0.8))
+        fingers("touchMove", (0, 0.4, 0.2), (1, 0.6, 0.8))
+        fingers("touchMove", (0, 0.4, 0.2))  # the second finger lifts, and the first draws on
+        fingers("touchMove", (0, 0.8, 0.2))
+        fingers("touchEnd")
+        page.locator("#pad").click(button="right", position={"x": 0.5 * box["width"], "y": 0.6 * box["height"]})
+        page.locator("#pad").click(button="middle", position={"x": 0.5 * box["width"], "y": 0.6 * box["height"]})
+        strokes = pixels(pad_png(page))[..., 0] > 128
+        for share in (0.2, 0.3, 0.6, 0.8):
+            assert strokes[int(0.2 * 280), int(share * 280)], share
+        assert not strokes[int(0.3 * 280) :].any()
+        settle(visit)
+        assert visit.faults == []
+
+
 def test_the_words_agree_with_the_figure(browser: Browser, service: Service) -> None:
     """For every D(x) and every calibration, the words do not say the opposite of the figure."""
     with Visit(browser, service.url) as visit:
@@ -394,6 +490,47 @@ def test_the_words_agree_with_the_figure(browser: Browser, service: Service) -> 
                     assert bool(said_fake) == (probability < 0.4), words
                     assert bool(said_real) == (probability > 0.6), words
                     assert ("too" in words) == ((probability < 0.4) == (median < 0) and abs(probability - 0.5) > 0.1)
+
+
+def test_the_same_file_can_be_chosen_again(browser: Browser, service: Service) -> None:
+    """A browser reports only a change of the list of files, so the list must be empty before each choice."""
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, view="judge")
+        page.locator("#files").set_input_files(payload("one.png", png_bytes(picture(1))))
+        settle(visit)
+        with page.expect_file_chooser():
+            page.locator("#drop span").click()
+        assert page.locator("#files").evaluate("input => input.files.length") == 0
+        assert visit.faults == []
+
+
+def test_a_drop_that_cannot_be_judged_is_told(browser: Browser, service: Service, tmp_path: Path) -> None:
+    """Chromium itself drags here: it drops nothing where a page does not allow it."""
+    file = tmp_path / "seven.png"
+    file.write_bytes(png_bytes(picture(1)))
+    text: dict[str, object] = {
+        "items": [{"mimeType": "text/plain", "data": "https://example.com/seven.png"}],
+        "files": [],
+    }
+    picture_file: dict[str, object] = {"items": [], "files": [str(file)]}
+    beside = (picture_file, "To let D judge an image, drop it in the view “Judge”.")
+    for view, target, (data, words) in [
+        ("judge", "#drop", (text, "That is no file. Save the image, and drop its file here.")),
+        ("judge", "header.top h1", beside),
+        ("draw", "#draw-title", beside),
+    ]:
+        with Visit(browser, service.url) as visit:
+            page = open_page(visit, service.url, view=view)
+            box = page.locator(target).bounding_box()
+            assert box is not None
+            place = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
+            mouse = page.context.new_cdp_session(page)
+            for kind in ("dragEnter", "dragOver", "drop"):
+                dragged = {**data, "dragOperationsMask": 1}
+                mouse.send("Input.dispatchDragEvent", {"type": kind, **place, "data": dragged})
+            expect(page.locator("#status")).to_have_text(words)
+            settle(visit)
+            assert visit.faults == []
 
 
 def test_files_dropped_beside_the_target_do_not_leave_the_page(browser: Browser, service: Service) -> None:

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from harness.service import Service
 from tests.app.checks import pixels
@@ -94,10 +94,37 @@ def test_figures_beside_those_of_real_images(browser: Browser, trained: Service)
                 row = card(page, name).locator("tr").filter(has=head)
                 is_best = best_of is not None and len(values) > 1 and value == best_of(values.values())
                 cells = row.locator("td")
-                expect(cells.nth(0)).to_have_text(told(value) + (" (best of these models)" if is_best else ""))
+                expect(cells.nth(0)).to_have_text(
+                    told(value) + (" (best of the models of this data set)" if is_best else "")
+                )
                 expect(cells.nth(1)).to_have_text(
                     told(models[name][f"{key}_real"]) if f"{key}_real" in models[name] else "–"
                 )
+        settle(visit)
+        assert visit.faults == []
+
+
+def test_the_best_is_marked_among_models_of_one_data_set_and_features(browser: Browser, service: Service) -> None:
+    digits = {"modes": 10.0}
+    told_by = {
+        "conv": {"dataset": "MNIST", "evaluation": {"frechet": 4.0, **digits}},
+        "digits": {"dataset": "MNIST", "evaluation": {"frechet": 5.0, **digits}},
+        "mnist-conv": {"dataset": "MNIST", "evaluation": {"frechet": 3.0}},  # other features
+        "rgb": {"dataset": "MNIST", "evaluation": {"frechet": 2.0, **digits}},  # images of another size
+        "three": {"dataset": "faces", "evaluation": {"frechet": 1.0, **digits}},
+    }
+
+    def answer(route: Route) -> None:
+        details = route.fetch().json()
+        details["metadata"] |= told_by[details["name"]]
+        route.fulfill(json=details)
+
+    with Visit(browser, service.url) as visit:
+        visit.page.route("**/v1/models/*", answer)
+        page = open_page(visit, service.url, view="models")
+        for name in told_by:
+            expect(card(page, name).locator("td.winner")).to_have_count(1 if name == "conv" else 0)
+        expect(card(page, "conv").locator("td.winner")).to_have_text("4 (best of the models of this data set)")
         settle(visit)
         assert visit.faults == []
 

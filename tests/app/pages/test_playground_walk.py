@@ -18,6 +18,7 @@ from tests.app.playground import (
     image_pixels,
     ok,
     open_page,
+    parameters,
     rgb,
     run,
     sample,
@@ -185,6 +186,52 @@ def test_the_strip_is_the_walk_from_end_to_end(browser: Browser, service: Servic
         assert visit.faults == []
 
 
+def test_an_address_may_have_all_that_the_api_takes(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        for steps, loop, is_loop in [(1, "1", True), (5, "TRUE", True), (100, "False", False), (256, "0", False)]:
+            page = open_page(visit, service.url, view="walk", seeds="1,2,3", steps=steps, loop=loop)
+            expect_walk(page, path(service, seeds="1,2,3", steps=steps, loop=is_loop))
+            expect(page.locator("#walk-steps-value")).to_have_text(str(steps))
+            expect(page.locator("#walk-loop")).to_be_checked(checked=is_loop)
+            expect(page.locator("#status")).to_have_text("")
+            settle(visit)
+        for steps, loop in [(0, "yes"), (257, "2")]:
+            page = open_page(visit, service.url, view="walk", seeds="1,2,3", steps=steps, loop=loop)
+            ignored = f"“steps={steps}”: it must be 1 to 256; “loop={loop}”: it must be true or false."
+            expect(page.locator("#status")).to_have_text(f"Ignored in the address: {ignored}")
+            expect_walk(page, path(service, seeds="1,2,3"))
+            expect(page.locator("#walk-steps-value")).to_have_text("16")
+            settle(visit)
+        page = open_page(visit, service.url, view="walk", seeds="1,2,3", at=33)
+        ignored = "Ignored in the address: “at=33”: the last image of this walk is 32."
+        expect(page.locator("#status")).to_have_text(ignored)
+        expect_in_address(page, "at", 32)
+        settle(visit)
+        assert visit.faults == []
+
+
+def test_a_paused_walk_keeps_its_place_when_the_steps_change(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url, calm=False) as visit:
+        page = open_page(visit, service.url, view="walk", seeds="1,2,3", at=32)
+        expect_walk(page, path(service, seeds="1,2,3"))
+        for key, steps in [("ArrowRight", 20), ("Home", 4), ("ArrowRight", 8)]:
+            page.locator("#walk-steps").press(key)
+            images = path(service, seeds="1,2,3", steps=steps)
+            expect_walk(page, images)
+            assert at(page) == len(images) - 1
+            expect_in_address(page, "at", len(images) - 1)
+        page.locator("#walk-loop").check()
+        expect_walk(page, path(service, seeds="1,2,3", steps=8, loop=True))
+        expect_in_address(page, "at", 16)
+        settle(visit)
+        page.reload()
+        expect_walk(page, path(service, seeds="1,2,3", steps=8, loop=True))
+        expect(page.get_by_role("button", name="Play")).to_be_enabled()
+        assert at(page) == 16
+        settle(visit)
+        assert visit.faults == []
+
+
 @pytest.mark.slow
 def test_steps_way_and_return(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
@@ -244,6 +291,20 @@ def test_what_can_be_taken_away(browser: Browser, service: Service) -> None:
         assert strip.shape[1] >= 24 * 56
         listed = json.loads(download(page, moving.get_by_role("link", name="JSON")))
         assert np.array_equal(json_images(listed), images)
+        settle(visit)
+        assert visit.faults == []
+
+
+def test_a_long_walk_is_saved_at_the_largest_scale_that_the_api_allows(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, view="walk", seeds=",".join(map(str, range(16))), steps=256)
+        links = page.locator("#walk-downloads").get_by_role("link")
+        for form in ("GIF", "WebP", "PNG strip", "JSON"):
+            ok(service.client.head(links.and_(page.get_by_text(form)).get_attribute("href") or ""))
+        gif = links.and_(page.get_by_text("GIF")).get_attribute("href") or ""
+        scale = int(parameters(gif)["scale"])
+        refused = service.client.head(gif.replace(f"scale={scale}", f"scale={scale + 1}"))
+        assert refused.status_code == 422
         settle(visit)
         assert visit.faults == []
 

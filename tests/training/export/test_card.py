@@ -23,10 +23,10 @@ FIGURES = {
 }
 
 
-def card(folder: Path, *overrides: str) -> str:
-    metadata = load_model(make_tiny_model_folder(folder / "tiny")).metadata.model_copy(update={"evaluation": FIGURES})
+def card(folder: Path, *overrides: str, figures: dict[str, float] = FIGURES, progress: Progress | None = None) -> str:
+    metadata = load_model(make_tiny_model_folder(folder / "tiny")).metadata.model_copy(update={"evaluation": figures})
     config = make_config(tiny_recipe("mlp", *overrides), write_npz(folder / "data.npz"))
-    return write_card("tiny", config, Progress(), metadata, dtype=torch.float32)
+    return write_card("tiny", config, progress or Progress(), metadata, dtype=torch.float32)
 
 
 def test_the_figures_are_grouped_beside_those_of_real_images(tmp_path: Path):
@@ -44,3 +44,16 @@ def test_what_is_said_of_d_depends_on_what_it_was_taught(tmp_path: Path):
     taught = card(tmp_path, "judge_steps=1500")
     assert "D was trained alone for 1,500 more steps" in taught
     assert "its score means little" not in taught
+
+
+def test_the_share_of_each_digit_is_announced_for_digits_only(tmp_path: Path):
+    assert "computes the figures again, adds the share of each digit, and writes a page with pictures:" in card(
+        tmp_path
+    )
+    others = {name: value for name, value in FIGURES.items() if not name.startswith("share")}
+    assert "computes the figures again and writes a page" in card(tmp_path, figures=others)
+
+
+def test_one_minute_is_no_minutes(tmp_path: Path):
+    for seconds, words in [(29, "0 minutes"), (31, "1 minute"), (89, "1 minute"), (91, "2 minutes")]:
+        assert f" images, {words} |" in card(tmp_path, progress=Progress(seconds=seconds))

@@ -7,11 +7,12 @@ import { Latest } from "../latest.js";
 import { opinion } from "../opinion.js";
 
 const MAX_FILES = 64;
+const LATE_MS = 500; // the previous opinion may stay this long, so that the page does not flicker while a person draws
 
 export class Judge {
   constructor(app) {
     this._app = app;
-    this._score = new Latest((request) => app.attempt(() => this._scoreNow(request)));
+    this._score = new Latest((request) => app.attempt(() => this._scoreNow(request), "judge: score"));
     this._pad = new DrawingPad(document.getElementById("pad"), () => this._drawn());
     this._verdict = document.getElementById("verdict");
     this._found = document.getElementById("found");
@@ -19,10 +20,13 @@ export class Judge {
     this._asIs = document.getElementById("as-is");
     this._files = document.getElementById("files");
     this._looks = true;
+    this._request = null; // what D judges: { model, files, preprocess }; without files, the drawing on the pad
+    this._judged = null; // the request whose opinion is on screen
     this._search = null; // the search for G's nearest image that is running
     document.getElementById("pad-undo").addEventListener("click", () => this._pad.undo());
     document.getElementById("pad-clear").addEventListener("click", () => this._pad.clear());
     document.getElementById("pad-example").addEventListener("click", () => app.attempt(() => this._takeExample()));
+    this._files.addEventListener("click", () => (this._files.value = "")); // otherwise the same file again is no change
     this._files.addEventListener("change", () => this._takeFiles([...this._files.files]));
     this._asIs.addEventListener("change", () => {
       if (this._given && this._request?.files === this._given) this._takeFiles(this._given);
@@ -30,15 +34,20 @@ export class Judge {
     this._takeDrops(document.getElementById("judge"), document.getElementById("drop"));
   }
 
+  /** Show D's opinion, unless it is on screen: a click on the open view must not remove the nearest image. */
   async show() {
-    if (this._request) this._judge(this._request);
-    else this._clear();
+    if (this._request === null) this._clear();
+    else if (this._judged !== this._request || this._request.model !== this._app.model.model) this._judge(this._request);
   }
 
   /** Let D judge a person's files. */
   _takeFiles(files) {
+    if (files.length > MAX_FILES) {
+      this._app.say(`${files.length} files are too many: choose at most ${MAX_FILES}.`, true);
+      return;
+    }
     this._given = files;
-    this._take(files, this._asIs.checked ? "none" : "auto");
+    this._judge({ files, preprocess: this._asIs.checked ? "none" : "auto" });
   }
 
   _drawn() {
@@ -50,21 +59,17 @@ export class Judge {
     this._judge({ preprocess: "auto" }); // without files: the drawing as it is when the call is made
   }
 
-  /** Let D judge files; `preprocess` as in the API. */
-  _take(files, preprocess) {
-    if (files.length > MAX_FILES) {
-      this._app.say(`${files.length} files are too many: choose at most ${MAX_FILES}.`, true);
-      return;
-    }
-    this._judge({ files, preprocess });
+  /** Let the chosen model's D judge something else, and remove the nearest image of what was there before. */
+  _judge({ files, preprocess }) {
+    this._app.say("");
+    this._request = { model: this._app.model.model, files, preprocess };
+    this._forgetFound();
+    this._score.run(this._request);
   }
 
-  /** Let D judge something else, and remove the nearest image of what was there before. */
-  _judge(request) {
-    this._app.say("");
-    this._request = request;
-    this._forgetFound();
-    this._score.run(request);
+  /** Whether an answer to a request may be shown. While a person draws, the answers for earlier strokes are shown, too. */
+  _isWanted(request) {
+    return this._request !== null && ["model", "files", "preprocess"].every((name) => this._request[name] === request[name]);
   }
 
   _forgetFound() {
@@ -76,7 +81,7 @@ export class Judge {
     const { service, model } = this._app;
     const seed = Math.floor(Math.random() * 2 ** 31);
     const blob = await service.blob("v1/samples", { model: model.model, seed, n: 1, format: "png" });
-    this._take([new File([blob], `image 0 of seed ${seed}`, { type: "image/png" })], "none");
+    this._judge({ files: [new File([blob], `image 0 of seed ${seed}`, { type: "image/png" })], preprocess: "none" });
   }
 
   _takeDrops(area, mark) {
@@ -84,25 +89,33 @@ export class Judge {
       area.addEventListener(name, (event) => {
         event.preventDefault();
         mark.classList.toggle("over", name === "dragenter" || name === "dragover");
-        if (name === "drop" && event.dataTransfer.files.length) this._takeFiles([...event.dataTransfer.files]);
+        if (name !== "drop") return;
+        const files = [...event.dataTransfer.files];
+        if (files.length) this._takeFiles(files);
+        else this._app.say("That is no file. Save the image, and drop its file here.", true);
       });
     }
   }
 
-  async _scoreNow({ files, preprocess }) {
-    const { service, model } = this._app;
-    const judged = files ?? [await this._pad.file()];
+  async _scoreNow(request) {
+    const { service } = this._app;
+    const { model, files, preprocess } = request;
+    const late = setTimeout(() => {
+      if (this._request !== null) this._showNone("Waiting for D’s opinion …");
+    }, LATE_MS);
     let metadata, results;
     try {
-      [{ metadata }, { results }] = await Promise.all([
-        service.details(model.model),
-        service.score(model.model, judged, { preprocess, explain: true }),
-      ]);
+      const judged = files ?? [await this._pad.file()];
+      [{ metadata }, { results }] = await Promise.all([service.details(model), service.score(model, judged, { preprocess, explain: true })]);
     } catch (error) {
-      if (this._request?.files === files) this._clear(); // what is shown belongs to other files
+      if (!this._isWanted(request)) return;
+      this._showNone("D could not judge this.");
       throw error;
+    } finally {
+      clearTimeout(late);
     }
-    if (this._request === null || this._request.files !== files) return; // cleared, or replaced by other files
+    if (!this._isWanted(request)) return;
+    this._judged = request;
     const { calibration } = metadata;
     const opinions = results.map((result, index) => ({ result, file: files?.[index], preprocess, calibration }));
     this._list.replaceChildren(...(opinions.length > 1 ? opinions.map((one) => this._thumbnail(one)) : []));
@@ -200,9 +213,15 @@ export class Judge {
   }
 
   _clear() {
-    this._list.replaceChildren();
     this._forgetFound();
-    this._verdict.replaceChildren(el("p", { class: "hint empty" }, "Nothing to judge yet. As soon as you draw, D’s opinion appears here."));
+    this._showNone("Nothing to judge yet. As soon as you draw, D’s opinion appears here.");
+  }
+
+  /** Remove the opinion on screen, and say why there is none. */
+  _showNone(why) {
+    this._judged = null;
+    this._list.replaceChildren();
+    this._verdict.replaceChildren(el("p", { class: "hint empty" }, why));
   }
 }
 

@@ -47,7 +47,7 @@ export class Models {
       el("h3", {}, name),
       el("img", { class: "pixels", src: picture, alt: `48 images drawn by ${name}`, loading: "lazy", width: 448, height: 336 }),
       el("dl", {}, ...Object.entries(facts).flatMap(([term, text]) => [el("dt", {}, term), el("dd", {}, text)])),
-      figuresOf(metadata.evaluation, all),
+      figuresOf(metadata, all),
       el("div", { class: "row" }, ...["draw", "learn"].map((view) => this._link(view, model))),
       el("details", {}, el("summary", {}, "Model card"), el("div", { class: "model-card" }, ...rendered(card))),
     );
@@ -65,15 +65,22 @@ function featuresOf(evaluation) {
   return "modes" in evaluation ? "digit classifier’s features" : "features that the card names";
 }
 
-function figuresOf(evaluation, all) {
+/** What a figure's value depends on beside the model: only models that agree in it can be compared. */
+function measureOf({ dataset, image_shape: shape, evaluation }) {
+  return JSON.stringify([dataset, shape.channels, shape.height, featuresOf(evaluation)]);
+}
+
+function figuresOf(metadata, all) {
+  const { evaluation } = metadata;
+  const comparable = all.filter((other) => measureOf(other.metadata) === measureOf(metadata));
   const rows = FIGURES.filter(({ key }) => key in evaluation).map(({ name, key, best }) => {
-    const values = all.map(({ metadata }) => metadata.evaluation[key]).filter((value) => value !== undefined);
+    const values = comparable.map((other) => other.metadata.evaluation[key]).filter((value) => value !== undefined);
     const winner = best && values.length > 1 && evaluation[key] === (best === "small" ? Math.min(...values) : Math.max(...values));
     return el(
       "tr",
       {},
       el("th", { scope: "row" }, key === "frechet" ? `${name}, ${featuresOf(evaluation)}` : name),
-      el("td", { class: winner ? "winner" : "" }, format(evaluation[key]), winner ? el("span", { class: "visually-hidden" }, " (best of these models)") : null),
+      el("td", { class: winner ? "winner" : "" }, format(evaluation[key]), winner ? el("span", { class: "visually-hidden" }, " (best of the models of this data set)") : null),
       el("td", {}, format(evaluation[`${key}_real`])),
     );
   });

@@ -6,10 +6,13 @@ import { Latest } from "../latest.js";
 
 const SEEDS = [9, 14, 7]; // the default model draws a 3, an 8 and a 0
 const STEPS = 16;
+const MAX_STEPS = 256; // the API's limit; the slider offers fewer
 const MAX_SEEDS = 16;
 const SEED_LIMIT = 2 ** 53;
 const NONE = "none"; // in the address, for a walk without seeds
 const FRAME_MS = 60;
+const MAX_PIXELS = 64e6; // the API's limit for all images of a download together
+const PADDING = 2; // black pixels around each image of the PNG strip, the API's default
 const CORNER_MS = 500; // each picked image stays longer on screen
 
 export class Walk {
@@ -33,7 +36,7 @@ export class Walk {
     this._play.addEventListener("click", () => this._playOrPause());
     this._scrubber.addEventListener("input", () => this._go(this._scrubber.valueAsNumber));
     this._strip.addEventListener("click", (event) => this._point(event.offsetX / this._strip.clientWidth));
-    this._steps.addEventListener("input", () => this._set({ steps: this._steps.value }));
+    this._steps.addEventListener("input", () => this._setSteps(this._steps.valueAsNumber));
     this._mode.addEventListener("change", () => this._step({ mode: this._mode.value }));
     this._loop.addEventListener("change", () => this._step({ loop: this._loop.checked ? "true" : null }));
     document.getElementById("walk-form").addEventListener("submit", (event) => event.preventDefault());
@@ -51,13 +54,14 @@ export class Walk {
     }
     if (address.get("seeds") === null) address.set({ seeds: SEEDS.join() }); // a shared address always means these images
     this._seeds = readSeeds(address);
-    this._steps.value = address.whole("steps", STEPS);
+    this._showSteps(readSteps(address));
     this._mode.value = readMode(address, this._mode);
-    this._loop.checked = address.get("loop") === "true";
-    const at = address.whole("at", null);
+    this._loop.checked = readLoop(address);
+    const at = readAt(address, lengthOf(this._query()));
     if (at !== null) this._stop(); // the address names one image, so the walk is paused there
     this._isPaused = at !== null;
     this._at = at ?? 0;
+    this._place = this._at / this._stepCount;
     if (this._rows === 0) await this._offerMore();
     await this._showPicked();
     this._draw.run();
@@ -67,19 +71,23 @@ export class Walk {
     this._stop();
   }
 
-  _set(changes) {
-    this._app.address.set({ ...changes, at: null });
-    this._changed();
+  _setSteps(steps) {
+    this._app.address.set({ steps });
+    this._showSteps(steps);
+    this._draw.run();
+  }
+
+  /** Show the number of steps. The slider shows the nearest number that it offers. */
+  _showSteps(steps) {
+    this._stepCount = steps;
+    this._steps.value = steps;
+    this._steps.setAttribute("aria-valuetext", steps);
+    document.getElementById("walk-steps-value").textContent = steps;
   }
 
   /** Change the walk as a step of its own, which “Back” undoes. */
   _step(changes) {
-    this._app.address.step({ ...changes, at: null });
-    this._changed();
-  }
-
-  _changed() {
-    document.getElementById("walk-steps-value").textContent = this._steps.value;
+    this._app.address.step(changes);
     this._draw.run();
   }
 
@@ -141,7 +149,6 @@ export class Walk {
     });
     const few = seeds.length < 2 ? [el("p", { class: "hint" }, "Pick at least two images below.")] : [];
     this._picked.replaceChildren(...items, ...few);
-    document.getElementById("walk-steps-value").textContent = this._steps.value;
     this._markPicked();
   }
 
@@ -155,7 +162,7 @@ export class Walk {
     return {
       model: this._model,
       seeds: this._seeds.join(),
-      steps: this._steps.value,
+      steps: this._stepCount,
       mode: this._mode.value,
       loop: this._loop.checked ? "true" : undefined,
     };
@@ -168,18 +175,18 @@ export class Walk {
       return;
     }
     const query = this._query();
-    const columns = Number(query.steps); // a row of the sheet begins with each seed
+    const columns = query.steps; // a row of the sheet begins with each seed
     const blob = await this._app.service.blob("v1/interpolations", { ...query, columns, padding: 0, format: "png" });
     const sheet = await createImageBitmap(blob);
     const { image_shape: shape } = (await this._app.service.details(this._model)).metadata;
-    const corners = this._seeds.length - (query.loop ? 0 : 1);
     this._sheet = { sheet, columns, side: shape.width };
-    this._n = corners * columns + (query.loop ? 0 : 1);
+    this._n = lengthOf(query);
     this._scrubber.max = this._n - 1;
     this._setPlayable(true);
     this._offer(query);
     this._drawStrip();
-    this._show(Math.min(this._at, this._n - 1));
+    this._paint(Math.min(Math.round(this._place * columns), this._n - 1)); // `_place` stays, so that rounding does not add up
+    if (this._app.address.get("at") !== null) this._app.address.set({ at: this._at });
     const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
     if (!this._begun && !calm && !this._isPaused && this._app.address.view === "walk") this._start();
     this._begun = true;
@@ -226,7 +233,13 @@ export class Walk {
     if (!this._scrubber.disabled) this._go(Math.min(this._n - 1, Math.floor(share * this._n)));
   }
 
+  /** Go to an image. Its place on the way, counted in seeds, stays the same when the number of steps changes. */
   _show(index) {
+    this._place = index / this._sheet.columns;
+    this._paint(index);
+  }
+
+  _paint(index) {
     const { sheet, side } = this._sheet;
     this._at = index;
     if (this._canvas.width !== side) Object.assign(this._canvas, { width: side, height: side });
@@ -255,18 +268,39 @@ export class Walk {
 
   _offer(query) {
     const { service } = this._app;
-    const moving = { ...query, scale: 8, duration_ms: FRAME_MS };
+    const moving = { ...query, scale: this._scale(8), duration_ms: FRAME_MS };
     const link = (name, parameters) =>
       el("a", { class: "button", href: service.url("v1/interpolations", parameters), download: `walk.${parameters.format}` }, name);
     this._downloads.replaceChildren(
       el("span", { class: "hint" }, "Save:"),
       link("GIF", { ...moving, format: "gif" }),
       link("WebP", { ...moving, format: "webp" }),
-      link("PNG strip", { ...query, scale: 2, format: "png" }),
+      link("PNG strip", { ...query, scale: this._scale(2, PADDING), padding: PADDING, format: "png" }),
       link("JSON", { ...query, format: "json" }),
     );
     this._curl.text = curl("walk.gif", service.url("v1/interpolations", { ...moving, format: "gif" }));
   }
+
+  /** The largest scale, at most `most`, at which a download of all images is not too large for the API. */
+  _scale(most, padding = 0) {
+    const pixels = this._n * (this._sheet.side + padding) ** 2;
+    return Math.min(most, Math.floor(Math.sqrt(MAX_PIXELS / pixels)));
+  }
+}
+
+/** The number of images of a walk; 0 for fewer than two seeds. */
+function lengthOf({ seeds, steps, loop }) {
+  const corners = seeds.split(",").length;
+  if (corners < 2) return 0;
+  return loop ? corners * steps : (corners - 1) * steps + 1;
+}
+
+/** The image at which an address pauses the walk of n images, or null. */
+function readAt(address, n) {
+  const at = address.whole("at", null);
+  if (at === null || at < n || n === 0) return at;
+  address.ignore(`“at=${at}”: the last image of this walk is ${n - 1}`);
+  return n - 1;
 }
 
 /** The seeds in an address, which is told of those that are left out. */
@@ -279,6 +313,22 @@ function readSeeds(address) {
   const extra = good.slice(MAX_SEEDS);
   if (extra.length) address.ignore(`the seed ${extra.join(", ")}: a walk goes through at most ${MAX_SEEDS} images`);
   return good.slice(0, MAX_SEEDS).map(Number);
+}
+
+/** The number of steps in an address: any number that the API takes. */
+function readSteps(address) {
+  const steps = address.whole("steps", STEPS);
+  if (steps >= 1 && steps <= MAX_STEPS) return steps;
+  address.ignore(`“steps=${steps}”: it must be 1 to ${MAX_STEPS}`);
+  return STEPS;
+}
+
+/** Whether the walk in an address returns to its first image: a boolean as the API takes it. */
+function readLoop(address) {
+  const text = address.get("loop") ?? "false";
+  if (/^(true|1)$/i.test(text)) return true;
+  if (!/^(false|0)$/i.test(text)) address.ignore(`“loop=${text}”: it must be true or false`);
+  return false;
 }
 
 /** The mode in an address, if the list has it; otherwise the first of the list. */
