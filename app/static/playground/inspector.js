@@ -34,6 +34,7 @@ export class Inspector {
     element.addEventListener("keydown", (event) => {
       if (event.key === "Escape" && this._close.offsetParent) this._onClose();
     });
+    this._element = element;
     element.append(
       this._close,
       el(
@@ -56,6 +57,16 @@ export class Inspector {
     this._onClose = listener;
   }
 
+  /** Let nothing but “Close” be used until the next image is shown: a change would count for that image. */
+  wait() {
+    this._setLive(false);
+  }
+
+  _setLive(live) {
+    this._element.setAttribute("aria-busy", String(!live));
+    for (const part of this._element.children) part.inert = !live && part !== this._close;
+  }
+
   /**
    * Show an image.
    *
@@ -69,6 +80,7 @@ export class Inspector {
    */
   show(image) {
     this._image = image;
+    this._setLive(true);
     const { height, width } = image.metadata.image_shape;
     if (this._canvas.width !== width) Object.assign(this._canvas, { width, height });
     const ballots = image.metadata.classes ? " The numbered bars choose the digit: the highest one wins." : "";

@@ -18,6 +18,8 @@ from tests.app.playground import (
     download,
     expect_in_address,
     expect_opinion,
+    frames,
+    hold,
     image_of,
     latent_and_image,
     latent_of,
@@ -489,6 +491,66 @@ def test_an_error_goes_when_the_next_drag_works(browser: Browser, service: Servi
         page.keyboard.press("ArrowUp")
         expect(page.locator("#status")).to_have_text("")
         settle(visit)
+
+
+def test_images_of_two_seeds_never_stand_in_one_grid(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        visit.page.set_viewport_size({"width": 1440, "height": 600})  # so low that only one page is loaded
+        page = open_page(visit, service.url, seed=9)
+        tiles, grid = page.locator("#grid [role=option]"), page.locator("#grid")
+        expect(tiles).to_have_count(PAGE)
+        command = page.locator("#take input.code").input_value()
+        page.route("**/v1/samples?*", lambda route: route.abort())
+        page.locator("#seed").fill("10")
+        page.locator("#seed").press("Enter")
+        expect(page.locator("#status.error")).to_contain_text("the service does not answer")
+        page.unroute_all()
+        page.locator("#grid-end").scroll_into_view_if_needed()
+        page.mouse.move(300, 300)
+        page.mouse.wheel(0, 5000)
+        tile(page, 60).click(force=True)
+        frames(page, 10)
+        settle(visit)
+        expect(tiles).to_have_count(PAGE)  # those of seed 9, and no more
+        expect(grid).to_have_attribute("aria-disabled", "true")
+        expect(page.locator("#grid [aria-selected=true]")).to_have_attribute("data-index", "0")
+        assert "image" not in parameters(page.url)
+        assert page.locator("#take input.code").input_value() == command
+        page.locator("#seed").press("Enter")
+        expect(grid).not_to_have_attribute("aria-disabled", "true")
+        for index in (0, 5):
+            expect_tile(page, index, sample(service.client, seed=10, first=index))
+        expect(page.locator("#take input.code")).to_have_value(command.replace("seed=9&", "seed=10&"))
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_bar_changes_no_image_but_its_own(browser: Browser, service: Service, fails: bool) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, image=3)
+        held = hold(page, "**/v1/samples?*first=8&n=1&*")
+        tile(page, 8).click()
+        until(page, lambda: len(held) == 1, "image 8 is asked for")
+        if fails:
+            held[0].abort()
+            expect(page.locator("#status.error")).to_contain_text("the service does not answer")
+        expect(page.locator("#inspector figcaption")).to_have_text("Image 3 of seed 7")
+        box = bar(page, 2).bounding_box()
+        assert box is not None
+        page.mouse.click(box["x"] + box["width"] / 2, box["y"] + 3)
+        bar(page, 2).focus()
+        page.keyboard.press("ArrowUp")
+        expect_in_address(page, "image", 8)
+        expect(page.locator("#inspector figcaption")).to_have_text("Image 3 of seed 7")
+        page.unroute_all()  # lets the held request continue
+        if fails:
+            tile(page, 8).click()
+        expect(page.locator("#inspector figcaption")).to_have_text("Image 8 of seed 7")
+        settle(visit)
+        assert "latent" not in parameters(page.url)
+        bar(page, 2).focus()
+        page.keyboard.press("ArrowUp")
+        expect(page.locator("#inspector figcaption")).to_have_text("Image 8 of seed 7, changed")
+        expect_in_address(page, "latent")
 
 
 @pytest.mark.parametrize("digit", [3, 8])

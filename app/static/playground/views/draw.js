@@ -23,6 +23,7 @@ export class Draw {
     this._inspector.onClose = () => this._closeInspector();
     this._grid = new EndlessGrid(document.getElementById("grid"), document.getElementById("grid-end"), {
       fetchPage: (first, n) => this._fetchPage(first, n),
+      onGrow: (n) => this._offer(n),
       onChoose: (index, byKey) => this._choose(index, byKey),
     });
     this._downloads = el("div", { class: "row downloads" });
@@ -68,6 +69,7 @@ export class Draw {
     const wanted = JSON.stringify(asked);
     if (wanted !== this._wanted) {
       this._wanted = wanted;
+      this._waitForImage();
       this._drawing = this._grid.restart();
       this._drawing.catch(() => {
         if (this._wanted === wanted) this._wanted = null;
@@ -85,9 +87,7 @@ export class Draw {
   async _fetchPage(first, n) {
     const url = this._app.service.url("v1/samples", { ...this._asked, first, n, columns: 8, padding: 0, format: "png" });
     const response = await this._app.service.call(url);
-    const picture = URL.createObjectURL(await response.blob());
-    if (first > 0) this._offer(first + n);
-    return picture;
+    return URL.createObjectURL(await response.blob());
   }
 
   _choose(index, byKey) {
@@ -110,6 +110,13 @@ export class Draw {
     document.querySelector("#grid [tabindex='0']")?.focus();
   }
 
+  /** Keep the inspector still until the image requested from now on is there. Return the number of its turn. */
+  _waitForImage() {
+    this._inspector.wait();
+    this._turn = (this._turn ?? 0) + 1;
+    return this._turn;
+  }
+
   /** Show the image that the address names. If it names none, a wide screen shows the first. */
   async _showChosen() {
     const { address, service } = this._app;
@@ -120,13 +127,13 @@ export class Draw {
     this._panel.hidden = index === null && latent === null;
     this._grid.mark(index);
     this._withoutImage = index === null ? latent : null;
+    const turn = this._waitForImage();
     if (this._panel.hidden) return;
     const image = { model: this._asked.model, metadata: this._metadata, changed: null, url: null };
     if (index === null) {
       this._inspector.show({ ...image, name: "Image of a custom latent", original: latent });
       return;
     }
-    const turn = (this._turn = (this._turn ?? 0) + 1);
     const asked = { ...this._asked, first: index, n: 1 };
     const { samples } = await service.json("v1/samples", { ...asked, format: "json" });
     if (turn !== this._turn) return;
