@@ -1,7 +1,7 @@
 // The page as a whole: it opens views, keeps the chosen model, and shows errors.
 
 import { el } from "../viewer/elements.js";
-import { Address } from "./address.js";
+import { Address, OF_ONE_MODEL } from "./address.js";
 import { Service } from "./service.js";
 import { keepSlidersWhileScrolling } from "./sliders.js";
 
@@ -138,6 +138,7 @@ class App {
       this.say(`The version ${wanted.split("@")[1]} of “${named.name}” is not loaded; ${named.model.split("@")[1]} is shown instead.`);
     } else if (wanted && !named) {
       this.say(`There is no usable model “${wanted}”; the default “${this._default}” is shown instead.`);
+      this.address.set(OF_ONE_MODEL);
     }
     this.address.set({ model: chosen.model }); // with its version, so that a shared address always means these images
   }

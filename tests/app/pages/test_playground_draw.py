@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from harness.service import Service
 from tests.app.checks import json_images, pixels
@@ -491,6 +491,50 @@ def test_an_error_goes_when_the_next_drag_works(browser: Browser, service: Servi
         page.keyboard.press("ArrowUp")
         expect(page.locator("#status")).to_have_text("")
         settle(visit)
+
+
+@pytest.mark.parametrize(("given", "told"), [("0.07", "ψ = 0.07"), ("0.333", "ψ = 0.333"), ("1.0", "full")])
+def test_the_variety_of_an_address_is_told_as_it_is(browser: Browser, service: Service, given: str, told: str) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, truncation=given)
+        expect(page.locator("#truncation-value")).to_have_text(told)
+        expect(page.locator("#truncation")).to_have_attribute("aria-valuetext", told)
+        page.locator("#truncation").fill("0.5")
+        expect(page.locator("#truncation-value")).to_have_text("ψ = 0.5")
+        assert visit.faults == []
+
+
+def test_digits_of_a_model_whose_images_cannot_be_drawn(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, model="three", digit=7)
+        expect(page.locator("#status.error")).to_contain_text("has the classes 0 to 2")
+        expect(page.locator("#digit label")).to_have_text(["any", "0", "1", "2"])
+        page = open_page(visit, service.url, digit=3)
+        expect(page.locator("#status.error")).to_contain_text("is not conditional")
+        expect(page.locator("#digit label")).to_have_text(["any"])
+        page.locator("#digit label").click()
+        expect(page.locator("#digit")).to_be_hidden()
+        expect_in_address(page, "digit", None)
+        expect(page.locator("#status")).to_have_text("")
+
+
+def test_digits_of_a_model_of_many_classes_keep_the_focus(browser: Browser, service: Service) -> None:
+    def widen(route: Route) -> None:
+        answer = route.fetch()
+        details = answer.json()
+        details["metadata"]["classes"] = 12
+        route.fulfill(response=answer, json=details)
+
+    with Visit(browser, service.url) as visit:
+        visit.page.route("**/v1/models/digits@*", widen)
+        page = open_page(visit, service.url, model="digits", digit=3)
+        expect(page.locator("#digit label")).to_have_text(["any", *map(str, range(10))])
+        page.locator("#digit input:checked").focus()
+        for digit in (4, 5):
+            page.keyboard.press("ArrowRight")
+            expect_in_address(page, "digit", digit)
+            settle(visit)
+            expect(page.locator(f"#digit input[value='{digit}']")).to_be_focused()
 
 
 def test_images_of_two_seeds_never_stand_in_one_grid(browser: Browser, service: Service) -> None:
