@@ -78,7 +78,7 @@ export class EndlessGrid {
     tile?.setAttribute("aria-selected", "true");
     const stop = this._element.querySelector("[tabindex='0']");
     if (stop) stop.tabIndex = -1;
-    const next = tile ?? this._element.children[0];
+    const next = tile ?? stop ?? this._element.children[0];
     if (next) next.tabIndex = 0;
   }
 
@@ -128,8 +128,8 @@ export class EndlessGrid {
     event.preventDefault();
     const to = from + (step ?? 0);
     if (to < 0 || to >= this.n) return;
-    this._choose(to, to !== from);
     this._element.children[to].focus();
+    this._choose(to, to !== from); // last: it may move the focus on
   }
 }
 

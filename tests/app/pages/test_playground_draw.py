@@ -567,6 +567,19 @@ def test_images_of_two_seeds_never_stand_in_one_grid(browser: Browser, service: 
         expect(page.locator("#take input.code")).to_have_value(command.replace("seed=9&", "seed=10&"))
 
 
+def test_a_latent_that_is_not_drawn_is_saved_as_it_is_shown(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, image=3)
+        page.context.set_offline(True)
+        bar(page, 2).focus()
+        page.keyboard.press("PageUp")
+        expect(page.locator("#status.error")).to_contain_text("the service does not answer")
+        expect_in_address(page, "latent")
+        body = json.loads(download(page, page.locator("#inspector").get_by_role("link", name="JSON")))
+        shown = latent_of(parameters(page.url)["latent"])
+        assert np.array_equal(np.array(body["latents"][0], dtype=np.float32), shown)
+
+
 @pytest.mark.parametrize("fails", [False, True])
 def test_a_bar_changes_no_image_but_its_own(browser: Browser, service: Service, fails: bool) -> None:
     with Visit(browser, service.url) as visit:

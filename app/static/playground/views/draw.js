@@ -101,6 +101,7 @@ export class Draw {
     if (byKey) address.set({ image: index, latent: null });
     else address.step({ image: index, latent: null });
     this._app.attempt(() => this._showChosen(), "draw: image");
+    if (!byKey) this._inspector.enter();
   }
 
   /** Keep a changed latent in the address; null keeps the one from before the change. */
