@@ -19,7 +19,7 @@ const TITLES = { draw: "Draw", walk: "Walk", judge: "Judge", learn: "Watch it le
 class App {
   constructor() {
     this.address = new Address();
-    this.service = new Service(new URL(".", document.baseURI).href, (text) => this.say(text));
+    this.service = new Service(new URL(".", document.baseURI).href, (text) => this._sayBusy(text));
     this.models = [];
     this._views = {};
     this._status = document.getElementById("status");
@@ -84,10 +84,10 @@ class App {
     await this._list();
     if (this._open !== view) return;
     this._chooseModel();
-    const usable = this._default !== null || view === "models";
+    const usable = this._default !== null || (view === "models" && this.models.length > 0);
     if (!usable) {
       this._showSection(null);
-      throw new Error("no model can be used; see “Models”, the service’s log or /readyz for the reason");
+      throw new Error(`no model can be used; ${await this._whyNoModel()}`);
     }
     const made = await this._make(view);
     if (this._open !== view) return;
@@ -143,6 +143,18 @@ class App {
     this.address.set({ model: chosen.model }); // with its version, so that a shared address always means these images
   }
 
+  /** Say where the reason is why no model can be used; without any model folder, say the reason. */
+  async _whyNoModel() {
+    const elsewhere = "see the service’s log or /readyz for the reason";
+    if (this.models.length > 0) return `see “Models”, or ${elsewhere}`;
+    try {
+      const answer = await fetch(this.service.url("readyz")); // it says 503, which `service.call` would repeat
+      return (await answer.json()).models_folder;
+    } catch {
+      return elsewhere;
+    }
+  }
+
   /** Make a view once. If it could not be loaded, the next call tries again. */
   _make(view) {
     this._views[view] ??= VIEWS[view](this).catch((error) => {
@@ -174,6 +186,12 @@ class App {
     this._failed = null;
     this._status.textContent = text;
     this._status.classList.toggle("error", isError);
+  }
+
+  /** Show a message about waiting for the service; "" removes it, but no other message. */
+  _sayBusy(text) {
+    if (text || this._status.textContent === this._busy) this.say(text);
+    this._busy = text;
   }
 
   /** Announce a message to screen readers only. */
