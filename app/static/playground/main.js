@@ -75,7 +75,11 @@ class App {
     this._loading.hidden = false;
     this._showSection(view);
     this.say("");
-    await this.attempt(() => this._fill(view));
+    await this.attempt(() =>
+      this._fill(view).catch((error) => {
+        if (turn === this._turn) throw error; // otherwise something else has been asked for meanwhile
+      }),
+    );
     if (turn === this._turn) this._loading.hidden = true;
   }
 

@@ -178,6 +178,20 @@ def test_a_model_without_pictures(browser: Browser, trained: Service) -> None:
         assert visit.faults == []
 
 
+def test_a_late_failure_is_not_told_of_the_model_chosen_after_it(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, view="learn")
+        held = hold(page, "**/v1/models/rgb@*/history")
+        page.locator("#model").select_option("rgb")
+        until(page, lambda: len(held) == 1, "the slow history is asked for")
+        page.locator("#model").select_option("mnist-conv")
+        expect(page.locator("#loading")).to_be_hidden()
+        held[0].abort()
+        settle(visit)
+        expect(page.locator("#status")).to_have_text("")
+        expect(page.locator("#run-text")).to_contain_text("mnist-conv: recipe")
+
+
 def test_a_run_that_collapsed(browser: Browser, service: Service) -> None:
     exhibit = "/static/exhibits/collapse"
     history = ok(service.client.get(f"{exhibit}/history.json")).json()
