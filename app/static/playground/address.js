@@ -1,7 +1,9 @@
 // The page's state, kept in its address, so that it can be shared and the back button works.
 
 const SETTLE_MS = 200; // browsers block a page that changes its address too often
-const OF_ONE_MODEL = { digit: null, latent: null, epoch: null }; // these mean something else, or nothing, to another model
+
+/** The parameters that mean something else, or nothing, to another model. */
+export const OF_ONE_MODEL = { digit: null, latent: null, epoch: null };
 
 export class Address {
   constructor() {

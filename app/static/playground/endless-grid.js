@@ -11,13 +11,15 @@ export class EndlessGrid {
    * @param {HTMLElement} element a listbox
    * @param {HTMLElement} end the element after it: when it comes near the window, the next page is loaded
    * @param {(first: number, n: number) => Promise<string>} fetchPage returns the address of a page's PNG, 8 images in a row
+   * @param {(n: number) => void} onGrow called with the number of images after each page that is added
    * @param {(index: number, byKey: boolean) => void} onChoose called with the index of the image that a person selects,
    *   and with whether an arrow key moved there
    */
-  constructor(element, end, { fetchPage, onChoose }) {
+  constructor(element, end, { fetchPage, onGrow, onChoose }) {
     this._element = element;
     this._end = end;
     this._fetchPage = fetchPage;
+    this._onGrow = onGrow;
     this._onChoose = onChoose;
     this._pages = [];
     this._turn = 0;
@@ -39,18 +41,25 @@ export class EndlessGrid {
     return getComputedStyle(this._element).gridTemplateColumns.split(" ").length;
   }
 
-  /** Start again from the first page. The old images stay until the first new ones have loaded. */
+  /**
+   * Start again from the first page. The old images stay until the first new ones have loaded, and also if that fails.
+   * Meanwhile they are out of date: none can be selected, and no further page is added to them.
+   */
   async restart() {
     this._turn += 1;
     this._loading = false;
     const turn = this._turn;
+    this._outdated = true;
     this._element.setAttribute("aria-busy", "true");
+    this._element.setAttribute("aria-disabled", "true");
     this._end.replaceChildren(el("p", { class: "hint" }, "Drawing …"));
     try {
       await this._load(0, turn, () => {
         this._pages.forEach((url) => URL.revokeObjectURL(url));
         this._pages = [];
         this._element.replaceChildren();
+        this._outdated = false;
+        this._element.removeAttribute("aria-disabled");
       });
     } finally {
       if (turn === this._turn) {
@@ -69,12 +78,12 @@ export class EndlessGrid {
     tile?.setAttribute("aria-selected", "true");
     const stop = this._element.querySelector("[tabindex='0']");
     if (stop) stop.tabIndex = -1;
-    const next = tile ?? this._element.children[0];
+    const next = tile ?? stop ?? this._element.children[0];
     if (next) next.tabIndex = 0;
   }
 
   async _more() {
-    if (this._loading || this._pages.length === 0) return;
+    if (this._loading || this._outdated || this._pages.length === 0) return;
     const turn = this._turn;
     this._loading = true;
     this._end.replaceChildren(el("p", { class: "hint" }, "Drawing more …"));
@@ -103,10 +112,11 @@ export class EndlessGrid {
     this._pages.push(url);
     this._element.append(...Array.from({ length: PAGE }, (_, place) => tileOf(first + place, place, url)));
     this.mark(this._marked ?? null);
+    this._onGrow(this.n);
   }
 
   _choose(index, byKey = false) {
-    if (index === null) return;
+    if (index === null || this._outdated) return;
     this.mark(index);
     this._onChoose(index, byKey);
   }
@@ -118,8 +128,8 @@ export class EndlessGrid {
     event.preventDefault();
     const to = from + (step ?? 0);
     if (to < 0 || to >= this.n) return;
-    this._choose(to, to !== from);
     this._element.children[to].focus();
+    this._choose(to, to !== from); // last: it may move the focus on
   }
 }
 

@@ -31,9 +31,10 @@ export class Inspector {
     this._json = el("a", { class: "button", download: "digit.json" }, "Save JSON");
     this._curl = new Copyable("Get this image with curl");
     this._close = el("button", { type: "button", class: "close", "aria-label": "Close", onclick: () => this._onClose() }, "×");
-    element.addEventListener("keydown", (event) => {
-      if (event.key === "Escape" && this._close.offsetParent) this._onClose();
+    addEventListener("keydown", (event) => {
+      if (event.key === "Escape" && this._isSheet) this._onClose();
     });
+    this._element = element;
     element.append(
       this._close,
       el(
@@ -56,6 +57,26 @@ export class Inspector {
     this._onClose = listener;
   }
 
+  /** Let nothing but “Close” be used until the next image is shown: a change would count for that image. */
+  wait() {
+    this._setLive(false);
+  }
+
+  /** Move the focus into the inspector if it covers the grid. */
+  enter() {
+    if (this._isSheet) this._close.focus();
+  }
+
+  /** Whether the inspector is open as a sheet over the grid: only then can it be closed. */
+  get _isSheet() {
+    return this._close.offsetParent !== null;
+  }
+
+  _setLive(live) {
+    this._element.setAttribute("aria-busy", String(!live));
+    for (const part of this._element.children) part.inert = !live && part !== this._close;
+  }
+
   /**
    * Show an image.
    *
@@ -69,6 +90,7 @@ export class Inspector {
    */
   show(image) {
     this._image = image;
+    this._setLive(true);
     const { height, width } = image.metadata.image_shape;
     if (this._canvas.width !== width) Object.assign(this._canvas, { width, height });
     const ballots = image.metadata.classes ? " The numbered bars choose the digit: the highest one wins." : "";
@@ -97,6 +119,7 @@ export class Inspector {
     this._reset.disabled = !changed;
     this._bars.show(latent, this._image.metadata);
     this._curl.text = this._command(latent);
+    this._offerJson(latent);
     this._draw.run(latent);
   }
 
@@ -105,7 +128,8 @@ export class Inspector {
     const blob = await this._app.service.drawLatent(model, latent);
     const picture = await createImageBitmap(blob);
     this._canvas.getContext("2d").drawImage(picture, 0, 0);
-    this._offer(blob, model, latent);
+    URL.revokeObjectURL(this._png.href);
+    this._png.href = URL.createObjectURL(blob);
     this._judge.run({ blob, model, metadata });
   }
 
@@ -114,11 +138,9 @@ export class Inspector {
     this._opinion.replaceChildren(opinion(results[0], metadata.calibration));
   }
 
-  _offer(blob, model, latent) {
-    URL.revokeObjectURL(this._png.href);
+  _offerJson(latent) {
     URL.revokeObjectURL(this._json.href);
-    const text = JSON.stringify({ model, latents: [Array.from(latent)] });
-    this._png.href = URL.createObjectURL(blob);
+    const text = JSON.stringify({ model: this._image.model, latents: [Array.from(latent)] });
     this._json.href = URL.createObjectURL(new Blob([text], { type: "application/json" }));
   }
 

@@ -1,7 +1,7 @@
 // The page as a whole: it opens views, keeps the chosen model, and shows errors.
 
 import { el } from "../viewer/elements.js";
-import { Address } from "./address.js";
+import { Address, OF_ONE_MODEL } from "./address.js";
 import { Service } from "./service.js";
 import { keepSlidersWhileScrolling } from "./sliders.js";
 
@@ -19,7 +19,7 @@ const TITLES = { draw: "Draw", walk: "Walk", judge: "Judge", learn: "Watch it le
 class App {
   constructor() {
     this.address = new Address();
-    this.service = new Service(new URL(".", document.baseURI).href, (text) => this.say(text));
+    this.service = new Service(new URL(".", document.baseURI).href, (text) => this._sayBusy(text));
     this.models = [];
     this._views = {};
     this._status = document.getElementById("status");
@@ -75,7 +75,11 @@ class App {
     this._loading.hidden = false;
     this._showSection(view);
     this.say("");
-    await this.attempt(() => this._fill(view));
+    await this.attempt(() =>
+      this._fill(view).catch((error) => {
+        if (turn === this._turn) throw error; // otherwise something else has been asked for meanwhile
+      }),
+    );
     if (turn === this._turn) this._loading.hidden = true;
   }
 
@@ -84,10 +88,10 @@ class App {
     await this._list();
     if (this._open !== view) return;
     this._chooseModel();
-    const usable = this._default !== null || view === "models";
+    const usable = this._default !== null || (view === "models" && this.models.length > 0);
     if (!usable) {
       this._showSection(null);
-      throw new Error("no model can be used; see “Models”, the service’s log or /readyz for the reason");
+      throw new Error(`no model can be used; ${await this._whyNoModel()}`);
     }
     const made = await this._make(view);
     if (this._open !== view) return;
@@ -138,8 +142,21 @@ class App {
       this.say(`The version ${wanted.split("@")[1]} of “${named.name}” is not loaded; ${named.model.split("@")[1]} is shown instead.`);
     } else if (wanted && !named) {
       this.say(`There is no usable model “${wanted}”; the default “${this._default}” is shown instead.`);
+      this.address.set(OF_ONE_MODEL);
     }
     this.address.set({ model: chosen.model }); // with its version, so that a shared address always means these images
+  }
+
+  /** Say where the reason is why no model can be used; without any model folder, say the reason. */
+  async _whyNoModel() {
+    const elsewhere = "see the service’s log or /readyz for the reason";
+    if (this.models.length > 0) return `see “Models”, or ${elsewhere}`;
+    try {
+      const answer = await fetch(this.service.url("readyz")); // it says 503, which `service.call` would repeat
+      return (await answer.json()).models_folder;
+    } catch {
+      return elsewhere;
+    }
   }
 
   /** Make a view once. If it could not be loaded, the next call tries again. */
@@ -173,6 +190,12 @@ class App {
     this._failed = null;
     this._status.textContent = text;
     this._status.classList.toggle("error", isError);
+  }
+
+  /** Show a message about waiting for the service; "" removes it, but no other message. */
+  _sayBusy(text) {
+    if (text || this._status.textContent === this._busy) this.say(text);
+    this._busy = text;
   }
 
   /** Announce a message to screen readers only. */

@@ -1,16 +1,21 @@
 // The calls of the API. A call is repeated while the service is busy; an error has the service's own message.
 
 const RETRIES = 8;
+const PATIENCE_MS = 20_000; // then the person is told that an answer is late; it may still come
+const BUSY = "The service is busy. Trying again …";
+const LATE = "The service has not answered yet. Still waiting …";
 
 export class Service {
   /**
    * @param {string} base the service's address, with its path prefix and a slash at the end
-   * @param {(text: string) => void} onBusy called with a message when the service is busy, and with "" when it no longer is
+   * @param {(text: string) => void} onBusy called with a message when the service is busy or an answer is late, and with "" when
+   *   that is over
    */
   constructor(base, onBusy) {
     this._base = base;
     this._onBusy = onBusy;
     this._details = new Map();
+    this._late = new Set(); // the calls that have waited for longer than PATIENCE_MS
   }
 
   /** The URL of a call; parameters that are undefined, null or "" are left out. */
@@ -28,9 +33,7 @@ export class Service {
    */
   async call(url, options = {}) {
     for (let attempt = 1; ; attempt += 1) {
-      const response = await fetch(url, options).catch((error) => {
-        throw error.name === "AbortError" ? error : new Error("the service does not answer; is it running?");
-      });
+      const response = await this._fetch(url, options);
       const busy = response.status === 429 || response.status === 503;
       if (!busy || attempt === RETRIES) {
         if (attempt > 1) this._onBusy("");
@@ -38,8 +41,31 @@ export class Service {
         const problem = await response.json().catch(() => ({}));
         throw new Error(problem.detail || `the service answered ${response.status}`);
       }
-      this._onBusy("The service is busy. Trying again …");
+      this._onBusy(BUSY);
       await pause(1000 * (Number(response.headers.get("Retry-After")) || 1), options.signal);
+    }
+  }
+
+  /** Make a call once. While the answer is late, the person is told so; the call goes on. */
+  async _fetch(url, options) {
+    const call = {};
+    const timer = setTimeout(() => {
+      this._late.add(call);
+      this._onBusy(LATE);
+    }, PATIENCE_MS);
+    try {
+      return await fetch(url, options);
+    } catch (error) {
+      if (error.name === "AbortError") throw error;
+      const unreadable = await findUnreadable(options.body);
+      throw new Error(
+        unreadable !== null
+          ? `“${unreadable}” cannot be read: it is a folder, or the file has been moved, changed or deleted`
+          : "the service does not answer; is it running?",
+      );
+    } finally {
+      clearTimeout(timer);
+      if (this._late.delete(call) && this._late.size === 0) this._onBusy("");
     }
   }
 
@@ -82,6 +108,21 @@ export class Service {
     body.append("file", file, file.name ?? "drawing.png");
     return (await this.call(this.url("v1/projections", { model, preprocess }), { method: "POST", body, signal })).json();
   }
+}
+
+/** The name of the first file in a request's body that the browser cannot read; null if there is none. */
+async function findUnreadable(body) {
+  const files = body instanceof FormData ? [...body.values()].filter((value) => value instanceof File) : [];
+  for (const file of files) {
+    try {
+      const reader = file.stream().getReader();
+      await reader.read(); // the first bytes are enough
+      await reader.cancel();
+    } catch {
+      return file.name;
+    }
+  }
+  return null;
 }
 
 function pause(milliseconds, signal) {

@@ -105,6 +105,26 @@ def test_names_that_are_no_views(browser: Browser, service: Service, name: str) 
         assert visit.faults == []
 
 
+def test_an_empty_seed_is_told_and_replaced(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, seed="")
+        expect(page.locator("#status")).to_have_text("Ignored in the address: “seed=”: it must be a whole number.")
+        expect(page.locator("#seed")).to_have_value("7")
+        expect_in_address(page, "seed", 7)
+        caption(page, "Image 0 of seed 7")
+        assert visit.faults == []
+
+
+def test_what_holds_for_a_model_that_is_gone_is_dropped(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, model="gone", digit=3, seed=5)
+        expect(page.locator("#status")).to_contain_text("There is no usable model “gone”")
+        expect(page.locator("#digit")).to_be_hidden()
+        expect_in_address(page, "digit", None)
+        caption(page, "Image 0 of seed 5")
+        assert visit.faults == []
+
+
 def test_what_is_ignored_in_an_address_is_told(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         seeds = ",".join(["1", "x", str(2**53), *map(str, range(2, 18)), "-4"])

@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 
 from harness.service import Service, running
 from harness.tiny_models import make_tiny_model_folder
+from tests.app.checks import png_bytes
 from tests.app.playground import (
     canvas_pixels,
     hold,
@@ -24,6 +25,7 @@ from tests.browser import Visit, needs_chromium
 pytestmark = needs_chromium
 
 BUSY = "The service is busy. Trying again …"
+LATE = "The service has not answered yet. Still waiting …"
 OVERLOADED = {
     "type": "urn:gan:problem:overloaded",
     "title": "Too Many Requests",
@@ -71,6 +73,25 @@ def test_a_busy_service_is_asked_again(browser: Browser, service: Service) -> No
         assert "429" in visit.faults[0]
 
 
+def test_an_answer_that_is_late_is_told_until_it_comes(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        page = visit.page
+        page.clock.install()
+        held = hold(page, "**/v1/samples?*n=64*")
+        page.goto(service.url)
+        until(page, lambda: len(held) == 1, "the first images are asked for")
+        page.clock.fast_forward(10_000)
+        expect(page.locator("#status")).to_have_text("")
+        page.clock.fast_forward(10_000)
+        expect(page.locator("#status")).to_have_text(LATE)
+        held[0].continue_()
+        expect(page.locator("#status")).to_have_text("")
+        expect_image(page, service, seed=7)
+        page.unroute_all()
+        settle(visit)
+        assert visit.faults == []
+
+
 @pytest.mark.slow
 def test_while_images_are_drawn(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
@@ -116,6 +137,22 @@ def test_a_service_that_is_gone_and_comes_back(browser: Browser, service: Servic
         settle(visit)
         assert visit.faults
         assert all("failed" in fault or "ERR_INTERNET_DISCONNECTED" in fault for fault in visit.faults), visit.faults
+
+
+def test_a_file_that_is_gone_is_not_taken_for_a_service_that_is(
+    browser: Browser, service: Service, tmp_path: Path
+) -> None:
+    file = tmp_path / "seven.png"
+    file.write_bytes(png_bytes(np.eye(28, dtype=np.uint8)))
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, view="judge")
+        page.locator("#files").set_input_files(file)
+        expect(page.locator("#verdict .opinion")).to_be_visible()
+        settle(visit)
+        file.unlink()
+        page.get_by_label("the images already have the model’s size").check()  # D judges the file again
+        words = "“seven.png” cannot be read: it is a folder, or the file has been moved, changed or deleted"
+        expect(page.locator("#status.error")).to_have_text(f"That did not work: {words}")
 
 
 @pytest.mark.slow
@@ -170,3 +207,14 @@ def test_no_model_can_be_used(browser: Browser, tmp_path: Path) -> None:
         expect(page.locator("#cards article")).to_contain_text(reason)
         settle(visit)
         assert visit.faults == []
+
+
+def test_without_a_models_folder_the_reason_is_told(browser: Browser, tmp_path: Path) -> None:
+    with running(tmp_path, models_dir=tmp_path / "nowhere") as service, Visit(browser, service.url) as visit:
+        reason = service.client.get("/readyz").json()["models_folder"]
+        assert reason.startswith("GAN_MODELS_DIR")
+        page = visit.page
+        for view in ("draw", "models"):  # the view “Models” would be empty
+            page.goto(f"{service.url}/?view={view}")
+            expect(page.locator("#status.error")).to_have_text(f"That did not work: no model can be used; {reason}")
+            expect(page.locator("main section:visible")).to_have_count(0)

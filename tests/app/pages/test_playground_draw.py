@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from harness.service import Service
 from tests.app.checks import json_images, pixels
@@ -18,6 +18,8 @@ from tests.app.playground import (
     download,
     expect_in_address,
     expect_opinion,
+    frames,
+    hold,
     image_of,
     latent_and_image,
     latent_of,
@@ -489,6 +491,123 @@ def test_an_error_goes_when_the_next_drag_works(browser: Browser, service: Servi
         page.keyboard.press("ArrowUp")
         expect(page.locator("#status")).to_have_text("")
         settle(visit)
+
+
+@pytest.mark.parametrize(("given", "told"), [("0.07", "ψ = 0.07"), ("0.333", "ψ = 0.333"), ("1.0", "full")])
+def test_the_variety_of_an_address_is_told_as_it_is(browser: Browser, service: Service, given: str, told: str) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, truncation=given)
+        expect(page.locator("#truncation-value")).to_have_text(told)
+        expect(page.locator("#truncation")).to_have_attribute("aria-valuetext", told)
+        page.locator("#truncation").fill("0.5")
+        expect(page.locator("#truncation-value")).to_have_text("ψ = 0.5")
+        assert visit.faults == []
+
+
+def test_digits_of_a_model_whose_images_cannot_be_drawn(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, model="three", digit=7)
+        expect(page.locator("#status.error")).to_contain_text("has the classes 0 to 2")
+        expect(page.locator("#digit label")).to_have_text(["any", "0", "1", "2"])
+        page = open_page(visit, service.url, digit=3)
+        expect(page.locator("#status.error")).to_contain_text("is not conditional")
+        expect(page.locator("#digit label")).to_have_text(["any"])
+        page.locator("#digit label").click()
+        expect(page.locator("#digit")).to_be_hidden()
+        expect_in_address(page, "digit", None)
+        expect(page.locator("#status")).to_have_text("")
+
+
+def test_digits_of_a_model_of_many_classes_keep_the_focus(browser: Browser, service: Service) -> None:
+    def widen(route: Route) -> None:
+        answer = route.fetch()
+        details = answer.json()
+        details["metadata"]["classes"] = 12
+        route.fulfill(response=answer, json=details)
+
+    with Visit(browser, service.url) as visit:
+        visit.page.route("**/v1/models/digits@*", widen)
+        page = open_page(visit, service.url, model="digits", digit=3)
+        expect(page.locator("#digit label")).to_have_text(["any", *map(str, range(10))])
+        page.locator("#digit input:checked").focus()
+        for digit in (4, 5):
+            page.keyboard.press("ArrowRight")
+            expect_in_address(page, "digit", digit)
+            settle(visit)
+            expect(page.locator(f"#digit input[value='{digit}']")).to_be_focused()
+
+
+def test_images_of_two_seeds_never_stand_in_one_grid(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        visit.page.set_viewport_size({"width": 1440, "height": 600})  # so low that only one page is loaded
+        page = open_page(visit, service.url, seed=9)
+        tiles, grid = page.locator("#grid [role=option]"), page.locator("#grid")
+        expect(tiles).to_have_count(PAGE)
+        command = page.locator("#take input.code").input_value()
+        page.route("**/v1/samples?*", lambda route: route.abort())
+        page.locator("#seed").fill("10")
+        page.locator("#seed").press("Enter")
+        expect(page.locator("#status.error")).to_contain_text("the service does not answer")
+        page.unroute_all()
+        page.locator("#grid-end").scroll_into_view_if_needed()
+        page.mouse.move(300, 300)
+        page.mouse.wheel(0, 5000)
+        tile(page, 60).click(force=True)
+        frames(page, 10)
+        settle(visit)
+        expect(tiles).to_have_count(PAGE)  # those of seed 9, and no more
+        expect(grid).to_have_attribute("aria-disabled", "true")
+        expect(page.locator("#grid [aria-selected=true]")).to_have_attribute("data-index", "0")
+        assert "image" not in parameters(page.url)
+        assert page.locator("#take input.code").input_value() == command
+        page.locator("#seed").press("Enter")
+        expect(grid).not_to_have_attribute("aria-disabled", "true")
+        for index in (0, 5):
+            expect_tile(page, index, sample(service.client, seed=10, first=index))
+        expect(page.locator("#take input.code")).to_have_value(command.replace("seed=9&", "seed=10&"))
+
+
+def test_a_latent_that_is_not_drawn_is_saved_as_it_is_shown(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, image=3)
+        page.context.set_offline(True)
+        bar(page, 2).focus()
+        page.keyboard.press("PageUp")
+        expect(page.locator("#status.error")).to_contain_text("the service does not answer")
+        expect_in_address(page, "latent")
+        body = json.loads(download(page, page.locator("#inspector").get_by_role("link", name="JSON")))
+        shown = latent_of(parameters(page.url)["latent"])
+        assert np.array_equal(np.array(body["latents"][0], dtype=np.float32), shown)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_bar_changes_no_image_but_its_own(browser: Browser, service: Service, fails: bool) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, image=3)
+        held = hold(page, "**/v1/samples?*first=8&n=1&*")
+        tile(page, 8).click()
+        until(page, lambda: len(held) == 1, "image 8 is asked for")
+        if fails:
+            held[0].abort()
+            expect(page.locator("#status.error")).to_contain_text("the service does not answer")
+        expect(page.locator("#inspector figcaption")).to_have_text("Image 3 of seed 7")
+        box = bar(page, 2).bounding_box()
+        assert box is not None
+        page.mouse.click(box["x"] + box["width"] / 2, box["y"] + 3)
+        bar(page, 2).focus()
+        page.keyboard.press("ArrowUp")
+        expect_in_address(page, "image", 8)
+        expect(page.locator("#inspector figcaption")).to_have_text("Image 3 of seed 7")
+        page.unroute_all()  # lets the held request continue
+        if fails:
+            tile(page, 8).click()
+        expect(page.locator("#inspector figcaption")).to_have_text("Image 8 of seed 7")
+        settle(visit)
+        assert "latent" not in parameters(page.url)
+        bar(page, 2).focus()
+        page.keyboard.press("ArrowUp")
+        expect(page.locator("#inspector figcaption")).to_have_text("Image 8 of seed 7, changed")
+        expect_in_address(page, "latent")
 
 
 @pytest.mark.parametrize("digit", [3, 8])

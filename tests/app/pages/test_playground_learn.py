@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from harness.service import Service
 from tests.app.checks import pixels
-from tests.app.playground import expect_in_address, image_pixels, ok, open_page, rgb, settle, told, until
+from tests.app.playground import expect_in_address, hold, image_pixels, ok, open_page, rgb, settle, told, until
 from tests.browser import Visit, needs_chromium
 
 pytestmark = needs_chromium
@@ -178,6 +178,20 @@ def test_a_model_without_pictures(browser: Browser, trained: Service) -> None:
         assert visit.faults == []
 
 
+def test_a_late_failure_is_not_told_of_the_model_chosen_after_it(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, view="learn")
+        held = hold(page, "**/v1/models/rgb@*/history")
+        page.locator("#model").select_option("rgb")
+        until(page, lambda: len(held) == 1, "the slow history is asked for")
+        page.locator("#model").select_option("mnist-conv")
+        expect(page.locator("#loading")).to_be_hidden()
+        held[0].abort()
+        settle(visit)
+        expect(page.locator("#status")).to_have_text("")
+        expect(page.locator("#run-text")).to_contain_text("mnist-conv: recipe")
+
+
 def test_a_run_that_collapsed(browser: Browser, service: Service) -> None:
     exhibit = "/static/exhibits/collapse"
     history = ok(service.client.get(f"{exhibit}/history.json")).json()
@@ -203,6 +217,29 @@ def test_a_run_that_collapsed(browser: Browser, service: Service) -> None:
         expect(page.locator("#run-text")).to_contain_text("mnist-conv: recipe")
         expect(page.locator(".events")).to_be_hidden()
         settle(visit)
+        assert visit.faults == []
+
+
+@pytest.mark.parametrize("slow", ["**/v1/models/rgb@*/history", "**/exhibits/collapse/history.json"])
+def test_a_late_answer_does_not_replace_the_run_chosen_after_it(browser: Browser, service: Service, slow: str) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, view="learn")
+        told_by = Told(service, "mnist-conv")
+        held = hold(page, slow)
+        if "rgb" in slow:
+            page.locator("#model").select_option("rgb")
+        else:
+            page.get_by_label("Training run").select_option("collapse")
+        until(page, lambda: len(held) == 1, "the slow history is asked for")
+        if "rgb" in slow:
+            page.locator("#model").select_option("mnist-conv")
+        else:
+            page.get_by_label("Training run").select_option("")
+        expect(page.locator("#loading")).to_be_hidden()
+        held[0].continue_()
+        settle(visit)
+        expect(page.locator("#run-text")).to_contain_text("mnist-conv: recipe")
+        told_by.expect_at(page, len(told_by.pictures) - 1)
         assert visit.faults == []
 
 

@@ -60,6 +60,31 @@ def test_typing_in_the_inspector_is_not_swallowed(browser: Browser, service: Ser
         expect(page.locator("#inspector")).to_be_hidden()
 
 
+def test_the_sheet_takes_the_focus_and_gives_it_back(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url, width=390) as visit:
+        page = open_page(visit, service.url)
+        sheet, tile = page.locator("#inspector"), page.locator("#grid [data-index='2']")
+        page.locator("#grid [data-index='0']").focus()
+        page.keyboard.press("ArrowRight")  # goes on to the next image and stays in the grid
+        expect(sheet).to_be_visible()
+        page.keyboard.press("ArrowRight")
+        expect(tile).to_be_focused()
+        page.keyboard.press("Escape")
+        expect(sheet).to_be_hidden()
+        expect(tile).to_be_focused()
+        page.keyboard.press("Enter")
+        close = sheet.get_by_role("button", name="Close")
+        expect(close).to_be_focused()
+        settle(visit)
+        expect(page.locator("#inspector figcaption")).to_have_text("Image 2 of seed 7")
+        expect(close).to_be_focused()
+        page.keyboard.press("Escape")
+        expect(sheet).to_be_hidden()
+        expect(tile).to_be_focused()
+        assert "image" not in parameters(page.url)
+        assert visit.faults == []
+
+
 def swipe(page: Page, selector: str, dy: float) -> None:
     """Swipe over an element with a finger."""
     box = page.locator(selector).bounding_box()

@@ -10,6 +10,7 @@ const SEED = "7";
 const SEEDS_DRAWN = 2 ** 31; // short enough to pass on by hand; the service takes seeds below 2^53
 const MAX_GRID = 4096;
 const IMAGE_SCALE = 8;
+const MAX_DIGITS = 10; // the service takes the digits 0 to 9, also for a model of more classes
 
 export class Draw {
   constructor(app) {
@@ -23,6 +24,7 @@ export class Draw {
     this._inspector.onClose = () => this._closeInspector();
     this._grid = new EndlessGrid(document.getElementById("grid"), document.getElementById("grid-end"), {
       fetchPage: (first, n) => this._fetchPage(first, n),
+      onGrow: (n) => this._offer(n),
       onChoose: (index, byKey) => this._choose(index, byKey),
     });
     this._downloads = el("div", { class: "row downloads" });
@@ -36,13 +38,14 @@ export class Draw {
     this._seed.addEventListener("change", () => this._ask({ seed: this._seed.value }));
     document.getElementById("another").addEventListener("click", () => this._ask({ seed: String(Math.floor(Math.random() * SEEDS_DRAWN)) }));
     this._digit.addEventListener("change", (event) => this._ask({ digit: event.target.value }));
-    this._truncation.addEventListener("input", () => this._sayTruncation());
+    this._truncation.addEventListener("input", () => this._sayTruncation(this._truncation.value));
     this._truncation.addEventListener("change", () => this._ask({ truncation: this._truncation.value === "1" ? null : this._truncation.value }));
   }
 
   async show() {
     const { address, service, model } = this._app;
-    if (address.get("seed") === null) address.set({ seed: SEED }); // a shared address always means these images
+    if (address.get("seed") === "") address.ignore("“seed=”: it must be a whole number");
+    if (!address.get("seed")) address.set({ seed: SEED }); // a shared address always means these images
     const asked = {
       model: model.model,
       seed: address.get("seed"),
@@ -51,16 +54,20 @@ export class Draw {
     };
     this._seed.value = asked.seed;
     this._truncation.value = asked.truncation || 1;
-    this._sayTruncation();
+    this._sayTruncation(asked.truncation || "1");
     this._asked = asked;
-    const details = service.details(asked.model);
-    await this._drawGrid(asked);
-    const { metadata } = await details;
+    await Promise.all([this._learnModel(asked), this._drawGrid(asked)]);
     if (asked !== this._asked) return; // other images have been requested meanwhile
-    this._metadata = metadata;
-    this._offerDigits(metadata.classes);
     await this._showChosen();
     this._offer();
+  }
+
+  /** Get the model's metadata, and offer its digits, also where the images asked for cannot be drawn. */
+  async _learnModel(asked) {
+    const { metadata } = await this._app.service.details(asked.model);
+    if (asked !== this._asked) return;
+    this._metadata = metadata;
+    this._offerDigits(metadata.classes);
   }
 
   /** Draw the grid, unless the same one is drawn or being drawn already. After a failure it is drawn again. */
@@ -68,6 +75,7 @@ export class Draw {
     const wanted = JSON.stringify(asked);
     if (wanted !== this._wanted) {
       this._wanted = wanted;
+      this._waitForImage();
       this._drawing = this._grid.restart();
       this._drawing.catch(() => {
         if (this._wanted === wanted) this._wanted = null;
@@ -85,9 +93,7 @@ export class Draw {
   async _fetchPage(first, n) {
     const url = this._app.service.url("v1/samples", { ...this._asked, first, n, columns: 8, padding: 0, format: "png" });
     const response = await this._app.service.call(url);
-    const picture = URL.createObjectURL(await response.blob());
-    if (first > 0) this._offer(first + n);
-    return picture;
+    return URL.createObjectURL(await response.blob());
   }
 
   _choose(index, byKey) {
@@ -95,6 +101,7 @@ export class Draw {
     if (byKey) address.set({ image: index, latent: null });
     else address.step({ image: index, latent: null });
     this._app.attempt(() => this._showChosen(), "draw: image");
+    if (!byKey) this._inspector.enter();
   }
 
   /** Keep a changed latent in the address; null keeps the one from before the change. */
@@ -110,6 +117,13 @@ export class Draw {
     document.querySelector("#grid [tabindex='0']")?.focus();
   }
 
+  /** Keep the inspector still until the image requested from now on is there. Return the number of its turn. */
+  _waitForImage() {
+    this._inspector.wait();
+    this._turn = (this._turn ?? 0) + 1;
+    return this._turn;
+  }
+
   /** Show the image that the address names. If it names none, a wide screen shows the first. */
   async _showChosen() {
     const { address, service } = this._app;
@@ -120,13 +134,13 @@ export class Draw {
     this._panel.hidden = index === null && latent === null;
     this._grid.mark(index);
     this._withoutImage = index === null ? latent : null;
+    const turn = this._waitForImage();
     if (this._panel.hidden) return;
     const image = { model: this._asked.model, metadata: this._metadata, changed: null, url: null };
     if (index === null) {
       this._inspector.show({ ...image, name: "Image of a custom latent", original: latent });
       return;
     }
-    const turn = (this._turn = (this._turn ?? 0) + 1);
     const asked = { ...this._asked, first: index, n: 1 };
     const { samples } = await service.json("v1/samples", { ...asked, format: "json" });
     if (turn !== this._turn) return;
@@ -138,9 +152,9 @@ export class Draw {
 
   _offerDigits(classes) {
     const choices = this._digit.querySelector(".choices");
-    this._digit.hidden = classes === 0;
-    if (choices.children.length !== classes + 1) {
-      const options = ["", ...Array.from({ length: classes }, (_, digit) => String(digit)).slice(0, 10)];
+    this._digit.hidden = classes === 0 && this._asked.digit === ""; // “any” takes a digit out that the model cannot draw
+    const options = ["", ...Array.from({ length: Math.min(classes, MAX_DIGITS) }, (_, digit) => String(digit))];
+    if (choices.children.length !== options.length) {
       choices.replaceChildren(
         ...options.map((digit) =>
           el(
@@ -170,8 +184,11 @@ export class Draw {
     );
   }
 
-  _sayTruncation() {
-    this._truncationValue.textContent = this._truncation.valueAsNumber === 1 ? "full" : `ψ = ${this._truncation.value}`;
+  /** Say ψ itself: the address may have one between the slider's steps or beyond its ends. */
+  _sayTruncation(value) {
+    const text = Number(value) === 1 ? "full" : `ψ = ${value}`;
+    this._truncationValue.textContent = text;
+    this._truncation.setAttribute("aria-valuetext", text);
   }
 }
 

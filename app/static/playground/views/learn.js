@@ -31,7 +31,9 @@ export class Learn {
     const run = address.get("run");
     if (run !== null && run !== COLLAPSE) address.ignore(`“run=${run}”: there is no such run`);
     this._run.value = run === COLLAPSE ? COLLAPSE : "";
+    const turn = (this._turn = (this._turn ?? 0) + 1);
     const { text, history, pictures } = this._run.value ? await this._collapse() : await this._ofModel();
+    if (turn !== this._turn) return; // another run has been chosen meanwhile
     this._text.textContent = text;
     this._learning.stop();
     this._learning.show(history, pictures, address.whole("epoch", Infinity));
