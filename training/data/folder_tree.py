@@ -105,8 +105,11 @@ def as_utf8_text(text: str) -> str:
 
 def holds_run_or_model(folder: Path) -> bool:
     """Whether a folder holds a run (`training.run.folder`, which makes both entries at the start) or a model."""
-    is_run = (folder / "config.json").is_file() and (folder / "grids").is_dir()
-    return is_run or (folder / WEIGHTS_FILE).is_file()
+    try:
+        is_run = (folder / "config.json").is_file() and (folder / "grids").is_dir()
+        return is_run or (folder / WEIGHTS_FILE).is_file()
+    except PermissionError:  # the walk reports a folder that cannot be read
+        return False
 
 
 class _Walk:
