@@ -7,10 +7,9 @@ import sys
 import textwrap
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from training.cli.arguments import Commands, add_model, add_strict, check_output
+from training.cli.arguments import Commands, add_model, add_strict, check_output, not_empty, path
 from training.cli.inputs import load_data, load_named_model
 from training.errors import RunError
 
@@ -32,6 +31,7 @@ def add_parser(commands: Commands) -> None:
     add_model(parser)
     parser.add_argument(
         "--data",
+        type=not_empty,
         help="the images to compare with: mnist, stacked-mnist, a folder of images, an .npz or an IDX file (default: "
         "the embedded data set that the model was trained on; required if it was trained on other data)",
     )
@@ -41,7 +41,7 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument(
         "--html",
         metavar="FILE",
-        type=Path,
+        type=path,
         help="also write an HTML page with pictures, charts and figures to FILE (default: no page)",
     )
 

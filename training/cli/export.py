@@ -1,9 +1,8 @@
 """`training export RUN --to DIR`: write a run's model folder."""
 
 import argparse
-from pathlib import Path
 
-from training.cli.arguments import Commands, add_run, add_run_data, add_set, add_strict
+from training.cli.arguments import Commands, add_run, add_run_data, add_set, add_strict, path
 from training.cli.inputs import load_run_data
 
 
@@ -24,7 +23,7 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument(
         "--to",
         metavar="DIR",
-        type=Path,
+        type=path,
         required=True,
         help="the model folder to write (required); its name becomes the model's name. A model folder is replaced; any "
         "other folder must be new or empty",

@@ -1,5 +1,6 @@
 """The command line: whole chains of commands run as real processes, single messages are tested in this process."""
 
+import errno
 import json
 import re
 import shlex
@@ -429,6 +430,8 @@ def test_a_seed_out_of_range_is_a_usage_error(here: Path, seed: str, capsys: pyt
         ["--minutes", "0"],
         ["--minutes", "inf"],
         ["--device", "tpu"],
+        ["--data", ""],
+        ["--out", ""],
     ],
 )
 def test_other_usage_errors(arguments: list[str], capsys: pytest.CaptureFixture[str]):
@@ -436,6 +439,48 @@ def test_other_usage_errors(arguments: list[str], capsys: pytest.CaptureFixture[
         main(["fit", "mlp", *arguments])
     assert stopped.value.code == 2
     assert f"argument {arguments[0]}: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["resume", ""],
+        ["resume", "r", "--data", ""],
+        ["export", "r", "--to", ""],
+        ["evaluate", ""],
+        ["evaluate", "m", "--data", ""],
+        ["evaluate", "m", "--html", ""],
+        ["sample", "m", "--out", ""],
+        ["classifier", "--to", ""],
+        ["watch", "r", "--host", ""],
+    ],
+)
+def test_an_empty_name_is_not_the_current_folder(arguments: list[str], capsys: pytest.CaptureFixture[str]):
+    assert code_of(arguments) == 2
+    assert "must not be empty" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("command", "advice"),
+    [
+        (["fit", "mlp", "--out", "new"], "then run the same command again"),
+        (["fit", "mlp", "--out", "r"], "to continue: python -m training resume r"),
+        (["resume", "r"], "to continue: python -m training resume r"),
+        (["sample", "m", "-o", "g.png"], "then run the same command again"),
+        (["sample", "m", "--out", "d"], "the same command continues d: the shards that are there are complete"),
+        (["export", "r", "--to", "m"], "then run the same command again"),
+    ],
+)
+def test_a_full_disk_says_how_to_continue_this_command(
+    here: Path, fails: Fails, monkeypatch: pytest.MonkeyPatch, command: list[str], advice: str
+):
+    def fill(*_arguments: object, **_named: object) -> None:
+        raise OSError(errno.ENOSPC, "no space", "f")
+
+    RunFolder(Path("r")).path.mkdir()
+    RunFolder(Path("r")).config_file.write_text("{}")
+    monkeypatch.setattr(sys.modules[f"training.cli.{command[0]}"], "run", fill)
+    assert fails(*command) == f"the disk is full (f); the files saved before are complete. Free some space; {advice}"
 
 
 def test_a_nan_stops_the_run_with_one_message_and_the_saved_state_stays(here: Path, fails: Fails):
@@ -695,6 +740,11 @@ def test_sample_draws_the_samplers_pixels(chain: Path):
         (["--truncation=nan"], "argument --truncation: must be above 0 and at most 1, not nan"),
         (["--shard-images=0"], "argument --shard-images: must be at least 1, not 0"),
         (["--shard-images=9"], "--shard-images cannot be used with -o FILE"),
+        (["--n=1e3"], "argument --n: must be a whole number in digits, such as 1000, not '1e3'"),
+        (["--digit=two"], "argument --digit: must be a whole number in digits"),
+        (["--truncation=half"], "argument --truncation: must be a number, not 'half'"),
+        (["-o", ""], "argument -o/--output: must not be empty"),
+        (["-o", "x.jpg"], "-o x.jpg: the grid is written as a PNG; name it x.png"),
     ],
 )
 def test_options_of_sample_out_of_range_are_usage_errors(
@@ -844,6 +894,7 @@ def test_export_says_that_it_replaces_a_model_folder(
         ("link", "link: a symbolic link is there, and is not replaced"),
         ("/dev/null", "/dev/null: a device or a pipe is there, and is not replaced"),
         ("no/such", "no/such: there is no folder no; make it first"),
+        ("-", "-: standard output is not supported; name a file"),
     ],
 )
 def test_a_file_that_cannot_be_written_is_refused_before_any_work(
