@@ -126,7 +126,7 @@ def _load_state(
     trained_on = dataset.first(config.recipe.train_images)
     config.check_data(trained_on)
     game = Game.of(config, trained_on, device=torch.device("cpu"))
-    progress = load_checkpoint(saved, game)
+    progress = load_checkpoint(saved, game, config)
     return game, progress
 
 

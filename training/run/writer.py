@@ -162,10 +162,10 @@ class FolderWriter(RunWriter):
         self._folder.write_curves(draw_curves(records, title=title))
 
     def save(self, game: Game, progress: Progress) -> None:
-        save_checkpoint(self._folder.checkpoint_file, game, progress)
+        save_checkpoint(self._folder.checkpoint_file, game, progress, self._config)
 
     def save_best(self, game: Game, progress: Progress) -> None:
-        save_checkpoint(self._folder.best_file, game, progress)
+        save_checkpoint(self._folder.best_file, game, progress, self._config)
 
 
 def open_writer(config: RunConfig, folder: RunFolder, processes: Processes) -> RunWriter:

@@ -40,6 +40,7 @@ from training.cli.command_line import main
 from training.cli.fit import suggest_model_folder
 from training.cli.sample import MAX_GRID_IMAGES
 from training.config import RunConfig
+from training.errors import NotFiniteError
 from training.gan.game import Game
 from training.recipe import FOLDER, load_recipe
 from training.run.folder import RunFolder
@@ -495,6 +496,41 @@ def test_a_nan_stops_the_run_with_one_message_and_the_saved_state_stays(here: Pa
         from safetensors.torch import load_file
 
         assert all(bool(tensor.isfinite().all()) for tensor in load_file(state).values())
+
+
+def test_a_nan_in_the_first_step_says_that_nothing_was_saved(here: Path, fails: Fails, monkeypatch: pytest.MonkeyPatch):
+    def explode(*_arguments: object, **_named: object) -> None:
+        raise NotFiniteError("D's loss is nan")
+
+    monkeypatch.setattr(Game, "discriminator_step", explode)
+    message = fails("fit", "mlp", "--data", "data.npz", "--epochs", "1", "--out", "r", *QUICK)
+    end = "`resume` would begin from the start, take the same steps and end in the same way"
+    assert message == f"epoch 1, step 1: D's loss is nan. No state was saved yet: {end}"
+    assert fails("resume", "r") == message
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "change"),
+    [
+        ('"epochs": 3', '"epochs": 5', "recipe.epochs is 5 now, and was 3"),
+        ('"seed": 11', '"seed": 12', "seed is 12 now, and was 11"),
+        ('"minutes": null', '"minutes": 2.0', "minutes is 2.0 now, and was null"),
+    ],
+)
+def test_a_configuration_that_was_changed_by_hand_is_refused(
+    here: Path, chain: Path, fails: Fails, old: str, new: str, change: str
+):
+    shutil.copytree(chain / "runs" / "mlp", here / "r")
+    config = here / "r" / "config.json"
+    assert old in config.read_text()
+    config.write_text(config.read_text().replace(old, new))
+    for command in (["resume", "r"], ["export", "r", "--to", "m"]):
+        assert (
+            f"config.json was changed after checkpoint.safetensors was saved: {change}. A run keeps its settings: "
+            in (fails(*command))
+        )
+    config.write_text(config.read_text().replace(new, old).replace('"judge_steps": 0', '"judge_steps": 1'))
+    assert main(["resume", "r"]) == 0  # only the export uses this setting
 
 
 def test_interrupted(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
