@@ -101,7 +101,7 @@ def run(options: argparse.Namespace) -> None:
     folder = RunFolder(_folder_of(options))
     if own_number() == 0 and not options.dry_run:
         _check_folder(folder)  # before the data are loaded, which can take minutes
-    config, dataset = _configure(options, Path(options.recipe).stem)
+    config, dataset = _configure(options)
     if options.dry_run:
         if own_number() == 0:
             print(_describe(config, folder))
@@ -164,7 +164,7 @@ def suggest_model_folder(run: Path) -> Path:
     return folder
 
 
-def _configure(options: argparse.Namespace, name: str) -> "tuple[RunConfig, Dataset]":
+def _configure(options: argparse.Namespace) -> "tuple[RunConfig, Dataset]":
     """Return the run's resolved configuration, and the images to train on."""
     from training.config import check_machine, check_size, resolve_config
     from training.gan.distributed import number_of_processes
@@ -182,7 +182,7 @@ def _configure(options: argparse.Namespace, name: str) -> "tuple[RunConfig, Data
     config = resolve_config(
         recipe,
         dataset,
-        recipe_name=name,
+        recipe_name=options.recipe,
         overrides=tuple(overrides),
         data=options.data,
         seed=options.seed,

@@ -62,7 +62,10 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert "warning" not in fit.stderr.lower()
     export = run("export", "runs/mlp", "--to", "models/mine", cwd=root)
     assert export.returncode == 0, export.stderr
-    assert export.stdout.startswith("wrote mine@")
+    first, evaluating, wrote = export.stdout.splitlines()
+    assert first.startswith("exporting runs/mlp: this reads the images, evaluates G and D and writes models/mine; it ")
+    assert evaluating == "evaluating G and D: 10,000 samples, 4 held-out images"
+    assert wrote.startswith("wrote mine@")
     assert export.stderr == ""
     return root
 
@@ -525,10 +528,8 @@ def test_a_configuration_that_was_changed_by_hand_is_refused(
     assert old in config.read_text()
     config.write_text(config.read_text().replace(old, new))
     for command in (["resume", "r"], ["export", "r", "--to", "m"]):
-        assert (
-            f"config.json was changed after checkpoint.safetensors was saved: {change}. A run keeps its settings: "
-            in (fails(*command))
-        )
+        message = fails(*command)
+        assert f"config.json was changed after checkpoint.safetensors was saved: {change}. A run keeps its" in message
     config.write_text(config.read_text().replace(new, old).replace('"judge_steps": 0', '"judge_steps": 1'))
     assert main(["resume", "r"]) == 0  # only the export uses this setting
 
@@ -913,7 +914,7 @@ def test_export_says_that_it_replaces_a_model_folder(
     monkeypatch.chdir(chain)
     to = make_tiny_model_folder(tmp_path / "m")
     assert main(["export", "runs/mlp", "--to", str(to)]) == 0
-    says, wrote = capsys.readouterr().out.splitlines()
+    says, *_, wrote = capsys.readouterr().out.splitlines()
     assert says == f"{to} is a model folder already: it will be replaced"
     assert wrote.startswith("wrote m@")
     assert load_model(to).metadata.recipe == "mlp"
@@ -1027,6 +1028,26 @@ def test_data_that_moved_are_named_with_data(run_of_relative_data: Path, here: P
     write_npz(here / "others.npz", tiny_images(seed=9))
     message = fails(*command, "--data", "others.npz")
     assert message.startswith("the images of 'others.npz' are not those that the run began with")
+    if command[0] == "export":
+        text = load_model(here / "m").card
+        assert text.count(" --data moved.npz ") == 2
+        assert " data.npz" not in text
+
+
+def test_a_recipe_of_ones_own_is_named_as_it_was_given(here: Path, fails: Fails, capsys: pytest.CaptureFixture[str]):
+    shutil.copy(recipe_file("mlp"), here / "mlp.toml")
+    assert main(["fit", "./mlp.toml", "--data", "data.npz", *QUICK, "--dry-run"]) == 0
+    assert '"recipe_name": "./mlp.toml"' in capsys.readouterr().out
+
+
+def test_train_images_of_evaluate_out_of_range(here: Path, capsys: pytest.CaptureFixture[str]):
+    make_tiny_model_folder(here / "tiny")
+    for number in ("19", "37"):
+        assert code_of(["evaluate", "tiny", "--data", "data.npz", "--train-images", number]) == 2
+        message = f"--train-images must be 20 to 36, the number of training images of data, not {number}"
+        assert message in capsys.readouterr().err
+    assert code_of(["evaluate", "tiny", "--data", "data.npz", "--train-images", "20"]) == 2
+    assert "tiny was not trained on data: leave --train-images out" in capsys.readouterr().err
 
 
 def test_a_run_that_moved_with_its_data_is_resumed_there(
