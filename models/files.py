@@ -13,6 +13,16 @@ from pathlib import Path
 
 TEMPORARY_SUFFIX = ".tmp"
 
+_SYSTEM_FILES = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
+
+
+def is_system_file(path: Path) -> bool:
+    """Whether a file was made by a file manager, and not by a person or this program: `.DS_Store`, `._NAME` and others.
+
+    macOS and Windows put such files into any folder that is opened or copied.
+    """
+    return (path.name in _SYSTEM_FILES or path.name.startswith("._")) and path.is_file()
+
 
 def check_file_destination(path: Path) -> None:
     """Check that a file can be written to `path`: its folder exists, and `path` is free or a regular file.

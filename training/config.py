@@ -27,7 +27,7 @@ class RunConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    recipe_name: str
+    recipe_name: str = Field(description="The recipe as given to fit: a name, or the path of a .toml file")
     recipe: Recipe = Field(description="Every setting, with the command line's changes")
     overrides: tuple[str, ...] = Field(description="The command line's changes to the recipe, as key=value")
     data: str = Field(description="The data as given to --data: a name or a path")
@@ -52,6 +52,11 @@ class RunConfig(BaseModel):
     processes: int = Field(default=1, ge=1, description="Processes that started the run; results depend on it")
     torch_version: str
     git_commit: str
+
+    @property
+    def recipe_title(self) -> str:
+        """The recipe's name or, for a recipe of a person's own, the name of its file."""
+        return Path(self.recipe_name).name
 
     @property
     def total_steps(self) -> int:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from models.files import is_system_file
 from models.images import MAX_SIDE, MIN_SIDE
 from models.latents import Prior
 from models.networks.architectures import Architecture
@@ -171,7 +172,7 @@ class Recipe(_Settings):
 
 def recipe_names() -> list[str]:
     """Return the names of the recipes that come with this package."""
-    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+    return sorted(path.stem for path in FOLDER.glob("*.toml") if not is_system_file(path))
 
 
 def load_recipe(name: str, overrides: list[str] | None = None) -> Recipe:

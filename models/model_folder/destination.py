@@ -6,6 +6,7 @@ import stat
 from pathlib import Path
 
 from models.errors import ModelDestinationError, ModelFolderError, ModelNameError
+from models.files import is_system_file
 from models.model_folder.format import CARD_FILE, HISTORY_FILE, NAME_PATTERN, TIMELINE_FOLDER, WEIGHTS_FILE
 from models.model_folder.read import read_metadata
 
@@ -34,7 +35,7 @@ def check_destination(path: Path) -> bool:
         raise ModelDestinationError(f"{path} is not a folder, and is not replaced; name a new folder")
     if path.is_mount():
         raise ModelDestinationError(f"{path} is a mount point, which cannot be replaced; name a folder inside it")
-    if not any(path.iterdir()):
+    if all(is_system_file(entry) for entry in path.iterdir()):
         return False
     if foreign := _foreign_entry(path):
         raise ModelDestinationError(
@@ -66,11 +67,18 @@ def _check_removable(path: Path) -> None:
 
 
 def _foreign_entry(folder: Path) -> str | None:
-    """Return the name of an entry that does not belong to the format, or None if there is none."""
+    """Return the name of an entry that does not belong to the format, or None if there is none.
+
+    A file manager's own files are no loss: they are replaced with the folder.
+    """
     for entry in sorted(folder.iterdir()):
+        if is_system_file(entry):
+            continue
         if entry.name == TIMELINE_FOLDER and entry.is_dir() and not entry.is_symlink():
             for picture in sorted(entry.iterdir()):
-                if not (re.fullmatch(r"[0-9]{1,9}\.png", picture.name) and _is_regular(picture)):
+                if not is_system_file(picture) and not (
+                    re.fullmatch(r"[0-9]{1,9}\.png", picture.name) and _is_regular(picture)
+                ):
                     return f"{entry.name}/{picture.name}"
         elif entry.name not in {WEIGHTS_FILE, HISTORY_FILE, CARD_FILE} or not _is_regular(entry):
             return entry.name

@@ -34,6 +34,7 @@ from models.errors import (
     TensorShapeError,
     TimelineError,
 )
+from models.files import is_system_file
 from models.latents import draw_latents
 from models.model_folder.format import (
     CARD_FILE,
@@ -258,7 +259,8 @@ def _bad_history(reason: object) -> HistoryError:
 
 
 def _list_timeline(folder: Path) -> tuple[TimelineEntry, ...]:
-    pictures = sorted(islice((folder / TIMELINE_FOLDER).glob("*.png"), MAX_TIMELINE_PICTURES + 1))
+    found = (picture for picture in (folder / TIMELINE_FOLDER).glob("*.png") if not is_system_file(picture))
+    pictures = sorted(islice(found, MAX_TIMELINE_PICTURES + 1))
     if len(pictures) > MAX_TIMELINE_PICTURES:
         raise TimelineError(f"{TIMELINE_FOLDER}/ holds more than {MAX_TIMELINE_PICTURES:,} pictures; remove some")
     return tuple(sorted((_timeline_entry(folder, picture) for picture in pictures), key=lambda entry: entry.epoch))

@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from models.errors import LatentError
-from models.files import TEMPORARY_SUFFIX, check_new_folder, write_atomically
+from models.files import TEMPORARY_SUFFIX, check_new_folder, is_system_file, write_atomically
 from models.latents import SEED_LIMIT, check_request
 from models.model_folder.loaded_model import LoadedModel
 from training.errors import BulkError
@@ -126,7 +126,7 @@ def check_folder(folder: Path) -> None:
     if not folder.exists():
         check_new_folder(folder)
     elif not (folder / REQUEST_FILE).exists():
-        others = sorted(entry.name for entry in folder.iterdir() if not _is_leftover(entry))
+        others = sorted(entry.name for entry in folder.iterdir() if not (_is_leftover(entry) or is_system_file(entry)))
         if others:
             raise BulkError(
                 f"{folder} is not a folder of samples: it has no {REQUEST_FILE}, but holds {others[0]!r}. Choose "

@@ -13,13 +13,16 @@ Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # n
 
 def add_run(parser: argparse.ArgumentParser) -> None:
     """Add the argument RUN. `options.run` is a Path."""
-    parser.add_argument("run", metavar="RUN", type=Path, help="the run folder that `fit` wrote")
+    parser.add_argument("run", metavar="RUN", type=path, help="the run folder that `fit` wrote")
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
     """Add the argument MODEL. `options.model` is a text for `training.cli.inputs.load_named_model`."""
     parser.add_argument(
-        "model", metavar="MODEL", help="the path of a model folder, or the name of a bundled model, such as mnist-conv"
+        "model",
+        metavar="MODEL",
+        type=not_empty,
+        help="the path of a model folder, or the name of a bundled model, such as mnist-conv",
     )
 
 
@@ -27,6 +30,7 @@ def add_run_data(parser: argparse.ArgumentParser) -> None:
     """Add the option `--data`, for a run whose data have moved. `options.data` is None by default."""
     parser.add_argument(
         "--data",
+        type=not_empty,
         help="where the run's images are now, if they have moved; they must be the same images (default: where they "
         "were when the run began)",
     )
@@ -59,7 +63,7 @@ def add_threads(parser: argparse.ArgumentParser) -> None:
 
 def at_least_1(text: str) -> int:
     """Parse an integer ≥ 1."""
-    number = int(text)
+    number = integer(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, not {text}")
     return number
@@ -67,7 +71,7 @@ def at_least_1(text: str) -> int:
 
 def at_least_0(text: str) -> int:
     """Parse an integer ≥ 0."""
-    number = int(text)
+    number = integer(text)
     if number < 0:
         raise argparse.ArgumentTypeError(f"must be at least 0, not {text}")
     return number
@@ -75,7 +79,7 @@ def at_least_0(text: str) -> int:
 
 def share(text: str) -> float:
     """Parse a number above 0 and at most 1."""
-    number = float(text)
+    number = _real(text)
     if not 0 < number <= 1:
         raise argparse.ArgumentTypeError(f"must be above 0 and at most 1, not {text}")
     return number
@@ -83,17 +87,24 @@ def share(text: str) -> float:
 
 def port(text: str) -> int:
     """Parse the number of a TCP port; 0 stands for any free port."""
-    number = int(text)
+    number = integer(text)
     if not 0 <= number < 65_536:
         raise argparse.ArgumentTypeError(f"must be 0 to 65535, not {text}")
     return number
+
+
+def host(text: str) -> str:
+    """Take an address to listen on. It must not be empty, because the system would take this for every address."""
+    if not text:
+        raise argparse.ArgumentTypeError("must not be empty; 127.0.0.1 is this machine only, 0.0.0.0 every network")
+    return text
 
 
 def seed(text: str) -> int:
     """Parse a seed, 0 ≤ seed < 2⁵³."""
     from models.latents import SEED_LIMIT
 
-    number = int(text)
+    number = integer(text)
     if not 0 <= number < SEED_LIMIT:
         raise argparse.ArgumentTypeError(f"must be 0 ≤ seed < 2**53, not {text}")
     return number
@@ -101,10 +112,37 @@ def seed(text: str) -> int:
 
 def positive(text: str) -> float:
     """Parse a finite number above 0."""
-    number = float(text)
+    number = _real(text)
     if not 0 < number < float("inf"):
         raise argparse.ArgumentTypeError(f"must be a finite number above 0, not {text}")
     return number
+
+
+def integer(text: str) -> int:
+    """Parse an integer."""
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a whole number in digits, such as 1000, not {text!r}") from None
+
+
+def not_empty(text: str) -> str:
+    """Take any text but the empty one, which `Path` would take for the current folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("must not be empty; give a name or a path, such as `.` for the current folder")
+    return text
+
+
+def path(text: str) -> Path:
+    """Take a path, which must not be empty."""
+    return Path(not_empty(text))
+
+
+def _real(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a number, not {text!r}") from None
 
 
 def check_output(option: str, path: Path) -> None:
@@ -117,6 +155,8 @@ def check_output(option: str, path: Path) -> None:
     Raises:
         RunError: the file cannot be written.
     """
+    if str(path) == "-":
+        raise RunError(f"{option} -: standard output is not supported; name a file")
     try:
         check_file_destination(path)
     except OSError as error:

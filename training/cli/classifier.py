@@ -1,9 +1,8 @@
 """`training classifier --to FILE`: train the digit classifier whose features the evaluation compares."""
 
 import argparse
-from pathlib import Path
 
-from training.cli.arguments import Commands, add_threads, at_least_1, check_output, seed
+from training.cli.arguments import Commands, add_threads, at_least_1, check_output, path, seed
 
 
 def add_parser(commands: Commands) -> None:
@@ -24,7 +23,7 @@ def add_parser(commands: Commands) -> None:
     )
     add_threads(parser)
     parser.add_argument(
-        "--to", metavar="FILE", type=Path, required=True, help="the safetensors file to write (required)"
+        "--to", metavar="FILE", type=path, required=True, help="the safetensors file to write (required)"
     )
 
 

@@ -16,7 +16,7 @@ from models.errors import DeviceError, LatentError, ModelFolderError
 from models.files import naming
 from training.cli import classifier, evaluate, export, fit, resume, sample, watch
 from training.cli.missing_packages import explain_missing_package
-from training.commands import command, program
+from training.commands import program
 from training.errors import TrainingError, UsageError
 
 COMMANDS = (fit, resume, watch, evaluate, sample, export, classifier)
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _print_error(str(error))
         return 1
     except OSError as error:
-        _print_error(_describe(error))
+        _print_error(_describe(error, options))
         _drop_standard_output()
         return 1
     except KeyboardInterrupt:
@@ -97,13 +97,11 @@ def _print_error(text: str) -> None:
     print(f"error{process}: {text}", file=sys.stderr)
 
 
-def _describe(error: OSError) -> str:
+def _describe(error: OSError, options: argparse.Namespace | None) -> str:
     if error.errno == errno.ENOSPC:
         place = error.filename or "while writing"
-        return (
-            f"the disk is full ({place}); the files saved before are complete. Free some space, then run the same "
-            f"command again, or `{command('resume', 'RUN')}` if `fit` has made the run folder RUN"
-        )
+        advice = _how_to_continue(options) or "then run the same command again"
+        return f"the disk is full ({place}); the files saved before are complete. Free some space; {advice}"
     return f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"
 
 
@@ -116,12 +114,18 @@ def _drop_standard_output() -> None:
 
 
 def _print_interruption(options: argparse.Namespace | None) -> None:
-    """Print how to continue: a command's `after_interruption` says it; without one, nothing is left to continue."""
+    """Print how to continue."""
     from training.gan.distributed import own_number
 
     if own_number() != 0:
         return
-    advice = "nothing was written; the same command starts again"
-    if options is not None and "after_interruption" in options:
-        advice = options.after_interruption(options)
+    advice = _how_to_continue(options) or "nothing was written; the same command starts again"
     print(f"interrupted; {advice}", file=sys.stderr)
+
+
+def _how_to_continue(options: argparse.Namespace | None) -> str | None:
+    """Return what the command says about how to continue it; None if it leaves nothing that can be continued."""
+    if options is None or "how_to_continue" not in options:
+        return None
+    advice: str | None = options.how_to_continue(options)
+    return advice

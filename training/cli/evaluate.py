@@ -7,17 +7,19 @@ import sys
 import textwrap
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from training.cli.arguments import Commands, add_model, add_strict, check_output
+from training.cli.arguments import Commands, add_model, add_strict, at_least_1, check_output, not_empty, path
 from training.cli.inputs import load_data, load_named_model
-from training.errors import RunError
+from training.errors import RunError, UsageError
 
 if TYPE_CHECKING:
     from models.model_folder.loaded_model import LoadedModel
     from training.data.dataset import Dataset
     from training.evaluation.evaluate import Evaluation
+
+MIN_TRAIN_IMAGES = 20
+"""The least number that a recipe may set as `train_images`."""
 
 
 def add_parser(commands: Commands) -> None:
@@ -32,8 +34,16 @@ def add_parser(commands: Commands) -> None:
     add_model(parser)
     parser.add_argument(
         "--data",
+        type=not_empty,
         help="the images to compare with: mnist, stacked-mnist, a folder of images, an .npz or an IDX file (default: "
         "the embedded data set that the model was trained on; required if it was trained on other data)",
+    )
+    parser.add_argument(
+        "--train-images",
+        metavar="N",
+        type=at_least_1,
+        help="number of training images, from the first on, that the model was trained on; its card says this if "
+        "they are not all (default: all)",
     )
     parser.add_argument(
         "--json", action="store_true", help="print one flat JSON object with every figure by name, instead of a table"
@@ -41,7 +51,7 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument(
         "--html",
         metavar="FILE",
-        type=Path,
+        type=path,
         help="also write an HTML page with pictures, charts and figures to FILE (default: no page)",
     )
 
@@ -59,6 +69,7 @@ def run(options: argparse.Namespace) -> None:
     dataset = _load_data(options, model)
     if warning := warn_of_few_images(len(dataset.held_out), which="held-out"):
         print(f"warning: {warning}", file=sys.stderr)
+    _check_train_images(options, model, dataset)
     started = time.monotonic()
     if not _is_training_data(model, dataset):
         print(f"note: {_whose_images(model, dataset)}", file=sys.stderr)
@@ -68,6 +79,7 @@ def run(options: argparse.Namespace) -> None:
         dataset,
         prior=model.metadata.prior,
         trained_on=_is_training_data(model, dataset),
+        train_images=options.train_images,
     )
     seconds = time.monotonic() - started
     if options.html:
@@ -77,6 +89,23 @@ def run(options: argparse.Namespace) -> None:
         print(json.dumps({**facts, "seconds": round(seconds, 3), **evaluation.figures}, indent=2))
     else:
         _print_table(model, dataset, evaluation, seconds)
+
+
+def _check_train_images(options: argparse.Namespace, model: "LoadedModel", dataset: "Dataset") -> None:
+    """Check `--train-images`.
+
+    Raises:
+        UsageError: the number is out of range, or the model was not trained on these images.
+    """
+    if options.train_images is None:
+        return
+    if not MIN_TRAIN_IMAGES <= options.train_images <= len(dataset.images):
+        raise UsageError(
+            f"--train-images must be {MIN_TRAIN_IMAGES} to {len(dataset.images):,}, the number of training images of "
+            f"{dataset.name}, not {options.train_images:,}"
+        )
+    if not _is_training_data(model, dataset):
+        raise UsageError(f"{model.name} was not trained on {dataset.name}: leave --train-images out")
 
 
 def _load_data(options: argparse.Namespace, model: "LoadedModel") -> "Dataset":
@@ -136,6 +165,7 @@ def _write_report(
     from training.provenance import describe_machine, read_git_commit
 
     data = [] if options.data is None else ["--data", options.data]
+    data += [] if options.train_images is None else ["--train-images", str(options.train_images)]
     data += ["--strict"] if options.strict else []
     origin = Origin(
         command=shlex.join(["python", "-m", "training", "evaluate", options.model, *data, "--html", str(options.html)]),

@@ -1,10 +1,15 @@
 """`training export RUN --to DIR`: write a run's model folder."""
 
 import argparse
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from training.cli.arguments import Commands, add_run, add_run_data, add_set, add_strict
-from training.cli.inputs import load_run_data
+from training.cli.arguments import Commands, add_run, add_run_data, add_set, add_strict, path
+from training.cli.inputs import load_run_data, place_of_data
+
+if TYPE_CHECKING:
+    from training.recipe import Recipe
 
 
 def add_parser(commands: Commands) -> None:
@@ -24,7 +29,7 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument(
         "--to",
         metavar="DIR",
-        type=Path,
+        type=path,
         required=True,
         help="the model folder to write (required); its name becomes the model's name. A model folder is replaced; any "
         "other folder must be new or empty",
@@ -61,6 +66,30 @@ def run(options: argparse.Namespace) -> None:
     dtype = torch.float16 if options.half else torch.float32
     if replaces:
         print(f"{options.to} is a model folder already: it will be replaced", flush=True)
+    print(_describe_work(config.recipe, folder.path, options.to), flush=True)
+    data = options.data or place_of_data(config)
     dataset = load_run_data(config, options.data, strict=options.strict)
-    export(folder, config, dataset, options.to, dtype=dtype, afterwards=tuple(options.set))
+    export(
+        folder,
+        config,
+        dataset,
+        options.to,
+        dtype=dtype,
+        afterwards=tuple(options.set),
+        data=data,
+        say=partial(print, flush=True),
+    )
     print(f"wrote {load_model(options.to).reference} to {options.to}")
+
+
+def _describe_work(recipe: "Recipe", run: Path, to: Path) -> str:
+    """Say what the export does, and about how long it takes."""
+    stages = [
+        *(["fine-tunes D"] if recipe.judge_steps else []),
+        *(["trains an encoder"] if recipe.encoder_steps else []),
+        "evaluates G and D",
+        f"writes {to}",
+    ]
+    work = f"{', '.join(stages[:-1])} and {stages[-1]}"
+    time = "about a minute" if len(stages) == 2 else "several minutes"
+    return f"exporting {run}: this reads the images, {work}; it takes {time}, longer on a busy machine"

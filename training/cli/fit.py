@@ -6,7 +6,17 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from training.cli.arguments import Commands, add_set, add_strict, add_threads, at_least_1, positive, seed
+from training.cli.arguments import (
+    Commands,
+    add_set,
+    add_strict,
+    add_threads,
+    at_least_1,
+    not_empty,
+    path,
+    positive,
+    seed,
+)
 from training.cli.inputs import load_data, log_data_notes
 from training.commands import command
 
@@ -26,18 +36,19 @@ def add_parser(commands: Commands) -> None:
         description="Train G and D with the settings of a recipe. Everything about the run goes into a new run folder: "
         "`resume` continues it after an interruption, `watch` shows it, and `export` makes a model folder from it.",
     )
-    parser.set_defaults(run_command=run, after_interruption=after_interruption)
+    parser.set_defaults(run_command=run, how_to_continue=how_to_continue)
     add_strict(parser)
     parser.add_argument(
         "recipe", metavar="RECIPE", help=f"a recipe's name ({', '.join(recipe_names())}), or the path of a .toml file"
     )
     parser.add_argument(
         "--data",
+        type=not_empty,
         default="mnist",
         help="the images to train on: mnist, stacked-mnist, a folder of images, an .npz or an IDX file (default: "
         "mnist)",
     )
-    parser.add_argument("--out", metavar="DIR", type=Path, help="the run folder to make (default: runs/RECIPE)")
+    parser.add_argument("--out", metavar="DIR", type=path, help="the run folder to make (default: runs/RECIPE)")
     length = parser.add_mutually_exclusive_group()
     length.add_argument(
         "--epochs", metavar="N", type=at_least_1, help="number of passes over the data (default: the recipe's)"
@@ -90,7 +101,7 @@ def run(options: argparse.Namespace) -> None:
     folder = RunFolder(_folder_of(options))
     if own_number() == 0 and not options.dry_run:
         _check_folder(folder)  # before the data are loaded, which can take minutes
-    config, dataset = _configure(options, Path(options.recipe).stem)
+    config, dataset = _configure(options)
     if options.dry_run:
         if own_number() == 0:
             print(_describe(config, folder))
@@ -124,12 +135,12 @@ def _folder_of(options: argparse.Namespace) -> Path:
     return folder
 
 
-def after_interruption(options: argparse.Namespace) -> str:
-    """Return a text that says how to continue after an interruption."""
+def how_to_continue(options: argparse.Namespace) -> str | None:
+    """Return a text that says how to continue after an interruption; None if nothing can be continued."""
     folder = _folder_of(options)
     if (folder / "config.json").exists():
         return f"to continue: {command('resume', folder)}"
-    return "nothing was written; the same command starts again"
+    return None
 
 
 def suggest_model_folder(run: Path) -> Path:
@@ -153,7 +164,7 @@ def suggest_model_folder(run: Path) -> Path:
     return folder
 
 
-def _configure(options: argparse.Namespace, name: str) -> "tuple[RunConfig, Dataset]":
+def _configure(options: argparse.Namespace) -> "tuple[RunConfig, Dataset]":
     """Return the run's resolved configuration, and the images to train on."""
     from training.config import check_machine, check_size, resolve_config
     from training.gan.distributed import number_of_processes
@@ -171,7 +182,7 @@ def _configure(options: argparse.Namespace, name: str) -> "tuple[RunConfig, Data
     config = resolve_config(
         recipe,
         dataset,
-        recipe_name=name,
+        recipe_name=options.recipe,
         overrides=tuple(overrides),
         data=options.data,
         seed=options.seed,

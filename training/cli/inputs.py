@@ -41,14 +41,14 @@ def load_run_data(config: "RunConfig", source: str | None, *, strict: bool) -> "
         DataError: the data cannot be read or used.
         RunError: there are no data at this place, or they are not those with which the run began.
     """
-    place = source or _place_of(config)
+    place = source or place_of_data(config)
     dataset = load_data(place, config.recipe.image_side, strict=strict)
     if source is not None:  # otherwise the training or the export checks the data, and names them as they were given
         config.check_data(dataset.first(config.recipe.train_images), source=source)
     return dataset
 
 
-def _place_of(config: "RunConfig") -> str:
+def place_of_data(config: "RunConfig") -> str:
     """Return where the data of a run are: where they were when it began or, failing this, from the working directory.
 
     Raises:

@@ -20,7 +20,7 @@ def add_parser(commands: Commands) -> None:
         description="Continue a run from its last saved state. On the same machine, the result is the same as without "
         "the interruption.",
     )
-    parser.set_defaults(run_command=run, after_interruption=after_interruption)
+    parser.set_defaults(run_command=run, how_to_continue=how_to_continue)
     add_strict(parser)
     add_run(parser)
     add_run_data(parser)
@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> None:
         train(config, dataset, folder, writer, processes)
 
 
-def after_interruption(options: argparse.Namespace) -> str:
+def how_to_continue(options: argparse.Namespace) -> str:
     """Return a text that says how to continue after an interruption."""
     data = [] if options.data is None else ["--data", options.data]
     return f"to continue: {command('resume', options.run, *data)}"

@@ -1,11 +1,10 @@
 """`training sample MODEL`: draw a model's images, as one grid or as a folder of any number of images."""
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from models.errors import ClassError, LatentError
-from training.cli.arguments import Commands, add_model, at_least_0, at_least_1, check_output, seed, share
+from training.cli.arguments import Commands, add_model, at_least_0, at_least_1, check_output, integer, path, seed, share
 from training.cli.inputs import load_named_model
 from training.errors import UsageError
 
@@ -25,7 +24,7 @@ def add_parser(commands: Commands) -> None:
         description="Draw a model's images: one grid as a PNG (-o FILE), or any number of images in a folder of shards "
         "(--out DIR). If --out was interrupted, the same command continues it.",
     )
-    parser.set_defaults(run_command=run, after_interruption=after_interruption)
+    parser.set_defaults(run_command=run, how_to_continue=how_to_continue)
     add_model(parser)
     parser.add_argument(
         "--n",
@@ -50,7 +49,7 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument(
         "--digit",
         metavar="CLASS",
-        type=int,
+        type=integer,
         help="the class to draw, a number from 0; for conditional models only (default: any class)",
     )
     parser.add_argument(
@@ -66,10 +65,10 @@ def add_parser(commands: Commands) -> None:
         "-o",
         "--output",
         metavar="FILE",
-        type=Path,
+        type=path,
         help="write one grid of all images to this PNG file (-o or --out is required)",
     )
-    place.add_argument("--out", metavar="DIR", type=Path, help="write the images as shards into this folder")
+    place.add_argument("--out", metavar="DIR", type=path, help="write the images as shards into this folder")
     _add_bulk_options(parser)
 
 
@@ -113,10 +112,10 @@ def run(options: argparse.Namespace) -> None:
         _write_shards(options)
 
 
-def after_interruption(options: argparse.Namespace) -> str:
-    """Return a text that says how to continue after an interruption."""
+def how_to_continue(options: argparse.Namespace) -> str | None:
+    """Return a text that says how to continue after an interruption; None if nothing can be continued."""
     if options.out is None:
-        return "nothing was written; the same command starts again"
+        return None
     return f"the same command continues {options.out}: the shards that are there are complete"
 
 
@@ -159,7 +158,8 @@ def _check_grid(options: argparse.Namespace) -> None:
     """Refuse options that do not fit a grid, before the model is loaded.
 
     Raises:
-        UsageError: an option needs `--out DIR`, or there are too many images for one grid.
+        UsageError: an option needs `--out DIR`, there are too many images for one grid, or the file's name is that of
+            another format.
         RunError: the file cannot be written.
     """
     given = [f"--{name.replace('_', '-')}" for name in BULK_OPTIONS if getattr(options, name)]
@@ -172,6 +172,10 @@ def _check_grid(options: argparse.Namespace) -> None:
             f"--n must be 1 to {MAX_GRID_IMAGES} for one grid, not {options.n}; --out DIR takes more images"
         )
     check_output("-o", options.output)
+    if options.output.suffix.lower() not in {"", ".png"}:
+        raise UsageError(
+            f"-o {options.output}: the grid is written as a PNG; name it {options.output.with_suffix('.png')}"
+        )
 
 
 def _write_shards(options: argparse.Namespace) -> None:

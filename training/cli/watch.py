@@ -3,7 +3,7 @@
 import argparse
 import errno
 
-from training.cli.arguments import Commands, add_run, port
+from training.cli.arguments import Commands, add_run, host, port
 from training.errors import RunError
 
 
@@ -18,7 +18,10 @@ def add_parser(commands: Commands) -> None:
     parser.set_defaults(run_command=run)
     add_run(parser)
     parser.add_argument(
-        "--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, for this machine only)"
+        "--host",
+        type=host,
+        default="127.0.0.1",
+        help="address to listen on (default: 127.0.0.1, for this machine only)",
     )
     parser.add_argument(
         "--port", type=port, default=8001, help="TCP port to listen on; 0 takes a free one (default: 8001)"

@@ -86,6 +86,7 @@ def evaluate(
     prior: Prior,
     samples: int = SAMPLES,
     trained_on: bool = True,
+    train_images: int | None = None,
 ) -> Evaluation:
     """Evaluate a pair on a data set's held-out images.
 
@@ -96,18 +97,22 @@ def evaluate(
         prior: the prior of G's latents.
         samples: number of G's images to evaluate.
         trained_on: whether G was trained on the data set. If not, nothing is said about its nearest training images.
+        train_images: the number of training images, from the first on, that G was trained on; None: all. The images
+            after them only choose the Parzen width.
 
     Raises:
-        DataError: the digit classifier's file is missing or damaged.
+        DataError: there are fewer than `train_images` training images, or the digit classifier's file is missing or
+            damaged.
     """
     score = partial(run_in_parts, scorer)
     fake = _draw(sampler, samples, prior)
-    rows = _stand_in_rows(dataset, samples)
-    real = dataset.images[rows]
-    others = torch.ones(len(dataset.images), dtype=torch.bool)
+    trained = dataset.first(train_images).images
+    rows = _stand_in_rows(dataset, samples, trained=len(trained))
+    real = trained[rows]
+    others = torch.ones(len(trained), dtype=torch.bool)
     others[rows] = False
     held_out_logits, fake_logits = score(channels_last(dataset.held_out)), score(channels_last(fake))
-    nearest = find_nearest(fake, dataset.images) if trained_on else None
+    nearest = find_nearest(fake, trained) if trained_on else None
     held_out = _HeldOut.of(dataset)
     figures: dict[str, float] = {}
     for suffix, images, logits, neighbours in (
@@ -116,7 +121,7 @@ def evaluate(
             "_real",
             real,
             score(channels_last(real)),
-            find_nearest(real, dataset.images[others]) if trained_on else None,
+            find_nearest(real, trained[others]) if trained_on else None,
         ),
     ):
         seen = (
@@ -127,7 +132,7 @@ def evaluate(
         )
         figures |= {f"{name}{suffix}": figure for name, figure in seen.items()}
     if dataset.digits == 3:
-        figures |= _stacked_modes(sampler, dataset, prior)
+        figures |= _stacked_modes(sampler, trained, prior)
     figures["d_held_out"] = float(_probability(held_out_logits).mean())
     no_images = examine(score, dataset.held_out)
     figures |= {f"auroc_{kind}": auroc(held_out_logits, logits) for kind, logits in no_images.items()}
@@ -177,10 +182,10 @@ def _digit_figures(held_out: torch.Tensor, seen: torch.Tensor) -> dict[str, floa
     }
 
 
-def _stacked_modes(sampler: Sampler, dataset: Dataset, prior: Prior) -> dict[str, float]:
+def _stacked_modes(sampler: Sampler, trained: torch.Tensor, prior: Prior) -> dict[str, float]:
     """Count modes as PacGAN does: 26,000 samples, 1,000 classes, and a class counts if one sample has it."""
     figures: dict[str, float] = {}
-    for suffix, images in (("", _draw(sampler, MODE_SAMPLES, prior)), ("_real", dataset.images[-MODE_SAMPLES:])):
+    for suffix, images in (("", _draw(sampler, MODE_SAMPLES, prior)), ("_real", trained[-MODE_SAMPLES:])):
         labels = extract(images, digits=3).labels
         if labels is not None:
             figures[f"modes{suffix}"] = float(modes(labels))
@@ -188,10 +193,13 @@ def _stacked_modes(sampler: Sampler, dataset: Dataset, prior: Prior) -> dict[str
     return figures
 
 
-def _stand_in_rows(dataset: Dataset, samples: int) -> torch.Tensor:
-    """Return the indices of training images for the `_real` figures; the images after them choose the Parzen width."""
-    split = len(dataset.images) * 5 // 6
-    return torch.arange(max(0, split - samples), split)
+def _stand_in_rows(dataset: Dataset, samples: int, *, trained: int) -> torch.Tensor:
+    """Return the indices of training images for the `_real` figures; the images after them choose the Parzen width.
+
+    They are among the first `trained` images, of which at least a sixth is left to find the nearest in.
+    """
+    split = min(len(dataset.images) * 5 // 6, trained)
+    return torch.arange(split - min(samples, trained * 5 // 6), split)
 
 
 def _parzen_figures(images: torch.Tensor, dataset: Dataset) -> dict[str, float]:

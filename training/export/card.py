@@ -17,21 +17,23 @@ from training.run.progress import Progress
 _TEMPLATE = """\
 # {name}
 
-{description}. The model was trained on {dataset} with the recipe `{recipe}` and the seed {seed}.
+The model was trained on {dataset} with the recipe `{recipe}` and the seed {seed}. {about_the_recipe}
 
 ## How it was made
 
-    python -m training fit {recipe} --data {data} --seed {seed} --threads {threads}{overrides}
+    python -m {launch}training fit {quoted_recipe} --data {data} --seed {seed} --threads {threads}{overrides}
     python -m training export RUN --to {name}{half}{afterwards}
 
 | | |
 |---|---|
+| kind | {kind} |
 | networks | {architecture}: G {generator_weights}{width_of_weights}, D {discriminator_weights} |
 | latents | {z_dim} coordinates, {prior} prior, variance 1 |
 | images | {height} × {width}, {colours} |
 | trained on | {train_images:,} images; {held_out_images:,} held out{skipped}{classes} |
 | trained for | {epochs} of the recipe's {recipe_epochs} epochs, {images_seen:,} images, {minutes} |
-| trained with | {machine}, {threads} thread(s), {arithmetic}, torch {torch_version} |
+| trained with | {device}, {processes} process(es) of {threads} thread(s), {arithmetic}, torch {torch_version} |
+| exported on | {machine} |
 | code | commit {git_commit} |
 
 ## Figures
@@ -40,7 +42,7 @@ The samples are the first 10,000 images of seed {sample_seed}. They, and D, are 
 column "real images" gives the same figure for real training images in place of the samples. The following command
 computes the figures again{shares} and writes a page with pictures:
 
-    python -m training evaluate {name} --data {data} --html report.html
+    python -m training evaluate {name} --data {data}{train_images_option} --html report.html
 
 {warning}{figures}
 
@@ -83,6 +85,7 @@ def write_card(
     *,
     dtype: torch.dtype,
     afterwards: tuple[str, ...] = (),
+    data: str | None = None,
 ) -> str:
     """Return the card as Markdown.
 
@@ -93,6 +96,7 @@ def write_card(
         metadata: the model's metadata.
         dtype: type of the weights in the file.
         afterwards: the settings that the export changed, as key=value.
+        data: the place of the data; None: as the run was started.
     """
     architecture, shape = metadata.architecture, metadata.image_shape
     generator, discriminator = build_networks(
@@ -100,10 +104,16 @@ def write_card(
     )
     return _TEMPLATE.format(
         name=name,
-        description=config.recipe.description,
+        about_the_recipe=_about_the_recipe(config),
         dataset=config.dataset,
         recipe=config.recipe_name,
-        data=shlex.quote(config.data),
+        quoted_recipe=shlex.quote(config.recipe_name),
+        launch=f"torch.distributed.run --nproc-per-node {config.processes} -m " if config.processes > 1 else "",
+        kind=f"class-conditional, {metadata.classes} classes" if metadata.classes else "without classes",
+        device="GPU (CUDA)" if config.device == "cuda" else "CPU",
+        processes=config.processes,
+        train_images_option=f" --train-images {config.recipe.train_images}" if config.recipe.train_images else "",
+        data=shlex.quote(config.data if data is None else data),
         seed=config.seed,
         overrides=_overrides(config),
         afterwards="".join(f" --set {shlex.quote(override)}" for override in afterwards),
@@ -144,9 +154,15 @@ def write_card(
     )
 
 
+def _about_the_recipe(config: RunConfig) -> str:
+    """Return the recipe's description of itself, and the settings that were changed, which may contradict it."""
+    changed = f" Changed for this run: `{'`, `'.join(config.overrides)}`." if config.overrides else ""
+    return f"About this recipe: {config.recipe.description.rstrip('.')}.{changed}"
+
+
 def _classes(config: RunConfig) -> str:
     """Return the number and the names of the classes of a person's own data, for the table's cell."""
-    if config.data == "mnist" or not config.class_names:
+    if config.data == "mnist" or not (config.classes and config.class_names):
         return ""
     names = [name.replace("|", "\\|") if name.isprintable() else ascii(name) for name in config.class_names]
     more = f" and {len(names) - MAX_NAMED:,} more" if len(names) > MAX_NAMED else ""

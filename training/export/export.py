@@ -48,6 +48,7 @@ def export(
     dtype: torch.dtype = torch.float32,
     state: Literal["best", "last"] = "best",
     afterwards: tuple[str, ...] = (),
+    data: str | None = None,
     say: Callable[[str], None] = print,
 ) -> None:
     """Write the model folder `to` from a saved state of a run. It holds G with its EMA weights, D, and their figures.
@@ -61,14 +62,17 @@ def export(
     Args:
         folder: the run folder.
         config: configuration of the run.
-        dataset: all data of the run. G and D are evaluated, and D's score is calibrated, on its held-out images.
+        dataset: all data of the run, also if it trained on some of them (`train_images`). G and D are evaluated, and
+            D's score is calibrated, on its held-out images.
         to: the model folder to write; its name becomes the model's name.
         samples: number of G's images to evaluate.
         dtype: type of the weights in the file, float32 or float16. The rounded networks are evaluated.
         state: the saved state to export. "best" takes the state with the smallest Fréchet distance if the recipe
             measures it, and the last state otherwise; "last" takes the last state.
         afterwards: the settings that the command line changed for the export, as key=value; the card names them.
-        say: function that receives a line after each tenth of D's fine-tuning and of the encoder's training.
+        data: the place of the data, for the commands in the card; None: as the run was started.
+        say: function that receives a line as each stage begins, and after each tenth of D's fine-tuning and of the
+            encoder's training.
 
     Raises:
         RunError: the run has no saved state yet, or the data differ from those with which it began.
@@ -77,7 +81,8 @@ def export(
         ModelDestinationError: `to` exists and is not a model folder, so it is not replaced.
         OSError: the disk is full or cannot be written.
     """
-    game, progress = _load_state(folder, config, dataset, state)
+    trained_on = dataset.first(config.recipe.train_images)
+    game, progress = _load_state(folder, config, trained_on, state)
     recipe, epochs = config.recipe, len(progress.records)
     generator = _finish_generator(game.average.network, recipe, dtype)
     timeline = folder.timeline(last=epochs)
@@ -88,20 +93,26 @@ def export(
     if recipe.judge_steps:
         drawn = folder.read_samples(side=config.image_shape.height, last=epochs)
         drawn[epochs] = channels_first(draw_fixed_images(generator, config))
-        discriminator = train_judge(discriminator, generator, dataset, recipe, samples=drawn, seed=config.seed, say=say)
+        say(f"fine-tuning D, {recipe.judge_steps:,} steps")
+        discriminator = train_judge(
+            discriminator, generator, trained_on, recipe, samples=drawn, seed=config.seed, say=say
+        )
     _round_weights(discriminator, dtype)
     encoder = None
     if recipe.encoder_steps:
+        say(f"training an encoder, {recipe.encoder_steps:,} steps")
         sizes = Encoder.for_images(config.image_shape)
         encoder = train_encoder(
             generator, recipe, sizes=sizes, image_shape=config.image_shape, seed=config.seed, say=say
         )
+    say(f"evaluating G and D: {samples:,} samples, {len(dataset.held_out):,} held-out images")
     evaluation = evaluate(
         Sampler(generator, z_dim=recipe.z_dim, image_shape=config.image_shape),
         Scorer(discriminator, image_shape=config.image_shape),
         dataset,
         prior=recipe.prior,
         samples=samples,
+        train_images=recipe.train_images,
     )
     metadata = _describe(config, progress, evaluation)
     write_model(
@@ -112,21 +123,20 @@ def export(
         encoder=encoder,
         history=History(epochs=tuple(progress.records), events=tuple(_read_events(folder, progress))),
         timeline=timeline,
-        card=write_card(to.name, config, progress, metadata, dtype=dtype, afterwards=afterwards),
+        card=write_card(to.name, config, progress, metadata, dtype=dtype, afterwards=afterwards, data=data),
         dtype=dtype,
     )
 
 
 def _load_state(
-    folder: RunFolder, config: RunConfig, dataset: Dataset, state: Literal["best", "last"]
+    folder: RunFolder, config: RunConfig, trained_on: Dataset, state: Literal["best", "last"]
 ) -> tuple[Game, Progress]:
     """Load a saved state of the run: the game, on the CPU, and its progress."""
     saved = folder.saved_state(state)
     torch.set_num_threads(config.threads)
-    trained_on = dataset.first(config.recipe.train_images)
     config.check_data(trained_on)
     game = Game.of(config, trained_on, device=torch.device("cpu"))
-    progress = load_checkpoint(saved, game)
+    progress = load_checkpoint(saved, game, config)
     return game, progress
 
 
@@ -156,7 +166,7 @@ def _describe(config: RunConfig, progress: Progress, evaluation: Evaluation) -> 
         quantised=recipe.quantise,
         encoder=Encoder.for_images(config.image_shape) if recipe.encoder_steps else None,
         dataset=config.dataset[:MAX_NAME],
-        recipe=config.recipe_name[:MAX_NAME],
+        recipe=config.recipe_title[:MAX_NAME],
         seed=config.seed,
         epochs=len(progress.records),
         images_seen=progress.images,

@@ -286,7 +286,7 @@ def _step(network: nn.Module, optimiser: torch.optim.Optimizer, gradients: Seque
 def _finite(quantity: str, number: float) -> float:
     if not math.isfinite(number):
         raise NotFiniteError(
-            f"{quantity} is {number}: training stops here. The last saved state is unchanged. Start again with lower "
-            "learning rates (`--set generator_optimiser.learning_rate=…`) or in float32 (`--set precision=float32`)"
+            f"{quantity} is {number}: training stops here. Start again with lower learning rates "
+            "(`--set generator_optimiser.learning_rate=…`) or in float32 (`--set precision=float32`)"
         )
     return number

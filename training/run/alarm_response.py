@@ -32,7 +32,7 @@ def roll_back(run: Run, alarms: Alarms) -> None:
     epoch = before.epoch if "not-finite" in alarms else len(before.records)
     if not _may_roll_back(run):
         _record(run, alarms, epoch=epoch, action="training stopped")
-        raise NotFiniteError("; ".join(alarms.values()))
+        raise NotFiniteError(f"{'; '.join(alarms.values())}. {_what_resume_would_do(run)}")
     best = load_checkpoint(run.folder.best_file, run.game)
     best.finished = False
     best.events, best.seconds, best.rollbacks = before.events, before.seconds, before.rollbacks + 1
@@ -53,6 +53,14 @@ def _may_roll_back(run: Run) -> bool:
     wanted = run.config.on_collapse == "rollback"
     run.game.processes.wait_for_first()  # the first process may still be writing the best state
     return wanted and run.progress.rollbacks < MAX_ROLLBACKS and run.folder.best_file.exists()
+
+
+def _what_resume_would_do(run: Run) -> str:
+    if run.folder.checkpoint_file.exists():
+        return (
+            "The last saved state is unchanged, but from it `resume` would take the same steps and end in the same way"
+        )
+    return "No state was saved yet: `resume` would begin from the start, take the same steps and end in the same way"
 
 
 def _record(run: Run, alarms: Alarms, *, epoch: int, action: str) -> None:

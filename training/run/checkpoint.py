@@ -1,10 +1,13 @@
 """The saved state of a run. A run that is resumed from it ends exactly as if it had never been stopped.
 
 The state is one safetensors file, without pickle. It holds the weights of G, of D and of G's EMA, the optimisers'
-moments, and the state of the random number generator; its metadata hold `training.run.progress.Progress` as JSON. The
-order of the data follows from the seed, the epoch and the number of rollbacks, so it is not stored.
+moments, and the state of the random number generator. Its metadata hold `training.run.progress.Progress` as JSON and,
+to notice a changed `config.json`, the settings that led to this state. The order of the data follows from the seed, the
+epoch and the number of rollbacks, so it is not stored.
 """
 
+import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
@@ -13,8 +16,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from models.files import write_atomically
+from models.model_folder.write import sort_metadata
+from training.config import RunConfig
 from training.errors import NotFiniteError, RunError
 from training.gan.game import Game
+from training.recipe import AFTER_THE_GAME
 from training.run.progress import Progress
 
 _RNG = "rng"
@@ -41,20 +47,29 @@ def checked_state(game: Game, progress: Progress) -> dict[str, torch.Tensor]:
     for name, tensor in contiguous.items():
         if not torch.isfinite(tensor).all():
             raise NotFiniteError(
-                f"epoch {progress.epoch}, step {progress.step}: {name} holds NaN or infinity. The last saved "
-                "state is unchanged; start a new run with lower learning rates or `--set precision=float32`"
+                f"epoch {progress.epoch}, step {progress.step}: {name} holds NaN or infinity. Start a new run with "
+                "lower learning rates or `--set precision=float32`"
             )
     return contiguous
 
 
-def save_checkpoint(path: Path, game: Game, progress: Progress) -> None:
+def save_checkpoint(path: Path, game: Game, progress: Progress, config: RunConfig | None = None) -> None:
     """Write the whole state to `path`. After an error, an existing file at `path` is unchanged.
+
+    Args:
+        path: the file.
+        game: the game.
+        progress: the progress of the run.
+        config: configuration of the run; None stores no settings, as earlier versions did.
 
     Raises:
         NotFiniteError: a weight or a moment is NaN or infinite.
         OSError: the disk is full or cannot be written.
     """
-    write_atomically(path, save(checked_state(game, progress), {"progress": progress.model_dump_json()}))
+    metadata = {"progress": progress.model_dump_json()}
+    if config is not None:
+        metadata["settings"] = json.dumps(_settings_of(config))
+    write_atomically(path, sort_metadata(save(checked_state(game, progress), metadata)))
 
 
 def read_progress(path: Path) -> Progress:
@@ -72,15 +87,22 @@ def read_progress(path: Path) -> Progress:
         ) from error
 
 
-def load_checkpoint(path: Path, game: Game) -> Progress:
+def load_checkpoint(path: Path, game: Game, config: RunConfig | None = None) -> Progress:
     """Put a game into the state that is saved at `path`, and return its progress.
 
+    Args:
+        path: the file.
+        game: the game; after an error its state is undefined.
+        config: configuration of the run, which must be the one that led to this state; None: do not compare them.
+
     Raises:
-        RunError: the file cannot be read, is damaged, or belongs to another game.
+        RunError: the file cannot be read, is damaged, belongs to another game, or was made with other settings.
     """
     try:
         with safe_open(path, framework="pt") as file:  # open it only once, because a save may replace the file
-            progress = _progress(file)
+            progress, settings = _progress(file), _settings(file)
+            if config is not None and settings is not None:
+                _check_settings(settings, config, path)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
         for prefix, module in _modules(game).items():
             module.load_state_dict(_under(prefix, tensors))
@@ -99,6 +121,48 @@ def load_checkpoint(path: Path, game: Game) -> Progress:
 def _progress(file: safe_open) -> Progress:
     metadata = file.metadata()  # type: ignore[no-untyped-call]
     return Progress.model_validate_json((metadata or {})["progress"])
+
+
+def _settings(file: safe_open) -> dict[str, object] | None:
+    """Return the settings that led to the state; None if an earlier version saved it without them."""
+    metadata = file.metadata()  # type: ignore[no-untyped-call]
+    text = (metadata or {}).get("settings")
+    if text is None:
+        return None
+    settings = json.loads(text)
+    if not isinstance(settings, dict):
+        raise ValueError(f"its settings are {text[:40]!r}, not an object")
+    return settings
+
+
+def _settings_of(config: RunConfig) -> dict[str, object]:
+    """Return the settings that decide the states of a run; the export's own settings do not."""
+    recipe = config.recipe.model_dump(mode="json", exclude={"description", *AFTER_THE_GAME})
+    own = {"seed", "minutes", "on_collapse", "device", "threads", "processes", "image_shape", "classes"}
+    return config.model_dump(mode="json", include=own) | {"recipe": recipe}
+
+
+def _check_settings(then: dict[str, object], config: RunConfig, path: Path) -> None:
+    changes = [
+        f"{name} is {now} now, and was {before}" for name, before, now in _differences(then, _settings_of(config))
+    ]
+    if changes:
+        raise RunError(
+            f"{path.with_name('config.json')} was changed after {path.name} was saved: {'; '.join(changes)}. A run "
+            "keeps its settings: put the old values back, or start a new run with `fit`"
+        )
+
+
+def _differences(
+    then: Mapping[str, object], now: Mapping[str, object], prefix: str = ""
+) -> Iterator[tuple[str, object, object]]:
+    """Yield the name and both values of each setting that both have, and that differs."""
+    for name in sorted(then.keys() & now.keys()):
+        before, after = then[name], now[name]
+        if isinstance(before, dict) and isinstance(after, dict):
+            yield from _differences(before, after, f"{prefix}{name}.")
+        elif before != after:
+            yield f"{prefix}{name}", json.dumps(before), json.dumps(after)
 
 
 def _modules(game: Game) -> dict[str, torch.nn.Module]:

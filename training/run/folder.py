@@ -12,6 +12,7 @@ events.jsonl             the alarms, one line per alarm
 """
 
 import os
+import re
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -20,13 +21,22 @@ from typing import Literal
 import torch
 from pydantic import ValidationError
 
-from models.files import TEMPORARY_SUFFIX, check_new_folder, naming, sync_folder, write_atomically
+from models.files import (
+    TEMPORARY_SUFFIX,
+    check_new_folder,
+    is_system_file,
+    naming,
+    sync_folder,
+    write_atomically,
+)
 from models.images import channels_first
 from models.model_folder.history import EpochRecord, History, TrainingEvent
 from training.commands import command
 from training.config import RunConfig, check_utf8
 from training.errors import RunError
 from training.run.progress import Progress
+
+_GRID_NAME = re.compile(r"[0-9]{5}\.png|[1-9][0-9]{5,8}\.png")
 
 
 class RunFolder:
@@ -62,8 +72,8 @@ class RunFolder:
             check_new_folder(self.path)
             return
         begun = {self.grids.name, f".{self.config_file.name}{TEMPORARY_SUFFIX}"}  # left by a start that was interrupted
-        strange = any(entry.name not in begun for entry in self.path.iterdir())
-        if strange or (self.grids.exists() and any(self.grids.iterdir())):  # pictures that are not this run's
+        strange = any(entry.name not in begun for entry in _entries(self.path))
+        if strange or (self.grids.exists() and _entries(self.grids)):  # pictures that are not this run's
             raise RunError(f"{self.path} is not empty, and it is not a run folder: choose another `--out`")
 
     def create(self, config: RunConfig) -> None:
@@ -140,8 +150,12 @@ class RunFolder:
                 path.unlink()
 
     def grid_files(self) -> dict[int, Path]:
-        """Return the files of the pictures by epoch, in the order of the epochs."""
-        return {int(path.stem): path for path in sorted(self.grids.glob("*.png"))}
+        """Return the files of the pictures by epoch, in the order of the epochs.
+
+        A file whose name `write_grid` cannot have given, such as a copy of a picture, is ignored.
+        """
+        numbered = {int(path.stem): path for path in self.grids.glob("*.png") if _GRID_NAME.fullmatch(path.name)}
+        return dict(sorted(numbered.items()))
 
     def timeline(self, *, last: int) -> dict[int, bytes]:
         """Read the pictures by epoch, as PNG bytes, up to epoch `last`."""
@@ -203,6 +217,11 @@ class RunFolder:
                 with suppress(OSError):
                     file.truncate(before)
                 raise
+
+
+def _entries(folder: Path) -> list[Path]:
+    """List a folder without the files that a file manager left there."""
+    return [entry for entry in folder.iterdir() if not is_system_file(entry)]
 
 
 def _lines(path: Path) -> list[str]:

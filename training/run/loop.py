@@ -35,7 +35,7 @@ def train(
         NotFiniteError: a loss became NaN or infinite, and the run cannot go back to its best state. The last saved
             state is unchanged.
         DeviceError: this machine does not have the device on which the run began.
-        RunError: the data differ from those with which the run began, or the saved state does not fit.
+        RunError: the data or settings differ from those with which the run began, or the saved state does not fit.
         RecipeError: this number of processes cannot share a batch evenly.
         ProcessesError: another process has ended, or has other settings or another state.
         OSError: the disk is full or cannot be written. The last saved state is unchanged.
@@ -49,7 +49,7 @@ def train(
     # --- Load the state -------------------------------------------------------------------------
     game = Game.of(config, dataset, device=device, processes=processes)
     begun = folder.checkpoint_file.exists()
-    progress = load_checkpoint(folder.checkpoint_file, game) if begun else Progress()
+    progress = load_checkpoint(folder.checkpoint_file, game, config) if begun else Progress()
     processes.check_same("the same settings", config.model_dump_json(exclude={"data_path"}))  # each machine has its own
     processes.check_same("the same state to begin with", state_of(game))
     if not begun:
@@ -92,6 +92,8 @@ def train(
 def reason_for_the_end(config: RunConfig, progress: Progress) -> str:
     """Say why a finished run has ended."""
     done, epochs = len(progress.records), config.recipe.epochs
+    if done < epochs and config.minutes is None:
+        return f"this run ended after {done} epochs, and its config.json was changed later to {epochs}"
     if done < epochs and config.minutes is not None:
         return f"this run ended after epoch {done} of {epochs}, because its `--minutes {config.minutes:g}` were over"
     return f"this run has trained all its {epochs} epochs"

@@ -65,7 +65,7 @@ def describe_run(folder: RunFolder) -> dict[str, Any]:
     written = max(path.stat().st_mtime for path in signs if path.exists())
     return {
         "name": folder.path.resolve().name,
-        "recipe": config.recipe_name,
+        "recipe": config.recipe_title,
         "data": config.data,
         "epochs": config.recipe.epochs,
         "minutes": config.minutes,

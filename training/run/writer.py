@@ -158,14 +158,14 @@ class FolderWriter(RunWriter):
         self._folder.write_grid(epoch, draw_grid(game.average.network, self._config, device=game.device))
 
     def write_curves(self, records: Sequence[EpochRecord]) -> None:
-        title = f"{self._config.recipe_name} on {self._config.dataset}, seed {self._config.seed}"
+        title = f"{self._config.recipe_title} on {self._config.dataset}, seed {self._config.seed}"
         self._folder.write_curves(draw_curves(records, title=title))
 
     def save(self, game: Game, progress: Progress) -> None:
-        save_checkpoint(self._folder.checkpoint_file, game, progress)
+        save_checkpoint(self._folder.checkpoint_file, game, progress, self._config)
 
     def save_best(self, game: Game, progress: Progress) -> None:
-        save_checkpoint(self._folder.best_file, game, progress)
+        save_checkpoint(self._folder.best_file, game, progress, self._config)
 
 
 def open_writer(config: RunConfig, folder: RunFolder, processes: Processes) -> RunWriter:

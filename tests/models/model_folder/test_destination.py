@@ -138,6 +138,20 @@ def test_a_mount_point_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         check_destination(tmp_path / "m")
 
 
+def test_the_files_of_a_file_manager_are_no_loss(good: Path, tmp_path: Path) -> None:
+    opened = tmp_path / "opened"
+    opened.mkdir()
+    for place in (opened, good, good / "timeline"):
+        for name in (".DS_Store", "._00000.png", "Thumbs.db"):
+            (place / name).write_bytes(b"")
+    assert not check_destination(opened)
+    assert check_destination(good)
+    assert [entry.epoch for entry in load_model(good).timeline] == [0, 1, 2]
+    (good / "timeline" / "._holiday").mkdir()
+    with pytest.raises(errors.ModelDestinationError, match=r"holds 'timeline/\._holiday'"):
+        check_destination(good)
+
+
 def test_what_may_be_written_to(good: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     assert not check_destination(tmp_path / "empty")

@@ -35,7 +35,7 @@ from models.model_folder.read import load_model
 from models.networks.conditional import ask_for_class, labels_of
 from tests.training.support import ROOT, command_line, environment
 from training.bulk.processes import write_in_process
-from training.bulk.request import FORMATS, MAX_SHARD_IMAGES, Format, read_request
+from training.bulk.request import FORMATS, MAX_SHARD_IMAGES, Format, check_folder, read_request
 from training.bulk.shards import take_fingerprint
 from training.cli.command_line import main
 from training.errors import BulkError
@@ -509,6 +509,11 @@ def test_a_folder_of_another_model_or_of_a_machine_that_rounds_otherwise(tiny: P
 def test_a_folder_of_something_else(tiny: Path, tmp_path: Path, fails: Fails):
     out = tmp_path / "out"
     out.mkdir()
+    (out / ".DS_Store").write_text("")
+    (out / "._a").write_text("")
+    check_folder(out)  # only a file manager was here
+    for entry in list(out.iterdir()):
+        entry.unlink()
     (out / "thesis.txt").write_text("mine")
     message = f"{out} is not a folder of samples: it has no bulk.json, but holds 'thesis.txt'. Choose another --out"
     assert fails(*bulk(tiny, out)) == message

@@ -1,5 +1,6 @@
 """The command line: whole chains of commands run as real processes, single messages are tested in this process."""
 
+import errno
 import json
 import re
 import shlex
@@ -39,6 +40,7 @@ from training.cli.command_line import main
 from training.cli.fit import suggest_model_folder
 from training.cli.sample import MAX_GRID_IMAGES
 from training.config import RunConfig
+from training.errors import NotFiniteError
 from training.gan.game import Game
 from training.recipe import FOLDER, load_recipe
 from training.run.folder import RunFolder
@@ -60,7 +62,10 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert "warning" not in fit.stderr.lower()
     export = run("export", "runs/mlp", "--to", "models/mine", cwd=root)
     assert export.returncode == 0, export.stderr
-    assert export.stdout.startswith("wrote mine@")
+    first, evaluating, wrote = export.stdout.splitlines()
+    assert first.startswith("exporting runs/mlp: this reads the images, evaluates G and D and writes models/mine; it ")
+    assert evaluating == "evaluating G and D: 10,000 samples, 4 held-out images"
+    assert wrote.startswith("wrote mine@")
     assert export.stderr == ""
     return root
 
@@ -448,6 +453,8 @@ def test_a_seed_out_of_range_is_a_usage_error(here: Path, seed: str, capsys: pyt
         ["--minutes", "0"],
         ["--minutes", "inf"],
         ["--device", "tpu"],
+        ["--data", ""],
+        ["--out", ""],
     ],
 )
 def test_other_usage_errors(arguments: list[str], capsys: pytest.CaptureFixture[str]):
@@ -455,6 +462,48 @@ def test_other_usage_errors(arguments: list[str], capsys: pytest.CaptureFixture[
         main(["fit", "mlp", *arguments])
     assert stopped.value.code == 2
     assert f"argument {arguments[0]}: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["resume", ""],
+        ["resume", "r", "--data", ""],
+        ["export", "r", "--to", ""],
+        ["evaluate", ""],
+        ["evaluate", "m", "--data", ""],
+        ["evaluate", "m", "--html", ""],
+        ["sample", "m", "--out", ""],
+        ["classifier", "--to", ""],
+        ["watch", "r", "--host", ""],
+    ],
+)
+def test_an_empty_name_is_not_the_current_folder(arguments: list[str], capsys: pytest.CaptureFixture[str]):
+    assert code_of(arguments) == 2
+    assert "must not be empty" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("command", "advice"),
+    [
+        (["fit", "mlp", "--out", "new"], "then run the same command again"),
+        (["fit", "mlp", "--out", "r"], "to continue: python -m training resume r"),
+        (["resume", "r"], "to continue: python -m training resume r"),
+        (["sample", "m", "-o", "g.png"], "then run the same command again"),
+        (["sample", "m", "--out", "d"], "the same command continues d: the shards that are there are complete"),
+        (["export", "r", "--to", "m"], "then run the same command again"),
+    ],
+)
+def test_a_full_disk_says_how_to_continue_this_command(
+    here: Path, fails: Fails, monkeypatch: pytest.MonkeyPatch, command: list[str], advice: str
+):
+    def fill(*_arguments: object, **_named: object) -> None:
+        raise OSError(errno.ENOSPC, "no space", "f")
+
+    RunFolder(Path("r")).path.mkdir()
+    RunFolder(Path("r")).config_file.write_text("{}")
+    monkeypatch.setattr(sys.modules[f"training.cli.{command[0]}"], "run", fill)
+    assert fails(*command) == f"the disk is full (f); the files saved before are complete. Free some space; {advice}"
 
 
 def test_a_nan_stops_the_run_with_one_message_and_the_saved_state_stays(here: Path, fails: Fails):
@@ -469,6 +518,39 @@ def test_a_nan_stops_the_run_with_one_message_and_the_saved_state_stays(here: Pa
         from safetensors.torch import load_file
 
         assert all(bool(tensor.isfinite().all()) for tensor in load_file(state).values())
+
+
+def test_a_nan_in_the_first_step_says_that_nothing_was_saved(here: Path, fails: Fails, monkeypatch: pytest.MonkeyPatch):
+    def explode(*_arguments: object, **_named: object) -> None:
+        raise NotFiniteError("D's loss is nan")
+
+    monkeypatch.setattr(Game, "discriminator_step", explode)
+    message = fails("fit", "mlp", "--data", "data.npz", "--epochs", "1", "--out", "r", *QUICK)
+    end = "`resume` would begin from the start, take the same steps and end in the same way"
+    assert message == f"epoch 1, step 1: D's loss is nan. No state was saved yet: {end}"
+    assert fails("resume", "r") == message
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "change"),
+    [
+        ('"epochs": 3', '"epochs": 5', "recipe.epochs is 5 now, and was 3"),
+        ('"seed": 11', '"seed": 12', "seed is 12 now, and was 11"),
+        ('"minutes": null', '"minutes": 2.0', "minutes is 2.0 now, and was null"),
+    ],
+)
+def test_a_configuration_that_was_changed_by_hand_is_refused(
+    here: Path, chain: Path, fails: Fails, old: str, new: str, change: str
+):
+    shutil.copytree(chain / "runs" / "mlp", here / "r")
+    config = here / "r" / "config.json"
+    assert old in config.read_text()
+    config.write_text(config.read_text().replace(old, new))
+    for command in (["resume", "r"], ["export", "r", "--to", "m"]):
+        message = fails(*command)
+        assert f"config.json was changed after checkpoint.safetensors was saved: {change}. A run keeps its" in message
+    config.write_text(config.read_text().replace(new, old).replace('"judge_steps": 0', '"judge_steps": 1'))
+    assert main(["resume", "r"]) == 0  # only the export uses this setting
 
 
 def test_interrupted(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
@@ -714,6 +796,11 @@ def test_sample_draws_the_samplers_pixels(chain: Path):
         (["--truncation=nan"], "argument --truncation: must be above 0 and at most 1, not nan"),
         (["--shard-images=0"], "argument --shard-images: must be at least 1, not 0"),
         (["--shard-images=9"], "--shard-images cannot be used with -o FILE"),
+        (["--n=1e3"], "argument --n: must be a whole number in digits, such as 1000, not '1e3'"),
+        (["--digit=two"], "argument --digit: must be a whole number in digits"),
+        (["--truncation=half"], "argument --truncation: must be a number, not 'half'"),
+        (["-o", ""], "argument -o/--output: must not be empty"),
+        (["-o", "x.jpg"], "-o x.jpg: the grid is written as a PNG; name it x.png"),
     ],
 )
 def test_options_of_sample_out_of_range_are_usage_errors(
@@ -846,7 +933,7 @@ def test_export_says_that_it_replaces_a_model_folder(
     monkeypatch.chdir(chain)
     to = make_tiny_model_folder(tmp_path / "m")
     assert main(["export", "runs/mlp", "--to", str(to)]) == 0
-    says, wrote = capsys.readouterr().out.splitlines()
+    says, *_, wrote = capsys.readouterr().out.splitlines()
     assert says == f"{to} is a model folder already: it will be replaced"
     assert wrote.startswith("wrote m@")
     assert load_model(to).metadata.recipe == "mlp"
@@ -863,6 +950,7 @@ def test_export_says_that_it_replaces_a_model_folder(
         ("link", "link: a symbolic link is there, and is not replaced"),
         ("/dev/null", "/dev/null: a device or a pipe is there, and is not replaced"),
         ("no/such", "no/such: there is no folder no; make it first"),
+        ("-", "-: standard output is not supported; name a file"),
     ],
 )
 def test_a_file_that_cannot_be_written_is_refused_before_any_work(
@@ -959,6 +1047,26 @@ def test_data_that_moved_are_named_with_data(run_of_relative_data: Path, here: P
     write_npz(here / "others.npz", tiny_images(seed=9))
     message = fails(*command, "--data", "others.npz")
     assert message.startswith("the images of 'others.npz' are not those that the run began with")
+    if command[0] == "export":
+        text = load_model(here / "m").card
+        assert text.count(" --data moved.npz ") == 2
+        assert " data.npz" not in text
+
+
+def test_a_recipe_of_ones_own_is_named_as_it_was_given(here: Path, fails: Fails, capsys: pytest.CaptureFixture[str]):
+    shutil.copy(recipe_file("mlp"), here / "mlp.toml")
+    assert main(["fit", "./mlp.toml", "--data", "data.npz", *QUICK, "--dry-run"]) == 0
+    assert '"recipe_name": "./mlp.toml"' in capsys.readouterr().out
+
+
+def test_train_images_of_evaluate_out_of_range(here: Path, capsys: pytest.CaptureFixture[str]):
+    make_tiny_model_folder(here / "tiny")
+    for number in ("19", "37"):
+        assert code_of(["evaluate", "tiny", "--data", "data.npz", "--train-images", number]) == 2
+        message = f"--train-images must be 20 to 36, the number of training images of data, not {number}"
+        assert message in capsys.readouterr().err
+    assert code_of(["evaluate", "tiny", "--data", "data.npz", "--train-images", "20"]) == 2
+    assert "tiny was not trained on data: leave --train-images out" in capsys.readouterr().err
 
 
 def test_a_run_that_moved_with_its_data_is_resumed_there(

@@ -189,3 +189,21 @@ def test_the_smallest_data_set_can_be_judged(tmp_path: Path):
         samples=5,
     ).figures
     assert all(np.isfinite(list(figures.values())))
+
+
+@pytest.mark.parametrize("trained", [20, 33, 34, 40])  # 33 is where the images begin that choose the Parzen width
+def test_only_images_that_were_trained_on_are_training_images(trained: int):
+    images = torch.from_numpy(tiny_images(44))[:, None]
+    data = Dataset("d", images[:40], images[40:], ImageShape(height=16, width=16))
+    game = make_game(tiny_recipe("mlp"))
+    sampler = Sampler(game.generator, z_dim=4, image_shape=data.shape)
+    scorer = Scorer(game.discriminator, image_shape=data.shape)
+    evaluation = evaluate(sampler, scorer, data, prior="normal", samples=50, train_images=trained)
+    wanted = find_nearest(evaluation.samples, images[:trained])
+    assert evaluation.nearest is not None
+    assert torch.equal(evaluation.nearest.rows, wanted.rows)
+    assert evaluation.figures["nearest_training"] == pytest.approx(float(wanted.distances.mean()))
+    rows = module._stand_in_rows(data, 50, trained=trained).tolist()
+    assert rows
+    assert set(rows) < set(range(trained))
+    assert all(np.isfinite(list(evaluation.figures.values())))

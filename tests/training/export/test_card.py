@@ -9,6 +9,7 @@ from models.model_folder.read import load_model
 from tests.training.support import make_config, tiny_recipe, write_npz
 from training.evaluation.table import format_markdown, group_figures
 from training.export.card import write_card
+from training.provenance import describe_machine
 from training.run.progress import Progress
 
 FIGURES = {
@@ -23,10 +24,20 @@ FIGURES = {
 }
 
 
-def card(folder: Path, *overrides: str, figures: dict[str, float] = FIGURES, progress: Progress | None = None) -> str:
-    metadata = load_model(make_tiny_model_folder(folder / "tiny")).metadata.model_copy(update={"evaluation": figures})
+def card(
+    folder: Path,
+    *overrides: str,
+    figures: dict[str, float] = FIGURES,
+    progress: Progress | None = None,
+    data: str | None = None,
+    model: Path | None = None,
+    **config_changes: object,
+) -> str:
+    loaded = load_model(model or make_tiny_model_folder(folder / "tiny"))
+    metadata = loaded.metadata.model_copy(update={"evaluation": figures})
     config = make_config(tiny_recipe("mlp", *overrides), write_npz(folder / "data.npz"))
-    return write_card("tiny", config, progress or Progress(), metadata, dtype=torch.float32)
+    config = config.model_copy(update=config_changes)
+    return write_card("tiny", config, progress or Progress(), metadata, dtype=torch.float32, data=data)
 
 
 def test_the_figures_are_grouped_beside_those_of_real_images(tmp_path: Path):
@@ -57,3 +68,38 @@ def test_the_share_of_each_digit_is_announced_for_digits_only(tmp_path: Path):
 def test_one_minute_is_no_minutes(tmp_path: Path):
     for seconds, words in [(29, "0 minutes"), (31, "1 minute"), (89, "1 minute"), (91, "2 minutes")]:
         assert f" images, {words} |" in card(tmp_path, progress=Progress(seconds=seconds))
+
+
+def test_the_command_is_that_of_the_run(tmp_path: Path):
+    alone = card(tmp_path)
+    assert "    python -m training fit tiny --data " in alone
+    assert "| trained with | CPU, 1 process(es) of 1 thread(s), float32, torch " in alone
+    together = card(tmp_path, processes=2, recipe_name="my own/mlp.toml", data="new place")
+    assert (
+        "    python -m torch.distributed.run --nproc-per-node 2 -m training fit 'my own/mlp.toml' --data 'new place' "
+        in together
+    )
+    assert "| trained with | CPU, 2 process(es) of 1 thread(s), " in together
+    assert "evaluate tiny --data 'new place' --html" in together
+    assert str(tmp_path / "data.npz") not in together
+
+
+def test_the_machine_is_that_of_the_export(tmp_path: Path):
+    assert f"| exported on | {describe_machine()} |\n" in card(tmp_path)
+
+
+def test_the_images_that_were_trained_on_are_named(tmp_path: Path):
+    assert " --train-images " not in card(tmp_path)
+    assert " --train-images 30 --html report.html" in card(tmp_path, "train_images=30")
+
+
+def test_a_model_without_classes_is_not_called_conditional(tmp_path: Path):
+    text = card(tmp_path, class_names=("cat", "dog"), overrides=("conditional=false",))
+    assert "| kind | without classes |" in text
+    assert "2 classes" not in text
+    assert "Changed for this run: `conditional=false`." in text
+    conditional = make_tiny_model_folder(tmp_path / "conditional", classes=2)
+    text = card(tmp_path, model=conditional, class_names=("cat", "dog"), classes=2)
+    assert "| kind | class-conditional, 2 classes |" in text
+    assert "; 2 classes: cat, dog |" in text
+    assert "Changed for this run" not in text

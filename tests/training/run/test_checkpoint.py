@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tests.training.support import make_game, real_batch_of, tiny_recipe
+from tests.training.support import make_config, make_game, real_batch_of, tiny_recipe, write_npz
 from training.errors import NotFiniteError, RunError
 from training.gan.game import Game
 from training.run.checkpoint import load_checkpoint, save_checkpoint
@@ -44,6 +44,27 @@ def rewrite(
 def test_a_saved_state_comes_back(path: Path):
     other = make_game(tiny_recipe("mlp"), seed=9)
     assert load_checkpoint(path, other) == Progress(epoch=2, step=1, images=9)
+
+
+def test_a_state_that_an_earlier_version_saved_without_settings(path: Path, game: Game, tmp_path: Path):
+    config = make_config(tiny_recipe("mlp"), write_npz(tmp_path / "data.npz"))
+    other = config.model_copy(update={"seed": config.seed + 1})
+    assert load_checkpoint(path, game, other).step == 1
+    save_checkpoint(path, game, Progress(), config)
+    again = path.read_bytes()
+    save_checkpoint(path, game, Progress(), config)
+    assert path.read_bytes() == again  # the order of the metadata is fixed
+    load_checkpoint(path, game, config)
+    with pytest.raises(RunError, match=r"config\.json was changed .*: seed is 6 now, and was 5\. "):
+        load_checkpoint(path, game, other)
+
+
+@pytest.mark.parametrize("settings", ["", "[]", "{", "7"])
+def test_settings_that_say_nothing(path: Path, game: Game, tmp_path: Path, settings: str):
+    config = make_config(tiny_recipe("mlp"), write_npz(tmp_path / "data.npz"))
+    rewrite(path, metadata={"progress": Progress(step=1).model_dump_json(), "settings": settings})
+    with pytest.raises(RunError, match="cannot be loaded"):
+        load_checkpoint(path, game, config)
 
 
 def test_the_file_names_its_parts(path: Path):

@@ -38,6 +38,40 @@ def test_samples_are_the_images_that_were_drawn_to_the_last_pixel(tmp_path: Path
     assert list(folder.read_samples(side=SIDE, last=5)) == [0, 2, 5]
 
 
+def test_only_the_pictures_of_the_run_are_read_and_dropped(tmp_path: Path):
+    folder = RunFolder(tmp_path)
+    folder.grids.mkdir()
+    strange = [
+        "copy.png",
+        "._00000.png",
+        ".DS_Store",
+        "-0001.png",
+        "00001 copy.png",
+        "1.png",
+        "000001.png",
+        "٠٠٠٠١.png",
+    ]
+    for name in strange:
+        (folder.grids / name).write_bytes(b"")
+    for epoch in (0, 3, 123456):
+        folder.write_grid(epoch, b"png")
+    assert [path.name for path in folder.grid_files().values()] == ["00000.png", "00003.png", "123456.png"]
+    folder.drop_grids_after(0)
+    assert {path.name for path in folder.grids.iterdir()} == {*strange, "00000.png"}
+
+
+def test_a_new_run_may_begin_where_a_file_manager_has_been(tmp_path: Path):
+    folder = RunFolder(tmp_path)
+    folder.grids.mkdir()
+    for place in (folder.path, folder.grids):
+        (place / ".DS_Store").write_bytes(b"")
+        (place / "._00000.png").write_bytes(b"")
+    folder.check_new()
+    (folder.grids / "._pictures").mkdir()
+    with pytest.raises(RunError, match="is not empty"):
+        folder.check_new()
+
+
 def test_a_damaged_picture_is_named(tmp_path: Path):
     folder = RunFolder(tmp_path)
     folder.grids.mkdir()
