@@ -100,6 +100,7 @@ def test_a_digit_that_is_asked_for_is_drawn(gan: Client, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["mnist-mlp", *(pytest.param(name, marks=pytest.mark.slow) for name in MODELS[:2])])
+@pytest.mark.slow
 def test_own_images_and_test_digits_are_found_again(gan: Client, digits: NDArray[np.uint8], name: str) -> None:
     own = gan.samples(3, seed=21, model=name).images
     for picture, limit in [*((image, 4) for image in own), *((digit, 40) for digit in digits[:3])]:

@@ -78,6 +78,7 @@ def answer(headers: dict[str, str], case: Case = Case("/"), **more: object) -> b
         return ask(port, case).compared
 
 
+@pytest.mark.slow
 def test_status_headers_and_body_are_compared() -> None:
     usual = answer({"X-Model": "a", "ETag": '"t"'})
     assert usual == answer({"X-Model": "a", "ETag": '"t"'})

@@ -106,6 +106,7 @@ def test_own_images_are_found_again(client: httpx.Client, model: str) -> None:
     assert answer["distance"]["mean_absolute"] < 4
 
 
+@pytest.mark.slow
 def test_the_same_upload_gives_the_same_answer(
     client: httpx.Client, digit: NDArray[np.uint8], models_dir: Path, tmp_path: Path
 ) -> None:

@@ -41,6 +41,7 @@ def test_an_address_has_the_version_of_the_model_and_the_seed(browser: Browser, 
         assert visit.faults == []
 
 
+@pytest.mark.slow
 def test_back_undoes_one_step_within_a_view(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, seed=5, model="digits")

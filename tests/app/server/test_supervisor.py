@@ -167,6 +167,7 @@ def test_the_same_from_each_worker_and_one_sum(unharmed: tuple[Service, Path]) -
     assert folder.stat().st_mode & 0o077 == 0
 
 
+@pytest.mark.slow
 def test_requests_under_way_are_one_sum(unharmed: tuple[Service, Path]) -> None:
     """The sum is the same whichever worker has the requests, and whichever is asked."""
     service, _ = unharmed

@@ -158,6 +158,7 @@ def test_a_grid_needs_pillow_alone(lacking: Lacking, tmp_path: Path):
     assert (tmp_path / "here" / "grid.png").read_bytes() == (tmp_path / "same.png").read_bytes()
 
 
+@pytest.mark.slow
 def test_shards_need_pillow_and_tqdm(lacking: Lacking, tmp_path: Path):
     """The processes that write the shards need no other package either."""
     command = ["sample", str(make_tiny_model_folder(tmp_path / "tiny")), "--n", "8", "--shard-images", "4", "--out"]
@@ -194,6 +195,7 @@ sys.exit(main(["classifier", "--epochs", "1", "--threads", "1", "--to", "judge.s
 """
 
 
+@pytest.mark.slow
 def test_the_classifier_needs_none_of_them(lacking: Lacking, tmp_path: Path):
     done = lacking(TRAINING, "-c", FEW_DIGITS)
     assert (done.returncode, done.stderr) == (0, "")
