@@ -22,6 +22,9 @@ LossName: TypeAlias = Literal["non-saturating", "minimax", "hinge", "least-squar
 AFTER_THE_GAME = ("judge_steps", "encoder_steps", "quantise")
 """The settings that only `export` uses; `fit` and `resume` do not."""
 
+MIN_TRAIN_IMAGES = 20
+"""The smallest number of training images that a recipe may ask for."""
+
 
 class _Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)  # JSON has neither NaN nor infinity
@@ -100,7 +103,9 @@ class Recipe(_Settings):
     d_steps: int = Field(default=1, ge=1, le=100, description="k: D steps before each G step, each on its own batch")
     batch_size: int = Field(ge=2, description="Real images in a D step, and samples of G in every step")
     epochs: int = Field(ge=1, description="Passes over the data")
-    train_images: int | None = Field(default=None, ge=20, description="Train on the first N images; None: all")
+    train_images: int | None = Field(
+        default=None, ge=MIN_TRAIN_IMAGES, description="Train on the first N images; None: all"
+    )
     image_side: int | None = Field(
         default=None, ge=MIN_SIDE, le=MAX_SIDE, description="Crop and resize images to this side; None: do not"
     )

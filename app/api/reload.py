@@ -94,5 +94,5 @@ def _compare(before: Catalog, after: Catalog) -> ReloadAnswer:
         removed=[reference for name, reference in old.items() if name not in new],
         kept=[reference for name, reference in new.items() if old.get(name) == reference],
         broken=dict(after.broken),
-        models_folder="readable" if after.folder_fault is None else f"GAN_MODELS_DIR {after.folder_fault}",
+        models_folder=after.folder_state,
     )

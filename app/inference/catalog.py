@@ -63,6 +63,11 @@ class Catalog:
     default: str | None
     folder_fault: str | None = None
 
+    @property
+    def folder_state(self) -> str:
+        """What `/readyz` and a reload report about the models folder itself: "readable", or what is wrong with it."""
+        return "readable" if self.folder_fault is None else f"GAN_MODELS_DIR {self.folder_fault}"
+
     def find(self, reference: str | None, *, parameter: str = "model") -> ServedModel:
         """Return the model with this `name` or `name@hash`; None takes the default model.
 

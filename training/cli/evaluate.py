@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from training.data.dataset import Dataset
     from training.evaluation.evaluate import Evaluation
 
-MIN_TRAIN_IMAGES = 20
-"""The least number that a recipe may set as `train_images`."""
-
 
 def add_parser(commands: Commands) -> None:
     """Add the command and its options."""
@@ -97,6 +94,8 @@ def _check_train_images(options: argparse.Namespace, model: "LoadedModel", datas
     Raises:
         UsageError: the number is out of range, or the model was not trained on these images.
     """
+    from training.recipe import MIN_TRAIN_IMAGES
+
     if options.train_images is None:
         return
     if not MIN_TRAIN_IMAGES <= options.train_images <= len(dataset.images):

@@ -70,12 +70,11 @@ async def readiness_of(state: State) -> Readiness:
     catalog = state.catalog
     ready = engine == "answering" and catalog.default is not None
     models = [served.model.reference for served in catalog.models.values()]
-    fault = catalog.folder_fault
     return Readiness(
         ready=ready,
         engine=engine,
         models=models,
-        models_folder="readable" if fault is None else f"GAN_MODELS_DIR {fault}",
+        models_folder=catalog.folder_state,
         broken=dict(catalog.broken),
     )
 
