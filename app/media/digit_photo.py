@@ -4,6 +4,8 @@ The steps are those with which MNIST was made (LeCun et al. 1998, section III.A)
 longest side scaled to 20 of the 28 pixels, its centre of mass in the middle.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -17,28 +19,86 @@ FAINTEST_INK = 12 / 255
 FAINT_SHARE = 0.12
 """Ink fainter than this share of the strongest ink counts as paper."""
 
+STEP_SIDE = 256
+"""The longest side of a step's picture, in pixels."""
 
-def make_digit(brightness: NDArray[np.float32], *, side: int) -> NDArray[np.uint8]:
-    """Make an MNIST-like digit from the brightness of a picture.
 
-    Brightness is a float because pictures of 16 bits have more levels than uint8.
+@dataclass(frozen=True)
+class Step:
+    """A stage of the preparation.
+
+    Attributes:
+        name: the stage: "grey", "flattened", "ink" or "strokes".
+        words: one sentence that says what was done to this picture.
+        picture: [h, w] or [h, w, 3] uint8, the longest side at most `STEP_SIDE`.
+    """
+
+    name: str
+    words: str
+    picture: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class DigitPhoto:
+    """What was found in a picture.
+
+    Attributes:
+        found: whether a digit was found.
+        image: [side, side] uint8, ink 255 on 0; None if nothing was found.
+        box: left, top, right and bottom of the digit in the picture's pixels, right and bottom exclusive; or None.
+        reason: why nothing was found, as a clause; or None.
+        ink: [h, w] uint8, the strength of the ink.
+        steps: the stages of the preparation; empty unless asked for.
+    """
+
+    found: bool
+    image: NDArray[np.uint8] | None
+    box: tuple[int, int, int, int] | None
+    reason: str | None
+    ink: NDArray[np.uint8]
+    steps: tuple[Step, ...]
+
+
+def make_digit(picture: NDArray[np.uint8], *, side: int, steps: bool = False) -> DigitPhoto:
+    """Make an MNIST-like digit from a picture.
 
     Args:
-        brightness: [H, W] float32 in [0, 1], of any size; the ink may be lighter or darker than the paper.
+        picture: [H, W] or [H, W, 3] uint8, of any size; the ink may be lighter or darker than the paper.
         side: height and width of the result, in pixels.
+        steps: whether the result has the stages of the preparation.
+    """
+    image = Image.fromarray(picture).convert("L")
+    ink, noise = _ink_of(np.asarray(image, dtype=np.float32) / np.float32(255))
+    box = round(side * BOX_SHARE)
+    place = _trimmed(ink)
+    # An image that is an MNIST digit already keeps its faintest greys; the paper is removed from all others.
+    if ink.shape != (side, side) or place is None or max(place[2] - place[0], place[3] - place[1]) != box:
+        ink = _without_paper(ink, noise)
+        place = _trimmed(ink)
+    told = (_step("grey", "The picture was turned into grey.", np.asarray(image)),) if steps else ()
+    strength = (ink * 255).round().astype(np.uint8)
+    if place is None:
+        return DigitPhoto(False, None, None, "there is no ink in the picture", strength, told)
+    if steps:
+        told += (_step("ink", "What differs from the paper was taken as ink.", strength),)
+    left, top, right, bottom = place
+    made = (_centred(_fitted(ink[top:bottom, left:right], box), side) * 255).round().astype(np.uint8)
+    return DigitPhoto(True, made, place, None, strength, told)
+
+
+def split_digits(picture: NDArray[np.uint8], *, side: int, steps: bool = False) -> tuple[DigitPhoto, ...]:
+    """Make an MNIST-like digit of each digit in a picture, in reading order. The arguments are those of `make_digit`.
 
     Returns:
-        [side, side] uint8, ink 255 on 0; all 0 for an empty page.
+        One result for each digit; a single one that says why, if there is none.
     """
-    ink, noise = _ink_of(brightness)
-    box = round(side * BOX_SHARE)
-    digit = _trimmed(ink)
-    # An image that is an MNIST digit already keeps its faintest greys; the paper is removed from all others.
-    if ink.shape != (side, side) or max(digit.shape) != box:
-        digit = _trimmed(_without_paper(ink, noise))
-    if digit.size == 0:
-        return np.zeros((side, side), dtype=np.uint8)
-    return (_centred(_fitted(digit, box), side) * 255).round().astype(np.uint8)
+    return (make_digit(picture, side=side, steps=steps),)
+
+
+def _step(name: str, words: str, picture: NDArray[np.uint8]) -> Step:
+    image = Image.fromarray(picture)
+    image.thumbnail((STEP_SIDE, STEP_SIDE))
+    return Step(name, words, np.asarray(image))
 
 
 def _ink_of(brightness: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
@@ -65,12 +125,12 @@ def _without_paper(ink: NDArray[np.float32], noise: float) -> NDArray[np.float32
     return np.asarray(np.clip((ink - floor) / (1 - floor), 0, 1), dtype=np.float32)
 
 
-def _trimmed(ink: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the smallest rectangle that holds all ink; empty if there is no ink."""
+def _trimmed(ink: NDArray[np.float32]) -> tuple[int, int, int, int] | None:
+    """Return the smallest box (left, top, right, bottom) that holds all ink; None if there is no ink."""
     rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
     if not len(rows):
-        return ink[:0, :0]
-    return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        return None
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
 def _fitted(ink: NDArray[np.float32], box: int) -> NDArray[np.float32]:

@@ -133,9 +133,11 @@ def read_upload(
         brightness = _brightness(image)
     except Exception as error:  # a damaged file can make a decoder raise anything
         raise not_an_image(field, filename, _reason(data, error)) from error
+    levels = (brightness * 255).round().astype(np.uint8)
     if preprocess == "none":
-        return (brightness * 255).round().astype(np.uint8)
-    return make_digit(brightness, side=shape.height)
+        return levels
+    made = make_digit(levels, side=shape.height).image
+    return np.zeros(shape.array, dtype=np.uint8) if made is None else made
 
 
 def too_many_pixels(field: str, filename: str, size: tuple[int, int], *, max_pixels: int) -> Problem:

@@ -1,4 +1,4 @@
-"""An MNIST-like digit is made from the brightness of a picture."""
+"""An MNIST-like digit is made from a picture."""
 
 import io
 
@@ -7,13 +7,14 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from app.media.digit_photo import make_digit
+from app.media.digit_photo import make_digit, split_digits
 from tests.app.checks import close, png_bytes
 
 
 def digit_of(picture: NDArray[np.uint8] | Image.Image) -> NDArray[np.uint8]:
-    """The digit of a grey picture of 8 bits."""
-    return make_digit(np.asarray(picture, dtype=np.float32) / np.float32(255), side=28)
+    """The digit of a grey picture of 8 bits; black if nothing is found."""
+    made = make_digit(np.asarray(picture, dtype=np.uint8), side=28).image
+    return np.zeros((28, 28), np.uint8) if made is None else made
 
 
 def test_mnist_digits_come_back_as_they_are(digits: NDArray[np.uint8]) -> None:
@@ -60,7 +61,10 @@ def test_photo_with_grain_and_shade(seven: Image.Image) -> None:
 
 @pytest.mark.parametrize("shade", [0, 128, 255])
 def test_empty_page_is_black(shade: int) -> None:
-    assert digit_of(np.full((50, 60), shade, dtype=np.uint8)).max() == 0
+    photo = make_digit(np.full((50, 60), shade, dtype=np.uint8), side=28)
+    assert not photo.found
+    assert photo.image is photo.box is None
+    assert photo.reason
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 500), (500, 1), (3, 2)])
@@ -70,24 +74,34 @@ def test_odd_sizes(size: tuple[int, int]) -> None:
 
 
 def test_make_digit_of_other_sides(seven: Image.Image) -> None:
-    brightness = np.asarray(seven, dtype=np.float32) / np.float32(255)
     for side in (16, 40, 64):
-        made = make_digit(brightness, side=side)
+        made = make_digit(np.asarray(seven), side=side).image
+        assert made is not None
         assert made.shape == (side, side)
         assert np.ptp(np.flatnonzero(made.any(axis=1))) + 1 == round(side * 20 / 28)
 
 
 def test_faint_ink_counts_from_its_limit_on() -> None:
-    page = np.zeros((50, 50), np.float32)
-    page[20:30, 20:30] = 11.9 / 255
-    assert make_digit(page, side=28).max() == 0
-    page[20:30, 20:30] = 12.1 / 255
-    assert make_digit(page, side=28).max() == 255
+    page = np.zeros((50, 50), np.uint8)
+    page[20:30, 20:30] = 11
+    assert digit_of(page).max() == 0
+    page[20:30, 20:30] = 12
+    assert digit_of(page).max() == 255
+
+
+def test_box_steps_and_split(seven: Image.Image) -> None:
+    pixels = np.asarray(seven)
+    dark = pixels < 128
+    rows, columns = np.flatnonzero(dark.any(axis=1)), np.flatnonzero(dark.any(axis=0))
+    photo = make_digit(np.stack([pixels] * 3, axis=2), side=28, steps=True)
+    assert photo.box == (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
+    assert all(max(step.picture.shape) <= 256 and step.words for step in photo.steps)
+    assert make_digit(pixels, side=28).steps == ()
+    assert len(split_digits(pixels, side=28)) == 1
 
 
 def test_the_picture_is_left_as_it_is(seven: Image.Image) -> None:
-    brightness = np.asarray(seven, dtype=np.float32) / np.float32(255)
-    before = brightness.copy()
-    made = make_digit(brightness, side=28)
-    assert (brightness == before).all()
-    assert (make_digit(brightness, side=28) == made).all()
+    pixels = np.array(seven)
+    made = digit_of(pixels)
+    assert (pixels == np.asarray(seven)).all()
+    assert (digit_of(pixels) == made).all()
