@@ -8,7 +8,7 @@ GanError                      base class of the two below
 httpx.TransportError          the service was not reached, or did not answer in time
 """
 
-from gan_client.answers import Interpolation, Models, ModelSummary, Projection, Samples, Score
+from gan_client.answers import Interpolation, Models, ModelSummary, Projection, Samples, Score, Step
 from gan_client.calls import Picture
 from gan_client.client import AsyncClient, Client
 from gan_client.errors import AnswerError, GanError, ParameterError, ProblemError
@@ -29,4 +29,5 @@ __all__ = [
     "Retries",
     "Samples",
     "Score",
+    "Step",
 ]

@@ -58,29 +58,57 @@ class Interpolation:
 
 
 @dataclass(frozen=True, eq=False)
-class Score:
-    """D's judgement of one picture.
+class Step:
+    """A stage of the preparation of a picture.
 
     Attributes:
+        name: the stage, such as "grey", "flattened", "ink" or "strokes".
+        words: one sentence that says what was done to the picture.
+        picture: the picture after this stage, [h, w] or [h, w, 3] uint8, at most 256 pixels a side.
+    """
+
+    name: str
+    words: str
+    picture: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class Score:
+    """D's judgement of one picture, or the reason why there is none.
+
+    Attributes:
+        found: whether a digit was found in the picture. If not, `reason` says why, and all attributes are None except
+            `model`, `filename` and `steps`.
+        reason: why no digit was found; None if one was.
+        box: the part of the picture from which `input` was made: left, top, right and bottom in its pixels (after the
+            rotation in its EXIF data), right and bottom exclusive.
         logit: D's output for `input`; a value above 0 means that the picture looks real to D.
         probability: σ(logit), D's probability that the picture is real.
         percentile_real: percentage of held-out real images that D rates as less real.
         percentile_generated: percentage of G's images that D rates as less real.
+        percentile_varied: percentage of held-out real images, varied as other pens, hands and scanners would draw them,
+            that D rates as less real; None if the model has no such calibration.
         model: the model and its version, as name@hash.
         filename: the picture's file name; pictures given as arrays are called "0.png" and so on.
         input: the image that D judged, [H, W] or [H, W, 3] uint8.
         explanation: the pixels that raise or lower the logit, [H, W, 4] uint8 (RGBA), to be shown on top of `input`;
             None if the call did not ask for it.
+        steps: the stages of the preparation; None if the call did not ask for them.
     """
 
-    logit: float
-    probability: float
-    percentile_real: float
-    percentile_generated: float
+    found: bool
+    reason: str | None
+    box: tuple[int, int, int, int] | None
+    logit: float | None
+    probability: float | None
+    percentile_real: float | None
+    percentile_generated: float | None
+    percentile_varied: float | None
     model: str
     filename: str
-    input: NDArray[np.uint8]
+    input: NDArray[np.uint8] | None
     explanation: NDArray[np.uint8] | None = None
+    steps: tuple[Step, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,19 +206,7 @@ def read_interpolation(response: httpx.Response) -> Interpolation:
 def read_scores(response: httpx.Response) -> list[Score]:
     """Read the JSON of `/v1/score`."""
     answer = response.json()
-    return [
-        Score(
-            logit=one["logit"],
-            probability=one["probability"],
-            percentile_real=one["percentile"]["real"],
-            percentile_generated=one["percentile"]["generated"],
-            model=answer["model"],
-            filename=one["filename"],
-            input=_pixels(one["input"]),
-            explanation=None if one["explanation"] is None else _pixels(one["explanation"]),
-        )
-        for one in answer["results"]
-    ]
+    return [_score(answer["model"], one) for one in answer["results"]]
 
 
 def read_projection(response: httpx.Response) -> Projection:
@@ -213,6 +229,26 @@ def read_models(response: httpx.Response) -> Models:
     """Read the JSON of `/v1/models`. Fields that only a newer service has are ignored."""
     answer = response.json()
     return Models(answer["default"], [ModelSummary(**_known(one)) for one in answer["models"]])
+
+
+def _score(model: str, one: Mapping[str, Any]) -> Score:
+    percentile = one["percentile"] or dict.fromkeys(("real", "generated", "varied"))
+    steps = one["steps"]
+    return Score(
+        found=one["found"],
+        reason=one["reason"],
+        box=None if one["box"] is None else tuple(one["box"]),
+        logit=one["logit"],
+        probability=one["probability"],
+        percentile_real=percentile["real"],
+        percentile_generated=percentile["generated"],
+        percentile_varied=percentile["varied"],
+        model=model,
+        filename=one["filename"],
+        input=None if one["input"] is None else _pixels(one["input"]),
+        explanation=None if one["explanation"] is None else _pixels(one["explanation"]),
+        steps=None if steps is None else tuple(Step(s["name"], s["words"], _pixels(s["png"])) for s in steps),
+    )
 
 
 def _known(answer: Mapping[str, Any]) -> dict[str, Any]:

@@ -166,8 +166,12 @@ def score(
     model: str | None = None,
     preprocess: Preprocess = "auto",
     explain: bool = False,
+    split: bool = False,
+    steps: bool = False,
 ) -> Call[list[answers.Score]]:
     """Let D judge pictures. The results have the order of the pictures.
+
+    A picture in which no digit is found has a result, too: its `found` is False, and its `reason` says why.
 
     Args:
         pictures: [n, H, W] or [n, H, W, 3] uint8, or a list of pictures; a call can have up to 64.
@@ -175,18 +179,23 @@ def score(
         preprocess: the preparation of the pictures. "auto" converts a photo or a drawing to an image like those in
             MNIST; "none" does not change the pictures, which must have the model's size.
         explain: whether each result includes an `explanation`.
+        split: whether a picture has a result for each of its digits, in reading order; a call can have up to 256
+            results.
+        steps: whether each result includes the `steps` of the preparation; a call can then have up to 16 results.
 
     Raises:
         TypeError: `pictures` is a single file and not a list.
         ValueError: an array does not have the shape or the dtype of a picture.
         OSError: a file cannot be read.
     """
-    query = _given({"model": model, "preprocess": preprocess, "explain": explain})
+    query = _given({"model": model, "preprocess": preprocess, "explain": explain, "split": split, "steps": steps})
     return Call("POST", "/v1/score", answers.read_scores, {"params": query, "files": _files("files", pictures)})
 
 
 def project(picture: Picture, *, model: str | None = None, preprocess: Preprocess = "auto") -> Call[answers.Projection]:
     """Find the latent whose image is nearest to a picture. The search takes about a second.
+
+    If no digit is found in the picture, the call raises a `ProblemError` with status 422, which says why.
 
     Args:
         picture: the picture to search for.

@@ -6,9 +6,7 @@ from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from typing import Annotated, TypeAlias
 
-import numpy as np
 from fastapi import Query, Request
-from numpy.typing import NDArray
 from pydantic import WithJsonSchema
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
@@ -19,13 +17,19 @@ from app.api.schemas.fields import read_switch
 from app.api.state import State, soon
 from app.api.strict_route import Given, check_names
 from app.inference.catalog import ServedModel
-from app.media.uploads import Preprocess, check_sizes, read_upload
+from app.media.uploads import Prepared, Preprocess, check_sizes, read_upload
 from app.problems import Problem
 
 _log = logging.getLogger(__name__)
 
 MAX_FIELDS = 8
 MAX_NAME_CHARACTERS = 200
+
+MAX_RESULTS = 256
+"""The most images in one request: with `split=true`, a file may show several."""
+
+MAX_RESULTS_WITH_STEPS = 16
+"""The most images in one request for the stages of the preparation, which have up to a megabyte for each image."""
 
 _PREPROCESS: tuple[Preprocess, ...] = ("auto", "none")
 
@@ -51,6 +55,22 @@ ExplainParameter: TypeAlias = Annotated[
     Query(
         description="`true` adds an `explanation` to each result: a picture of the pixels on which D's score depends. "
         "`false` (default) leaves it null"
+    ),
+]
+SplitParameter: TypeAlias = Annotated[
+    str | None,
+    WithJsonSchema({"type": "boolean", "examples": [None, True]}),
+    Query(
+        description="`true` gives a result for each digit of a picture, in reading order, and at most "
+        f"{MAX_RESULTS} in one answer. `false` (default) expects one digit in each picture"
+    ),
+]
+StepsParameter: TypeAlias = Annotated[
+    str | None,
+    WithJsonSchema({"type": "boolean", "examples": [None, True]}),
+    Query(
+        description="`true` adds `steps` to each result: the stages of the preparation, as pictures with words. The "
+        f"answer may then have at most {MAX_RESULTS_WITH_STEPS} results. `false` (default) leaves it null"
     ),
 ]
 
@@ -142,51 +162,90 @@ def preprocess_of(form: FormData, parameter: str | None) -> Preprocess:
     raise Problem.of_parameter("preprocess", f"must be {' or '.join(_PREPROCESS)}, not {text[:80]!r}", text)
 
 
-def explain_of(form: FormData, parameter: str | None) -> bool:
-    """Return whether the client asks for explanations of the scores.
+def switch_of(form: FormData, name: str, parameter: str | None) -> bool:
+    """Return whether a boolean parameter is true.
 
     The query parameter decides. Without it the form's field decides, and without both the result is False.
+
+    Args:
+        form: the form.
+        name: name of the parameter, and of the form's field.
+        parameter: the value in the query; None if it is not given.
 
     Raises:
         Problem: 422 for a value that is not true or false.
     """
-    text = text_of(form, "explain") if parameter is None else parameter
+    text = text_of(form, name) if parameter is None else parameter
     if text is None:
         return False
     try:
         return bool(read_switch(text))
     except ValueError as error:
-        raise Problem.of_parameter("explain", str(error), text) from error
+        raise Problem.of_parameter(name, str(error), text) from error
 
 
 async def read_images(
-    state: State, served: ServedModel, preprocess: Preprocess, names: list[str], files: list[UploadFile], *, field: str
-) -> NDArray[np.uint8]:
-    """Read uploads as images of the model's shape: [n, H, W] or [n, H, W, 3] uint8.
+    state: State,
+    served: ServedModel,
+    files: list[UploadFile],
+    *,
+    field: str,
+    preprocess: Preprocess,
+    split: bool = False,
+    steps: bool = False,
+) -> list[Prepared]:
+    """Read uploads, and prepare them for the model's D.
+
+    Args:
+        state: the shared objects of the service.
+        served: the model.
+        files: the files, in the order of the result.
+        field: the form's field that held the files, for errors.
+        preprocess: the preparation of the images.
+        split: whether each digit of a picture becomes an image of its own.
+        steps: whether the result has the stages of the preparation.
+
+    Returns:
+        One image for each file; with `split` one for each digit. A file without a digit has one without pixels.
 
     Raises:
-        Problem: 413, 415 or 422, naming the first file that is refused; 429 if too many pixels wait to be decoded.
+        Problem: 413, 415 or 422, naming the first file that is refused; 422 if there are more than `MAX_RESULTS` images
+            or `MAX_RESULTS_WITH_STEPS`; 429 if too many pixels wait to be decoded.
     """
     shape = served.model.metadata.image_shape
     limit = state.settings.max_file_pixels
-    shown = [name[:MAX_NAME_CHARACTERS] for name in names]
+    names = [(file.filename or f"file {place}")[:MAX_NAME_CHARACTERS] for place, file in enumerate(files, start=1)]
     uploads = [file.file for file in files]
 
-    def read() -> NDArray[np.uint8]:
-        return np.stack(
-            [
-                read_upload(
-                    upload.read(), filename=name, shape=shape, preprocess=preprocess, max_pixels=limit, field=field
-                )
-                for upload, name in zip(uploads, shown, strict=True)
-            ]
-        )
+    def read() -> list[Prepared]:
+        images: list[Prepared] = []
+        for upload, name in zip(uploads, names, strict=True):
+            images += read_upload(
+                upload.read(),
+                filename=name,
+                shape=shape,
+                preprocess=preprocess,
+                max_pixels=limit,
+                field=field,
+                split=split,
+                steps=steps,
+            )
+            _check_results(len(images), field=field, steps=steps)
+        return images
 
+    _check_results(len(files), field=field, steps=steps)
     pixels = await asyncio.to_thread(
-        check_sizes, uploads, shown, preprocess=preprocess, shape=shape, max_pixels=limit, field=field
+        check_sizes, uploads, names, preprocess=preprocess, shape=shape, max_pixels=limit, field=field
     )
     async with state.decode(pixels):
         return await asyncio.to_thread(read)
+
+
+def _check_results(results: int, *, field: str, steps: bool) -> None:
+    most, asked = (MAX_RESULTS_WITH_STEPS, " with steps=true") if steps else (MAX_RESULTS, "")
+    if results > most:
+        detail = f"the files give more than {most} results, the most in one answer{asked}; send fewer files at once"
+        raise Problem.of_parameter(field, detail)
 
 
 def described_form(field: str, schema: dict[str, object]) -> dict[str, object]:

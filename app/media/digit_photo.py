@@ -75,7 +75,9 @@ def make_digit(picture: NDArray[np.uint8], *, side: int, steps: bool = False) ->
     if ink.shape != (side, side) or place is None or max(place[2] - place[0], place[3] - place[1]) != box:
         ink = _without_paper(ink, noise)
         place = _trimmed(ink)
-    told = (_step("grey", "The picture was turned into grey.", np.asarray(image)),) if steps else ()
+    told: tuple[Step, ...] = ()
+    if steps:
+        told = (_step("grey", "The picture was turned into grey.", np.asarray(image)),)
     strength = (ink * 255).round().astype(np.uint8)
     if place is None:
         return DigitPhoto(False, None, None, "there is no ink in the picture", strength, told)

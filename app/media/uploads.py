@@ -1,22 +1,26 @@
-"""Turns an uploaded file into the image that D sees: checks limits, decodes, and handles transparency and brightness.
+"""Turns an uploaded file into the images that D sees: checks limits, decodes, and prepares them.
 
 `preprocess="none"` takes an image of D's own size as it is. `preprocess="auto"` makes an MNIST-like digit of a photo or
-a drawing (`app.media.digit_photo`).
+a drawing (`app.media.digit_photo`); for RGB models it cuts out the middle square.
 """
 
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import IO, Literal, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps
+from PIL import Image, ImageOps
 from PIL.JpegImagePlugin import JpegImageFile
 
-from app.media.digit_photo import make_digit
+from app.media.digit_photo import Step, make_digit, split_digits
 from app.media.file_kinds import describe_other_kind
 from app.media.jpeg_end import with_end
 from app.media.png_chunks import needed_chunks
+from app.media.sixteen_bits import to_eight_bits
+from app.media.transparency import on_paper, on_white_or_black
+from app.media.upright import Box, Upright, make_upright, orientation_of, shrink_factor
 from app.problems import Problem
 from models.images import ImageShape
 
@@ -29,28 +33,35 @@ _BEGINNINGS = {b"\x89PNG": "PNG", b"\xff\xd8": "JPEG", b"RIFF": "WebP", b"GIF8":
 _RLE = (1, 2)
 """The values of a BMP's field "compression" that stand for run-length encoding."""
 
-WORKED_PIXELS = 4_000_000
-"""Pictures with more pixels are shrunk once they are decoded: a float for each pixel would take gigabytes."""
-
-WORKED_SIDE = 2048
-"""The longest side of a picture that was shrunk, in pixels."""
-
 MAX_READS = 50_000
 """The most reads of one file by a decoder. It reads once for each chunk, marker or block: millions are an attack."""
 
-_TRANSPOSITIONS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-"""The operation that makes a picture upright, by the orientation in its EXIF data; 1 is upright."""
-
 PIXELS_TOGETHER = 4
 """All files of a request together may have this many times the pixels that one file may have."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An image that was made of an upload, or the reason why there is none.
+
+    Attributes:
+        filename: the name of the file.
+        image: D's input, [H, W] or [H, W, 3] uint8; None if nothing was found.
+        box: the part of the upload from which it was made, in the upload's pixels as a viewer shows it; None likewise.
+        reason: why nothing was found, as a clause; None if something was.
+        steps: the stages of the preparation; empty unless they were asked for.
+    """
+
+    filename: str
+    image: NDArray[np.uint8] | None
+    box: Box | None
+    reason: str | None = None
+    steps: tuple[Step, ...] = ()
+
+    @property
+    def found(self) -> bool:
+        """Whether there is an image."""
+        return self.image is not None
 
 
 def check_sizes(
@@ -96,48 +107,55 @@ def check_sizes(
 
 
 def read_upload(
-    data: bytes, *, filename: str, shape: ImageShape, preprocess: Preprocess, max_pixels: int, field: str = "files"
-) -> NDArray[np.uint8]:
-    """Decode an uploaded file and make D's input of it.
+    data: bytes,
+    *,
+    filename: str,
+    shape: ImageShape,
+    preprocess: Preprocess,
+    max_pixels: int,
+    field: str = "files",
+    split: bool = False,
+    steps: bool = False,
+) -> tuple[Prepared, ...]:
+    """Decode an uploaded file, and make D's input of it.
 
     Args:
         data: the bytes of the file.
-        filename: the name of the file, for errors.
+        filename: the name of the file, for errors and for the result.
         shape: the shape of the images that D takes.
-        preprocess: "none" or "auto", as the docstring of this module describes. For RGB
-            models "auto" cuts out the middle square and resizes it.
+        preprocess: "none" or "auto", as the docstring of this module describes.
         max_pixels: an image with more pixels is refused before it is decoded.
         field: the form's field that held the file, for errors.
+        split: whether each digit of a picture becomes an image of its own, in reading order ("auto", grey models).
+        steps: whether the result has the stages of the preparation, which only "auto" for grey models has.
 
     Returns:
-        [H, W] or [H, W, 3] uint8, of `shape`.
+        One image; with `split` one for each digit. If nothing is found, a single one without an image.
 
     Raises:
         Problem: 415 for a file that is damaged or not an image of `FORMATS`; 413 for too many pixels; 422 for the
             wrong size with "none".
     """
     image = _open(data, filename=filename, max_pixels=max_pixels, field=field)
+    size = image.size
     if preprocess == "none":
-        _check_exact(image.size, filename=filename, shape=shape, field=field)
+        _check_exact(size, filename=filename, shape=shape, field=field)
     try:
         image = _decoded(image, data)
-        orientation = _orientation(image)
-        image = _opaque(_shrunk(_opaque_grey16(image)))
-        if orientation in _TRANSPOSITIONS:
-            image = image.transpose(_TRANSPOSITIONS[orientation])
-        if shape.channels == 3:
-            image = _rgb(image)
-            if preprocess == "auto":
-                image = ImageOps.fit(image, (shape.width, shape.height))
-            return np.asarray(image, dtype=np.uint8)
-        brightness = _brightness(image)
+        orientation = orientation_of(image)
+        image = to_eight_bits(image, stretch=preprocess == "auto")
+        picture = make_upright(image, size=size, orientation=orientation)
+        if preprocess == "none" or shape.channels == 3:
+            return (_without_search(picture, filename=filename, shape=shape),)
+        pixels = on_paper(picture.image)
     except Exception as error:  # a damaged file can make a decoder raise anything
         raise not_an_image(field, filename, _reason(data, error)) from error
-    levels = (brightness * 255).round().astype(np.uint8)
-    if preprocess == "none":
-        return levels
-    made = make_digit(levels, side=shape.height).image
-    return np.zeros(shape.array, dtype=np.uint8) if made is None else made
+    side = shape.height
+    photos = split_digits(pixels, side=side, steps=steps) if split else (make_digit(pixels, side=side, steps=steps),)
+    return tuple(
+        Prepared(filename, photo.image, photo.box and picture.in_upload(photo.box), photo.reason, photo.steps)
+        for photo in photos
+    )
 
 
 def too_many_pixels(field: str, filename: str, size: tuple[int, int], *, max_pixels: int) -> Problem:
@@ -216,12 +234,14 @@ def _needed(data: bytes) -> bytes:
 def _decoded(image: Image.Image, data: bytes) -> Image.Image:
     """Decode an opened image; an animation gives its first frame. A JPEG may lack its end marker.
 
+    A large JPEG is decoded at a half, a quarter or an eighth of its size, which takes a part of the time.
+
     Raises:
         _CutOffError: a part of a JPEG's picture is missing.
         Exception: the file is damaged in other ways.
     """
     try:
-        image.load()
+        _load(image)
     except OSError:
         if not isinstance(image, JpegImageFile):
             raise
@@ -229,16 +249,15 @@ def _decoded(image: Image.Image, data: bytes) -> Image.Image:
         if whole is None:
             raise _CutOffError from None
         image = Image.open(io.BytesIO(whole), formats=["JPEG"])
-        image.load()
+        _load(image)
     return image
 
 
-def _orientation(image: Image.Image) -> int:
-    """Return the orientation, 1 to 8, in the EXIF data of a picture; 1 (upright) if they are missing or damaged."""
-    try:
-        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # noqa: BLE001  (damaged EXIF data can make the parser raise anything)
-        return 1
+def _load(image: Image.Image) -> None:
+    """Decode the pixels of an image; those of a large JPEG at a smaller scale."""
+    factor = shrink_factor(image.size)
+    image.draft(None, (max(1, image.width // factor), max(1, image.height // factor)))  # does nothing to other formats
+    image.load()
 
 
 def _check_exact(size: tuple[int, int], *, filename: str, shape: ImageShape, field: str) -> None:
@@ -252,52 +271,12 @@ def _check_exact(size: tuple[int, int], *, filename: str, shape: ImageShape, fie
         )
 
 
-def _shrunk(image: Image.Image) -> Image.Image:
-    """Reduce a large picture by a whole factor, to at most `WORKED_SIDE` pixels a side; return any other as it is."""
-    if image.width * image.height <= WORKED_PIXELS:
-        return image
-    if image.mode.startswith("I;16"):
-        image = image.convert("I")
-    elif image.has_transparency_data:
-        image = image.convert("RGBA")
-    elif image.mode in {"1", "P"}:
-        image = image.convert("L" if image.mode == "1" else "RGB")
-    return image.reduce(-(-max(image.size) // WORKED_SIDE))
-
-
-def _opaque_grey16(image: Image.Image) -> Image.Image:
-    """Do what `_opaque` does for grey of 16 bits, one shade of which is transparent; return any other as it is."""
-    shade = image.info.get("transparency")
-    if not image.mode.startswith("I;16") or shade is None:
-        return image
-    pixels = np.array(image, dtype=np.uint16)
-    clear = pixels == shade
-    ink = pixels[~clear]
-    pixels[clear] = 0 if ink.size and ink.mean() >= 128 * 257 else 65535
-    return Image.fromarray(pixels)
-
-
-def _opaque(image: Image.Image) -> Image.Image:
-    """Lay a transparent image on the background against which its ink shows: white under dark ink, else black."""
-    if not image.has_transparency_data:
-        return image
-    rgba = image.convert("RGBA")
-    pixels = np.asarray(rgba, dtype=np.float32)
-    weight = pixels[..., 3].sum()
-    mean = (pixels[..., :3].mean(axis=2) * pixels[..., 3]).sum() / weight if weight else 0.0
-    background = Image.new("RGBA", rgba.size, "black" if mean >= 128 else "white")
-    return Image.alpha_composite(background, rgba).convert("RGB")
-
-
-def _rgb(image: Image.Image) -> Image.Image:
-    """Convert to RGB. Pillow's own conversion cuts grey of 16 bits off at 255."""
-    if image.mode.startswith("I"):
-        image = Image.fromarray((_brightness(image) * 255).round().astype(np.uint8))
-    return image.convert("RGB")
-
-
-def _brightness(image: Image.Image) -> NDArray[np.float32]:
-    """Return the brightness of each pixel, [H, W] float32 in [0, 1]."""
-    if image.mode.startswith("I"):  # 16 bits
-        return np.asarray(np.clip(np.asarray(image) / 65535, 0, 1), dtype=np.float32)
-    return np.asarray(image.convert("L"), dtype=np.float32) / np.float32(255)
+def _without_search(picture: Upright, *, filename: str, shape: ImageShape) -> Prepared:
+    """Make D's input of a whole picture: of the middle square, resized, unless it has D's size already."""
+    width, height = picture.size
+    side = min(width, height)
+    left, top = (width - side) // 2, (height - side) // 2
+    image = on_white_or_black(picture.image).convert("L" if shape.channels == 1 else "RGB")
+    if image.size != (shape.width, shape.height):
+        image = ImageOps.fit(image, (shape.width, shape.height))
+    return Prepared(filename, np.asarray(image), (left, top, left + side, top + side))

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageSequence
+from PIL import Image, ImageDraw, ImageSequence
 
 
 def pixels(png: bytes) -> NDArray[np.uint8]:
@@ -35,6 +35,13 @@ def png_bytes(picture: NDArray[Any] | Image.Image, form: str = "PNG", **options:
     buffer = io.BytesIO()
     image.save(buffer, format=form, **options)
     return buffer.getvalue()
+
+
+def drawn_seven() -> bytes:
+    """A drawing of a 7, in which every preparation finds a digit: a PNG of 120 × 160 pixels."""
+    page = Image.new("L", (120, 160), 255)
+    ImageDraw.Draw(page).line([(35, 45), (85, 45), (55, 120)], fill=0, width=9, joint="curve")
+    return png_bytes(page)
 
 
 def assert_problem(

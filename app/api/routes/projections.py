@@ -15,14 +15,15 @@ from app.api.forms import (
     text_of,
 )
 from app.api.openapi import links, problem_examples
-from app.api.routes.score import probability_of
+from app.api.routes.score import percentiles_of, probability_of
 from app.api.schemas.projections import Distance, ProjectionAnswer, ProjectionScores
-from app.api.schemas.score import Percentiles, Score
+from app.api.schemas.score import Score
 from app.api.state import RETRY_PROJECTION_AFTER_S, SharedState
 from app.api.strict_route import StrictRoute
 from app.inference.catalog import ServedModel
 from app.media.png import encode_base64_png
 from app.middleware.disconnects import until_gone
+from app.problems import Problem
 
 _TEXTS = ("model", "preprocess")
 
@@ -54,14 +55,17 @@ async def post_projection(
     """Finds the latent whose image is nearest to the upload, and gives this image, its distance, and D's score of both.
 
     The search starts from several latents and takes about a second. The same upload gives the same latent. If it is
-    posted to `/v1/samples`, the latent gives the identical image. `preprocess` and `model` may also be fields of the
-    form.
+    posted to `/v1/samples`, the latent gives the identical image. If no digit is found in the upload, the answer is 422
+    and says why. `preprocess` and `model` may also be fields of the form.
     """
     async with read_form(request, field="file", max_files=1, texts=_TEXTS) as form:
         served = state.catalog.find(model or text_of(form, "model"))
         chosen = preprocess_of(form, preprocess)
-        (file,) = files_of(form, field="file", max_files=1)
-        (image,) = await read_images(state, served, chosen, [file.filename or "file"], [file], field="file")
+        files = files_of(form, field="file", max_files=1)
+        (prepared,) = await read_images(state, served, files, field="file", preprocess=chosen)
+    image = prepared.image
+    if image is None:
+        raise nothing_found(prepared.filename, prepared.reason)
     found = await state.project(served, image, gone=until_gone(request.receive))
     # The sampler draws it again, so that the latent gives the identical image when it is posted.
     (nearest,) = await state.draw(served, found.latent[None], may_wait=True)
@@ -79,6 +83,20 @@ async def post_projection(
     )
 
 
+def nothing_found(filename: str, reason: str | None) -> Problem:
+    """Return the problem (422) of an upload in which no digit was found.
+
+    Args:
+        filename: name of the file.
+        reason: why nothing was found, as a clause. What follows a semicolon is advice for `/v1/score`.
+    """
+    clause = (reason or "no digit was found").partition(";")[0]
+    detail = (
+        f"{filename!r}: {clause}; send a picture of one digit, or an image of the model's size with preprocess=none"
+    )
+    return Problem.of_parameter("file", detail, filename)
+
+
 def _distance(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> Distance:
     differences = one.astype(np.float64) - other
     return Distance(
@@ -87,5 +105,4 @@ def _distance(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> Distance:
 
 
 def _score(served: ServedModel, logit: float) -> Score:
-    percentile = Percentiles(**served.model.metadata.calibration.percentiles(logit))
-    return Score(logit=logit, probability=probability_of(logit), percentile=percentile)
+    return Score(logit=logit, probability=probability_of(logit), percentile=percentiles_of(served, logit))

@@ -1,5 +1,8 @@
 """`/v1/score`: D's score of uploaded images."""
 
+import asyncio
+from typing import TypeAlias
+
 import numpy as np
 from fastapi import APIRouter, Request
 from numpy.typing import NDArray
@@ -8,26 +11,29 @@ from app.api.forms import (
     ExplainParameter,
     ModelParameter,
     PreprocessParameter,
+    SplitParameter,
+    StepsParameter,
     described_form,
-    explain_of,
     files_of,
     preprocess_of,
     read_form,
     read_images,
+    switch_of,
     text_of,
 )
 from app.api.openapi import links, problem_examples
-from app.api.schemas.score import Percentiles, ScoreAnswer, ScoreResult
-from app.api.state import RETRY_AFTER_S, SharedState
+from app.api.schemas.score import Percentiles, PreparationStep, ScoreAnswer, ScoreResult
+from app.api.state import RETRY_AFTER_S, SharedState, State
 from app.api.strict_route import StrictRoute
 from app.inference.catalog import ServedModel
 from app.media.png import encode_base64_png
 from app.media.saliency_overlay import overlay_of
+from app.media.uploads import Prepared
 from app.middleware.disconnects import Watch
 
 MAX_FILES = 64
 
-_TEXTS = ("model", "preprocess", "explain")
+_TEXTS = ("model", "preprocess", "explain", "split", "steps")
 
 router = APIRouter(tags=["score"], route_class=StrictRoute)
 
@@ -58,44 +64,80 @@ async def post_score(
     model: ModelParameter = None,
     preprocess: PreprocessParameter = None,
     explain: ExplainParameter = None,
+    split: SplitParameter = None,
+    steps: StepsParameter = None,
 ) -> ScoreAnswer:
     """Scores 1 to 64 images with D: the logit, the probability, and the percentage of other images with a lower logit.
 
-    `preprocess`, `model` and `explain` may also be fields of the form. `input` is the picture that D saw. `explanation`
-    can be laid over it and shows the pixels on which the score depends (saliency: Simonyan et al. 2013,
+    The parameters may also be fields of the form. `input` is the picture that D saw, and `box` the part of the upload
+    from which it was made. If no digit is found, `found` is false and `reason` says why. `explanation` can be laid over
+    `input` and shows the pixels on which the score depends (saliency: Simonyan et al. 2013,
     [arXiv 1312.6034](https://arxiv.org/abs/1312.6034)).
     """
     async with read_form(request, field="files", max_files=MAX_FILES, texts=_TEXTS) as form:
         served = state.catalog.find(model or text_of(form, "model"))
         chosen = preprocess_of(form, preprocess)
-        explained = explain_of(form, explain)
+        explained, each, told = (
+            switch_of(form, name, given) for name, given in (("explain", explain), ("split", split), ("steps", steps))
+        )
         files = files_of(form, field="files", max_files=MAX_FILES)
-        names = [file.filename or f"file {place}" for place, file in enumerate(files, start=1)]
-        images = await read_images(state, served, chosen, names, files, field="files")
+        images = await read_images(state, served, files, field="files", preprocess=chosen, split=each, steps=told)
     with Watch(request.receive):
-        logits = await state.score(served, images)
-        gradients = await state.explain(served, images) if explained else [None] * len(images)
-    return ScoreAnswer(
-        model=served.model.reference,
-        results=[_result(served, *row) for row in zip(names, images, logits.tolist(), gradients, strict=True)],
-    )
+        opinions = await _opinions(state, served, [one.image for one in images if one.image is not None], explained)
+    # Encoding pictures takes too long for the event loop if there are many.
+    results = await asyncio.to_thread(_results, served, images, opinions, with_steps=told)
+    return ScoreAnswer(model=served.model.reference, results=results)
 
 
-def _result(
-    served: ServedModel,
-    filename: str,
-    image: NDArray[np.uint8],
-    logit: float,
-    gradient: NDArray[np.float32] | None,
-) -> ScoreResult:
+Opinion: TypeAlias = tuple[float, NDArray[np.float32] | None]
+"""D's logit of an image, and its gradient with respect to the pixels if it was asked for."""
+
+
+async def _opinions(
+    state: State, served: ServedModel, images: list[NDArray[np.uint8]], explained: bool
+) -> list[Opinion]:
+    """Compute D's logit of each image, and its gradient if it is to be explained."""
+    if not images:
+        return []
+    pixels = np.stack(images)
+    logits = await state.score(served, pixels)
+    gradients = await state.explain(served, pixels) if explained else [None] * len(images)
+    return list(zip(logits.tolist(), gradients, strict=True))
+
+
+def _results(
+    served: ServedModel, images: list[Prepared], opinions: list[Opinion], *, with_steps: bool
+) -> list[ScoreResult]:
+    """Make the results of images, some of which may not have been found; those that were have the opinions."""
+    waiting = iter(opinions)
+    return [_result(served, one, next(waiting) if one.found else None, with_steps=with_steps) for one in images]
+
+
+def _result(served: ServedModel, prepared: Prepared, opinion: Opinion | None, *, with_steps: bool) -> ScoreResult:
+    logit, gradient = opinion or (None, None)
     return ScoreResult(
-        filename=filename,
+        filename=prepared.filename,
+        found=prepared.found,
+        reason=prepared.reason,
+        box=prepared.box,
         logit=logit,
-        probability=probability_of(logit),
-        percentile=Percentiles(**served.model.metadata.calibration.percentiles(logit)),
-        input=encode_base64_png(image),
+        probability=None if logit is None else probability_of(logit),
+        percentile=None if logit is None else percentiles_of(served, logit),
+        input=None if prepared.image is None else encode_base64_png(prepared.image),
         explanation=None if gradient is None else encode_base64_png(overlay_of(gradient)),
+        steps=[
+            PreparationStep(name=step.name, words=step.words, png=encode_base64_png(step.picture))
+            for step in prepared.steps
+        ]
+        if with_steps
+        else None,
     )
+
+
+def percentiles_of(served: ServedModel, logit: float) -> Percentiles:
+    """Return the percentiles of a logit by the calibration of a model."""
+    known = served.model.metadata.calibration.percentiles(logit)
+    return Percentiles.model_validate({"varied": None} | known)
 
 
 def probability_of(logit: float) -> float:

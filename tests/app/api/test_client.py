@@ -1,6 +1,7 @@
 """The Python client against the real service: it returns numpy arrays with the same bits as plain HTTP."""
 
 import asyncio
+import base64
 import inspect
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from gan_client import AsyncClient, Client, ProblemError, Retries, Samples
 from harness.service import Service
-from tests.app.checks import json_images, png_bytes
+from tests.app.checks import drawn_seven, json_images, pixels, png_bytes
 
 Z_DIM = 16
 CALLS = ("samples", "generate", "interpolate", "score", "project", "models", "iter_samples")
@@ -71,6 +72,7 @@ def test_colour(gan: Client) -> None:
     assert gan.samples(2, seed=1, model="rgb").images.shape == (2, 32, 32, 3)
     assert gan.interpolate([1, 2], steps=2, model="rgb").images.shape == (3, 32, 32, 3)
     scores = gan.score(gan.samples(2, seed=1, model="rgb").images, model="rgb", preprocess="none")
+    assert scores[0].input is not None
     assert scores[0].input.shape == (32, 32, 3)
 
 
@@ -123,22 +125,55 @@ def test_score_takes_arrays_bytes_and_paths(gan: Client, tmp_path: Path) -> None
     by_array = gan.score(images, preprocess="none")
     others = gan.score([png_bytes(images[0]), tmp_path / "one.png", str(tmp_path / "one.png")], preprocess="none")
     assert [score.filename for score in by_array + others] == ["0.png", "1.png", "0", "one.png", "one.png"]
-    assert np.array_equal(np.stack([score.input for score in by_array]), images)
+    for score, image in zip(by_array, images, strict=True):
+        assert score.input is not None
+        assert np.array_equal(score.input, image)
     assert [score.logit for score in others] == [by_array[k].logit for k in (0, 1, 1)]
     assert by_array[0].model == gan.samples(1).model
 
 
 def test_score_says_what_the_service_says(gan: Client, client: httpx.Client) -> None:
-    image = gan.samples(1, seed=7).images[0]
+    image = pixels(drawn_seven())
     (score,) = gan.score([image], explain=True)
     files = [("files", ("0.png", png_bytes(image), "image/png"))]
     (told,) = client.post("/v1/score?explain=true", files=files).json()["results"]
     assert (score.logit, score.probability) == (told["logit"], told["probability"])
-    assert {"real": score.percentile_real, "generated": score.percentile_generated} == told["percentile"]
+    assert told["percentile"] == {
+        "real": score.percentile_real,
+        "generated": score.percentile_generated,
+        "varied": score.percentile_varied,
+    }
+    assert (score.found, score.reason, list(score.box or ())) == (True, None, told["box"])
+    assert score.input is not None
+    assert np.array_equal(score.input, pixels(base64.b64decode(told["input"])))
     assert score.explanation is not None
     assert is_of(score.explanation, (28, 28, 4), np.uint8)
-    (plain,) = gan.score([image], preprocess="none")
-    assert plain.explanation is None
+    (plain,) = gan.score([score.input], preprocess="none")
+    assert (plain.explanation, plain.steps) == (None, None)
+    assert plain.box == (0, 0, 28, 28)
+
+
+def test_score_of_a_page_without_a_digit(gan: Client) -> None:
+    seven, blank = gan.score([drawn_seven(), np.full((40, 50), 255, np.uint8)], explain=True)
+    assert seven.found
+    assert not blank.found
+    assert blank.reason
+    assert blank.filename == "1.png"
+    assert (blank.logit, blank.probability, blank.box) == (None, None, None)
+    assert (blank.percentile_real, blank.percentile_generated, blank.percentile_varied) == (None, None, None)
+    assert (blank.input, blank.explanation) == (None, None)
+    with pytest.raises(ProblemError, match="send a picture of one digit"):
+        gan.project(np.full((40, 50), 255, np.uint8))
+
+
+def test_steps_and_split_of_a_score(gan: Client, client: httpx.Client) -> None:
+    (score,) = gan.score([drawn_seven()], steps=True, split=True)
+    files = [("files", ("0", drawn_seven(), "image/png"))]
+    (told,) = client.post("/v1/score?steps=true", files=files).json()["results"]
+    assert score.steps
+    for step, other in zip(score.steps, told["steps"], strict=True):
+        assert (step.name, step.words) == (other["name"], other["words"])
+        assert np.array_equal(step.picture, pixels(base64.b64decode(other["png"])))
 
 
 def test_project(gan: Client) -> None:
@@ -212,7 +247,7 @@ def test_a_service_that_is_not_there() -> None:
 
 def test_asyncio_gives_the_same(service: Service, gan: Client) -> None:
     """Make each call once, and many calls at the same time."""
-    image = gan.samples(1, seed=7, model="digits").images[0]
+    image = pixels(drawn_seven())
 
     async def run() -> None:
         async with AsyncClient(service.url) as one:

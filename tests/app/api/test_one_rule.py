@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import numpy as np
 import pytest
 
 from harness.service import running
-from tests.app.checks import assert_problem, png_bytes
+from tests.app.checks import assert_problem, drawn_seven
 
-PICTURE = png_bytes(np.zeros((28, 28), np.uint8))
+PICTURE = drawn_seven()
 LATENT = [0.5] * 16
 GETS = {
     "/v1/samples": "n=1&seed=7",
@@ -134,8 +133,9 @@ def test_latents_beside_what_says_nothing(client: httpx.Client) -> None:
 def test_booleans(client: httpx.Client, text: str, value: int) -> None:
     path = client.get(f"/v1/interpolations?seeds=1,2&steps=2&format=json&loop={text}").json()
     assert len(path["samples"]) == (4 if value else 3)
-    for answer in (post(client, "/v1/score", f"explain={text}"), post(client, "/v1/score", explain=text)):
-        assert (answer.json()["results"][0]["explanation"] is not None) == value
+    for name, field in (("explain", "explanation"), ("steps", "steps")):
+        for answer in (post(client, "/v1/score", f"{name}={text}"), post(client, "/v1/score", **{name: text})):
+            assert (answer.json()["results"][0][field] is not None) == value
 
 
 @pytest.mark.parametrize("text", ["yes", "on", "t", "2", "", "null", " true"])
@@ -143,7 +143,8 @@ def test_what_is_no_boolean(client: httpx.Client, text: str) -> None:
     said = f"must be true or false, not {text!r}"
     answer = client.get("/v1/interpolations", params={"seeds": "1,2", "loop": text})
     assert_problem(answer, 422, parameter="loop", text=said)
-    assert_problem(post(client, "/v1/score", explain=text), 422, parameter="explain", text=said)
+    for name in ("explain", "split", "steps"):
+        assert_problem(post(client, "/v1/score", **{name: text}), 422, parameter=name, text=said)
 
 
 JSON = json.dumps({"n": 1, "seed": 7}).encode()

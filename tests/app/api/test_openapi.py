@@ -322,7 +322,9 @@ def shows_value(example: Any, real: Any, field: str) -> bool:
             return str(real).startswith(example)
         case "url":
             return bool(example == real.removeprefix(PREFIX))
-        case "steps":  # those of a search depend a little on the processor
+        case "varied" if real is None:  # the model has no such calibration
+            return True
+        case "steps" if example is not None:  # those of a search depend a little on the processor
             return bool(example == pytest.approx(real, abs=3))
     return bool(example == (pytest.approx(real, rel=0.01, abs=0.01) if isinstance(example, float) else real))
 

@@ -18,6 +18,7 @@ import torch
 from fastapi import FastAPI
 from numpy.typing import NDArray
 
+from app.api.routes.projections import nothing_found
 from app.main import create_app
 from app.media.uploads import read_upload
 from app.settings import Settings
@@ -76,8 +77,8 @@ def test_what_the_answer_says(client: httpx.Client, digit: NDArray[np.uint8], mo
     loaded = load_model(models_dir / model)
     shape = loaded.metadata.image_shape
     seen, found = picture_of(answer, "input"), picture_of(answer, "png")
-    read = read_upload(png_bytes(sent), filename="", shape=shape, preprocess="auto", max_pixels=10**6)
-    assert (seen == read).all()
+    (read,) = read_upload(png_bytes(sent), filename="", shape=shape, preprocess="auto", max_pixels=10**6)
+    assert (seen == read.image).all()
     difference = seen.astype(float) - found
     assert answer["distance"]["mean_absolute"] == pytest.approx(np.abs(difference).mean(), abs=1e-12)
     assert answer["distance"]["root_mean_square"] == pytest.approx((difference**2).mean() ** 0.5, abs=1e-12)
@@ -85,7 +86,7 @@ def test_what_the_answer_says(client: httpx.Client, digit: NDArray[np.uint8], mo
     for score, logit in zip((answer["score"]["input"], answer["score"]["projection"]), logits, strict=True):
         assert score["logit"] == logit
         assert score["probability"] == pytest.approx(1 / (1 + math.exp(-logit)), abs=1e-12)
-        assert score["percentile"] == loaded.metadata.calibration.percentiles(logit)
+        assert score["percentile"] == {"varied": None} | loaded.metadata.calibration.percentiles(logit)
     assert answer["steps"] == sum(steps for _, steps in ROUNDS)
     assert 1 <= answer["restarts"] <= ROUNDS[0][0]
 
@@ -177,8 +178,20 @@ def test_bad_parameters(client: httpx.Client, digit: NDArray[np.uint8]) -> None:
 
 @pytest.mark.parametrize("picture", [np.zeros((28, 28), np.uint8), np.full((28, 28), 255, np.uint8)])
 def test_blank_pages(client: httpx.Client, picture: NDArray[np.uint8]) -> None:
-    for preprocess in ("auto", "none"):
-        assert project(client, picture, preprocess=preprocess).status_code == 200
+    """Nothing is found in a blank page; an image of D's size is taken as it is."""
+    answer = project(client, picture, name="page.png")
+    problem = assert_problem(answer, 422, parameter="file", text="'page.png': ")
+    assert problem["detail"].endswith(
+        "send a picture of one digit, or an image of the model's size with preprocess=none"
+    )
+    assert problem["errors"][0]["value"] == "page.png"
+    assert project(client, picture, preprocess="none").status_code == 200
+
+
+def test_the_reason_is_told_without_the_advice_for_scores() -> None:
+    problem = nothing_found("a.jpg", "there are 3 digits; send split=true to score each")
+    assert "'a.jpg': there are 3 digits; send a picture of one digit" in problem.detail
+    assert "split" not in problem.detail
 
 
 def test_projections_are_counted(service: Service, digit: NDArray[np.uint8]) -> None:

@@ -3,20 +3,24 @@
 import base64
 import io
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from app.media.saliency_overlay import overlay_of
+from harness.service import Service
 from models.inference.saliency import Explainer
 from models.inference.scorer import Scorer
 from models.model_folder.read import load_model
-from tests.app.checks import assert_problem, pixels, png_bytes
+from tests.app.checks import assert_problem, drawn_seven, pixels, png_bytes
 from training.data.mnist import read_mnist
+
+FIELDS = ["filename", "found", "reason", "box", "logit", "probability", "percentile", "input", "explanation", "steps"]
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +28,7 @@ def digits() -> NDArray[np.uint8]:
     return read_mnist()[1][:70]
 
 
-def files(pictures: NDArray[np.uint8]) -> list[tuple[str, tuple[str, bytes, str]]]:
+def files(pictures: Iterable[NDArray[np.uint8]]) -> list[tuple[str, tuple[str, bytes, str]]]:
     return [("files", (f"{k}.png", png_bytes(picture), "image/png")) for k, picture in enumerate(pictures)]
 
 
@@ -37,7 +41,8 @@ def test_scores_in_the_order_of_the_files(client: httpx.Client, digits: NDArray[
     for result, logit, digit in zip(answer["results"], logits.tolist(), digits, strict=False):
         assert result["logit"] == logit
         assert result["probability"] == pytest.approx(1 / (1 + math.exp(-logit)), abs=1e-12)
-        assert result["percentile"] == model.metadata.calibration.percentiles(logit)
+        assert result["percentile"] == {"varied": None} | model.metadata.calibration.percentiles(logit)
+        assert (result["found"], result["reason"], result["box"]) == (True, None, [0, 0, 28, 28])
         assert (pixels(base64.b64decode(result["input"])) == digit).all()
 
 
@@ -59,8 +64,11 @@ def test_model_and_preprocess_as_query_or_field(client: httpx.Client, digits: ND
 
 def test_rgb_model(client: httpx.Client) -> None:
     photo = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
-    answer = client.post("/v1/score?model=rgb", files=files(photo[None])).json()
-    assert pixels(base64.b64decode(answer["results"][0]["input"])).shape == (32, 32, 3)
+    for query in ("", "&split=true&steps=true"):
+        (result,) = client.post(f"/v1/score?model=rgb{query}", files=files(photo[None])).json()["results"]
+        assert pixels(base64.b64decode(result["input"])).shape == (32, 32, 3)
+        assert (result["found"], result["reason"], result["box"]) == (True, None, [15, 0, 105, 90])
+        assert result["steps"] == ([] if query else None)
 
 
 def explanation_of(result: dict[str, Any]) -> NDArray[np.uint8]:
@@ -97,8 +105,7 @@ def test_an_explanation_does_not_depend_on_the_neighbours(client: httpx.Client, 
 
 def test_nothing_else_of_an_answer_changes(client: httpx.Client, digits: NDArray[np.uint8]) -> None:
     plain = client.post("/v1/score", files=files(digits[:5]))
-    fields = ["filename", "logit", "probability", "percentile", "input", "explanation"]
-    assert [list(result) for result in plain.json()["results"]] == [fields] * 5
+    assert [list(result) for result in plain.json()["results"]] == [FIELDS] * 5
     assert [result["explanation"] for result in plain.json()["results"]] == [None] * 5
     for no in ("false", "False", "0"):
         assert client.post("/v1/score", params={"explain": no}, files=files(digits[:5])).content == plain.content
@@ -108,6 +115,89 @@ def test_nothing_else_of_an_answer_changes(client: httpx.Client, digits: NDArray
     for result in explained.json()["results"]:
         text = text.replace(f'"{result["explanation"]}"', "null")
     assert text == plain.text
+
+
+def test_a_page_without_a_digit(client: httpx.Client, digits: NDArray[np.uint8], service: Service) -> None:
+    """It has a result without a score among those of the others, which do not change."""
+    blank = np.full((50, 60), 255, dtype=np.uint8)
+    together = client.post("/v1/score?explain=true", files=files([digits[0], blank, digits[1]])).json()["results"]
+    others = client.post("/v1/score?explain=true", files=files(digits[:2])).json()["results"]
+    assert [together[0], together[2] | {"filename": "1.png"}] == others
+    assert list(together[1]) == FIELDS
+    assert together[1].pop("reason")
+    assert together[1] == dict.fromkeys(FIELDS[3:]) | {"filename": "1.png", "found": False}
+    before = service.metric("gan_images_scored_total")
+    (alone,) = client.post("/v1/score", files=files([blank])).json()["results"]
+    assert not alone["found"]
+    assert before >= 4
+    assert service.metric("gan_images_scored_total") == before  # D has nothing to do
+    (exact,) = client.post("/v1/score?preprocess=none", files=files([blank[:28, :28]])).json()["results"]
+    assert exact["found"]
+    assert exact["logit"] is not None
+
+
+def test_the_box_is_in_the_pixels_of_the_upload(client: httpx.Client) -> None:
+    """The page lies on its side in a large file, and the box is that of the page as a viewer shows it."""
+    page = Image.new("L", (3000, 4000), 255)
+    ImageDraw.Draw(page).line([(800, 1000), (1800, 1000), (1200, 3000)], fill=0, width=220, joint="curve")
+    ink = np.asarray(page) < 128
+    rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    lying = png_bytes(page.transpose(Image.Transpose.ROTATE_90), "JPEG", exif=exif)
+    (result,) = client.post("/v1/score", files={"files": ("photo.jpg", lying)}).json()["results"]
+    assert result["found"]
+    assert result["box"] == pytest.approx([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], abs=40)
+
+
+@pytest.mark.parametrize("place", ["query", "form"])
+def test_steps_are_small_pictures_with_words(client: httpx.Client, place: str) -> None:
+    where: Any = {"params": {"steps": "true"}} if place == "query" else {"data": {"steps": "true"}}
+    large = np.asarray(Image.fromarray(pixels(drawn_seven())).resize((1200, 1600)))
+    plain = client.post("/v1/score", files=files([large])).json()["results"][0]
+    result = client.post("/v1/score", files=files([large]), **where).json()["results"][0]
+    assert result | {"steps": None} == plain
+    assert len(result["steps"]) >= 2
+    for step in result["steps"]:
+        assert list(step) == ["name", "words", "png"]
+        assert step["words"].endswith(".")
+        assert max(pixels(base64.b64decode(step["png"], validate=True)).shape[:2]) <= 256
+    assert len({step["name"] for step in result["steps"]}) == len(result["steps"])
+
+
+def test_steps_of_an_image_that_is_taken_as_it_is(client: httpx.Client, digits: NDArray[np.uint8]) -> None:
+    (result,) = client.post("/v1/score?steps=true&preprocess=none", files=files(digits[:1])).json()["results"]
+    assert result["steps"] == []
+
+
+def test_split_of_single_digits_is_their_score(client: httpx.Client, digits: NDArray[np.uint8]) -> None:
+    sent = files([pixels(drawn_seven()), np.full((40, 40), 255, np.uint8), digits[0]])
+    plain = client.post("/v1/score", files=sent).json()["results"]
+    split = client.post("/v1/score?split=true", files=sent).json()["results"]
+    assert [result["filename"] for result in split] == ["0.png", "1.png", "2.png"]
+    assert [result["found"] for result in split] == [True, False, True]
+    assert split[0]["logit"] == plain[0]["logit"]
+
+
+def test_number_of_results_with_steps(client: httpx.Client, digits: NDArray[np.uint8]) -> None:
+    answer = client.post("/v1/score?steps=true&preprocess=none", files=files(digits[:16]))
+    assert len(answer.json()["results"]) == 16
+    said = "more than 16 results, the most in one answer with steps=true; send fewer files at once"
+    refused = client.post("/v1/score?steps=true&preprocess=none", files=files(digits[:17]))
+    assert_problem(refused, 422, parameter="files", text=said)
+
+
+@pytest.mark.parametrize("name", ["split", "steps"])
+@pytest.mark.parametrize("bad", ["yes", ""])
+@pytest.mark.parametrize("place", ["params", "data"])
+def test_bad_switches(client: httpx.Client, digits: NDArray[np.uint8], place: str, bad: str, name: str) -> None:
+    response = client.post("/v1/score", files=files(digits[:1]), **{place: {name: bad}})  # type: ignore[arg-type]
+    assert_problem(response, 422, parameter=name, text=f"must be true or false, not {bad!r}")
+
+
+def test_a_long_name_is_cut(client: httpx.Client, digits: NDArray[np.uint8]) -> None:
+    sent = [("files", ("n" * 300 + ".png", png_bytes(digits[0]), "image/png"))]
+    assert client.post("/v1/score", files=sent).json()["results"][0]["filename"] == "n" * 200
 
 
 @pytest.mark.parametrize("yes", ["true", "True", "TRUE", "1"])

@@ -63,7 +63,7 @@ def test_photo_with_grain_and_shade(seven: Image.Image) -> None:
 def test_empty_page_is_black(shade: int) -> None:
     photo = make_digit(np.full((50, 60), shade, dtype=np.uint8), side=28)
     assert not photo.found
-    assert photo.image is photo.box is None
+    assert (photo.image, photo.box) == (None, None)
     assert photo.reason
 
 

@@ -40,7 +40,8 @@ def plain_page(side: int, form: str = "PNG") -> bytes:
 
 def read(data: bytes) -> NDArray[np.uint8]:
     assert check_sizes([io.BytesIO(data)], ["x"], preprocess="auto", shape=SHAPE, max_pixels=10**7)
-    return read_upload(data, filename="x", shape=SHAPE, preprocess="auto", max_pixels=10**7)
+    (made,) = read_upload(data, filename="x", shape=SHAPE, preprocess="auto", max_pixels=10**7)
+    return np.zeros(SHAPE.array, np.uint8) if made.image is None else made.image
 
 
 def jpeg_segment(marker: int, value: bytes) -> bytes:
