@@ -1,8 +1,9 @@
 """Hostile images and bodies to a real service: `python -m reliability.hostile_uploads --images 5000`.
 
-The images of `reliability.hostile.images` go to /v1/score, and one in twenty to /v1/projections. Then come bodies that
-are too large in every possible way, forms with too many parts, and many large ones at once. Every answer must be 200 or
-a problem document of 413, 415 or 422 (429 if too much comes at once), and must come soon. Meanwhile the service must
+The images of `reliability.hostile.images` go to /v1/score, which may also be asked for each digit or for the stages of
+the preparation. One in twenty goes to /v1/projections, which may find no digit in it (422). Then come bodies that are
+too large in every possible way, forms with too many parts, and many large ones at once. Every answer must be 200 or a
+problem document of 413, 415 or 422 (429 if too much comes at once), and must come soon. Meanwhile the service must
 answer other clients, and its memory must stay within bounds.
 """
 
@@ -121,9 +122,14 @@ def send_images(trial: UploadTrial, images: Iterator[Hostile]) -> None:
         number, image = numbered
         path, name = ("/v1/projections", "file") if number % 20 == 19 else ("/v1/score", "files")
         query = {"model": ("mnist-mlp", "mnist-goodfellow2014")[number % 2]}
+        nothing_found: set[int] = set()
+        if name == "files":
+            query |= ({}, {"split": "true"}, {"steps": "true"})[number % 3]
+        elif 200 in image.statuses:
+            nothing_found = {422}  # its strokes may be no digit
         trial.send(
             image.kind,
-            image.statuses,
+            image.statuses | nothing_found,
             lambda: trial.service.client.post(path, params=query, files={name: ("x.png", image.data)}),
         )
 

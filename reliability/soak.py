@@ -22,7 +22,7 @@ from typing import TypeAlias
 
 import httpx
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from harness.pinned_services import started
 from harness.report import describe_machine, table
@@ -170,9 +170,10 @@ def gone_at_once(client: httpx.Client, _: random.Random) -> str:
 
 
 def score(client: httpx.Client, rng: random.Random) -> str:
-    """Score pictures, with and without the map of where D looks."""
+    """Score pictures, with and without the map of where D looks and the stages of the preparation."""
     files = [("files", (f"{k}.png", png(rng, rng.choice([28, 300])))) for k in range(rng.choice([1, 5]))]
-    return kind(client.post("/v1/score", files=files, params={"explain": rng.choice(["true", "false"])}))
+    query = {name: rng.choice(["true", "false"]) for name in ("explain", "split", "steps")}
+    return kind(client.post("/v1/score", files=files, params=query))
 
 
 def bad_upload(client: httpx.Client, rng: random.Random) -> str:
@@ -205,10 +206,13 @@ def look_around(client: httpx.Client, rng: random.Random) -> str:
 
 
 def png(rng: random.Random, side: int) -> bytes:
-    """Make a picture of noise."""
-    pixels = np.random.default_rng(rng.randrange(2**32)).integers(0, 256, (side, side), dtype=np.uint8)
+    """Make a picture of a stroke on noisy paper."""
+    pixels = np.random.default_rng(rng.randrange(2**32)).integers(220, 256, (side, side), dtype=np.uint8)
+    page = Image.fromarray(pixels)
+    points = [(rng.randrange(side // 4, side * 3 // 4), side * (2 + 2 * place) // 10) for place in range(4)]
+    ImageDraw.Draw(page).line(points, fill=20, width=max(2, side // 12), joint="curve")
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG")
+    page.save(buffer, "PNG")
     return buffer.getvalue()
 
 

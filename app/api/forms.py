@@ -59,7 +59,7 @@ ExplainParameter: TypeAlias = Annotated[
 ]
 SplitParameter: TypeAlias = Annotated[
     str | None,
-    WithJsonSchema({"type": "boolean", "examples": [None, True]}),
+    WithJsonSchema({"type": "boolean", "examples": [False, True]}),
     Query(
         description="`true` gives a result for each digit of a picture, in reading order, and at most "
         f"{MAX_RESULTS} in one answer. `false` (default) expects one digit in each picture"
@@ -67,7 +67,7 @@ SplitParameter: TypeAlias = Annotated[
 ]
 StepsParameter: TypeAlias = Annotated[
     str | None,
-    WithJsonSchema({"type": "boolean", "examples": [None, True]}),
+    WithJsonSchema({"type": "boolean", "examples": [False, True]}),
     Query(
         description="`true` adds `steps` to each result: the stages of the preparation, as pictures with words. The "
         f"answer may then have at most {MAX_RESULTS_WITH_STEPS} results. `false` (default) leaves it null"

@@ -28,7 +28,12 @@ def uploads(models: list[str]) -> list[Case]:
         _form(f"{SCORE}?model={model}&preprocess={preprocess}&explain={explain}", [("files", "digit.png", digit)])
         for model, preprocess, explain in product(models, ("auto", "none"), ("true", "false"))
     ]
-    return [*each, *exact, *scored, *_several(pictures), *_bad_forms(digit)]
+    photos = [
+        _form(f"{SCORE}?{query}", [("files", name, data)], note=name)
+        for query in ("split=true", "steps=true", "split=1&steps=1&explain=1", "split=true&preprocess=none")
+        for name, data in pictures.items()
+    ]
+    return [*each, *exact, *scored, *photos, *_several(pictures), *_bad_forms(digit)]
 
 
 def projections(models: list[str]) -> list[Case]:
@@ -50,12 +55,15 @@ def _several(pictures: dict[str, bytes]) -> list[Case]:
         _form(f"{SCORE}?explain=1", all_files, note="all pictures"),
         _form(SCORE, digits[:64], note="64 files"),
         _form(SCORE, digits, note="65 files"),
+        _form(f"{SCORE}?steps=true", digits[:16], note="16 files"),
+        _form(f"{SCORE}?steps=true", digits[:17], note="17 files"),
         _form(SCORE, [*first, ("files", "broken.png", b"x")], note="one is broken"),
         *(
             _form(SCORE, [(name, "", value), *first], note=f"{name}={value.decode()} in the form")
             for name, value in (
                 *(("model", b"mnist-mlp"), ("model", b"nobody"), ("preprocess", b"none"), ("preprocess", b"x")),
                 *(("explain", b"true"), ("explain", b"x"), ("other", b"x"), ("model", b"")),
+                *(("split", b"true"), ("split", b"x"), ("steps", b"true"), ("steps", b"x")),
             )
         ),
         _form(f"{SCORE}?model=mnist-mlp", [("model", "", b"mnist-conv"), *first], note="the query and the form differ"),
@@ -66,7 +74,10 @@ def _bad_forms(digit: bytes) -> list[Case]:
     file: Part = ("files", "digit.png", digit)
     queries = ("preprocess=x", "preprocess=", "model=nobody", "model=" + "x" * 101)
     bad = [_form(f"{path}?{query}", [(field, *file[1:])]) for path, field in _FIELDS for query in queries]
-    bad += [_form(f"{SCORE}?{query}", [file]) for query in ("explain=x", "explain=", "model=", "unknown=1")]
+    bad += [
+        _form(f"{SCORE}?{query}", [file])
+        for query in ("explain=x", "explain=", "split=x", "steps=", "model=", "unknown=1")
+    ]
     bad.append(_form(SCORE, [("files", STRANGE_NAME, digit)], note="a strange name"))
     for path, field in _FIELDS:
         bad += [

@@ -12,7 +12,7 @@ import pytest
 from harness.repository import ROOT
 from harness.service import Service, running
 from harness.tiny_models import make_tiny_model_folder
-from tests.app.checks import assert_problem
+from tests.app.checks import assert_problem, drawn_seven
 
 SABOTAGE = """
 import sys, time
@@ -131,8 +131,7 @@ def test_a_projection_that_hangs_ends_the_process(orders: Path, tmp_path: Path) 
     with (tmp_path / "code" / "sitecustomize.py").open("a") as code:
         code.write(HANGING_PROJECTIONS)
     with running(tmp_path, models_dir=tmp_path / "models", python_path=tmp_path / "code") as service:
-        picture = service.client.get("/v1/samples", params={"n": 1, "seed": 1}).content
-        told = httpx.post(f"{service.url}/v1/projections", files={"file": picture}, timeout=60)
+        told = httpx.post(f"{service.url}/v1/projections", files={"file": drawn_seven()}, timeout=60)
         assert_problem(told, 503, text="the projection has not ended within 2 s")
         assert service.process.wait(timeout=60) == -signal.SIGTERM
         assert "a call has not ended within 2 s" in service.log.read_text()

@@ -1,5 +1,6 @@
 """The curl lines and Python programs of README and docs, as they stand but for the service's address."""
 
+import io
 import json
 import shutil
 import subprocess
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from gan_client import Samples
 from harness.service import Service, running
@@ -27,14 +28,24 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         yield started
 
 
+def photo() -> bytes:
+    """A photo of a digit: a stroke in blue ink on paper, darker on one side."""
+    page = Image.fromarray(np.tile(np.linspace(150, 220, 1200).astype(np.uint8), (1600, 1))).convert("RGB")
+    ImageDraw.Draw(page).line([(400, 450), (850, 450), (600, 1200)], fill=(30, 40, 110), width=70, joint="curve")
+    file = io.BytesIO()
+    page.save(file, "JPEG", quality=90)
+    return file.getvalue()
+
+
 @pytest.fixture
 def here(tmp_path: Path, service: Service) -> Path:
-    """A folder with the picture that commands upload. An earlier command of the documents has written it."""
+    """A folder with the pictures that commands upload: one that an earlier command has written, and a photo."""
     texts = [command.text for command in CURL]
     uploads = [text for text in texts if "=@" in text]
-    assert all("=@seven.png " in text for text in uploads)
+    assert all("=@seven.png " in text or "=@photo.jpg " in text for text in uploads)
     (maker,) = [text for text in texts if "-o seven.png" in text]
     assert texts.index(maker) < min(texts.index(text) for text in uploads)
+    (tmp_path / "photo.jpg").write_bytes(photo())
     subprocess.run(["sh", "-c", maker.replace(ADDRESS, service.url)], cwd=tmp_path, capture_output=True, check=True)
     return tmp_path
 
@@ -54,7 +65,9 @@ def test_curl(command: Command, service: Service, here: Path) -> None:
     assert done.returncode == 0, (done.stdout, done.stderr)
     written = set(here.iterdir()) - before
     if not written:
-        assert json.loads(done.stdout)
+        answer = json.loads(done.stdout)
+        assert answer
+        assert all(result["found"] for result in answer.get("results", []))
     for path in written:
         if path.suffix == ".npz":
             assert len(np.load(path)["images"]) == 10_000

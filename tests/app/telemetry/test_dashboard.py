@@ -4,12 +4,11 @@ import json
 import re
 from typing import Any
 
-import numpy as np
 from prometheus_client.parser import text_string_to_metric_families
 
 from harness.repository import ROOT
 from harness.service import Service
-from tests.app.checks import png_bytes
+from tests.app.checks import drawn_seven
 
 DASHBOARD: dict[str, Any] = json.loads((ROOT / "docs" / "grafana-dashboard.json").read_text(encoding="utf-8"))
 METRIC = re.compile(r"\b(?:gan|process)_[a-z0-9_]+")
@@ -26,7 +25,7 @@ def expressions() -> list[str]:
 
 def test_every_metric_is_told(service: Service) -> None:
     """A request of each kind comes first, since some labels have no value before."""
-    picture = ("it.png", png_bytes(np.zeros((28, 28), np.uint8)), "image/png")
+    picture = ("it.png", drawn_seven(), "image/png")
     service.client.get("/v1/samples?n=1&seed=7")
     assert service.client.post("/v1/score", files=[("files", picture)]).status_code == 200
     assert service.client.post("/v1/projections", files={"file": picture}).status_code == 200
