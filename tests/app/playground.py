@@ -179,14 +179,17 @@ def png_of(client: httpx.Client, latent: NDArray[np.float32], model: str = "mnis
 
 
 def score_of(client: httpx.Client, png: bytes, **query: str) -> dict[str, float]:
-    """Return the figures that the page must show for a file, from the API: logit, D(x) and the two percentiles."""
+    """Return the figures that the page must show for a file, from the API: logit, D(x) and the percentiles."""
     answer = ok(client.post("/v1/score", params=query, files=[("files", ("it.png", png, "image/png"))])).json()
     result = answer["results"][0]
+    percentile = result["percentile"]
+    varied = {} if percentile["varied"] is None else {"percentile, varied": percentile["varied"]}
     return {
         "logit": result["logit"],
         "D(x)": result["probability"],
-        "percentile, real": result["percentile"]["real"],
-        "percentile, G’s": result["percentile"]["generated"],
+        "percentile, real": percentile["real"],
+        **varied,
+        "percentile, G’s": percentile["generated"],
     }
 
 

@@ -42,3 +42,9 @@ export function curl(file, url, options = "") {
   const key = "needsKey" in document.documentElement.dataset ? '-H "Authorization: Bearer $GAN_KEY" ' : "";
   return `curl -f -o ${file} ${key}${options}'${url}'`;
 }
+
+/** A file as a part of the form that curl sends. The shell and curl's own quotes leave the name as it is. */
+export function upload(field, name) {
+  const plain = /^[\w.-]+$/.test(name) ? name : `"${name.replace(/[\\"]/g, "\\$&")}"`;
+  return `-F '${field}=@${plain.replaceAll("'", "'\\''")}' `;
+}

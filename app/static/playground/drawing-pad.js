@@ -23,6 +23,10 @@ export class DrawingPad {
     return this._strokes.length === 0;
   }
 
+  focus() {
+    this._canvas.focus({ preventScroll: true });
+  }
+
   clear() {
     this._strokes = [];
     this._changed();

@@ -134,8 +134,8 @@ export class Inspector {
   }
 
   async _judgeNow({ blob, model, metadata }) {
-    const { results } = await this._app.service.score(model, [blob], { preprocess: "none" });
-    this._opinion.replaceChildren(opinion(results[0], metadata.calibration));
+    const [result] = await this._app.service.score(model, [blob], { preprocess: "none" });
+    this._opinion.replaceChildren(opinion(result, metadata.calibration));
   }
 
   _offerJson(latent) {

@@ -26,6 +26,7 @@ export function opinion(score, calibration) {
       ...figure("logit", format(logit), "D’s output: the higher, the more real"),
       ...figure("D(x)", format(probability), "the logit as a probability; at the optimum of the training it would be ½ for every image"),
       ...figure("percentile, real", `${format(percentile.real)} %`, "of held-out real images have a lower D(x)"),
+      ...(hasVaried(percentile) ? figure("percentile, varied", `${format(percentile.varied)} %`, "of real digits by other pens and scanners have a lower D(x)") : []),
       ...figure("percentile, G’s", `${format(percentile.generated)} %`, "of G’s images have a lower D(x)"),
     ),
   );
@@ -51,8 +52,15 @@ function median(quantiles) {
   return quantiles[Math.floor(quantiles.length / 2)];
 }
 
-function explain({ real, generated }) {
-  return `Out of 100 real images, ${count(real)} would have a lower D(x); out of 100 of G’s images, ${count(generated)}.`;
+function explain(percentile) {
+  const { real, varied, generated } = percentile;
+  const others = hasVaried(percentile) ? `; out of 100 real digits by other pens and scanners, ${count(varied)}` : "";
+  return `Out of 100 real images, ${count(real)} would have a lower D(x)${others}; out of 100 of G’s images, ${count(generated)}.`;
+}
+
+/** Whether D's logits of varied real digits are known: the metadata of a model need not have them. */
+function hasVaried({ varied }) {
+  return varied !== null && varied !== undefined;
 }
 
 function count(percent) {

@@ -94,12 +94,18 @@ export class Service {
     return (await this.call(this.url("v1/samples"), { method: "POST", headers, body, ...options })).blob();
   }
 
-  /** D's scores of files. */
-  async score(model, files, { preprocess = "auto", explain = false, signal } = {}) {
+  /** The URL of a call for D's scores. The curl commands that the page offers have the same parameters as its own calls. */
+  scoreUrl(model, { preprocess = "auto", explain = false, split = false, steps = false } = {}) {
+    const on = (value) => (value ? "true" : undefined);
+    return this.url("v1/score", { model, preprocess, explain: on(explain), split: on(split), steps: on(steps) });
+  }
+
+  /** D's scores of files: a list of results, one for each file, or with `split` one for each digit. */
+  async score(model, files, options) {
     const body = new FormData();
     for (const file of files) body.append("files", file, file.name ?? "drawing.png");
-    const url = this.url("v1/score", { model, preprocess, explain: explain ? "true" : undefined });
-    return (await this.call(url, { method: "POST", body, signal })).json();
+    const answer = await this.call(this.scoreUrl(model, options), { method: "POST", body });
+    return (await answer.json()).results;
   }
 
   /** The latent whose image is nearest to a file. */

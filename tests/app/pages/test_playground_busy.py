@@ -143,7 +143,9 @@ def test_a_file_that_is_gone_is_not_taken_for_a_service_that_is(
     browser: Browser, service: Service, tmp_path: Path
 ) -> None:
     file = tmp_path / "seven.png"
-    file.write_bytes(png_bytes(np.eye(28, dtype=np.uint8)))
+    stroke = np.zeros((28, 28), dtype=np.uint8)
+    stroke[5:23, 12:15] = 255
+    file.write_bytes(png_bytes(stroke))
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, view="judge")
         page.locator("#files").set_input_files(file)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw
 from playwright.sync_api import Browser, FilePayload, Locator, Page, expect
 
 from harness.service import Service
@@ -57,8 +57,12 @@ def pad_png(page: Page) -> bytes:
     return base64.b64decode(data.partition(",")[2])
 
 
-def picture(seed: int, shape: tuple[int, ...] = (28, 28)) -> NDArray[np.uint8]:
-    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+def picture(seed: int) -> NDArray[np.uint8]:
+    """Draw a light stroke on a dark picture of D's size: another one for each seed."""
+    top, bottom = np.random.default_rng(seed).integers(6, 22, 2)
+    image = Image.new("L", (28, 28))
+    ImageDraw.Draw(image).line([(int(top), 6), (14, 14), (int(bottom), 21)], fill=255, width=3, joint="curve")
+    return np.asarray(image)
 
 
 def payload(name: str, content: bytes) -> FilePayload:
@@ -198,6 +202,7 @@ def test_several_files(browser: Browser, service: Service) -> None:
         expect_opinion(page.locator("#verdict"), as_they_are[1])
         assert np.array_equal(image_pixels(seen(page)), rgb(picture(1)))
 
+        page.get_by_role("button", name="Draw", exact=True).click()
         draw(page, SEVEN)  # a drawing replaces them, and is always preprocessed
         expect_opinion(page.locator("#verdict"), score_of(service.client, pad_png(page)))
         expect(thumbnails).to_have_count(0)
@@ -277,9 +282,12 @@ def test_no_opinion_of_another_image_or_model_is_shown(browser: Browser, service
         expect_opinion(verdict, score_of(service.client, drawn, model="conv"))
         page.locator("#files").set_input_files(payload("one.png", png_bytes(picture(1))))
         expect(verdict).to_have_text("Waiting for D’s opinion …")
+        page.get_by_role("button", name="Draw", exact=True).click()
         page.get_by_role("button", name="Clear").click()
         until(page, lambda: len(held) == 3, "the file is judged")
         held[2].continue_()
+        until(page, lambda: len(held) == 4, "the drawing is judged as it was when it was shown again")
+        held[3].continue_()
         settle(visit)
         expect(verdict).to_contain_text("Nothing to judge yet.")
         assert all("500" in fault for fault in visit.faults), visit.faults

@@ -1,87 +1,73 @@
-// Judge: D's opinion of a drawing or of files, the pixels that it depends on, and the nearest image of G.
+// Judge: D's opinion of a drawing or of photos, the pixels that it depends on, and the nearest image of G.
 
 import { el, format } from "../../viewer/elements.js";
-import { packLatent } from "../address.js";
+import { Copyable, curl, upload } from "../copyable.js";
 import { DrawingPad } from "../drawing-pad.js";
 import { Latest } from "../latest.js";
+import { NearestImage } from "../nearest-image.js";
 import { opinion } from "../opinion.js";
+import { Photo } from "../photo.js";
+import { preparation } from "../preparation.js";
+import { Seen, png } from "../seen.js";
+import { callOf, scored, subjectsOf } from "../subjects.js";
 
 const MAX_FILES = 64;
 const LATE_MS = 500; // the previous opinion may stay this long, so that the page does not flicker while a person draws
+const ADVICE = /[;,:.]?\s*send split=true.*$/; // how the service ends its reason if there are several digits; here is a button
 
 export class Judge {
   constructor(app) {
     this._app = app;
     this._score = new Latest((request) => app.attempt(() => this._scoreNow(request), "judge: score"));
     this._pad = new DrawingPad(document.getElementById("pad"), () => this._drawn());
+    this._photo = new Photo(document.getElementById("photo"), {
+      onBox: (box) => app.attempt(() => this._cut(box)),
+      onChoose: (index) => this._chooseDigit(index),
+    });
+    this._nearest = new NearestImage(app, document.getElementById("nearest"), document.getElementById("found"));
+    this._seen = new Seen();
+    this._curl = new Copyable("Score it with curl");
+    this._save = el("a", { class: "button" }, "Save the image");
+    this._photoHint = document.getElementById("photo-hint");
     this._verdict = document.getElementById("verdict");
-    this._found = document.getElementById("found");
-    this._list = document.getElementById("judged-list");
+    this._preparation = document.getElementById("preparation");
+    this._command = document.getElementById("command");
+    this._judgedList = document.getElementById("judged-list");
     this._asIs = document.getElementById("as-is");
     this._files = document.getElementById("files");
-    this._looks = true;
-    this._request = null; // what D judges: { model, files, preprocess }; without files, the drawing on the pad
+    this._camera = document.getElementById("camera");
+    this._request = null; // what D judges: { model, subjects, preprocess, given }; subjects are null for the drawing on the pad
     this._judged = null; // the request whose opinion is on screen
-    this._search = null; // the search for G's nearest image that is running
-    document.getElementById("pad-undo").addEventListener("click", () => this._pad.undo());
-    document.getElementById("pad-clear").addEventListener("click", () => this._pad.clear());
-    document.getElementById("pad-example").addEventListener("click", () => app.attempt(() => this._takeExample()));
-    this._files.addEventListener("click", () => (this._files.value = "")); // otherwise the same file again is no change
-    this._files.addEventListener("change", () => this._takeFiles([...this._files.files]));
-    this._asIs.addEventListener("change", () => {
-      if (this._given && this._request?.files === this._given) this._takeFiles(this._given);
-    });
+    this._chosen = 0; // the subject that is shown
+    this._takeClicks();
     this._takeDrops(document.getElementById("judge"), document.getElementById("drop"));
+    addEventListener("paste", (event) => this._paste(event));
   }
 
   /** Show D's opinion, unless it is on screen: a click on the open view must not remove the nearest image. */
   async show() {
     if (this._request === null) this._clear();
-    else if (this._judged !== this._request || this._request.model !== this._app.model.model) this._judge(this._request);
+    else if (this._request.model !== this._app.model.model) this._judgeAgain();
+    else if (this._judged !== this._request) this._score.run(this._request);
   }
 
-  /** Let D judge a person's files. */
-  _takeFiles(files) {
-    if (files.length > MAX_FILES) {
-      this._app.say(`${files.length} files are too many: choose at most ${MAX_FILES}.`, true);
-      return;
+  _takeClicks() {
+    const on = (id, work) => document.getElementById(id).addEventListener("click", work);
+    on("pad-undo", () => this._pad.undo());
+    on("pad-clear", () => this._pad.clear());
+    on("pad-example", () => this._app.attempt(() => this._takeExample()));
+    on("pad-again", () => {
+      this._drawn();
+      this._pad.focus();
+    });
+    on("found-again", () => this._replace({ cut: null }));
+    for (const input of [this._files, this._camera]) {
+      input.addEventListener("click", () => (input.value = "")); // otherwise the same file again is no change
+      input.addEventListener("change", () => this._takeFiles([...input.files]));
     }
-    this._given = files;
-    this._judge({ files, preprocess: this._asIs.checked ? "none" : "auto" });
-  }
-
-  _drawn() {
-    if (this._pad.isEmpty) {
-      this._request = null;
-      this._clear();
-      return;
-    }
-    this._judge({ preprocess: "auto" }); // without files: the drawing as it is when the call is made
-  }
-
-  /** Let the chosen model's D judge something else, and remove the nearest image of what was there before. */
-  _judge({ files, preprocess }) {
-    this._app.say("");
-    this._request = { model: this._app.model.model, files, preprocess };
-    this._forgetFound();
-    this._score.run(this._request);
-  }
-
-  /** Whether an answer to a request may be shown. While a person draws, the answers for earlier strokes are shown, too. */
-  _isWanted(request) {
-    return this._request !== null && ["model", "files", "preprocess"].every((name) => this._request[name] === request[name]);
-  }
-
-  _forgetFound() {
-    this._search = null;
-    this._found.replaceChildren();
-  }
-
-  async _takeExample() {
-    const { service, model } = this._app;
-    const seed = Math.floor(Math.random() * 2 ** 31);
-    const blob = await service.blob("v1/samples", { model: model.model, seed, n: 1, format: "png" });
-    this._judge({ files: [new File([blob], `image 0 of seed ${seed}`, { type: "image/png" })], preprocess: "none" });
+    this._asIs.addEventListener("change", () => {
+      if (this._request?.given) this._takeFiles(this._request.given.files, this._request.given);
+    });
   }
 
   _takeDrops(area, mark) {
@@ -97,16 +83,98 @@ export class Judge {
     }
   }
 
+  /** Take an image from the clipboard. Text that is pasted goes where the cursor is, as ever. */
+  _paste(event) {
+    const files = [...event.clipboardData.files];
+    if (files.length === 0 || document.getElementById("judge").hidden) return;
+    event.preventDefault();
+    this._takeFiles(files, { isSaved: false });
+  }
+
+  /** Let D judge a person's files. `isSaved`: they are in a folder, where a command can find them. */
+  _takeFiles(files, { isSaved = true } = {}) {
+    if (files.length === 0) return; // a person has closed the dialogue
+    if (files.length > MAX_FILES) {
+      this._app.say(`${files.length} files are too many: choose at most ${MAX_FILES}.`, true);
+      return;
+    }
+    this._chosen = 0;
+    const preprocess = this._asIs.checked ? "none" : "auto";
+    this._judge({ subjects: subjectsOf(files), preprocess, given: { files, isSaved } });
+  }
+
+  _drawn() {
+    if (this._pad.isEmpty) {
+      this._request = null;
+      this._clear();
+      return;
+    }
+    this._judge({ subjects: null, preprocess: "auto", given: null }); // the drawing as it is when the call is made
+  }
+
+  async _takeExample() {
+    const { service, model } = this._app;
+    const seed = Math.floor(Math.random() * 2 ** 31);
+    const blob = await service.blob("v1/samples", { model: model.model, seed, n: 1, format: "png" });
+    const file = new File([blob], `image 0 of seed ${seed}`, { type: "image/png" });
+    this._chosen = 0;
+    this._judge({ subjects: subjectsOf([file]), preprocess: "none", given: null });
+  }
+
+  /** Let another model judge what the last one judged, with the same boxes. */
+  _judgeAgain() {
+    const { subjects } = this._request;
+    this._judge({ ...this._request, subjects: subjects?.map((subject) => ({ ...subject, result: null })) ?? null });
+  }
+
+  /** Let D judge a person's own box instead of the found one. */
+  async _cut(box) {
+    const request = this._request;
+    const file = await this._photo.cut(box);
+    if (request === this._request) this._replace({ cut: { box, file } });
+  }
+
+  /** Let D judge the shown subject after a change; all others keep their results. */
+  _replace(change) {
+    const { subjects } = this._request;
+    const changed = { ...subjects[this._chosen], ...change, result: null };
+    this._judge({ ...this._request, subjects: subjects.map((one, index) => (index === this._chosen ? changed : one)) });
+  }
+
+  /** Let D judge each digit of the shown picture. A drawing becomes a file for this. */
+  async _split({ file }) {
+    if (this._request.subjects === null) {
+      this._chosen = 0;
+      this._judge({ subjects: [{ ...subjectsOf([file])[0], digit: "each" }], preprocess: "auto", given: null });
+    } else this._replace({ digit: "each", cut: null });
+  }
+
+  /** Let the chosen model's D judge something else, and remove the nearest image of what was there before. */
+  _judge(request) {
+    this._app.say("");
+    this._request = { ...request, model: this._app.model.model };
+    this._nearest.forget();
+    this._showInput();
+    this._score.run(this._request);
+  }
+
+  /** Whether an answer to a request may be shown. While a person draws, the answers for earlier strokes are shown, too. */
+  _isWanted(request) {
+    const wanted = this._request;
+    return wanted === request || (wanted?.subjects === null && request.subjects === null && wanted.model === request.model);
+  }
+
   async _scoreNow(request) {
     const { service } = this._app;
-    const { model, files, preprocess } = request;
+    const { model, preprocess } = request;
     const late = setTimeout(() => {
       if (this._request !== null) this._showNone("Waiting for D’s opinion …");
     }, LATE_MS);
-    let metadata, results;
+    let metadata, subjects;
     try {
-      const judged = files ?? [await this._pad.file()];
-      [{ metadata }, { results }] = await Promise.all([service.details(model), service.score(model, judged, { preprocess, explain: true })]);
+      const judged = request.subjects ?? subjectsOf([await this._pad.file()]);
+      const steps = request.subjects !== null && preprocess === "auto"; // a drawing is judged at each stroke, so quickly
+      [{ metadata }, subjects] = await Promise.all([service.details(model), scored(service, model, judged, { preprocess, steps })]);
     } catch (error) {
       if (!this._isWanted(request)) return;
       this._showNone("D could not judge this.");
@@ -116,115 +184,156 @@ export class Judge {
     }
     if (!this._isWanted(request)) return;
     this._judged = request;
-    const { calibration } = metadata;
-    const opinions = results.map((result, index) => ({ result, file: files?.[index], preprocess, calibration }));
-    this._list.replaceChildren(...(opinions.length > 1 ? opinions.map((one) => this._thumbnail(one)) : []));
-    this._show(opinions[0]);
+    if (request.subjects) request.subjects = subjects;
+    this._shown = { subjects, calibration: metadata.calibration, isDrawing: request.subjects === null };
+    this._chosen = Math.min(this._chosen, subjects.length - 1);
+    this._show();
   }
 
-  _thumbnail(one) {
-    const { result } = one;
-    const words = `${result.filename}: D(x) = ${format(result.probability)}`;
-    const image = el("img", { class: "pixels", src: png(result.input), alt: "", width: 56, height: 56 });
-    const choose = () => {
-      this._forgetFound();
-      this._show(one);
-    };
-    return el("button", { type: "button", class: "thumbnail", "aria-label": words, title: words, onclick: choose }, image, format(result.probability));
+  /** Show the subject at an index, and forget the nearest image of the one before. */
+  _choose(index) {
+    this._chosen = index;
+    this._nearest.forget();
+    if (this._judged === this._request) this._show();
+    else this._score.run(this._request); // the answer is not there yet, or could not be had
   }
 
-  _show(one) {
-    const { result, calibration } = one;
-    const overlay = el("img", { class: "pixels overlay", src: png(result.explanation), alt: "", hidden: !this._looks });
-    const look = el("input", {
-      type: "checkbox",
-      checked: this._looks,
-      onchange: () => {
-        this._looks = look.checked;
-        overlay.hidden = !this._looks;
-      },
-    });
-    const search = () => this._app.attempt(() => this._find(one));
-    this._searcher = el("button", { type: "button", class: "primary", disabled: this._search !== null, onclick: search }, "Find G’s nearest image");
-    const words = opinion(result, calibration);
-    this._verdict.replaceChildren(
-      el(
-        "div",
-        { class: "seen" },
-        el(
-          "figure",
-          {},
-          el("div", { class: "layers" }, el("img", { class: "pixels", src: png(result.input), alt: "What D sees" }), overlay),
-          el("figcaption", {}, "What D sees"),
-        ),
-        el(
-          "div",
-          {},
-          el("label", { class: "check" }, look, " Where D looks"),
-          el(
-            "p",
-            { class: "hint" },
-            "The image would look more real to D if the ",
-            el("i", { class: "key raises" }),
-            "orange pixels were brighter or the ",
-            el("i", { class: "key lowers" }),
-            "blue pixels darker. Pixels with a faint colour hardly matter.",
-          ),
-          this._searcher,
-          el("p", { class: "hint" }, "This searches for the latent whose image is nearest to yours."),
-        ),
-      ),
-      words,
-    );
-    this._app.announce(words.querySelector(".verdict-words").textContent);
+  /** Show a digit of the shown picture, by its place among them. */
+  _chooseDigit(place) {
+    const { subjects } = this._shown;
+    this._choose(subjects.indexOf(this._digitsOf(subjects[this._chosen])[place]));
   }
 
-  /** Search for G's image nearest to a file, or to the current drawing. */
-  async _find({ file, preprocess }) {
-    const { service, model } = this._app;
-    const search = (this._search = {});
-    this._searcher.disabled = true;
-    this._found.replaceChildren(el("p", { class: "hint" }, "Searching … This takes about a second."));
-    try {
-      const answer = await service.project(model.model, file ?? (await this._pad.file()), { preprocess });
-      if (search === this._search) this._showFound(answer);
-    } catch (error) {
-      if (search !== this._search) return; // something else is being judged by now
-      this._found.replaceChildren();
-      throw error;
-    } finally {
-      if (search === this._search) this._search = null;
-      this._searcher.disabled = this._search !== null;
+  /** Show what is judged, before the answer is there: the pad, or the file. */
+  _showInput() {
+    const { subjects, preprocess } = this._request ?? { subjects: null };
+    const drawn = subjects === null;
+    this._verdict.classList.toggle("expected", this._request !== null); // it has its room before it is there
+    for (const [id, hidden] of Object.entries({ pad: !drawn, "pad-undo": !drawn, "pad-clear": !drawn, "pad-again": drawn, "photo-hint": drawn })) {
+      document.getElementById(id).hidden = hidden;
     }
+    document.getElementById("pad-example").hidden = !drawn && preprocess === "auto";
+    document.getElementById("found-again").hidden = drawn || !subjects[this._chosen].cut || !subjects[this._chosen].found;
+    if (drawn) {
+      this._photo.hide();
+      return;
+    }
+    const { file, cut } = subjects[this._chosen];
+    this._photo.show(file);
+    this._photoHint.textContent = cut ? "D judges what is in your box." : file.name;
   }
 
-  _showFound({ latent, png: nearest, distance, score }) {
-    const off = distance.mean_absolute;
-    const near = off < 4 ? "G can draw this almost exactly" : off < 12 ? "G can draw something similar" : "G cannot draw anything like this";
-    const look = () => this._app.open("draw", { latent: packLatent(latent), image: null });
-    this._found.replaceChildren(
-      el("h3", {}, "G’s nearest image"),
-      el("figure", {}, el("img", { class: "pixels", src: png(nearest), alt: "G’s nearest image" })),
-      el("p", {}, el("strong", {}, `${near}: `), `on average, a pixel differs by ${format(off)} of 255 grey levels.`),
-      el("p", {}, `D’s logit is ${format(score.projection.logit)} for this image and ${format(score.input.logit)} for yours.`),
-      el("button", { type: "button", onclick: look }, "Edit its latent"),
+  /** Show D's opinion of the chosen subject. */
+  _show() {
+    const { subjects, isDrawing } = this._shown;
+    const subject = subjects[this._chosen];
+    this._judgedList.replaceChildren(...(subjects.length > 1 ? subjects.map((one, index) => this._thumbnail(one, index)) : []));
+    this._showInput();
+    if (!isDrawing) this._markPhoto(subject);
+    if (subject.result.found) this._showOpinion(subject);
+    else this._showReason(subject);
+    this._showSteps(subject);
+    if (isDrawing) this._command.replaceChildren();
+    else this._offerCurl(subject);
+  }
+
+  /** Offer the command that scores a subject as the page does. What is in no folder yet can be saved for it. */
+  _offerCurl(subject) {
+    const { model, given } = this._request;
+    const { file, cut } = subject;
+    const sent = cut?.file ?? file;
+    this._curl.text = curl("score.json", this._app.service.scoreUrl(model, this._callOf(subject)), upload("files", sent.name));
+    URL.revokeObjectURL(this._save.href);
+    this._save.hidden = cut === null && given?.isSaved === true;
+    if (!this._save.hidden) Object.assign(this._save, { download: sent.name, href: URL.createObjectURL(sent) });
+    this._command.replaceChildren(this._curl.element, this._save);
+  }
+
+  /** The parameters of the call that scores a subject alone. */
+  _callOf(subject) {
+    return callOf(subject, this._request.preprocess, this._digitsOf(subject).length);
+  }
+
+  /** The subjects that are digits of the same file. */
+  _digitsOf({ file }) {
+    return this._shown.subjects.filter((other) => other.file === file);
+  }
+
+  /** Draw the box of a subject on its picture, and the boxes of the other digits in it. */
+  _markPhoto(subject) {
+    const editable = this._request.preprocess === "auto";
+    const digits = this._digitsOf(subject);
+    const boxes = digits.map(({ cut, found }) => cut?.box ?? found).filter((box) => box !== null);
+    this._photo.mark({ boxes: editable ? boxes : [], chosen: digits.indexOf(subject), own: subject.cut !== null, editable });
+    this._photoHint.textContent = hintOf(subject, editable, digits.length);
+  }
+
+  _thumbnail({ file, digit, result }, index) {
+    const name = digit === null ? file.name : `digit ${digit + 1} of ${file.name}`;
+    const words = `${name}: ${result.found ? `D(x) = ${format(result.probability)}` : plain(result.reason)}`;
+    const pressed = String(index === this._chosen);
+    return el(
+      "button",
+      { type: "button", class: "thumbnail", "aria-label": words, "aria-pressed": pressed, title: words, onclick: () => this._choose(index) },
+      result.found ? el("img", { class: "pixels", src: png(result.input), alt: "", width: 56, height: 56 }) : el("span", { class: "none" }, "none found"),
+      `${digit === null ? "" : `${digit + 1}: `}${format(result.probability)}`,
     );
-    this._app.announce(`${near}.`);
+  }
+
+  /** Say why D has no opinion of a subject, and what a person can do. */
+  _showReason(subject) {
+    const words = el("p", { class: "verdict-words" }, el("strong", {}, "D did not judge this: "), `${plain(subject.result.reason)}.`);
+    const split = el("button", { type: "button", class: "primary", onclick: () => this._split(subject) }, "Score each digit");
+    this._verdict.replaceChildren(words, ...(ADVICE.test(subject.result.reason) ? [el("p", {}, split)] : []));
+    this._nearest.withdraw();
+    this._app.announce(words.textContent);
+  }
+
+  _showOpinion({ file, result }) {
+    const said = opinion(result, this._shown.calibration);
+    const words = said.querySelector(".verdict-words");
+    this._verdict.replaceChildren(this._seen.show(result, words), said);
+    this._nearest.offer(this._request.model, result.input, file.name);
+    this._app.announce(words.textContent);
+  }
+
+  /** Show the stages of a photo's preparation. Where several images were judged together, they are asked for now. */
+  _showSteps(subject) {
+    const { steps } = subject.result;
+    this._preparation.replaceChildren(...(steps?.length ? [preparation(steps)] : []));
+    if (steps || this._shown.isDrawing || !this._callOf(subject).steps) return;
+    const { model } = this._request;
+    this._app.attempt(async () => {
+      const [again] = await scored(this._app.service, model, [{ ...subject, result: null }], { preprocess: "auto", steps: true });
+      subject.result.steps = again.result.steps;
+      if (this._shown.subjects[this._chosen] === subject) this._showSteps(subject);
+    });
   }
 
   _clear() {
-    this._forgetFound();
+    this._nearest.forget();
+    this._showInput();
     this._showNone("Nothing to judge yet. As soon as you draw, D’s opinion appears here.");
   }
 
   /** Remove the opinion on screen, and say why there is none. */
   _showNone(why) {
     this._judged = null;
-    this._list.replaceChildren();
+    this._nearest.withdraw();
+    for (const part of [this._judgedList, this._preparation, this._command]) part.replaceChildren();
     this._verdict.replaceChildren(el("p", { class: "hint empty" }, why));
   }
 }
 
-function png(base64) {
-  return `data:image/png;base64,${base64}`;
+/** The service's reason why nothing is found, without its advice to those who call the API. */
+function plain(reason) {
+  return reason.replace(ADVICE, "");
+}
+
+/** What a person can do with the box on a photo. */
+function hintOf({ digit, cut, found }, editable, digits) {
+  if (!editable) return "D judges the whole image, as it is.";
+  if (cut) return "D judges what is in your box.";
+  if (!found) return "Drag the dashed box’s corners to a digit.";
+  return `${digit === null ? "" : `Digit ${digit + 1} of ${digits}. `}If the box is wrong, drag a corner.`;
 }

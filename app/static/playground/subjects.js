@@ -1,0 +1,62 @@
+// What D judges: files, single digits of a file, or a person's own cut of a file.
+
+const MAX_STEPS = 16; // the service gives the steps of the preparation for this many digits together at most
+
+/**
+ * @typedef {object} Subject
+ * @property {File} file
+ * @property {number | "each" | null} digit which digit of the file, in reading order; "each": all of them, as soon as they are
+ *   found; null: the file as a whole
+ * @property {{box: number[], file: File} | null} cut a person's own box, and the pixels in it
+ * @property {number[] | null} found the box that the service found, as long as the whole file was judged
+ * @property {object | null} result the service's answer; null before it is there
+ */
+
+/** Subjects of files as they are. */
+export function subjectsOf(files) {
+  return files.map((file) => ({ file, digit: null, cut: null, found: null, result: null }));
+}
+
+/**
+ * Let D score those subjects that have no result yet.
+ *
+ * @param {Service} service
+ * @param {string} model
+ * @param {Subject[]} subjects
+ * @param {{preprocess: string, steps: boolean}} options with `steps`, the result has the steps of the preparation if it is
+ *   the only one that is asked for: those of many would be megabytes
+ * @returns {Promise<Subject[]>} with results; a subject of "each" digit is replaced by one for each digit that was found
+ */
+export async function scored(service, model, subjects, { preprocess, steps }) {
+  const open = subjects.filter(({ result }) => result === null);
+  const whole = open.filter(({ digit, cut }) => digit === null || cut);
+  const split = [...new Set(open.filter((subject) => !whole.includes(subject)).map(({ file }) => file))];
+  const asked = { preprocess, explain: true, steps: steps && open.length === 1 && open[0].digit !== "each" };
+  const [ofWhole, ...ofSplit] = await Promise.all([
+    whole.length ? service.score(model, whole.map(({ file, cut }) => cut?.file ?? file), asked) : [],
+    ...split.map((file) => service.score(model, [file], { ...asked, split: true })),
+  ]);
+  return subjects.flatMap((subject) => {
+    if (subject.result !== null) return [subject];
+    if (whole.includes(subject)) return [withResult(subject, ofWhole[whole.indexOf(subject)])];
+    const results = ofSplit[split.indexOf(subject.file)];
+    if (subject.digit === "each") return results.map((result, digit) => withResult({ ...subject, digit }, result));
+    return subject.digit < results.length ? [withResult(subject, results[subject.digit])] : [];
+  });
+}
+
+/**
+ * The parameters of the call that scores one subject alone.
+ *
+ * @param {Subject} subject
+ * @param {string} preprocess
+ * @param {number} digits how many digits of its file there are
+ */
+export function callOf({ digit, cut }, preprocess, digits) {
+  const split = digit !== null && cut === null;
+  return { preprocess, explain: true, split, steps: preprocess === "auto" && !(split && digits > MAX_STEPS) };
+}
+
+function withResult(subject, result) {
+  return { ...subject, result, found: subject.cut ? subject.found : result.box };
+}
