@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from models.images import to_float
 from training.data.glyphs import draw_glyphs
+from training.data.variations import vary_all
 
 Negative = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
 
@@ -112,9 +113,16 @@ def moved(images: torch.Tensor, rng: torch.Generator, *, reach: int) -> torch.Te
     return taken.permute(0, 3, 1, 2)
 
 
-def letters(side: int, *, seed: int) -> Negative:
-    """Return a function that makes printed letters and signs, distorted like handwriting, from a pool drawn once."""
-    pool = torch.from_numpy(draw_glyphs(GLYPHS, side=side, seed=seed))[:, None]
+def letters(side: int, *, seed: int, varied: bool = False) -> Negative:
+    """Return a function that makes printed letters and signs, distorted like handwriting, from a pool drawn once.
+
+    Args:
+        side: height and width of a picture, in pixels.
+        seed: seed of the pool.
+        varied: whether the pool also holds each picture as other pens and scanners would draw it, twice.
+    """
+    drawn = torch.from_numpy(draw_glyphs(GLYPHS, side=side, seed=seed))[:, None]
+    pool = torch.cat([drawn, *(vary_all(drawn, seed=seed + k) for k in (1, 2))]) if varied else drawn
 
     def draw(real: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
         chosen = pool[torch.randint(len(pool), (len(real),), generator=rng)]

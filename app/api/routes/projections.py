@@ -87,5 +87,5 @@ def _distance(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> Distance:
 
 
 def _score(served: ServedModel, logit: float) -> Score:
-    percentile = Percentiles(**served.model.metadata.calibration.percentiles(logit))
+    percentile = Percentiles.model_validate(served.model.metadata.calibration.percentiles(logit))
     return Score(logit=logit, probability=probability_of(logit), percentile=percentile)

@@ -92,7 +92,7 @@ def _result(
         filename=filename,
         logit=logit,
         probability=probability_of(logit),
-        percentile=Percentiles(**served.model.metadata.calibration.percentiles(logit)),
+        percentile=Percentiles.model_validate(served.model.metadata.calibration.percentiles(logit)),
         input=encode_base64_png(image),
         explanation=None if gradient is None else encode_base64_png(overlay_of(gradient)),
     )

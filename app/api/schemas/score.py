@@ -11,6 +11,11 @@ class Percentiles(BaseModel):
 
     real: float = Field(description="Percentage of held-out real images with a lower logit", examples=[19.92])
     generated: float = Field(description="Percentage of G's images with a lower logit", examples=[20.07])
+    varied: float | None = Field(
+        description="Percentage of held-out real images, varied as other pens, hands and scanners would draw them, "
+        "with a lower logit. null for a model without such a calibration",
+        examples=[None],
+    )
 
 
 class ScoreResult(BaseModel):
