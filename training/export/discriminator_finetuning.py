@@ -37,7 +37,7 @@ from training.gan.losses import discriminator_loss
 from training.recipe import Recipe
 
 BATCH_SIZE = 128
-LEARNING_RATE = 5e-4
+LEARNING_RATE = 1e-3
 EMA_HALFLIFE_IMAGES = 20_000.0
 SHARE_OF_EARLIER = 0.2
 """The share of the fakes that are images from earlier epochs of G."""
@@ -119,7 +119,7 @@ def train_judge(
     rng = torch.Generator().manual_seed(seed)
     average = EMA(discriminator, halflife_images=EMA_HALFLIFE_IMAGES)
     judge = _copy_for_single_images(discriminator, rng)
-    drawn = letters(dataset.shape.height, seed=seed, varied=plan.variations > 0)
+    drawn = letters(dataset.shape.height, seed=seed, varied=plan.variations > 0, most=plan.steps * BATCH_SIZE)
     kinds = (WeightedNegative(drawn, LETTERS_WEIGHT), *FROM_IMAGES)
     opponents = Opponents(earlier_samples(samples), kinds)
     of_varied = round(BATCH_SIZE * plan.variations)
