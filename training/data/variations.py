@@ -39,6 +39,21 @@ class _Change(NamedTuple):
     keeps_its_edges: torch.Tensor
 
 
+class _Random(NamedTuple):
+    """Random numbers for n images, each [n, 1, 1, 1]."""
+
+    n: int
+    rng: torch.Generator
+
+    def uniform(self, low: float, high: float) -> torch.Tensor:
+        """Return float32 numbers from `low` to `high`."""
+        return low + (high - low) * torch.rand(self.n, 1, 1, 1, generator=self.rng)
+
+    def chance(self, share: float) -> torch.Tensor:
+        """Return True for about this share of the images."""
+        return torch.rand(self.n, 1, 1, 1, generator=self.rng) < share
+
+
 def vary_all(digits: torch.Tensor, *, seed: int) -> torch.Tensor:
     """Vary each digit once: [N, 1, H, W] uint8 → [N, 1, H, W] uint8. The same seed gives the same variations."""
     if not len(digits):
@@ -68,19 +83,17 @@ def vary(digits: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
 
 
 def _draw_change(n: int, rng: torch.Generator) -> _Change:
-    def uniform(low: float, high: float) -> torch.Tensor:
-        return low + (high - low) * torch.rand(n, 1, 1, 1, generator=rng)
-
-    def chance(share: float) -> torch.Tensor:
-        return torch.rand(n, 1, 1, 1, generator=rng) < share
-
+    """Draw the numbers that say how each of n digits changes."""
+    random = _Random(n, rng)
     # Most programs, the service's among them, give strokes of about 2.6 pixels and a digit of exactly 20.
-    width = torch.where(chance(0.5), uniform(2.3, 3.1), uniform(1.5, 4.4))
-    softness = torch.where(chance(0.6), uniform(0.25, 0.8), uniform(0.1, 1.6))
-    roughness = torch.where(chance(0.6), torch.zeros(n, 1, 1, 1), uniform(0.0, 0.5))
-    size = torch.where(chance(0.75), torch.ones(n, 1, 1, 1), uniform(0.88, 1.08))
-    on_the_grid, keeps_its_edges = chance(0.6), chance(0.2)
-    off_centre = torch.where(on_the_grid, 0.0, uniform(0.0, 1.0)) * (torch.rand(n, 1, 1, 2, generator=rng) * 2 - 1)
+    width = torch.where(random.chance(0.5), random.uniform(2.3, 3.1), random.uniform(1.5, 4.4))
+    softness = torch.where(random.chance(0.6), random.uniform(0.25, 0.8), random.uniform(0.1, 1.6))
+    roughness = torch.where(random.chance(0.6), torch.zeros(n, 1, 1, 1), random.uniform(0.0, 0.5))
+    size = torch.where(random.chance(0.75), torch.ones(n, 1, 1, 1), random.uniform(0.88, 1.08))
+    on_the_grid, keeps_its_edges = random.chance(0.6), random.chance(0.2)
+    off_centre = torch.where(on_the_grid, 0.0, random.uniform(0.0, 1.0)) * (
+        torch.rand(n, 1, 1, 2, generator=rng) * 2 - 1
+    )
     return _Change(width, softness, roughness, size, off_centre, on_the_grid, keeps_its_edges)
 
 
@@ -177,15 +190,8 @@ def _place(ink: torch.Tensor, change: _Change) -> torch.Tensor:
 
 def _rescan(ink: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
     """Blur, lighten, roughen or quantise the digits, as a scanner or a program does: [N, 1, H, W] in [0, 1]."""
-    n = len(ink)
-
-    def uniform(low: float, high: float) -> torch.Tensor:
-        return low + (high - low) * torch.rand(n, 1, 1, 1, generator=rng)
-
-    def chance(share: float) -> torch.Tensor:
-        return torch.rand(n, 1, 1, 1, generator=rng) < share
-
-    side = uniform(0.0, 0.18)  # the kernel (side, 1 − 2·side, side) along both axes
+    random = _Random(len(ink), rng)
+    side = random.uniform(0.0, 0.18)  # the kernel (side, 1 − 2·side, side) along both axes
     middle = 1 - 2 * side
     blurred = ink
     for dim in (2, 3):
@@ -194,10 +200,12 @@ def _rescan(ink: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
         blurred = middle * padded.narrow(dim, 1, length) + side * (
             padded.narrow(dim, 0, length) + padded.narrow(dim, 2, length)
         )
-    ink = torch.where(chance(0.35), blurred, ink)
-    ink = torch.where(chance(0.4), (ink.clamp(min=1e-6).log() * uniform(-0.7, 0.6).exp()).exp(), ink)
-    grain = 1 - uniform(0.0, 0.4) * torch.rand(ink.shape, generator=rng)
-    ink = torch.where(chance(0.15), ink * grain, ink)
-    ink = torch.where(chance(0.25), ink * uniform(0.7, 1.0), (ink * uniform(1.0, 1.15)).clamp(max=1))
-    levels = torch.where(chance(0.5), 1.0, torch.floor(uniform(2.0, 16.0)))
-    return torch.where(chance(0.12), (ink * levels).round() / levels, ink)
+    ink = torch.where(random.chance(0.35), blurred, ink)
+    ink = torch.where(random.chance(0.4), (ink.clamp(min=1e-6).log() * random.uniform(-0.7, 0.6).exp()).exp(), ink)
+    grain = 1 - random.uniform(0.0, 0.4) * torch.rand(ink.shape, generator=rng)
+    ink = torch.where(random.chance(0.15), ink * grain, ink)
+    ink = torch.where(
+        random.chance(0.25), ink * random.uniform(0.7, 1.0), (ink * random.uniform(1.0, 1.15)).clamp(max=1)
+    )
+    levels = torch.where(random.chance(0.5), 1.0, torch.floor(random.uniform(2.0, 16.0)))
+    return torch.where(random.chance(0.12), (ink * levels).round() / levels, ink)
