@@ -30,8 +30,8 @@ from training.run.fixed_grid import split_fixed_grid
 _ABOUT_D = """\
 ## The training of D alone
 
-G and the encoder are those of `{model}`, bit for bit, and so are the history and the timeline. D began as the D of this
-model, and was then trained alone by this command:
+G and the encoder are those of `{model}`, bit for bit.
+So are the history and the timeline. D began as the D of this model, and was then trained alone by this command:
 
     {command}
 
@@ -108,6 +108,7 @@ def judge(
         ModelDestinationError: `to` exists and is not a model folder, so it is not replaced.
         OSError: the disk is full or cannot be written.
     """
+    git_commit = read_git_commit()  # of the code that trains D; the files may change meanwhile
     timeline = {entry.epoch: read_picture(model.path, entry) for entry in model.timeline}
     dtype = torch.float16 if _fits_float16(model.generator, model.encoder) else torch.float32
     say(f"fine-tuning D, {plan.steps:,} steps")
@@ -135,7 +136,7 @@ def judge(
         threads=torch.get_num_threads(),
         arithmetic="bfloat16" if plan.bfloat16 else "float32",
         torch_version=torch.__version__,
-        git_commit=read_git_commit(),
+        git_commit=git_commit,
     )
     figures = describe_figures(
         to.name,
