@@ -89,6 +89,10 @@ CHAINS: dict[str, tuple[Step, ...]] = {
             "python -m training judge mnist-mlp --to my-judge",
             "python -m training judge mnist-mlp --to my-judge --steps 20",
         ),
+        Step(
+            "python -m training judge MODEL --to DIR --steps N --threads 1",
+            "python -m training judge my-judge --to my-judge --data mnist --steps 20 --threads 1",
+        ),
     ),
     "a report": (Step("python -m training evaluate mnist-conv --html report.html"),),
     "Stacked MNIST": (

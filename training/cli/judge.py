@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from models.model_folder.loaded_model import LoadedModel
     from training.data.dataset import Dataset
 
-STEPS = 3000
+STEPS = 6000
 VARIATIONS = 0.5
 
 
