@@ -84,14 +84,14 @@ def vary(digits: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
 
 def _draw_change(n: int, rng: torch.Generator) -> _Change:
     """Draw the numbers that say how each of n digits changes."""
-    random = _Random(n, rng)
+    numbers = _Random(n, rng)
     # Most programs, the service's among them, give strokes of about 2.6 pixels and a digit of exactly 20.
-    width = torch.where(random.chance(0.5), random.uniform(2.3, 3.1), random.uniform(1.5, 4.4))
-    softness = torch.where(random.chance(0.6), random.uniform(0.25, 0.8), random.uniform(0.1, 1.6))
-    roughness = torch.where(random.chance(0.6), torch.zeros(n, 1, 1, 1), random.uniform(0.0, 0.5))
-    size = torch.where(random.chance(0.75), torch.ones(n, 1, 1, 1), random.uniform(0.88, 1.08))
-    on_the_grid, keeps_its_edges = random.chance(0.6), random.chance(0.2)
-    off_centre = torch.where(on_the_grid, 0.0, random.uniform(0.0, 1.0)) * (
+    width = torch.where(numbers.chance(0.5), numbers.uniform(2.3, 3.1), numbers.uniform(1.5, 4.4))
+    softness = torch.where(numbers.chance(0.6), numbers.uniform(0.25, 0.8), numbers.uniform(0.1, 1.6))
+    roughness = torch.where(numbers.chance(0.6), torch.zeros(n, 1, 1, 1), numbers.uniform(0.0, 0.5))
+    size = torch.where(numbers.chance(0.75), torch.ones(n, 1, 1, 1), numbers.uniform(0.88, 1.08))
+    on_the_grid, keeps_its_edges = numbers.chance(0.6), numbers.chance(0.2)
+    off_centre = torch.where(on_the_grid, 0.0, numbers.uniform(0.0, 1.0)) * (
         torch.rand(n, 1, 1, 2, generator=rng) * 2 - 1
     )
     return _Change(width, softness, roughness, size, off_centre, on_the_grid, keeps_its_edges)
@@ -190,8 +190,8 @@ def _place(ink: torch.Tensor, change: _Change) -> torch.Tensor:
 
 def _rescan(ink: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
     """Blur, lighten, roughen or quantise the digits, as a scanner or a program does: [N, 1, H, W] in [0, 1]."""
-    random = _Random(len(ink), rng)
-    side = random.uniform(0.0, 0.18)  # the kernel (side, 1 − 2·side, side) along both axes
+    numbers = _Random(len(ink), rng)
+    side = numbers.uniform(0.0, 0.18)  # the kernel (side, 1 − 2·side, side) along both axes
     middle = 1 - 2 * side
     blurred = ink
     for dim in (2, 3):
@@ -200,12 +200,12 @@ def _rescan(ink: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
         blurred = middle * padded.narrow(dim, 1, length) + side * (
             padded.narrow(dim, 0, length) + padded.narrow(dim, 2, length)
         )
-    ink = torch.where(random.chance(0.35), blurred, ink)
-    ink = torch.where(random.chance(0.4), (ink.clamp(min=1e-6).log() * random.uniform(-0.7, 0.6).exp()).exp(), ink)
-    grain = 1 - random.uniform(0.0, 0.4) * torch.rand(ink.shape, generator=rng)
-    ink = torch.where(random.chance(0.15), ink * grain, ink)
+    ink = torch.where(numbers.chance(0.35), blurred, ink)
+    ink = torch.where(numbers.chance(0.4), (ink.clamp(min=1e-6).log() * numbers.uniform(-0.7, 0.6).exp()).exp(), ink)
+    grain = 1 - numbers.uniform(0.0, 0.4) * torch.rand(ink.shape, generator=rng)
+    ink = torch.where(numbers.chance(0.15), ink * grain, ink)
     ink = torch.where(
-        random.chance(0.25), ink * random.uniform(0.7, 1.0), (ink * random.uniform(1.0, 1.15)).clamp(max=1)
+        numbers.chance(0.25), ink * numbers.uniform(0.7, 1.0), (ink * numbers.uniform(1.0, 1.15)).clamp(max=1)
     )
-    levels = torch.where(random.chance(0.5), 1.0, torch.floor(random.uniform(2.0, 16.0)))
-    return torch.where(random.chance(0.12), (ink * levels).round() / levels, ink)
+    levels = torch.where(numbers.chance(0.5), 1.0, torch.floor(numbers.uniform(2.0, 16.0)))
+    return torch.where(numbers.chance(0.12), (ink * levels).round() / levels, ink)
