@@ -130,7 +130,7 @@ def resolve_config(
         _check_classes(recipe, dataset)
     if recipe.precision == "auto":
         recipe = recipe.model_copy(
-            update={"precision": "bfloat16" if _is_bfloat16_quick(resolved_device) else "float32"}
+            update={"precision": "bfloat16" if is_bfloat16_quick(resolved_device) else "float32"}
         )
     return RunConfig(
         recipe_name=recipe_name,
@@ -260,7 +260,7 @@ def _check_classes(recipe: Recipe, dataset: Dataset) -> None:
         )
 
 
-def _is_bfloat16_quick(device: torch.device) -> bool:
+def is_bfloat16_quick(device: torch.device) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     capabilities = torch.cpu.get_capabilities()

@@ -19,7 +19,7 @@ FOLDER = Path(__file__).parent / "recipes"
 
 LossName: TypeAlias = Literal["non-saturating", "minimax", "hinge", "least-squares", "wasserstein", "relativistic"]
 
-AFTER_THE_GAME = ("judge_steps", "encoder_steps", "quantise")
+AFTER_THE_GAME = ("judge_steps", "encoder_steps", "quantise", "judge_variations")
 """The settings that only `export` uses; `fit` and `resume` do not."""
 
 MIN_TRAIN_IMAGES = 20
@@ -119,6 +119,12 @@ class Recipe(_Settings):
     )
     judge_steps: int = Field(
         default=0, ge=0, description="D's extra steps at export, against several kinds of images that are not real"
+    )
+    judge_variations: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="Share of real digits that are varied in these steps (pen, hand, scanner); for MNIST only",
     )
     encoder_steps: int = Field(
         default=0, ge=0, description="Steps that train an encoder for G at export, for projections; 0: no encoder"

@@ -1,5 +1,8 @@
 """Calibration: it turns a logit of D into percentiles among the logits of real images and among those of G's samples.
 
+Where D judges handwritten digits, it also gives the percentile among varied digits: real held-out digits as other pens,
+hands and scanners would have drawn them.
+
 Logits of two models cannot be compared, but percentiles can. A percentile of 30 among real images means that D rates
 30 of 100 held-out real images as less real than this image.
 """
@@ -18,32 +21,60 @@ _Quantiles = Annotated[tuple[FiniteFloat, ...], Field(min_length=2, max_length=1
 
 
 class Calibration(BaseModel):
-    """Quantiles of D's logits, evenly spaced in probability from the smallest logit to the largest."""
+    """Quantiles of D's logits, evenly spaced in probability from the smallest logit to the largest.
+
+    Attributes:
+        real: of held-out real images.
+        generated: of G's samples.
+        varied: of held-out real digits that were varied; None if the model judges other images, or is older than this.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     real: _Quantiles
     generated: _Quantiles
+    varied: _Quantiles | None = None
 
     @model_validator(mode="after")
     def _are_sorted(self) -> "Calibration":
-        for name in ("real", "generated"):
-            if any(low > high for low, high in pairwise(getattr(self, name))):
+        for name in ("real", "generated", "varied"):
+            if any(low > high for low, high in pairwise(getattr(self, name) or ())):
                 raise ValueError(f"the quantiles of {name} images must not decrease")
         return self
 
-    def percentiles(self, logit: float) -> dict[str, float]:
-        """Return the percentage (0–100) of held-out real images, and of generated images, with a smaller logit."""
-        return {"real": _percentile(logit, self.real), "generated": _percentile(logit, self.generated)}
+    def percentiles(self, logit: float) -> dict[str, float | None]:
+        """Return the percentages (0–100) of real, of generated and of varied images with a smaller logit.
+
+        "varied" is None if the calibration has no varied digits.
+        """
+        return {
+            "real": _percentile(logit, self.real),
+            "generated": _percentile(logit, self.generated),
+            "varied": None if self.varied is None else _percentile(logit, self.varied),
+        }
 
 
-def calibrate(real_logits: NDArray[np.float32], generated_logits: NDArray[np.float32]) -> Calibration:
-    """Compute the calibration from D's logits of held-out real images and of G's samples, each [n] float32, n ≥ 1."""
-    levels = np.linspace(0, 1, QUANTILES)
+def calibrate(
+    real_logits: NDArray[np.float32],
+    generated_logits: NDArray[np.float32],
+    varied_logits: NDArray[np.float32] | None = None,
+) -> Calibration:
+    """Compute the calibration from D's logits, each [n] float32, n ≥ 1.
+
+    Args:
+        real_logits: of held-out real images.
+        generated_logits: of G's samples.
+        varied_logits: of held-out digits that were varied; None if the images are not handwritten digits.
+    """
     return Calibration(
-        real=tuple(np.quantile(real_logits.astype(np.float64), levels).tolist()),
-        generated=tuple(np.quantile(generated_logits.astype(np.float64), levels).tolist()),
+        real=_quantiles(real_logits),
+        generated=_quantiles(generated_logits),
+        varied=None if varied_logits is None else _quantiles(varied_logits),
     )
+
+
+def _quantiles(logits: NDArray[np.float32]) -> tuple[float, ...]:
+    return tuple(np.quantile(logits.astype(np.float64), np.linspace(0, 1, QUANTILES)).tolist())
 
 
 def _percentile(logit: float, quantiles: tuple[float, ...]) -> float:

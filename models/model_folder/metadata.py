@@ -19,8 +19,11 @@ from models.networks.architectures import Architecture
 from models.networks.conditional import MAX_CLASSES
 from models.networks.encoder import Encoder
 
-FORMAT_VERSION = 1
-"""The version that this code writes; it reads every version from 1 to this one."""
+FORMAT_VERSION = 2
+"""The newest version. This code reads every version from 1 to this one.
+
+Version 2 adds `calibration.varied`. A model without it is still written as version 1, which older code reads.
+"""
 
 
 class Metadata(BaseModel):
@@ -28,7 +31,7 @@ class Metadata(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format_version: Literal[1] = 1
+    format_version: Literal[1, 2] = 1
     architecture: Architecture = Field(description="The networks' architecture and sizes")
     z_dim: int = Field(ge=1, le=4096, description="Number of coordinates of a latent")
     prior: Prior = Field(description="Distribution of a latent's coordinates")
@@ -43,7 +46,9 @@ class Metadata(BaseModel):
     epochs: int = Field(ge=0, description="Number of passes over the data")
     images_seen: int = Field(ge=0, description="Number of real images that D saw in training")
     git_commit: str = Field(max_length=64, description="Commit of the code that trained it")
-    calibration: Calibration = Field(description="Quantiles of D's logits on held-out real and on generated images")
+    calibration: Calibration = Field(
+        description="Quantiles of D's logits on held-out real, generated and varied images"
+    )
     evaluation: dict[str, FiniteFloat] = Field(default_factory=dict, description="Quality figures, by name")
     licence: str = Field(max_length=200, description="Licence of the weights")
 
@@ -55,20 +60,29 @@ class Metadata(BaseModel):
             raise ValueError("a conditional D cannot judge packs: classes need packing 1")
         if self.quantised and not self.architecture.quantisable:
             raise ValueError(f"a G of the architecture {self.architecture.name} cannot be quantised")
+        if self.format_version < format_version_for(self.calibration):
+            raise ValueError("calibration.varied needs format_version 2")
         return self
 
     def to_strings(self) -> dict[str, str]:
         """Return one string for each field, as safetensors requires: the inverse of `parse_metadata`.
 
-        `encoder` and `quantised` are left out if they have their defaults, so that a model without them has the same
-        bytes as before these fields existed.
+        `encoder`, `quantised` and `calibration.varied` are left out if they have their defaults, so that a model
+        without them has the same bytes as before these fields existed.
         """
         absent = {name for name in ("encoder", "quantised") if not getattr(self, name)}
         fields = self.model_dump(mode="json", exclude=absent)
+        if self.calibration.varied is None:
+            del fields["calibration"]["varied"]
         return {
             name: value if isinstance(value, str) else json.dumps(value, separators=(",", ":"), allow_nan=False)
             for name, value in fields.items()
         }
+
+
+def format_version_for(calibration: Calibration) -> Literal[1, 2]:
+    """Return the oldest version of the format that can hold a calibration."""
+    return 1 if calibration.varied is None else 2
 
 
 def parse_metadata(strings: Mapping[str, str] | None) -> Metadata:

@@ -84,6 +84,16 @@ CHAINS: dict[str, tuple[Step, ...]] = {
     "the paper's game, plainly": (
         Step("python -m training.example --epochs 5", "python -m training.example --epochs 1"),
     ),
+    "a new D": (
+        Step(
+            "python -m training judge mnist-mlp --to my-judge",
+            "python -m training judge mnist-mlp --to my-judge --steps 20",
+        ),
+        Step(
+            "python -m training judge MODEL --to DIR --steps N --threads 1",
+            "python -m training judge my-judge --to my-judge --data mnist --steps 20 --threads 1",
+        ),
+    ),
     "a report": (Step("python -m training evaluate mnist-conv --html report.html"),),
     "Stacked MNIST": (
         Step(

@@ -50,6 +50,17 @@ def add_strict(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_train_images(parser: argparse.ArgumentParser) -> None:
+    """Add `--train-images N`. `options.train_images` is None by default."""
+    parser.add_argument(
+        "--train-images",
+        metavar="N",
+        type=at_least_1,
+        help="number of training images, from the first on, that the model was trained on; its card says this if "
+        "they are not all (default: all)",
+    )
+
+
 def add_threads(parser: argparse.ArgumentParser) -> None:
     """Add `--threads N`. `options.threads` is None by default."""
     parser.add_argument(
@@ -82,6 +93,14 @@ def share(text: str) -> float:
     number = _real(text)
     if not 0 < number <= 1:
         raise argparse.ArgumentTypeError(f"must be above 0 and at most 1, not {text}")
+    return number
+
+
+def share_or_none(text: str) -> float:
+    """Parse a number from 0 to 1."""
+    number = _real(text)
+    if not 0 <= number <= 1:
+        raise argparse.ArgumentTypeError(f"must be 0 to 1, not {text}")
     return number
 
 

@@ -9,9 +9,8 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from training.cli.arguments import Commands, add_model, add_strict, at_least_1, check_output, not_empty, path
-from training.cli.inputs import load_data, load_named_model
-from training.errors import RunError, UsageError
+from training.cli.arguments import Commands, add_model, add_strict, add_train_images, check_output, not_empty, path
+from training.cli.inputs import check_train_images, is_training_data, load_model_data, load_named_model
 
 if TYPE_CHECKING:
     from models.model_folder.loaded_model import LoadedModel
@@ -35,13 +34,7 @@ def add_parser(commands: Commands) -> None:
         help="the images to compare with: mnist, stacked-mnist, a folder of images, an .npz or an IDX file (default: "
         "the embedded data set that the model was trained on; required if it was trained on other data)",
     )
-    parser.add_argument(
-        "--train-images",
-        metavar="N",
-        type=at_least_1,
-        help="number of training images, from the first on, that the model was trained on; its card says this if "
-        "they are not all (default: all)",
-    )
+    add_train_images(parser)
     parser.add_argument(
         "--json", action="store_true", help="print one flat JSON object with every figure by name, instead of a table"
     )
@@ -63,19 +56,19 @@ def run(options: argparse.Namespace) -> None:
     if options.html:
         check_output("--html", options.html)
     model = load_named_model(options.model)
-    dataset = _load_data(options, model)
+    dataset = load_model_data(model, options.data, strict=options.strict)
     if warning := warn_of_few_images(len(dataset.held_out), which="held-out"):
         print(f"warning: {warning}", file=sys.stderr)
-    _check_train_images(options, model, dataset)
+    check_train_images(options.train_images, model, dataset)
     started = time.monotonic()
-    if not _is_training_data(model, dataset):
+    if not is_training_data(model, dataset):
         print(f"note: {_whose_images(model, dataset)}", file=sys.stderr)
     evaluation = evaluate(
         Sampler.of_model(model),
         Scorer.of_model(model),
         dataset,
         prior=model.metadata.prior,
-        trained_on=_is_training_data(model, dataset),
+        trained_on=is_training_data(model, dataset),
         train_images=options.train_images,
     )
     seconds = time.monotonic() - started
@@ -86,52 +79,6 @@ def run(options: argparse.Namespace) -> None:
         print(json.dumps({**facts, "seconds": round(seconds, 3), **evaluation.figures}, indent=2))
     else:
         _print_table(model, dataset, evaluation, seconds)
-
-
-def _check_train_images(options: argparse.Namespace, model: "LoadedModel", dataset: "Dataset") -> None:
-    """Check `--train-images`.
-
-    Raises:
-        UsageError: the number is out of range, or the model was not trained on these images.
-    """
-    from training.recipe import MIN_TRAIN_IMAGES
-
-    if options.train_images is None:
-        return
-    if not MIN_TRAIN_IMAGES <= options.train_images <= len(dataset.images):
-        raise UsageError(
-            f"--train-images must be {MIN_TRAIN_IMAGES} to {len(dataset.images):,}, the number of training images of "
-            f"{dataset.name}, not {options.train_images:,}"
-        )
-    if not _is_training_data(model, dataset):
-        raise UsageError(f"{model.name} was not trained on {dataset.name}: leave --train-images out")
-
-
-def _load_data(options: argparse.Namespace, model: "LoadedModel") -> "Dataset":
-    """Load the data set to evaluate on, with images of the shape that the model draws.
-
-    Raises:
-        RunError: the data set must be named with --data, or its images have another shape.
-    """
-    from training.data.dataset import EMBEDDED
-
-    metadata = model.metadata
-    if options.data is None and metadata.dataset not in EMBEDDED:
-        raise RunError(
-            f"{model.name} was trained on {metadata.dataset!r}: name that data set, or its path, with --data"
-        )
-    dataset = load_data(options.data or metadata.dataset, metadata.image_shape.height, strict=options.strict)
-    if dataset.shape != metadata.image_shape:
-        raise RunError(
-            f"{model.name} makes images with {metadata.image_shape}, but the images of {dataset.name} have "
-            f"{dataset.shape}: give data of the model's shape with --data"
-        )
-    return dataset
-
-
-def _is_training_data(model: "LoadedModel", dataset: "Dataset") -> bool:
-    """Whether the data have the name of those that the model was trained on; the metadata hold only the name."""
-    return dataset.name == model.metadata.dataset
 
 
 def _whose_images(model: "LoadedModel", dataset: "Dataset") -> str:
@@ -146,7 +93,7 @@ def _print_table(model: "LoadedModel", dataset: "Dataset", evaluation: "Evaluati
     from training.evaluation.table import MAX_WIDTH, format_text, group_figures
 
     head = f"{model.reference} on {dataset.name}: {len(evaluation.samples):,} samples, {seconds:.0f} s"
-    kind = "training images" if _is_training_data(model, dataset) else f"other images of {dataset.name}"
+    kind = "training images" if is_training_data(model, dataset) else f"other images of {dataset.name}"
     legend = (
         f"Real images: the same figure, computed for {kind} instead of samples. At best: the best possible "
         "value or, for D, the value that theory gives for the optimum. Distances, precision, density, recall and "

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from training.errors import RunError
+from training.errors import RunError, UsageError
 
 if TYPE_CHECKING:
     from models.model_folder.loaded_model import LoadedModel
@@ -27,6 +27,58 @@ def load_named_model(name_or_path: str) -> "LoadedModel":
 
     path = Path(name_or_path)
     return load_model(path if path.is_dir() else bundled_models_dir() / name_or_path)
+
+
+def load_model_data(model: "LoadedModel", source: str | None, *, strict: bool) -> "Dataset":
+    """Load a data set with images of the shape that a model draws; see `load_data`.
+
+    Args:
+        model: the model.
+        source: the data set; None: the embedded one that the model was trained on.
+        strict: whether to stop at the first file that cannot be read.
+
+    Raises:
+        DataError: the data cannot be read or used.
+        RunError: the data set must be named with --data, or its images have another shape.
+    """
+    from training.data.dataset import EMBEDDED
+
+    metadata = model.metadata
+    if source is None and metadata.dataset not in EMBEDDED:
+        raise RunError(
+            f"{model.name} was trained on {metadata.dataset!r}: name that data set, or its path, with --data"
+        )
+    dataset = load_data(source or metadata.dataset, metadata.image_shape.height, strict=strict)
+    if dataset.shape != metadata.image_shape:
+        raise RunError(
+            f"{model.name} makes images with {metadata.image_shape}, but the images of {dataset.name} have "
+            f"{dataset.shape}: give data of the model's shape with --data"
+        )
+    return dataset
+
+
+def is_training_data(model: "LoadedModel", dataset: "Dataset") -> bool:
+    """Whether the data have the name of those that the model was trained on; the metadata hold only the name."""
+    return dataset.name == model.metadata.dataset
+
+
+def check_train_images(train_images: int | None, model: "LoadedModel", dataset: "Dataset") -> None:
+    """Check `--train-images`; None means all.
+
+    Raises:
+        UsageError: the number is out of range, or the model was not trained on these images.
+    """
+    from training.recipe import MIN_TRAIN_IMAGES
+
+    if train_images is None:
+        return
+    if not MIN_TRAIN_IMAGES <= train_images <= len(dataset.images):
+        raise UsageError(
+            f"--train-images must be {MIN_TRAIN_IMAGES} to {len(dataset.images):,}, the number of training images of "
+            f"{dataset.name}, not {train_images:,}"
+        )
+    if not is_training_data(model, dataset):
+        raise UsageError(f"{model.name} was not trained on {dataset.name}: leave --train-images out")
 
 
 def load_run_data(config: "RunConfig", source: str | None, *, strict: bool) -> "Dataset":

@@ -16,6 +16,8 @@ value                                  V(G, D), the paper's equation 1; −log 4
 d_held_out, d_fake                     mean D of held-out images, and of the samples; 0.5 at the optimum
 auroc                                  chance that D scores a held-out image above a sample; 0.5 at the optimum
 auroc_noise, auroc_letters, …          the same for pictures that are not real images (`out_of_distribution`)
+d_varied                               mean D of varied held-out digits (`training.data.variations`); MNIST only
+varied_under_5                         share of them below the held-out images' 5th percentile; 0.05 if D is fair
 """
 
 from dataclasses import dataclass
@@ -31,6 +33,7 @@ from models.inference.scorer import Scorer
 from models.latents import Prior, draw_latents
 from models.model_folder.calibration import Calibration, calibrate
 from training.data.dataset import Dataset
+from training.data.variations import vary_all
 from training.evaluation.classifier import FEATURES
 from training.evaluation.features import Features, extract
 from training.evaluation.metrics import (
@@ -54,6 +57,9 @@ SAMPLES = 10_000
 MODE_SAMPLES = 26_000
 """The number of samples in which PacGAN counts the modes of stacked digits."""
 
+VARIATIONS_SEED = 77
+"""The seed of the variations of the held-out digits."""
+
 SAMPLE_SEED = 2014
 """The evaluated samples are images 0 … 9,999 of this seed."""
 
@@ -67,8 +73,9 @@ class Evaluation:
         calibration: the calibration of D's score.
         samples: [N, C, H, W] uint8, the images of G that were evaluated.
         nearest: the nearest training image of each sample; None if the data are not those that G was trained on.
-        logits: D's logits, [n] float32, of the `samples`, of the `held_out` images, and of each kind of picture that is
-            not a real image (`training.evaluation.out_of_distribution`).
+        logits: D's logits, [n] float32, of the `samples`, of the `held_out` images, of the `varied` held-out images if
+            they are MNIST's, and of each kind of picture that is not a real image
+            (`training.evaluation.out_of_distribution`).
     """
 
     figures: dict[str, float]
@@ -136,8 +143,14 @@ def evaluate(
     figures["d_held_out"] = float(_probability(held_out_logits).mean())
     no_images = examine(score, dataset.held_out)
     figures |= {f"auroc_{kind}": auroc(held_out_logits, logits) for kind, logits in no_images.items()}
-    logits_of = {"samples": fake_logits, "held_out": held_out_logits, **no_images}
-    return Evaluation(figures, calibrate(held_out_logits, fake_logits), fake, nearest, logits_of)
+    logits_of = {"samples": fake_logits, "held_out": held_out_logits}
+    varied_logits = None
+    if dataset.digits == 1:
+        varied_logits = score(channels_last(vary_all(dataset.held_out, seed=VARIATIONS_SEED)))
+        figures |= _fairness(held_out_logits, varied_logits)
+        logits_of["varied"] = varied_logits
+    calibration = calibrate(held_out_logits, fake_logits, varied_logits)
+    return Evaluation(figures, calibration, fake, nearest, logits_of | no_images)
 
 
 def _draw(sampler: Sampler, n: int, prior: Prior) -> torch.Tensor:
@@ -222,6 +235,15 @@ def _opinions(held_out_logits: NDArray[np.float32], logits: NDArray[np.float32])
         "value": float(losses.value(held_out, seen)),
         "d_fake": float(_probability(logits).mean()),
         "auroc": auroc(held_out_logits, logits),
+    }
+
+
+def _fairness(held_out_logits: NDArray[np.float32], varied_logits: NDArray[np.float32]) -> dict[str, float]:
+    """Return how D scores varied digits, compared with the same digits as they are."""
+    fifth = np.quantile(held_out_logits, 0.05)
+    return {
+        "d_varied": float(_probability(varied_logits).mean()),
+        "varied_under_5": float((varied_logits < fifth).mean()),
     }
 
 

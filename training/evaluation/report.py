@@ -151,8 +151,8 @@ def _opinions(evaluation: Evaluation) -> str:
         _grid(evaluation.samples[rows], alt=f"{n} samples that {words}", caption=f"The {n} samples that {words}")
         for rows, words in ((order[:n], "D likes best"), (order[-n:].flip(0), "D likes least"))
     )
-    names = {"held_out": "held-out images", "samples": "samples"}
-    first = {name: logits[kind] for kind, name in names.items()}
+    names = {"held_out": "held-out images", "samples": "samples", "varied": "varied held-out digits"}
+    first = {name: logits[kind] for kind, name in names.items() if kind in logits}
     rest = {kind: of_kind for kind, of_kind in logits.items() if kind not in names}
     chart = draw_histograms(
         first | rest,

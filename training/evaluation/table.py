@@ -64,6 +64,8 @@ _OPINIONS = (
     _Line("value", "V(G, D), the value of the game", "−log 4 = −1.386"),
     _Line("d_held_out", "Mean D of held-out images", "0.5"),
     _Line("d_fake", "Mean D of the samples", "0.5"),
+    _Line("d_varied", "Mean D of varied held-out digits", "as held-out"),
+    _Line("varied_under_5", "Varied digits under D's 5th percentile", "0.05"),
     _Line("auroc", "AUROC of D: held-out against samples", "0.5"),
 )
 _HISTORY = (

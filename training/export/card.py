@@ -2,6 +2,7 @@
 
 import shlex
 import textwrap
+from collections.abc import Mapping
 
 import torch
 
@@ -36,18 +37,7 @@ The model was trained on {dataset} with the recipe `{recipe}` and the seed {seed
 | exported on | {machine} |
 | code | commit {git_commit} |
 
-## Figures
-
-The samples are the first 10,000 images of seed {sample_seed}. They, and D, are evaluated on the held-out images. The
-column "real images" gives the same figure for real training images in place of the samples. The following command
-computes the figures again{shares} and writes a page with pictures:
-
-    python -m training evaluate {name} --data {data}{train_images_option} --html report.html
-
-{warning}{figures}
-
-The Parzen log-likelihood says little about quality, because smooth samples score higher than real images. It is given
-because the 2014 paper gives it.
+{figures}
 
 ## Limits
 
@@ -63,6 +53,20 @@ because the 2014 paper gives it.
 {licence}.
 """
 
+_FIGURES = """\
+## Figures
+
+The samples are the first 10,000 images of seed {sample_seed}. They, and D, are evaluated on the held-out images. The
+column "real images" gives the same figure for real training images in place of the samples. The following command
+computes the figures again{shares} and writes a page with pictures:
+
+    python -m training evaluate {name} --data {data}{train_images_option} --html report.html
+
+{warning}{figures}
+
+The Parzen log-likelihood says little about quality, because smooth samples score higher than real images. It is given
+because the 2014 paper gives it."""
+
 MAX_NAMED = 20
 """The number of classes that the card names; the others are only counted."""
 
@@ -73,8 +77,11 @@ _SCOPE_OF_D = """\
 
 _SCOPE_OF_A_JUDGE = """\
 - After the training of G and D, D was trained alone for {steps:,} more steps. Its fakes were images that G drew in
-  earlier epochs, and pictures that are not real images, such as letters, noise and halves of images. The AUROCs above
-  say how well D recognises such pictures. How well it recognises others was not measured."""
+  earlier epochs, and pictures that are not real images, such as letters, noise and halves of images.{varied} The AUROCs
+  above say how well D recognises such pictures. How well it recognises others was not measured."""
+
+_VARIED = """ Of its real images, {share:.0%}
+were varied digits: real digits as other pens, hands and scanners would have drawn them."""
 
 
 def write_card(
@@ -84,6 +91,7 @@ def write_card(
     metadata: Metadata,
     *,
     dtype: torch.dtype,
+    variations: float = 0.0,
     afterwards: tuple[str, ...] = (),
     data: str | None = None,
 ) -> str:
@@ -95,6 +103,7 @@ def write_card(
         progress: the progress of the run in the exported state.
         metadata: the model's metadata.
         dtype: type of the weights in the file.
+        variations: the share of varied digits among the real images with which D was fine-tuned.
         afterwards: the settings that the export changed, as key=value.
         data: the place of the data; None: as the run was started.
     """
@@ -112,7 +121,6 @@ def write_card(
         kind=f"class-conditional, {metadata.classes} classes" if metadata.classes else "without classes",
         device="GPU (CUDA)" if config.device == "cuda" else "CPU",
         processes=config.processes,
-        train_images_option=f" --train-images {config.recipe.train_images}" if config.recipe.train_images else "",
         data=shlex.quote(config.data if data is None else data),
         seed=config.seed,
         overrides=_overrides(config),
@@ -143,14 +151,54 @@ def write_card(
         arithmetic=config.recipe.precision,
         torch_version=config.torch_version,
         git_commit=config.git_commit,
-        sample_seed=SAMPLE_SEED,
-        shares=", adds the share of each digit," if "share_0" in metadata.evaluation else "",
         licence=metadata.licence,
-        warning=_warning(config),
-        figures=format_markdown(group_figures(metadata.evaluation, details=False)),
-        scope_of_d=_SCOPE_OF_A_JUDGE.format(steps=config.recipe.judge_steps)
-        if config.recipe.judge_steps
-        else _SCOPE_OF_D,
+        figures=describe_figures(
+            name,
+            metadata.evaluation,
+            data=config.data if data is None else data,
+            train_images=config.recipe.train_images,
+            held_out_images=config.held_out_images,
+        ),
+        scope_of_d=describe_judge(config.recipe.judge_steps, variations) if config.recipe.judge_steps else _SCOPE_OF_D,
+    )
+
+
+def describe_figures(
+    name: str, figures: Mapping[str, float], *, data: str, train_images: int | None, held_out_images: int
+) -> str:
+    """Return the card's section "Figures".
+
+    Args:
+        name: the model's name.
+        figures: the figures of `training.evaluation.evaluate`.
+        data: the place of the data, for the command that computes the figures again.
+        train_images: the number of training images that the model was trained on; None: all.
+        held_out_images: the number of held-out images; the section warns if they are few.
+    """
+    warning = warn_of_few_images(held_out_images, which="held-out")
+    return _FIGURES.format(
+        name=name,
+        data=shlex.quote(data),
+        train_images_option=f" --train-images {train_images}" if train_images else "",
+        sample_seed=SAMPLE_SEED,
+        shares=", adds the share of each digit," if "share_0" in figures else "",
+        warning="" if warning is None else textwrap.fill(f"**Warning:** {warning}.", 116) + "\n\n",
+        figures=format_markdown(group_figures(figures, details=False)),
+    )
+
+
+def describe_judge(steps: int, variations: float) -> str:
+    """Return the point of the section "Limits" about a D that was fine-tuned.
+
+    Args:
+        steps: the number of steps of the fine-tuning.
+        variations: the share of its real images that were variations of digits.
+    """
+    return textwrap.fill(
+        _SCOPE_OF_A_JUDGE.format(steps=steps, varied=_VARIED.format(share=variations) if variations else ""),
+        116,
+        subsequent_indent="  ",
+        break_on_hyphens=False,
     )
 
 
@@ -167,11 +215,6 @@ def _classes(config: RunConfig) -> str:
     names = [name.replace("|", "\\|") if name.isprintable() else ascii(name) for name in config.class_names]
     more = f" and {len(names) - MAX_NAMED:,} more" if len(names) > MAX_NAMED else ""
     return f"; {len(names):,} classes: {', '.join(names[:MAX_NAMED])}{more}"
-
-
-def _warning(config: RunConfig) -> str:
-    warning = warn_of_few_images(config.held_out_images, which="held-out")
-    return "" if warning is None else textwrap.fill(f"**Warning:** {warning}.", 116) + "\n\n"
 
 
 def _overrides(config: RunConfig) -> str:

@@ -6,6 +6,11 @@ not real images (`training.export.negatives`). Samples of the final G are not am
 would learn its samples by heart, and the balance between G and D would be lost. The loss is that of the 2014 paper, on
 D's unconditional logit. D's weights are averaged over these steps (EMA). G does not change.
 
+MNIST's digits look alike in their strokes and edges, and D would take this for a mark of the real. Therefore, where D
+judges digits, a share of the real images are variations (`training.data.variations`): the same digits as other pens,
+hands and scanners draw them. The fakes are made from this batch, so their strokes and edges vary in the same way, and
+half of the letters are varied, too.
+
 This loss does not compare real images with samples of the final G. So at the end, one number is added to every logit:
 the number for which V(G, D), equation 1 of the paper, is largest. Then D(x) of real images and D(G(z)) lie around ½
 again, as in theory, and D of other pictures lies far below.
@@ -19,9 +24,11 @@ import torch
 from torch import nn
 
 from models.images import to_float
+from models.latents import Prior
 from models.networks.layers import Dropout, GroupDeviation
 from models.networks.packing import PackedDiscriminator
 from training.data.dataset import Dataset
+from training.data.variations import vary_all
 from training.errors import NotFiniteError
 from training.export.negatives import FROM_IMAGES, LETTERS_WEIGHT, WeightedNegative, letters
 from training.gan.ema import EMA
@@ -30,7 +37,7 @@ from training.gan.losses import discriminator_loss
 from training.recipe import Recipe
 
 BATCH_SIZE = 128
-LEARNING_RATE = 5e-4
+LEARNING_RATE = 1e-3
 EMA_HALFLIFE_IMAGES = 20_000.0
 SHARE_OF_EARLIER = 0.2
 """The share of the fakes that are images from earlier epochs of G."""
@@ -39,6 +46,37 @@ BALANCE_IMAGES = 5000
 """The number of real images, and of samples of G, from which the balance is computed."""
 
 _BLOCK = 500  # images per forward pass without gradients
+
+
+@dataclass(frozen=True)
+class JudgePlan:
+    """The settings of the fine-tuning of D.
+
+    Attributes:
+        steps: number of steps, each on `BATCH_SIZE` real images and as many fakes.
+        variations: the share of the real images that are variations of digits, 0 to 1; 0 for images that are not
+            digits.
+        prior: the prior of G's latents.
+        z_dim: the number of coordinates of a latent.
+        bfloat16: whether the products of D are computed in bfloat16.
+    """
+
+    steps: int
+    variations: float
+    prior: Prior
+    z_dim: int
+    bfloat16: bool = False
+
+    @classmethod
+    def of_recipe(cls, recipe: Recipe, dataset: Dataset) -> "JudgePlan":
+        """Return the plan of a recipe; images other than MNIST's are not varied."""
+        return cls(
+            steps=recipe.judge_steps,
+            variations=recipe.judge_variations if dataset.digits == 1 else 0.0,
+            prior=recipe.prior,
+            z_dim=recipe.z_dim,
+            bfloat16=recipe.precision == "bfloat16",
+        )
 
 
 @dataclass(frozen=True)
@@ -58,19 +96,19 @@ def train_judge(
     discriminator: nn.Module,
     generator: nn.Module,
     dataset: Dataset,
-    recipe: Recipe,
+    plan: JudgePlan,
     *,
     samples: Mapping[int, torch.Tensor],
     seed: int,
     say: Callable[[str], None] = print,
 ) -> nn.Module:
-    """Train a copy of D for `recipe.judge_steps` more steps, and return it in evaluation mode.
+    """Train a copy of D for `plan.steps` more steps, and return it in evaluation mode.
 
     Args:
         discriminator: D of the run, [N, C, H, W] float32 in [−1, 1] → logits [N]. It does not change.
         generator: the G that is exported. It does not change.
         dataset: the data set; its training images are the real images, and the held-out images are not used.
-        recipe: the settings, of which the number of steps, the prior, z_dim and the precision are used.
+        plan: the settings.
         samples: G's samples by epoch, [n, C, H, W] uint8 each. Those of the first half of the training are used.
         seed: seed of the batches and of all other random numbers.
         say: function that receives a line with the loss after each tenth of the steps.
@@ -81,14 +119,18 @@ def train_judge(
     rng = torch.Generator().manual_seed(seed)
     average = EMA(discriminator, halflife_images=EMA_HALFLIFE_IMAGES)
     judge = _copy_for_single_images(discriminator, rng)
-    kinds = (WeightedNegative(letters(dataset.shape.height, seed=seed), LETTERS_WEIGHT), *FROM_IMAGES)
+    drawn = letters(dataset.shape.height, seed=seed, varied=plan.variations > 0, most=plan.steps * BATCH_SIZE)
+    kinds = (WeightedNegative(drawn, LETTERS_WEIGHT), *FROM_IMAGES)
     opponents = Opponents(earlier_samples(samples), kinds)
+    of_varied = round(BATCH_SIZE * plan.variations)
+    varied = vary_all(dataset.images[: of_varied * plan.steps], seed=seed)  # no more than are drawn
+    real_images = ((varied, of_varied), (dataset.images, BATCH_SIZE - of_varied))
     optimiser = torch.optim.Adam(judge.parameters(), lr=LEARNING_RATE, betas=(0.5, 0.99), fused=True)
-    for step in range(recipe.judge_steps):
-        optimiser.param_groups[0]["lr"] = LEARNING_RATE * (1 - step / recipe.judge_steps)
-        real = _some(dataset.images, BATCH_SIZE, rng)
+    for step in range(plan.steps):
+        optimiser.param_groups[0]["lr"] = LEARNING_RATE * (1 - step / plan.steps)
+        real = torch.cat([_some(images, n, rng) for images, n in real_images if n])
         fake = draw_opponents(opponents, real, rng)
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=recipe.precision == "bfloat16"):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=plan.bfloat16):
             logits = judge(torch.cat([real, fake])).float()
         loss = discriminator_loss(*logits.chunk(2))
         if not torch.isfinite(loss):
@@ -100,11 +142,11 @@ def train_judge(
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         average.update(judge, batch_images=BATCH_SIZE, images_seen=(step + 1) * BATCH_SIZE)
-        if (step + 1) % max(1, recipe.judge_steps // 10) == 0:
-            say(f"fine-tuning of D: step {step + 1:,} of {recipe.judge_steps:,}, loss {float(loss.detach()):.3f}")
+        if (step + 1) % max(1, plan.steps // 10) == 0:
+            say(f"fine-tuning of D: step {step + 1:,} of {plan.steps:,}, loss {float(loss.detach()):.3f}")
     judge = average.network.eval()
     real = _some(dataset.images, BALANCE_IMAGES, rng)
-    latents = draw(recipe.prior, BALANCE_IMAGES, recipe.z_dim, rng=rng)
+    latents = draw(plan.prior, BALANCE_IMAGES, plan.z_dim, rng=rng)
     balance(judge, copy.deepcopy(generator).eval(), real, latents)
     return judge
 

@@ -12,7 +12,7 @@ from models.inference.sampler import Sampler
 from models.inference.scorer import Scorer
 from models.latents import draw_latents
 from models.model_folder.history import History, TrainingEvent
-from models.model_folder.metadata import Metadata
+from models.model_folder.metadata import Metadata, format_version_for
 from models.model_folder.write import write_model
 from models.networks.encoder import Encoder
 from models.networks.quantised import quantise
@@ -20,7 +20,7 @@ from training.config import RunConfig
 from training.data.dataset import Dataset
 from training.evaluation.evaluate import SAMPLES, Evaluation, evaluate
 from training.export.card import write_card
-from training.export.discriminator_finetuning import train_judge
+from training.export.discriminator_finetuning import JudgePlan, train_judge
 from training.export.encoder import train_encoder
 from training.gan.game import Game
 from training.recipe import Recipe
@@ -90,12 +90,13 @@ def export(
         generator, config
     )  # the exported G draws it, even if the run drew no grid of this epoch
     discriminator = game.plain_discriminator()
+    plan = JudgePlan.of_recipe(recipe, trained_on)
     if recipe.judge_steps:
         drawn = folder.read_samples(side=config.image_shape.height, last=epochs)
         drawn[epochs] = channels_first(draw_fixed_images(generator, config))
         say(f"fine-tuning D, {recipe.judge_steps:,} steps")
         discriminator = train_judge(
-            discriminator, generator, trained_on, recipe, samples=drawn, seed=config.seed, say=say
+            discriminator, generator, trained_on, plan, samples=drawn, seed=config.seed, say=say
         )
     _round_weights(discriminator, dtype)
     encoder = None
@@ -123,7 +124,16 @@ def export(
         encoder=encoder,
         history=History(epochs=tuple(progress.records), events=tuple(_read_events(folder, progress))),
         timeline=timeline,
-        card=write_card(to.name, config, progress, metadata, dtype=dtype, afterwards=afterwards, data=data),
+        card=write_card(
+            to.name,
+            config,
+            progress,
+            metadata,
+            dtype=dtype,
+            variations=plan.variations,
+            afterwards=afterwards,
+            data=data,
+        ),
         dtype=dtype,
     )
 
@@ -157,6 +167,7 @@ def _round_weights(network: nn.Module, dtype: torch.dtype) -> None:
 def _describe(config: RunConfig, progress: Progress, evaluation: Evaluation) -> Metadata:
     recipe = config.recipe
     return Metadata(
+        format_version=format_version_for(evaluation.calibration),
         architecture=recipe.architecture,
         z_dim=recipe.z_dim,
         prior=recipe.prior,

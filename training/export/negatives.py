@@ -13,10 +13,11 @@ from torch.nn import functional
 
 from models.images import to_float
 from training.data.glyphs import draw_glyphs
+from training.data.variations import vary_all
 
 Negative = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
 
-GLYPHS = 6000
+GLYPHS = 20_000
 """Number of letters and signs that are drawn once, as the pool from which `letters` takes its pictures."""
 
 
@@ -112,9 +113,18 @@ def moved(images: torch.Tensor, rng: torch.Generator, *, reach: int) -> torch.Te
     return taken.permute(0, 3, 1, 2)
 
 
-def letters(side: int, *, seed: int) -> Negative:
-    """Return a function that makes printed letters and signs, distorted like handwriting, from a pool drawn once."""
-    pool = torch.from_numpy(draw_glyphs(GLYPHS, side=side, seed=seed))[:, None]
+def letters(side: int, *, seed: int, varied: bool = False, most: int | None = None) -> Negative:
+    """Return a function that makes printed letters and signs, distorted like handwriting, from a pool drawn once.
+
+    Args:
+        side: height and width of a picture, in pixels.
+        seed: seed of the pool.
+        varied: whether the pool also holds each picture as other pens and scanners would draw it.
+        most: the number of pictures that will be taken; the pool is no larger. None: unknown.
+    """
+    size = GLYPHS if most is None else max(1, min(GLYPHS, most))
+    drawn = torch.from_numpy(draw_glyphs(size, side=side, seed=seed))[:, None]
+    pool = torch.cat([drawn, vary_all(drawn, seed=seed + 1)]) if varied else drawn
 
     def draw(real: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
         chosen = pool[torch.randint(len(pool), (len(real),), generator=rng)]
@@ -131,15 +141,15 @@ class WeightedNegative(NamedTuple):
     weight: float
 
 
-LETTERS_WEIGHT = 6.0
+LETTERS_WEIGHT = 14.0
 
 FROM_IMAGES = (
     WeightedNegative(noise, 1.0),
     WeightedNegative(inverted, 0.5),
     WeightedNegative(shuffled, 1.0),
-    WeightedNegative(overlaid, 8.0),
-    WeightedNegative(halved, 3.0),
-    WeightedNegative(plain, 1.0),
+    WeightedNegative(overlaid, 12.0),
+    WeightedNegative(halved, 4.0),
+    WeightedNegative(plain, 2.0),
     WeightedNegative(patterned, 1.0),
     WeightedNegative(dirty, 2.0),
 )

@@ -136,8 +136,7 @@ def _result(served: ServedModel, prepared: Prepared, opinion: Opinion | None, *,
 
 def percentiles_of(served: ServedModel, logit: float) -> Percentiles:
     """Return the percentiles of a logit by the calibration of a model."""
-    known = served.model.metadata.calibration.percentiles(logit)
-    return Percentiles.model_validate({"varied": None} | known)
+    return Percentiles.model_validate(served.model.metadata.calibration.percentiles(logit))
 
 
 def probability_of(logit: float) -> float:

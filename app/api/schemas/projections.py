@@ -21,9 +21,9 @@ class ProjectionScores(BaseModel):
     projection: Score = Field(
         examples=[
             {
-                "logit": -4.11,
-                "probability": 0.01615,
-                "percentile": {"real": 7.475, "generated": 8.547, "varied": 14.5},
+                "logit": -5.138,
+                "probability": 0.005833,
+                "percentile": {"real": 12.11, "generated": 11.72, "varied": 23.24},
             }
         ]
     )

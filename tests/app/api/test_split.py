@@ -12,8 +12,6 @@ from fastapi import FastAPI
 from numpy.typing import NDArray
 
 from app.api.forms import MAX_RESULTS, MAX_RESULTS_WITH_STEPS
-from app.api.routes.score import percentiles_of
-from app.inference.catalog import ServedModel
 from app.main import create_app
 from app.media import uploads
 from app.media.digit_photo import DigitPhoto, Step
@@ -76,23 +74,3 @@ def test_the_most_results_with_steps_and_one_more(app: FastAPI) -> None:
     results = ask(app, [15, 0], "&steps=true").json()["results"]
     assert [len(result["steps"]) for result in results] == [1] * MAX_RESULTS_WITH_STEPS
     assert_problem(ask(app, [16, 0], "&steps=true"), 422, parameter="files", text="with steps=true; send fewer files")
-
-
-def test_percentiles_among_varied_digits() -> None:
-    """Null where a model has no such calibration."""
-
-    class Fake:
-        def __init__(self, known: dict[str, float]) -> None:
-            self.model = self.metadata = self.calibration = self
-            self.known = known
-
-        def percentiles(self, logit: float) -> dict[str, float]:
-            assert logit == 1.5
-            return self.known
-
-    def told(known: dict[str, float]) -> dict[str, float | None]:
-        served: ServedModel = Fake(known)  # type: ignore[assignment]
-        return percentiles_of(served, 1.5).model_dump()
-
-    assert told({"real": 1, "generated": 2}) == {"real": 1, "generated": 2, "varied": None}
-    assert told({"real": 1, "generated": 2, "varied": 3}) == {"real": 1, "generated": 2, "varied": 3}

@@ -21,7 +21,7 @@ def test_against_counting() -> None:
 def test_held_out_logits_are_uniform() -> None:
     rng = np.random.default_rng(1)
     calibration = calibrate(rng.gumbel(size=10_000).astype(np.float32), np.zeros(10, dtype=np.float32))
-    fresh = [calibration.percentiles(float(logit))["real"] for logit in rng.gumbel(size=4000)]
+    fresh = [calibration.percentiles(float(logit))["real"] or 0 for logit in rng.gumbel(size=4000)]
     for quartile in (25, 50, 75):
         assert np.percentile(fresh, quartile) == pytest.approx(quartile, abs=2.5)
 
@@ -60,14 +60,15 @@ def test_tied_logits_against_counting(values: int) -> None:
 
 def test_the_sides_are_not_swapped() -> None:
     low, high = np.arange(0, 10, dtype=np.float32), np.arange(100, 110, dtype=np.float32)
-    assert calibrate(high, low).percentiles(50) == {"real": 0, "generated": 100}
+    assert calibrate(high, low).percentiles(50) == {"real": 0, "generated": 100, "varied": None}
 
 
 def test_float32_ends_stay_within_0_and_100() -> None:
     top = float(np.finfo(np.float32).max)
-    calibration = Calibration(real=(-1.7e308, 1.7e308), generated=(-top, 0, top))
+    calibration = Calibration(real=(-1.7e308, 1.7e308), generated=(-top, 0, top), varied=(-top, top))
     for logit in (-top, 0.0, top):
         for share in calibration.percentiles(logit).values():
+            assert share is not None
             assert 0 <= share <= 100
 
 
@@ -75,7 +76,7 @@ def test_it_never_decreases() -> None:
     rng = np.random.default_rng(2)
     calibration = calibrate(rng.integers(0, 5, 100).astype(np.float32), rng.normal(size=3).astype(np.float32))
     for side in ("real", "generated"):
-        values = [calibration.percentiles(float(logit))[side] for logit in np.linspace(-4, 6, 500)]
+        values = [calibration.percentiles(float(logit))[side] or 0 for logit in np.linspace(-4, 6, 500)]
         assert (np.diff(values) >= 0).all()
         assert min(values) >= 0
         assert max(values) <= 100
@@ -84,7 +85,20 @@ def test_it_never_decreases() -> None:
 def test_one_logit_is_enough() -> None:
     calibration = calibrate(np.ones(1, dtype=np.float32), np.full(1, 2, dtype=np.float32))
     assert len(calibration.real) == QUANTILES
-    assert calibration.percentiles(1) == {"real": 50, "generated": 0}
+    assert calibration.percentiles(1) == {"real": 50, "generated": 0, "varied": None}
+
+
+def test_varied_digits_have_percentiles_of_their_own() -> None:
+    rng = np.random.default_rng(3)
+    real, generated, varied = (rng.normal(mean, 1, 5000).astype(np.float32) for mean in (1, -1, 0))
+    calibration = calibrate(real, generated, varied)
+    assert calibration.varied is not None
+    assert len(calibration.varied) == QUANTILES
+    for logit in (-1.5, 0.0, 0.3, 2.0):
+        assert calibration.percentiles(logit)["varied"] == pytest.approx(100 * (varied < logit).mean(), abs=0.3)
+    assert calibration.percentiles(0)["real"] == pytest.approx(16, abs=2)
+    with pytest.raises(ValidationError, match="quantiles of varied images must not decrease"):
+        Calibration(real=(0, 1), generated=(0, 1), varied=(1, 0))
 
 
 @pytest.mark.parametrize("real", [(1.0, 0.0), (0.0,), (), (0.0, float("nan")), (0.0, float("inf"))])

@@ -1,5 +1,6 @@
 """Metadata converted to strings and parsed again is unchanged, whatever the values are."""
 
+import json
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from models.errors import ModelMetadataError
 from models.images import ImageShape
 from models.latents import SEED_LIMIT
 from models.model_folder.calibration import Calibration
-from models.model_folder.metadata import Metadata, parse_metadata
+from models.model_folder.metadata import Metadata, format_version_for, parse_metadata
 from models.networks.architectures import Architecture
 from models.networks.conv import Conv
 from models.networks.goodfellow2014 import Goodfellow2014
@@ -58,6 +59,22 @@ def test_texts_stay_texts_whatever_they_look_like(field: str, text: str) -> None
     strings = metadata(**{field: text}).to_strings()
     assert strings[field] == text
     assert getattr(parse_metadata(strings), field) == text
+
+
+def test_a_model_without_varied_digits_has_the_first_version_and_its_bytes() -> None:
+    """Older code reads it. With them it has version 2, which older code refuses by name."""
+    plain = metadata().to_strings()
+    assert plain["format_version"] == "1"
+    assert json.loads(plain["calibration"]) == {"real": [-1, 2], "generated": [-3, 0]}
+    calibration = Calibration(real=(-1, 2), generated=(-3, 0), varied=(-2, 1))
+    varied = metadata(calibration=calibration, format_version=format_version_for(calibration))
+    strings = varied.to_strings()
+    assert strings["format_version"] == "2"
+    assert json.loads(strings["calibration"])["varied"] == [-2, 1]
+    assert parse_metadata(strings) == varied
+    assert parse_metadata(plain | {"format_version": "2"}).calibration.varied is None
+    with pytest.raises(ValueError, match=r"calibration\.varied needs format_version 2"):
+        metadata(calibration=calibration)
 
 
 def test_a_commit_that_looks_like_a_number() -> None:

@@ -1191,7 +1191,7 @@ def test_evaluate_takes_the_embedded_data_set_of_a_model(here: Path, monkeypatch
         asked.append(source)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("training.cli.evaluate.load_data", load)
+    monkeypatch.setattr("training.cli.inputs.load_data", load)
     for dataset in ("mnist", "stacked-mnist"):
         model = make_tiny_model_folder(here / dataset)
         metadata = load_model(model).metadata.model_copy(update={"dataset": dataset})

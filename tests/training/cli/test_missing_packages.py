@@ -115,14 +115,30 @@ print(json.dumps([call(command) for command in json.loads(sys.argv[1])]))
                 "resume runs/mlp",
                 "evaluate mnist-mlp",
                 "export runs/mlp --to m",
+                "judge mnist-mlp --to m",
                 "sample mnist-mlp -o grid.png",
                 "sample mnist-mlp --out shards",
             ],
         ),
-        (["matplotlib"], ["fit mlp", "resume runs/mlp", "evaluate mnist-mlp", "export runs/mlp --to m"]),
-        (["PIL"], ["fit mlp", "evaluate mnist-mlp", "sample mnist-mlp -o grid.png", "sample mnist-mlp --out shards"]),
+        (
+            ["matplotlib"],
+            ["fit mlp", "resume runs/mlp", "evaluate mnist-mlp", "export runs/mlp --to m", "judge mnist-mlp --to m"],
+        ),
+        (
+            ["PIL"],
+            [
+                "fit mlp",
+                "evaluate mnist-mlp",
+                "judge mnist-mlp --to m",
+                "sample mnist-mlp -o grid.png",
+                "sample mnist-mlp --out shards",
+            ],
+        ),
         (["tensorboard"], ["fit mlp", "resume runs/mlp"]),
-        (["torchmetrics"], ["fit mlp", "resume runs/mlp", "evaluate mnist-mlp", "export runs/mlp --to m"]),
+        (
+            ["torchmetrics"],
+            ["fit mlp", "resume runs/mlp", "evaluate mnist-mlp", "export runs/mlp --to m", "judge mnist-mlp --to m"],
+        ),
         (["tqdm"], ["fit mlp", "resume runs/mlp", "sample mnist-mlp --out shards"]),
     ],
     ids=["training", "matplotlib", "pillow", "tensorboard", "torchmetrics", "tqdm"],
@@ -138,7 +154,7 @@ def test_every_command_says_what_it_lacks(lacking: Lacking, tmp_path: Path, hidd
 
 
 def test_help_and_usage_errors_need_none_of_them(lacking: Lacking):
-    commands = ["", "fit", "resume", "watch", "evaluate", "sample", "export", "classifier"]
+    commands = ["", "fit", "resume", "watch", "evaluate", "sample", "export", "judge", "classifier"]
     helps = [[*command.split(), "--help"] for command in commands]
     done = lacking(TRAINING, "-c", SEVERAL, json.dumps([*helps, ["fit", "mlp", "--threads", "0"]]))
     assert (done.returncode, done.stderr) == (0, "")

@@ -15,8 +15,9 @@ from models.latents import draw_latents
 from tests.training.support import make_game, tiny_images, tiny_recipe
 from training.data.dataset import Dataset
 from training.data.mnist import read_mnist, read_mnist_labels
+from training.data.variations import vary_all
 from training.evaluation import evaluate as module
-from training.evaluation.evaluate import SAMPLE_SEED, SAMPLES, evaluate
+from training.evaluation.evaluate import SAMPLE_SEED, SAMPLES, VARIATIONS_SEED, evaluate
 from training.evaluation.neighbours import find_nearest
 from training.evaluation.out_of_distribution import QUESTIONS, auroc
 from training.evaluation.parzen import ParzenEstimate
@@ -67,7 +68,8 @@ def test_digits_have_shares_and_other_images_have_none():
     data = Dataset("digits", images[:240], images[240:], shape, digits=1)
     sampler = Sampler(game.generator, z_dim=4, image_shape=shape)
     scorer = Scorer(game.discriminator, image_shape=shape)
-    figures = evaluate(sampler, scorer, data, prior="normal", samples=100).figures
+    evaluation = evaluate(sampler, scorer, data, prior="normal", samples=100)
+    figures = evaluation.figures
     assert sum(figures[f"share_{digit}"] for digit in range(10)) == pytest.approx(1)
     # The real images are train[100:200]; the classifier may misread at most one of these digits.
     real = np.bincount(labels[100:200], minlength=10) / 100
@@ -81,7 +83,14 @@ def test_digits_have_shares_and_other_images_have_none():
         f"{name}{suffix}"
         for name in (*(f"share_{d}" for d in range(10)), "smallest_share", "largest_share", "modes", "mode_kl")
         for suffix in ("", "_real")
-    }
+    } | {"d_varied", "varied_under_5"}
+    varied, held_out_logits = evaluation.logits["varied"], evaluation.logits["held_out"]
+    again = scorer(channels_last(vary_all(data.held_out, seed=VARIATIONS_SEED)))
+    assert np.array_equal(varied, again)
+    assert figures["varied_under_5"] == pytest.approx((varied < np.quantile(held_out_logits, 0.05)).mean())
+    assert figures["d_varied"] == pytest.approx((1 / (1 + np.exp(-varied.astype(np.float64)))).mean(), abs=1e-6)
+    assert evaluation.calibration.varied is not None
+    assert evaluation.calibration.varied[100] == pytest.approx(np.median(varied), abs=1e-6)
 
 
 def test_a_copied_training_image_is_found_out():
@@ -172,9 +181,9 @@ def test_the_windows_are_over_the_images_that_the_paper_used(monkeypatch: pytest
 
 def test_what_a_card_says_of_its_samples():
     assert (SAMPLES, SAMPLE_SEED) == (10_000, 2014)
-    from training.export.card import _TEMPLATE
+    from training.export.card import _FIGURES
 
-    assert "first 10,000 images of seed {sample_seed}" in _TEMPLATE
+    assert "first 10,000 images of seed {sample_seed}" in _FIGURES
 
 
 def test_the_smallest_data_set_can_be_judged(tmp_path: Path):

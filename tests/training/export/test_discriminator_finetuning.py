@@ -1,6 +1,7 @@
 """Fine-tuning D: the images that it sees, that nothing else changes, and that it learns to tell real from other."""
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,7 +16,13 @@ from training.data.dataset import Dataset
 from training.errors import NotFiniteError
 from training.export import discriminator_finetuning as module
 from training.export import negatives
-from training.export.discriminator_finetuning import Opponents, draw_opponents, earlier_samples, train_judge
+from training.export.discriminator_finetuning import (
+    JudgePlan,
+    Opponents,
+    draw_opponents,
+    earlier_samples,
+    train_judge,
+)
 from training.export.negatives import WeightedNegative
 from training.gan.game import Game
 from training.recipe import Recipe
@@ -38,13 +45,14 @@ def samples(*greys: int) -> dict[int, torch.Tensor]:
     return {epoch: torch.full((64, 1, SIDE, SIDE), grey, dtype=torch.uint8) for epoch, grey in enumerate(greys)}
 
 
-def judged(game: Game, recipe: Recipe, *, seed: int = 4) -> tuple[nn.Module, list[str]]:
+def judged(game: Game, recipe: Recipe, *, seed: int = 4, data: Dataset | None = None) -> tuple[nn.Module, list[str]]:
     said: list[str] = []
+    data = data or dataset()
     judge = train_judge(
         game.discriminator,
         game.average.network,
-        dataset(),
-        recipe,
+        data,
+        JudgePlan.of_recipe(recipe, data),
         samples=samples(90, 120, 150),
         seed=seed,
         say=said.append,
@@ -207,6 +215,31 @@ def test_its_real_images_are_training_images(monkeypatch: pytest.MonkeyPatch):
     assert seen <= training
     assert not seen & held_out
     assert len(seen) > 270  # of 280: they are drawn from all images
+
+
+@pytest.mark.parametrize(
+    ("share", "digits", "of_varied"), [(0.5, 1, 64), (1.0, 1, 128), (0.0, 1, 0), (0.5, 3, 0), (0.5, 0, 0)]
+)
+def test_a_share_of_its_real_digits_are_variations(
+    monkeypatch: pytest.MonkeyPatch, share: float, digits: int, of_varied: int
+):
+    """Only single handwritten digits are varied; a person's own images are not."""
+    shown: list[torch.Tensor] = []
+    draw = module.draw_opponents
+
+    def watch(opponents: Opponents, real: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+        shown.append(real.clone())
+        return draw(opponents, real, rng)
+
+    monkeypatch.setattr(module, "draw_opponents", watch)
+    recipe = tiny_recipe("mlp", "judge_steps=4", f"judge_variations={share}")
+    data = replace(dataset(), digits=digits)
+    judged(make_game(recipe), recipe, data=data)
+    training = {image.numpy().tobytes() for image in data.images.float() / 127.5 - 1}
+    assert len(shown) == 4
+    for batch in shown:
+        unchanged = [image.numpy().tobytes() in training for image in batch]
+        assert unchanged == [False] * of_varied + [True] * (module.BATCH_SIZE - of_varied)
 
 
 # --- Its balance -----------------------------------------------------------------------------------

@@ -1,0 +1,139 @@
+"""`training judge MODEL --to DIR`: train the D of an exported model further, and write a new model folder."""
+
+import argparse
+from functools import partial
+from typing import TYPE_CHECKING
+
+from training.cli.arguments import (
+    Commands,
+    add_model,
+    add_strict,
+    add_threads,
+    add_train_images,
+    at_least_1,
+    not_empty,
+    path,
+    seed,
+    share_or_none,
+)
+from training.cli.inputs import check_train_images, is_training_data, load_model_data, load_named_model
+from training.errors import RunError, UsageError
+
+if TYPE_CHECKING:
+    from models.model_folder.loaded_model import LoadedModel
+    from training.data.dataset import Dataset
+
+STEPS = 6000
+VARIATIONS = 0.5
+
+
+def add_parser(commands: Commands) -> None:
+    """Add the command and its options."""
+    parser = commands.add_parser(
+        "judge",
+        help="train D of an exported model further",
+        description="Train D of a model folder alone, as `export` does: it learns to tell real images from pictures "
+        "that are neither real nor drawn by G. The new folder has the same G, bit for bit. D of MNIST also learns that "
+        "digits of other pens, hands and scanners are real.",
+    )
+    parser.set_defaults(run_command=run)
+    add_strict(parser)
+    add_model(parser)
+    parser.add_argument(
+        "--to",
+        metavar="DIR",
+        type=path,
+        required=True,
+        help="the model folder to write (required); its name becomes the model's name. A model folder is replaced; any "
+        "other folder must be new or empty",
+    )
+    parser.add_argument(
+        "--data",
+        type=not_empty,
+        help="the images that the model was trained on: mnist, stacked-mnist, a folder of images, an .npz or an IDX "
+        "file (default: the embedded data set; required if the model was trained on other data)",
+    )
+    add_train_images(parser)
+    parser.add_argument(
+        "--steps", metavar="N", type=at_least_1, default=STEPS, help=f"number of training steps (default: {STEPS})"
+    )
+    parser.add_argument(
+        "--variations",
+        metavar="SHARE",
+        type=share_or_none,
+        help="share of the real images, 0 to 1, that are varied as other pens, hands and scanners would draw them; for "
+        f"mnist only (default: {VARIATIONS} for mnist)",
+    )
+    parser.add_argument(
+        "--seed",
+        metavar="N",
+        type=seed,
+        help="seed of all random numbers, 0 to 2**53 - 1 (default: the seed of the model's training)",
+    )
+    add_threads(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Fine-tune D of a model folder, evaluate the pair anew, and write the new folder."""
+    import torch
+
+    from models.device import resolve_device
+    from models.model_folder.destination import check_destination
+    from models.model_folder.read import load_model
+    from training.config import is_bfloat16_quick
+    from training.export.discriminator_finetuning import JudgePlan
+    from training.export.judge import judge, read_earlier_samples
+
+    replaces = check_destination(options.to)
+    model = load_named_model(options.model)
+    earlier = read_earlier_samples(model)
+    dataset = load_model_data(model, options.data, strict=options.strict)
+    _check_data(options, model, dataset)
+    check_train_images(options.train_images, model, dataset)
+    torch.set_num_threads(options.threads or torch.get_num_threads())
+    if replaces:
+        print(f"{options.to} is a model folder already: it will be replaced", flush=True)
+    plan = JudgePlan(
+        steps=options.steps,
+        variations=_variations(options.variations, dataset),
+        prior=model.metadata.prior,
+        z_dim=model.metadata.z_dim,
+        bfloat16=is_bfloat16_quick(resolve_device("cpu")),
+    )
+    judge(
+        model,
+        dataset,
+        options.to,
+        plan,
+        earlier=earlier,
+        data=options.data or model.metadata.dataset,
+        seed=model.metadata.seed if options.seed is None else options.seed,
+        train_images=options.train_images,
+        say=partial(print, flush=True),
+    )
+    print(f"wrote {load_model(options.to).reference} to {options.to}")
+
+
+def _check_data(options: argparse.Namespace, model: "LoadedModel", dataset: "Dataset") -> None:
+    """Check that the data are those that the model was trained on, and that --variations fits them.
+
+    Raises:
+        RunError: the model was trained on other data.
+        UsageError: --variations was given for images that are not single digits.
+    """
+    if not is_training_data(model, dataset):
+        raise RunError(
+            f"{model.name} was trained on {model.metadata.dataset!r}, not on {dataset.name!r}: D must learn from the "
+            "images that G imitates; name them with --data"
+        )
+    if options.variations and dataset.digits != 1:
+        raise UsageError(
+            f"--variations is for mnist only: other images of {dataset.name} would no longer be real; leave it out"
+        )
+
+
+def _variations(given: float | None, dataset: "Dataset") -> float:
+    """Return the share of varied digits: the default is for single handwritten digits only."""
+    if dataset.digits != 1:
+        return 0.0
+    return VARIATIONS if given is None else given

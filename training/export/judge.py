@@ -1,0 +1,204 @@
+"""Judge again: fine-tune the D of an exported model, and write a new model folder with it. G stays bit for bit.
+
+The run of the model is not needed: the earlier samples of G, which are among the fakes, are the pictures of the model's
+timeline. D may have been fine-tuned before; it then continues from there.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from models.images import channels_first
+from models.inference.sampler import Sampler
+from models.inference.scorer import Scorer
+from models.model_folder.loaded_model import LoadedModel
+from models.model_folder.metadata import Metadata, format_version_for
+from models.model_folder.read import read_picture
+from models.model_folder.write import write_model
+from training.commands import command
+from training.data.dataset import Dataset
+from training.errors import RunError
+from training.evaluation.evaluate import SAMPLES, Evaluation, evaluate
+from training.export.card import describe_figures, describe_judge
+from training.export.discriminator_finetuning import JudgePlan, train_judge
+from training.provenance import describe_machine, read_git_commit
+from training.run.fixed_grid import split_fixed_grid
+
+_ABOUT_D = """\
+## The training of D alone
+
+G and the encoder are those of `{model}`, bit for bit.
+So are the history and the timeline. D began as the D of this model, and was then trained alone by this command:
+
+    {command}
+
+| | |
+|---|---|
+| steps | {steps:,} |
+| varied digits among the real images | {variations:.0%} |
+| earlier images of G | the pictures of the timeline, of epochs {first} to {last} |
+| trained on | {machine}, {threads} thread(s), {arithmetic}, torch {torch_version} |
+| code | commit {git_commit} |"""
+
+_OLD_SCOPE = re.compile(
+    r"^- (?:After the training of G and D, D was|D learned to tell real images from).*?(?=^- |^## |\Z)",
+    re.MULTILINE | re.DOTALL,
+)
+
+
+def read_earlier_samples(model: LoadedModel) -> dict[int, torch.Tensor]:
+    """Read G's images from the pictures of a model's timeline, by epoch: each [64, C, H, W] uint8.
+
+    Raises:
+        RunError: the timeline is empty, or a picture is not one that `export` wrote.
+        ModelFolderError: a picture has changed since the model folder was read.
+    """
+    samples = {}
+    for entry in model.timeline:
+        try:
+            images = split_fixed_grid(read_picture(model.path, entry), side=model.metadata.image_shape.height)
+        except ValueError as error:
+            raise RunError(
+                f"{entry.path} is not a grid of G's images: {error}; D needs the pictures that `export` wrote"
+            ) from error
+        samples[entry.epoch] = channels_first(images)
+    if not samples:
+        raise RunError(
+            f"the timeline of {model.name} is empty, but D needs its pictures as earlier images of G: export the model "
+            "again"
+        )
+    return samples
+
+
+def judge(
+    model: LoadedModel,
+    dataset: Dataset,
+    to: Path,
+    plan: JudgePlan,
+    *,
+    earlier: Mapping[int, torch.Tensor],
+    data: str,
+    seed: int,
+    train_images: int | None = None,
+    samples: int = SAMPLES,
+    say: Callable[[str], None] = print,
+) -> None:
+    """Fine-tune a copy of a model's D, evaluate the pair anew, and write the model folder `to`.
+
+    The weights in the file are float16 if those of G and the encoder are exact in float16, and float32 otherwise.
+
+    Args:
+        model: the model; it does not change.
+        dataset: all data that the model was trained on. Its held-out images calibrate D's score.
+        to: the model folder to write; its name becomes the model's name.
+        plan: the settings of the fine-tuning.
+        earlier: G's images by epoch, from `read_earlier_samples`.
+        data: the place of the data, for the commands in the card.
+        seed: seed of the batches and of all other random numbers.
+        train_images: the number of training images that the model was trained on; None: all.
+        samples: number of G's images to evaluate.
+        say: function that receives a line as each stage begins, and after each tenth of the fine-tuning.
+
+    Raises:
+        NotFiniteError: the loss is NaN or infinite.
+        ModelNameError: the name of the folder `to` cannot be the name of a model.
+        ModelDestinationError: `to` exists and is not a model folder, so it is not replaced.
+        OSError: the disk is full or cannot be written.
+    """
+    git_commit = read_git_commit()  # of the code that trains D; the files may change meanwhile
+    timeline = {entry.epoch: read_picture(model.path, entry) for entry in model.timeline}
+    dtype = torch.float16 if _fits_float16(model.generator, model.encoder) else torch.float32
+    say(f"fine-tuning D, {plan.steps:,} steps")
+    discriminator = train_judge(
+        model.discriminator, model.generator, dataset.first(train_images), plan, samples=earlier, seed=seed, say=say
+    )
+    discriminator.to(dtype).float()
+    say(f"evaluating G and D: {samples:,} samples, {len(dataset.held_out):,} held-out images")
+    evaluation = evaluate(
+        Sampler.of_model(model),
+        Scorer(discriminator, image_shape=model.metadata.image_shape),
+        dataset,
+        prior=model.metadata.prior,
+        samples=samples,
+        train_images=train_images,
+    )
+    about = _ABOUT_D.format(
+        model=model.reference,
+        command=_command(model, dataset, to, plan, data=data, seed=seed, train_images=train_images),
+        steps=plan.steps,
+        variations=plan.variations,
+        first=min(earlier),
+        last=max(epoch for epoch in earlier if epoch <= max(earlier) / 2),
+        machine=describe_machine(),
+        threads=torch.get_num_threads(),
+        arithmetic="bfloat16" if plan.bfloat16 else "float32",
+        torch_version=torch.__version__,
+        git_commit=git_commit,
+    )
+    figures = describe_figures(
+        to.name,
+        evaluation.figures,
+        data=data,
+        train_images=train_images,
+        held_out_images=len(dataset.held_out),
+    )
+    write_model(
+        to,
+        metadata=_describe(model.metadata, evaluation),
+        generator=model.generator,
+        discriminator=discriminator,
+        encoder=model.encoder,
+        history=model.history,
+        timeline=timeline,
+        card=rewrite_card(
+            model.card, name=to.name, about=about, figures=figures, scope=describe_judge(plan.steps, plan.variations)
+        ),
+        dtype=dtype,
+    )
+
+
+def rewrite_card(card: str, *, name: str, about: str, figures: str, scope: str) -> str:
+    """Return a model's card with its new name, figures and D; all else stays as it is.
+
+    Args:
+        card: the old card, in Markdown. A card that `export` did not write gets the new sections at its end.
+        name: the model's name, for the title.
+        about: the section about the training of D. It replaces the section of the same title.
+        figures: the section "Figures".
+        scope: the point about D in the section "Limits".
+    """
+    card = re.sub(r"\A# .*", lambda _: f"# {name}", card)
+    sections = re.split(r"^(?=## )", _OLD_SCOPE.sub(lambda _: f"{scope}\n", card), flags=re.MULTILINE)
+    titles = {about.partition("\n")[0], figures.partition("\n")[0]}
+    kept = [text.rstrip("\n") for text in sections if text.partition("\n")[0] not in titles]
+    place = next((i for i, text in enumerate(kept) if text.startswith("## Limits")), len(kept))
+    return "\n\n".join([*kept[:place], about, figures, *kept[place:]]) + "\n"
+
+
+def _command(
+    model: LoadedModel, dataset: Dataset, to: Path, plan: JudgePlan, *, data: str, seed: int, train_images: int | None
+) -> str:
+    numbers = {"--steps": plan.steps, "--seed": seed, "--threads": torch.get_num_threads()}
+    options = ["--data", data, *(text for option, n in numbers.items() for text in (option, str(n)))]
+    options += ["--variations", f"{plan.variations:g}"] if dataset.digits == 1 else []
+    options += ["--train-images", str(train_images)] if train_images else []
+    return command("judge", model.name, "--to", to.name, *options)
+
+
+def _describe(metadata: Metadata, evaluation: Evaluation) -> Metadata:
+    """Return a model's metadata with the new calibration and figures."""
+    changed = {
+        "format_version": format_version_for(evaluation.calibration),
+        "calibration": evaluation.calibration,
+        "evaluation": evaluation.figures,
+    }
+    return metadata.model_copy(update=changed)
+
+
+def _fits_float16(*networks: nn.Module | None) -> bool:
+    """Whether float16 holds all weights of the networks exactly, as it does if the model was exported with --half."""
+    weights = [tensor for network in networks if network is not None for tensor in network.state_dict().values()]
+    return all(torch.equal(tensor.half().to(tensor.dtype), tensor) for tensor in weights if tensor.is_floating_point())
