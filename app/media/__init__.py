@@ -1,6 +1,7 @@
 """Decodes uploaded images, and encodes images for answers.
 
-`uploads` decodes files, and `digit_photo` makes an MNIST-like digit of a photo. Between the two, `sixteen_bits`
+`uploads` decodes files, and `digit_photo` makes an MNIST-like digit of a photo: `ink` reads its ink, `digit_parts`
+chooses the digit, and `digit_strokes` draws it. Between the two, `sixteen_bits`
 converts deep grey, `upright` turns and shrinks pictures, and `transparency` lays them on paper. `jpeg_end` and
 `png_chunks` prepare files for the decoder, and `file_kinds` describes files that are not images. `png`, `animations`
 (GIF and WebP) and `archives` (npz and zip) encode images, and `saliency_overlay` makes a picture of a gradient.

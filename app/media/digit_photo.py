@@ -1,26 +1,35 @@
 """Makes an image like those of MNIST from a photo or a drawing of a digit.
 
-The steps are those with which MNIST was made (LeCun et al. 1998, section III.A): light ink on black, the digit's
-longest side scaled to 20 of the 28 pixels, its centre of mass in the middle.
+The picture becomes grey (`ink.to_grey`), its ink is read (`ink.read_ink`), the digit is chosen (`digit_parts`), and its
+strokes are drawn as MNIST has them (`digit_strokes`).
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-BOX_SHARE = 20 / 28
-"""The digit's longest side, as a share of the image's side."""
-
-FAINTEST_INK = 12 / 255
-"""A picture with less contrast than this, as a share of the brightness range, is an empty page."""
-
-FAINT_SHARE = 0.12
-"""Ink fainter than this share of the strongest ink counts as paper."""
+from app.media.digit_parts import MOST_DIGITS, Digit, find_digit
+from app.media.digit_strokes import BOX_SHARE, centred, draw_strokes
+from app.media.ink import Ink, Mask, Pixels, to_grey
 
 STEP_SIDE = 256
 """The longest side of a step's picture, in pixels."""
+
+_WORKED_SIDE = 480
+"""Longest side of the picture in which the digit is looked for. Small pictures are enlarged, up to six times."""
+
+_SMALL_SIDE, _MOST_ENLARGED = 160, 6
+
+_FAINTEST_INK = 0.1
+"""Ink that differs from the paper by less, on average, is none."""
+
+_FLATTEST_EDGE = 0.012
+"""The least steepness of a digit's outline: shadows and folds have less."""
+
+NO_INK = "there is no ink in the picture"
 
 
 @dataclass(frozen=True)
@@ -30,7 +39,7 @@ class Step:
     Attributes:
         name: the stage: "grey", "flattened", "ink" or "strokes".
         words: one sentence that says what was done to this picture.
-        picture: [h, w] or [h, w, 3] uint8, the longest side at most `STEP_SIDE`.
+        picture: [h, w] uint8, the longest side at most `STEP_SIDE`.
     """
 
     name: str
@@ -47,7 +56,7 @@ class DigitPhoto:
         image: [side, side] uint8, ink 255 on 0; None if nothing was found.
         box: left, top, right and bottom of the digit in the picture's pixels, right and bottom exclusive; or None.
         reason: why nothing was found, as a clause; or None.
-        ink: [h, w] uint8, the strength of the ink.
+        ink: [h, w] uint8, the strength of the ink at the size in which it was looked for.
         steps: the stages of the preparation; empty unless asked for.
     """
 
@@ -59,6 +68,15 @@ class DigitPhoto:
     steps: tuple[Step, ...]
 
 
+class _Search(NamedTuple):
+    """A picture in which a digit was looked for: its grey, enlarged or reduced by `scale`, and the digit, if any."""
+
+    size: tuple[int, int]
+    grey: Pixels
+    scale: float
+    digit: Digit | None
+
+
 def make_digit(picture: NDArray[np.uint8], *, side: int, steps: bool = False) -> DigitPhoto:
     """Make an MNIST-like digit from a picture.
 
@@ -66,98 +84,157 @@ def make_digit(picture: NDArray[np.uint8], *, side: int, steps: bool = False) ->
         picture: [H, W] or [H, W, 3] uint8, of any size; the ink may be lighter or darker than the paper.
         side: height and width of the result, in pixels.
         steps: whether the result has the stages of the preparation.
+
+    Returns:
+        The digit; `found` is False if the picture has no ink, or several digits of like size.
     """
-    image = Image.fromarray(picture).convert("L")
-    ink, noise = _ink_of(np.asarray(image, dtype=np.float32) / np.float32(255))
-    box = round(side * BOX_SHARE)
-    place = _trimmed(ink)
-    # An image that is an MNIST digit already keeps its faintest greys; the paper is removed from all others.
-    if ink.shape != (side, side) or place is None or max(place[2] - place[0], place[3] - place[1]) != box:
-        ink = _without_paper(ink, noise)
-        place = _trimmed(ink)
-    told: tuple[Step, ...] = ()
-    if steps:
-        told = (_step("grey", "The picture was turned into grey.", np.asarray(image)),)
-    strength = (ink * 255).round().astype(np.uint8)
-    if place is None:
-        return DigitPhoto(False, None, None, "there is no ink in the picture", strength, told)
-    if steps:
-        told += (_step("ink", "What differs from the paper was taken as ink.", strength),)
-    left, top, right, bottom = place
-    made = (_centred(_fitted(ink[top:bottom, left:right], box), side) * 255).round().astype(np.uint8)
-    return DigitPhoto(True, made, place, None, strength, told)
+    as_it_is = _already_made(picture, side)
+    if as_it_is is not None:
+        return _with_steps(as_it_is, picture) if steps else as_it_is
+    search = _search(picture)
+    if search.digit is None:
+        return _nothing(search, NO_INK, steps=steps)
+    count = 1 + len(search.digit.others)
+    if count > 1:
+        return _nothing(search, f"there are {count} digits in the picture; send split=true to score each", steps=steps)
+    return _finish(search, search.digit.ink, search.digit.mask, side=side, steps=steps)
 
 
 def split_digits(picture: NDArray[np.uint8], *, side: int, steps: bool = False) -> tuple[DigitPhoto, ...]:
     """Make an MNIST-like digit of each digit in a picture, in reading order. The arguments are those of `make_digit`.
 
     Returns:
-        One result for each digit; a single one that says why, if there is none.
+        One result for each digit, at most `MOST_DIGITS`; a single one that says why, if there is none.
     """
-    return (make_digit(picture, side=side, steps=steps),)
+    search = _search(picture)
+    if _already_made(picture, side) is not None or search.digit is None or not search.digit.others:
+        return (make_digit(picture, side=side, steps=steps),)
+    masks = _in_reading_order([search.digit.mask, *search.digit.others][:MOST_DIGITS])
+    return tuple(_finish(search, search.digit.ink, mask, side=side, steps=steps) for mask in masks)
 
 
-def _step(name: str, words: str, picture: NDArray[np.uint8]) -> Step:
-    image = Image.fromarray(picture)
-    image.thumbnail((STEP_SIDE, STEP_SIDE))
-    return Step(name, words, np.asarray(image))
+def _already_made(picture: NDArray[np.uint8], side: int) -> DigitPhoto | None:
+    """Return a picture that is an MNIST digit already, its size, box and black paper: it keeps its faintest greys."""
+    grey = picture if picture.ndim == 2 else picture[..., 0]
+    if grey.shape != (side, side) or (picture.ndim == 3 and np.ptp(picture, axis=2).any()):
+        return None
+    light = grey if np.median(grey) < 128 else 255 - grey
+    place = _box(light > 0)
+    # The paper is one level; a scan's or a JPEG's is not.
+    if place is None or light.max() < 128 or np.median(light) > 0 or _longest(place) != round(side * BOX_SHARE):
+        return None
+    left, top, right, bottom = place
+    digit = light[top:bottom, left:right].astype(np.float32) / np.float32(light.max())
+    return DigitPhoto(True, (centred(digit, side) * 255).round().astype(np.uint8), place, None, light, ())
 
 
-def _ink_of(brightness: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
-    """Return the strength of the ink at each pixel, [H, W] in [0, 1], and the noise of the paper on the same scale.
-
-    The paper's brightness is the median of the border. Ink is what differs from it, on the side (lighter or darker)
-    that differs more; the strongest ink is 1. Noise is the border's 90 % quantile of the difference.
-    """
-    border = np.concatenate([brightness[0], brightness[-1], brightness[:, 0], brightness[:, -1]])
-    paper = np.median(border)
-    lighter, darker = np.clip(brightness - paper, 0, None), np.clip(paper - brightness, 0, None)
-    ink = lighter if lighter.max() >= darker.max() else darker
-    strongest = ink.max()
-    if strongest < FAINTEST_INK:
-        return np.zeros_like(ink), 0.0
-    return ink / strongest, float(np.quantile(np.abs(border - paper), 0.9) / strongest)
+def _with_steps(made: DigitPhoto, picture: NDArray[np.uint8]) -> DigitPhoto:
+    grey = picture if picture.ndim == 2 else np.ascontiguousarray(picture[..., 0])
+    words = "The picture has the size and the paper of MNIST’s digits already, so it was only moved to the middle."
+    return DigitPhoto(made.found, made.image, made.box, made.reason, made.ink, (Step("grey", words, grey),))
 
 
-def _without_paper(ink: NDArray[np.float32], noise: float) -> NDArray[np.float32]:
-    """Set to 0 what is too faint to be ink: the paper's grain and shade, and a JPEG's ripples around a stroke."""
-    floor = max(3 * noise, FAINT_SHARE)
-    if floor >= 1:
-        return np.zeros_like(ink)
-    return np.asarray(np.clip((ink - floor) / (1 - floor), 0, 1), dtype=np.float32)
+def _search(picture: NDArray[np.uint8]) -> _Search:
+    grey = to_grey(picture)
+    longest = max(grey.shape)
+    scale = min(1.0, _WORKED_SIDE / longest)
+    if longest < _SMALL_SIDE:
+        scale = float(min(_MOST_ENLARGED, max(1, _SMALL_SIDE // longest)))
+    if scale != 1:
+        height, width = grey.shape
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        way = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+        grey = np.clip(cv2.resize(grey, size, interpolation=way), 0, 1)
+    digit = find_digit(grey)
+    if digit is not None and not _is_ink(digit):
+        digit = None
+    rows, columns = picture.shape[:2]
+    return _Search((columns, rows), grey, scale, digit)
 
 
-def _trimmed(ink: NDArray[np.float32]) -> tuple[int, int, int, int] | None:
-    """Return the smallest box (left, top, right, bottom) that holds all ink; None if there is no ink."""
-    rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
+def _is_ink(digit: Digit) -> bool:
+    return float(digit.ink.strength[digit.mask].mean()) > _FAINTEST_INK and digit.sharpness > _FLATTEST_EDGE
+
+
+def _nothing(search: _Search, reason: str, *, steps: bool) -> DigitPhoto:
+    ink = search.digit.ink if search.digit is not None else None
+    strength = np.zeros(search.grey.shape, np.uint8) if ink is None else _levels(ink.strength)
+    stages: tuple[Step, ...] = ()
+    if steps:
+        stages = (_grey_step(search.grey),) if ink is None else (_grey_step(search.grey), _flattened_step(ink))
+    return DigitPhoto(False, None, None, reason, strength, stages)
+
+
+def _finish(search: _Search, ink: Ink, mask: Mask, *, side: int, steps: bool) -> DigitPhoto:
+    """Draw the strokes of a chosen digit."""
+    full = max(float(np.quantile(ink.strength[mask], 0.75)), 1e-3)
+    around = cv2.dilate(mask.astype(np.uint8), np.ones((3, 3), np.uint8))
+    strokes = (np.clip(ink.strength / full, 0, 1) * around).astype(np.float32)
+    image = draw_strokes(strokes, side=side)
+    box = _box(mask)
+    if box is None or not image.any():
+        return _nothing(search, NO_INK, steps=steps)
+    stages: tuple[Step, ...] = ()
+    if steps:
+        chosen = np.where(mask, 255, np.where(ink.mask, 90, 0)).astype(np.uint8)
+        stages = (
+            _grey_step(search.grey),
+            _flattened_step(ink),
+            _step("ink", "Ink was told from paper, and the digit (white) from other ink (grey).", chosen),
+            _step("strokes", "The strokes were brought to the width that MNIST’s digits have, and centred.", image),
+        )
+    return DigitPhoto(True, image, _in_picture(box, search), None, _levels(ink.strength), stages)
+
+
+def _in_picture(box: tuple[int, int, int, int], search: _Search) -> tuple[int, int, int, int]:
+    left, top, right, bottom = (edge / search.scale for edge in box)
+    width, height = search.size
+    return int(left), int(top), min(width, int(np.ceil(right))), min(height, int(np.ceil(bottom)))
+
+
+def _in_reading_order(masks: list[Mask]) -> list[Mask]:
+    """Sort by rows, which are at least half a digit apart, and within a row from left to right."""
+    boxes = [(box, mask) for mask in masks if (box := _box(mask)) is not None]
+    row = max(box[3] - box[1] for box, _ in boxes)
+    boxes.sort(key=lambda one: (one[0][1] + one[0][3]) / 2)
+    rows: list[list[tuple[tuple[int, int, int, int], Mask]]] = []
+    for box, mask in boxes:
+        middle = (box[1] + box[3]) / 2
+        if not rows or middle - (rows[-1][0][0][1] + rows[-1][0][0][3]) / 2 > row / 2:
+            rows.append([])
+        rows[-1].append((box, mask))
+    return [mask for line in rows for _, mask in sorted(line, key=lambda one: one[0][0])]
+
+
+def _box(mask: Mask) -> tuple[int, int, int, int] | None:
+    """Return the smallest box (left, top, right, bottom) that holds all pixels of a mask; None if there are none."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not len(rows):
         return None
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
-def _fitted(ink: NDArray[np.float32], box: int) -> NDArray[np.float32]:
-    """Scale the digit so that its longest side is `box` pixels; thin strokes keep their strength."""
-    height, width = ink.shape
-    longest = max(height, width)
-    if longest == box:
-        return ink
-    size = (max(1, round(width * box / longest)), max(1, round(height * box / longest)))
-    scaled = np.asarray(Image.fromarray(ink).resize(size, Image.Resampling.LANCZOS), dtype=np.float32)
-    strongest = scaled.max()
-    if 0 < strongest < 1:
-        scaled = scaled / strongest
-    return np.clip(scaled, 0, 1)
+def _longest(box: tuple[int, int, int, int]) -> int:
+    return max(box[2] - box[0], box[3] - box[1])
 
 
-def _centred(digit: NDArray[np.float32], side: int) -> NDArray[np.float32]:
-    """Return the digit on a black square, its centre of mass as near the middle as whole pixels and edges allow."""
-    height, width = digit.shape
-    total = digit.sum()
-    rows, columns = np.arange(height), np.arange(width)
-    centre_row = float((digit.sum(axis=1) * rows).sum() / total) if total else height / 2
-    centre_column = float((digit.sum(axis=0) * columns).sum() / total) if total else width / 2
-    top = int(np.clip(round(side / 2 - centre_row), 0, side - height))
-    left = int(np.clip(round(side / 2 - centre_column), 0, side - width))
-    square = np.zeros((side, side), dtype=np.float32)
-    square[top : top + height, left : left + width] = digit
-    return square
+def _levels(strength: Pixels) -> NDArray[np.uint8]:
+    return np.asarray((strength * 255).round(), dtype=np.uint8)
+
+
+def _grey_step(grey: Pixels) -> Step:
+    return _step("grey", "The picture became grey, along the colours that differ most.", _levels(grey))
+
+
+def _flattened_step(ink: Ink) -> Step:
+    tone = "darker" if ink.dark else "lighter"
+    return _step("flattened", f"The light of the paper was evened out; the ink is {tone}.", _levels(ink.strength))
+
+
+def _step(name: str, words: str, picture: NDArray[np.uint8]) -> Step:
+    longest = max(picture.shape)
+    if longest > STEP_SIDE:
+        height, width = picture.shape
+        size = (max(1, width * STEP_SIDE // longest), max(1, height * STEP_SIDE // longest))
+        picture = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    return Step(name, words, picture)

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw
 from starlette.types import Message, Receive, Scope, Send
 
 from app.inference.decode_slots import Decoders, TooManyPixelsError
@@ -83,23 +83,31 @@ def test_a_digit_is_light_on_black(pixels: NDArray[np.uint8]) -> None:
         assert made.max() == 255
 
 
-@quick
-@given(pixels=grey_pixels, paper=st.sampled_from([0, 255]))
-def test_polarity_does_not_matter(pixels: NDArray[np.uint8], paper: int) -> None:
-    """The page has a border of paper, so that it is clear which side is the paper."""
-    page = np.pad(pixels, 4, constant_values=paper)
-    assert np.abs(read(png_bytes(page)).astype(int) - read(png_bytes(255 - page))).max() <= 1
+points = st.lists(st.tuples(st.integers(12, 108), st.integers(12, 108)), min_size=3, max_size=6, unique=True)
+
+
+def drawn(line: list[tuple[int, int]], width: int) -> Image.Image:
+    """A stroke on a page of 120 × 120 pixels, black on white."""
+    page = Image.new("L", (120, 120), 255)
+    ImageDraw.Draw(page).line(line, fill=0, width=width, joint="curve")
+    return page
 
 
 @quick
-@given(pixels=grey_pixels)
-def test_a_digit_that_is_made_stays_one(pixels: NDArray[np.uint8]) -> None:
-    """A digit on paper that is made a second time has the same ink, moved by one pixel at most."""
-    once = read(png_bytes(np.pad(pixels, 4)))
+@given(line=points, width=st.integers(3, 12))
+def test_polarity_does_not_matter(line: list[tuple[int, int]], width: int) -> None:
+    page = np.asarray(drawn(line, width))
+    assert np.abs(read(png_bytes(page)).astype(int) - read(png_bytes(255 - page))).mean() <= 4
+
+
+@quick
+@given(line=points, width=st.integers(3, 12))
+def test_a_digit_that_is_made_stays_one(line: list[tuple[int, int]], width: int) -> None:
+    """A digit that is made a second time has the same ink, moved by one pixel at most."""
+    once = read(png_bytes(drawn(line, width)))
     twice = read(png_bytes(once))
-    if once.any() and max(np.ptp(np.flatnonzero(once.any(axis=axis))) for axis in (0, 1)) + 1 == 20:
-        shifts = [np.roll(once, (row, column), (0, 1)) for row in (-1, 0, 1) for column in (-1, 0, 1)]
-        assert any(np.abs(shifted.astype(int) - twice).max() <= 1 for shifted in shifts)
+    shifts = [np.roll(once, (row, column), (0, 1)) for row in (-1, 0, 1) for column in (-1, 0, 1)]
+    assert any(np.abs(shifted.astype(int) - twice).mean() <= 4 for shifted in shifts)
 
 
 @quick
