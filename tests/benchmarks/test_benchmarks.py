@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from benchmarks import processes
 from benchmarks.ablation import CHANGES
@@ -16,7 +17,7 @@ from harness.report import describe_machine, table
 from harness.repository import ROOT
 from harness.tiny_models import make_tiny_model_folder
 from models.networks.encoder import Encoder
-from tests.benchmarks.commands import run
+from tests.benchmarks.commands import rows_of, run
 from training.data.mnist import read_mnist
 from training.gan.distributed import ALONE
 from training.recipe import load_recipe
@@ -39,6 +40,18 @@ def test_training() -> None:
     printed = run("training", "mlp", "--rounds", "1", "--seconds", "0.2", "--threads", "1")
     assert "| the write-up's loop " in printed
     assert "| mlp " in printed
+
+
+def test_photos(tmp_path: Path) -> None:
+    digits = read_mnist()[1][:2]  # a 7 and a 2
+    labels = "file\tdigit\tkind\n"
+    for name, picture, digit in (("a", digits[0], "7"), ("b", 255 - digits[1], "2"), ("c", digits[0] * 0, "-")):
+        Image.fromarray(picture).resize((280, 280)).save(tmp_path / f"{name}.png")
+        labels += f"{name}.png\t{digit}\t{'blank' if digit == '-' else 'photo'}\n"
+    (tmp_path / "labels.tsv").write_text(labels, encoding="utf-8")
+    rows = {row[0]: row[1:] for row in rows_of(run("photos", str(tmp_path), "mnist-mlp"))}
+    assert rows["all photos"][:3] == ["2", "100 %", "0"]
+    assert rows["blank"] == ["1", "–", "1", "0 %", "0 %"]
 
 
 @pytest.mark.slow

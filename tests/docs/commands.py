@@ -135,6 +135,7 @@ TAKEN: dict[str, str] = {
             "python -m benchmarks.serving --rivals .venv-rivals/bin/python",
             "python -m benchmarks.against_writeup --threads 1",
             "python -m benchmarks.projection --own 10 --test 20",
+            "python -m benchmarks.photos DIR",
             "python -m benchmarks.anatomy --svg docs/images/anatomy.svg",
             "python -m benchmarks.dissection",
             "python -m benchmarks.latency",
