@@ -8,7 +8,7 @@ GanError                      base class of the two below
 httpx.TransportError          the service was not reached, or did not answer in time
 """
 
-from gan_client.answers import Interpolation, Models, ModelSummary, Projection, Samples, Score, Step
+from gan_client.answers import Interpolation, Models, ModelSummary, PreparationStep, Projection, Samples, Score
 from gan_client.calls import Picture
 from gan_client.client import AsyncClient, Client
 from gan_client.errors import AnswerError, GanError, ParameterError, ProblemError
@@ -24,10 +24,10 @@ __all__ = [
     "Models",
     "ParameterError",
     "Picture",
+    "PreparationStep",
     "ProblemError",
     "Projection",
     "Retries",
     "Samples",
     "Score",
-    "Step",
 ]

@@ -58,7 +58,7 @@ class Interpolation:
 
 
 @dataclass(frozen=True, eq=False)
-class Step:
+class PreparationStep:
     """A stage of the preparation of a picture.
 
     Attributes:
@@ -108,7 +108,7 @@ class Score:
     filename: str
     input: NDArray[np.uint8] | None
     explanation: NDArray[np.uint8] | None = None
-    steps: tuple[Step, ...] | None = None
+    steps: tuple[PreparationStep, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -247,7 +247,9 @@ def _score(model: str, one: Mapping[str, Any]) -> Score:
         filename=one["filename"],
         input=None if one["input"] is None else _pixels(one["input"]),
         explanation=None if one["explanation"] is None else _pixels(one["explanation"]),
-        steps=None if steps is None else tuple(Step(s["name"], s["words"], _pixels(s["png"])) for s in steps),
+        steps=None
+        if steps is None
+        else tuple(PreparationStep(s["name"], s["words"], _pixels(s["png"])) for s in steps),
     )
 
 

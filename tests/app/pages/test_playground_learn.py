@@ -211,6 +211,7 @@ def test_a_run_that_collapsed(browser: Browser, service: Service) -> None:
         until(page, lambda: np.array_equal(image_pixels(picture), wanted), "the last picture is there")
         coverage = history["epochs"][-1]["metrics"]["coverage"]
         expect(chart(page, "Coverage").locator(".chart-readings")).to_contain_text(f"coverage {told(coverage)}")
+        settle(visit)  # a picture that is still on its way would be given up
         page.reload()
         expect(page.get_by_label("Training run")).to_have_value("collapse")
         page.get_by_label("Training run").select_option("")
