@@ -9,6 +9,9 @@ await loaded(el("script", { src: beside("uplot/uPlot.iife.min.js") }));
 await loaded(el("link", { rel: "stylesheet", href: beside("uplot/uPlot.min.css") }));
 
 const HEIGHT = 150;
+const AXIS = 48; // the least width of the axis with the values, in pixels
+const CHARACTER = 7; // the width of a character on it
+const [SMALL, LARGE] = [1e-4, 1e6]; // values beyond these are told with a power of ten
 const EPOCHS_BETWEEN_TICKS = [1, 10, 100, 1000, 10_000].flatMap((power) => [power, 2 * power, 5 * power]);
 
 const CHARTS = [
@@ -165,7 +168,13 @@ class Chart {
       scales: { x: { time: false }, y: { distr: logarithmic ? 3 : 1, range: range ?? (logarithmic ? aroundLog : this._range.bind(this)) } },
       axes: [
         { ...axis, size: 26, gap: 4, incrs: EPOCHS_BETWEEN_TICKS },
-        { ...axis, size: 48, gap: 4, splits: logarithmic ? roundSplits : undefined, values: (_, ticks, __, ___, step) => ticks.map((tick) => label(tick, logarithmic ? null : step)) },
+        {
+          ...axis,
+          size: (_, texts) => widthOf(texts),
+          gap: 4,
+          splits: logarithmic ? roundSplits : undefined,
+          values: (_, ticks, __, ___, step) => labels(ticks, logarithmic ? null : step),
+        },
       ],
       series: [{}, ...series.map(({ tone }) => ({ stroke: colour(tone), width: 2, spanGaps: true, points: { show: few, size: 5 } }))],
       hooks: { ready: [(plot) => this._listen(plot)], draw: [(plot) => this._drawTheory(plot), (plot) => this._drawEpoch(plot)] },
@@ -232,11 +241,29 @@ function latest(records, epoch, of) {
   return measured && of(measured);
 }
 
-/** Return a tick as text, with the decimals that the distance between ticks needs; `step` is null if they differ. */
-function label(tick, step) {
-  if (tick === null) return "";
-  if (step === null) return format(tick);
-  return tick.toFixed(Math.max(0, Math.ceil(-Math.log10(step) - 1e-9))).replace("-", "−");
+/** Return the ticks as texts, with the digits that the distance between them needs; `step` is null if it differs. */
+function labels(ticks, step) {
+  if (step === null) return ticks.map((tick) => (tick === null ? "" : format(tick)));
+  const last = Number(step.toExponential(6).split("e")[1]) - digitsOf(step); // the power of ten of the last digit
+  const largest = Math.max(...ticks.map(Math.abs));
+  const text = (tick) => {
+    if (largest >= SMALL && largest < LARGE) return tick.toFixed(Math.max(0, -last));
+    if (tick === 0) return "0";
+    return tick.toExponential(Math.max(0, Number(tick.toExponential().split("e")[1]) - last)).replace("e+", "e");
+  };
+  return ticks.map((tick) => text(tick).replaceAll("-", "−"));
+}
+
+/** Return the number of digits of a step after its first one: 0 for 200, 1 for 0.25. */
+function digitsOf(step) {
+  const digits = step.toExponential(6).split("e")[0].replace(/\.?0+$/, "").replace(".", "");
+  return digits.length - 1;
+}
+
+/** Return the width of an axis in pixels: that of its longest text. */
+function widthOf(texts) {
+  const longest = Math.max(0, ...(texts ?? []).map((text) => text.length));
+  return Math.max(AXIS, 12 + CHARACTER * longest);
 }
 
 function known(value) {

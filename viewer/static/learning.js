@@ -3,6 +3,7 @@
 
 import { Charts } from "./charts.js";
 import { el } from "./elements.js";
+import { Picture } from "./picture.js";
 
 const PICTURE_MS = 350; // how long each picture stays on screen while it plays
 
@@ -23,7 +24,8 @@ export class Learning {
     this._onEpoch = onEpoch;
     this._pictures = [];
     this._at = -1;
-    this._picture = el("img", { class: "pixels", width: 242, height: 242, alt: "" });
+    this._image = el("img", { class: "pixels", width: 242, height: 242, alt: "" });
+    this._picture = new Picture(this._image);
     this._caption = el("figcaption", {});
     this._play = el("button", { type: "button", class: "play", onclick: () => this._toggle() }, "Play");
     this._scrubber = el("input", { type: "range", min: 0, step: 1, "aria-label": "Epoch", oninput: () => this._go(this._scrubber.valueAsNumber) });
@@ -35,7 +37,7 @@ export class Learning {
       el(
         "div",
         { class: "learning-pictures" },
-        el("figure", {}, this._picture, this._caption),
+        el("figure", {}, this._picture.element, this._caption),
         el("div", { class: "row" }, this._play, this._scrubber),
         this._events,
       ),
@@ -61,7 +63,7 @@ export class Learning {
     this._charts.show(history.epochs);
     const wanted = epoch ?? (follows || before === undefined ? Infinity : before);
     const none = pictures.length === 0;
-    this._picture.hidden = this._play.disabled = this._scrubber.disabled = none;
+    this._picture.element.hidden = this._play.disabled = this._scrubber.disabled = none;
     if (none) this._showNone(wanted);
     else this._turnTo(this._nearest(wanted));
   }
@@ -106,8 +108,8 @@ export class Learning {
     this._at = Math.min(index, this._pictures.length - 1);
     const { epoch, url } = this._pictures[this._at];
     const words = epoch === 0 ? "Before training: noise" : `After epoch ${epoch} of ${this._pictures.at(-1).epoch}`;
-    if (this._picture.getAttribute("src") !== url) this._picture.src = url;
-    this._picture.alt = `G’s images of the same 64 latents. ${words}`;
+    this._picture.show(url);
+    this._image.alt = `G’s images of the same 64 latents. ${words}`;
     this._caption.textContent = words;
     this._scrubber.value = this._at;
     this._scrubber.setAttribute("aria-valuetext", words);
@@ -122,7 +124,7 @@ export class Learning {
   _preload() {
     const known = this._loaded ?? new Map();
     this._loaded = new Map(
-      this._pictures.map(({ url }) => [url, known.get(url) ?? Object.assign(new Image(), { src: url })]),
+      this._pictures.map(({ url }) => [url, known.get(url) ?? Object.assign(new Image(), { src: url, onerror: () => this._loaded.delete(url) })]),
     );
   }
 

@@ -28,11 +28,13 @@ export class DrawingPad {
   }
 
   clear() {
+    if (this.isEmpty) return;
     this._strokes = [];
     this._changed();
   }
 
   undo() {
+    if (this.isEmpty) return;
     this._strokes.pop();
     this._changed();
   }

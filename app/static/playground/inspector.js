@@ -5,6 +5,7 @@ import { Copyable, curl } from "./copyable.js";
 import { Latest } from "./latest.js";
 import { LatentBars } from "./latent-bars.js";
 import { opinion } from "./opinion.js";
+import { Outdated } from "./outdated.js";
 
 const DOWNLOAD_SCALE = 8;
 const SHAKE = 0.25; // standard deviation of the noise that "Randomise a little" adds; the choice of the class stays
@@ -20,6 +21,8 @@ export class Inspector {
     this._onChange = onChange;
     this._draw = new Latest((latent) => app.attempt(() => this._drawNow(latent), "inspector: draw"));
     this._judge = new Latest((drawn) => app.attempt(() => this._judgeNow(drawn), "inspector: judge"));
+    this._picture = new Outdated((failed) => this._removePicture(failed));
+    this._said = new Outdated((failed) => this._opinion.replaceChildren(none(failed ? "D could not judge this image." : "Waiting for D’s opinion …")));
     this._canvas = el("canvas", { class: "pixels", role: "img" });
     this._caption = el("figcaption", {});
     this._hint = el("p", { class: "hint" });
@@ -27,7 +30,7 @@ export class Inspector {
     this._opinion = el("div", {});
     this._reset = el("button", { type: "button", onclick: () => this._change(null) }, "Reset");
     this._shake = el("button", { type: "button", onclick: () => this._shakeIt() }, "Randomise a little");
-    this._png = el("a", { class: "button", download: "digit.png" }, "Save PNG");
+    this._png = el("a", { class: "button", role: "link", download: "digit.png" }, "Save PNG");
     this._json = el("a", { class: "button", download: "digit.json" }, "Save JSON");
     this._curl = new Copyable("Get this image with curl");
     this._close = el("button", { type: "button", class: "close", "aria-label": "Close", onclick: () => this._onClose() }, "×");
@@ -113,29 +116,77 @@ export class Inspector {
   }
 
   _showLatent(latent) {
-    const { name, changed } = this._image;
-    this._caption.textContent = changed ? `${name}, changed` : name;
-    this._canvas.setAttribute("aria-label", this._caption.textContent);
+    const { changed } = this._image;
+    this._latent = latent;
+    this._caption.textContent = this._name;
+    this._canvas.setAttribute("aria-label", this._name);
     this._reset.disabled = !changed;
     this._bars.show(latent, this._image.metadata);
     this._curl.text = this._command(latent);
     this._offerJson(latent);
-    this._draw.run(latent);
+    this._offerPng(null);
+    this._picture.expect();
+    this._said.expect();
+    this._draw.run({ image: this._image, latent });
   }
 
-  async _drawNow(latent) {
-    const { model, metadata } = this._image;
-    const blob = await this._app.service.drawLatent(model, latent);
-    const picture = await createImageBitmap(blob);
-    this._canvas.getContext("2d").drawImage(picture, 0, 0);
-    URL.revokeObjectURL(this._png.href);
-    this._png.href = URL.createObjectURL(blob);
-    this._judge.run({ blob, model, metadata });
+  /** The name of the image that the bars describe. */
+  get _name() {
+    const { name, changed } = this._image;
+    return changed ? `${name}, changed` : name;
   }
 
-  async _judgeNow({ blob, model, metadata }) {
-    const [result] = await this._app.service.score(model, [blob], { preprocess: "none" });
-    this._opinion.replaceChildren(opinion(result, metadata.calibration));
+  /** Whether the bars show this latent of this image: otherwise they have been changed, or another image is shown. */
+  _isShown({ image, latent }) {
+    return image === this._image && latent === this._latent;
+  }
+
+  /** Draw a latent. While a person drags a bar, the images of the latents on the way are shown, too. */
+  async _drawNow(asked) {
+    const { model, metadata } = asked.image;
+    try {
+      const blob = await this._app.service.drawLatent(model, asked.latent);
+      const picture = await createImageBitmap(blob);
+      if (asked.image !== this._image) return;
+      const isNewest = this._isShown(asked);
+      this._canvas.getContext("2d").drawImage(picture, 0, 0);
+      this._caption.textContent = this._name;
+      this._picture.arrived(isNewest);
+      if (isNewest) this._offerPng(blob);
+      this._judge.run({ ...asked, blob, model, metadata });
+    } catch (error) {
+      if (!this._isShown(asked)) return;
+      this._picture.failed();
+      this._said.failed();
+      throw error;
+    }
+  }
+
+  async _judgeNow({ blob, model, metadata, ...asked }) {
+    try {
+      const [result] = await this._app.service.score(model, [blob], { preprocess: "none" });
+      if (asked.image !== this._image) return;
+      this._said.arrived(this._isShown(asked));
+      this._opinion.replaceChildren(opinion(result, metadata.calibration));
+    } catch (error) {
+      if (!this._isShown(asked)) return;
+      this._said.failed();
+      throw error;
+    }
+  }
+
+  /** Remove the picture of an earlier latent, and say why there is none. */
+  _removePicture(failed) {
+    this._canvas.getContext("2d").clearRect(0, 0, this._canvas.width, this._canvas.height);
+    this._caption.textContent = `${this._name}: ${failed ? "it could not be drawn" : "it is being drawn …"}`;
+  }
+
+  /** Offer a file of the picture on screen; null offers none, because it is not that of the latent any more. */
+  _offerPng(blob) {
+    if (this._png.href) URL.revokeObjectURL(this._png.href);
+    if (blob) this._png.href = URL.createObjectURL(blob);
+    else this._png.removeAttribute("href");
+    this._png.setAttribute("aria-disabled", String(blob === null));
   }
 
   _offerJson(latent) {
@@ -151,6 +202,10 @@ export class Inspector {
     const address = this._app.service.url("v1/samples");
     return curl("digit.png", address, `-H 'Content-Type: application/json' -d '${body}' `);
   }
+}
+
+function none(why) {
+  return el("p", { class: "hint" }, why);
 }
 
 /** A random number from the standard normal distribution (Box and Muller 1958). */

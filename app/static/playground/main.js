@@ -76,7 +76,7 @@ class App {
     this._showSection(view);
     this.say("");
     await this.attempt(() =>
-      this._fill(view).catch((error) => {
+      this._fill(view, turn).catch((error) => {
         if (turn === this._turn) throw error; // otherwise something else has been asked for meanwhile
       }),
     );
@@ -84,9 +84,9 @@ class App {
   }
 
   /** Fill the open view: make it if necessary, and show what the address asks for. */
-  async _fill(view) {
+  async _fill(view, turn) {
     await this._list();
-    if (this._open !== view) return;
+    if (turn !== this._turn) return;
     this._chooseModel();
     const usable = this._default !== null || (view === "models" && this.models.length > 0);
     if (!usable) {
@@ -94,9 +94,10 @@ class App {
       throw new Error(`no model can be used; ${await this._whyNoModel()}`);
     }
     const made = await this._make(view);
-    if (this._open !== view) return;
+    if (turn !== this._turn) return;
     this._shown = made;
     await made.show();
+    if (turn !== this._turn) return;
     const ignored = this.address.takeIgnored();
     if (ignored) this.say([this._status.textContent, ignored].filter(Boolean).join(" "));
   }

@@ -2,6 +2,7 @@
 
 import { el, svg } from "../viewer/elements.js";
 import { BoxEditor } from "./box-editor.js";
+import { keepingFocus } from "./focus.js";
 
 const COARSE = 200; // a picture whose longer side has fewer pixels than this is shown with sharp pixels
 const SUGGESTED = 0.12; // where nothing is found, the box to drag is this share of the picture away from its edges
@@ -70,8 +71,9 @@ export class Photo {
     const context = canvas.getContext("2d");
     context.imageSmoothingQuality = "high";
     context.drawImage(this._image, left, top, width, height, 0, 0, canvas.width, canvas.height);
+    const name = `${this._file.name.replace(/\.\w+$/, "")}-cut.png`; // before another file is shown
     const blob = await new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
-    return new File([blob], `${this._file.name.replace(/\.\w+$/, "")}-cut.png`, { type: "image/png" });
+    return new File([blob], name, { type: "image/png" });
   }
 
   /** The browser has the picture now, so its URL is needed no longer. */
@@ -89,7 +91,8 @@ export class Photo {
 
   _paint() {
     const ready = this._size && this._marks;
-    this._buttons.replaceChildren(...(ready && this._marks.boxes.length > 1 ? this._marks.boxes.map((box, index) => this._button(box, index)) : []));
+    const buttons = ready && this._marks.boxes.length > 1 ? this._marks.boxes.map((box, index) => this._button(box, index)) : [];
+    keepingFocus(this._buttons, () => this._buttons.replaceChildren(...buttons));
     if (ready && this._marks.editable) this._editor.edit(this._marks.boxes[this._marks.chosen] ?? this._suggested(), this._size);
     else this._editor.stop();
     this._paintLines();

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import re
 
 import numpy as np
 import pytest
@@ -620,3 +621,73 @@ def test_less_variety_of_a_digit_draws_that_digit(browser: Browser, service: Ser
         assert int(np.argmax(votes)) == digit
         full, _ = latent_and_image(service.client, model="digits", digit=digit, seed=7)
         np.testing.assert_allclose(votes, full[-10:], atol=0.0051)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_no_earlier_picture_is_beside_a_changed_latent(browser: Browser, service: Service, fails: bool) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, image=5)
+        inspector = page.locator("#inspector")
+        canvas, png = inspector.locator("canvas"), inspector.get_by_role("link", name="Save PNG")
+        first = sample(service.client, seed=7, first=5)
+        expect_canvas(page, first)
+        expect(inspector.locator(".opinion")).to_be_visible()
+        held: list[Route] = []
+        page.route(
+            "**/v1/samples", lambda route: held.append(route) if route.request.method == "POST" else route.continue_()
+        )
+        page.get_by_role("button", name="Randomise a little").click()
+        until(page, lambda: len(held) == 1, "the changed image is asked for")
+        expect(png).not_to_have_attribute("href", re.compile("."))
+        caption = inspector.locator("figcaption")
+        expect(caption).to_have_text("Image 5 of seed 7, changed: it is being drawn …")
+        assert not canvas_pixels(canvas).any()
+        expect(inspector.locator(".opinion")).to_have_count(0)
+        expect(inspector).to_contain_text("Waiting for D’s opinion …")
+        if fails:
+            held[0].fulfill(status=500, json={"detail": "no luck"})
+            expect(page.locator("#status.error")).to_have_text("That did not work: no luck")
+            expect(caption).to_have_text("Image 5 of seed 7, changed: it could not be drawn")
+            expect(inspector).to_contain_text("D could not judge this image.")
+            assert not canvas_pixels(canvas).any()
+        else:
+            held[0].continue_()
+        page.unroute_all()
+        page.get_by_role("button", name="Reset").click()
+        expect_canvas(page, first)
+        expect(caption).to_have_text("Image 5 of seed 7")
+        expect(page.locator("#status")).to_have_text("")
+        assert np.array_equal(pixels(download(page, png)), first)
+        expect_opinion(inspector, score_of(service.client, download(page, png), preprocess="none"))
+
+
+def test_no_opinion_of_an_earlier_picture_is_beside_a_changed_latent(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, image=5)
+        inspector = page.locator("#inspector")
+        expect(inspector.locator(".opinion")).to_be_visible()
+        held = hold(page, "**/v1/score?*")
+        page.get_by_role("button", name="Randomise a little").click()
+        expect(inspector).to_contain_text("Waiting for D’s opinion …")
+        expect(inspector.locator(".opinion")).to_have_count(0)
+        held[0].fulfill(status=500, json={"detail": "no luck"})
+        expect(inspector).to_contain_text("D could not judge this image.")
+        expect(inspector.get_by_role("link", name="Save PNG")).to_have_attribute("href", re.compile("^blob:"))
+
+
+def test_the_picture_of_another_image_is_not_drawn_over_a_newer_one(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, image=5)
+        held: list[Route] = []
+        page.route(
+            "**/v1/samples", lambda route: held.append(route) if route.request.method == "POST" else route.continue_()
+        )
+        page.get_by_role("button", name="Randomise a little").click()
+        until(page, lambda: len(held) == 1, "the changed image is asked for")
+        tile(page, 6).click()
+        expect(page.locator("#inspector figcaption")).to_contain_text("Image 6 of seed 7")
+        held[0].fulfill(status=500, json={"detail": "no luck"})
+        until(page, lambda: len(held) == 2, "the other image is asked for")
+        held[1].continue_()
+        expect_canvas(page, sample(service.client, seed=7, first=6))
+        expect(page.locator("#status")).to_have_text("")

@@ -556,3 +556,101 @@ def test_files_dropped_beside_the_target_do_not_leave_the_page(browser: Browser,
                 assert page.evaluate(script, [selector, kind]), (view, selector, kind)
             expect(page.locator("#status")).to_have_text("To let D judge an image, drop it in the view “Judge”.")
         assert visit.faults == []
+
+
+def test_a_late_image_of_g_does_not_replace_what_a_person_does_meanwhile(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, view="judge")
+        held = hold(page, "**/v1/samples?*")
+        for fails in (False, True):
+            page.get_by_role("button", name="Let G draw one").click()
+            until(page, lambda: len(held) == 1, "the image is asked for")
+            draw(page, SEVEN)
+            drawn = pad_png(page)
+            expect_opinion(page.locator("#verdict"), score_of(service.client, drawn))
+            if fails:
+                held.pop().fulfill(status=500, json={"detail": "no luck"})
+            else:
+                held.pop().continue_()
+            settle(visit)
+            expect(page.locator("#pad")).to_be_visible()
+            assert pad_png(page) == drawn
+            expect_opinion(page.locator("#verdict"), score_of(service.client, drawn))
+            expect(page.locator("#status")).to_have_text("")
+
+
+@pytest.mark.parametrize("name", ["conv", "rgb"])
+def test_d_judges_an_image_of_its_own_g(browser: Browser, service: Service, name: str) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, view="judge")
+        held = hold(page, "**/v1/samples?*")
+        page.get_by_role("button", name="Let G draw one").click()
+        until(page, lambda: len(held) == 1, "the image is asked for")
+        page.locator("#model").select_option(name)
+        expect_in_address(page, "model", name)
+        held[0].continue_()
+        until(page, lambda: len(held) == 2, "the chosen model's image is asked for")
+        asked = parameters(held[1].request.url)
+        assert asked["model"].startswith(f"{name}@")
+        held[1].continue_()
+        params = {key: asked[key] for key in ("model", "seed", "n")}
+        image = ok(service.client.get("/v1/samples", params=params)).content
+        expect_opinion(page.locator("#verdict"), score_of(service.client, image, model=name, preprocess="none"))
+        assert np.array_equal(image_pixels(page.locator("#photo img")), rgb(pixels(image)))
+        settle(visit)
+        assert visit.faults == []
+
+
+@pytest.mark.parametrize(("name", "again"), [("conv", False), ("rgb", True)])
+def test_after_an_image_of_g_a_model_of_any_size_is_chosen(
+    browser: Browser, service: Service, name: str, again: bool
+) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, view="judge")
+        with page.expect_request("**/v1/samples?*") as asked:
+            page.get_by_role("button", name="Let G draw one").click()
+        query = {"seed": parameters(asked.value.url)["seed"], "n": "1"}
+        first = ok(service.client.get("/v1/samples", params=query)).content
+        expect_opinion(page.locator("#verdict"), score_of(service.client, first, preprocess="none"))
+        page.locator("#model").select_option(name)
+        image = ok(service.client.get("/v1/samples", params=query | {"model": name})).content if again else first
+        expect_opinion(page.locator("#verdict"), score_of(service.client, image, model=name, preprocess="none"))
+        settle(visit)
+        assert np.array_equal(image_pixels(page.locator("#photo img")), rgb(pixels(image)))
+        expect(page.locator("#status")).to_have_text("")
+        assert visit.faults == []
+
+
+def test_of_several_files_the_chosen_one_is_named_and_stays(browser: Browser, service: Service) -> None:
+    contents = [png_bytes(picture(seed)) for seed in range(3)]
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, view="judge")
+        page.locator("#files").set_input_files([payload(f"{k}.png", content) for k, content in enumerate(contents)])
+        hint, thumbnails = page.locator("#photo-hint"), page.locator("#judged-list button")
+        expect(hint).to_have_text(re.compile("^“0.png”: "))
+        thumbnails.nth(2).focus()
+        page.keyboard.press("Enter")
+        expect(hint).to_have_text(re.compile("^“2.png”: "))
+        expect(thumbnails.nth(2)).to_be_focused()
+        page.locator("#model").select_option("conv")
+        expect_opinion(page.locator("#verdict"), score_of(service.client, contents[2], model="conv"))
+        expect(hint).to_have_text(re.compile("^“2.png”: "))
+        page.get_by_label("the images already have the model’s size").check()
+        query = {"model": "conv", "preprocess": "none"}
+        expect_opinion(page.locator("#verdict"), score_of(service.client, contents[2], **query))
+        expect(thumbnails.nth(2)).to_have_attribute("aria-pressed", "true")
+        settle(visit)
+        assert visit.faults == []
+
+
+def test_a_step_back_on_an_empty_pad_is_none(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, view="judge")
+        held = hold(page, "**/v1/samples?*")
+        page.get_by_role("button", name="Let G draw one").click()
+        until(page, lambda: len(held) == 1, "the image is asked for")
+        for name in ("Undo", "Clear"):
+            page.get_by_role("button", name=name).click()
+        held[0].continue_()
+        expect(page.locator("#verdict .opinion")).to_be_visible()
+        expect(page.get_by_role("button", name="Undo")).to_be_hidden()

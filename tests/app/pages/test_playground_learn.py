@@ -259,3 +259,116 @@ def test_alarms_are_told_in_words(browser: Browser, service: Service) -> None:
         f"Epoch 1, {words}: loss d is nan"
         for words in ("G has collapsed", "D has won", "a number became NaN or infinite", "constructor", "another kind")
     ]
+
+
+TEXTS_OF_A_CHART = """async values => {
+    const { Charts } = await import(new URL("static/viewer/charts.js", document.baseURI));
+    const charts = new Charts(() => {});
+    const told = [];
+    const fill = CanvasRenderingContext2D.prototype.fillText;
+    CanvasRenderingContext2D.prototype.fillText = function (text, x, y) {
+        if (this.textAlign === "right") told.push([text, x - this.measureText(text).width, y]);
+        return fill.call(this, text, x, y);
+    };
+    document.getElementById("learning").append(charts.element);
+    charts.show(values.map((value, index) => ({ epoch: index + 1, value })));
+    await new Promise(done => setTimeout(done, 300));
+    CanvasRenderingContext2D.prototype.fillText = fill;
+    return told;
+}"""
+
+
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [
+        (-1.9, -1.1),
+        (-1.6, -0.95),
+        (0, 100),
+        (-1.38635, -1.38625),
+        (-1.386295, -1.386293),
+        (0, 8_000_000),
+        (0, 1e8),
+        (1e30, 1e31),
+    ],
+)
+def test_the_numbers_of_an_axis_are_those_of_its_lines_and_fit(
+    browser: Browser, service: Service, low: float, high: float
+) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, view="learn")
+        told = page.evaluate(TEXTS_OF_A_CHART, [low, high])
+    numbers = sorted({(y, float(text.replace("−", "-"))) for text, _, y in told})
+    assert len(numbers) > 2
+    assert all(left >= 0 for _, left, _ in told), told  # none is cut off
+    heights = np.diff([y for y, _ in numbers])
+    steps = -np.diff([number for _, number in numbers])
+    np.testing.assert_allclose(heights, heights[0], atol=1.01)
+    np.testing.assert_allclose(steps, steps[0], rtol=1e-6)
+
+
+def test_a_long_word_in_an_alarm_does_not_widen_the_page(browser: Browser, service: Service) -> None:
+    script = """async word => {
+        const { Learning } = await import(new URL("static/viewer/learning.js", document.baseURI));
+        const learning = new Learning();
+        learning.show({ epochs: [], events: [{ epoch: 1, kind: word, detail: word }] }, []);
+        document.getElementById("learning").replaceChildren(learning.element);
+    }"""
+    for width in (360, 1440):
+        with Visit(browser, service.url, width=width) as visit:
+            page = open_page(visit, service.url, view="learn")
+            page.evaluate(script, "x" * 300)
+            assert visit.overflow() <= 0
+
+
+def test_a_picture_that_fails_is_told_and_asked_for_again(browser: Browser, service: Service) -> None:
+    told_by = Told(service, "mnist-conv")
+    url = told_by.pictures[0]["url"]
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, view="learn")
+        told_by.expect_at(page, 2)
+        page.clock.install()
+        page.reload()  # nothing has been loaded before
+        page.route(f"**{url}", lambda route: route.fulfill(status=429, json={"detail": "no luck"}))
+        settle(visit)
+        page.evaluate("caches => fetch(caches, { cache: 'reload' })", f"{service.url}{url}")
+        scrubber(page).fill("0")
+        figure = page.locator("#learning figure")
+        expect(figure).to_contain_text("The picture could not be loaded. Trying again …")
+        expect(figure.locator("img")).not_to_be_visible()
+        button = figure.get_by_role("button", name="Try again")
+        for _ in range(3):
+            expect(button).to_have_count(0)
+            with page.expect_response(f"**{url}"):
+                page.clock.fast_forward(8_000)
+        page.unroute_all()
+        button.click()
+        expect(figure.locator("img")).to_be_visible()
+        told_by.expect_at(page, 0)
+        expect(figure).not_to_contain_text("could not be loaded")
+
+
+def test_no_earlier_picture_is_above_the_caption_of_one_that_is_late(browser: Browser, service: Service) -> None:
+    told_by = Told(service, "mnist-conv")
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, view="learn", epoch=told_by.pictures[2]["epoch"])
+        told_by.expect_at(page, 2)
+        held = hold(page, "**/late.png")
+        page.evaluate(
+            """async () => {
+                const { Learning } = await import(new URL("static/viewer/learning.js", document.baseURI));
+                const learning = new Learning();
+                const there = document.querySelector("#learning img").src;
+                document.getElementById("learning").replaceChildren(learning.element);
+                learning.show({ epochs: [] }, [{ epoch: 1, url: there }, { epoch: 2, url: "late.png" }], 1);
+            }"""
+        )
+        picture = page.locator("#learning img")
+        expect(picture).to_be_visible()
+        scrubber(page).fill("1")
+        expect(page.locator("#learning figure")).to_have_text("Loading the picture …After epoch 2 of 2")
+        expect(picture).not_to_be_visible()
+        content = ok(service.client.get(told_by.pictures[1]["url"])).content
+        for route in held:
+            route.fulfill(status=200, body=content, content_type="image/png")
+        expect(picture).to_be_visible()
+        assert np.array_equal(image_pixels(picture), rgb(pixels(content)))

@@ -217,3 +217,25 @@ def test_no_sentence_says_that_no_g_is_better(browser: Browser, service: Service
         page = open_page(visit, service.url, view="models")
         expect(page.locator("#models .lede")).to_contain_text("for comparison")
         assert "no G can" not in page.locator("body").inner_text()
+
+
+def test_a_picture_that_fails_is_asked_for_again(browser: Browser, service: Service) -> None:
+    tries = 0
+
+    def answer(route: Route) -> None:
+        nonlocal tries
+        tries += "rgb" in route.request.url
+        if "rgb" in route.request.url and tries == 1:
+            route.fulfill(status=429, json={"detail": "no luck"})
+        else:
+            route.continue_()
+
+    with Visit(browser, service.url) as visit:
+        visit.page.route("**/v1/samples?*", answer)
+        page = open_page(visit, service.url, view="models")
+        picture = card(page, "rgb").locator("img")
+        card(page, "rgb").scroll_into_view_if_needed()
+        until(page, lambda: tries == 2, "it is asked for again")
+        expect(card(page, "rgb").locator(".picture .hint")).to_be_hidden()
+        expect(picture).to_be_visible()
+        assert image_pixels(picture).any()

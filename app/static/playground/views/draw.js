@@ -142,7 +142,13 @@ export class Draw {
       return;
     }
     const asked = { ...this._asked, first: index, n: 1 };
-    const { samples } = await service.json("v1/samples", { ...asked, format: "json" });
+    let samples;
+    try {
+      ({ samples } = await service.json("v1/samples", { ...asked, format: "json" }));
+    } catch (error) {
+      if (turn !== this._turn) return; // another image has been chosen meanwhile
+      throw error;
+    }
     if (turn !== this._turn) return;
     const url = service.url("v1/samples", { ...asked, scale: IMAGE_SCALE });
     const original = Float32Array.from(samples[0].latent);

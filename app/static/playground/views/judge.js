@@ -3,6 +3,7 @@
 import { el, format } from "../../viewer/elements.js";
 import { Copyable, curl, upload } from "../copyable.js";
 import { DrawingPad } from "../drawing-pad.js";
+import { keepingFocus } from "../focus.js";
 import { Latest } from "../latest.js";
 import { NearestImage } from "../nearest-image.js";
 import { opinion } from "../opinion.js";
@@ -36,9 +37,10 @@ export class Judge {
     this._asIs = document.getElementById("as-is");
     this._files = document.getElementById("files");
     this._camera = document.getElementById("camera");
-    this._request = null; // what D judges: { model, subjects, preprocess, given }; subjects are null for the drawing on the pad
+    this._request = null; // what D judges: { model, subjects, preprocess, given, example }; subjects are null for the drawing on the pad
     this._judged = null; // the request whose opinion is on screen
     this._chosen = 0; // the subject that is shown
+    this._inputs = 0; // how often a person has given D something to judge
     this._takeClicks();
     this._takeDrops(document.getElementById("judge"), document.getElementById("drop"));
     addEventListener("paste", (event) => this._paste(event));
@@ -47,7 +49,7 @@ export class Judge {
   /** Show D's opinion, unless it is on screen: a click on the open view must not remove the nearest image. */
   async show() {
     if (this._request === null) this._clear();
-    else if (this._request.model !== this._app.model.model) this._judgeAgain();
+    else if (this._request.model !== this._app.model.model) await this._judgeAgain();
     else if (this._judged !== this._request) this._score.run(this._request);
   }
 
@@ -66,7 +68,7 @@ export class Judge {
       input.addEventListener("change", () => this._takeFiles([...input.files]));
     }
     this._asIs.addEventListener("change", () => {
-      if (this._request?.given) this._takeFiles(this._request.given.files, this._request.given);
+      if (this._request?.given) this._takeFiles(this._request.given.files, this._request.given, this._request.subjects[this._chosen].file);
     });
   }
 
@@ -91,20 +93,21 @@ export class Judge {
     this._takeFiles(files, { isSaved: false });
   }
 
-  /** Let D judge a person's files. `isSaved`: they are in a folder, where a command can find them. */
-  _takeFiles(files, { isSaved = true } = {}) {
+  /** Let D judge a person's files, and show one of them. `isSaved`: they are in a folder, where a command can find them. */
+  _takeFiles(files, { isSaved = true } = {}, shown = files[0]) {
     if (files.length === 0) return; // a person has closed the dialogue
     if (files.length > MAX_FILES) {
       this._app.say(`${files.length} files are too many: choose at most ${MAX_FILES}.`, true);
       return;
     }
-    this._chosen = 0;
+    this._chosen = files.indexOf(shown);
     const preprocess = this._asIs.checked ? "none" : "auto";
     this._judge({ subjects: subjectsOf(files), preprocess, given: { files, isSaved } });
   }
 
   _drawn() {
     if (this._pad.isEmpty) {
+      this._inputs += 1;
       this._request = null;
       this._clear();
       return;
@@ -112,19 +115,48 @@ export class Judge {
     this._judge({ subjects: null, preprocess: "auto", given: null }); // the drawing as it is when the call is made
   }
 
-  async _takeExample() {
+  /** Let D judge an image of its own G, unless a person gives it something else before that is drawn. */
+  async _takeExample(seed = Math.floor(Math.random() * 2 ** 31)) {
     const { service, model } = this._app;
-    const seed = Math.floor(Math.random() * 2 ** 31);
-    const blob = await service.blob("v1/samples", { model: model.model, seed, n: 1, format: "png" });
-    const file = new File([blob], `image 0 of seed ${seed}`, { type: "image/png" });
-    this._chosen = 0;
-    this._judge({ subjects: subjectsOf([file]), preprocess: "none", given: null });
+    const input = (this._inputs += 1);
+    try {
+      const blob = await service.blob("v1/samples", { model: model.model, seed, n: 1, format: "png" });
+      const { metadata } = await service.details(model.model);
+      if (input !== this._inputs) return;
+      if (this._app.model.model !== model.model) {
+        await this._takeExample(seed); // another model has been chosen meanwhile
+        return;
+      }
+      const file = new File([blob], `image 0 of seed ${seed}`, { type: "image/png" });
+      this._chosen = 0;
+      this._judge({ subjects: subjectsOf([file]), preprocess: "none", given: null, example: { seed, shape: metadata.image_shape } });
+    } catch (error) {
+      if (input === this._inputs) throw error;
+    }
   }
 
-  /** Let another model judge what the last one judged, with the same boxes. */
-  _judgeAgain() {
-    const { subjects } = this._request;
-    this._judge({ ...this._request, subjects: subjects?.map((subject) => ({ ...subject, result: null })) ?? null });
+  /** Let another model judge what the last one judged, with the same boxes. An image of G that is too large or small for it is drawn anew. */
+  async _judgeAgain() {
+    const { subjects, example } = this._request;
+    const again = { ...this._request, subjects: subjects?.map((subject) => ({ ...subject, result: null })) ?? null };
+    if (!example) {
+      this._start(again);
+      return;
+    }
+    const [request, { model }] = [this._request, this._app.model];
+    const isWanted = () => request === this._request && model === this._app.model.model;
+    this._nearest.forget();
+    this._showNone("Waiting for D’s opinion …");
+    try {
+      const { metadata } = await this._app.service.details(model);
+      if (!isWanted()) return;
+      if (JSON.stringify(metadata.image_shape) === JSON.stringify(example.shape)) this._start(again);
+      else await this._takeExample(example.seed);
+    } catch (error) {
+      if (!isWanted()) return;
+      this._showNone("D could not judge this.");
+      throw error;
+    }
   }
 
   /** Let D judge a person's own box instead of the found one. */
@@ -149,9 +181,15 @@ export class Judge {
     } else this._replace({ digit: "each", cut: null });
   }
 
-  /** Let the chosen model's D judge something else, and remove the nearest image of what was there before. */
+  /** Let the chosen model's D judge what a person gives it. */
   _judge(request) {
+    this._inputs += 1;
     this._app.say("");
+    this._start(request);
+  }
+
+  /** Let the chosen model's D judge something else, and remove the nearest image of what was there before. */
+  _start(request) {
     this._request = { ...request, model: this._app.model.model };
     this._nearest.forget();
     this._showInput();
@@ -227,7 +265,8 @@ export class Judge {
   _show() {
     const { subjects, isDrawing } = this._shown;
     const subject = subjects[this._chosen];
-    this._judgedList.replaceChildren(...(subjects.length > 1 ? subjects.map((one, index) => this._thumbnail(one, index)) : []));
+    const thumbnails = subjects.length > 1 ? subjects.map((one, index) => this._thumbnail(one, index)) : [];
+    keepingFocus(this._judgedList, () => this._judgedList.replaceChildren(...thumbnails));
     this._showInput();
     if (!isDrawing) this._markPhoto(subject);
     if (subject.result.found) this._showOpinion(subject);
@@ -265,7 +304,8 @@ export class Judge {
     const digits = this._digitsOf(subject);
     const boxes = digits.map(({ cut, found }) => cut?.box ?? found).filter((box) => box !== null);
     this._photo.mark({ boxes: editable ? boxes : [], chosen: digits.indexOf(subject), own: subject.cut !== null, editable });
-    this._photoHint.textContent = hintOf(subject, editable, digits.length);
+    const isOneOfMany = this._shown.subjects.some(({ file }) => file !== subject.file);
+    this._photoHint.textContent = (isOneOfMany ? `“${subject.file.name}”: ` : "") + hintOf(subject, editable, digits.length);
   }
 
   _thumbnail({ file, digit, result }, index) {
@@ -303,10 +343,15 @@ export class Judge {
     this._preparation.replaceChildren(...(steps?.length ? [preparation(steps)] : []));
     if (steps || this._shown.isDrawing || !this._callOf(subject).steps) return;
     const { model } = this._request;
+    const isShown = () => this._shown.subjects[this._chosen] === subject;
     this._app.attempt(async () => {
-      const [again] = await scored(this._app.service, model, [{ ...subject, result: null }], { preprocess: "auto", steps: true });
-      subject.result.steps = again.result.steps;
-      if (this._shown.subjects[this._chosen] === subject) this._showSteps(subject);
+      try {
+        const [again] = await scored(this._app.service, model, [{ ...subject, result: null }], { preprocess: "auto", steps: true });
+        subject.result.steps = again?.result.steps ?? []; // without any if the digit is not found this time
+      } catch (error) {
+        if (isShown()) throw error;
+      }
+      if (isShown() && subject.result.steps) this._showSteps(subject);
     });
   }
 

@@ -1,6 +1,7 @@
 // Models: one card for each model, with its figures beside those of real images.
 
 import { el, format } from "../../viewer/elements.js";
+import { Picture } from "../../viewer/picture.js";
 import { rendered } from "../markdown.js";
 
 const FIGURES = [
@@ -30,7 +31,9 @@ export class Models {
 
   _card({ name, model, metadata, card }, all) {
     const { service } = this._app;
-    const picture = service.url("v1/samples", { model, seed: 7, n: 48, columns: 8, padding: 0, scale: 2, format: "png" });
+    const url = service.url("v1/samples", { model, seed: 7, n: 48, columns: 8, padding: 0, scale: 2, format: "png" });
+    const picture = new Picture(el("img", { class: "pixels", alt: `48 images drawn by ${name}`, loading: "lazy", width: 448, height: 336 }));
+    picture.show(url);
     const { image_shape: shape } = metadata;
     const facts = {
       version: model.split("@")[1],
@@ -45,7 +48,7 @@ export class Models {
       "article",
       { class: "card", "aria-label": name },
       el("h3", {}, name),
-      el("img", { class: "pixels", src: picture, alt: `48 images drawn by ${name}`, loading: "lazy", width: 448, height: 336 }),
+      picture.element,
       el("dl", {}, ...Object.entries(facts).flatMap(([term, text]) => [el("dt", {}, term), el("dd", {}, text)])),
       figuresOf(metadata, all),
       el("div", { class: "row" }, ...["draw", "learn"].map((view) => this._link(view, model))),

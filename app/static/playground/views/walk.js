@@ -104,10 +104,11 @@ export class Walk {
       this._picker.append(...seeds.map((seed) => this._pickable(seed)));
       this._markPicked();
     } catch (error) {
-      if (thumbnails === this._thumbnails) this._rows -= 1;
+      if (thumbnails !== this._thumbnails) return;
+      this._rows -= 1;
       throw error;
     } finally {
-      this._more.disabled = false;
+      if (thumbnails === this._thumbnails) this._more.disabled = false;
     }
   }
 
@@ -140,7 +141,11 @@ export class Walk {
 
   async _showPicked() {
     const seeds = this._seeds;
-    await this._load(seeds);
+    try {
+      await this._load(seeds);
+    } catch (error) {
+      if (seeds === this._seeds) throw error;
+    }
     if (seeds !== this._seeds) return;
     const items = seeds.map((seed) => {
       const image = el("img", { class: "pixels", src: this._thumbnails.get(seed), alt: "", width: 56, height: 56 });
