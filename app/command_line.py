@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from app.environment import DotEnvError
 from app.server.machine import MachineError, check_machine
-from app.server.uvicorn_server import listen, serve, url
+from app.server.uvicorn_server import listen_beside, reserve, serve, url
 from app.settings import Settings, mistakes_of
 from app.telemetry.metrics import Metrics
 from models import __version__
@@ -40,7 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.parse_args(arguments)
     try:
         settings = _read_settings()
-        _serve(settings, _listen(settings))
+        with _reserve(settings) as reserved:
+            _serve(settings, reserved)
     except StartError as error:
         for line in error.lines:
             print(f"error: {line}", file=sys.stderr)
@@ -75,27 +76,31 @@ def _read_settings() -> Settings:
     return settings
 
 
-def _listen(settings: Settings) -> socket.socket:
+def _reserve(settings: Settings) -> socket.socket:
     try:
         check_machine()
-        return listen(settings.host, settings.port)
+        return reserve(settings.host, settings.port)
     except MachineError as error:
         raise StartError(1, [str(error)]) from error
     except OSError as error:
         place = f"{settings.host}:{settings.port}"
         line = f"cannot listen on {place}: {error.strerror}; change GAN_HOST or GAN_PORT"
         raise StartError(1, [line]) from error
+    except (UnicodeError, TypeError, ValueError) as error:  # Python's own, for what is no name of a host
+        line = f"GAN_HOST: {settings.host!r} is no address and no name of a host; write one such as 127.0.0.1"
+        raise StartError(2, [line]) from error
 
 
-def _serve(settings: Settings, listener: socket.socket) -> None:
-    address_line = f"Serving on {url(listener)}"
+def _serve(settings: Settings, reserved: socket.socket) -> None:
+    address_line = f"Serving on {url(reserved)}"
     if settings.workers == 1:
-        serve(settings, listener, metrics=Metrics(), ready=lambda: print(address_line, flush=True))
+        with listen_beside(reserved) as listener:
+            serve(settings, listener, metrics=Metrics(), ready=lambda: print(address_line, flush=True))
         return
 
     from app.server.supervisor import WorkersError, supervise  # noqa: PLC0415  (Unix only, and one process does not need it)
 
     try:
-        supervise(settings, listener, ready=lambda: print(address_line, flush=True))
+        supervise(settings, reserved, ready=lambda: print(address_line, flush=True))
     except WorkersError as error:
         raise StartError(1, [str(error)]) from error

@@ -36,7 +36,7 @@ def supervise(settings: Settings, reserved: socket.socket, *, ready: Callable[[]
 
     Args:
         settings: the service's settings.
-        reserved: a socket that is bound to the workers' address and does not listen; it is closed at the end.
+        reserved: the socket of `uvicorn_server.reserve`, which holds the workers' address; it is closed at the end.
         ready: function that is called once, when all workers are ready.
 
     Raises:

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import os
 import socket
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, cast
@@ -49,18 +50,40 @@ LINGER_S = 0.2
 """Seconds from the last accepted connection to the end of idle ones, whose next request may be on its way."""
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that alone is bound to this address, and does not listen yet. Port 0 takes a free port.
+def reserve(host: str, port: int) -> socket.socket:
+    """Return a socket that alone is bound to this address, and never listens. Port 0 takes a free port.
+
+    `listen_beside` makes the sockets that listen there. Until one of them does, clients are refused.
+
+    On Linux two sockets with SO_REUSEADDR may have one address as long as neither listens, and without the option a
+    service could not start soon after another has ended. The socket therefore has the option while it is bound, listens
+    for an instant, in which the kernel decides who has the address, and gives the option up again: no other service can
+    bind the address from then on, even if nobody listens there.
 
     Raises:
         OSError: the address is in use, or is not one of this machine.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return _bind(family, (host, port), socket.SO_REUSEADDR)
+    reserved = _bind(family, (host, port), socket.SO_REUSEADDR)
+    if sys.platform == "linux" and port != 0:  # the kernel gives nobody else a free port that it has given to us
+        try:
+            reserved.listen(0)
+            reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # for `listen_beside`
+            reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
+            reserved.shutdown(socket.SHUT_RD)  # it is still bound, but it listens no longer
+        except OSError:
+            reserved.close()
+            raise
+    return reserved
 
 
 def listen_beside(reserved: socket.socket) -> socket.socket:
-    """Return one more socket with the address of `reserved`. For each connection the kernel picks one that listens."""
+    """Return a socket that may listen at the address of `reserved`. Only a process that has `reserved` can make one.
+
+    On Linux there may be several: for each connection the kernel picks one that listens.
+    """
+    if sys.platform != "linux":  # elsewhere SO_REUSEADDR never gives one address to two sockets
+        return reserved.dup()
     return _bind(reserved.family, reserved.getsockname(), socket.SO_REUSEADDR, socket.SO_REUSEPORT)
 
 

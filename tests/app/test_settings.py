@@ -27,6 +27,14 @@ def start_and_fail(folder: Path, **settings: object) -> subprocess.CompletedProc
     )
 
 
+@pytest.mark.parametrize("host", ["ü..b", "a..b", "x" * 64 + ".b"])
+def test_a_host_that_cannot_be_a_name(tmp_path: Path, host: str) -> None:
+    ended = start_and_fail(tmp_path, host=host, port=0)
+    assert ended.returncode in (1, 2)
+    assert ended.stderr.startswith(f"error: GAN_HOST: {host!r} is no address") or "cannot listen on" in ended.stderr
+    assert ended.stderr.count("\n") == 1
+
+
 def test_all_bad_settings_are_told_at_once(tmp_path: Path) -> None:
     ended = start_and_fail(
         tmp_path, port=99999, device="tpu", max_body_bytes=-1, root_path="gan/", log_level="loud", max_queue_images=0

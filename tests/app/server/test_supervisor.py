@@ -2,6 +2,7 @@
 
 import io
 import os
+import select
 import shutil
 import signal
 import socket
@@ -18,6 +19,7 @@ from pydantic import ValidationError
 
 from app.server.shared_folder import PREFIX, shared_folder
 from app.server.supervisor import MAX_FAILED_STARTS
+from app.server.uvicorn_server import listen_beside, reserve
 from app.settings import Settings
 from harness.service import Service, held_requests, running
 from harness.tiny_models import make_tiny_model_folder
@@ -124,6 +126,13 @@ def unharmed(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[t
         patch.setenv("TMPDIR", str(temporary))
         with running(tmp_path_factory.mktemp("unharmed"), models_dir=tiny, workers=2) as started:
             yield started, temporary
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 @pytest.fixture
@@ -283,6 +292,41 @@ def test_a_port_that_is_taken(tmp_path: Path, unharmed: tuple[Service, Path]) ->
             ended = start_and_fail(tmp_path, port=port, workers=2)
             assert ended.returncode == 1
             assert ended.stderr.startswith("error: cannot listen on 127.0.0.1:")
+
+
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_port_of_a_service_that_still_starts(tmp_path: Path, free_port: int, workers: int) -> None:
+    """A service that still loads its models does not listen yet, and has the port nevertheless."""
+    with reserve("127.0.0.1", free_port) as reserved, listen_beside(reserved):
+        ended = start_and_fail(tmp_path, port=free_port, workers=workers)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(f"error: cannot listen on 127.0.0.1:{free_port}: ")
+    assert "Traceback" not in ended.stderr
+
+
+def test_one_service_alone_has_an_address(free_port: int) -> None:
+    """Nobody else gets it before its sockets listen, meanwhile or after; the next service gets it at once."""
+    with reserve("127.0.0.1", free_port) as reserved:
+        with listen_beside(reserved) as one, listen_beside(reserved) as other:
+            refuse_all(free_port)
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection(("127.0.0.1", free_port))
+            for listener in (one, other):
+                listener.listen()
+            refuse_all(free_port)
+            client = socket.create_connection(("127.0.0.1", free_port), timeout=60)
+            ready, _, _ = select.select([one, other], [], [], 60)
+            ready[0].accept()[0].close()  # the server's end closes first, and lingers in TIME_WAIT
+            client.close()
+        refuse_all(free_port)
+    with reserve("127.0.0.1", free_port) as reserved, listen_beside(reserved) as listener:
+        listener.listen()
+
+
+def refuse_all(port: int) -> None:
+    for host in ("127.0.0.1", "0.0.0.0"):  # noqa: S104  (it is refused)
+        with pytest.raises(OSError, match="in use"), reserve(host, port):
+            pass
 
 
 def test_one_worker_is_one_process(tmp_path: Path, tiny: Path, temporary: Path) -> None:
