@@ -22,7 +22,8 @@ from models.networks.encoder import Encoder
 FORMAT_VERSION = 2
 """The newest version. This code reads every version from 1 to this one.
 
-Version 2 adds `calibration.varied`. A model without it is still written as version 1, which older code reads.
+Version 2 adds `calibration.varied` and `data_sha256`. A model without both is still written as version 1, which older
+code reads.
 """
 
 
@@ -41,6 +42,11 @@ class Metadata(BaseModel):
     quantised: bool = Field(default=False, description="G's weights and activations are whole numbers of 8 bits")
     encoder: Encoder | None = Field(default=None, description="Sizes of the encoder that projections start from")
     dataset: str = Field(max_length=200, description="Data set that the model was trained on")
+    data_sha256: str | None = Field(
+        default=None,
+        pattern="^[0-9a-f]{64}$",
+        description="SHA-256 of all images and labels; null for a data set that comes with the package",
+    )
     recipe: str = Field(max_length=200, description="Name of the training recipe")
     seed: int = Field(ge=0, lt=SEED_LIMIT, description="Seed of the training run")
     epochs: int = Field(ge=0, description="Number of passes over the data")
@@ -60,17 +66,17 @@ class Metadata(BaseModel):
             raise ValueError("a conditional D cannot judge packs: classes need packing 1")
         if self.quantised and not self.architecture.quantisable:
             raise ValueError(f"a G of the architecture {self.architecture.name} cannot be quantised")
-        if self.format_version < format_version_for(self.calibration):
-            raise ValueError("calibration.varied needs format_version 2")
+        if self.format_version < format_version_for(self.calibration, self.data_sha256):
+            raise ValueError("calibration.varied and data_sha256 need format_version 2")
         return self
 
     def to_strings(self) -> dict[str, str]:
         """Return one string for each field, as safetensors requires: the inverse of `parse_metadata`.
 
-        `encoder`, `quantised` and `calibration.varied` are left out if they have their defaults, so that a model
-        without them has the same bytes as before these fields existed.
+        `encoder`, `quantised`, `data_sha256` and `calibration.varied` are left out if they have their defaults, so that
+        a model without them has the same bytes as before these fields existed.
         """
-        absent = {name for name in ("encoder", "quantised") if not getattr(self, name)}
+        absent = {name for name in ("encoder", "quantised", "data_sha256") if not getattr(self, name)}
         fields = self.model_dump(mode="json", exclude=absent)
         if self.calibration.varied is None:
             del fields["calibration"]["varied"]
@@ -80,9 +86,9 @@ class Metadata(BaseModel):
         }
 
 
-def format_version_for(calibration: Calibration) -> Literal[1, 2]:
-    """Return the oldest version of the format that can hold a calibration."""
-    return 1 if calibration.varied is None else 2
+def format_version_for(calibration: Calibration, data_sha256: str | None) -> Literal[1, 2]:
+    """Return the oldest version of the format that can hold a calibration and the fingerprint of the data, if any."""
+    return 1 if calibration.varied is None and data_sha256 is None else 2
 
 
 def parse_metadata(strings: Mapping[str, str] | None) -> Metadata:
@@ -110,7 +116,10 @@ def parse_metadata(strings: Mapping[str, str] | None) -> Metadata:
         raise ModelMetadataError(f"metadata of model.safetensors: {mistakes}; {REPLACE}") from error
 
 
-_TEXT_FIELDS = frozenset(name for name, field in Metadata.model_fields.items() if field.annotation is str) | {"prior"}
+_TEXT_FIELDS = frozenset(name for name, field in Metadata.model_fields.items() if field.annotation is str) | {
+    "data_sha256",
+    "prior",
+}
 
 
 def _parse(name: str, text: str) -> object:

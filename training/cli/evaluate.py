@@ -61,14 +61,15 @@ def run(options: argparse.Namespace) -> None:
         print(f"warning: {warning}", file=sys.stderr)
     check_train_images(options.train_images, model, dataset)
     started = time.monotonic()
-    if not is_training_data(model, dataset):
+    trained_on = is_training_data(model, dataset)
+    if not trained_on:
         print(f"note: {_whose_images(model, dataset)}", file=sys.stderr)
     evaluation = evaluate(
         Sampler.of_model(model),
         Scorer.of_model(model),
         dataset,
         prior=model.metadata.prior,
-        trained_on=is_training_data(model, dataset),
+        trained_on=trained_on,
         train_images=options.train_images,
     )
     seconds = time.monotonic() - started
@@ -78,22 +79,31 @@ def run(options: argparse.Namespace) -> None:
         facts = {"model": model.reference, "dataset": dataset.name, "samples": len(evaluation.samples)}
         print(json.dumps({**facts, "seconds": round(seconds, 3), **evaluation.figures}, indent=2))
     else:
-        _print_table(model, dataset, evaluation, seconds)
+        _print_table(model, dataset, evaluation, seconds, trained_on=trained_on)
 
 
 def _whose_images(model: "LoadedModel", dataset: "Dataset") -> str:
+    if dataset.name == model.metadata.dataset:
+        return (
+            f"the images of {dataset.name!r} are not those that {model.name} was trained on: others have the same "
+            "name, or some were added, removed or changed since. The model may have been trained on some of the images "
+            "that are held out now, so its figures may be too good. The distances to the nearest training images are "
+            "left out"
+        )
     return (
         f"{model.name} was trained on {model.metadata.dataset!r}, not on {dataset.name!r}, so these images cannot show "
         "whether it copies its training images: the distances to the nearest ones are left out"
     )
 
 
-def _print_table(model: "LoadedModel", dataset: "Dataset", evaluation: "Evaluation", seconds: float) -> None:
+def _print_table(
+    model: "LoadedModel", dataset: "Dataset", evaluation: "Evaluation", seconds: float, *, trained_on: bool
+) -> None:
     from training.evaluation.features import features_name
     from training.evaluation.table import MAX_WIDTH, format_text, group_figures
 
     head = f"{model.reference} on {dataset.name}: {len(evaluation.samples):,} samples, {seconds:.0f} s"
-    kind = "training images" if is_training_data(model, dataset) else f"other images of {dataset.name}"
+    kind = "training images" if trained_on else f"other images of {dataset.name}"
     legend = (
         f"Real images: the same figure, computed for {kind} instead of samples. At best: the best possible "
         "value or, for D, the value that theory gives for the optimum. Distances, precision, density, recall and "

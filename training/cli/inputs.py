@@ -44,7 +44,7 @@ def load_model_data(model: "LoadedModel", source: str | None, *, strict: bool) -
     from training.data.dataset import EMBEDDED
 
     metadata = model.metadata
-    if source is None and metadata.dataset not in EMBEDDED:
+    if source is None and (metadata.dataset not in EMBEDDED or metadata.data_sha256 is not None):
         raise RunError(
             f"{model.name} was trained on {metadata.dataset!r}: name that data set, or its path, with --data"
         )
@@ -58,8 +58,12 @@ def load_model_data(model: "LoadedModel", source: str | None, *, strict: bool) -
 
 
 def is_training_data(model: "LoadedModel", dataset: "Dataset") -> bool:
-    """Whether the data have the name of those that the model was trained on; the metadata hold only the name."""
-    return dataset.name == model.metadata.dataset
+    """Whether these are the data that the model was trained on, all of them and no others.
+
+    Models of older releases, and of the embedded data sets, hold only the name of their data.
+    """
+    known = model.metadata.data_sha256
+    return dataset.name == model.metadata.dataset if known is None else dataset.fingerprint() == known
 
 
 def check_train_images(train_images: int | None, model: "LoadedModel", dataset: "Dataset") -> None:

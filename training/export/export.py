@@ -17,7 +17,7 @@ from models.model_folder.write import write_model
 from models.networks.encoder import Encoder
 from models.networks.quantised import quantise
 from training.config import RunConfig
-from training.data.dataset import Dataset
+from training.data.dataset import EMBEDDED, Dataset
 from training.evaluation.evaluate import SAMPLES, Evaluation, evaluate
 from training.export.card import write_card
 from training.export.discriminator_finetuning import JudgePlan, train_judge
@@ -115,7 +115,8 @@ def export(
         samples=samples,
         train_images=recipe.train_images,
     )
-    metadata = _describe(config, progress, evaluation)
+    own_data = None if config.data in EMBEDDED else dataset.fingerprint()
+    metadata = _describe(config, progress, evaluation, data_sha256=own_data)
     write_model(
         to,
         metadata=metadata,
@@ -164,10 +165,10 @@ def _round_weights(network: nn.Module, dtype: torch.dtype) -> None:
     network.to(dtype).float()
 
 
-def _describe(config: RunConfig, progress: Progress, evaluation: Evaluation) -> Metadata:
+def _describe(config: RunConfig, progress: Progress, evaluation: Evaluation, *, data_sha256: str | None) -> Metadata:
     recipe = config.recipe
     return Metadata(
-        format_version=format_version_for(evaluation.calibration),
+        format_version=format_version_for(evaluation.calibration, data_sha256),
         architecture=recipe.architecture,
         z_dim=recipe.z_dim,
         prior=recipe.prior,
@@ -177,6 +178,7 @@ def _describe(config: RunConfig, progress: Progress, evaluation: Evaluation) -> 
         quantised=recipe.quantise,
         encoder=Encoder.for_images(config.image_shape) if recipe.encoder_steps else None,
         dataset=config.dataset[:MAX_NAME],
+        data_sha256=data_sha256,
         recipe=config.recipe_title[:MAX_NAME],
         seed=config.seed,
         epochs=len(progress.records),

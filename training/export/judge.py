@@ -191,7 +191,7 @@ def _command(
 def _describe(metadata: Metadata, evaluation: Evaluation) -> Metadata:
     """Return a model's metadata with the new calibration and figures."""
     changed = {
-        "format_version": format_version_for(evaluation.calibration),
+        "format_version": format_version_for(evaluation.calibration, metadata.data_sha256),
         "calibration": evaluation.calibration,
         "evaluation": evaluation.figures,
     }

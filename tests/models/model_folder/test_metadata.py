@@ -67,14 +67,23 @@ def test_a_model_without_varied_digits_has_the_first_version_and_its_bytes() -> 
     assert plain["format_version"] == "1"
     assert json.loads(plain["calibration"]) == {"real": [-1, 2], "generated": [-3, 0]}
     calibration = Calibration(real=(-1, 2), generated=(-3, 0), varied=(-2, 1))
-    varied = metadata(calibration=calibration, format_version=format_version_for(calibration))
+    varied = metadata(calibration=calibration, format_version=format_version_for(calibration, None))
     strings = varied.to_strings()
     assert strings["format_version"] == "2"
     assert json.loads(strings["calibration"])["varied"] == [-2, 1]
     assert parse_metadata(strings) == varied
     assert parse_metadata(plain | {"format_version": "2"}).calibration.varied is None
-    with pytest.raises(ValueError, match=r"calibration\.varied needs format_version 2"):
+    with pytest.raises(ValueError, match=r"calibration\.varied and data_sha256 need format_version 2"):
         metadata(calibration=calibration)
+
+
+def test_the_fingerprint_of_own_data_needs_the_second_version() -> None:
+    sha = "ab" * 32
+    known = metadata(data_sha256=sha, format_version=2)
+    assert parse_metadata(known.to_strings()) == known
+    assert "data_sha256" not in metadata().to_strings()
+    with pytest.raises(ValueError, match="need format_version 2"):
+        metadata(data_sha256=sha)
 
 
 def test_a_commit_that_looks_like_a_number() -> None:

@@ -95,7 +95,7 @@ DAMAGES: list[tuple[Callable[[Path], object], type[errors.ModelFolderError], str
     (
         metadata_entry("calibration", '{"real":[0,1],"generated":[0,1],"varied":[0,1]}'),
         errors.ModelMetadataError,
-        "calibration.varied needs format_version 2",
+        "calibration.varied and data_sha256 need format_version 2",
     ),
     (metadata_entry("evaluation", '{"value":Infinity}'), errors.ModelMetadataError, "finite"),
     (tensor(lambda t: t.pop(WEIGHT)), errors.TensorNamesError, "missing ['generator.0.weight']"),

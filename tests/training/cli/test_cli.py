@@ -730,6 +730,35 @@ def test_evaluate_tells_what_the_export_found(chain: Path):
     assert figures == model.metadata.evaluation  # to the last bit: the same machine, the same images
 
 
+@pytest.mark.parametrize("change", ["one more", "others of the same name"])
+def test_evaluate_says_that_the_data_have_changed(here: Path, capsys: pytest.CaptureFixture[str], change: str):
+    """Of a folder with one image more, other images are held out: some of them were trained on."""
+    write_pngs(here / "photos", tiny_images(40))
+    assert main(["fit", "mlp", "--data", "photos", "--epochs", "1", "--out", "r", *QUICK]) == 0
+    assert main(["export", "r", "--to", "m"]) == 0
+    capsys.readouterr()
+    (here / "moved").mkdir()
+    (here / "photos").rename(here / "moved" / "elsewhere")
+    assert main(["evaluate", "m", "--data", "moved/elsewhere", "--json"]) == 0  # the same images under another name
+    told = capsys.readouterr()
+    assert "note:" not in told.err
+    assert [name for name in json.loads(told.out) if "training" in name]
+    write_pngs(here / "photos", tiny_images(41) if change == "one more" else tiny_images(40, seed=9))
+    assert main(["evaluate", "m", "--data", "photos", "--json"]) == 0
+    told = capsys.readouterr()
+    assert "note: the images of 'photos' are not those that m was trained on" in told.err
+    assert not [name for name in json.loads(told.out) if "training" in name]
+
+
+def test_own_images_named_as_an_embedded_data_set(here: Path, capsys: pytest.CaptureFixture[str]):
+    write_pngs(here / "own" / "mnist", tiny_images(40))
+    assert main(["fit", "mlp", "--data", "own/mnist", "--epochs", "1", "--out", "r", *QUICK]) == 0
+    assert main(["export", "r", "--to", "m"]) == 0
+    assert main(["evaluate", "m"]) == 1
+    assert "m was trained on 'mnist': name that data set, or its path, with --data" in capsys.readouterr().err
+    assert main(["evaluate", "m", "--data", "own/mnist", "--json"]) == 0
+
+
 def test_evaluate_names_no_training_image_among_other_images(
     here: Path, chain: Path, capsys: pytest.CaptureFixture[str]
 ):
