@@ -13,16 +13,27 @@ from numpy.typing import NDArray
 
 from app.media.digit_strokes import stroke_width
 from app.media.ink import Ink, Mask, Pixels, edge_sharpness, read_ink
+from app.media.paper_sheet import sheet_alone
 
 MOST_DIGITS = 32
+"""A picture may have this many digits."""
 
 _MOST_PARTS = 64
 
 _NEAR = 0.22
 """A part this near, as a share of the digit's longest side, belongs to the digit."""
 
+_MOST_SHEETS = 2
+"""A sheet may lie on another one, or a photo of it may have black bars."""
+
+_GAP = 0.05
+"""Parts one above the other with a wider gap, as a share of the digit's length, are two digits if both are high."""
+
+_LIKE_STRENGTH = 0.4
+"""Another digit is at least this share as strong as the first: pencil beside a pen."""
+
 _LIKE_SIZE = 0.6
-"""What is at least this share as high as the digit, and beside it, is another digit and not a part of it."""
+"""What is at least this share as high as the digit, and beside or below it, is another digit and no part of it."""
 
 _WIDEST_STROKE = 0.55
 """A stroke's largest width as a share of the window: a wider one is read as its edges alone."""
@@ -36,7 +47,7 @@ class Digit(NamedTuple):
         mask: [H, W] bool, the pixels of the digit.
         quality: how sharp, large and central the digit is; larger is better.
         sharpness: the mean steepness of its outline.
-        others: the masks of other whole things of like size: more digits.
+        others: the masks of other whole things of like size: more digits, at most `MOST_DIGITS`.
     """
 
     ink: Ink
@@ -96,10 +107,11 @@ class _Parts:
         down = max(0.0, self.top[other] - bottom, top - self.bottom[other])
         longest = self.longest[first]
         dust = self.area[other] < 0.015 * self.area[first] and self.longest[other] < 0.1 * longest
-        beside = across > 0 and self.bottom[other] - self.top[other] > _LIKE_SIZE * (bottom - top)
+        apart = across > 0 or down > _GAP * longest
+        another = apart and self.bottom[other] - self.top[other] > _LIKE_SIZE * (bottom - top)
         return bool(
             not dust
-            and not beside
+            and not another
             and np.hypot(across, down) <= _NEAR * longest
             and self.strength[other] >= 0.5 * self.strength[first]
             and (self.cut[first] or not self.cut[other])
@@ -111,11 +123,24 @@ class _Parts:
 
 
 def find_digit(grey: Pixels) -> Digit | None:
-    """Find the digit of a picture in the reading that shows it best; None if no reading has one.
+    """Find the digit of a picture; if the picture shows a sheet of paper on something else, the digit on the sheet.
 
     Args:
         grey: [H, W] float32 in [0, 1], the brightness.
+
+    Returns:
+        The digit in the reading that shows it best; None if no reading has one.
     """
+    found = _best_digit(grey)
+    for _ in range(_MOST_SHEETS):
+        sheet = None if found is None else sheet_alone(grey, found.mask)
+        if sheet is None:
+            break
+        grey, found = sheet, _best_digit(sheet)
+    return found
+
+
+def _best_digit(grey: Pixels) -> Digit | None:
     edges = {dark: edge_sharpness(grey, dark=dark) for dark in (True, False)}
     digits = [digit for ink in read_ink(grey) if (digit := _digit_of(ink, grey, edges[ink.dark])) is not None]
     return max(digits, key=lambda digit: digit.quality, default=None)
@@ -183,7 +208,7 @@ def _others(parts: _Parts, digit: list[int]) -> tuple[Mask, ...]:
     if parts.cut[digit].any():
         return ()
     for part in parts.largest():
-        if part in taken or len(found) == MOST_DIGITS - 1:
+        if part in taken or len(found) == MOST_DIGITS:
             continue
         if parts.longest[part] < 0.3 * height:
             break
@@ -191,7 +216,7 @@ def _others(parts: _Parts, digit: list[int]) -> tuple[Mask, ...]:
         _, upper, _, lower = parts.box(group)
         if (
             lower - upper >= _LIKE_SIZE * height
-            and parts.strength[part] > 0.6 * strength
+            and parts.strength[part] > _LIKE_STRENGTH * strength
             and not parts.cut[group].any()
         ):
             found.append(parts.mask(group))

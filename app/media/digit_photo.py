@@ -29,6 +29,12 @@ _FAINTEST_INK = 0.1
 _FLATTEST_EDGE = 0.012
 """The least steepness of a digit's outline: shadows and folds have less."""
 
+_SMALLEST = 9
+"""The least length of a digit, in pixels of the picture in which it is looked for: crumbs and grain are smaller."""
+
+_SMALLEST_IN_PICTURE = 6
+"""The least length of a digit, in pixels of the picture itself."""
+
 NO_INK = "there is no ink in the picture"
 
 
@@ -88,29 +94,36 @@ def make_digit(picture: NDArray[np.uint8], *, side: int, steps: bool = False) ->
     Returns:
         The digit; `found` is False if the picture has no ink, or several digits of like size.
     """
-    as_it_is = _already_made(picture, side)
-    if as_it_is is not None:
-        return _with_steps(as_it_is, picture) if steps else as_it_is
-    search = _search(picture)
-    if search.digit is None:
-        return _nothing(search, NO_INK, steps=steps)
-    count = 1 + len(search.digit.others)
-    if count > 1:
-        return _nothing(search, f"there are {count} digits in the picture; send split=true to score each", steps=steps)
-    return _finish(search, search.digit.ink, search.digit.mask, side=side, steps=steps)
+    (photo, *rest) = _made(picture, side=side, split=False, steps=steps)
+    assert not rest  # noqa: S101  (without a split there is one result)
+    return photo
 
 
 def split_digits(picture: NDArray[np.uint8], *, side: int, steps: bool = False) -> tuple[DigitPhoto, ...]:
     """Make an MNIST-like digit of each digit in a picture, in reading order. The arguments are those of `make_digit`.
 
     Returns:
-        One result for each digit, at most `MOST_DIGITS`; a single one that says why, if there is none.
+        One result for each digit; a single one that says why, if there is none, or if there are more than
+        `MOST_DIGITS`.
     """
+    return _made(picture, side=side, split=True, steps=steps)
+
+
+def _made(picture: NDArray[np.uint8], *, side: int, split: bool, steps: bool) -> tuple[DigitPhoto, ...]:
+    as_it_is = _already_made(picture, side)
+    if as_it_is is not None:
+        return (_with_steps(as_it_is, picture) if steps else as_it_is,)
     search = _search(picture)
-    if _already_made(picture, side) is not None or search.digit is None or not search.digit.others:
-        return (make_digit(picture, side=side, steps=steps),)
-    masks = _in_reading_order([search.digit.mask, *search.digit.others][:MOST_DIGITS])
-    return tuple(_finish(search, search.digit.ink, mask, side=side, steps=steps) for mask in masks)
+    if search.digit is None:
+        return (_nothing(search, NO_INK, steps=steps),)
+    masks = [search.digit.mask, *search.digit.others]
+    if len(masks) > MOST_DIGITS:
+        reason = f"there are more than {MOST_DIGITS} shapes like digits in the picture; send a part of it"
+        return (_nothing(search, reason, steps=steps),)
+    if len(masks) > 1 and not split:
+        reason = f"there are {len(masks)} digits in the picture; send split=true to score each"
+        return (_nothing(search, reason, steps=steps),)
+    return tuple(_finish(search, search.digit.ink, mask, side=side, steps=steps) for mask in _in_reading_order(masks))
 
 
 def _already_made(picture: NDArray[np.uint8], side: int) -> DigitPhoto | None:
@@ -146,14 +159,17 @@ def _search(picture: NDArray[np.uint8]) -> _Search:
         way = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
         grey = np.clip(cv2.resize(grey, size, interpolation=way), 0, 1)
     digit = find_digit(grey)
-    if digit is not None and not _is_ink(digit):
+    if digit is not None and not _is_ink(digit, scale):
         digit = None
     rows, columns = picture.shape[:2]
     return _Search((columns, rows), grey, scale, digit)
 
 
-def _is_ink(digit: Digit) -> bool:
-    return float(digit.ink.strength[digit.mask].mean()) > _FAINTEST_INK and digit.sharpness > _FLATTEST_EDGE
+def _is_ink(digit: Digit, scale: float) -> bool:
+    box = _box(digit.mask)
+    large = box is not None and _longest(box) >= max(_SMALLEST, _SMALLEST_IN_PICTURE * scale)
+    strong = float(digit.ink.strength[digit.mask].mean()) > _FAINTEST_INK
+    return large and strong and digit.sharpness > _FLATTEST_EDGE
 
 
 def _nothing(search: _Search, reason: str, *, steps: bool) -> DigitPhoto:

@@ -161,6 +161,68 @@ def test_a_picture_cut_to_its_ink_is_the_same_digit() -> None:
         assert distance(cut.image, whole.image) < 10, number
 
 
+def on_table(page: Image.Image) -> NDArray[np.uint8]:
+    """A photo of a sheet on a dark table: [H, W] uint8."""
+    table = np.full((2 * page.height, 2 * page.width), 60, np.uint8)
+    top, left = page.height // 2, page.width // 3
+    table[top : top + page.height, left : left + page.width] = np.asarray(page)
+    return table
+
+
+@pytest.mark.parametrize("number", "023456789")
+def test_the_digit_and_not_the_sheet_is_found_on_a_table(number: str) -> None:
+    page = written(number, size=200, gap=80)
+    alone, photo = make_digit(np.asarray(page), side=28), make_digit(on_table(page), side=28)
+    assert distance(photo.image, alone.image) < 12
+    assert alone.box is not None
+    moved = np.add(alone.box, (page.width // 3, page.height // 2) * 2)
+    assert photo.box is not None
+    assert np.abs(np.subtract(photo.box, moved)).max() <= 4
+
+
+def test_a_scan_that_was_turned_with_black_corners() -> None:
+    page = written("5", size=200, gap=80)
+    turned = page.rotate(8, expand=True, fillcolor=0)
+    photo = make_digit(np.asarray(turned), side=28)
+    plain = make_digit(np.asarray(page.rotate(8, fillcolor=235)), side=28)
+    assert distance(photo.image, plain.image) < 12
+
+
+def test_a_blank_sheet_on_a_table_is_nothing() -> None:
+    assert not make_digit(on_table(Image.new("L", (300, 400), 235)), side=28).found
+
+
+def test_digits_one_above_the_other_are_two() -> None:
+    page = Image.new("L", (300, 560), 235)
+    for top, number in ((30, "5"), (240, "2")):
+        font = ImageFont.load_default(250)
+        ImageDraw.Draw(page).text((70, top), number, fill=40, font=font)
+    assert len(split_digits(np.asarray(page), side=28)) == 2
+    assert make_digit(np.asarray(page), side=28).reason.startswith("there are 2 digits")  # type: ignore[union-attr]
+
+
+def test_a_faint_digit_beside_a_strong_one_counts() -> None:
+    page = np.asarray(written("72")).copy()
+    right = page[:, page.shape[1] // 2 :]
+    right[:] = 235 - (235 - right.astype(int)) * 0.8
+    assert len(split_digits(page, side=28)) == 2
+
+
+def test_more_digits_than_allowed_are_said_and_not_lost() -> None:
+    row = np.asarray(written("23456789"))
+    page = np.concatenate([row] * 5)
+    (photo,) = split_digits(page, side=28)
+    assert photo.reason == "there are more than 32 shapes like digits in the picture; send a part of it"
+    assert len(split_digits(np.concatenate([row] * 4), side=28)) == 32
+
+
+@pytest.mark.parametrize("side", [3, 8])
+def test_a_crumb_is_no_digit(side: int) -> None:
+    page = np.full((600, 800), 230, np.uint8)
+    page[300 : 300 + side, 400 : 400 + side] = 40
+    assert not make_digit(page, side=28).found
+
+
 def test_grain_without_ink_is_nothing() -> None:
     rng = np.random.default_rng(0)
     assert not make_digit(rng.normal(200, 6, (400, 300)).clip(0, 255).astype(np.uint8), side=28).found
