@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import httpx
@@ -142,3 +143,24 @@ def test_other_origins_may_send_head() -> None:
             return (await client.options("/v1/samples", headers=asked)).status_code
 
     assert asyncio.run(ask()) == 200
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_a_full_standard_output(tmp_path: Path) -> None:
+    with Path("/dev/full").open("wb") as full, (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "app"],
+            env=environment(port=0) | {"PYTHONPATH": str(ROOT)},
+            cwd=tmp_path,
+            stdout=full,
+            stderr=log,
+        )
+        try:
+            while "Serving on" not in (said := (tmp_path / "log").read_text()) and process.poll() is None:
+                time.sleep(0.05)
+            url = said.partition("Serving on ")[2].split()[0]
+            assert httpx.get(f"{url}/healthz", timeout=60).status_code == 200
+        finally:
+            process.terminate()
+            assert process.wait(timeout=240) in (0, -signal.SIGTERM)  # uvicorn raises the signal again at the end
+    assert "Traceback" not in (tmp_path / "log").read_text()
