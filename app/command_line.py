@@ -1,6 +1,8 @@
 """The command that runs the service with the settings of the environment: `python -m app`, or `gan-serve`."""
 
 import argparse
+import logging
+import os
 import socket
 import sys
 from collections.abc import Sequence
@@ -16,6 +18,8 @@ from app.telemetry.metrics import Metrics
 from models import __version__
 from models.device import resolve_device
 from models.errors import DeviceError
+
+_log = logging.getLogger(__name__)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -91,16 +95,26 @@ def _reserve(settings: Settings) -> socket.socket:
         raise StartError(2, [line]) from error
 
 
+def _say(line: str) -> None:
+    """Print a line; if standard output takes none, as on a full disk, log it and go on without standard output."""
+    try:
+        print(line, flush=True)
+    except OSError as error:
+        _log.warning("standard output cannot be written (%s): %s", error.strerror, line)
+        with open(os.devnull, "wb") as nothing:  # noqa: PTH123  (no path)
+            os.dup2(nothing.fileno(), sys.stdout.fileno())  # else Python would fail at the end, as the line still waits
+
+
 def _serve(settings: Settings, reserved: socket.socket) -> None:
     address_line = f"Serving on {url(reserved)}"
     if settings.workers == 1:
         with listen_beside(reserved) as listener:
-            serve(settings, listener, metrics=Metrics(), ready=lambda: print(address_line, flush=True))
+            serve(settings, listener, metrics=Metrics(), ready=lambda: _say(address_line))
         return
 
     from app.server.supervisor import WorkersError, supervise  # noqa: PLC0415  (Unix only, and one process does not need it)
 
     try:
-        supervise(settings, reserved, ready=lambda: print(address_line, flush=True))
+        supervise(settings, reserved, ready=lambda: _say(address_line))
     except WorkersError as error:
         raise StartError(1, [str(error)]) from error

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 import torch
 from fastapi import FastAPI
+from PIL import Image
 from starlette.types import Lifespan, Receive, Scope, Send
 
 from app import problems
@@ -115,6 +116,7 @@ def create_app(
         replicas: all replicas of the service under Ray Serve; None if it runs without Ray Serve.
     """
     metrics = metrics or Metrics()
+    Image.MAX_IMAGE_PIXELS = None  # GAN_MAX_FILE_PIXELS is the limit, also where it is above Pillow's own
     metrics.build.labels(__version__, platform.python_version(), torch.__version__).set(1)
     spans = _spans(settings)
 

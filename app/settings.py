@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from app.environment import PREFIX, Variables
@@ -15,6 +15,9 @@ from app.middleware.cors import as_browsers_send
 from app.telemetry.logs import LogFormat
 from models import bundled_models_dir
 from models.device import DeviceName
+
+OWN_PATHS = frozenset({"admin", "docs", "healthz", "metrics", "openapi.json", "readyz", "redoc", "static", "v1"})
+"""The first parts of the service's own paths, none of which can be the prefix of a proxy."""
 
 
 class Settings(BaseSettings):
@@ -152,6 +155,23 @@ class Settings(BaseSettings):
         if not parts:
             raise ValueError("there is nothing between the commas; write at least one value, or remove the setting")
         return parts
+
+    @field_validator("root_path")
+    @classmethod
+    def _check_prefix(cls, prefix: str) -> str:
+        if (first := prefix.split("/")[1:2]) and first[0] in OWN_PATHS:
+            raise ValueError(
+                f"/{first[0]} is a path of the service itself; publish it under another prefix than {prefix}"
+            )
+        return prefix
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _has_plain_digits(cls, text: object, info: ValidationInfo) -> object:
+        is_number = cls.model_fields[info.field_name or ""].annotation in {int, float}
+        if is_number and isinstance(text, str) and "_" in text:
+            raise ValueError(f"{text!r} has an underscore; write a number in digits only")
+        return text
 
     @field_validator("*", mode="before")  # the last one is called first
     @classmethod

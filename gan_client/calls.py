@@ -231,7 +231,10 @@ def _file(place: int, picture: Picture) -> tuple[str, bytes]:
     if isinstance(picture, bytes):
         return f"{place}", picture
     if isinstance(picture, str | PathLike):
-        return Path(picture).name, Path(picture).read_bytes()
+        name = Path(picture).name.encode("utf-8", "replace").decode()  # it may have bytes that are not UTF-8
+        return name, Path(picture).read_bytes()
+    if not isinstance(picture, np.ndarray):
+        raise ValueError(f"a picture must be a uint8 array, a path or bytes, not a {type(picture).__name__}")
     if picture.dtype != np.uint8 or picture.shape[2:] not in {(), (3,)} or picture.ndim < 2:
         raise ValueError(f"a picture must be [H, W] or [H, W, 3] uint8, not {list(picture.shape)} {picture.dtype}")
     buffer = io.BytesIO()

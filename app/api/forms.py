@@ -3,13 +3,13 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import Annotated, TypeAlias
 
 from fastapi import Query, Request
 from pydantic import WithJsonSchema
 from starlette.datastructures import FormData, UploadFile
-from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException, MultiPartParser
 
 from app.api.content_types import check_content_type
 from app.api.openapi import examples
@@ -86,17 +86,16 @@ async def read_form(request: Request, *, field: str, max_files: int, texts: Coll
         texts: names of the other fields, each of which holds one text.
 
     Raises:
-        Problem: 415 if the body is no form with files; 422, naming `field`, if the parser refuses the form; 503 if the
-            temporary folder has no room for it.
+        Problem: 415 if the body is no form with files; 422, naming `field`, if the form is not valid or not complete;
+            503 if the temporary folder has no room for it.
         RequestValidationError: the form has a field with any other name, or a text twice.
     """
     check_content_type(request, "multipart/form-data")
     try:
-        form = await request.form(max_files=max_files, max_fields=MAX_FIELDS)
-    except HTTPException as error:
-        if isinstance(error, Problem):
-            raise
-        raise Problem.of_parameter(field, f"{error.detail} {_wanted(field, max_files)}") from error
+        async with aclosing(request.stream()) as stream:
+            form = await _Parser(request.headers, stream, max_files=max_files, max_fields=MAX_FIELDS).parse()
+    except MultiPartException as error:
+        raise Problem.of_parameter(field, f"{error.message} {_wanted(field, max_files)}") from error
     except OSError as error:
         _log.error("an upload cannot be kept in the temporary folder: %s; make room there, or set TMPDIR", error)
         raise Problem(503, "the service has no room for an upload now; try again", headers=soon()) from error
@@ -108,6 +107,33 @@ async def read_form(request: Request, *, field: str, max_files: int, texts: Coll
         yield form
     finally:
         await form.close()
+
+
+class _Parser(MultiPartParser):
+    """Starlette's parser of forms, which also refuses a form that ends early.
+
+    The parser knows the end of a part by the boundary after it. It drops a part without one, and says nothing.
+    """
+
+    _has_ended = False
+
+    def on_end(self) -> None:
+        """Handle the closing boundary."""
+        self._has_ended = True
+
+    async def parse(self) -> FormData:
+        """Return the form.
+
+        Raises:
+            MultiPartException: the form is not valid, or has no closing boundary.
+        """
+        form = await super().parse()
+        if not self._has_ended:
+            await form.close()
+            for file in self._files_to_close_on_error:
+                file.close()
+            raise MultiPartException("The form is not complete: its closing boundary is missing.")
+        return form
 
 
 def files_of(form: FormData, *, field: str, max_files: int) -> list[UploadFile]:

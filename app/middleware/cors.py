@@ -48,7 +48,7 @@ class Cors(CORSMiddleware):
         super().__init__(
             app,
             allow_origins=origins,
-            allow_methods=["GET", "POST"],
+            allow_methods=["GET", "HEAD", "POST"],
             allow_headers=allowed,
             expose_headers=["Content-Location", "ETag", "Retry-After", "X-Model", "X-Request-Id", "X-Seed"],
         )

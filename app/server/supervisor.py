@@ -19,10 +19,16 @@ from app.server.uvicorn_server import listen_beside
 from app.server.worker import READY, command, environment
 from app.settings import Settings
 from app.telemetry.logs import configure
-from app.telemetry.worker_files import forget_gauges
+from app.telemetry.worker_files import BYTES_OF_A_WORKER, forget_gauges, make_files
 
 MAX_FAILED_STARTS = 3
-"""The service ends after this many starts of one worker in a row that failed before the worker was ready."""
+"""After this many starts of one worker in a row that failed before the worker was ready, the service ends.
+
+It goes on if it has served with all workers once, and another worker still serves: then the worker is started again
+every `RETRY_S` seconds.
+"""
+
+RETRY_S = 10.0
 
 _log = logging.getLogger(__name__)
 
@@ -46,10 +52,11 @@ def supervise(settings: Settings, reserved: socket.socket, *, ready: Callable[[]
     with ExitStack() as stack:
         try:
             metrics_dir = stack.enter_context(shared_folder())
+            make_files(metrics_dir, workers=settings.workers)
         except OSError as error:
             raise WorkersError(
-                f"the folder for the metrics of {settings.workers} workers cannot be made: {error}; "
-                "set TMPDIR to a folder that can be written"
+                f"the folder for the metrics of {settings.workers} workers cannot be made: {error}; make room for "
+                f"{settings.workers * BYTES_OF_A_WORKER // 1024 + 1} KiB, or set TMPDIR to a folder that can be written"
             ) from error
         asyncio.run(_Workers(settings, reserved, metrics_dir, ready).run())
 
@@ -90,7 +97,18 @@ class _Workers:
             if self._stopping.is_set():
                 return
             failed_starts = 0 if was_ready else failed_starts + 1
-            if failed_starts == MAX_FAILED_STARTS:
+            if failed_starts >= MAX_FAILED_STARTS and self._say_ready is None and self._ready:
+                _log.error(
+                    "worker %d ended %s, before it was ready, for the %d. time; the others go on, and it is started "
+                    "again in %g s",
+                    worker,
+                    end,
+                    failed_starts,
+                    RETRY_S,
+                )
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._stopping.wait(), RETRY_S)
+            elif failed_starts >= MAX_FAILED_STARTS:
                 self._failure = (
                     f"worker {worker} ended {failed_starts} times before it was ready, the last time {end}; "
                     "its lines in the log say why"

@@ -1,5 +1,6 @@
 """`python -m app.server.worker`: one of several processes of the service. Only `app.server.supervisor` starts it."""
 
+import logging
 import os
 import shutil
 import signal
@@ -12,6 +13,7 @@ from pathlib import Path
 from app.environment import PREFIX
 from app.server.uvicorn_server import serve
 from app.settings import Settings
+from app.telemetry.logs import configure
 from app.telemetry.metrics import Metrics
 from app.telemetry.worker_files import count_in_files
 
@@ -20,6 +22,8 @@ READY = b"ready\n"
 
 ORPHAN_GRACE_S = 1.0
 """Seconds for the requests under way to end after the parent has gone."""
+
+_log = logging.getLogger(__name__)
 
 
 class _Inherited(Settings):
@@ -57,9 +61,15 @@ def main() -> None:
     """Serve until told to stop, or until the parent is gone."""
     worker, descriptor, metrics_dir = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
     threading.Thread(target=_end_with_parent, args=(metrics_dir,), name="orphan", daemon=True).start()
-    count_in_files(metrics_dir, worker=worker)
+    settings = _Inherited()
+    try:
+        count_in_files(metrics_dir, worker=worker)
+    except OSError as error:  # the worker serves nevertheless; `/metrics` says that the sums are lost
+        configure(settings.log_level, settings.log_format, worker=worker)
+        _log.error("worker %d counts nothing, because its metrics cannot be kept: %s", worker, error)
     with socket.socket(fileno=descriptor) as listener:
-        serve(_Inherited(), listener, metrics=Metrics(metrics_dir), ready=_say_ready, worker=worker)
+        metrics = Metrics(metrics_dir, workers=settings.workers)
+        serve(settings, listener, metrics=metrics, ready=_say_ready, worker=worker)
 
 
 def _say_ready() -> None:

@@ -35,11 +35,12 @@ class Metrics:
     Args:
         folder: the folder of `worker_files.count_in_files`, to show the counts of all workers; None shows only those of
             this process.
+        workers: number of workers whose counts are in the folder.
     """
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: Path | None = None, *, workers: int = 1) -> None:
         self.registry = registry = CollectorRegistry()
-        self._exposed = _registry_of_all(folder) if folder is not None else registry
+        self._exposed = _registry_of_all(folder, workers) if folder is not None else registry
         if folder is None:
             ProcessCollector(registry=registry)
 
@@ -161,7 +162,11 @@ class Metrics:
         self._requests_of("other", "other", status).inc()
 
     def text(self) -> bytes:
-        """Return everything that `settle` has passed on, in Prometheus' text format."""
+        """Return everything that `settle` has passed on, in Prometheus' text format.
+
+        Raises:
+            LostFilesError: a file with the counts of a worker was removed.
+        """
         return generate_latest(self._exposed)
 
 
@@ -170,8 +175,8 @@ def method_of(scope: Scope) -> str:
     return scope["method"] if scope["method"] in ("GET", "HEAD", "POST") else "other"
 
 
-def _registry_of_all(folder: Path) -> CollectorRegistry:
+def _registry_of_all(folder: Path, workers: int) -> CollectorRegistry:
     """Make a registry of the counts of all workers."""
     registry = CollectorRegistry()
-    registry.register(AllWorkers(folder))
+    registry.register(AllWorkers(folder, workers=workers))
     return registry

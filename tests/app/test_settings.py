@@ -1,15 +1,23 @@
 """Settings, and the process around the service: how it starts, and how it ends."""
 
+import asyncio
 import os
 import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import httpx
 import pytest
+from PIL import Image
+from pydantic import ValidationError
 
+from app.api.openapi import document
+from app.api.routes import admin, health, interpolations, models, pages, projections, samples, score
+from app.main import create_app
+from app.settings import OWN_PATHS, Settings
 from harness.repository import ROOT
 from harness.service import environment, running
 
@@ -99,3 +107,60 @@ def test_importing_does_no_work() -> None:
     )
     bad = environment(port="nonsense") | {"PYTHONPATH": str(ROOT)}
     subprocess.run([sys.executable, "-c", code], check=True, env=bad, timeout=600)
+
+
+@pytest.mark.parametrize("prefix", ["/v1", "/docs", "/static/gan", "/metrics"])
+def test_a_prefix_that_is_a_path_of_the_service(prefix: str) -> None:
+    with pytest.raises(ValidationError, match="is a path of the service itself"):
+        Settings(root_path=prefix)
+    assert Settings(root_path=f"/gan{prefix}").root_path == f"/gan{prefix}"
+
+
+def test_own_paths_are_those_of_the_routes() -> None:
+    modules = (samples, interpolations, score, projections, models, health, admin, document, pages)
+    paths = [getattr(route, "path", "") for module in modules for route in module.router.routes]
+    assert {first for path in paths if (first := path.split("/")[1])} | {"static"} == OWN_PATHS
+
+
+@pytest.mark.parametrize("name", ["port", "workers", "max_requests", "engine_timeout_s"])
+def test_numbers_have_no_underscores(name: str) -> None:
+    with pytest.raises(ValidationError, match="has an underscore"):
+        Settings.model_validate({name: "2_1"})
+
+
+def test_pillow_has_no_limit_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    create_app(Settings(max_file_pixels=10**9))
+    assert Image.MAX_IMAGE_PIXELS is None
+
+
+def test_other_origins_may_send_head() -> None:
+    app = create_app(Settings(cors_origins="https://a.example"))  # type: ignore[arg-type]
+    asked = {"Origin": "https://a.example", "Access-Control-Request-Method": "HEAD"}
+
+    async def ask() -> int:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+            return (await client.options("/v1/samples", headers=asked)).status_code
+
+    assert asyncio.run(ask()) == 200
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_a_full_standard_output(tmp_path: Path) -> None:
+    with Path("/dev/full").open("wb") as full, (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "app"],
+            env=environment(port=0) | {"PYTHONPATH": str(ROOT)},
+            cwd=tmp_path,
+            stdout=full,
+            stderr=log,
+        )
+        try:
+            while "Serving on" not in (said := (tmp_path / "log").read_text()) and process.poll() is None:
+                time.sleep(0.05)
+            url = said.partition("Serving on ")[2].split()[0]
+            assert httpx.get(f"{url}/healthz", timeout=60).status_code == 200
+        finally:
+            process.terminate()
+            assert process.wait(timeout=240) in (0, -signal.SIGTERM)  # uvicorn raises the signal again at the end
+    assert "Traceback" not in (tmp_path / "log").read_text()

@@ -8,7 +8,9 @@ from app.api.schemas.health import Health, Readiness
 from app.api.state import SharedState, State
 from app.api.strict_route import StrictRoute
 from app.inference.engine import StoppedError
+from app.problems import Problem, documented
 from app.telemetry.metrics import CONTENT_TYPE
+from app.telemetry.worker_files import LostFilesError
 
 PING_TIMEOUT_S = 2.0
 
@@ -26,6 +28,13 @@ _METRICS = """\
 # TYPE gan_http_requests_total counter
 gan_http_requests_total{method="GET",route="/v1/samples",status="200"} 19.0
 """
+
+_LOST = Problem(
+    503,
+    "the files in which the workers keep their metrics were removed from the temporary folder, so the sums are lost; "
+    "restart the service, and let nothing remove its folder gan-workers-… there",
+    name="metrics-lost",
+)
 
 router = APIRouter(tags=["health"], route_class=StrictRoute)
 
@@ -87,7 +96,8 @@ async def readiness_of(state: State) -> Readiness:
         200: {
             "description": "The metrics in Prometheus' text format. The example has one of them",
             "content": {"text/plain": {"schema": {"type": "string"}, "example": _METRICS}},
-        }
+        },
+        **documented(_LOST),
     },
 )
 async def get_metrics(state: SharedState) -> Response:
@@ -95,5 +105,8 @@ async def get_metrics(state: SharedState) -> Response:
     if state.replicas is not None:
         return Response(await state.replicas.metrics(), media_type=CONTENT_TYPE)
     state.metrics.settle()
-    text = await asyncio.to_thread(state.metrics.text)  # each worker has a file of its own to be read
+    try:
+        text = await asyncio.to_thread(state.metrics.text)  # each worker has files of its own to be read
+    except LostFilesError as error:
+        raise _LOST from error
     return Response(text, media_type=CONTENT_TYPE)

@@ -93,6 +93,7 @@ async def get_timeline(request: Request, state: SharedState, name: Name) -> Time
     },
 )
 def get_timeline_picture(
+    request: Request,
     state: SharedState,
     name: Name,
     epoch: Annotated[
@@ -106,7 +107,7 @@ def get_timeline_picture(
     """
     model = state.catalog.find(name, parameter="name").model
     entry = next((entry for entry in model.timeline if entry.epoch == epoch), None)
-    if entry is None:
+    if entry is None or not request.scope["path"].endswith(f"/{epoch}.png"):  # such as 0.0, +0 or 0_0
         raise _no_picture(model, epoch)
     headers = {
         "X-Model": model.reference,

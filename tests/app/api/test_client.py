@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import inspect
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -224,6 +225,18 @@ def test_a_problem_names_the_parameter(gan: Client) -> None:
 def test_an_array_that_is_no_picture(gan: Client, picture: np.ndarray) -> None:
     with pytest.raises(ValueError, match=r"must be \[H, W\] or \[H, W, 3\] uint8, not \["):
         gan.project(picture)
+
+
+def test_a_list_of_numbers_is_no_picture(gan: Client) -> None:
+    with pytest.raises(ValueError, match="must be a uint8 array, a path or bytes, not a list"):
+        gan.score([[[1, 2], [3, 4]]])  # type: ignore[list-item]
+
+
+def test_a_file_name_that_is_not_utf_8(gan: Client, tmp_path: Path) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.png"))
+    path.write_bytes(png_bytes(np.zeros((28, 28), np.uint8)))
+    (found,) = gan.score([path], preprocess="none")
+    assert found.filename == "?.png"
 
 
 @pytest.mark.parametrize("one", ["seven.png", b"bytes", Path("seven.png")])

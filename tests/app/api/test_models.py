@@ -61,3 +61,6 @@ def test_timeline_at_another_epoch(client: httpx.Client) -> None:
     assert_problem(client.get("/v1/models/mnist-conv/timeline/3.png"), 404, parameter="epoch", text="0, 1, 2")
     assert_problem(client.get("/v1/models/mnist-conv/timeline/x.png"), 422, parameter="epoch")
     assert_problem(client.get("/v1/models/mnist-conv/timeline/-1.png"), 422, parameter="epoch")
+    for other in ("0.0", "+0", "0_0", "00", "%2B0"):  # one picture has one address
+        assert_problem(client.get(f"/v1/models/mnist-conv/timeline/{other}.png"), 404, parameter="epoch")
+    assert client.get("/v1/models/mnist-conv/timeline/0.png").status_code == 200

@@ -237,6 +237,28 @@ def test_not_a_form(client: httpx.Client) -> None:
         assert_problem(client.post("/v1/score", **body), 415, text="send the body as multipart/form-data")
 
 
+@pytest.mark.parametrize(("path", "field"), [("/v1/score", "files"), ("/v1/projections", "file")])
+@pytest.mark.parametrize("last", ["file", "text"])
+def test_a_form_that_ends_early(
+    client: httpx.Client, digits: NDArray[np.uint8], path: str, field: str, last: str
+) -> None:
+    """At every place from the last part to the end of the closing boundary: nothing is lost in silence."""
+    head = f'--b\r\nContent-Disposition: form-data; name="{field}"; filename="a"\r\n\r\n'.encode()
+    file = head + png_bytes(digits[0]) + b"\r\n"
+    text = b'--b\r\nContent-Disposition: form-data; name="preprocess"\r\n\r\nnone\r\n'
+    parts = text + file if last == "file" else file + text
+    headers = {"Content-Type": "multipart/form-data; boundary=b"}
+    whole = parts + b"--b--\r\n"
+    for end in ("", "--b--", "--b--\r\n", "--b--\r\nepilogue"):
+        answer = client.post(path, content=parts + end.encode(), headers=headers)
+        if end:
+            assert answer.status_code == 200, end
+        else:
+            assert_problem(answer, 422, text="The form is not complete")
+    for cut in {*range(len(parts) - 12, len(whole) - 2), len(file), len(text), 1, 5}:
+        assert_problem(client.post(path, content=whole[:cut], headers=headers), 422, parameter=field)
+
+
 @pytest.mark.parametrize(
     "head", ["multipart/form-data", "multipart/form-data; boundary=", "multipart/form-data; boundary=x"]
 )

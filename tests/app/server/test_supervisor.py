@@ -1,11 +1,13 @@
 """Several worker processes behind one port give the same answers and exact sums, and leave no process behind."""
 
+import errno
 import io
 import os
 import select
 import shutil
 import signal
 import socket
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +20,7 @@ import pytest
 from pydantic import ValidationError
 
 from app.server.shared_folder import PREFIX, shared_folder
-from app.server.supervisor import MAX_FAILED_STARTS
+from app.server.supervisor import MAX_FAILED_STARTS, WorkersError, supervise
 from app.server.uvicorn_server import listen_beside, reserve
 from app.settings import Settings
 from harness.service import Service, held_requests, running
@@ -240,6 +242,78 @@ def is_listening(process: int, port: int) -> bool:
             if str(path.readlink()) in inodes:
                 return True
     return False
+
+
+def replace_one(service: Service) -> None:
+    """Kill one of two workers, and wait until another has its place."""
+    workers = children(service.process.pid)
+    os.kill(min(workers), signal.SIGKILL)
+    wait_until(lambda: len(children(service.process.pid) - {min(workers)}) == 2, "another is started")
+    (new,) = children(service.process.pid) - workers
+    wait_until(lambda: is_listening(new, port_of(service)), "the other is ready")
+
+
+@pytest.mark.slow
+def test_a_full_temporary_folder_ends_no_worker(tmp_path: Path, tiny: Path, temporary: Path) -> None:
+    """Nor does it keep a worker from being replaced."""
+    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "gan-test", str(temporary)]
+    if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode != 0:
+        pytest.skip("only root can mount a small file system")
+    try:
+        with running(tmp_path, models_dir=tiny, workers=2) as service:
+            with suppress(OSError), (temporary / "full").open("wb", buffering=0) as file:
+                while True:
+                    file.write(bytes(2**12))
+            for _ in range(2):
+                for n in range(1, 40):
+                    for form in ("png", "json", "npz", "zip"):
+                        httpx.get(f"{service.url}/v1/samples?n={n}&format={form}", timeout=60).raise_for_status()
+                assert httpx.get(f"{service.url}/v1/interpolations?seeds=1,2&format=gif").status_code == 200
+                replace_one(service)
+            assert httpx.get(f"{service.url}/metrics").status_code == 200
+            assert service.metric("gan_http_requests_total") >= 300
+    finally:
+        subprocess.run(["umount", str(temporary)], check=True)
+
+
+def test_without_room_for_metrics_no_worker_is_started(monkeypatch: pytest.MonkeyPatch, temporary: Path) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.posix_fallocate", refuse)
+    monkeypatch.setattr("app.server.supervisor.configure", lambda *_: None)
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    with socket.socket() as reserved, pytest.raises(WorkersError, match=r"No space left on device; make room for 1281"):
+        supervise(Settings(workers=2), reserved, ready=lambda: None)
+    assert not list(temporary.iterdir())
+
+
+@pytest.mark.slow
+def test_a_folder_of_metrics_that_is_removed(service: Service, temporary: Path) -> None:
+    """The service goes on and replaces its workers, and says that the sums are lost."""
+    (folder,) = temporary.glob(f"{PREFIX}*")
+    shutil.rmtree(folder)
+    for _ in range(2):
+        for _ in range(10):
+            told = httpx.get(f"{service.url}/metrics", timeout=60)
+            assert (told.status_code, told.json()["type"]) == (503, "urn:gan:problem:metrics-lost")
+            assert httpx.get(f"{service.url}/v1/samples", timeout=60).status_code == 200
+        replace_one(service)
+    assert "Traceback" not in service.log.read_text()
+
+
+@pytest.mark.slow
+def test_a_worker_that_cannot_be_replaced_ends_no_other(tmp_path: Path, tiny: Path, temporary: Path) -> None:
+    ends = "import os, sys\nif 'app.server.worker' in sys.orig_argv and os.path.exists('ends'):\n    os._exit(9)\n"
+    (tmp_path / "sitecustomize.py").write_text(ends)
+    with running(tmp_path, python_path=tmp_path, models_dir=tiny, workers=2) as service:
+        (tmp_path / "ends").touch()
+        os.kill(min(children(service.process.pid)), signal.SIGKILL)
+        wait_until(lambda: "the others go on" in service.log.read_text(), "it is told")
+        assert httpx.get(f"{service.url}/v1/samples", timeout=60).status_code == 200
+        (tmp_path / "ends").unlink()
+        wait_until(lambda: len(children(service.process.pid)) == 2, "another is started")
+    assert service.process.returncode == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
