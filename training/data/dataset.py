@@ -71,6 +71,13 @@ class Dataset:
         labels = None if self.labels is None else self.labels.to(device)
         return replace(self, images=self.images.to(device), labels=labels)
 
+    def as_rgb(self) -> "Dataset":
+        """Return this data set with three equal channels in place of a grey one."""
+        if self.shape.channels == 3:
+            return self
+        images, held_out = (x.repeat(1, 3, 1, 1) for x in (self.images, self.held_out))
+        return replace(self, images=images, held_out=held_out, shape=self.shape.model_copy(update={"channels": 3}))
+
     def first(self, n: int | None) -> "Dataset":
         """Return this data set with its first n training images only, which are stratified; None keeps all of them.
 
