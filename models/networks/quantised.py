@@ -17,6 +17,9 @@ LARGEST_WEIGHT = 127
 EXACT_BELOW = 2**24
 """float32 holds every whole number below this one exactly."""
 
+LARGEST_SUM = (EXACT_BELOW - 1) // LARGEST_INPUT
+"""A unit's whole weights add up to at most this, so that every sum of products stays exact."""
+
 
 class QuantisedLinear(nn.Module):
     """A linear layer whose input and weights are whole numbers: [N, fan_in] float32 → [N, units] float32.
@@ -51,6 +54,9 @@ class QuantisedLinear(nn.Module):
     def of(cls, layer: nn.Linear, inputs: torch.Tensor) -> "QuantisedLinear":
         """Quantise a float layer.
 
+        The largest weight of a unit becomes ±127, unless its weights would add up to more than `LARGEST_SUM`, which
+        needs more than 518 inputs: then all of the unit's weights become smaller whole numbers.
+
         Args:
             layer: a linear layer with a bias.
             inputs: [N, fan_in] float32, typical inputs of the layer; 0 … 255 cover their range, extended to include 0.
@@ -60,6 +66,11 @@ class QuantisedLinear(nn.Module):
         quantised.input_scale.fill_(max(highest - lowest, 1e-6) / LARGEST_INPUT)
         quantised.zero_point.copy_((-lowest / quantised.input_scale).round())
         quantised.weight_scale.copy_(layer.weight.abs().amax(dim=1).clamp(min=1e-12) / LARGEST_WEIGHT)
+        whole = (layer.weight / quantised.weight_scale[:, None]).round()
+        too_large = whole.abs().sum(dim=1, dtype=torch.float64) > LARGEST_SUM
+        room = LARGEST_SUM - layer.in_features / 2  # rounding adds at most a half for each input
+        smaller = layer.weight.abs().sum(dim=1, dtype=torch.float64) / room
+        quantised.weight_scale[too_large] = smaller[too_large].float() * (1 + 1e-6)  # its rounding, too
         quantised.weight.copy_((layer.weight / quantised.weight_scale[:, None]).round())
         quantised.bias.copy_(layer.bias)
         return quantised
@@ -104,8 +115,6 @@ def quantise(generator: nn.Module, latents: torch.Tensor) -> nn.Sequential:
         generator: G; linear layers must be its only layers with products (`Architecture.quantisable`).
         latents: [N, z_dim] float32 from the prior, some thousands; they give the range of each layer's input.
 
-    Raises:
-        ValueError: a layer is too wide for its sums to be exact.
     """
     layers: list[nn.Module] = []
     x = latents

@@ -32,6 +32,8 @@ def load_named_model(name_or_path: str) -> "LoadedModel":
 def load_model_data(model: "LoadedModel", source: str | None, *, strict: bool) -> "Dataset":
     """Load a data set with images of the shape that a model draws; see `load_data`.
 
+    For a model that draws RGB, a folder of grey pictures is read as RGB.
+
     Args:
         model: the model.
         source: the data set; None: the embedded one that the model was trained on.
@@ -49,6 +51,8 @@ def load_model_data(model: "LoadedModel", source: str | None, *, strict: bool) -
             f"{model.name} was trained on {metadata.dataset!r}: name that data set, or its path, with --data"
         )
     dataset = load_data(source or metadata.dataset, metadata.image_shape.height, strict=strict)
+    if metadata.image_shape.channels == 3 and (source or metadata.dataset) not in EMBEDDED:
+        dataset = dataset.as_rgb()
     if dataset.shape != metadata.image_shape:
         raise RunError(
             f"{model.name} makes images with {metadata.image_shape}, but the images of {dataset.name} have "

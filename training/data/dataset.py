@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from models.images import MAX_SIDE, MIN_SIDE, ImageShape, channels_first
+from training.data.copies import note_copies
 from training.data.folder_tree import archive_hint, as_utf8_text, name
 from training.data.idx import is_idx
 from training.data.idx_set import find_idx_images, read_idx_set
@@ -44,7 +45,8 @@ class Dataset:
         digits: the number of channels that hold a handwritten digit: 1 for MNIST, 3 for stacked MNIST, 0 for others.
         skipped: files of a folder that cannot be read, each as "path: reason"; they have no effect on the images.
         class_names: the name of each class; () if the data have no labels.
-        notes: sentences for the log about files that were skipped or changed, and classes that could not be stratified.
+        notes: sentences for the log about files that were skipped or changed, images that are equal, and classes that
+            could not be stratified.
     """
 
     name: str
@@ -68,6 +70,13 @@ class Dataset:
         """Return this data set with its training images and labels on a device."""
         labels = None if self.labels is None else self.labels.to(device)
         return replace(self, images=self.images.to(device), labels=labels)
+
+    def as_rgb(self) -> "Dataset":
+        """Return this data set with three equal channels in place of a grey one."""
+        if self.shape.channels == 3:
+            return self
+        images, held_out = (x.repeat(1, 3, 1, 1) for x in (self.images, self.held_out))
+        return replace(self, images=images, held_out=held_out, shape=self.shape.model_copy(update={"channels": 3}))
 
     def first(self, n: int | None) -> "Dataset":
         """Return this data set with its first n training images only, which are stratified; None keeps all of them.
@@ -156,7 +165,8 @@ def load_dataset(source: str, *, side: int | None = None, strict: bool = False, 
     resolved = path.resolve()
     title = resolved.name if path.is_dir() else resolved.stem  # the name of a folder has no suffix
     data = _dataset(as_utf8_text(title), images[parts.train], test[parts.held_out], train_labels)
-    return replace(data, skipped=found.skipped, notes=(*found.notes, *parts.notes))
+    notes = (*found.notes, *parts.notes, *note_copies(data.images, data.held_out))
+    return replace(data, skipped=found.skipped, notes=notes)
 
 
 def _read(path: Path, side: int | None, *, strict: bool, show_progress: bool) -> RawImages:

@@ -59,7 +59,10 @@ def resize(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
 
 
 def _to_bytes(image: Image.Image) -> tuple[NDArray[np.uint8], bool]:
-    """Return the pixels of an image, composited on white, and whether any of them was transparent."""
+    """Return the pixels of an image, composited on white, and whether any of them was transparent.
+
+    An image whose red, green and blue are equal is grey, also if its file could hold colours (palette, RGB, WebP).
+    """
     if image.mode in {"I", "F"}:
         raise UnreadableError("its pixels have 32 bits, whose black and white are unknown; save it with 8 or 16 bits")
     mode = "L" if image.mode in GREY_MODES else "RGB"
@@ -67,7 +70,10 @@ def _to_bytes(image: Image.Image) -> tuple[NDArray[np.uint8], bool]:
     if transparent:
         opaque = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, BACKGROUND), opaque).convert("RGB")
-    return np.asarray(image.convert(mode), dtype=np.uint8), transparent
+    pixels = np.asarray(image.convert(mode), dtype=np.uint8)
+    if mode == "RGB" and (pixels == pixels[..., :1]).all():
+        pixels = np.ascontiguousarray(pixels[..., 0])
+    return pixels, transparent
 
 
 def _has_transparent_pixels(image: Image.Image) -> bool:

@@ -46,8 +46,10 @@ def read_image_folder(path: Path, side: int | None, *, strict: bool = False, sho
     if tree.test and not test.files:
         last = reading.skipped[-1]
         raise DataError(f"none of the {len(tree.test)} images of the test set can be read; the last is {last}")
-    _check_sizes(train.files + test.files, train.images + test.images)
-    in_colour = any(image.ndim == 3 for image in train.images + test.images)
+    all_files, all_images = train.files + test.files, train.images + test.images
+    _check_sizes(all_files, all_images)
+    coloured = [file for file, image in zip(all_files, all_images, strict=True) if image.ndim == 3]
+    in_colour = bool(coloured)
     labels = _labels(train.files, tree.top)
     return RawImages(
         _stack(train.images, in_colour=in_colour),
@@ -55,7 +57,12 @@ def read_image_folder(path: Path, side: int | None, *, strict: bool = False, sho
         _stack(test.images, in_colour=in_colour) if test.files else None,
         _labels(test.files, tree.test_top) if tree.test_top and test.files else None,
         tuple(reading.skipped),
-        (*tree.notes, *reading.notes(), *_class_notes(tree.files, tree.top, labels)),
+        (
+            *tree.notes,
+            *reading.notes(),
+            *_colour_notes(coloured, n=len(all_files)),
+            *_class_notes(tree.files, tree.top, labels),
+        ),
     )
 
 
@@ -138,6 +145,16 @@ def _labels(files: list[Path], top: Path) -> Labels | None:
     if None in names or len(set(names)) < 2:
         return None
     return number_labels(np.array(names, dtype=np.str_), where=name(top))
+
+
+def _colour_notes(coloured: list[Path], *, n: int) -> tuple[str, ...]:
+    """Return a note if some of n images have colours and the others are grey; otherwise nothing."""
+    if len(coloured) in {0, n}:
+        return ()
+    return (
+        f"{len(coloured):,} of the {n:,} images are in colour, the others grey, so all are read as RGB; the first is "
+        + name(coloured[0]),
+    )
 
 
 def _class_notes(files: list[Path], top: Path, labels: Labels | None) -> tuple[str, ...]:

@@ -146,6 +146,31 @@ def test_a_layer_too_wide_to_be_exact() -> None:
         layer.check()
 
 
+@pytest.mark.parametrize(("fan_in", "largest"), [(518, 127), (519, 126), (2048, 32), (8192, 8)])
+def test_a_wide_layer_takes_smaller_whole_numbers(fan_in: int, largest: int) -> None:
+    """Its sums stay exact: the export of a wide G failed after the whole training."""
+    layer = nn.Linear(fan_in, 2)
+    with torch.no_grad():
+        layer.weight[0] = 1.0
+        layer.weight[1] = torch.tensor([1.0, *[0.01] * (fan_in - 1)])  # this unit's weights add up to little
+    x = torch.randn(500, fan_in, generator=torch.Generator().manual_seed(0))
+    quantised = QuantisedLinear.of(layer, x)
+    quantised.check()
+    assert quantised.weight.abs().amax(dim=1).tolist() == [largest, 127]
+    with torch.no_grad():
+        right, seen = layer(x), quantised(x)
+    assert (seen - right).abs().max() < 0.1 * right.abs().max()
+
+
+def test_a_wide_g_is_quantised() -> None:
+    torch.manual_seed(0)
+    generator = MLP(generator_widths=(2048, 64)).generator(z_dim=4096, image_shape=SHAPE).eval()
+    rows = torch.from_numpy(draw_latents(0, 0, 64, z_dim=4096, prior="normal"))
+    with torch.no_grad():
+        difference = (quantise(generator, rows)(rows) - generator(rows)).abs()
+    assert difference.mean() < 0.01
+
+
 # --- In integers --------------------------------------------------------------------------------
 
 

@@ -38,6 +38,7 @@ from tests.training.support import (
 )
 from training.cli.command_line import main
 from training.cli.fit import suggest_model_folder
+from training.cli.inputs import load_model_data
 from training.cli.sample import MAX_GRID_IMAGES
 from training.config import RunConfig
 from training.errors import NotFiniteError
@@ -1240,3 +1241,12 @@ def test_watch_on_a_taken_port(chain: Path, fails: Fails):
     assert "cannot listen on port 8001 of no.such.host.invalid: " in fails(
         "watch", chain / "runs" / "mlp", "--host", "no.such.host.invalid"
     )
+
+
+def test_a_model_in_rgb_is_evaluated_on_grey_pictures(here: Path):
+    """A folder whose pictures are all grey is grey, also if its files could hold colours; earlier releases read RGB."""
+    folder = make_tiny_model_folder(here / "m", image_shape=ImageShape(channels=3, height=16, width=16))
+    write_pngs(here / "grey", tiny_images(40))
+    data = load_model_data(load_model(folder), "grey", strict=False)
+    assert data.shape.channels == 3
+    assert data.images.shape == (36, 3, 16, 16)

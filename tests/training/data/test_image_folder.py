@@ -30,7 +30,11 @@ def test_rgb_images(tmp_path: Path):
 def test_one_colour_image_makes_all_of_them_rgb(tmp_path: Path):
     write_pngs(tmp_path, GREY)
     Image.fromarray(RGB[0]).save(tmp_path / "zzz.png")
-    images = read_image_folder(tmp_path, None).images
+    found = read_image_folder(tmp_path, None)
+    images = found.images
+    assert found.notes == (
+        f"1 of the 7 images are in colour, the others grey, so all are read as RGB; the first is {tmp_path}/zzz.png",
+    )
     assert images.shape == (7, 16, 16, 3)
     for channel in range(3):
         np.testing.assert_array_equal(images[:6, ..., channel], GREY)
@@ -52,7 +56,19 @@ def test_formats(tmp_path: Path, suffix: str):
     flat = np.full((16, 16), 200, np.uint8)
     Image.fromarray(flat).save(tmp_path / f"a.{suffix}", quality=100)
     images = read_image_folder(tmp_path, None).images
-    assert abs(images.astype(int) - 200).max() <= 2  # WebP has no grey and comes back as RGB
+    assert abs(images.astype(int) - 200).max() <= 2
+    assert images.shape == (1, 16, 16)  # WebP has no grey, and its equal channels are taken for grey
+
+
+@pytest.mark.parametrize(("mode", "suffix"), [("P", "png"), ("RGB", "png"), ("RGBA", "png"), ("L", "webp")])
+def test_one_grey_picture_that_could_hold_colours_leaves_the_data_grey(tmp_path: Path, mode: str, suffix: str):
+    """It made all pictures RGB, and G learned three channels."""
+    write_pngs(tmp_path, GREY)
+    extra = Image.fromarray(GREY[0]).convert(mode)
+    extra.save(tmp_path / f"zzz.{suffix}", lossless=True)
+    found = read_image_folder(tmp_path, None)
+    np.testing.assert_array_equal(found.images, np.concatenate([GREY, GREY[:1]]))
+    assert found.notes == ()
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16"])
