@@ -50,7 +50,7 @@ export class Service {
         if (attempt > 1) this._onBusy("");
         if (response.ok) return response;
         const problem = await response.json().catch(() => ({}));
-        throw new Error(problem.detail || `the service answered ${response.status}`);
+        throw new Error(withNames(problem.detail, options.body) || `the service answered ${response.status}`);
       }
       this._onBusy(response.status === 429 ? BUSY : NOT_READY);
       await pause(1000 * (Number(response.headers.get("Retry-After")) || 1), options.signal);
@@ -125,6 +125,12 @@ export class Service {
     body.append("file", file, file.name ?? "drawing.png");
     return (await this.call(this.url("v1/projections", { model, preprocess }), { method: "POST", body, signal })).json();
   }
+}
+
+/** A text of the service with the names of the request's files as they are: browsers send quotes in them as %22. */
+function withNames(text, body) {
+  const files = body instanceof FormData ? [...body.values()].filter((value) => value instanceof File) : [];
+  return files.reduce((said, { name }) => said?.replaceAll(name.replaceAll('"', "%22"), name), text);
 }
 
 /** The name of the first file in a request's body that the browser cannot read; null if there is none. */
