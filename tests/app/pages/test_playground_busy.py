@@ -18,7 +18,6 @@ from tests.app.playground import (
     expect_in_address,
     hold,
     open_page,
-    parameters,
     rgb,
     sample,
     settle,
@@ -277,8 +276,8 @@ def test_a_model_that_is_replaced_or_removed_is_told(browser: Browser, tmp_path:
                 page.get_by_role("button", name="Show more images").click()
 
         page = open_page(visit, service.url, view=view, model="other")
-        expect_in_address(page, "model", "other")
-        old = parameters(page.url)["model"].partition("@")[2]
+        old = service.client.get("/v1/models/other").json()["model"].partition("@")[2]
+        expect_in_address(page, "model", f"other@{old}")
         shutil.rmtree(folder / "other")
         make_tiny_model_folder(folder / "other", seed=5)
         reload_models(service)
