@@ -2,6 +2,8 @@
 
 const SETTLE_MS = 200; // browsers block a page that changes its address too often
 
+const LIMIT = 2 ** 53; // of seeds and of indices, as in the API
+
 /** The parameters that mean something else, or nothing, to another model. */
 export const OF_ONE_MODEL = { digit: null, latent: null, epoch: null };
 
@@ -28,8 +30,9 @@ export class Address {
   whole(name, otherwise) {
     const text = this.get(name);
     if (text === null) return otherwise;
-    if (/^[0-9]{1,15}$/.test(text)) return Number(text);
-    this.ignore(`“${name}=${text}”: it must be a whole number`);
+    const number = wholeOf(text);
+    if (number !== null && number < LIMIT) return number;
+    this.ignore(`“${name}=${text}”: it must be a whole number${number === null ? "" : " below 2⁵³"}`);
     return otherwise;
   }
 
@@ -95,6 +98,20 @@ export class Address {
   _href() {
     return `?${this._parameters}`;
   }
+}
+
+/** The seed that a text names, written without leading zeros; null if it names none. One rule for all views. */
+export function seedOf(text) {
+  const number = wholeOf(text);
+  return number !== null && number < LIMIT ? String(number) : null;
+}
+
+/** What a seed must be. */
+export const SEED_RULE = "a seed is a whole number below 2⁵³, in digits only";
+
+/** The whole number that a text of digits names, or null. */
+function wholeOf(text) {
+  return /^[0-9]+$/.test(text) ? Number(text) : null;
 }
 
 /** Encode a latent for an address: base64url of its float32 values, little-endian. */

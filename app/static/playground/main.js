@@ -19,7 +19,7 @@ const TITLES = { draw: "Draw", walk: "Walk", judge: "Judge", learn: "Watch it le
 class App {
   constructor() {
     this.address = new Address();
-    this.service = new Service(new URL(".", document.baseURI).href, (text) => this._sayBusy(text));
+    this.service = new Service(new URL(".", document.baseURI).href, (text) => this._sayBusy(text), () => this._watchModel());
     this.models = [];
     this._views = {};
     this._status = document.getElementById("status");
@@ -85,6 +85,7 @@ class App {
 
   /** Fill the open view: make it if necessary, and show what the address asks for. */
   async _fill(view, turn) {
+    if (view === "models" || this._default === null) this._listed = null; // the list may be another one by now
     await this._list();
     if (turn !== this._turn) return;
     this._chooseModel();
@@ -117,11 +118,14 @@ class App {
   _list() {
     this._listed ??= this.service.json("v1/models").then(
       (answer) => {
+        const chosen = this._model.value;
         this._default = answer.default;
         this.models = answer.models;
-        for (const { name, ready } of this.models) {
-          this._model.append(el("option", { value: name, disabled: !ready }, ready ? name : `${name} (cannot be used)`));
-        }
+        const options = this.models.map(({ name, ready }) =>
+          el("option", { value: name, disabled: !ready }, ready ? name : `${name} (cannot be used)`),
+        );
+        this._model.replaceChildren(...options);
+        this._model.value = chosen; // none if it has gone: `_chooseModel` chooses
       },
       (error) => {
         this._listed = null;
@@ -129,6 +133,34 @@ class App {
       },
     );
     return this._listed;
+  }
+
+  /**
+   * Remember the chosen model before a call. The function returned is for an answer that says that something is missing: the
+   * service may have other models by now. If that model is not among them, the page is shown again without it.
+   */
+  _watchModel() {
+    const before = this.model?.model;
+    return async () => {
+      if (before === undefined) return false;
+      if (this.models.some(({ ready, model }) => ready && model === before)) {
+        this._again ??= this._listAgain().finally(() => (this._again = null));
+        await this._again;
+      }
+      return !this.models.some(({ ready, model }) => ready && model === before);
+    };
+  }
+
+  /** Load the list of models again. If the chosen model is not in it, show the page with another one. */
+  async _listAgain() {
+    const { model } = this.model;
+    this._listed = null;
+    try {
+      await this._list();
+    } catch {
+      return; // the answer that something is missing is told
+    }
+    if (!this.models.some((other) => other.ready && other.model === model)) this.show();
   }
 
   /** Choose the model that the address names, as `name` or `name@hash`, or else the service's default. */
@@ -154,7 +186,8 @@ class App {
     if (this.models.length > 0) return `see “Models”, or ${elsewhere}`;
     try {
       const answer = await fetch(this.service.url("readyz")); // it says 503, which `service.call` would repeat
-      return (await answer.json()).models_folder;
+      const folder = (await answer.json()).models_folder;
+      return folder === "readable" ? "choose a view again: the service may have one by now" : folder;
     } catch {
       return elsewhere;
     }
@@ -162,11 +195,21 @@ class App {
 
   /** Make a view once. If it could not be loaded, the next call tries again. */
   _make(view) {
-    this._views[view] ??= VIEWS[view](this).catch((error) => {
+    this._views[view] ??= VIEWS[view](this).catch(async (error) => {
       delete this._views[view];
-      throw error;
+      throw /module/i.test(error.message) ? await this._whyNoView(view) : error;
     });
     return this._views[view];
+  }
+
+  /** The error of a view whose script could not be loaded: browsers only tell that, in words of their own. */
+  async _whyNoView(view) {
+    try {
+      await fetch(this.service.url("healthz"));
+      return new Error(`the view “${TITLES[view]}” could not be loaded; choose it again, or reload the page`);
+    } catch {
+      return new Error("the service does not answer; is it running?");
+    }
   }
 
   /**

@@ -8,7 +8,8 @@ const ITEM = /^\s{0,3}[-*+]\s+(.*)$/;
 const CODE = /^(?: {4}|\t)(.*)$/;
 const FENCE = /^\s{0,3}```/;
 const RULE = /^\s*\|?(\s*:?-+:?\s*\|)+\s*:?-*:?\s*\|?\s*$/;
-const INLINE = /`([^`]+)`|\*\*([^*]+)\*\*|\[([^\]]+)\]\((https?:\/\/[^\s)]+)\)/;
+const INLINE = /`([^`]+)`|\*\*([^*]+)\*\*|\[([^\]]+)\]\((https?:\/\/(?:[^\s()]|\([^\s()]*\))+)\)/;
+const PART = /\\\||`[^`]*`|[^]/g; // of a table's row: a bar that is text, code, or any other character
 const LOWER = 3; // a card's first heading is the fourth level of the page
 
 /**
@@ -71,7 +72,13 @@ function table([head, , ...body]) {
 }
 
 function cells(line) {
-  return line.trim().replace(/^\|/, "").replace(/\|$/, "").split("|").map((cell) => cell.trim());
+  const parts = [""];
+  for (const [part] of line.trim().replace(/^\|/, "").matchAll(PART)) {
+    if (part === "|") parts.push("");
+    else parts.push(parts.pop() + part.replaceAll("\\|", "|"));
+  }
+  if (parts.length > 1 && parts.at(-1) === "") parts.pop(); // behind the bar at the end
+  return parts.map((cell) => cell.trim());
 }
 
 /** A text with code, bold words and links in it. */

@@ -3,6 +3,7 @@
 const RETRIES = 8;
 const PATIENCE_MS = 20_000; // then the person is told that an answer is late; it may still come
 const BUSY = "The service is busy. Trying again …";
+const NOT_READY = "The service is not ready. Trying again …";
 const LATE = "The service has not answered yet. Still waiting …";
 
 export class Service {
@@ -10,10 +11,13 @@ export class Service {
    * @param {string} base the service's address, with its path prefix and a slash at the end
    * @param {(text: string) => void} onBusy called with a message when the service is busy or an answer is late, and with "" when
    *   that is over
+   * @param {() => () => Promise<boolean>} watchModel called before each call. It returns a function that is called when the
+   *   answer is 404 or 503: it tells whether the model that was chosen before the call is there no longer
    */
-  constructor(base, onBusy) {
+  constructor(base, onBusy, watchModel) {
     this._base = base;
     this._onBusy = onBusy;
+    this._watchModel = watchModel;
     this._details = new Map();
     this._late = new Set(); // the calls that have waited for longer than PATIENCE_MS
   }
@@ -29,19 +33,26 @@ export class Service {
   /**
    * Make a call, and repeat it while the service is busy (429) or not ready (503).
    *
-   * @throws {Error} with the detail of the service's problem document; an AbortError if `options.signal` is aborted
+   * @throws {Error} with the detail of the service's problem document; an AbortError if `options.signal` is aborted, or if the
+   *   model has gone, so that the page shows another one by now
    */
   async call(url, options = {}) {
+    const isGone = this._watchModel();
     for (let attempt = 1; ; attempt += 1) {
       const response = await this._fetch(url, options);
+      if ((response.status === 404 || response.status === 503) && (await isGone())) {
+        this._onBusy("");
+        await response.text().catch(() => ""); // otherwise its connection stays in use
+        throw new DOMException("the model has gone", "AbortError");
+      }
       const busy = response.status === 429 || response.status === 503;
       if (!busy || attempt === RETRIES) {
         if (attempt > 1) this._onBusy("");
         if (response.ok) return response;
         const problem = await response.json().catch(() => ({}));
-        throw new Error(problem.detail || `the service answered ${response.status}`);
+        throw new Error(withNames(problem.detail, options.body) || `the service answered ${response.status}`);
       }
-      this._onBusy(BUSY);
+      this._onBusy(response.status === 429 ? BUSY : NOT_READY);
       await pause(1000 * (Number(response.headers.get("Retry-After")) || 1), options.signal);
     }
   }
@@ -114,6 +125,12 @@ export class Service {
     body.append("file", file, file.name ?? "drawing.png");
     return (await this.call(this.url("v1/projections", { model, preprocess }), { method: "POST", body, signal })).json();
   }
+}
+
+/** A text of the service with the names of the request's files as they are: browsers send quotes in them as %22. */
+function withNames(text, body) {
+  const files = body instanceof FormData ? [...body.values()].filter((value) => value instanceof File) : [];
+  return files.reduce((said, { name }) => said?.replaceAll(name.replaceAll('"', "%22"), name), text);
 }
 
 /** The name of the first file in a request's body that the browser cannot read; null if there is none. */

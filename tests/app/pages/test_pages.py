@@ -2,7 +2,7 @@
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Response
+from playwright.sync_api import Browser, Response, Route, expect
 
 from harness.service import Service
 from tests.browser import Scheme, Visit, needs_chromium
@@ -115,3 +115,43 @@ def open_view(visit: Visit, url: str, view: str) -> None:
     visit.page.goto(f"{url}?view={view}")
     visit.page.locator(VIEWS[view]).first.wait_for()
     visit.page.wait_for_load_state("networkidle")
+
+
+@needs_chromium
+@pytest.mark.parametrize(
+    ("path", "part"),
+    [
+        ("", "viewer/elements.js"),
+        ("", "playground/views/draw.js"),
+        ("", "playground/main.js"),
+        ("", "viewer/viewer.css"),
+        ("docs", "swagger-ui/swagger-ui-bundle.js"),
+        ("redoc", "redoc.js"),
+    ],
+)
+def test_a_part_of_a_page_that_does_not_load_is_told(browser: Browser, service: Service, path: str, part: str) -> None:
+    def answer(route: Route) -> None:
+        route.fulfill(status=429, json={"detail": "too many"})
+
+    with Visit(browser, service.url) as visit:
+        page = visit.page
+        page.route(f"**/static/{part}", answer)
+        page.goto(f"{service.url}/{path}")
+        if part == "playground/views/draw.js":  # the page itself says this
+            expect(page.locator("#status.error")).to_be_visible()
+            return
+        expect(page.get_by_role("alert")).to_contain_text("This page could not be loaded completely")
+        expect(page.get_by_text("Loading …", exact=True)).to_be_hidden()
+        page.unroute_all()
+        page.get_by_role("button", name="Reload the page").click()
+        expect(page.get_by_role("alert")).to_have_count(0)
+
+
+@needs_chromium
+def test_a_page_that_cannot_be_started_says_so(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        page = visit.page
+        page.route("**/playground/sliders.js", lambda route: route.fulfill(body="?", content_type="text/javascript"))
+        page.goto(service.url)
+        expect(page.get_by_role("alert")).to_contain_text("This page could not be started: ")
+        expect(page.get_by_role("button", name="Reload the page")).to_be_visible()

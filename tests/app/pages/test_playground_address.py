@@ -141,3 +141,11 @@ def test_what_is_ignored_in_an_address_is_told(browser: Browser, service: Servic
         expect(status).to_contain_text("“run=constructor”")
         expect(status).to_contain_text("“epoch=-1”")
         assert visit.faults == []
+
+
+def test_a_number_in_an_address_that_is_too_large_is_called_so(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, image=10**16)
+        words = f"Ignored in the address: “image={10**16}”: it must be a whole number below 2⁵³."
+        expect(page.locator("#status")).to_have_text(words)
+        assert visit.faults == []

@@ -1,6 +1,8 @@
 """The playground says when the service is busy, away or without a usable model, and continues when it can."""
 
 import json
+import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from harness.tiny_models import make_tiny_model_folder
 from tests.app.checks import png_bytes
 from tests.app.playground import (
     canvas_pixels,
+    expect_in_address,
     hold,
     open_page,
     rgb,
@@ -220,3 +223,110 @@ def test_without_a_models_folder_the_reason_is_told(browser: Browser, tmp_path: 
             page.goto(f"{service.url}/?view={view}")
             expect(page.locator("#status.error")).to_have_text(f"That did not work: no model can be used; {reason}")
             expect(page.locator("main section:visible")).to_have_count(0)
+
+
+ADMIN = {"Authorization": "Bearer the-admin"}
+
+
+def reload_models(service: Service) -> None:
+    assert service.client.post("/admin/reload", headers=ADMIN).status_code == 200
+
+
+def test_a_model_that_is_added_later_is_used(browser: Browser, tmp_path: Path) -> None:
+    folder = tmp_path / "models"
+    folder.mkdir()
+    with (
+        running(tmp_path, models_dir=folder, admin_key="the-admin") as service,
+        Visit(browser, service.url) as visit,
+    ):
+        page = visit.page
+        page.goto(service.url)
+        status = page.locator("#status")
+        words = "no model can be used; GAN_MODELS_DIR holds no model folder"
+        expect(page.locator("#status.error")).to_contain_text(words)
+        make_tiny_model_folder(folder / "first")
+        reload_models(service)
+        page.locator("[data-view=draw]").click()
+        expect_image(page, service, seed=7)
+        expect(status).to_have_text("")
+        make_tiny_model_folder(folder / "second")
+        reload_models(service)
+        page.locator("[data-view=models]").click()
+        expect(page.locator("#cards article h3")).to_have_text(["first", "second"])
+        expect(page.locator("#model option")).to_have_text(["first", "second"])
+        expect(page.locator("#model")).to_have_value("first")
+
+
+@pytest.mark.parametrize("view", ["draw", "judge", "walk"])
+def test_a_model_that_is_replaced_or_removed_is_told(browser: Browser, tmp_path: Path, view: str) -> None:
+    folder = tmp_path / "models"
+    for name in ("kept", "other"):
+        make_tiny_model_folder(folder / name)
+    with (
+        running(tmp_path, models_dir=folder, default_model="kept", admin_key="the-admin") as service,
+        Visit(browser, service.url) as visit,
+    ):
+
+        def act() -> None:
+            if view == "draw":
+                page.get_by_role("button", name="New seed").click()
+            elif view == "judge":
+                page.get_by_role("button", name="Let G draw one").click()
+            else:
+                page.get_by_role("button", name="Show more images").click()
+
+        page = open_page(visit, service.url, view=view, model="other")
+        old = service.client.get("/v1/models/other").json()["model"].partition("@")[2]
+        expect_in_address(page, "model", f"other@{old}")
+        shutil.rmtree(folder / "other")
+        make_tiny_model_folder(folder / "other", seed=5)
+        reload_models(service)
+        act()
+        status = page.locator("#status")
+        expect(status).to_have_text(re.compile(f"^The version {old} of “other” is not loaded; [0-9a-f]{{12}} is shown"))
+        expect(page.locator("#model")).to_have_value("other")
+        settle(visit)
+        act()
+        settle(visit)
+        expect(page.locator("#status.error")).to_have_count(0)
+        shutil.rmtree(folder / "other")
+        reload_models(service)
+        act()
+        words = re.compile("^There is no usable model “other@.*”; the default “kept” is shown instead.$")
+        expect(status).to_have_text(words)
+        expect(page.locator("#model")).to_have_value("kept")
+        expect(page.locator("#model option")).to_have_text(["kept"])
+        settle(visit)
+        shutil.rmtree(folder / "kept")
+        reload_models(service)
+        act()
+        expect(page.locator("#status.error")).to_contain_text("no model can be used")
+        expect(page.locator("main section:visible")).to_have_count(0)
+
+
+def test_a_service_that_is_not_ready_is_not_taken_for_a_busy_one(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        page = visit.page
+        headers = {"Retry-After": "1"}
+        page.route(
+            "**/v1/samples?*n=64*", lambda route: route.fulfill(status=503, headers=headers, json={"detail": "no"})
+        )
+        page.goto(service.url)
+        expect(page.locator("#status")).to_have_text("The service is not ready. Trying again …")
+        page.unroute_all()
+        expect_image(page, service, seed=7)
+        expect(page.locator("#status")).to_have_text("")
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_view_that_cannot_be_loaded_is_told(browser: Browser, service: Service, is_there: bool) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url)
+        page.route("**/views/walk.js" if is_there else "**", lambda route: route.abort())
+        page.locator("[data-view=walk]").click()
+        words = "the view “Walk” could not be loaded; choose it again, or reload the page"
+        expect(page.locator("#status.error")).to_have_text(f"That did not work: {words}" if is_there else GONE)
+        page.unroute_all()
+        page.locator("[data-view=walk]").click()
+        expect(page.locator("#walk-picked button")).to_have_count(3)
+        expect(page.locator("#status")).to_have_text("")

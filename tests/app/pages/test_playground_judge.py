@@ -654,3 +654,12 @@ def test_a_step_back_on_an_empty_pad_is_none(browser: Browser, service: Service)
         held[0].continue_()
         expect(page.locator("#verdict .opinion")).to_be_visible()
         expect(page.get_by_role("button", name="Undo")).to_be_hidden()
+
+
+def test_a_file_is_named_in_errors_as_it_is(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, view="judge")
+        page.locator("#files").set_input_files({"name": 'my "7".png', "mimeType": "image/png", "buffer": b"seven"})
+        status = page.locator("#status.error")
+        expect(status).to_contain_text('my "7".png')
+        expect(status).not_to_contain_text("%22")

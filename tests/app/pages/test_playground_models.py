@@ -200,6 +200,11 @@ def test_markdown_from_elsewhere_is_text(browser: Browser, service: Service) -> 
         "1. a\n2. b": "<p>1. a\n2. b</p>",
         "| a | b |\n|---|:-:|\n| 1 | 2 |": "<table><thead><tr><th>a</th><th>b</th></tr></thead>"
         "<tbody><tr><td>1</td><td>2</td></tr></tbody></table>",
+        "| a | b |\n|---|---|\n| `1|2` | 3\\|4 |": "<table><thead><tr><th>a</th><th>b</th></tr></thead>"
+        "<tbody><tr><td><code>1|2</code></td><td>3|4</td></tr></tbody></table>",
+        "| a |  |\n|---|---|\n| | ` |": "<table><thead><tr><th>a</th><th></th></tr></thead>"
+        "<tbody><tr><td></td><td>`</td></tr></tbody></table>",
+        "[x](https://a.test/b_(c)), y": '<p><a href="https://a.test/b_(c)" rel="noreferrer">x</a>, y</p>',
         "": "",
     }
     with Visit(browser, service.url) as visit:

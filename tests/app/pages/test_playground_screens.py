@@ -1,11 +1,13 @@
 """The playground on screens of all kinds: keyboards, fingers, telephones, paper, forced colours and slow networks."""
 
 import re
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from harness.service import Service
+from harness.service import Service, running
+from harness.tiny_models import make_tiny_model_folder
 from tests.app.playground import frames, open_page, parameters, settle
 from tests.browser import Visit, needs_chromium
 
@@ -201,3 +203,29 @@ def test_a_slow_network(browser: Browser, service: Service, width: int, model: s
         assert page.locator("#grid [role=option]").count() > 0
         settle(visit)
         assert page.evaluate("window.shifts") < 0.1
+
+
+def test_long_names_of_models_widen_no_page(browser: Browser, tmp_path: Path) -> None:
+    names = ["m" * 64, "-".join(["long"] * 12)]
+    for name in names:
+        make_tiny_model_folder(tmp_path / "models" / name)
+    with running(tmp_path, models_dir=tmp_path / "models") as service:
+        for width in (320, 1440):
+            for view in ("draw", "walk", "judge", "learn", "models"):
+                with Visit(browser, service.url, width=width) as visit:
+                    page = open_page(visit, service.url, view=view, model=f"{names[0]}@0")
+                    expect(page.locator("#status")).to_contain_text(names[0])  # the longest word of a message
+                    assert visit.overflow() <= 0, (width, view)
+
+
+def test_the_keys_of_a_chart_differ_in_forced_colours(browser: Browser, trained: Service) -> None:
+    for scheme in ("light", "dark"):
+        with Visit(browser, trained.url, scheme=scheme) as visit:
+            visit.page.emulate_media(forced_colors="active")
+            page = open_page(visit, trained.url, view="learn")
+            for chart in (0, 1):
+                keys = page.locator("section.chart").nth(chart).locator(".key:not(.theory)")
+                expect(keys).to_have_count(2)
+                colours = keys.evaluate_all("keys => keys.map(key => getComputedStyle(key).backgroundColor)")
+                one, other = ([int(part) for part in re.findall(r"\d+", colour)[:3]] for colour in colours)
+                assert sum(abs(a - b) for a, b in zip(one, other, strict=True)) > 200, (scheme, colours)

@@ -57,9 +57,8 @@ def expect_walk(page: Page, images: NDArray[np.uint8]) -> None:
     canvas = page.locator("#walk-canvas")
 
     def shown() -> bool:
-        here = at(page)
         return scrubber(page).get_attribute("max") == str(len(images) - 1) and np.array_equal(
-            canvas_pixels(canvas), rgb(images[here])
+            canvas_pixels(canvas), rgb(images[at(page)])
         )
 
     until(page, shown, f"the walk has {len(images)} images, and the one shown is the API's")
@@ -351,3 +350,42 @@ def test_before_the_first_walk_is_drawn_there_is_nothing_to_play(browser: Browse
         expect(page.get_by_role("button", name="Play")).to_be_enabled()
         expect_walk(page, path(service, seeds="1,2,3"))
         assert visit.faults == []
+
+
+def test_no_walk_of_other_images_stays_and_neither_does_the_focus_go(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, view="walk", seeds="1,2,3")
+        canvas, picked = page.locator("#walk-canvas"), page.locator("#walk-picked button")
+        until(page, lambda: bool(canvas_pixels(canvas).any()), "the walk is there")
+        picked.nth(1).focus()
+        for left in (2, 1):
+            page.keyboard.press("Enter")
+            expect(picked).to_have_count(left)
+            expect(picked.last).to_be_focused()
+        until(page, lambda: not canvas_pixels(canvas).any(), "the walk has gone")
+        assert not canvas_pixels(page.locator("#walk-strip")).any()
+        page.keyboard.press("Enter")
+        expect(picked).to_have_count(0)
+        expect(page.locator("#walk-picker button").first).to_be_focused()
+
+
+@pytest.mark.parametrize("fails", [True, False])
+def test_no_earlier_walk_stays_while_another_is_late_or_fails(browser: Browser, service: Service, fails: bool) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, view="walk", seeds="1,2,3")
+        canvas, downloads = page.locator("#walk-canvas"), page.locator("#walk-downloads")
+        until(page, lambda: bool(canvas_pixels(canvas).any()), "the walk is there")
+        expect(downloads).to_be_visible()
+        held = hold(page, "**/v1/interpolations?*format=png*")
+        page.locator("#walk-picked button").first.click()
+        until(page, lambda: len(held) == 1, "the other walk is asked for")
+        expect(downloads).to_be_hidden()
+        assert not canvas_pixels(canvas).any()
+        if fails:
+            held[0].fulfill(status=500, json={"detail": "no luck"})
+            expect(page.locator("#status.error")).to_contain_text("no luck")
+            assert not canvas_pixels(canvas).any()
+        else:
+            held[0].continue_()
+            until(page, lambda: bool(canvas_pixels(canvas).any()), "the other walk is there")
+            expect(downloads).to_be_visible()

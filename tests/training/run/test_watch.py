@@ -268,5 +268,15 @@ def test_a_watcher_that_is_gone(browser: Browser, folder: RunFolder) -> None:
         expect(visit.page.locator("#status")).to_contain_text("3 of 10 epochs")
 
 
+@needs_chromium
+def test_a_part_of_the_page_that_does_not_load_is_told(browser: Browser, folder: RunFolder) -> None:
+    with watched(folder) as server, Visit(browser, "http://127.0.0.1") as visit:
+        visit.page.route("**/viewer/charts.js", lambda route: route.abort())
+        visit.page.goto(f"http://127.0.0.1:{server.server_port}")
+        expect(visit.page.get_by_role("alert")).to_contain_text("This page could not be loaded completely")
+        expect(visit.page.locator("#status")).to_be_hidden()
+        expect(visit.page.get_by_role("button", name="Reload the page")).to_be_visible()
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}

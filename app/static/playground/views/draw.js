@@ -1,7 +1,7 @@
 // Draw: an endless grid of a seed's images, and an inspector that shows one of them in detail.
 
 import { el } from "../../viewer/elements.js";
-import { packLatent, unpackLatent } from "../address.js";
+import { SEED_RULE, packLatent, seedOf, unpackLatent } from "../address.js";
 import { Copyable, curl } from "../copyable.js";
 import { EndlessGrid } from "../endless-grid.js";
 import { Inspector } from "../inspector.js";
@@ -46,9 +46,10 @@ export class Draw {
     const { address, service, model } = this._app;
     if (address.get("seed") === "") address.ignore("“seed=”: it must be a whole number");
     if (!address.get("seed")) address.set({ seed: SEED }); // a shared address always means these images
+    const seed = address.get("seed").trim();
     const asked = {
       model: model.model,
-      seed: address.get("seed"),
+      seed: seedOf(seed) ?? seed, // what is no seed is told when it is to be drawn
       digit: address.get("digit") ?? "",
       truncation: address.get("truncation") ?? "",
     };
@@ -91,6 +92,7 @@ export class Draw {
   }
 
   async _fetchPage(first, n) {
+    if (seedOf(this._asked.seed) === null) throw new Error(`“${this._asked.seed}” is no seed: ${SEED_RULE}`);
     const url = this._app.service.url("v1/samples", { ...this._asked, first, n, columns: 8, padding: 0, format: "png" });
     const response = await this._app.service.call(url);
     return URL.createObjectURL(await response.blob());

@@ -1,14 +1,16 @@
 // Walk: the images along a path from one latent to another.
 
 import { el } from "../../viewer/elements.js";
+import { SEED_RULE, seedOf } from "../address.js";
 import { Copyable, curl } from "../copyable.js";
+import { keepingFocus } from "../focus.js";
 import { Latest } from "../latest.js";
+import { Outdated } from "../outdated.js";
 
 const SEEDS = [9, 14, 7]; // the default model draws a 3, an 8 and a 0
 const STEPS = 16;
 const MAX_STEPS = 256; // the API's limit; the slider offers fewer
 const MAX_SEEDS = 16;
-const SEED_LIMIT = 2 ** 53;
 const NONE = "none"; // in the address, for a walk without seeds
 const FRAME_MS = 60;
 const MAX_PIXELS = 64e6; // the API's limit for all images of a download together
@@ -19,6 +21,11 @@ export class Walk {
   constructor(app) {
     this._app = app;
     this._draw = new Latest(() => app.attempt(() => this._drawNow(), "walk: draw"));
+    this._old = new Outdated((failed) => {
+      const plays = Boolean(this._timer) && !failed;
+      this._remove();
+      this._plays = plays; // on as soon as the walk is there
+    });
     this._canvas = document.getElementById("walk-canvas");
     this._strip = document.getElementById("walk-strip");
     this._scrubber = document.getElementById("walk-scrubber");
@@ -68,6 +75,7 @@ export class Walk {
   }
 
   leave() {
+    this._plays = false;
     this._stop();
   }
 
@@ -153,7 +161,8 @@ export class Walk {
       return el("button", { type: "button", class: "thumbnail", "aria-label": `Remove seed ${seed} from the walk`, title: "Remove", onclick: remove }, image);
     });
     const few = seeds.length < 2 ? [el("p", { class: "hint" }, "Pick at least two images below.")] : [];
-    this._picked.replaceChildren(...items, ...few);
+    const hasPlace = keepingFocus(this._picked, () => this._picked.replaceChildren(...items, ...few));
+    if (!hasPlace) this._picker.querySelector("button")?.focus();
     this._markPicked();
   }
 
@@ -175,15 +184,25 @@ export class Walk {
 
   async _drawNow() {
     if (this._seeds.length < 2) {
-      this._stop();
-      this._setPlayable(false);
+      this._remove();
       return;
     }
     const query = this._query();
     const columns = query.steps; // a row of the sheet begins with each seed
-    const blob = await this._app.service.blob("v1/interpolations", { ...query, columns, padding: 0, format: "png" });
-    const sheet = await createImageBitmap(blob);
-    const { image_shape: shape } = (await this._app.service.details(this._model)).metadata;
+    const isNewest = () => JSON.stringify(query) === JSON.stringify(this._query());
+    let sheet, shape;
+    this._old.expect();
+    try {
+      const blob = await this._app.service.blob("v1/interpolations", { ...query, columns, padding: 0, format: "png" });
+      sheet = await createImageBitmap(blob);
+      shape = (await this._app.service.details(query.model)).metadata.image_shape;
+    } catch (error) {
+      if (!isNewest()) return; // the walk has been changed meanwhile, and is drawn next
+      this._old.failed();
+      throw error;
+    }
+    if (query.model !== this._model || this._seeds.length < 2) return;
+    this._old.arrived(isNewest());
     this._sheet = { sheet, columns, side: shape.width };
     this._n = lengthOf(query);
     this._scrubber.max = this._n - 1;
@@ -193,8 +212,19 @@ export class Walk {
     this._paint(Math.min(Math.round(this._place * columns), this._n - 1)); // `_place` stays, so that rounding does not add up
     if (this._app.address.get("at") !== null) this._app.address.set({ at: this._at });
     const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
-    if (!this._begun && !calm && !this._isPaused && this._app.address.view === "walk") this._start();
+    const begins = !this._begun && !calm && !this._isPaused;
+    if ((begins || this._plays) && this._app.address.view === "walk") this._start();
     this._begun = true;
+    this._plays = false;
+  }
+
+  /** Remove the walk on screen: it is not the one that is picked. */
+  _remove() {
+    this._old.arrived();
+    this._stop();
+    this._plays = false;
+    this._setPlayable(false);
+    for (const canvas of [this._canvas, this._strip]) canvas.getContext("2d").clearRect(0, 0, canvas.width, canvas.height);
   }
 
   _setPlayable(playable) {
@@ -312,9 +342,8 @@ function readAt(address, n) {
 function readSeeds(address) {
   const parts = address.get("seeds").split(",");
   if (parts.length === 1 && parts[0] === NONE) return [];
-  const isSeed = (part) => /^[0-9]{1,16}$/.test(part) && Number(part) < SEED_LIMIT;
-  const [good, bad] = [parts.filter(isSeed), parts.filter((part) => !isSeed(part))];
-  if (bad.length) address.ignore(`the seed ${bad.map((part) => `“${part}”`).join(", ")}: a seed is a whole number below 2⁵³`);
+  const [good, bad] = [parts.filter((part) => seedOf(part) !== null), parts.filter((part) => seedOf(part) === null)];
+  if (bad.length) address.ignore(`the seed ${bad.map((part) => `“${part}”`).join(", ")}: ${SEED_RULE}`);
   const extra = good.slice(MAX_SEEDS);
   if (extra.length) address.ignore(`the seed ${extra.join(", ")}: a walk goes through at most ${MAX_SEEDS} images`);
   return good.slice(0, MAX_SEEDS).map(Number);
