@@ -164,3 +164,12 @@ def test_a_full_standard_output(tmp_path: Path) -> None:
             process.terminate()
             assert process.wait(timeout=240) in (0, -signal.SIGTERM)  # uvicorn raises the signal again at the end
     assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+def test_a_reload_ends_no_service_that_starts(tmp_path: Path) -> None:
+    """The signal comes while the models are about to be loaded."""
+    hangs_up = "import os, signal, app.main\ndef load(*a, f=app.main.load_catalog, **k):\n    os.kill(os.getpid(), "
+    hangs_up += "signal.SIGHUP)\n    return f(*a, **k)\napp.main.load_catalog = load\n"
+    (tmp_path / "sitecustomize.py").write_text(hangs_up)
+    with running(tmp_path, python_path=tmp_path) as service:
+        assert service.client.get("/healthz").status_code == 200
