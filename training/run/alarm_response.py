@@ -14,16 +14,16 @@ MAX_ROLLBACKS = 5
 probably the recipe."""
 
 
-def respond_to_alarms(run: Run, alarms: Alarms) -> None:
-    """Record an epoch's alarms; with `--on-collapse rollback`, also go back to the best state."""
-    if will_roll_back(run):
+def respond_to_alarms(run: Run, alarms: Alarms, *, goes_back: bool) -> None:
+    """Record an epoch's alarms; if `goes_back` (`will_roll_back`), also go back to the best state."""
+    if goes_back:
         roll_back(run, alarms)
     else:
         _record(run, alarms, epoch=len(run.progress.records), action="training went on")
 
 
 def will_roll_back(run: Run) -> bool:
-    """Whether an alarm takes the run back to its best state now."""
+    """Whether an alarm takes the run back now: rollback is on, and there is a best state from before the alarm."""
     return _may_roll_back(run) and not run.progress.finished
 
 

@@ -128,7 +128,8 @@ def close_epoch(run: Run) -> None:
     run.progress.end_epoch(last=recipe.epochs, metrics=measured(run))
     records = run.progress.records
     alarms = new_alarms(records, loss=recipe.loss, since=run.progress.went_back_to)
-    is_best = best_record(records) is records[-1] and not (alarms and will_roll_back(run))
+    goes_back = bool(alarms) and will_roll_back(run)  # to an earlier state, so this one is not kept as the best
+    is_best = best_record(records) is records[-1] and not goes_back
     is_due = epoch <= recipe.grid_every_epochs or epoch % recipe.grid_every_epochs == 0 or run.progress.finished
     writer.write_stats(records)
     if is_best or is_due:
@@ -139,7 +140,7 @@ def close_epoch(run: Run) -> None:
         writer.write_curves(records)
     writer.epoch(records[-1])
     if alarms:
-        respond_to_alarms(run, alarms)
+        respond_to_alarms(run, alarms, goes_back=goes_back)
     if run.progress.finished:
         run.save()
     else:

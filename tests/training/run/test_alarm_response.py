@@ -259,6 +259,20 @@ def test_a_state_with_the_alarm_is_not_gone_back_to(runs: Runs):
     ]
 
 
+def test_without_a_state_from_before_the_alarm_the_run_goes_on(runs: Runs):
+    """The first measured state has the alarm already: it is kept as the best, and the run does not go back to it."""
+    real_step = loop.play_step
+
+    def winning(game: Game, data: object, batches: list[torch.Tensor], progress: Progress) -> None:
+        real_step(game, data, batches, progress)  # type: ignore[arg-type]
+        progress.sums.d_real, progress.sums.d_fake = (part * progress.sums.discriminator_steps for part in (0.99, 0.01))
+
+    runs.patch.setattr(loop, "play_step", winning)
+    folder = runs.whole(script=lambda epoch, _rollbacks: falling(epoch, 0, at=99) if epoch >= 3 else {})
+    assert [(event.epoch, event.action) for event in events(folder)] == [(3, "training went on")]
+    assert folder.best_file.exists()
+
+
 # --- NaN and infinity ----------------------------------------------------------------------------
 
 
