@@ -19,14 +19,20 @@ MAX_NAMED = 10
 def load_named_model(name_or_path: str) -> "LoadedModel":
     """Load a model by the path of its folder, or by the name of a bundled model.
 
+    A folder that is no model, such as one of drawn images, does not hide the bundled model of the same name.
+
     Raises:
         ModelFolderError: the model does not exist, or is damaged.
     """
     from models import bundled_models_dir
+    from models.model_folder.format import WEIGHTS_FILE
     from models.model_folder.read import load_model
 
-    path = Path(name_or_path)
-    return load_model(path if path.is_dir() else bundled_models_dir() / name_or_path)
+    path, bundled = Path(name_or_path), bundled_models_dir() / name_or_path
+    is_bundled = path.name == name_or_path and (bundled / WEIGHTS_FILE).exists()
+    if path.is_dir() and not (is_bundled and not (path / WEIGHTS_FILE).exists()):
+        return load_model(path)
+    return load_model(bundled)
 
 
 def load_model_data(model: "LoadedModel", source: str | None, *, strict: bool) -> "Dataset":

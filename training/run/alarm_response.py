@@ -14,12 +14,17 @@ MAX_ROLLBACKS = 5
 probably the recipe."""
 
 
-def respond_to_alarms(run: Run, alarms: Alarms) -> None:
-    """Record an epoch's alarms; with `--on-collapse rollback`, also go back to the best state."""
-    if _may_roll_back(run) and not run.progress.finished:
+def respond_to_alarms(run: Run, alarms: Alarms, *, goes_back: bool) -> None:
+    """Record an epoch's alarms; if `goes_back` (`will_roll_back`), also go back to the best state."""
+    if goes_back:
         roll_back(run, alarms)
     else:
         _record(run, alarms, epoch=len(run.progress.records), action="training went on")
+
+
+def will_roll_back(run: Run) -> bool:
+    """Whether an alarm takes the run back now: rollback is on, and there is a best state from before the alarm."""
+    return _may_roll_back(run) and not run.progress.finished
 
 
 def roll_back(run: Run, alarms: Alarms) -> None:
@@ -35,6 +40,7 @@ def roll_back(run: Run, alarms: Alarms) -> None:
         raise NotFiniteError(f"{'; '.join(alarms.values())}. {_what_resume_would_do(run)}")
     best = load_checkpoint(run.folder.best_file, run.game)
     best.finished = False
+    best.went_back_to = len(best.records)
     best.events, best.seconds, best.rollbacks = before.events, before.seconds, before.rollbacks + 1
     run.progress = best
     run.game.reseed(best.rollbacks)

@@ -48,12 +48,19 @@ PROBABILITIES: frozenset[LossName] = frozenset({"non-saturating", "minimax"})
 """The losses for which σ(logit) is D's probability that an image is real."""
 
 
-def find_alarms(records: list[EpochRecord], *, loss: LossName) -> Alarms:
-    """Return the alarms of the last record: for each kind, a text with the figures; {} if there is no alarm."""
+def find_alarms(records: list[EpochRecord], *, loss: LossName, since: int = 0) -> Alarms:
+    """Return the alarms of the last record: for each kind, a text with the figures; {} if there is no alarm.
+
+    Args:
+        records: the records of all epochs so far.
+        loss: the loss of the recipe.
+        since: the epoch to which the run went back last. D has won or lost only in epochs after it, which have other
+            learning rates.
+    """
     alarms: Alarms = {}
     if fallen := _fallen(records):
         alarms["collapse"] = fallen
-    last = records[-WON_EPOCHS:]
+    last = records[since:][-WON_EPOCHS:]
     if len(last) < WON_EPOCHS:
         return alarms
     if won := _won(last, loss):
@@ -63,17 +70,18 @@ def find_alarms(records: list[EpochRecord], *, loss: LossName) -> Alarms:
     return alarms
 
 
-def new_alarms(records: list[EpochRecord], *, loss: LossName) -> Alarms:
+def new_alarms(records: list[EpochRecord], *, loss: LossName, since: int = 0) -> Alarms:
     """Return the alarms of the last record that the record before it did not have.
 
-    For a collapse, the record before is the last one whose samples were measured.
+    For a collapse, the record before is the last one whose samples were measured. The arguments are those of
+    `find_alarms`.
     """
     earlier = records[:-1]
-    known = set(find_alarms(earlier, loss=loss))
+    known = set(find_alarms(earlier, loss=loss, since=since))
     last_measured = max((n for n, record in enumerate(earlier, start=1) if record.metrics), default=0)
     if _fallen(earlier[:last_measured]):
         known.add("collapse")
-    return {kind: text for kind, text in find_alarms(records, loss=loss).items() if kind not in known}
+    return {kind: text for kind, text in find_alarms(records, loss=loss, since=since).items() if kind not in known}
 
 
 def best_record(records: list[EpochRecord]) -> EpochRecord | None:

@@ -116,6 +116,27 @@ class RunFolder:
             raise RunError(f"{self.path} has no saved state yet: train it with `{command('resume', self.path)}`")
         return saved
 
+    def check_no_records(self) -> None:
+        """Check that nothing is lost if the run begins from the start, because it has no state to resume from.
+
+        A state is saved before the first record is written, so records without a state mean that its file was lost.
+
+        Raises:
+            RunError: there are records, or a best state.
+        """
+        has_records = self.stats_file.exists() and self.stats_file.stat().st_size > 0
+        if not has_records and not self.best_file.exists():
+            return
+        left = self.stats_file.name if has_records else self.best_file.name
+        best = ""
+        if self.best_file.exists():
+            best = f" `{command('export', self.path)} --to DIR` can still export its best state."
+        raise RunError(
+            f"{self.path} has {left} of a training, but no {self.checkpoint_file.name} to resume from: `resume` would "
+            f"begin from the start and overwrite it.{best} Restore {self.checkpoint_file.name} from a copy, or start a "
+            "new run with `fit` and another `--out`"
+        )
+
     def rewrite(self, progress: Progress) -> None:
         """Make the folder agree with `progress`: remove pictures and records of later epochs."""
         self.drop_grids_after(progress.epoch - 1)

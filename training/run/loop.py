@@ -14,7 +14,7 @@ from training.errors import NotFiniteError
 from training.gan.discriminator_loss import LabelledImages
 from training.gan.distributed import ALONE, Processes
 from training.gan.game import Game
-from training.run.alarm_response import ROLLBACK_RATE, respond_to_alarms, roll_back
+from training.run.alarm_response import ROLLBACK_RATE, respond_to_alarms, roll_back, will_roll_back
 from training.run.alarms import best_record, new_alarms
 from training.run.checkpoint import load_checkpoint, state_of
 from training.run.folder import RunFolder
@@ -35,7 +35,8 @@ def train(
         NotFiniteError: a loss became NaN or infinite, and the run cannot go back to its best state. The last saved
             state is unchanged.
         DeviceError: this machine does not have the device on which the run began.
-        RunError: the data or settings differ from those with which the run began, or the saved state does not fit.
+        RunError: the data or settings differ from those with which the run began, or the saved state does not fit or is
+            missing although there are records.
         RecipeError: this number of processes cannot share a batch evenly.
         ProcessesError: another process has ended, or has other settings or another state.
         OSError: the disk is full or cannot be written. The last saved state is unchanged.
@@ -49,6 +50,8 @@ def train(
     # --- Load the state -------------------------------------------------------------------------
     game = Game.of(config, dataset, device=device, processes=processes)
     begun = folder.checkpoint_file.exists()
+    if not begun:
+        folder.check_no_records()
     progress = load_checkpoint(folder.checkpoint_file, game, config) if begun else Progress()
     processes.check_same("the same settings", config.model_dump_json(exclude={"data_path"}))  # each machine has its own
     processes.check_same("the same state to begin with", state_of(game))
@@ -103,16 +106,19 @@ def play_epoch(run: Run, data: Dataset) -> None:
     """Train the rest of the current epoch; stop earlier if the run's minutes are over."""
     config, progress = run.config, run.progress
     started = time.monotonic() - progress.seconds
+    is_over = False
     for batches in epoch_batches(config, progress.epoch, start=progress.position, rollbacks=progress.rollbacks):
         factor = ROLLBACK_RATE**progress.rollbacks
         run.game.set_rates(step=progress.step, steps=config.total_steps, epoch=progress.epoch, factor=factor)
         play_step(run.game, data, batches, progress)
         progress.seconds = run.game.processes.number_of_first(time.monotonic() - started)
         run.writer.step(progress)
-        if config.minutes is not None and progress.seconds >= 60 * config.minutes:
-            progress.finished = True
-            return
+        is_over = config.minutes is not None and progress.seconds >= 60 * config.minutes
+        if is_over:
+            break
         run.save_if_due()
+    run.save_before_the_first_record()
+    progress.finished = is_over
 
 
 def close_epoch(run: Run) -> None:
@@ -121,7 +127,9 @@ def close_epoch(run: Run) -> None:
     game.processes.check_same(f"the same state after epoch {epoch}", state_of(game))
     run.progress.end_epoch(last=recipe.epochs, metrics=measured(run))
     records = run.progress.records
-    is_best = best_record(records) is records[-1]
+    alarms = new_alarms(records, loss=recipe.loss, since=run.progress.went_back_to)
+    goes_back = bool(alarms) and will_roll_back(run)  # to an earlier state, so this one is not kept as the best
+    is_best = best_record(records) is records[-1] and not goes_back
     is_due = epoch <= recipe.grid_every_epochs or epoch % recipe.grid_every_epochs == 0 or run.progress.finished
     writer.write_stats(records)
     if is_best or is_due:
@@ -131,8 +139,8 @@ def close_epoch(run: Run) -> None:
     if is_due:
         writer.write_curves(records)
     writer.epoch(records[-1])
-    if alarms := new_alarms(records, loss=recipe.loss):
-        respond_to_alarms(run, alarms)
+    if alarms:
+        respond_to_alarms(run, alarms, goes_back=goes_back)
     if run.progress.finished:
         run.save()
     else:

@@ -50,6 +50,7 @@ class Progress(BaseModel):
     records: list[EpochRecord] = Field(default_factory=list, description="Records of the epochs that are done")
     events: list[TrainingEvent] = Field(default_factory=list, description="The alarms so far")
     rollbacks: int = Field(default=0, ge=0, description="How often the run went back to its best state")
+    went_back_to: int = Field(default=0, ge=0, description="The epoch to which it went back last; 0: it never did")
 
     def end_epoch(self, *, last: int, metrics: dict[str, float]) -> None:
         """Turn the sums into the epoch's record, and begin the next epoch. After epoch `last` the run is finished.

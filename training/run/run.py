@@ -34,6 +34,11 @@ class Run:
         self.writer.save(self.game, self.progress)
         self._saved_at_s = self.progress.seconds
 
+    def save_before_the_first_record(self) -> None:
+        """Save at the end of the first epoch, however short it was: so a folder that has records has a saved state."""
+        if not self.progress.records and self.progress.seconds > self._saved_at_s:
+            self.save()
+
     def save_if_due(self) -> None:
         """Save if `checkpoint_interval_s` have passed since the last save, by the clock that all processes share."""
         if self.progress.seconds - self._saved_at_s >= self.config.recipe.checkpoint_interval_s:

@@ -1250,3 +1250,11 @@ def test_a_model_in_rgb_is_evaluated_on_grey_pictures(here: Path):
     data = load_model_data(load_model(folder), "grey", strict=False)
     assert data.shape.channels == 3
     assert data.images.shape == (36, 3, 16, 16)
+
+
+def test_a_folder_of_images_does_not_hide_the_bundled_model_of_its_name(here: Path):
+    shards = ["sample", "mnist-mlp", "--n", "4", "--out", "mnist-mlp"]
+    assert main(shards) == 0
+    assert main(shards) == 0  # continues the folder
+    assert main(["sample", "mnist-mlp", "--n", "4", "-o", "grid.png"]) == 0
+    assert main(["evaluate", "./mnist-mlp", "--data", "data.npz"]) == 1  # a path that holds no model

@@ -204,6 +204,13 @@ def test_a_victory_is_told_again_although_the_last_measured_epoch_was_one():
     assert told(records) == [[], [], new, [], [], [], new]
 
 
+def test_after_a_rollback_only_later_epochs_show_that_d_has_won():
+    """They have other learning rates. If D wins in three of them, it is told again, although it had won before."""
+    won = [record(epoch, means=(0.99, 0.01)) for epoch in range(1, 8)]
+    seen = [sorted(new_alarms(won[: k + 1], loss="non-saturating", since=3)) for k in range(3, 7)]
+    assert seen == [[], [], ["discriminator-won"], []]
+
+
 def test_two_kinds_at_once():
     fallen = GOOD | {"frechet": 90.0, "coverage": 0.1}
     records = [record(1, metrics=GOOD, means=WON), record(2, means=WON), record(3, metrics=fallen, means=WON)]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from tests.training.support import (
     ROOT,
@@ -17,10 +18,13 @@ from tests.training.support import (
     tiny_recipe,
     write_npz,
 )
+from training.config import RunConfig
+from training.errors import RunError
 from training.gan.game import Game
 from training.run import loop, writer
-from training.run.checkpoint import load_checkpoint
+from training.run.checkpoint import load_checkpoint, save_checkpoint
 from training.run.folder import RunFolder
+from training.run.progress import Progress
 
 
 def crash(mode: str, folder: Path) -> dict[str, object]:
@@ -107,10 +111,54 @@ def test_pictures_and_records_of_a_future_that_did_not_happen_are_dropped(tmp_pa
         if saved:
             play(folder, config)
         folder.write_grid(7, b"of an epoch that no saved state has seen")
-        folder.stats_file.write_text("not even JSON\n")
+        if saved:
+            folder.stats_file.write_text("not even JSON\n")
         play(folder, config)
         assert list(grid_bytes(folder)) == ["00000.png", "00001.png", "00002.png"]
         assert [json.loads(line)["epoch"] for line in folder.stats_file.read_text().splitlines()] == [1, 2]
+
+
+@pytest.mark.parametrize("left", ["stats.jsonl", "best.safetensors"])
+def test_a_run_whose_saved_state_is_lost_does_not_begin_again(tmp_path: Path, left: str):
+    """It would overwrite the records and the best state of a training of hours."""
+    config = make_config(tiny_recipe("mlp", "epochs=2"), write_npz(tmp_path / "data.npz"))
+    folder = RunFolder(tmp_path / "run")
+    folder.create(config)
+    play(folder, config)
+    if left == "best.safetensors":
+        folder.checkpoint_file.rename(folder.best_file)
+        folder.stats_file.unlink()
+    folder.checkpoint_file.unlink(missing_ok=True)
+    before = {path: path.read_bytes() for path in folder.path.rglob("*") if path.is_file() and path.suffix != ".txt"}
+    with pytest.raises(
+        RunError, match=rf"has {left} of a training, but no checkpoint.safetensors to resume from"
+    ) as told:
+        play(folder, config)
+    assert ("export its best state" in str(told.value)) == (left == "best.safetensors")
+    assert {path: path.read_bytes() for path in before} == before
+
+
+@pytest.mark.parametrize("minutes", [None, 1e-9])
+def test_a_state_is_saved_before_the_first_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, minutes: float | None
+):
+    """However rarely a run saves its state: killed after its first epoch, it goes on and ends in the same bytes."""
+    recipe = tiny_recipe("mlp", "epochs=2", "checkpoint_interval_s=3600")
+    config = make_config(recipe, write_npz(tmp_path / "data.npz"), minutes=minutes)
+    whole, killed = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "killed")
+    whole.create(config)
+    play(whole, config)
+    killed.create(config)
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "write_grid", lambda _self, epoch, _png: 1 / (1 - epoch))  # when epoch 1 is recorded
+        with pytest.raises(ZeroDivisionError):
+            play(killed, config)
+    assert killed.stats_file.stat().st_size
+    play(killed, config)
+    if minutes is None:
+        assert grid_bytes(killed).keys() - {"00000.png"} == grid_bytes(whole).keys() - {"00000.png"}
+        a, b = load_file(killed.checkpoint_file), load_file(whole.checkpoint_file)
+        assert all(torch.equal(a[name], b[name]) for name in a)
 
 
 @pytest.mark.parametrize("cut", [0, 7])
@@ -124,8 +172,10 @@ def test_the_events_of_steps_that_are_played_again_are_purged(tmp_path: Path, cu
     folder = RunFolder(tmp_path / "run")
     folder.create(config)
 
-    def stop(*_args: object, **_kwargs: object) -> None:
-        raise KeyboardInterrupt
+    def stop(path: Path, game: Game, progress: Progress, config: RunConfig) -> None:
+        if progress.finished:
+            raise KeyboardInterrupt
+        save_checkpoint(path, game, progress, config)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("training.run.writer.save_checkpoint", stop)  # epoch 3 ends, and its state is not saved
