@@ -76,8 +76,8 @@ def add_parser(commands: Commands) -> None:
         choices=["warn", "rollback"],
         default="warn",
         help="what to do when G collapses, D wins or loses, or a loss becomes NaN. warn: record an alarm and go on; a "
-        "NaN ends the run. rollback: return to the best state, with another order of the data and half the learning rates; this "
-        "needs metrics_every_epochs of at least 1 in the recipe (default: warn)",
+        "NaN ends the run. rollback: return to the best state, with another order of the data and half the learning "
+        "rates; this needs metrics_every_epochs of at least 1 in the recipe (default: warn)",
     )
     parser.add_argument(
         "--device",
