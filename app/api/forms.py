@@ -127,6 +127,8 @@ class _Parser(MultiPartParser):
         Raises:
             MultiPartException: the form is not valid, or has no closing boundary.
         """
+        if "content-type" not in self.headers:  # there is no body (`check_content_type`)
+            return FormData()
         form = await super().parse()
         if not self._has_ended:
             await form.close()

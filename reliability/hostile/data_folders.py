@@ -419,7 +419,7 @@ def _in_format(suffix: str) -> Callable[[Path], Path]:
 
 
 def _format_cases() -> dict[str, Trial]:
-    magenta, white = (255, 0, 255), (255, 255, 255)
+    magenta, white = (255, 0, 255), (255,)  # white alone is grey data
     put = ("20 image(s) have transparent pixels, which were put on white",)
     palette = _clear(255, "RGB").convert("P")
     return {

@@ -41,6 +41,6 @@ def check_notes(data: Dataset, wanted: tuple[str, ...]) -> None:
     for text in wanted:
         assert any(text in note for note in told), (text, told)
     assert all(note.isprintable() for note in told)
-    splits = [note for note in told if "is trained on" in note]
+    usual = ("is trained on", "equal to a training image", "occur more than")  # most pictures here are copies
     if not wanted:
-        assert list(told) == splits
+        assert [note for note in told if not any(text in note for text in usual)] == []
