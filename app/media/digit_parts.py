@@ -4,7 +4,7 @@ A digit may be in several parts (the bar of a 5, a broken stroke), and a picture
 the border cuts, rules of a notebook, the edge of a table, dust.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import cv2
@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.media.digit_strokes import stroke_width
+from app.media.frames import without_frames
 from app.media.ink import Ink, Mask, Pixels, edge_sharpness, read_ink
 from app.media.paper_sheet import sheet_alone
+from app.media.ruled_lines import without_ruled_lines
 
 MOST_DIGITS = 32
 """A picture may have this many digits."""
@@ -34,6 +36,10 @@ _LIKE_STRENGTH = 0.4
 
 _LIKE_SIZE = 0.6
 """What is at least this share as high as the digit, and beside or below it, is another digit and no part of it."""
+
+_FLAT, _OVERLONG = 5, 1.3
+"""A part this many times wider than high is a level line. No digit has one below all else, but a 5 has one above, which
+is not longer than this multiple of the rest."""
 
 _WIDEST_STROKE = 0.55
 """A stroke's largest width as a share of the window: a wider one is read as its edges alone."""
@@ -108,6 +114,10 @@ class _Parts:
         longest = self.longest[first]
         dust = self.area[other] < 0.015 * self.area[first] and self.longest[other] < 0.1 * longest
         apart = across > 0 or down > _GAP * longest
+        wide = self.right[other] - self.left[other]
+        line = down > 0 and wide > _FLAT * (self.bottom[other] - self.top[other])
+        if line and (self.top[other] > bottom or wide > _OVERLONG * (right - left)):
+            return False
         another = apart and self.bottom[other] - self.top[other] > _LIKE_SIZE * (bottom - top)
         return bool(
             not dust
@@ -142,8 +152,26 @@ def find_digit(grey: Pixels) -> Digit | None:
 
 def _best_digit(grey: Pixels) -> Digit | None:
     edges = {dark: edge_sharpness(grey, dark=dark) for dark in (True, False)}
-    digits = [digit for ink in read_ink(grey) if (digit := _digit_of(ink, grey, edges[ink.dark])) is not None]
+    inks = _without_lines(read_ink(grey))
+    digits = [digit for ink in inks if (digit := _digit_of(ink, grey, edges[ink.dark])) is not None]
     return max(digits, key=lambda digit: digit.quality, default=None)
+
+
+def _without_lines(inks: Iterable[Ink]) -> Iterator[Ink]:
+    """Take frames and the lines of the paper from each reading, and yield those that have any ink left.
+
+    A window wider than the picture joins them with shadows, so what the window before it found is taken from it, too.
+    """
+    before: tuple[bool, Mask] | None = None
+    for ink in inks:
+        mask = ink.mask
+        if before is not None and before[0] == ink.dark and ink.share > 1:
+            mask = mask & ~before[1]
+        kept = without_ruled_lines(without_frames(mask))
+        lines = cv2.dilate((ink.mask & ~kept).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+        before = ink.dark, np.asarray(lines & ~kept, dtype=np.bool_)
+        if kept.any():
+            yield ink._replace(mask=kept)
 
 
 def _digit_of(ink: Ink, grey: Pixels, edges: Pixels) -> Digit | None:

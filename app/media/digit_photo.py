@@ -35,7 +35,7 @@ _SMALLEST = 9
 _SMALLEST_IN_PICTURE = 6
 """The least length of a digit, in pixels of the picture itself."""
 
-NO_INK = "there is no ink in the picture"
+NO_INK = "there is no ink in the picture, or it is too faint"
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ def app(models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FastAPI]:
     def digits_in(picture: NDArray[np.uint8], *, side: int, steps: bool = False) -> tuple[DigitPhoto, ...]:
         told = (Step("ink", "The ink was taken.", picture),) if steps else ()
         if not picture[0, 0]:
-            return (DigitPhoto(False, None, None, "there is no ink in the picture", picture, told),)
+            return (DigitPhoto(False, None, None, "there is no ink in the picture, or it is too faint", picture, told),)
         made = [np.full((side, side), 8 * k, dtype=np.uint8) for k in range(picture[0, 0])]
         return tuple(DigitPhoto(True, made[k], (k, 0, k + 1, 9), None, picture, told) for k in range(len(made)))
 
@@ -56,7 +56,7 @@ def test_each_digit_has_a_result_in_reading_order(app: FastAPI) -> None:
     assert [result["filename"] for result in results] == ["0.png"] * 3 + ["1.png", "2.png"]
     assert [result["found"] for result in results] == [True, True, True, False, True]
     assert [result["box"] for result in results] == [[0, 0, 1, 9], [1, 0, 2, 9], [2, 0, 3, 9], None, [0, 0, 1, 9]]
-    assert results[3]["reason"] == "there is no ink in the picture"
+    assert results[3]["reason"] == "there is no ink in the picture, or it is too faint"
     logits = [result["logit"] for result in results]
     assert len(set(logits[:3])) == 3
     assert logits[3] is None

@@ -161,6 +161,66 @@ def test_a_picture_cut_to_its_ink_is_the_same_digit() -> None:
         assert distance(cut.image, whole.image) < 10, number
 
 
+def with_lines(page: Image.Image, kind: str) -> Image.Image:
+    """A page with dark lines that are no part of its digit."""
+    page = page.copy()
+    draw, (width, height) = ImageDraw.Draw(page), page.size
+    digit = make_digit(np.asarray(page), side=28).box
+    assert digit is not None
+    left, top, right, bottom = digit
+    if kind in ("ruled", "squared"):
+        for row in range(12, height, 32):
+            draw.line((0, row, width, row + 8), fill=90, width=3)
+    if kind == "squared":
+        for column in range(12, width, 32):
+            draw.line((column, 0, column - 8, height), fill=90, width=3)
+    if kind == "box":
+        draw.rectangle((left - 30, top - 25, right + 20, bottom + 30), outline=40, width=4)
+    if kind == "circle":
+        draw.arc((left - 60, top - 40, right + 60, bottom + 40), 20, 365, fill=40, width=4)
+    if kind == "underline":
+        draw.line((left - 20, bottom + 20, right + 20, bottom + 24), fill=40, width=6)
+    return page
+
+
+@pytest.mark.parametrize("kind", ["ruled", "squared", "box", "circle", "underline"])
+@pytest.mark.parametrize("number", "023456789")
+def test_lines_are_no_part_of_the_digit(kind: str, number: str) -> None:
+    page = written(number, size=200, gap=80)
+    plain, photo = make_digit(np.asarray(page), side=28), make_digit(np.asarray(with_lines(page, kind)), side=28)
+    assert distance(photo.image, plain.image) < 14
+    assert plain.box is not None
+    assert photo.box is not None
+    assert np.abs(np.subtract(photo.box, plain.box)).max() <= 8
+
+
+@pytest.mark.parametrize("kind", ["ruled", "squared"])
+def test_lines_alone_are_nothing(kind: str) -> None:
+    page = Image.new("L", (400, 300), 235)
+    draw = ImageDraw.Draw(page)
+    for row in range(15, 300, 30):
+        draw.line((0, row, 400, row), fill=90, width=3)
+    for column in range(15, 400, 30) if kind == "squared" else []:
+        draw.line((column, 0, column, 300), fill=90, width=3)
+    assert not make_digit(np.asarray(page), side=28).found
+
+
+def test_a_one_from_edge_to_edge_is_no_line_of_the_paper() -> None:
+    page = Image.new("L", (120, 300), 235)
+    ImageDraw.Draw(page).line((70, 0, 50, 299), fill=40, width=4)
+    assert make_digit(np.asarray(page), side=28).found
+
+
+def test_boxes_of_a_form() -> None:
+    page = written("428", size=150, gap=60)
+    draw = ImageDraw.Draw(page)
+    for digit in split_digits(np.asarray(page), side=28):
+        assert digit.box is not None
+        left, top, right, bottom = digit.box
+        draw.rectangle((left - 22, top - 25, right + 22, bottom + 25), outline=40, width=3)
+    assert len(split_digits(np.asarray(page), side=28)) == 3
+
+
 def on_table(page: Image.Image) -> NDArray[np.uint8]:
     """A photo of a sheet on a dark table: [H, W] uint8."""
     table = np.full((2 * page.height, 2 * page.width), 60, np.uint8)

@@ -492,7 +492,7 @@ def test_the_nearest_image_is_that_of_the_cut(browser: Browser, service: Service
         wanted = rgb(pixels(base64.b64decode(answer["png"])))
         until(page, lambda: np.array_equal(image_pixels(nearest), wanted), "the image nearest to the cut")
 
-        words = "'seven.png': there is no ink in the picture; send a picture of one digit"
+        words = "'seven.png': there is no ink in the picture, or it is too faint; send a picture of one digit"
         page.route("**/v1/projections?*", lambda route: route.fulfill(status=422, json={"detail": words}))
         page.get_by_role("button", name="Find G’s nearest image").click()
         expect(page.locator("#status.error")).to_have_text(f"That did not work: {words}")
