@@ -72,7 +72,8 @@ class StrictProtocol(HttpToolsProtocol):
         except httptools.HttpParserUpgrade as upgrade:
             self._decline_upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserError as error:
-            self._refuse_the_rest(error)
+            cause = error.__context__
+            self.refuse_the_rest(cause if isinstance(cause, BadHeadError) else BadHeadError(str(error)))
 
     def eof_received(self) -> bool:  # type: ignore[override]  # asyncio's own; uvicorn always closes
         """Handle the end of the client's sending side: complete requests are answered, and then the connection ends.
@@ -85,7 +86,7 @@ class StrictProtocol(HttpToolsProtocol):
         if self.in_body:  # the last request will never be complete
             if not self.pipeline:
                 return False
-            refusal: Any = _Refusal("the request is not complete: its body ended early")
+            refusal: Any = Refusal(400, "the request is not complete: its body ended early")
             self.pipeline[0] = (self.cycle, refusal)
             self.count_unreadable(400)
         self.cycle.keep_alive = False
@@ -218,24 +219,23 @@ class StrictProtocol(HttpToolsProtocol):
         if rest:
             self._feed(rest)
 
-    def _refuse_the_rest(self, error: httptools.HttpParserError) -> None:
-        """Answer bytes that are not HTTP with 400, after all answers that are due, and end the connection."""
+    def refuse_the_rest(self, error: "BadHeadError") -> None:
+        """Refuse bytes that cannot be read as requests, after all answers that are due, and end the connection."""
         self.is_broken = True
-        cause = error.__context__ if isinstance(error.__context__, BadHeadError) else error
-        refusal: Any = _Refusal(f"the request is not valid HTTP: {cause}")
+        refusal: Any = Refusal(error.status, str(error))
         if not self.is_answering:
             if not self.in_body:  # else they are the rest of a request that has been answered
                 self.transport.write(refusal.written(self.server_state.default_headers))
-                self.count_unreadable(400)
+                self.count_unreadable(error.status)
             self.end_gently()
         elif not self.in_body:  # they are the head of another request, which waits for its turn
             self.cycle = self._cycle_without_request()
             self.pipeline.appendleft((self.cycle, refusal))
-            self.count_unreadable(400)
+            self.count_unreadable(error.status)
         elif self.pipeline:
             self.cycle.keep_alive = False
             self.pipeline[0] = (self.cycle, refusal)
-            self.count_unreadable(400)
+            self.count_unreadable(error.status)
         else:  # its body is being waited for
             if not self.cycle.response_started:
                 self.transport.write(refusal.written(self.server_state.default_headers))
@@ -264,18 +264,28 @@ class StrictProtocol(HttpToolsProtocol):
 
 
 class BadHeadError(Exception):
-    """A head is not valid by RFC 9112, although the parser accepts it."""
-
-
-class _Refusal:
-    """An ASGI application that answers with 400.
+    """A request cannot be read: its head is not valid by RFC 9112, or beyond what the service takes.
 
     Args:
         detail: a text that says what is wrong.
+        status: the status of the answer.
     """
 
-    def __init__(self, detail: str) -> None:
-        self._response = Problem(400, detail).response()
+    def __init__(self, detail: str, status: int = 400) -> None:
+        super().__init__(f"the request is not valid HTTP: {detail}" if status == 400 else detail)
+        self.status = status
+
+
+class Refusal:
+    """An ASGI application that answers with a problem document.
+
+    Args:
+        status: the status of the answer.
+        detail: a text that says what is wrong, and what to do.
+    """
+
+    def __init__(self, status: int, detail: str) -> None:
+        self._response = Problem(status, detail).response()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._response(scope, receive, send)
@@ -288,7 +298,7 @@ class _Refusal:
         """
         lines = [*headers, *self._response.raw_headers, (b"connection", b"close")]
         head = b"".join(b"%b: %b\r\n" % line for line in lines)
-        return b"".join((STATUS_LINE[400], head, b"\r\n", bytes(self._response.body)))
+        return b"".join((STATUS_LINE[self._response.status_code], head, b"\r\n", bytes(self._response.body)))
 
 
 def _origin_form(target: bytes) -> bytes:
