@@ -15,6 +15,7 @@ Problem                       any error below, ready to be sent
 429 overloaded                too many requests, images or bytes wait; retry after Retry-After seconds
 431 head-too-large            the request's line and headers are larger than their limit
 500 internal                  the service has a fault; only the log has the error's text
+501 unknown-coding            the body has a Transfer-Encoding other than chunked
 503 not-ready                 no model is usable, or the engine does not answer
 503 metrics-lost              files with the metrics of workers were removed
 """

@@ -2,11 +2,13 @@
 
 These rules are added: bytes that are not HTTP get a 400 after the answers to the requests before them; a client that
 ends its sending side still gets its answers; an offer to upgrade is declined, and the request's body is read; trailer
-fields do not become headers; a request needs one valid Host; HTTP/1.0 clients get neither chunks nor 100 Continue.
+fields do not become headers; a request needs one valid Host; a transfer coding other than chunked is refused; HTTP/1.0
+clients get neither chunks nor 100 Continue.
 """
 
 import asyncio
 import re
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import httptools
@@ -50,6 +52,7 @@ class StrictProtocol(HttpToolsProtocol):
         self.running: RequestResponseCycle | None = None
         self._hosts = 0
         self._host = b""
+        self._codings = b""
         self._good_host: bytes | None = None
         self._repeats_head = False
         self.is_broken = False
@@ -112,6 +115,7 @@ class StrictProtocol(HttpToolsProtocol):
             return
         self.in_head = True
         self._hosts = 0
+        self._codings = b""
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
@@ -127,6 +131,8 @@ class StrictProtocol(HttpToolsProtocol):
         if name == b"host":
             self._hosts += 1
             self._host = value
+        elif name == b"transfer-encoding":
+            self._codings += b"," + value
         elif name == b"expect" and value.lower() == b"100-continue":
             self.expect_100_continue = True
         self.headers.append((name, value))
@@ -188,6 +194,8 @@ class StrictProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def _check_head(self, version: str) -> None:
+        if self._codings:
+            _check_codings(self._codings, version)
         if self._hosts == 1 and self._host == self._good_host and version == "1.1":
             return
         if version not in ("1.0", "1.1"):
@@ -299,6 +307,31 @@ class Refusal:
         lines = [*headers, *self._response.raw_headers, (b"connection", b"close")]
         head = b"".join(b"%b: %b\r\n" % line for line in lines)
         return b"".join((STATUS_LINE[self._response.status_code], head, b"\r\n", bytes(self._response.body)))
+
+
+def _check_codings(codings: bytes, version: str) -> None:
+    """Refuse a body that would be misread (RFC 9112, section 6.1). The parser ignores all codings but the last one.
+
+    Args:
+        codings: the values of all Transfer-Encoding headers, with commas between them.
+        version: the request's version of HTTP.
+
+    Raises:
+        BadHeadError: 400 if the last coding is not chunked, or with HTTP/1.0; 501 for other codings before it.
+    """
+    if version == "1.0":
+        raise BadHeadError("Transfer-Encoding came with HTTP/1.0, which does not have it; send Content-Length")
+    names = [name for coding in codings.split(b",") if (name := coding.strip(b" \t").lower())]
+    sent = b", ".join(names)[:100].decode("latin-1")
+    if names[-1:] != [b"chunked"]:
+        raise BadHeadError(
+            f"the last coding of Transfer-Encoding is not chunked, but it has {sent!r}; send Content-Length"
+        )
+    if len(names) > 1:
+        detail = (
+            f"Transfer-Encoding: {sent} is not supported; send the body uncompressed, with the coding chunked alone"
+        )
+        raise BadHeadError(detail, HTTPStatus.NOT_IMPLEMENTED)
 
 
 def _origin_form(target: bytes) -> bytes:
