@@ -1,7 +1,8 @@
-"""Static files, compressed with gzip for clients that accept it.
+"""Static files, always whole, and compressed with gzip for clients that accept it.
 
 The scripts of Swagger UI and Redoc are 1 to 2 MB; compressed they are a third of that. Each process compresses a file
-when it is first requested, and keeps the result.
+when it is first requested, and keeps the result. The header Range is ignored, as RFC 9110 (section 14.2) allows: a part
+of a small file helps nobody, and Starlette refuses a Range that it cannot read, in plain text.
 """
 
 import gzip
@@ -29,16 +30,19 @@ class CompressedStaticFiles(StaticFiles):
     async def get_response(self, path: str, scope: Scope) -> Response:
         """Answer with a file, or with 304 if the client has it."""
         response = await super().get_response(path, scope)
-        return await compressed(response, Headers(scope=scope)) if isinstance(response, FileResponse) else response
+        return await whole(response, scope) if isinstance(response, FileResponse) else response
 
 
-async def compressed(response: FileResponse, given: Headers) -> Response:
-    """Compress the answer with a file if that helps and the client accepts it.
+async def whole(response: FileResponse, scope: Scope) -> Response:
+    """Return the answer with a whole file, compressed if that helps and the client accepts it.
 
     Args:
         response: the answer with the file as it is; its `stat_result` must be known.
-        given: the headers of the request.
+        scope: the scope of the request (ASGI), from which the header Range is removed.
     """
+    scope["headers"] = [header for header in scope["headers"] if header[0] != b"range"]
+    del response.headers["accept-ranges"]
+    given = Headers(scope=scope)
     status = response.stat_result
     is_text = response.headers["content-type"].startswith(COMPRESSED_TYPES)
     if status is None or status.st_size < MIN_BYTES or not is_text:
@@ -46,7 +50,7 @@ async def compressed(response: FileResponse, given: Headers) -> Response:
     response.headers.add_vary_header("Accept-Encoding")
     if not accepts_gzip(given.get("accept-encoding")):
         return response
-    kept = {name: value for name, value in response.headers.items() if name not in ("content-length", "accept-ranges")}
+    kept = {name: value for name, value in response.headers.items() if name != "content-length"}
     kept |= {
         "etag": response.headers["etag"].removesuffix('"') + '-gzip"',  # other bytes need another strong ETag
         "content-encoding": "gzip",
