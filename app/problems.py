@@ -17,9 +17,11 @@ Problem                       any error below, ready to be sent
 500 internal                  the service has a fault; only the log has the error's text
 501 unknown-coding            the body has a Transfer-Encoding other than chunked
 503 not-ready                 no model is usable, or the engine does not answer
+503 no-files-left             no file descriptor is free
 503 metrics-lost              files with the metrics of workers were removed
 """
 
+import errno
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
@@ -165,6 +167,7 @@ def install(app: FastAPI, routes: Iterable[BaseRoute]) -> None:
     app.add_exception_handler(HTTPException, partial(_http_error, tuple(routes)))
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(LatentError, _latent_error)
+    app.add_exception_handler(OSError, _system_error)
     app.add_exception_handler(ClientGoneError, _gone)
     app.add_exception_handler(ClientDisconnect, _gone)
     app.add_exception_handler(Exception, internal_error)
@@ -254,6 +257,19 @@ async def _validation_error(_request: Request, error: Exception) -> Response:
 
 async def _latent_error(_request: Request, error: Exception) -> Response:
     return Problem.of_parameter("latents", str(error)).response()
+
+
+def is_out_of_files(error: BaseException) -> bool:
+    """Whether an error says that the process, or the system, has no file descriptor left."""
+    return isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE)
+
+
+async def _system_error(_request: Request, error: Exception) -> Response:
+    if not is_out_of_files(error):
+        raise error
+    _log.error("a request needs a file, but no file descriptor is free (%s); raise the limit: ulimit -n", error)
+    detail = "the service has no file descriptor left for this request; try again in 1 s"
+    return Problem(503, detail, name="no-files-left", headers={"Retry-After": "1"}).response()
 
 
 async def _gone(_request: Request, _error: Exception) -> Response:

@@ -30,34 +30,33 @@ class CompressedStaticFiles(StaticFiles):
     async def get_response(self, path: str, scope: Scope) -> Response:
         """Answer with a file, or with 304 if the client has it."""
         response = await super().get_response(path, scope)
-        return await whole(response, scope) if isinstance(response, FileResponse) else response
+        return await whole(response, Headers(scope=scope)) if isinstance(response, FileResponse) else response
 
 
-async def whole(response: FileResponse, scope: Scope) -> Response:
+async def whole(response: FileResponse, given: Headers) -> Response:
     """Return the answer with a whole file, compressed if that helps and the client accepts it.
+
+    The file is read before the answer begins, so that an error has an answer of its own.
 
     Args:
         response: the answer with the file as it is; its `stat_result` must be known.
-        scope: the scope of the request (ASGI), from which the header Range is removed.
+        given: the headers of the request.
     """
-    scope["headers"] = [header for header in scope["headers"] if header[0] != b"range"]
-    del response.headers["accept-ranges"]
-    given = Headers(scope=scope)
-    status = response.stat_result
+    status, path = response.stat_result, Path(response.path)
     is_text = response.headers["content-type"].startswith(COMPRESSED_TYPES)
-    if status is None or status.st_size < MIN_BYTES or not is_text:
-        return response
-    response.headers.add_vary_header("Accept-Encoding")
-    if not accepts_gzip(given.get("accept-encoding")):
-        return response
-    kept = {name: value for name, value in response.headers.items() if name != "content-length"}
+    is_worth_it = is_text and status is not None and status.st_size >= MIN_BYTES
+    if is_worth_it:
+        response.headers.add_vary_header("Accept-Encoding")
+    kept = {name: value for name, value in response.headers.items() if name not in ("content-length", "accept-ranges")}
+    if status is None or not is_worth_it or not accepts_gzip(given.get("accept-encoding")):
+        return Response(await anyio.to_thread.run_sync(path.read_bytes), headers=kept)
     kept |= {
         "etag": response.headers["etag"].removesuffix('"') + '-gzip"',  # other bytes need another strong ETag
         "content-encoding": "gzip",
     }
     if caching.matches(given.get("if-none-match"), kept["etag"]):
         return Response(status_code=304, headers={name: kept[name] for name in kept if name not in _OF_THE_BODY})
-    body = await anyio.to_thread.run_sync(_gzipped, Path(response.path), status.st_mtime_ns, status.st_size)
+    body = await anyio.to_thread.run_sync(_gzipped, path, status.st_mtime_ns, status.st_size)
     return Response(body, headers=kept)
 
 

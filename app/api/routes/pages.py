@@ -65,4 +65,4 @@ async def _page(request: Request, name: str, policy: str, *, needs_key: bool = F
         page = Response(marked, media_type="text/html", headers=headers | {"ETag": tag})
     if caching.matches(request.headers.get("if-none-match"), page.headers["etag"]):
         return Response(status_code=304, headers=headers | {"ETag": page.headers["etag"]})
-    return page if needs_key else await whole(found, request.scope)
+    return page if needs_key else await whole(found, request.headers)
