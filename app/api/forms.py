@@ -124,11 +124,13 @@ class _Parser(MultiPartParser):
         self._has_ended = True
 
     async def parse(self) -> FormData:
-        """Return the form.
+        """Return the form. A request without a body and a Content-Type has an empty one.
 
         Raises:
             MultiPartException: the form is not valid, or has no closing boundary.
         """
+        if "content-type" not in self.headers:
+            return FormData()
         form = await super().parse()
         if not self._has_ended:
             await form.close()
