@@ -9,7 +9,7 @@ clients get neither chunks nor 100 Continue.
 import asyncio
 import re
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import httptools
 from starlette.types import Receive, Scope, Send
@@ -56,6 +56,7 @@ class StrictProtocol(HttpToolsProtocol):
         self._good_host: bytes | None = None
         self._repeats_head = False
         self.is_broken = False
+        self._is_refused = False
 
     @property
     def is_answering(self) -> bool:
@@ -175,6 +176,7 @@ class StrictProtocol(HttpToolsProtocol):
 
     def _begin_answer(self, cycle: RequestResponseCycle, app: "ASGI3Application") -> None:
         """Start the task that answers a request."""
+        cycle.transport = cast("asyncio.Transport", _AnswerTransport(self))
         super()._start_asgi_task(cycle, app)
 
     def on_message_complete(self) -> None:
@@ -229,7 +231,7 @@ class StrictProtocol(HttpToolsProtocol):
 
     def refuse_the_rest(self, error: "BadHeadError") -> None:
         """Refuse bytes that cannot be read as requests, after all answers that are due, and end the connection."""
-        self.is_broken = True
+        self.is_broken = self._is_refused = True
         refusal: Any = Refusal(error.status, str(error))
         if not self.is_answering:
             if not self.in_body:  # else they are the rest of a request that has been answered
@@ -249,9 +251,20 @@ class StrictProtocol(HttpToolsProtocol):
                 self.transport.write(refusal.written(self.server_state.default_headers))
             self.end_gently()
 
+    def end(self) -> None:
+        """End the connection after its last answer: gently, if the client may still be sending."""
+        if self.in_body or self._is_refused:
+            self.end_gently()
+        else:
+            self.transport.close()
+
     def end_gently(self) -> None:
         """End the connection once the client has had time to read the answer. What it still sends is thrown away."""
+        if self.transport.is_closing():
+            return
         self.is_broken = True
+        self.pipeline.clear()
+        self.flow.resume_reading()
         self.transport.write_eof()
         self.loop.call_later(LINGER_S, self.transport.close)
 
@@ -269,6 +282,16 @@ class StrictProtocol(HttpToolsProtocol):
             keep_alive=False,
             on_response=self.on_response_complete,
         )
+
+
+class _AnswerTransport:
+    """The transport of one answer. It is the connection's, but its end leaves the client time to read the answer."""
+
+    def __init__(self, protocol: StrictProtocol) -> None:
+        self.write = protocol.transport.write
+        self.is_closing = protocol.transport.is_closing
+        self.abort = protocol.transport.abort
+        self.close = protocol.end
 
 
 class BadHeadError(Exception):
