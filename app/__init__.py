@@ -12,8 +12,9 @@
     problems          errors as the client sees them
     telemetry/        metrics, logs, request ids
     malloc            settings of the C library's allocator
+    late_imports      imports that libraries put off until a request needs them
     request_headers   the headers of a request, by name
 
 Each entry may import those below it, except that `middleware`, `inference` and `media` do not import each other, and
-neither do `telemetry` and `malloc`. `app` imports `models` and `viewer`, never `training`.
+neither do `telemetry`, `malloc` and `late_imports`. `app` imports `models` and `viewer`, never `training`.
 """

@@ -23,6 +23,7 @@ from app.inference.decode_slots import Decoders
 from app.inference.engine import Engine
 from app.inference.projection_queue import DEADLINE_S, ProjectionQueue
 from app.inference.watchdog import watch
+from app.late_imports import import_late_parts
 from app.middleware.access_log import Spans
 from app.middleware.body_limit import LimitBodies
 from app.middleware.entrance import Entrance
@@ -124,6 +125,7 @@ def create_app(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         # The engine and the projections have a thread each, and tiles are computed on one (models.inference.tiles).
         torch.set_num_threads(1)
+        await import_late_parts()
         device = resolve_device(settings.device)
         catalog = await asyncio.to_thread(
             load_catalog, settings.models_dir, default=settings.default_model, device=device

@@ -7,15 +7,21 @@ Problem                       any error below, ready to be sent
 404 unknown-model             the model, or this version of it, does not exist
 405 method-not-allowed        the path exists, but does not support the method
 406 not-acceptable            the Accept header accepts none of the formats
+408 too-slow                  the head or the body did not come in time
 413 too-large                 a body, a file or an image is larger than its limit
+414 url-too-long              the request's target is larger than a head may be
 415 unsupported-image         a file is not an image that the service can read
 415 unsupported-media-type    a body has not the Content-Type of its route, or has a Content-Encoding
 429 overloaded                too many requests, images or bytes wait; retry after Retry-After seconds
+431 head-too-large            the request's line and headers are larger than their limit
 500 internal                  the service has a fault; only the log has the error's text
+501 unknown-coding            the body has a Transfer-Encoding other than chunked
 503 not-ready                 no model is usable, or the engine does not answer
+503 no-files-left             no file descriptor is free
 503 metrics-lost              files with the metrics of workers were removed
 """
 
+import errno
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
@@ -45,14 +51,18 @@ _NAMES = {
     404: "not-found",
     405: "method-not-allowed",
     406: "not-acceptable",
+    408: "too-slow",
     413: "too-large",
+    414: "url-too-long",
     415: "unsupported-image",
     422: "invalid-parameter",
     429: "overloaded",
+    431: "head-too-large",
     500: "internal",
+    501: "unknown-coding",
     503: "not-ready",
 }
-_TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
+_TITLES = {413: "Content Too Large", 414: "URI Too Long", 422: "Unprocessable Content"}
 """RFC 9110's phrases where Python's `http` has older ones before version 3.13."""
 
 
@@ -157,6 +167,7 @@ def install(app: FastAPI, routes: Iterable[BaseRoute]) -> None:
     app.add_exception_handler(HTTPException, partial(_http_error, tuple(routes)))
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(LatentError, _latent_error)
+    app.add_exception_handler(OSError, _system_error)
     app.add_exception_handler(ClientGoneError, _gone)
     app.add_exception_handler(ClientDisconnect, _gone)
     app.add_exception_handler(Exception, internal_error)
@@ -246,6 +257,19 @@ async def _validation_error(_request: Request, error: Exception) -> Response:
 
 async def _latent_error(_request: Request, error: Exception) -> Response:
     return Problem.of_parameter("latents", str(error)).response()
+
+
+def is_out_of_files(error: BaseException) -> bool:
+    """Whether an error says that the process, or the system, has no file descriptor left."""
+    return isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE)
+
+
+async def _system_error(_request: Request, error: Exception) -> Response:
+    if not is_out_of_files(error):
+        raise error
+    _log.error("a request needs a file, but no file descriptor is free (%s); raise the limit: ulimit -n", error)
+    detail = "the service has no file descriptor left for this request; try again in 1 s"
+    return Problem(503, detail, name="no-files-left", headers={"Retry-After": "1"}).response()
 
 
 async def _gone(_request: Request, _error: Exception) -> Response:

@@ -18,7 +18,7 @@ from app.api.state import State, soon
 from app.api.strict_route import Given, check_names
 from app.inference.catalog import ServedModel
 from app.media.uploads import Prepared, Preprocess, check_sizes, read_upload
-from app.problems import Problem
+from app.problems import Problem, is_out_of_files
 
 _log = logging.getLogger(__name__)
 
@@ -97,6 +97,8 @@ async def read_form(request: Request, *, field: str, max_files: int, texts: Coll
     except MultiPartException as error:
         raise Problem.of_parameter(field, f"{error.message} {_wanted(field, max_files)}") from error
     except OSError as error:
+        if is_out_of_files(error):
+            raise
         _log.error("an upload cannot be kept in the temporary folder: %s; make room there, or set TMPDIR", error)
         raise Problem(503, "the service has no room for an upload now; try again", headers=soon()) from error
     try:
@@ -122,7 +124,7 @@ class _Parser(MultiPartParser):
         self._has_ended = True
 
     async def parse(self) -> FormData:
-        """Return the form.
+        """Return the form. A request without a body and a Content-Type has an empty one.
 
         Raises:
             MultiPartException: the form is not valid, or has no closing boundary.

@@ -24,7 +24,7 @@ from app.api.picture_limits import check_pixels, count_pixels
 from app.api.sample_listing import list_samples
 from app.api.schemas.fields import MAX_GRID_IMAGES
 from app.api.schemas.samples import SamplesAnswer, SamplesBody, SamplesQuery
-from app.api.strict_route import Given, check_names, given_in
+from app.api.strict_route import Given, check_names_for, given_in
 from app.inference.catalog import Catalog, ServedModel
 from app.inference.jobs import Network, Rows
 from app.media.png import INLINE_PIXELS, encode_rows
@@ -335,10 +335,10 @@ def _validated(given: Given, if_none_match: str | None) -> SamplesQuery:
     """Validate the parameters of a query.
 
     Raises:
-        RequestValidationError: names every parameter that is given more than once; if there is none, every invalid one,
-            and the If-None-Match header if it is too long.
+        RequestValidationError: names every parameter that is given more than once, and every unknown one; if none is
+            given twice, every invalid one, and the If-None-Match header if it is too long.
     """
-    check_names(given, None, place="query")
+    check_names_for(SamplesQuery, given)
     errors: list[Any] = []
     # pydantic reports unknown names in the order of the query, after the mistakes of the known ones.
     try:

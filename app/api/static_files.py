@@ -1,7 +1,8 @@
-"""Static files, compressed with gzip for clients that accept it.
+"""Static files, always whole, and compressed with gzip for clients that accept it.
 
 The scripts of Swagger UI and Redoc are 1 to 2 MB; compressed they are a third of that. Each process compresses a file
-when it is first requested, and keeps the result.
+when it is first requested, and keeps the result. The header Range is ignored, as RFC 9110 (section 14.2) allows: a part
+of a small file helps nobody, and Starlette refuses a Range that it cannot read, in plain text.
 """
 
 import gzip
@@ -29,31 +30,33 @@ class CompressedStaticFiles(StaticFiles):
     async def get_response(self, path: str, scope: Scope) -> Response:
         """Answer with a file, or with 304 if the client has it."""
         response = await super().get_response(path, scope)
-        return await compressed(response, Headers(scope=scope)) if isinstance(response, FileResponse) else response
+        return await whole(response, Headers(scope=scope)) if isinstance(response, FileResponse) else response
 
 
-async def compressed(response: FileResponse, given: Headers) -> Response:
-    """Compress the answer with a file if that helps and the client accepts it.
+async def whole(response: FileResponse, given: Headers) -> Response:
+    """Return the answer with a whole file, compressed if that helps and the client accepts it.
+
+    The file is read before the answer begins, so that an error has an answer of its own.
 
     Args:
         response: the answer with the file as it is; its `stat_result` must be known.
         given: the headers of the request.
     """
-    status = response.stat_result
+    status, path = response.stat_result, Path(response.path)
     is_text = response.headers["content-type"].startswith(COMPRESSED_TYPES)
-    if status is None or status.st_size < MIN_BYTES or not is_text:
-        return response
-    response.headers.add_vary_header("Accept-Encoding")
-    if not accepts_gzip(given.get("accept-encoding")):
-        return response
+    is_worth_it = is_text and status is not None and status.st_size >= MIN_BYTES
+    if is_worth_it:
+        response.headers.add_vary_header("Accept-Encoding")
     kept = {name: value for name, value in response.headers.items() if name not in ("content-length", "accept-ranges")}
+    if status is None or not is_worth_it or not accepts_gzip(given.get("accept-encoding")):
+        return Response(await anyio.to_thread.run_sync(path.read_bytes), headers=kept)
     kept |= {
         "etag": response.headers["etag"].removesuffix('"') + '-gzip"',  # other bytes need another strong ETag
         "content-encoding": "gzip",
     }
     if caching.matches(given.get("if-none-match"), kept["etag"]):
         return Response(status_code=304, headers={name: kept[name] for name in kept if name not in _OF_THE_BODY})
-    body = await anyio.to_thread.run_sync(_gzipped, Path(response.path), status.st_mtime_ns, status.st_size)
+    body = await anyio.to_thread.run_sync(_gzipped, path, status.st_mtime_ns, status.st_size)
     return Response(body, headers=kept)
 
 

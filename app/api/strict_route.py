@@ -1,7 +1,7 @@
 """The rules for the names of parameters, which hold on every route: each must be known, and be given once."""
 
 from collections.abc import Callable, Collection, Coroutine
-from typing import Any
+from typing import Any, TypeGuard
 from urllib.parse import parse_qsl
 
 from fastapi import Request, Response
@@ -25,12 +25,15 @@ class StrictRoute(APIRoute):
         if "parameters" in (self.openapi_extra or {}):
             return handle
         fields = self.dependant.query_params
-        has_model = any(_is_model(field.field_info.annotation) for field in fields)
-        known = None if has_model else {field.alias for field in fields}
+        model = next((kind for field in fields if _is_model(kind := field.field_info.annotation)), None)
+        known = {field.alias for field in fields}
 
         async def strictly(request: Request) -> Response:
             if query := request.scope["query_string"]:
-                check_names(given_in(query), known, place="query")
+                if model is None:
+                    check_names(given_in(query), known, place="query")
+                else:
+                    check_names_for(model, given_in(query))
             return await handle(request)
 
         return strictly
@@ -44,12 +47,24 @@ def given_in(query: bytes) -> Given:
     return given
 
 
-def check_names(given: Given, known: Collection[str] | None, *, place: str, lists: Collection[str] = ()) -> None:
+def check_names_for(model: type[BaseModel], given: Given) -> None:
+    """Refuse repeated parameters of a query for a model, and name the unknown ones beside them.
+
+    If none is repeated, unknown parameters are left to the model, which names them with all other mistakes.
+
+    Raises:
+        RequestValidationError: names each repeated parameter, and each unknown one.
+    """
+    if any(len(values) > 1 for values in given.values()):
+        check_names(given, model.model_fields, place="query")
+
+
+def check_names(given: Given, known: Collection[str], *, place: str, lists: Collection[str] = ()) -> None:
     """Refuse unknown and repeated parameters.
 
     Args:
         given: the values by name.
-        known: the names that exist; None allows every name.
+        known: the names that exist.
         place: where the parameters were given, "query" or "body".
         lists: the names that may be given more than once.
 
@@ -58,7 +73,7 @@ def check_names(given: Given, known: Collection[str] | None, *, place: str, list
     """
     mistakes: list[dict[str, object]] = []
     for name, values in given.items():
-        if known is not None and name not in known:
+        if name not in known:
             mistakes.append({"type": "extra_forbidden", "loc": (place, name), "msg": "", "input": values[0]})
         elif len(values) > 1 and name not in lists:
             mistakes.append(
@@ -73,5 +88,5 @@ def repeated(times: int) -> str:
     return f"it is given {times} times; give it once"
 
 
-def _is_model(annotation: object) -> bool:
+def _is_model(annotation: object) -> TypeGuard[type[BaseModel]]:
     return isinstance(annotation, type) and issubclass(annotation, BaseModel)

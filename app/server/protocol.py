@@ -14,7 +14,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from uvicorn.server import ServerState
 
 from app.server.admission import Admission
-from app.server.strict_http import StrictProtocol
+from app.server.strict_http import BadHeadError, Refusal, StrictProtocol
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGI3Application
@@ -87,7 +87,8 @@ class GuardedProtocol(StrictProtocol):
         self._fast_path = config.fast_path
         self._service = self.app
         self._begun: Begun | None = None  # what the fast path has begun
-        self._head_bytes = 0
+        self._head_bytes = 0  # of a head that has not ended
+        self._most_head_bytes = 0  # the head that is being read has no more, but bytes before it may be among them
         self._unread = b""
         self.requests = 0  # number of heads that have been read
 
@@ -114,10 +115,26 @@ class GuardedProtocol(StrictProtocol):
     def _read(self, data: bytes) -> None:
         if not self.in_body:  # a body counts as one even if nobody reads it, since its request has been answered
             self._head_bytes += len(data)
+        self._most_head_bytes = len(data) + (self._most_head_bytes if self.in_head else 0)
         super().data_received(data)
-        is_over = self.is_broken or self.is_answering or self.transport.is_closing()
-        if self._head_bytes > MAX_HEAD_BYTES and not is_over:
-            self.refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        if self._head_bytes > MAX_HEAD_BYTES and not (self.is_broken or self.transport.is_closing()):
+            self.refuse_the_rest(self._too_large())
+
+    def _check_head(self, version: str) -> None:
+        """Check a whole head. Its bytes are counted only if it may have too many."""
+        if self._most_head_bytes > MAX_HEAD_BYTES:
+            lines = sum(len(name) + len(value) + len(b": \r\n") for name, value in self.headers)
+            if len(b"GET  HTTP/1.1\r\n") + len(self.url) + lines + len(b"\r\n") > MAX_HEAD_BYTES:
+                raise self._too_large()
+        super()._check_head(version)
+
+    def _too_large(self) -> BadHeadError:
+        """Return the error of a head that is too large: 414 if its target alone is, else 431."""
+        most = f"{MAX_HEAD_BYTES:,} bytes"
+        if len(self.url) > MAX_HEAD_BYTES:
+            return BadHeadError(f"the URL has more than {most}; send a shorter one", HTTPStatus.REQUEST_URI_TOO_LONG)
+        detail = f"the request's line and headers have more than {most} together; send fewer or shorter ones"
+        return BadHeadError(detail, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
     def eof_received(self) -> bool:  # type: ignore[override]  # as in StrictProtocol
         """Handle the end of the client's sending side: the bytes that were deferred are read now."""
@@ -176,13 +193,11 @@ class GuardedProtocol(StrictProtocol):
         self.read_on()
         super().shutdown()
 
-    def refuse(self, status: HTTPStatus) -> None:
-        """Answer a request that has not been read whole with a status and an empty body, and end the connection."""
-        headers = [*self.server_state.default_headers, (b"content-length", b"0"), (b"connection", b"close")]
-        lines = b"".join(b"%b: %b\r\n" % header for header in headers)
-        self.transport.write(f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() + lines + b"\r\n")
+    def refuse(self, status: HTTPStatus, detail: str) -> None:
+        """Answer a request that has not been read whole with a problem document, and end the connection."""
+        self.transport.write(Refusal(status, detail).written(self.server_state.default_headers))
         self.end_gently()
-        self.count_unreadable(status.value)
+        self.count_unreadable(status)
 
     def count_unreadable(self, status: int) -> None:
         """Count an answer with this status to a request that could not be read."""

@@ -2,12 +2,14 @@
 
 These rules are added: bytes that are not HTTP get a 400 after the answers to the requests before them; a client that
 ends its sending side still gets its answers; an offer to upgrade is declined, and the request's body is read; trailer
-fields do not become headers; a request needs one valid Host; HTTP/1.0 clients get neither chunks nor 100 Continue.
+fields do not become headers; a request needs one valid Host; a transfer coding other than chunked is refused; HTTP/1.0
+clients get neither chunks nor 100 Continue.
 """
 
 import asyncio
 import re
-from typing import TYPE_CHECKING, Any
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, cast
 
 import httptools
 from starlette.types import Receive, Scope, Send
@@ -50,9 +52,11 @@ class StrictProtocol(HttpToolsProtocol):
         self.running: RequestResponseCycle | None = None
         self._hosts = 0
         self._host = b""
+        self._codings = b""
         self._good_host: bytes | None = None
         self._repeats_head = False
         self.is_broken = False
+        self._is_refused = False
 
     @property
     def is_answering(self) -> bool:
@@ -72,7 +76,8 @@ class StrictProtocol(HttpToolsProtocol):
         except httptools.HttpParserUpgrade as upgrade:
             self._decline_upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserError as error:
-            self._refuse_the_rest(error)
+            cause = error.__context__
+            self.refuse_the_rest(cause if isinstance(cause, BadHeadError) else BadHeadError(str(error)))
 
     def eof_received(self) -> bool:  # type: ignore[override]  # asyncio's own; uvicorn always closes
         """Handle the end of the client's sending side: complete requests are answered, and then the connection ends.
@@ -85,7 +90,7 @@ class StrictProtocol(HttpToolsProtocol):
         if self.in_body:  # the last request will never be complete
             if not self.pipeline:
                 return False
-            refusal: Any = _Refusal("the request is not complete: its body ended early")
+            refusal: Any = Refusal(400, "the request is not complete: its body ended early")
             self.pipeline[0] = (self.cycle, refusal)
             self.count_unreadable(400)
         self.cycle.keep_alive = False
@@ -111,6 +116,7 @@ class StrictProtocol(HttpToolsProtocol):
             return
         self.in_head = True
         self._hosts = 0
+        self._codings = b""
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
@@ -126,6 +132,8 @@ class StrictProtocol(HttpToolsProtocol):
         if name == b"host":
             self._hosts += 1
             self._host = value
+        elif name == b"transfer-encoding":
+            self._codings += b"," + value
         elif name == b"expect" and value.lower() == b"100-continue":
             self.expect_100_continue = True
         self.headers.append((name, value))
@@ -168,6 +176,7 @@ class StrictProtocol(HttpToolsProtocol):
 
     def _begin_answer(self, cycle: RequestResponseCycle, app: "ASGI3Application") -> None:
         """Start the task that answers a request."""
+        cycle.transport = cast("asyncio.Transport", _AnswerTransport(self))
         super()._start_asgi_task(cycle, app)
 
     def on_message_complete(self) -> None:
@@ -187,6 +196,8 @@ class StrictProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def _check_head(self, version: str) -> None:
+        if self._codings:
+            _check_codings(self._codings, version)
         if self._hosts == 1 and self._host == self._good_host and version == "1.1":
             return
         if version not in ("1.0", "1.1"):
@@ -218,32 +229,42 @@ class StrictProtocol(HttpToolsProtocol):
         if rest:
             self._feed(rest)
 
-    def _refuse_the_rest(self, error: httptools.HttpParserError) -> None:
-        """Answer bytes that are not HTTP with 400, after all answers that are due, and end the connection."""
-        self.is_broken = True
-        cause = error.__context__ if isinstance(error.__context__, BadHeadError) else error
-        refusal: Any = _Refusal(f"the request is not valid HTTP: {cause}")
+    def refuse_the_rest(self, error: "BadHeadError") -> None:
+        """Refuse bytes that cannot be read as requests, after all answers that are due, and end the connection."""
+        self.is_broken = self._is_refused = True
+        refusal: Any = Refusal(error.status, str(error))
         if not self.is_answering:
             if not self.in_body:  # else they are the rest of a request that has been answered
                 self.transport.write(refusal.written(self.server_state.default_headers))
-                self.count_unreadable(400)
+                self.count_unreadable(error.status)
             self.end_gently()
         elif not self.in_body:  # they are the head of another request, which waits for its turn
             self.cycle = self._cycle_without_request()
             self.pipeline.appendleft((self.cycle, refusal))
-            self.count_unreadable(400)
+            self.count_unreadable(error.status)
         elif self.pipeline:
             self.cycle.keep_alive = False
             self.pipeline[0] = (self.cycle, refusal)
-            self.count_unreadable(400)
+            self.count_unreadable(error.status)
         else:  # its body is being waited for
             if not self.cycle.response_started:
                 self.transport.write(refusal.written(self.server_state.default_headers))
             self.end_gently()
 
+    def end(self) -> None:
+        """End the connection after its last answer: gently, if the client may still be sending."""
+        if self.in_body or self._is_refused:
+            self.end_gently()
+        else:
+            self.transport.close()
+
     def end_gently(self) -> None:
         """End the connection once the client has had time to read the answer. What it still sends is thrown away."""
+        if self.transport.is_closing():
+            return
         self.is_broken = True
+        self.pipeline.clear()
+        self.flow.resume_reading()
         self.transport.write_eof()
         self.loop.call_later(LINGER_S, self.transport.close)
 
@@ -263,19 +284,39 @@ class StrictProtocol(HttpToolsProtocol):
         )
 
 
+class _AnswerTransport:
+    """The transport of one answer. It is the connection's, but its end leaves the client time to read the answer."""
+
+    def __init__(self, protocol: StrictProtocol) -> None:
+        self.write = protocol.transport.write
+        self.is_closing = protocol.transport.is_closing
+        self.abort = protocol.transport.abort
+        self.close = protocol.end
+
+
 class BadHeadError(Exception):
-    """A head is not valid by RFC 9112, although the parser accepts it."""
-
-
-class _Refusal:
-    """An ASGI application that answers with 400.
+    """A request cannot be read: its head is not valid by RFC 9112, or beyond what the service takes.
 
     Args:
         detail: a text that says what is wrong.
+        status: the status of the answer.
     """
 
-    def __init__(self, detail: str) -> None:
-        self._response = Problem(400, detail).response()
+    def __init__(self, detail: str, status: int = 400) -> None:
+        super().__init__(f"the request is not valid HTTP: {detail}" if status == 400 else detail)
+        self.status = status
+
+
+class Refusal:
+    """An ASGI application that answers with a problem document.
+
+    Args:
+        status: the status of the answer.
+        detail: a text that says what is wrong, and what to do.
+    """
+
+    def __init__(self, status: int, detail: str) -> None:
+        self._response = Problem(status, detail).response()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._response(scope, receive, send)
@@ -288,7 +329,32 @@ class _Refusal:
         """
         lines = [*headers, *self._response.raw_headers, (b"connection", b"close")]
         head = b"".join(b"%b: %b\r\n" % line for line in lines)
-        return b"".join((STATUS_LINE[400], head, b"\r\n", bytes(self._response.body)))
+        return b"".join((STATUS_LINE[self._response.status_code], head, b"\r\n", bytes(self._response.body)))
+
+
+def _check_codings(codings: bytes, version: str) -> None:
+    """Refuse a body that would be misread (RFC 9112, section 6.1). The parser ignores all codings but the last one.
+
+    Args:
+        codings: the values of all Transfer-Encoding headers, with commas between them.
+        version: the request's version of HTTP.
+
+    Raises:
+        BadHeadError: 400 if the last coding is not chunked, or with HTTP/1.0; 501 for other codings before it.
+    """
+    if version == "1.0":
+        raise BadHeadError("Transfer-Encoding came with HTTP/1.0, which does not have it; send Content-Length")
+    names = [name for coding in codings.split(b",") if (name := coding.strip(b" \t").lower())]
+    sent = b", ".join(names)[:100].decode("latin-1")
+    if names[-1:] != [b"chunked"]:
+        raise BadHeadError(
+            f"the last coding of Transfer-Encoding is not chunked, but it has {sent!r}; send Content-Length"
+        )
+    if len(names) > 1:
+        detail = (
+            f"Transfer-Encoding: {sent} is not supported; send the body uncompressed, with the coding chunked alone"
+        )
+        raise BadHeadError(detail, HTTPStatus.NOT_IMPLEMENTED)
 
 
 def _origin_form(target: bytes) -> bytes:

@@ -30,6 +30,10 @@ MIN_PROGRESS_BYTES = 16 * 1024
 """A body, or the reading of an answer, makes progress if at least this many bytes move within its time limit."""
 
 _AT_ONCE = struct.pack("ii", 1, 0)
+_LATE = {
+    "head": f"no whole request line and headers came within {HEAD_TIMEOUT_S:.0f} s; send them faster",
+    "body": f"less than {MIN_PROGRESS_BYTES:,} bytes of the body came within {BODY_TIMEOUT_S:.0f} s; send it faster",
+}
 _LIMITS_S = {"idle": IDLE_TIMEOUT_S, "head": HEAD_TIMEOUT_S, "body": BODY_TIMEOUT_S, "reading": STUCK_TIMEOUT_S}
 
 
@@ -68,7 +72,7 @@ class Sweeper:
             elif standing.phase == "reading":
                 drop(connection)  # it reads nothing, so it would not read a 408 either
             else:
-                connection.refuse(HTTPStatus.REQUEST_TIMEOUT)
+                connection.refuse(HTTPStatus.REQUEST_TIMEOUT, _LATE[standing.phase])
 
 
 def _goes_on(mark: Standing, standing: Standing) -> bool:

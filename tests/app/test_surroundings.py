@@ -1,7 +1,9 @@
 """The service where nothing is made easy for it: see "What the tests make easier" in CONTRIBUTING.md."""
 
 import os
+import resource
 import shutil
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import httpx
 import pytest
 
 from harness.service import Service, running
-from tests.app.checks import assert_problem
+from tests.app.checks import assert_problem, drawn_seven
 from tests.permissions import obeying_permissions
 
 KEYS = httpx.Headers({"Authorization": "Bearer schlüssel-ä"}, encoding="utf-8")
@@ -74,3 +76,34 @@ def test_every_setting_together_away_from_home(
     finally:
         os.umask(umask)
         here.chmod(0o755)
+
+
+WITHOUT_FILES = ["/v1/samples?n=3&seed=7", "/v1/samples?n=3&format=npz", "/v1/samples?n=3&format=zip"]
+WITHOUT_FILES += [f"/v1/interpolations?seeds=1,2&format={form}" for form in ("png", "gif", "webp", "json")]
+WITHOUT_FILES += ["/v1/models", "/v1/models/conv/history", "/healthz", "/readyz", "/metrics", "/openapi.json"]
+OF_FILES = ["/", "/docs", "/redoc", "/static/icon.svg", "/static/viewer/viewer.css", "/v1/models/conv/timeline/0.png"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux can change the limit of another process")
+def test_no_file_descriptor_left(models_dir: Path, tmp_path: Path) -> None:
+    """A fresh service answers on a connection that is open: nothing has to be imported first."""
+    with running(tmp_path, models_dir=models_dir) as fresh:
+        client, process = fresh.client, fresh.process.pid
+        assert client.get("/healthz").status_code == 200
+        before = resource.prlimit(process, resource.RLIMIT_NOFILE)
+        resource.prlimit(process, resource.RLIMIT_NOFILE, (0, before[1]))
+        for path in OF_FILES:
+            problem = assert_problem(client.get(path), 503, text="no file descriptor left")
+            assert problem["type"] == "urn:gan:problem:no-files-left"
+        for path in WITHOUT_FILES:
+            assert client.get(path).status_code == 200, path
+        upload = {"files": ("x.png", drawn_seven())}
+        scored = client.post("/v1/score?explain=true&steps=true", files=upload)
+        assert scored.status_code == 200
+        assert client.post("/v1/score", files={"files": ("x.gif", b"GIF89a nonsense")}).status_code == 415
+        large = client.post("/v1/score", files={"files": ("x.png", bytes(3_000_000))})  # it is kept in a file
+        assert_problem(large, 503, text="no file descriptor left")
+        resource.prlimit(process, resource.RLIMIT_NOFILE, before)
+        for path in OF_FILES:
+            assert client.get(path).status_code == 200, path
+        assert "Traceback" not in fresh.log.read_text()

@@ -226,7 +226,7 @@ SKIPPED: dict[str, str] = {
 NOT_COMMANDS: dict[str, str] = {
     'np.load("samples/shard-000000.npz")["images"]': "Python; test_training_commands.py runs it",
     (
-        "app/  __main__ command_line main settings environment problems malloc request_headers ray "
+        "app/  __main__ command_line main settings environment problems malloc late_imports request_headers ray "
         "write_openapi write_reference"
     ): "a map of the rooms",
     "event loop's thread                                            engine's thread": "a drawing of a request",

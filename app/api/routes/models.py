@@ -18,7 +18,7 @@ from app.api.schemas.models import (
 from app.api.state import SharedState
 from app.api.strict_route import StrictRoute
 from app.inference.catalog import ServedModel
-from app.problems import Problem
+from app.problems import Problem, is_out_of_files
 from models.errors import ModelFolderError
 from models.model_folder.loaded_model import LoadedModel
 from models.model_folder.read import read_picture
@@ -119,6 +119,8 @@ def get_timeline_picture(
     try:
         picture = read_picture(model.path, entry)
     except (ModelFolderError, OSError) as error:
+        if is_out_of_files(error):
+            raise
         detail = (
             f"the picture of epoch {epoch} has gone from the model folder, or has changed since the folder was loaded; "
             "ask for another epoch, or ask the operator to reload the models"

@@ -7,7 +7,7 @@ from fastapi.responses import FileResponse
 
 from app.api import caching
 from app.api.state import State
-from app.api.static_files import CompressedStaticFiles, compressed
+from app.api.static_files import CompressedStaticFiles, whole
 from viewer import viewer_dir
 
 STATIC = Path(__file__).parents[2] / "static"
@@ -65,4 +65,4 @@ async def _page(request: Request, name: str, policy: str, *, needs_key: bool = F
         page = Response(marked, media_type="text/html", headers=headers | {"ETag": tag})
     if caching.matches(request.headers.get("if-none-match"), page.headers["etag"]):
         return Response(status_code=304, headers=headers | {"ETag": page.headers["etag"]})
-    return page if needs_key else await compressed(found, request.headers)
+    return page if needs_key else await whole(found, request.headers)

@@ -66,6 +66,15 @@ def test_a_repeated_parameter_of_a_get(client: httpx.Client, path: str) -> None:
         assert_problem(answer, 422, parameter=name, text="it is given 2 times; give it once")
 
 
+@pytest.mark.parametrize("path", ["/v1/samples", "/v1/interpolations", "/v1/models"])
+def test_unknown_and_repeated_parameters_at_once(client: httpx.Client, path: str) -> None:
+    name = GETS[path].partition("=")[0] or "name"
+    query = f"{GETS[path] or 'name=1'}&sede=7&sede=8&bad=1&{name}=2"
+    problem = assert_problem(client.get(f"{path}?{query}"), 422)
+    assert {error["parameter"] for error in problem["errors"]} == {name, "sede", "bad"}
+    assert problem["detail"].count("there is no such parameter") == (2 if GETS[path] else 3)
+
+
 @pytest.mark.parametrize("path", ["/v1/score", "/v1/projections"])
 def test_a_repeated_parameter_of_a_form(client: httpx.Client, path: str) -> None:
     for answer in (

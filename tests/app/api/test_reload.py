@@ -210,4 +210,7 @@ def test_without_the_key(own: Service) -> None:
 
 
 def test_without_a_key_there_is_no_admin(client: httpx.Client) -> None:
-    assert_problem(client.post("/admin/reload", headers=ADMIN), 404, text="GAN_ADMIN_KEY is not set")
+    for method in ("POST", "GET", "PUT", "DELETE", "OPTIONS"):
+        answer = client.request(method, "/admin/reload", headers=ADMIN)
+        assert_problem(answer, 404, text="GAN_ADMIN_KEY is not set")
+        assert "allow" not in answer.headers

@@ -1,6 +1,7 @@
 """Static files are compressed for clients that accept gzip, and never for others."""
 
 import gzip
+import itertools
 
 import httpx
 import pytest
@@ -47,6 +48,24 @@ def test_head_and_the_stream_itself(client: httpx.Client) -> None:
     head = client.head(BUNDLE, headers={"Accept-Encoding": "gzip"})
     assert head.headers["content-length"] == str(len(raw))
     assert head.headers["content-encoding"] == "gzip"
+
+
+RANGES = ["bytes=0-3", "bytes=0-1,4-5", "bytes=1000000000-", "bytes=5-2", "bytes=-0", "bytes=abc", "lines=1-2", "x", ""]
+
+
+@pytest.mark.parametrize(
+    "path", [BUNDLE, "/static/icon.svg", "/static/exhibits/collapse/timeline/00000.png", "/", "/docs"]
+)
+@pytest.mark.parametrize("encoding", ["gzip", "identity"])
+def test_no_range_is_taken(client: httpx.Client, path: str, encoding: str) -> None:
+    """Neither is one that is wrong refused: the file comes whole."""
+    wanted = client.get(path, headers={"Accept-Encoding": encoding})
+    assert "accept-ranges" not in wanted.headers
+    for method, found in itertools.product(("GET", "HEAD"), RANGES):
+        answer = client.request(method, path, headers={"Accept-Encoding": encoding, "Range": found})
+        assert answer.status_code == 200
+        assert answer.content == (wanted.content if method == "GET" else b"")
+        assert answer.headers["content-length"] == wanted.headers["content-length"]
 
 
 def test_pictures_and_small_files_stay_as_they_are(client: httpx.Client) -> None:

@@ -227,6 +227,27 @@ def test_the_box_of_a_photo_that_was_taken_sideways(browser: Browser, service: S
         assert visit.faults == []
 
 
+@pytest.mark.parametrize("place", ["files", "camera"])
+def test_a_photo_that_is_chosen_before_the_script_is_there(browser: Browser, service: Service, place: str) -> None:
+    content = file_of(photo())
+    with Visit(browser, service.url) as visit:
+        held = hold(visit.page, "**/views/judge.js")
+        visit.page.goto(f"{service.url}/?view=judge")
+        until(visit.page, lambda: bool(held), "the script of the view is asked for")
+        visit.page.locator(f"#{place}").set_input_files(payload("seven.png", content))
+        calls = score_calls(visit)
+        held[0].continue_()
+        expect_opinion(visit.page.locator("#verdict"), score_of(service.client, content))
+        expect_box(visit.page, result_of(service.client, content)["box"])
+        settle(visit)
+        assert len(calls) == 1
+        visit.page.get_by_role("link", name="Walk").click()
+        settle(visit)
+        visit.page.get_by_role("link", name="Judge").click()
+        settle(visit)
+        assert len(calls) == 1
+
+
 def test_a_corner_is_dragged(browser: Browser, service: Service) -> None:
     content = file_of(photo())
     with Visit(browser, service.url) as visit:

@@ -2,6 +2,7 @@
 
 import errno
 import http.client
+import json
 import select
 import socket
 import time
@@ -14,6 +15,7 @@ import pytest
 from app.server.protocol import MAX_HEAD_BYTES
 from harness.repository import ROOT
 from harness.service import Service, running
+from reliability.hostile.http_judge import read_answers
 
 HURRY = """
 import sys
@@ -192,13 +194,61 @@ def count_of(service: Service, status: int) -> float:
         (400, b"GET /healthz HTTP/1.1\r\n\r\n"),
         (400, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\nnonsense\r\n\r\n"),
         (408, b"GET /healthz HTTP/1.1\r\nHost: x\r\n"),
+        (414, b"GET /healthz?" + b"a" * (MAX_HEAD_BYTES + 1)),
+        (414, b"GET /healthz?" + b"a" * (MAX_HEAD_BYTES + 1) + b" HTTP/1.1\r\nHost: x\r\n\r\n"),
         (431, b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Long: " + b"a" * (MAX_HEAD_BYTES + 1)),
+        (431, b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Long: " + b"a" * (MAX_HEAD_BYTES + 1) + b"\r\n\r\n"),
     ],
-    ids=["no-http", "no-host", "behind-a-request", "slow-head", "long-head"],
+    ids=[
+        "no-http",
+        "no-host",
+        "behind-a-request",
+        "slow-head",
+        "long-target",
+        "whole-long-target",
+        "long-head",
+        "whole",
+    ],
 )
 def test_what_cannot_be_read_is_counted(hasty: Service, status: int, sent: bytes) -> None:
     before = count_of(hasty, status)
     with connect(hasty) as connection:
         connection.sendall(sent)
-        rest(connection)
+        head, _, body = rest(connection).rpartition(b"\r\n\r\n")
+    assert b"content-type: application/problem+json\r\n" in head
+    assert json.loads(body)["status"] == status
     assert count_of(hasty, status) == before + 1
+
+
+HEALTH = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+SLOW = b"GET /v1/samples?n=3000&seed=7&format=npz HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+def head_of(size: int, *, target: bytes = b"/healthz") -> bytes:
+    """Return a head of exactly `size` bytes."""
+    start = b"GET " + target + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Long: "
+    return start + b"a" * (size - len(start) - 4) + b"\r\n\r\n"
+
+
+@pytest.mark.parametrize(("more", "status"), [(0, 200), (1, 431)])
+@pytest.mark.parametrize("before", [b"", HEALTH, HEALTH * 900, SLOW], ids=["first", "second", "late", "behind-slow"])
+@pytest.mark.parametrize("cut", [None, -1, -40_000])
+def test_a_head_at_the_limit(service: Service, more: int, status: int, before: bytes, cut: int | None) -> None:
+    """However its bytes arrive, and whatever is answered before it."""
+    sent = before + head_of(MAX_HEAD_BYTES + more)
+    with connect(service) as connection:
+        connection.sendall(sent[:cut])
+        if cut is not None:
+            time.sleep(0.1)  # so that the rest is read by itself
+            connection.sendall(sent[cut:])
+        answers = read_answers(rest(connection), [])
+    assert [answer.status for answer in answers] == [200] * before.count(b"GET") + [status]
+
+
+def test_a_head_without_end_behind_a_request(service: Service) -> None:
+    """Its bytes were kept without limit as long as the request before it was answered."""
+    with connect(service) as connection:
+        connection.sendall(SLOW + b"GET /healthz HTTP/1.1\r\nX-Long: ")
+        connection.sendall(b"a" * 8 * MAX_HEAD_BYTES)  # more than the server reads at once
+        first, second = read_answers(rest(connection), [])
+    assert (first.status, second.status) == (200, 431)

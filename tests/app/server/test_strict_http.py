@@ -181,6 +181,55 @@ def test_hosts(service: Service, head: bytes, said: bytes) -> None:
     assert said in answer.body
 
 
+@pytest.mark.parametrize(
+    ("codings", "version", "status"),
+    [
+        ([b"chunked"], b"1.1", 200),
+        ([b"Chunked"], b"1.1", 200),
+        ([b", chunked"], b"1.1", 200),
+        ([b"gzip, chunked"], b"1.1", 501),
+        ([b"gzip,chunked"], b"1.1", 501),
+        ([b"gzip", b"chunked"], b"1.1", 501),
+        ([b"identity, chunked"], b"1.1", 501),
+        ([b"gzip"], b"1.1", 400),
+        ([b"chunked, gzip"], b"1.1", 400),
+        ([b"chunked, chunked"], b"1.1", 400),
+        ([b"chunked"], b"1.0", 400),
+    ],
+)
+@pytest.mark.parametrize("offers", [b"", H2C])
+def test_transfer_codings(service: Service, codings: list[bytes], version: bytes, status: int, offers: bytes) -> None:
+    """A body with another coding would be misread; nothing behind it is answered either."""
+    lines = b"".join(b"Transfer-Encoding: %b\r\n" % coding for coding in codings)
+    head = b"POST /v1/samples HTTP/%b\r\n" % version + HEAD + b"Content-Type: application/json\r\n" + offers + lines
+    answers = ask(service, head + b"\r\n" + b'13\r\n{"n": 1, "seed": 7}\r\n0\r\n\r\n' + GET)
+    assert [answer.status for answer in answers] == ([200, 200] if status == 200 else [status])
+    if status == 501:
+        assert b"urn:gan:problem:unknown-coding" in answers[0].body
+
+
+TEXT = b"POST /v1/samples HTTP/1.1\r\n" + HEAD + b"Content-Type: text/plain\r\nContent-Length: 3000000\r\n"
+
+
+@pytest.mark.parametrize(
+    ("sent", "statuses"),
+    [
+        (b"GET /healthz HTTP/1.1\r\n\r\n" + GET * 9000, [400]),
+        (GET + b"GET /healthz HTTP/1.1\r\n\r\n" + GET * 9000, [200, 400]),
+        (GET + GET + b"GET /healthz HTTP/1.1\r\n\r\n" + GET * 9000, [200, 200, 400]),
+        (TEXT + b"Connection: close\r\n\r\n" + bytes(3_000_000), [415]),
+        (TEXT.replace(b"1.1", b"1.0") + b"\r\n" + bytes(3_000_000), [415]),
+        (TEXT.replace(b"/v1/samples", b"/nothing") + b"Connection: close\r\n\r\n" + bytes(3_000_000), [404]),
+    ],
+    ids=["refused", "refused-behind-one", "refused-behind-two", "close", "1.0", "no-such-path"],
+)
+def test_the_last_answer_is_not_lost_by_a_reset(service: Service, sent: bytes, statuses: list[int]) -> None:
+    """The client still sends when the connection ends. A reset would throw away what the client has not read."""
+    with connect(service) as connection:
+        connection.sendall(sent)
+        assert [answer.status for answer in read_answers(rest(connection), [])] == statuses
+
+
 @pytest.mark.parametrize("method", [b"GET", b"CONNECT"])
 @pytest.mark.parametrize(
     ("target", "status"),

@@ -48,8 +48,10 @@ export class Judge {
 
   /** Show D's opinion, unless it is on screen: a click on the open view must not remove the nearest image. */
   async show() {
-    if (this._request === null) this._clear();
-    else if (this._request.model !== this._app.model.model) await this._judgeAgain();
+    if (this._request === null) {
+      this._clear();
+      if (this._inputs === 0) this._takeFiles([...this._files.files, ...this._camera.files]); // chosen before this script was there
+    } else if (this._request.model !== this._app.model.model) await this._judgeAgain();
     else if (this._judged !== this._request) this._score.run(this._request);
   }
 
