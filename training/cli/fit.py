@@ -93,15 +93,16 @@ def add_parser(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Start a new training run; with `--dry-run`, only print its settings."""
-    from training.gan.distributed import joined, own_number
+    from training.gan.distributed import check_own_device, joined, own_number
     from training.run.folder import RunFolder
     from training.run.loop import train
     from training.run.writer import open_writer
 
     folder = RunFolder(_folder_of(options))
-    if own_number() == 0 and not options.dry_run:
+    if own_number() == 0:
         _check_folder(folder)  # before the data are loaded, which can take minutes
     config, dataset = _configure(options)
+    check_own_device(config.device)
     if options.dry_run:
         if own_number() == 0:
             print(_describe(config, folder))
