@@ -18,6 +18,7 @@ from models.model_folder.untrusted_json import MAX_ENTRIES, check_extent
 from models.networks.architectures import Architecture
 from models.networks.conditional import MAX_CLASSES
 from models.networks.encoder import Encoder
+from models.validation import describe_mistakes
 
 FORMAT_VERSION = 2
 """The newest version. This code reads every version from 1 to this one.
@@ -110,9 +111,7 @@ def parse_metadata(strings: Mapping[str, str] | None) -> Metadata:
     try:
         return Metadata.model_validate({name: _parse(name, text) for name, text in strings.items()})
     except ValidationError as error:
-        mistakes = "; ".join(
-            f"{'.'.join(map(str, mistake['loc'])) or 'metadata'}: {mistake['msg']}" for mistake in error.errors()
-        )
+        mistakes = describe_mistakes(error, whole="metadata", most=MAX_ENTRIES)
         raise ModelMetadataError(f"metadata of model.safetensors: {mistakes}; {REPLACE}") from error
 
 

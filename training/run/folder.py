@@ -31,6 +31,7 @@ from models.files import (
 )
 from models.images import channels_first
 from models.model_folder.history import EpochRecord, History, TrainingEvent
+from models.validation import describe_mistakes
 from training.commands import command
 from training.config import RunConfig, check_utf8
 from training.errors import RunError
@@ -101,8 +102,9 @@ class RunFolder:
         try:
             return RunConfig.model_validate_json(self.config_file.read_bytes())
         except ValidationError as error:
+            mistakes = describe_mistakes(error, whole="the file")
             raise RunError(
-                f"{self.config_file} is damaged: {error}\nRestore a good copy of it, or start a new run with `fit`."
+                f"{self.config_file} is damaged: {mistakes}\nRestore a good copy of it, or start a new run with `fit`."
             ) from error
 
     def saved_state(self, state: Literal["best", "last"] = "best") -> Path:
