@@ -321,6 +321,14 @@ def test_dry_run_refuses_what_fit_refuses(
     assert sorted(here.rglob("*")) == before
 
 
+@pytest.mark.parametrize("setting", ["epochs=7", " epochs = 3"])
+def test_the_number_of_epochs_is_given_once(here: Path, setting: str, capsys: pytest.CaptureFixture[str]):
+    assert main(["fit", "mlp", "--data", "data.npz", "--epochs", "3", *QUICK, "--set", setting]) == 2
+    said = capsys.readouterr().err
+    assert said == f"error: --epochs 3 and --set {setting} set the same: leave one of them out\n"
+    assert not (here / "runs").exists()
+
+
 @pytest.mark.parametrize("number", ["1025", "100000", "99999999999999999999"])
 def test_too_many_threads(number: str, capsys: pytest.CaptureFixture[str]):
     """At 100,000 threads PyTorch ends the process with a segmentation fault."""
