@@ -334,3 +334,9 @@ def test_files_that_are_not_toml(tmp_path: Path, data: bytes):
     path.write_bytes(data)
     with pytest.raises(RecipeError, match=r"bad\.toml is not TOML: "):
         load_recipe(str(path))
+
+
+def test_a_recipe_with_a_byte_order_mark(tmp_path: Path):
+    path = tmp_path / "mine.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + (FOLDER / "mlp.toml").read_bytes())
+    assert load_recipe(str(path)) == load_recipe("mlp")
