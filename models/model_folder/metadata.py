@@ -136,7 +136,8 @@ def _parse(name: str, text: str) -> object:
 def _check_version(text: str | None) -> None:
     if text is None:
         raise ModelMetadataError(f"metadata of model.safetensors: format_version: Field required; {REPLACE}")
-    if not (text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= FORMAT_VERSION):
-        raise FormatVersionError(
-            f"format_version is {text[:40]!r}; this code reads 1 to {FORMAT_VERSION}: use a newer release of it"
-        )
+    reads = f"this code reads 1 to {FORMAT_VERSION}"
+    if not (text.isascii() and text.isdigit()) or text.startswith("0"):
+        raise FormatVersionError(f"format_version is {text[:40]!r}, which is not a version; {reads}: {REPLACE}")
+    if len(text) >= 10 or int(text) > FORMAT_VERSION:
+        raise FormatVersionError(f"format_version is {text[:40]!r}; {reads}: use a newer release of it")
