@@ -14,8 +14,10 @@ def apply_override(settings: dict[str, object], override: str) -> None:
             may be left out and that `none` means no value.
 
     Raises:
-        RecipeError: `override` does not have this form, or its section is a plain value.
+        RecipeError: `override` does not have this form or has several lines, or its section is a plain value.
     """
+    if len(override.splitlines()) > 1:
+        raise RecipeError(f"--set {override!r} has several lines; give each setting as a key=value of its own")
     key, equals, text = override.partition("=")
     if not equals or not key.strip():
         raise RecipeError(f"--set takes key=value, not {override!r}; for example, --set epochs=3")

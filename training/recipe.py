@@ -5,12 +5,17 @@ from pathlib import Path
 from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from models.files import is_system_file
 from models.images import MAX_SIDE, MIN_SIDE
 from models.latents import Prior
 from models.networks.architectures import Architecture
+from models.networks.conv import Conv
+from models.networks.goodfellow2014 import Goodfellow2014
 from models.networks.layers import GroupDeviation
+from models.networks.mlp import MLP
+from models.validation import plain
 from training.errors import RecipeError
 from training.overrides import apply_override
 
@@ -181,6 +186,22 @@ class Recipe(_Settings):
         return self
 
 
+_SWITCHES = frozenset(
+    name
+    for model in (Recipe, MLP, Goodfellow2014, Conv)
+    for name, field in model.model_fields.items()
+    if field.annotation is bool
+)
+"""The settings that are true or false."""
+
+_WANTED = {
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "must be a whole number"),
+    **dict.fromkeys(("float_type", "float_parsing"), "must be a number"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "must be true or false"),
+}
+"""What a setting must be, by pydantic's name of the mistake; its other messages are plain already."""
+
+
 def recipe_names() -> list[str]:
     """Return the names of the recipes that come with this package."""
     return sorted(path.stem for path in FOLDER.glob("*.toml") if not is_system_file(path))
@@ -201,7 +222,7 @@ def load_recipe(name: str, overrides: list[str] | None = None) -> Recipe:
     if not path.is_file():
         raise RecipeError(f"there is no recipe {name!r}; use {', '.join(recipe_names())}, or the path of a .toml file")
     try:
-        settings = tomllib.loads(path.read_text(encoding="utf-8"))
+        settings = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # editors of Windows begin files with a mark
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path} is not TOML: {error}") from error
     for override in overrides or []:
@@ -234,17 +255,38 @@ def validate_recipe(settings: object, *, source: str) -> Recipe:
         RecipeError: the settings have mistakes; the message lists all of them.
     """
     try:
-        return Recipe.model_validate(settings)
+        return Recipe.model_validate(_with_booleans_as_text(settings))
     except ValidationError as error:
-        mistakes = [f"  {_place(mistake['loc'])}: {_say(mistake['msg'])}" for mistake in error.errors()]
+        mistakes = [f"  {_place(mistake['loc'])}{_say(mistake)}" for mistake in error.errors()]
         raise RecipeError("\n".join([f"recipe {source!r} has {len(mistakes)} mistake(s):", *mistakes])) from error
 
 
 def _place(location: tuple[int | str, ...]) -> str:
     # Pydantic puts the name of a union's member after the section's name; the recipe's author did not write it.
     members = {"mlp", "goodfellow2014", "conv", "adam", "sgd"}
-    return ".".join(str(part) for depth, part in enumerate(location) if depth != 1 or part not in members)
+    place = ".".join(str(part) for depth, part in enumerate(location) if depth != 1 or part not in members)
+    return f"{place}: " if place else ""  # a mistake of several keys together has no place
 
 
-def _say(message: str) -> str:
-    return {"Extra inputs are not permitted": "there is no such key"}.get(message, message)
+def _say(mistake: ErrorDetails) -> str:
+    kind, seen = mistake["type"], mistake["input"]
+    if kind == "extra_forbidden":
+        return "there is no such key"
+    text = _WANTED.get(kind, plain(mistake["msg"]))
+    if not isinstance(seen, str | int | float):
+        return text
+    return f"{text}, not {seen!r}" if isinstance(seen, str) and not seen.strip() else f"{text}, not {seen}"
+
+
+def _with_booleans_as_text(settings: object, key: str = "") -> object:
+    """Return settings in which true and false are texts where a number is wanted: pydantic would take them for 1 and 0.
+
+    Args:
+        settings: the settings, or a part of them.
+        key: the key whose value they are.
+    """
+    if isinstance(settings, dict):
+        return {name: _with_booleans_as_text(value, name) for name, value in settings.items()}
+    if isinstance(settings, list | tuple):
+        return [_with_booleans_as_text(value) for value in settings]
+    return str(settings).lower() if isinstance(settings, bool) and key not in _SWITCHES else settings

@@ -48,6 +48,7 @@ class ProjectionQueue:
         self._begun = 0
         self._runs = False
         self._given_up = False
+        self._stopped = False
 
     @property
     def is_alive(self) -> bool:
@@ -70,11 +71,14 @@ class ProjectionQueue:
         Raises:
             QueueFullError: the queue is full.
             ClientGoneError: `gone` ended first.
-            LateError: neither `job` nor `gone` ended within `DEADLINE_S`, or the thread hangs.
+            LateError: neither `job` nor `gone` ended within `DEADLINE_S`, or the thread hangs or has been stopped.
         """
         if self._given_up:
             gone.close()
             raise LateError("the service has stopped making projections, because one did not end")
+        if self._stopped:
+            gone.close()
+            raise LateError("the service is stopping, and makes no more projections")
         waiting = self._unfinished - 1
         if waiting >= self._max_waiting:
             gone.close()
@@ -116,6 +120,7 @@ class ProjectionQueue:
 
     def stop(self) -> None:
         """Drop the jobs that wait, finish the running one and end the thread. A thread that hangs is not ended."""
+        self._stopped = True
         self._executor.shutdown(wait=not self._given_up, cancel_futures=True)
 
     def _run_job(self, job: Callable[[], Result]) -> Result:

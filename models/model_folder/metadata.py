@@ -18,6 +18,7 @@ from models.model_folder.untrusted_json import MAX_ENTRIES, check_extent
 from models.networks.architectures import Architecture
 from models.networks.conditional import MAX_CLASSES
 from models.networks.encoder import Encoder
+from models.validation import describe_mistakes
 
 FORMAT_VERSION = 2
 """The newest version. This code reads every version from 1 to this one.
@@ -110,9 +111,7 @@ def parse_metadata(strings: Mapping[str, str] | None) -> Metadata:
     try:
         return Metadata.model_validate({name: _parse(name, text) for name, text in strings.items()})
     except ValidationError as error:
-        mistakes = "; ".join(
-            f"{'.'.join(map(str, mistake['loc'])) or 'metadata'}: {mistake['msg']}" for mistake in error.errors()
-        )
+        mistakes = describe_mistakes(error, whole="metadata", most=MAX_ENTRIES)
         raise ModelMetadataError(f"metadata of model.safetensors: {mistakes}; {REPLACE}") from error
 
 
@@ -137,7 +136,8 @@ def _parse(name: str, text: str) -> object:
 def _check_version(text: str | None) -> None:
     if text is None:
         raise ModelMetadataError(f"metadata of model.safetensors: format_version: Field required; {REPLACE}")
-    if not (text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= FORMAT_VERSION):
-        raise FormatVersionError(
-            f"format_version is {text[:40]!r}; this code reads 1 to {FORMAT_VERSION}: use a newer release of it"
-        )
+    reads = f"this code reads 1 to {FORMAT_VERSION}"
+    if not (text.isascii() and text.isdigit()) or text.startswith("0"):
+        raise FormatVersionError(f"format_version is {text[:40]!r}, which is not a version; {reads}: {REPLACE}")
+    if len(text) >= 10 or int(text) > FORMAT_VERSION:
+        raise FormatVersionError(f"format_version is {text[:40]!r}; {reads}: use a newer release of it")

@@ -59,6 +59,7 @@ from models.model_folder.untrusted_json import check_extent
 from models.networks.build import build_networks
 from models.networks.quantised import check_quantised
 from models.png_framing import SIGNATURE as PNG_SIGNATURE
+from models.validation import describe_mistakes
 
 _FAILED_TRAINING = "the training that made it went wrong: export another run"
 
@@ -249,9 +250,7 @@ def _parse_history(data: bytes) -> History:
     try:
         return History.model_validate_json(data)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "the file"
-        raise _bad_history(f"{place}: {first['msg']}") from error
+        raise _bad_history(describe_mistakes(error, whole="the file")) from error
 
 
 def _bad_history(reason: object) -> HistoryError:

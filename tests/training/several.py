@@ -47,7 +47,7 @@ from training.errors import NotFiniteError, TrainingError
 from training.gan.distributed import ALONE, Processes, joined
 from training.gan.game import Game
 from training.recipe import Recipe
-from training.run.checkpoint import state_of
+from training.run.checkpoint import read_progress, state_of
 from training.run.folder import RunFolder
 from training.run.loop import epoch_batches, play_step, train
 from training.run.progress import Progress
@@ -453,8 +453,8 @@ def one_stops() -> Any:
     return [answer, said(second)]
 
 
-def one_goes_on(root: Path, data: Path) -> Sequence[str]:
-    """Return the log of a run that two processes began and one finished."""
+def one_goes_on(root: Path, data: Path) -> dict[str, Any]:
+    """Return the log of a run that two processes began and one finished, and the numbers of processes in its state."""
     config = make_config(tiny_recipe("mlp", "epochs=2", *EVERY_STEP), data, processes=2)
     folder = RunFolder(root / "fewer")
 
@@ -471,7 +471,8 @@ def one_goes_on(root: Path, data: Path) -> Sequence[str]:
 
     together(scene)
     play(folder, folder.read_config(), ALONE)
-    return [line[20:] for line in folder.log_file.read_text().splitlines()]
+    log = [line[20:] for line in folder.log_file.read_text().splitlines()]
+    return {"log": log, "processes": read_progress(folder.checkpoint_file).processes}
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Recipes: the bundled files, and everything that can be wrong with a person's own."""
 
 import math
+import re
 import tomllib
 from pathlib import Path
 
@@ -205,7 +206,50 @@ def test_several_mistakes_are_told_at_once():
         "prior",
     ]
     assert "  epoch: there is no such key" in lines
-    assert "  batch_size: Input should be greater than or equal to 2" in lines
+    assert "  batch_size: Input should be greater than or equal to 2, not 1" in lines
+
+
+def test_a_mistake_of_several_keys_together_has_no_place():
+    with pytest.raises(RecipeError) as error:
+        load_recipe("mlp", ["batch_size=9", "packing=2", "conditional=false"])
+    assert str(error.value).splitlines()[1].startswith("  batch_size is 9; it must be a multiple of 2, ")
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("epochs=true", "epochs: must be a whole number, not true"),
+        ("epochs=", "epochs: must be a whole number, not ''"),
+        ("epochs=two", "epochs: must be a whole number, not two"),
+        ("epochs=1.5", "epochs: must be a whole number, not 1.5"),
+        ("generator_optimiser.learning_rate=true", "generator_optimiser.learning_rate: must be a number, not true"),
+        (
+            "architecture.generator_widths=[8, true]",
+            "architecture.generator_widths.1: must be a whole number, not true",
+        ),
+        ("architecture.leaky_slope=false", "architecture.leaky_slope: must be a number, not false"),
+        ("image_side=true", "image_side: must be a whole number, not true"),
+        ("conditional=2", "conditional: must be true or false, not 2"),
+    ],
+)
+def test_a_boolean_is_no_number_and_the_value_is_told(override: str, message: str):
+    with pytest.raises(RecipeError, match=rf"has 1 mistake\(s\):\n  {re.escape(message)}$"):
+        load_recipe("mlp", [override])
+
+
+def test_switches_are_true_or_false():
+    recipe = load_recipe("mlp", ["conditional=false", "quantise=false", "architecture.group_deviation=true"])
+    assert (recipe.conditional, recipe.quantise, recipe.architecture.model_dump()["group_deviation"]) == (
+        False,
+        False,
+        True,
+    )
+
+
+@pytest.mark.parametrize("override", ["epochs=3\nseed=4", "epochs=3\rz_dim=2", "\nepochs=3", "epochs=3\x85z_dim=2"])
+def test_an_override_of_several_lines(override: str):
+    with pytest.raises(RecipeError, match=r"--set '.*' has several lines; give each setting as a key=value of its own"):
+        load_recipe("mlp", [override])
 
 
 @pytest.mark.parametrize("key", ["mlp", "adam", "architecture.mlp", "generator_optimiser.sgd"])
@@ -290,3 +334,9 @@ def test_files_that_are_not_toml(tmp_path: Path, data: bytes):
     path.write_bytes(data)
     with pytest.raises(RecipeError, match=r"bad\.toml is not TOML: "):
         load_recipe(str(path))
+
+
+def test_a_recipe_with_a_byte_order_mark(tmp_path: Path):
+    path = tmp_path / "mine.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + (FOLDER / "mlp.toml").read_bytes())
+    assert load_recipe(str(path)) == load_recipe("mlp")

@@ -12,6 +12,7 @@ from models.errors import LatentError
 from models.files import TEMPORARY_SUFFIX, check_new_folder, is_system_file, write_atomically
 from models.latents import SEED_LIMIT, check_request
 from models.model_folder.loaded_model import LoadedModel
+from models.validation import describe_mistakes
 from training.errors import BulkError
 
 Format: TypeAlias = Literal["npz", "png", "parquet", "webdataset"]
@@ -146,9 +147,7 @@ def read_request(path: Path) -> BulkRequest:
     try:
         return BulkRequest.model_validate_json(data)
     except ValidationError as error:
-        mistakes = "; ".join(
-            f"{'.'.join(map(str, each['loc'])) or 'the file'}: {each['msg']}" for each in error.errors()[:5]
-        )
+        mistakes = describe_mistakes(error, whole="the file")
         raise BulkError(
             f"{path} is damaged, or was written by a newer version ({mistakes}): repair it, or choose another --out"
         ) from error

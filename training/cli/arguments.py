@@ -10,6 +10,9 @@ from training.errors import RunError
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001  (argparse has no public name)
 """The object to which each command adds its own parser."""
 
+MAX_THREADS = 1024
+"""The limit of `--threads`; more would only wait for each other. At 100,000, PyTorch ends with a segmentation fault."""
+
 
 def add_run(parser: argparse.ArgumentParser) -> None:
     """Add the argument RUN. `options.run` is a Path."""
@@ -66,9 +69,9 @@ def add_threads(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--threads",
         metavar="N",
-        type=at_least_1,
-        help="number of CPU threads that PyTorch computes with, at least 1 (default: PyTorch's choice, usually one per "
-        "core)",
+        type=threads,
+        help=f"number of CPU threads that PyTorch computes with, 1 to {MAX_THREADS:,} (default: PyTorch's choice, "
+        "usually one per core)",
     )
 
 
@@ -77,6 +80,14 @@ def at_least_1(text: str) -> int:
     number = integer(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, not {text}")
+    return number
+
+
+def threads(text: str) -> int:
+    """Parse a number of threads. A process that starts too many ends without a message, after its folder was made."""
+    number = at_least_1(text)
+    if number > MAX_THREADS:
+        raise argparse.ArgumentTypeError(f"must be at most {MAX_THREADS:,}, not {text}")
     return number
 
 

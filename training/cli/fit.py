@@ -19,6 +19,7 @@ from training.cli.arguments import (
 )
 from training.cli.inputs import load_data, log_data_notes
 from training.commands import command
+from training.errors import UsageError
 
 if TYPE_CHECKING:
     from training.config import RunConfig
@@ -69,7 +70,7 @@ def add_parser(commands: Commands) -> None:
     add_set(
         parser,
         help_text="change settings of the recipe, such as epochs=3 or generator_optimiser.learning_rate=1e-4; may be "
-        "repeated (default: the recipe as it is)",
+        "repeated, and the last one of a setting counts (default: the recipe as it is)",
     )
     parser.add_argument(
         "--on-collapse",
@@ -93,15 +94,16 @@ def add_parser(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Start a new training run; with `--dry-run`, only print its settings."""
-    from training.gan.distributed import joined, own_number
+    from training.gan.distributed import check_own_device, joined, own_number
     from training.run.folder import RunFolder
     from training.run.loop import train
     from training.run.writer import open_writer
 
     folder = RunFolder(_folder_of(options))
-    if own_number() == 0 and not options.dry_run:
+    if own_number() == 0:
         _check_folder(folder)  # before the data are loaded, which can take minutes
     config, dataset = _configure(options)
+    check_own_device(config.device)
     if options.dry_run:
         if own_number() == 0:
             print(_describe(config, folder))
@@ -172,6 +174,8 @@ def _configure(options: argparse.Namespace) -> "tuple[RunConfig, Dataset]":
 
     overrides = list(options.set)
     if options.epochs is not None:
+        if given := [override for override in overrides if override.partition("=")[0].strip() == "epochs"]:
+            raise UsageError(f"--epochs {options.epochs} and --set {given[-1]} set the same: leave one of them out")
         overrides.append(f"epochs={options.epochs}")
     recipe = load_recipe(options.recipe, overrides)
     processes = number_of_processes()

@@ -21,7 +21,7 @@ def add_parser(commands: Commands) -> None:
         "--host",
         type=host,
         default="127.0.0.1",
-        help="address to listen on (default: 127.0.0.1, for this machine only)",
+        help="address or name to listen on, IPv4 or IPv6 (default: 127.0.0.1, for this machine only)",
     )
     parser.add_argument(
         "--port", type=port, default=8001, help="TCP port to listen on; 0 takes a free one (default: 8001)"
@@ -31,16 +31,17 @@ def add_parser(commands: Commands) -> None:
 def run(options: argparse.Namespace) -> None:
     """Serve the page until interrupted."""
     from training.run.folder import RunFolder
-    from training.run.watch import make_server
+    from training.run.watch import address_of, make_server
 
     folder = RunFolder(options.run)
+    folder.read_config()  # errors of the folder are not errors of the port
     try:
         made = make_server(folder, host=options.host, port=options.port)
     except (OSError, UnicodeError) as error:  # a host name that cannot be encoded
         raise RunError(_explain(error, options)) from error
     with made as server:
         print(
-            f"Showing {folder.path} at http://{options.host}:{server.server_port} (Ctrl-C ends this page, not the run)",
+            f"Showing {folder.path} at {address_of(server, host=options.host)} (Ctrl-C ends this page, not the run)",
             flush=True,
         )
         try:

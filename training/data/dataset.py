@@ -1,6 +1,7 @@
 """A data set in memory, and how each kind of data set is loaded."""
 
 import hashlib
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from training.data.idx import is_idx
 from training.data.idx_set import find_idx_images, read_idx_set
 from training.data.labels import Labels
 from training.data.mnist import read_mnist, read_mnist_labels
-from training.data.npz import read_npz
+from training.data.npz import npy_hint, read_npz
 from training.data.raw_images import RawImages
 from training.data.split import split, split_test
 from training.data.stacked_mnist import read_stacked_mnist
@@ -137,13 +138,8 @@ def load_dataset(source: str, *, side: int | None = None, strict: bool = False, 
     Raises:
         DataError: the data cannot be read or used; the message names the file and the reason.
     """
-    if source == MNIST:
-        train, test = read_mnist()
-        digits = Labels(read_mnist_labels()[0].astype(np.int64), tuple("0123456789"))
-        return _dataset(MNIST, _resized(train, side), _resized(test, side), digits, digits=1)
-    if source == STACKED_MNIST:
-        train, test = read_stacked_mnist()
-        return _dataset(STACKED_MNIST, _resized(train, side), _resized(test, side), None, digits=3)
+    if source in EMBEDDED:
+        return _load_embedded(source, side)
     path = Path(source)
     if not path.exists():
         raise DataError(
@@ -169,6 +165,23 @@ def load_dataset(source: str, *, side: int | None = None, strict: bool = False, 
     return replace(data, skipped=found.skipped, notes=notes)
 
 
+def _load_embedded(source: str, side: int | None) -> Dataset:
+    """Load a data set that comes with this package; a note tells if a file or folder has the same name."""
+    if source == MNIST:
+        train, test = read_mnist()
+        labels = Labels(read_mnist_labels()[0].astype(np.int64), tuple("0123456789"))
+        data = _dataset(MNIST, _resized(train, side), _resized(test, side), labels, digits=1)
+    else:
+        train, test = read_stacked_mnist()
+        data = _dataset(STACKED_MNIST, _resized(train, side), _resized(test, side), None, digits=3)
+    if not os.path.lexists(source):
+        return data
+    note = (
+        f"{source} is the data set that comes with this package; to read what is at ./{source}, use --data ./{source}"
+    )
+    return replace(data, notes=(note,))
+
+
 def _read(path: Path, side: int | None, *, strict: bool, show_progress: bool) -> RawImages:
     """Return the images at a path, their labels if there are any, and the files that cannot be read.
 
@@ -185,6 +198,8 @@ def _read(path: Path, side: int | None, *, strict: bool, show_progress: bool) ->
         return read_npz(path)
     if is_idx(path):
         return read_idx_set(path)
+    if path.suffix.lower() == ".npy":
+        raise DataError(f"{name(path)} is a single array (.npy): {npy_hint(path)}")
     hint = archive_hint(path)
     if hint is not None:
         raise DataError(f"{name(path)} is an archive: {hint}")

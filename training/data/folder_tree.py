@@ -64,14 +64,17 @@ def find_images(path: Path) -> FolderTree:
     top = _common_top(path, files)
     splits = _splits(top, files)
     if splits is None:
-        return FolderTree(top, files, None, [], walk.notes())
+        return FolderTree(top, files, None, [], (*walk.empty_notes(top), *walk.notes()))
     train, test, unused = splits
     notes = [f"{name(train)} is trained on" + (f", and {name(test)} is held out" if test else "; a tenth is held out")]
     notes += [f"{name(folder)} is not used" for folder in unused]
     train_files = [file for file in files if file.is_relative_to(train)]
     test_files = [file for file in files if test is not None and file.is_relative_to(test)]
     test_top = None if test is None else _common_top(test, test_files)
-    return FolderTree(_common_top(train, train_files), train_files, test_top, test_files, (*notes, *walk.notes()))
+    train_top = _common_top(train, train_files)
+    for folder in (train_top, test_top):
+        notes += [] if folder is None else walk.empty_notes(folder)
+    return FolderTree(train_top, train_files, test_top, test_files, (*notes, *walk.notes()))
 
 
 def class_of(file: Path, top: Path) -> str | None:
@@ -183,6 +186,13 @@ class _Walk:
             return f", but {name(self._archive)}: {archive_hint(self._archive)}"
         seen = "".join(f"; {note}" for note in self.notes())
         return f": give another folder{seen}"
+
+    def empty_notes(self, top: Path) -> list[str]:
+        """Return a sentence that names the sub-folders of `top` without an image, which make no class; [] if none."""
+        holding = {folder for file in self.files for folder in file.parents}
+        inside = sorted(folder for folder in self._entered.values() if folder.parent == top and folder != top)
+        empty = [name(folder) for folder in inside if folder not in holding]
+        return [f"{len(empty):,} sub-folder(s) hold no image and make no class: {some(empty)}"] if empty else []
 
     def notes(self) -> tuple[str, ...]:
         """Return a sentence about each kind of file and folder that was skipped."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from training.data.folder_tree import class_of, find_images, name
+from training.data.folder_tree import class_of, find_images, name, some
 from training.data.image_file import UnreadableError, read_image_file
 from training.data.labels import Labels, number_labels
 from training.data.raw_images import RawImages
@@ -62,6 +62,8 @@ def read_image_folder(path: Path, side: int | None, *, strict: bool = False, sho
             *reading.notes(),
             *_colour_notes(coloured, n=len(all_files)),
             *_class_notes(tree.files, tree.top, labels),
+            *_lost_notes(tree.files, train.files, tree.top),
+            *(_lost_notes(tree.test, test.files, tree.test_top, of=" of the test set") if tree.test_top else ()),
         ),
     )
 
@@ -171,3 +173,19 @@ def _class_notes(files: list[Path], top: Path, labels: Labels | None) -> tuple[s
     return (
         f"{beside:,} image(s) lie in {name(top)} beside its sub-folders, so the sub-folders are not taken for classes",
     )
+
+
+def _lost_notes(found: list[Path], read: list[Path], top: Path, *, of: str = "") -> tuple[str, ...]:
+    """Return a note that names the classes of which no image can be read; () if there are none.
+
+    Args:
+        found: all images.
+        read: those of them that can be read.
+        top: the folder whose sub-folders are the classes.
+        of: the set to which the images belong, for the note.
+    """
+    classes = {class_of(file, top) for file in found}
+    lost = sorted(name(Path(each)) for each in classes - {class_of(file, top) for file in read} if each is not None)
+    if not lost or None in classes:
+        return ()
+    return (f"no image of {len(lost):,} class(es){of} can be read, so the data lack them: {some(lost)}",)

@@ -26,7 +26,7 @@ def number_labels(labels: NDArray[np.generic], *, where: str) -> Labels:
         where: name of the file and the array, for error messages.
 
     Raises:
-        DataError: the labels have another form.
+        DataError: the labels have another form, or two of them would become the same name.
     """
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
@@ -38,19 +38,27 @@ def number_labels(labels: NDArray[np.generic], *, where: str) -> Labels:
             f"{list(labels.shape)} {labels.dtype}{_smallest(labels)}: write one label for each image"
         )
     if labels.dtype.kind in "US":
-        labels = _as_utf8(labels)
+        labels = _as_utf8(labels, where=where)
     values, numbers = np.unique(labels, return_inverse=True)
     names = (value if isinstance(value, str) else str(int(value)) for value in values.tolist())
     return Labels(numbers.reshape(-1).astype(np.int64), tuple(names))
 
 
-def _as_utf8(labels: NDArray[np.generic]) -> NDArray[np.str_]:
-    """Return labels as text that can be written as UTF-8. Bytes that are not UTF-8 become escapes, so no two merge."""
-    texts = [
-        text.decode(errors="backslashreplace") if isinstance(text, bytes) else as_utf8_text(text)
-        for text in labels.tolist()
-    ]
-    return np.array(texts, dtype=np.str_)
+def _as_utf8(labels: NDArray[np.generic], *, where: str) -> NDArray[np.str_]:
+    """Return labels as text that can be written as UTF-8. Bytes that are not UTF-8 become escapes.
+
+    Raises:
+        DataError: two different labels become the same text: the one has a byte that is not UTF-8, and the other one
+            its escape as text. They would be one class.
+    """
+    given: dict[str, str | bytes] = {}
+    for label in dict.fromkeys(labels.tolist()):
+        text = label.decode(errors="backslashreplace") if isinstance(label, bytes) else as_utf8_text(label)
+        other = given.setdefault(text, label)
+        if other != label:
+            raise DataError(f"{where} has the labels {label!a} and {other!a}, which both become {text!r}: rename one")
+    texts = {label: text for text, label in given.items()}
+    return np.array([texts[label] for label in labels.tolist()], dtype=np.str_)
 
 
 def _is_one_hot(labels: NDArray[np.generic]) -> bool:

@@ -40,14 +40,14 @@ def read_npz(path: Path) -> RawImages:
     which form. `x_test` and `y_test` are the test set of `x_train`. A note names the arrays that are not read.
 
     Raises:
-        DataError: there are no such images, an array has another shape or dtype, or the file is damaged or has pickled
-            objects.
+        DataError: there are no such images, there are both `labels` and `y_train`, an array has another shape or dtype,
+            or the file is damaged or has pickled objects.
     """
     keys = _keys(path)
     images = next((key for key in IMAGE_KEYS if key in keys), None) or _only(keys)
     if images is None:
         raise DataError(f"{path} holds {sorted(keys)}; its images must be named {' or '.join(IMAGE_KEYS)}")
-    labels = next((key for key in LABEL_KEYS if key in keys), None)
+    labels = _only_labels(path, keys)
     test = TEST_KEY if images == "x_train" and TEST_KEY in keys else None
     test_labels = TEST_LABEL_KEY if test is not None and TEST_LABEL_KEY in keys else None
     notes = []
@@ -67,9 +67,24 @@ def read_npz(path: Path) -> RawImages:
     )
 
 
+def npy_hint(path: Path) -> str:
+    """Return how to write a file of a single array as an .npz, as the end of a sentence."""
+    npz = path.with_suffix(".npz")
+    return f"write it with `numpy.savez({str(npz)!r}, images=numpy.load({str(path)!r}))`, and give {name(npz)}"
+
+
 def _only(keys: set[str]) -> str | None:
     others = keys - set(LABEL_KEYS)
     return others.pop() if len(others) == 1 else None
+
+
+def _only_labels(path: Path, keys: set[str]) -> str | None:
+    there = [key for key in LABEL_KEYS if key in keys]
+    if len(there) > 1:
+        raise DataError(
+            f"{path} holds two arrays of labels, {' and '.join(there)}: write it with only the one that has the classes"
+        )
+    return there[0] if there else None
 
 
 def _images(path: Path, key: str) -> NDArray[np.uint8]:
@@ -96,9 +111,7 @@ def _keys(path: Path) -> set[str]:
                 return set(archive.files)
     except _UNREADABLE as error:
         raise DataError(f"{path} cannot be read as an .npz: {error}; fetch or write the file again") from error
-    raise DataError(
-        f"{path} is a single array (.npy) and not an .npz: write it with `numpy.savez({path.name!r}, images=array)`"
-    )
+    raise DataError(f"{path} is a single array (.npy) and not an .npz: {npy_hint(path)}")
 
 
 def _array(path: Path, key: str) -> NDArray[np.generic]:

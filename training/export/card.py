@@ -24,7 +24,7 @@ The model was trained on {dataset} with the recipe `{recipe}` and the seed {seed
 
     python -m {launch}training fit {quoted_recipe} --data {data} --seed {seed} --threads {threads}{overrides}
     python -m training export RUN --to {name}{half}{afterwards}
-
+{continued}
 | | |
 |---|---|
 | kind | {kind} |
@@ -66,6 +66,11 @@ computes the figures again{shares} and writes a page with pictures:
 
 The Parzen log-likelihood says little about quality, because smooth samples score higher than real images. It is given
 because the 2014 paper gives it."""
+
+_CONTINUED = """
+`resume` continued the training with another number of processes, by which sums are rounded differently, so these
+commands make a slightly different model.
+"""
 
 MAX_NAMED = 20
 """The number of classes that the card names; the others are only counted."""
@@ -120,7 +125,8 @@ def write_card(
         launch=f"torch.distributed.run --nproc-per-node {config.processes} -m " if config.processes > 1 else "",
         kind=f"class-conditional, {metadata.classes} classes" if metadata.classes else "without classes",
         device="GPU (CUDA)" if config.device == "cuda" else "CPU",
-        processes=config.processes,
+        processes=", then ".join(map(str, progress.processes or [config.processes])),
+        continued=_CONTINUED if progress.processes not in ([], [config.processes]) else "",
         data=shlex.quote(config.data if data is None else data),
         seed=config.seed,
         overrides=_overrides(config),

@@ -151,6 +151,19 @@ def own_number() -> int:
     return int(os.environ["RANK"]) if _is_launched() else 0
 
 
+def check_own_device(device: str) -> None:
+    """Check that this process has a device of its own, before the processes connect.
+
+    Raises:
+        ProcessesError: `device` is "cuda", and this machine has fewer CUDA devices than processes.
+    """
+    if device != "cuda" or number_of_processes() == 1:
+        return
+    number, devices = _local_number(), torch.cuda.device_count()
+    if number >= devices:
+        raise ProcessesError(_too_few_devices(number, devices=devices))
+
+
 @contextmanager
 def joined(device: str) -> Iterator[Processes]:
     """Connect to the other processes that `torch.distributed.run` has started: by Gloo on "cpu", by NCCL on "cuda".
@@ -164,8 +177,9 @@ def joined(device: str) -> Iterator[Processes]:
     if world == 1:
         yield ALONE
         return
+    check_own_device(device)
     if device == "cuda":
-        _take_own_device(int(os.environ["LOCAL_RANK"]))
+        torch.cuda.set_device(_local_number())
     # Clocks and figures are sent from the CPU, whatever the device is.
     backend = "cpu:gloo,cuda:nccl" if device == "cuda" else "gloo"
     try:
@@ -184,10 +198,8 @@ def _is_launched() -> bool:
     return distributed.is_available() and distributed.is_torchelastic_launched()
 
 
-def _take_own_device(number: int) -> None:
-    if number >= torch.cuda.device_count():
-        raise ProcessesError(_too_few_devices(number, devices=torch.cuda.device_count()))
-    torch.cuda.set_device(number)
+def _local_number() -> int:
+    return int(os.environ["LOCAL_RANK"])
 
 
 def _too_few_devices(number: int, *, devices: int) -> str:

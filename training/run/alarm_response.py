@@ -40,6 +40,7 @@ def roll_back(run: Run, alarms: Alarms) -> None:
         raise NotFiniteError(f"{'; '.join(alarms.values())}. {_what_resume_would_do(run)}")
     best = load_checkpoint(run.folder.best_file, run.game)
     best.finished = False
+    best.continue_with(run.game.processes.world, began_with=run.config.processes)
     best.went_back_to = len(best.records)
     best.events, best.seconds, best.rollbacks = before.events, before.seconds, before.rollbacks + 1
     run.progress = best

@@ -17,6 +17,7 @@ from safetensors.torch import save
 
 from models.files import write_atomically
 from models.model_folder.write import sort_metadata
+from models.validation import describe_mistakes
 from training.config import RunConfig
 from training.errors import NotFiniteError, RunError
 from training.gan.game import Game
@@ -83,7 +84,7 @@ def read_progress(path: Path) -> Progress:
             return _progress(file)
     except (SafetensorError, OSError, KeyError, ValidationError) as error:
         raise RunError(
-            f"{path} cannot be loaded: {error}\nRestore a good copy of it, or start a new run with `fit`."
+            f"{path} cannot be loaded: {_reason(error)}\nRestore a good copy of it, or start a new run with `fit`."
         ) from error
 
 
@@ -113,9 +114,13 @@ def load_checkpoint(path: Path, game: Game, config: RunConfig | None = None) -> 
         game.rng.set_state(tensors[_RNG])
     except (SafetensorError, OSError, KeyError, ValueError, RuntimeError) as error:  # a ValidationError is a ValueError
         raise RunError(
-            f"{path} cannot be loaded: {error}\nRestore a good copy of it, or start a new run with `fit`."
+            f"{path} cannot be loaded: {_reason(error)}\nRestore a good copy of it, or start a new run with `fit`."
         ) from error
     return progress
+
+
+def _reason(error: Exception) -> str:
+    return describe_mistakes(error, whole="its progress") if isinstance(error, ValidationError) else str(error)
 
 
 def _progress(file: safe_open) -> Progress:

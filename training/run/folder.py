@@ -14,9 +14,10 @@ events.jsonl             the alarms, one line per alarm
 import os
 import re
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
 from pydantic import ValidationError
@@ -31,10 +32,13 @@ from models.files import (
 )
 from models.images import channels_first
 from models.model_folder.history import EpochRecord, History, TrainingEvent
+from models.validation import describe_mistakes
 from training.commands import command
 from training.config import RunConfig, check_utf8
 from training.errors import RunError
 from training.run.progress import Progress
+
+_Record = TypeVar("_Record", EpochRecord, TrainingEvent)
 
 _GRID_NAME = re.compile(r"[0-9]{5}\.png|[1-9][0-9]{5,8}\.png")
 
@@ -101,8 +105,9 @@ class RunFolder:
         try:
             return RunConfig.model_validate_json(self.config_file.read_bytes())
         except ValidationError as error:
+            mistakes = describe_mistakes(error, whole="the file")
             raise RunError(
-                f"{self.config_file} is damaged: {error}\nRestore a good copy of it, or start a new run with `fit`."
+                f"{self.config_file} is damaged: {mistakes}\nRestore a good copy of it, or start a new run with `fit`."
             ) from error
 
     def saved_state(self, state: Literal["best", "last"] = "best") -> Path:
@@ -209,18 +214,11 @@ class RunFolder:
         """Read the records and events of the run; both are empty before the first epoch has ended.
 
         Raises:
-            RunError: a file is damaged.
+            RunError: a file is damaged or cannot be read.
         """
-        try:
-            return History(
-                epochs=tuple(EpochRecord.model_validate_json(line) for line in _lines(self.stats_file)),
-                events=tuple(TrainingEvent.model_validate_json(line) for line in _lines(self.events_file)),
-            )
-        except ValidationError as error:
-            raise RunError(
-                f"the records of {self.path} are damaged: {error}\nRestore stats.jsonl and events.jsonl from a copy, "
-                "or start a new run with `fit`."
-            ) from error
+        epochs = [_record(line, EpochRecord, place) for place, line in _lines(self.stats_file)]
+        events = [_record(line, TrainingEvent, place) for place, line in _lines(self.events_file)]
+        return History(epochs=tuple(epochs), events=tuple(events))
 
     def log(self, text: str) -> None:
         """Add a line to the log, with the time. After an error, nothing of the line is left.
@@ -245,5 +243,28 @@ def _entries(folder: Path) -> list[Path]:
     return [entry for entry in folder.iterdir() if not is_system_file(entry)]
 
 
-def _lines(path: Path) -> list[str]:
-    return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+def _lines(path: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield the place and the text of each line of a file; nothing if there is no file.
+
+    Raises:
+        RunError: the file cannot be read.
+    """
+    if not path.exists():
+        return
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError as error:
+        raise RunError(
+            f"{path} cannot be read ({error.strerror}): make it a file that can be read, or restore it from a copy"
+        ) from error
+    yield from ((f"line {number:,} of {path}", line) for number, line in enumerate(lines, start=1))
+
+
+def _record(line: bytes, kind: type[_Record], place: str) -> _Record:
+    try:
+        return kind.model_validate_json(line)
+    except ValidationError as error:
+        raise RunError(
+            f"{place} is damaged ({describe_mistakes(error, whole='the line')}): restore the file from a copy, or "
+            "start a new run with `fit`"
+        ) from error

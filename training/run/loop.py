@@ -77,6 +77,7 @@ def train(
         )
 
     # --- Train ----------------------------------------------------------------------------------
+    progress.continue_with(processes.world, began_with=config.processes)
     while not run.progress.finished:
         try:
             play_epoch(run, data)

@@ -50,7 +50,24 @@ class Progress(BaseModel):
     records: list[EpochRecord] = Field(default_factory=list, description="Records of the epochs that are done")
     events: list[TrainingEvent] = Field(default_factory=list, description="The alarms so far")
     rollbacks: int = Field(default=0, ge=0, description="How often the run went back to its best state")
+    processes: list[int] = Field(
+        default_factory=list,
+        description="The numbers of processes that trained this state, one after the other; empty in states of earlier "
+        "releases",
+    )
     went_back_to: int = Field(default=0, ge=0, description="The epoch to which it went back last; 0: it never did")
+
+    def continue_with(self, processes: int, *, began_with: int) -> None:
+        """Note the number of processes that train from here on.
+
+        Args:
+            processes: the number.
+            began_with: the number that began the run; a state of an earlier release does not hold it.
+        """
+        if not self.processes and self.step:
+            self.processes = [began_with]
+        if self.processes[-1:] != [processes]:
+            self.processes.append(processes)
 
     def end_epoch(self, *, last: int, metrics: dict[str, float]) -> None:
         """Turn the sums into the epoch's record, and begin the next epoch. After epoch `last` the run is finished.

@@ -7,6 +7,7 @@ connect at once.
 import json
 import mimetypes
 import re
+import socket
 import time
 from collections.abc import Iterator
 from http import HTTPStatus
@@ -17,6 +18,7 @@ from typing import Any
 from models.model_folder.history import History
 from training.config import RunConfig
 from training.errors import RunError
+from training.evaluation.few_images import warn_of_few_images
 from training.run.folder import RunFolder
 from viewer import viewer_dir
 
@@ -48,13 +50,28 @@ def make_server(folder: RunFolder, *, host: str, port: int) -> ThreadingHTTPServ
         run = folder
         page = files
 
-    return ThreadingHTTPServer((host, port), Handler)
+    class Server(ThreadingHTTPServer):
+        address_family = _family(host, port)
+
+    return Server((host, port), Handler)
+
+
+def address_of(server: ThreadingHTTPServer, *, host: str) -> str:
+    """Return the URL of the page; an IPv6 address stands in brackets."""
+    return f"http://{f'[{host}]' if ':' in host else host}:{server.server_port}"
+
+
+def _family(host: str, port: int) -> socket.AddressFamily:
+    """Return the family of a host's address; IPv4 if it has addresses of both families, as `localhost` has."""
+    families = [found[0] for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+    return socket.AF_INET if socket.AF_INET in families else families[0]
 
 
 def describe_run(folder: RunFolder) -> dict[str, Any]:
     """Return what the page shows: the run's name, its progress, its history, and its pictures.
 
-    `written_s_ago` is the time in seconds since the run last wrote a file.
+    `written_s_ago` is the time in seconds since the run last wrote a file. `warning` says that there are few images to
+    compare samples with; None if there are enough, or if the run measures no samples.
 
     Raises:
         RunError: a file of the run is damaged.
@@ -62,15 +79,18 @@ def describe_run(folder: RunFolder) -> dict[str, Any]:
     config, history = folder.read_config(), folder.read_history()
     grids = folder.grid_files()
     signs = [folder.config_file, folder.stats_file, folder.log_file, folder.checkpoint_file]
+    recipe = config.recipe
+    few = warn_of_few_images(config.train_images, which="training") if recipe.metrics_every_epochs else None
     written = max(path.stat().st_mtime for path in signs if path.exists())
     return {
         "name": folder.path.resolve().name,
         "recipe": config.recipe_title,
         "data": config.data,
-        "epochs": config.recipe.epochs,
+        "epochs": recipe.epochs,
         "minutes": config.minutes,
         "finished": has_ended(config, history),
         "written_s_ago": round(max(0.0, time.time() - written), 1),
+        "warning": few,
         "history": history.model_dump(mode="json"),
         # A resumed run draws some pictures again; the new address makes the browser load them.
         "pictures": [
@@ -99,29 +119,41 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer a GET request."""
-        path = self.path.partition("?")[0]
         try:
-            if path == "/run.json":
-                body = json.dumps(describe_run(self.run), allow_nan=False).encode()
-                self._answer(body, "application/json", cache="no-store")
-            elif grid := _GRID.fullmatch(path):
-                self._answer(self.run.grid_files()[int(grid[1])].read_bytes(), "image/png")
-            else:
-                file = self.page[path]
-                self._answer(file.read_bytes(), mimetypes.guess_type(file.name)[0] or "text/plain")
-        except RunError as error:
-            self._fail(HTTPStatus.INTERNAL_SERVER_ERROR, str(error))
-        except (KeyError, FileNotFoundError):
-            self._fail(HTTPStatus.NOT_FOUND, "there is nothing at this address; the page is at /")
+            self._answer_get()
+        except ConnectionError:  # the client has gone
+            self.close_connection = True
 
     def do_HEAD(self) -> None:
         """Answer a HEAD request, with headers only."""
         self.do_GET()
 
+    def _answer_get(self) -> None:
+        path = self.path.partition("?")[0]
+        try:
+            body, media_type, cache = self._read(path)
+        except RunError as error:
+            self._fail(HTTPStatus.INTERNAL_SERVER_ERROR, str(error))
+        except (KeyError, FileNotFoundError):
+            self._fail(HTTPStatus.NOT_FOUND, "there is nothing at this address; the page is at /")
+        except OSError as error:
+            self._fail(HTTPStatus.INTERNAL_SERVER_ERROR, f"{error.filename} cannot be read: {error.strerror}")
+        else:
+            self._answer(body, media_type, cache=cache)
+
+    def _read(self, path: str) -> tuple[bytes, str, str]:
+        """Return what is at a path of the page: its bytes, its media type, and its `Cache-Control`."""
+        if path == "/run.json":
+            return json.dumps(describe_run(self.run), allow_nan=False).encode(), "application/json", "no-store"
+        if grid := _GRID.fullmatch(path):
+            return self.run.grid_files()[int(grid[1])].read_bytes(), "image/png", "no-cache"
+        file = self.page[path]
+        return file.read_bytes(), mimetypes.guess_type(file.name)[0] or "text/plain", "no-cache"
+
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  (http.server defines this name)
         """Do not log requests, which would fill the terminal."""
 
-    def _answer(self, body: bytes, media_type: str, *, cache: str = "no-cache", status: int = HTTPStatus.OK) -> None:
+    def _answer(self, body: bytes, media_type: str, *, cache: str, status: int = HTTPStatus.OK) -> None:
         self.send_response(status)
         for name, value in {
             "Content-Type": media_type,

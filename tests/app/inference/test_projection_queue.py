@@ -163,6 +163,17 @@ def test_a_failure_is_its_own_only() -> None:
     asyncio.run(scenario())
 
 
+def test_a_projection_after_the_end() -> None:
+    async def scenario() -> None:
+        queue, jobs = ProjectionQueue(max_waiting=4, metrics=Metrics()), Jobs()
+        queue.stop()
+        with pytest.raises(LateError, match="the service is stopping, and makes no more projections"):
+            await queue.run(jobs.job("late"), gone=never())
+        assert jobs.begun == []
+
+    asyncio.run(scenario())
+
+
 def test_the_end_drops_what_waits_and_finishes_what_runs() -> None:
     async def scenario() -> None:
         queue, jobs = ProjectionQueue(max_waiting=4, metrics=Metrics()), Jobs()

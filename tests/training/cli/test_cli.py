@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -45,6 +46,7 @@ from training.errors import NotFiniteError
 from training.gan.game import Game
 from training.recipe import FOLDER, load_recipe
 from training.run.folder import RunFolder
+from training.run.lock import only_writer
 from training.run.monitor import Monitor
 
 QUICK = ["--threads", "1", *sets(TINY_MLP)]
@@ -283,6 +285,56 @@ def test_dry_run_says_everything_and_writes_nothing(here: Path, capsys: pytest.C
     assert "would train 7 epochs of 4 steps in runs/mlp; nothing was written (--dry-run)" in said
     assert json.loads(said[: said.rindex("}") + 1])["recipe"]["epochs"] == 7
     assert sorted(path.name for path in here.iterdir()) == ["data.npz"]
+
+
+def test_dry_run_refuses_what_fit_refuses(
+    here: Path, fails: Fails, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """The same checks run in both, so the messages are the same; nothing is written by either."""
+    (here / "run").mkdir()
+    (here / "run" / "config.json").touch()
+    (here / "other").mkdir()
+    (here / "other" / "notes.txt").touch()
+    (here / "file").touch()
+    (here / "busy").mkdir()
+    before = sorted(here.rglob("*"))
+    command = ["fit", "mlp", "--data", "data.npz", *QUICK, "--out"]
+    with only_writer(here / "busy"):
+        for folder, wanted in {
+            "run": "run already holds a run: continue it with",
+            "other": "other is not empty, and it is not a run folder",
+            "file": "Not a directory",
+            "file/run": "is not a folder; name another path",
+            "busy": "another process is training in busy",
+        }.items():
+            said = fails(*command, folder, "--dry-run")
+            assert wanted in said
+            assert fails(*command, folder) == said
+    monkeypatch.setattr("training.config.resolve_device", lambda _name: torch.device("cuda"))
+    monkeypatch.setattr("training.config.is_bfloat16_quick", lambda _device: False)
+    monkeypatch.setattr(torch.distributed, "is_torchelastic_launched", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    for name, value in {"WORLD_SIZE": "3", "RANK": "2", "LOCAL_RANK": "2"}.items():
+        monkeypatch.setenv(name, value)
+    assert main([*command, "new", "--dry-run"]) == 1
+    assert "process 2 of this machine has no CUDA device of its own; there are 2" in capsys.readouterr().err
+    assert sorted(here.rglob("*")) == before
+
+
+@pytest.mark.parametrize("setting", ["epochs=7", " epochs = 3"])
+def test_the_number_of_epochs_is_given_once(here: Path, setting: str, capsys: pytest.CaptureFixture[str]):
+    assert main(["fit", "mlp", "--data", "data.npz", "--epochs", "3", *QUICK, "--set", setting]) == 2
+    said = capsys.readouterr().err
+    assert said == f"error: --epochs 3 and --set {setting} set the same: leave one of them out\n"
+    assert not (here / "runs").exists()
+
+
+@pytest.mark.parametrize("number", ["1025", "100000", "99999999999999999999"])
+def test_too_many_threads(number: str, capsys: pytest.CaptureFixture[str]):
+    """At 100,000 threads PyTorch ends the process with a segmentation fault."""
+    with pytest.raises(SystemExit):
+        main(["fit", "mlp", "--threads", number])
+    assert f"argument --threads: must be at most 1,024, not {number}" in capsys.readouterr().err
 
 
 @pytest.mark.slow

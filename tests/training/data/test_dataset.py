@@ -194,3 +194,16 @@ def test_a_photo_album_end_to_end(tmp_path: Path):
     data = load_dataset(str(tmp_path), side=32)
     assert data.shape == ImageShape(channels=3, height=32, width=32)
     assert int(data.images[:, 0].min()) > 240  # red first
+
+
+@pytest.mark.parametrize("source", ["mnist", "stacked-mnist"])
+def test_a_folder_with_the_name_of_an_embedded_data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str):
+    monkeypatch.chdir(tmp_path)
+    assert load_dataset(source).notes == ()
+    (tmp_path / source).mkdir()
+    (note,) = load_dataset(source).notes
+    assert note == (
+        f"{source} is the data set that comes with this package; to read what is at ./{source}, use --data ./{source}"
+    )
+    with pytest.raises(DataError, match=f"{source} holds no images"):
+        load_dataset(f"./{source}")

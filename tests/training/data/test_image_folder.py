@@ -245,3 +245,38 @@ def test_whatever_a_decoder_raises_is_a_broken_file(tmp_path: Path, monkeypatch:
     raised = MemoryError()
     with pytest.raises(MemoryError):
         read_image_folder(tmp_path, None)
+
+
+def test_a_class_without_an_image_that_can_be_read_is_named(tmp_path: Path):
+    for folder in ("a", "b", "c"):
+        write_pngs(tmp_path / folder, tiny_images(3))
+    for file in (tmp_path / "b").iterdir():
+        file.write_bytes(b"damaged")
+    (tmp_path / "c" / "000.png").write_bytes(b"damaged")
+    found = read_image_folder(tmp_path, None)
+    assert found.notes == ("no image of 1 class(es) can be read, so the data lack them: b",)
+    assert found.labels is not None
+    assert found.labels.names == ("a", "c")
+
+
+def test_a_lost_class_is_named_if_one_is_left_and_in_a_test_set(tmp_path: Path):
+    for folder in ("train/a", "train/b", "test/a", "test/b"):
+        write_pngs(tmp_path / folder, tiny_images(3))
+    for folder in ("train/b", "test/a"):
+        for file in (tmp_path / folder).iterdir():
+            file.write_bytes(b"damaged")
+    found = read_image_folder(tmp_path, None)
+    assert found.labels is None
+    assert "no image of 1 class(es) can be read, so the data lack them: b" in found.notes
+    assert "no image of 1 class(es) of the test set can be read, so the data lack them: a" in found.notes
+
+
+def test_a_sub_folder_without_images_is_named(tmp_path: Path):
+    for folder in ("a", "b"):
+        write_pngs(tmp_path / folder / "deeper", tiny_images(3))
+    (tmp_path / "c" / "deeper").mkdir(parents=True)
+    (tmp_path / "c" / "deeper" / "0.heic").touch()
+    (tmp_path / "d").mkdir()
+    found = read_image_folder(tmp_path, None)
+    note = f"2 sub-folder(s) hold no image and make no class: {tmp_path / 'c'}, {tmp_path / 'd'}"
+    assert found.notes == (note, "ignored 1 file(s) of other kinds: 1 .heic")

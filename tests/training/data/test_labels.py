@@ -61,3 +61,15 @@ def test_text_that_is_not_utf_8_is_escaped_and_not_merged(labels: list[str | byt
     found = number_labels(np.array(labels), where="a.npz: labels")
     assert found.values.tolist() == [0, 1]
     assert len({name.encode() for name in found.names}) == 2
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        [b"caf\xe9", rb"caf\xe9"],
+        [os.fsdecode(b"caf\xe9"), os.fsdecode(b"caf\xe9").encode(errors="backslashreplace").decode()],
+    ],
+)
+def test_a_byte_and_its_escape_are_refused_and_not_merged(labels: list[str | bytes]):
+    with pytest.raises(DataError, match=r"a\.npz: labels has the labels .* and .*, which both become .*: rename one"):
+        number_labels(np.array(labels), where="a.npz: labels")

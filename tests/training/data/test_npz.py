@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.training.support import tiny_images
+from training.data.dataset import load_dataset
 from training.data.npz import read_npz
 from training.errors import DataError
 
@@ -81,8 +82,29 @@ def test_files_that_are_no_npz(tmp_path: Path):
         with pytest.raises(DataError, match=r"a\.npz"):
             read_npz(path)
     path.write_bytes(bare)
-    with pytest.raises(DataError, match=r"is a single array \(\.npy\) .* `numpy\.savez\('a\.npz', images=array\)`"):
+    with pytest.raises(
+        DataError, match=r"is a single array \(\.npy\) .* `numpy\.savez\('.*/a\.npz', images=numpy\.load\("
+    ):
         read_npz(path)
+
+
+def test_the_hint_for_a_single_array_works(tmp_path: Path):
+    path = tmp_path / "it's.npy"
+    np.save(path, IMAGES)
+    with pytest.raises(DataError, match=r"is a single array \(\.npy\): write it with `.*`, and give .*\.npz") as error:
+        load_dataset(str(path))
+    exec(str(error.value).split("`")[1], {"numpy": np})  # noqa: S102
+    assert load_dataset(str(path.with_suffix(".npz"))).shape.height == 16
+
+
+def test_two_arrays_of_labels_are_refused(tmp_path: Path):
+    arrays = {"labels": np.arange(20) % 4, "y_train": np.arange(20) % 2}
+    for images in ("x_train", "images"):
+        path = save(tmp_path / "a.npz", **{images: IMAGES}, **arrays)
+        with pytest.raises(
+            DataError, match=r"a\.npz holds two arrays of labels, labels and y_train: write it with only"
+        ):
+            read_npz(path)
 
 
 @pytest.mark.parametrize("compressed", [False, True])

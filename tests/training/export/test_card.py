@@ -103,3 +103,16 @@ def test_a_model_without_classes_is_not_called_conditional(tmp_path: Path):
     assert "| kind | class-conditional, 2 classes |" in text
     assert "; 2 classes: cat, dog |" in text
     assert "Changed for this run" not in text
+
+
+def test_a_training_that_other_numbers_of_processes_continued_is_told(tmp_path: Path):
+    alone = card(tmp_path, progress=Progress(processes=[1]))
+    assert "| trained with | CPU, 1 process(es) of 1 thread(s)" in alone
+    assert "another number of processes" not in alone
+    assert card(tmp_path) == alone
+    several = card(tmp_path, processes=2, progress=Progress(processes=[2, 1]))
+    assert "| trained with | CPU, 2, then 1 process(es) of 1 thread(s)" in several
+    assert (
+        "--to tiny\n\n`resume` continued the training with another number of processes, by which sums are rounded "
+        "differently, so these\ncommands make a slightly different model.\n\n| | |\n"
+    ) in several

@@ -214,7 +214,8 @@ def test_processes_that_do_not_hold_the_same_say_which(scenes: Scenes):
 
 
 def test_another_number_of_processes_goes_on_and_says_so(scenes: Scenes):
-    log = scenes["fewer"]
+    log = scenes["fewer"]["log"]
+    assert scenes["fewer"]["processes"] == [2, 1]
     assert (
         "this run began with 2 process(es) and continues with 1: sums are rounded differently, so the result will "
         "differ slightly from that of an uninterrupted run"

@@ -44,3 +44,20 @@ def test_it_reads_what_it_wrote_and_nothing_else():
         Progress.model_validate({"epoch": 1, "epochs": 2})
     with pytest.raises(ValidationError, match="greater than or equal to 1"):
         Progress.model_validate({"epoch": 0})
+
+
+def test_the_numbers_of_processes_are_kept_in_their_order():
+    progress = Progress()
+    for processes in (2, 2, 1, 2):
+        progress.continue_with(processes, began_with=2)
+        progress.step += 1
+    assert progress.processes == [2, 1, 2]
+
+
+def test_a_state_of_an_earlier_release_began_with_the_number_of_its_configuration():
+    earlier = Progress(step=5)
+    earlier.continue_with(1, began_with=2)
+    assert earlier.processes == [2, 1]
+    begun_again = Progress()  # no state was saved with the first number
+    begun_again.continue_with(1, began_with=2)
+    assert begun_again.processes == [1]

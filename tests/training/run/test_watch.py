@@ -3,7 +3,9 @@
 import http.client
 import json
 import os
+import re
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -22,8 +24,9 @@ from tests.browser import Scheme, Visit, needs_chromium
 from tests.processes import interruptible
 from tests.training.support import command_line, environment, make_config, tiny_recipe, write_npz
 from training.errors import RunError
+from training.run import watch
 from training.run.folder import RunFolder
-from training.run.watch import describe_run, make_server
+from training.run.watch import address_of, describe_run, make_server
 from viewer import viewer_dir
 
 EVENT = TrainingEvent(epoch=2, kind="collapse", detail="coverage is <b>0.1</b>", action="went on")
@@ -56,8 +59,8 @@ def folder(tmp_path: Path) -> RunFolder:
 
 
 @contextmanager
-def watched(folder: RunFolder) -> Iterator[ThreadingHTTPServer]:
-    with make_server(folder, host="127.0.0.1", port=0) as server:
+def watched(folder: RunFolder, *, host: str = "127.0.0.1") -> Iterator[ThreadingHTTPServer]:
+    with make_server(folder, host=host, port=0) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         try:
@@ -152,7 +155,82 @@ def test_a_damaged_file_is_told(folder: RunFolder, url: str) -> None:
     folder.stats_file.write_text('{"epoch": 1}\n')
     answer = httpx.get(f"{url}/run.json")
     assert answer.status_code == 500
-    assert "records of" in answer.json()["detail"]
+    assert f"line 1 of {folder.stats_file} is damaged (images: Field required; " in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("line", ["one", "two"])
+def test_a_file_that_is_not_text_or_no_file_is_told(folder: RunFolder, url: str, line: str) -> None:
+    whole = folder.stats_file.read_bytes()
+    folder.stats_file.write_bytes((b"" if line == "one" else whole.splitlines(keepends=True)[0]) + b"\xff\xfe\n")
+    answer = httpx.get(f"{url}/run.json")
+    assert answer.status_code == 500
+    assert f"line {1 if line == 'one' else 2} of {folder.stats_file} is damaged (" in answer.json()["detail"]
+    for file in (folder.stats_file, folder.events_file):
+        file.unlink()
+        file.mkdir()
+        answer = httpx.get(f"{url}/run.json")
+        assert answer.status_code == 500
+        assert f"{file} cannot be read (Is a directory): " in answer.json()["detail"]
+        file.rmdir()
+    picture = folder.grid_files()[3]
+    picture.unlink()
+    picture.mkdir()
+    answer = httpx.get(f"{url}/grids/3.png")
+    assert answer.status_code == 500
+    assert answer.json()["detail"] == f"{picture} cannot be read: Is a directory"
+
+
+def test_a_client_that_has_gone_leaves_no_traceback(
+    folder: RunFolder, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: object) -> None:
+        raise BrokenPipeError
+
+    with watched(folder) as server:
+        with monkeypatch.context() as patch:
+            patch.setattr(watch._Handler, "end_headers", gone)
+            with pytest.raises(httpx.HTTPError):
+                httpx.get(f"http://127.0.0.1:{server.server_port}/")
+        assert httpx.get(f"http://127.0.0.1:{server.server_port}/").status_code == 200
+    assert capsys.readouterr().err == ""
+
+
+def test_few_images_are_told_if_samples_are_measured(folder: RunFolder) -> None:
+    config = folder.read_config()
+    for every, train_images, told in ((0, 36, False), (1, 36, True), (1, 999, True), (1, 1000, False)):
+        recipe = config.recipe.model_copy(update={"metrics_every_epochs": every})
+        changed = config.model_copy(update={"recipe": recipe, "train_images": train_images})
+        folder.config_file.write_text(changed.model_dump_json())
+        warning = describe_run(folder)["warning"]
+        assert (warning is not None) is told
+        assert not told or warning.startswith(f"there are only {train_images} training images to compare with: ")
+
+
+@needs_chromium
+def test_the_page_warns_of_few_images(browser: Browser, folder: RunFolder, url: str) -> None:
+    config = folder.read_config()
+    with Visit(browser, url) as visit:
+        visit.page.goto(url)
+        expect(visit.page.locator("#status")).to_contain_text("3 of 10 epochs")
+        expect(visit.page.locator("#few")).to_be_hidden()
+        recipe = config.recipe.model_copy(update={"metrics_every_epochs": 1})
+        folder.config_file.write_text(config.model_copy(update={"recipe": recipe}).model_dump_json())
+        expect(visit.page.locator("#few")).to_contain_text("Warning: there are only 36 training images to compare with")
+
+
+@pytest.mark.parametrize(
+    ("host", "address"), [("::1", "http://[::1]:"), ("localhost", "http://localhost:"), ("127.0.0.1", "http://127.0")]
+)
+def test_addresses(folder: RunFolder, host: str, address: str) -> None:
+    if host == "::1":
+        try:
+            socket.create_server((host, 0), family=socket.AF_INET6).close()
+        except OSError:
+            pytest.skip("no IPv6 here")
+    with watched(folder, host=host) as server:
+        url = address_of(server, host=host)
+        assert url.startswith(address)
+        assert httpx.get(f"{url}/run.json").json()["name"] == "my-run"
 
 
 @pytest.mark.parametrize(
@@ -189,6 +267,7 @@ def test_the_page_does_not_ask_whether_a_finished_run_has_stopped(
         with Visit(browser, url) as visit:
             visit.page.goto(url)
             expect(visit.page.locator("#status")).to_contain_text(told)
+            expect(visit.page.locator("#status")).to_have_text(re.compile(r"[a-z][.?]$"))
 
 
 def test_not_a_run(tmp_path: Path) -> None:

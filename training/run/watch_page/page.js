@@ -6,6 +6,7 @@ const EVERY_MS = 2000;
 const QUIET_S = 600; // longer than any epoch of a bundled recipe takes
 
 const status = document.getElementById("status");
+const few = document.getElementById("few");
 const learning = new Learning();
 document.getElementById("learning").append(learning.element);
 
@@ -25,14 +26,16 @@ async function look() {
 }
 
 function show(run) {
-  const { name, recipe, data, epochs, minutes, finished, written_s_ago: ago, history, pictures } = run;
+  const { name, recipe, data, epochs, minutes, finished, warning, written_s_ago: ago, history, pictures } = run;
   const done = history.epochs.at(-1)?.epoch ?? 0;
   document.title = `${name}: ${done} of ${epochs} epochs`;
   document.getElementById("name").textContent = name;
-  const quiet = ago > QUIET_S ? "; has it stopped?" : "";
-  const end = done < epochs ? `finished after its ${minutes} min of training` : "finished";
+  const quiet = ago > QUIET_S ? "; has it stopped?" : ".";
+  const end = done < epochs ? `finished after its ${minutes} min of training.` : "finished.";
   const pace = finished ? end : `last file written ${duration(ago)} ago${quiet}`;
-  say(`Recipe ${recipe} on ${data}: ${done} of ${epochs} epochs, ${pace}.`);
+  say(`Recipe ${recipe} on ${data}: ${done} of ${epochs} epochs, ${pace}`);
+  few.hidden = !warning;
+  few.textContent = warning ? `Warning: ${warning}.` : "";
   const news = JSON.stringify([history, pictures]);
   if (news === shown) return;
   shown = news;
