@@ -135,6 +135,29 @@ def place_of_data(config: "RunConfig") -> str:
     )
 
 
+def how_to_resume(path: Path, resume: str) -> str:
+    """Return a text that says where a run that was interrupted will be resumed, and by which command.
+
+    Args:
+        path: the run folder.
+        resume: the command.
+    """
+    from training.run.checkpoint import read_progress
+    from training.run.folder import RunFolder
+
+    folder, place = RunFolder(path), ""
+    try:
+        total = folder.read_config().total_steps
+        if folder.checkpoint_file.exists():
+            progress = read_progress(folder.checkpoint_file)
+            place = f"`resume` will begin at epoch {progress.epoch}, step {progress.step:,} of {total:,}; "
+        elif not folder.stats_file.exists() or not folder.stats_file.stat().st_size:
+            place = "no state was saved yet, so `resume` will begin from the start; "
+    except (RunError, OSError):  # `resume` itself says what is wrong
+        place = ""
+    return f"{place}to continue: {resume}"
+
+
 def load_data(source: str, side: int | None, *, strict: bool) -> "Dataset":
     """Load a data set, and print on standard error which files were skipped or changed.
 
