@@ -76,6 +76,16 @@ def is_training_data(model: "LoadedModel", dataset: "Dataset") -> bool:
     return dataset.name == model.metadata.dataset if known is None else dataset.fingerprint() == known
 
 
+def whose_images(model: "LoadedModel", dataset: "Dataset") -> str:
+    """Return a sentence that says in what way these are not the data of `is_training_data`."""
+    if dataset.name == model.metadata.dataset:
+        return (
+            f"the images of {dataset.name!r} are not those that {model.name} was trained on (others have the same "
+            "name, or some were added, removed or changed since)"
+        )
+    return f"{model.name} was trained on {model.metadata.dataset!r}, not on {dataset.name!r}"
+
+
 def check_train_images(train_images: int | None, model: "LoadedModel", dataset: "Dataset") -> None:
     """Check `--train-images`; None means all.
 
@@ -92,7 +102,7 @@ def check_train_images(train_images: int | None, model: "LoadedModel", dataset: 
             f"{dataset.name}, not {train_images:,}"
         )
     if not is_training_data(model, dataset):
-        raise UsageError(f"{model.name} was not trained on {dataset.name}: leave --train-images out")
+        raise UsageError(f"{whose_images(model, dataset)}: leave --train-images out, or give the data as they were")
 
 
 def load_run_data(config: "RunConfig", source: str | None, *, strict: bool) -> "Dataset":

@@ -1176,7 +1176,7 @@ def test_train_images_of_evaluate_out_of_range(here: Path, capsys: pytest.Captur
         message = f"--train-images must be 20 to 36, the number of training images of data, not {number}"
         assert message in capsys.readouterr().err
     assert code_of(["evaluate", "tiny", "--data", "data.npz", "--train-images", "20"]) == 2
-    assert "tiny was not trained on data: leave --train-images out" in capsys.readouterr().err
+    assert "tiny was trained on 'none', not on 'data': leave --train-images out" in capsys.readouterr().err
 
 
 def test_a_run_that_moved_with_its_data_is_resumed_there(
