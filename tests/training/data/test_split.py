@@ -131,6 +131,16 @@ def test_splits_beside_a_picture_are_noted(tmp_path: Path):
     assert note in load_dataset(str(tmp_path)).notes
 
 
+def test_a_test_set_without_an_image(tmp_path: Path):
+    images = tiny_images(20)
+    np.savez(tmp_path / "data.npz", x_train=images, x_test=images[:0])
+    with pytest.raises(DataError, match="the test set has no image that can be read; at least 2 are needed"):
+        load_dataset(str(tmp_path / "data.npz"))
+    np.savez(tmp_path / "data.npz", images=images[:1])
+    with pytest.raises(DataError, match="there is 1 image; at least 20 are needed"):
+        load_dataset(str(tmp_path / "data.npz"))
+
+
 def test_a_test_set_of_one_image_and_classes_that_only_it_has(tmp_path: Path):
     write_pngs(tmp_path / "train" / "a", tiny_images(10))
     write_pngs(tmp_path / "train" / "b", tiny_images(10, seed=1))
