@@ -244,13 +244,14 @@ def _training_images(recipe: Recipe, dataset: Dataset, n: int) -> str:
 def _check_classes(recipe: Recipe, dataset: Dataset) -> None:
     if dataset.labels is None:
         raise RecipeError(
-            f"a conditional game needs labels, and {dataset.name} has none: put the images into a folder for each "
-            "class, or add `labels` to the .npz, or use `--set conditional=false`"
+            f"a conditional game needs labels of 2 to {MAX_CLASSES} classes, and {dataset.name} has none: put the "
+            "images into a folder for each class (a single folder is no class), or add "
+            "`labels` to the .npz, or use `--set conditional=false`"
         )
     if not 2 <= dataset.classes <= MAX_CLASSES:
         raise RecipeError(
-            f"{dataset.name} has {dataset.classes} classes; a conditional game needs 2 to {MAX_CLASSES}: use other "
-            "data, or `--set conditional=false`"
+            f"{dataset.name} has {dataset.classes} {'class' if dataset.classes == 1 else 'classes'}; a conditional "
+            f"game needs 2 to {MAX_CLASSES}: use other data, or `--set conditional=false`"
         )
     if dataset.classes >= recipe.z_dim:
         raise RecipeError(

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from training.cli.arguments import Commands, add_model, add_strict, add_train_images, check_output, not_empty, path
-from training.cli.inputs import check_train_images, is_training_data, load_model_data, load_named_model
+from training.cli.inputs import check_train_images, is_training_data, load_model_data, load_named_model, whose_images
 
 if TYPE_CHECKING:
     from models.model_folder.loaded_model import LoadedModel
@@ -63,7 +63,7 @@ def run(options: argparse.Namespace) -> None:
     started = time.monotonic()
     trained_on = is_training_data(model, dataset)
     if not trained_on:
-        print(f"note: {_whose_images(model, dataset)}", file=sys.stderr)
+        print(f"note: {_note_on_images(model, dataset)}", file=sys.stderr)
     evaluation = evaluate(
         Sampler.of_model(model),
         Scorer.of_model(model),
@@ -82,16 +82,15 @@ def run(options: argparse.Namespace) -> None:
         _print_table(model, dataset, evaluation, seconds, trained_on=trained_on)
 
 
-def _whose_images(model: "LoadedModel", dataset: "Dataset") -> str:
+def _note_on_images(model: "LoadedModel", dataset: "Dataset") -> str:
     if dataset.name == model.metadata.dataset:
         return (
-            f"the images of {dataset.name!r} are not those that {model.name} was trained on: others have the same "
-            "name, or some were added, removed or changed since. The model may have been trained on some of the images "
+            f"{whose_images(model, dataset)}. The model may have been trained on some of the images "
             "that are held out now, so its figures may be too good. The distances to the nearest training images are "
             "left out"
         )
     return (
-        f"{model.name} was trained on {model.metadata.dataset!r}, not on {dataset.name!r}, so these images cannot show "
+        f"{whose_images(model, dataset)}, so these images cannot show "
         "whether it copies its training images: the distances to the nearest ones are left out"
     )
 

@@ -161,6 +161,12 @@ def test_it_must_be_the_data_of_the_model(exported: Path, tmp_path: Path, fails:
     other = write_npz(tmp_path / "other.npz", tiny_images(50, seed=7))
     error = fails(exported / "mine", "--data", other, "--to", tmp_path / "new")
     assert "mine was trained on 'data', not on 'other': D must learn from the images that G imitates" in error
+    changed = write_npz(tmp_path / "data.npz", tiny_images(50, seed=7))
+    for options in ([], ["--train-images", "20"]):
+        error = fails(exported / "mine", "--data", changed, "--to", tmp_path / "new", *options)
+        assert (
+            "the images of 'data' are not those that mine was trained on (others have the same name, or some" in error
+        )
     assert "name that data set, or its path, with --data" in fails(exported / "mine", "--to", tmp_path / "new")
     coloured = write_npz(tmp_path / "data.npz", tiny_images(50, channels=3))
     error = fails(exported / "mine", "--data", coloured, "--to", tmp_path / "new")
