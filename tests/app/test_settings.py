@@ -166,10 +166,27 @@ def test_a_full_standard_output(tmp_path: Path) -> None:
     assert "Traceback" not in (tmp_path / "log").read_text()
 
 
-def test_a_reload_ends_no_service_that_starts(tmp_path: Path) -> None:
-    """The signal comes while the models are about to be loaded."""
-    hangs_up = "import os, signal, app.main\ndef load(*a, f=app.main.load_catalog, **k):\n    os.kill(os.getpid(), "
-    hangs_up += "signal.SIGHUP)\n    return f(*a, **k)\napp.main.load_catalog = load\n"
+HANGS_UP_WHILE_IT_IMPORTS = """\
+import os, signal, sys
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "app.command_line":
+            os.kill(os.getpid(), signal.SIGHUP)
+sys.meta_path.insert(0, Finder())
+"""
+
+HANGS_UP_WHILE_IT_LOADS = """\
+import os, signal, app.main
+def load(*a, f=app.main.load_catalog, **k):
+    os.kill(os.getpid(), signal.SIGHUP)
+    return f(*a, **k)
+app.main.load_catalog = load
+"""
+
+
+@pytest.mark.parametrize("hangs_up", [HANGS_UP_WHILE_IT_IMPORTS, HANGS_UP_WHILE_IT_LOADS])
+def test_a_reload_ends_no_service_that_starts(tmp_path: Path, hangs_up: str) -> None:
+    """The signal comes before the first import that takes long, and while the models are about to be loaded."""
     (tmp_path / "sitecustomize.py").write_text(hangs_up)
     with running(tmp_path, python_path=tmp_path) as service:
         assert service.client.get("/healthz").status_code == 200
