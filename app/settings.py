@@ -50,7 +50,7 @@ class Settings(BaseSettings):
         default="",
         pattern=r"^(/[A-Za-z0-9._~-]+)*$",
         description="Path prefix under which a reverse proxy publishes the service, such as `/gan`. The proxy may "
-        "remove the prefix or leave it. Empty: no prefix.",
+        "remove the prefix or leave it. Not set: no prefix.",
     )
     models_dir: Path = Field(
         default_factory=bundled_models_dir,
@@ -126,7 +126,7 @@ class Settings(BaseSettings):
     cors_origins: tuple[str, ...] = Field(
         default=(),
         description="Origins, separated by commas, whose pages may call the service from a browser, such as "
-        "`https://example.org`; `*` allows every origin. Empty: only the service's own pages may.",
+        "`https://example.org`; `*` allows every origin. Not set: only the service's own pages may.",
     )
     log_level: str = Field(
         default="info",
