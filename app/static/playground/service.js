@@ -39,7 +39,10 @@ export class Service {
   async call(url, options = {}) {
     const isGone = this._watchModel();
     for (let attempt = 1; ; attempt += 1) {
-      const response = await this._fetch(url, options);
+      const response = await this._fetch(url, options).catch((error) => {
+        if (attempt > 1) this._onBusy("");
+        throw error;
+      });
       if ((response.status === 404 || response.status === 503) && (await isGone())) {
         this._onBusy("");
         await response.text().catch(() => ""); // otherwise its connection stays in use
@@ -53,7 +56,10 @@ export class Service {
         throw new Error(withNames(problem.detail, options.body) || `the service answered ${response.status}`);
       }
       this._onBusy(response.status === 429 ? BUSY : NOT_READY);
-      await pause(1000 * (Number(response.headers.get("Retry-After")) || 1), options.signal);
+      await pause(1000 * (Number(response.headers.get("Retry-After")) || 1), options.signal).catch((error) => {
+        this._onBusy("");
+        throw error;
+      });
     }
   }
 
@@ -112,10 +118,10 @@ export class Service {
   }
 
   /** D's scores of files: a list of results, one for each file, or with `split` one for each digit. */
-  async score(model, files, options) {
+  async score(model, files, { signal, ...options } = {}) {
     const body = new FormData();
     for (const file of files) body.append("files", file, file.name ?? "drawing.png");
-    const answer = await this.call(this.scoreUrl(model, options), { method: "POST", body });
+    const answer = await this.call(this.scoreUrl(model, options), { method: "POST", body, signal });
     return (await answer.json()).results;
   }
 
@@ -150,6 +156,7 @@ async function findUnreadable(body) {
 
 function pause(milliseconds, signal) {
   return new Promise((resolve, reject) => {
+    signal?.throwIfAborted();
     const timer = setTimeout(resolve, milliseconds);
     signal?.addEventListener("abort", () => {
       clearTimeout(timer);

@@ -692,3 +692,19 @@ def test_the_picture_of_another_image_is_not_drawn_over_a_newer_one(browser: Bro
         held[1].continue_()
         expect_canvas(page, sample(service.client, seed=7, first=6))
         expect(page.locator("#status")).to_have_text("")
+
+
+@pytest.mark.parametrize("path", ["samples", "score"])
+def test_another_image_does_not_wait_for_the_one_before(browser: Browser, service: Service, path: str) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, image=5)
+        held = hold(page, f"**/v1/{path}" if path == "samples" else f"**/v1/{path}?*")
+        page.get_by_role("button", name="Randomise a little").click()
+        until(page, lambda: len(held) == 1, "the changed image is asked for")
+        tile(page, 6).click()
+        until(page, lambda: len(held) == 2, "the other image is asked for at once")
+        held[1].continue_()
+        expect_canvas(page, sample(service.client, seed=7, first=6))
+        expect(page.locator("#inspector .opinion")).to_be_visible()
+        until(page, lambda: not visit.pending, "the first call has been given up")
+        assert visit.faults == []

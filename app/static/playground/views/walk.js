@@ -20,7 +20,7 @@ const CORNER_MS = 500; // each picked image stays longer on screen
 export class Walk {
   constructor(app) {
     this._app = app;
-    this._draw = new Latest(() => app.attempt(() => this._drawNow(), "walk: draw"));
+    this._draw = new Latest((_, signal) => app.attempt(() => this._drawNow(signal), "walk: draw"));
     this._old = new Outdated((failed) => {
       const plays = Boolean(this._timer) && !failed;
       this._remove();
@@ -55,6 +55,7 @@ export class Walk {
     const { address, model } = this._app;
     if (this._model !== model.model) {
       this._model = model.model;
+      this._draw.abort(); // a long walk of the other model may take a while
       this._thumbnails = new Map();
       this._picker.replaceChildren();
       this._rows = 0;
@@ -182,7 +183,7 @@ export class Walk {
     };
   }
 
-  async _drawNow() {
+  async _drawNow(signal) {
     if (this._seeds.length < 2) {
       this._remove();
       return;
@@ -193,7 +194,7 @@ export class Walk {
     let sheet, shape;
     this._old.expect();
     try {
-      const blob = await this._app.service.blob("v1/interpolations", { ...query, columns, padding: 0, format: "png" });
+      const blob = await this._app.service.blob("v1/interpolations", { ...query, columns, padding: 0, format: "png" }, { signal });
       sheet = await createImageBitmap(blob);
       shape = (await this._app.service.details(query.model)).metadata.image_shape;
     } catch (error) {
