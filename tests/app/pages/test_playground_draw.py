@@ -561,12 +561,37 @@ def test_images_of_two_seeds_never_stand_in_one_grid(browser: Browser, service: 
         expect(grid).to_have_attribute("aria-disabled", "true")
         expect(page.locator("#grid [aria-selected=true]")).to_have_attribute("data-index", "0")
         assert "image" not in parameters(page.url)
-        assert page.locator("#take input.code").input_value() == command
+        expect(page.locator("#take input.code")).to_be_hidden()  # it would not get the images of the seed in the field
+        expect(page.locator("#take .downloads")).to_be_hidden()
         page.locator("#seed").press("Enter")
         expect(grid).not_to_have_attribute("aria-disabled", "true")
         for index in (0, 5):
             expect_tile(page, index, sample(service.client, seed=10, first=index))
         expect(page.locator("#take input.code")).to_have_value(command.replace("seed=9&", "seed=10&"))
+        expect(page.locator("#take input.code")).to_be_visible()
+        expect(page.locator("#take .downloads")).to_be_visible()
+
+
+def test_nothing_of_an_earlier_seed_is_taken_while_another_is_late(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, seed=9)
+        command = page.locator("#take input.code")
+        expect(command).to_be_visible()
+        held = hold(page, "**/v1/samples?*n=64*")
+        page.locator("#seed").fill("10")
+        page.locator("#seed").press("Enter")
+        until(page, lambda: len(held) == 1, "the other images are asked for")
+        expect(command).to_be_hidden()
+        page.go_back()
+        until(page, lambda: len(held) == 2, "those before are asked for again")
+        held[0].continue_()  # it comes too late
+        frames(page, 10)
+        expect(command).to_be_hidden()
+        page.unroute_all()
+        expect(command).to_be_visible()
+        expect(command).to_have_value(re.compile("seed=9&"))
+        settle(visit)
+        assert visit.faults == []
 
 
 def test_a_latent_that_is_not_drawn_is_saved_as_it_is_shown(browser: Browser, service: Service) -> None:

@@ -403,3 +403,14 @@ def test_a_walk_of_another_model_does_not_wait_for_the_one_before(browser: Brows
         expect_walk(page, path(service, model="rgb", seeds="2,3"))
         until(page, lambda: not visit.pending, "the first call has been given up")
         assert visit.faults == []
+
+
+def test_one_of_two_equal_seeds_is_removed(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, view="walk", seeds="9,9,7")
+        picked(page).nth(1).click()
+        expect(picked(page)).to_have_count(2)
+        expect_in_address(page, "seeds", "9,7")
+        expect(pickable(page, 9)).to_have_attribute("aria-pressed", "true")
+        expect_walk(page, path(service, seeds="9,7"))
+        assert visit.faults == []

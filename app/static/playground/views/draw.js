@@ -5,6 +5,7 @@ import { SEED_RULE, packLatent, seedOf, unpackLatent } from "../address.js";
 import { Copyable, curl } from "../copyable.js";
 import { EndlessGrid } from "../endless-grid.js";
 import { Inspector } from "../inspector.js";
+import { Outdated } from "../outdated.js";
 
 const SEED = "7";
 const SEEDS_DRAWN = 2 ** 31; // short enough to pass on by hand; the service takes seeds below 2^53
@@ -29,6 +30,7 @@ export class Draw {
     });
     this._downloads = el("div", { class: "row downloads" });
     this._curl = new Copyable("Get these images with curl");
+    this._old = new Outdated(() => this._setTakeable(false)); // the command and the downloads name the images before
     document.querySelector("#draw .take").open = matchMedia("(min-width: 64rem) and (min-height: 30.01rem)").matches; // as in playground.css
     document.getElementById("take").append(this._curl.element, this._downloads);
     document.getElementById("draw-form").addEventListener("submit", (event) => {
@@ -77,9 +79,12 @@ export class Draw {
     if (wanted !== this._wanted) {
       this._wanted = wanted;
       this._waitForImage();
+      this._old.expect();
       this._drawing = this._grid.restart();
       this._drawing.catch(() => {
-        if (this._wanted === wanted) this._wanted = null;
+        if (this._wanted !== wanted) return;
+        this._wanted = null;
+        this._old.failed();
       });
     }
     return this._drawing;
@@ -190,6 +195,12 @@ export class Draw {
       link("JSON", { ...grid, format: "json" }, "json"),
       link("npz", { ...grid, format: "npz" }, "npz"),
     );
+    this._old.arrived();
+    this._setTakeable(true);
+  }
+
+  _setTakeable(takeable) {
+    for (const part of [this._curl.element, this._downloads]) part.hidden = !takeable;
   }
 
   /** Say ψ itself: the address may have one between the slider's steps or beyond its ends. */

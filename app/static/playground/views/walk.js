@@ -136,14 +136,24 @@ export class Walk {
     return el("button", { type: "button", class: "thumbnail", "data-seed": seed, "aria-label": `Image of seed ${seed}`, onclick: () => this._toggle(seed) }, image);
   }
 
+  /** Pick an image, or remove it from the walk, wherever it is on the way. */
   _toggle(seed) {
     const picked = this._seeds.includes(seed);
     if (!picked && this._seeds.length === MAX_SEEDS) {
       this._app.say(`A walk goes through at most ${MAX_SEEDS} images: remove one first.`);
       return;
     }
+    this._pick(picked ? this._seeds.filter((other) => other !== seed) : [...this._seeds, seed]);
+  }
+
+  /** Remove one seed, by its place: an address may name a seed several times. */
+  _removeSeed(place) {
+    this._pick(this._seeds.filter((_, index) => index !== place));
+  }
+
+  _pick(seeds) {
     this._app.say("");
-    this._seeds = picked ? this._seeds.filter((other) => other !== seed) : [...this._seeds, seed];
+    this._seeds = seeds;
     this._app.attempt(() => this._showPicked());
     this._step({ seeds: this._seeds.join() || NONE });
   }
@@ -156,9 +166,9 @@ export class Walk {
       if (seeds === this._seeds) throw error;
     }
     if (seeds !== this._seeds) return;
-    const items = seeds.map((seed) => {
+    const items = seeds.map((seed, place) => {
       const image = el("img", { class: "pixels", src: this._thumbnails.get(seed), alt: "", width: 56, height: 56 });
-      const remove = () => this._toggle(seed);
+      const remove = () => this._removeSeed(place);
       return el("button", { type: "button", class: "thumbnail", "aria-label": `Remove seed ${seed} from the walk`, title: "Remove", onclick: remove }, image);
     });
     const few = seeds.length < 2 ? [el("p", { class: "hint" }, "Pick at least two images below.")] : [];
