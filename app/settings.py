@@ -54,7 +54,8 @@ class Settings(BaseSettings):
     )
     models_dir: Path = Field(
         default_factory=bundled_models_dir,
-        description="Folder that contains the model folders. The default contains the bundled models.",
+        description="Folder that contains the model folders; `~` is the home folder. The default contains the bundled "
+        "models.",
     )
     default_model: str = Field(
         default="mnist-conv",
@@ -179,6 +180,14 @@ class Settings(BaseSettings):
         if isinstance(text, str) and not text.strip():
             raise ValueError("it is empty; give it a value, or remove it")
         return text
+
+    @field_validator("models_dir")
+    @classmethod
+    def _expand_home(cls, folder: Path) -> Path:
+        try:
+            return folder.expanduser()
+        except RuntimeError as error:
+            raise ValueError(f"there is no home folder for {folder}; write the whole path") from error
 
     @field_validator("api_keys")
     @classmethod

@@ -29,6 +29,9 @@ def configure(level: str, form: LogFormat, *, worker: int | None = None) -> None
     handler.setFormatter(JsonFormatter(worker) if form == "json" else TextFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.captureWarnings(form == "json")
+    logging.getLogger("python_multipart").setLevel(
+        logging.ERROR
+    )  # it warns of each malformed form, which the 422 tells
 
 
 class TextFormatter(logging.Formatter):
