@@ -148,6 +148,7 @@ def _summary(served: ServedModel, error: str | None) -> ModelSummary:
         architecture=metadata.architecture.name,
         dataset=metadata.dataset,
         recipe=metadata.recipe,
+        game=metadata.game,
         images_seen=metadata.images_seen,
         evaluation=dict(metadata.evaluation),
         error=error,

@@ -25,6 +25,11 @@ class ModelSummary(BaseModel):
     architecture: str | None = Field(default=None, description="Kind of the networks", examples=["conv"])
     dataset: str | None = Field(default=None, description="What the model was trained on", examples=["mnist"])
     recipe: str | None = Field(default=None, description="Name of the training recipe", examples=["conv"])
+    game: str | None = Field(
+        default=None,
+        description="Which game G and D played, in one sentence; null if the model's file does not say it",
+        examples=[examples.GAME],
+    )
     images_seen: int | None = Field(
         default=None, description="Number of real images that D saw in training", examples=[1918976]
     )

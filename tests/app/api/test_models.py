@@ -22,6 +22,23 @@ def test_list(client: httpx.Client, models_dir: Path) -> None:
     assert by_name["mnist-conv"]["architecture"] == "mlp"
 
 
+def test_the_game(client: httpx.Client) -> None:
+    listed = {model["name"]: model["game"] for model in client.get("/v1/models").json()["models"]}
+    assert listed["conv"] == (
+        "G and D played the game of the 2014 paper (non-saturating loss), without penalties or labels; D took one "
+        "step for each step of G."
+    )
+    assert listed["digits"] == (
+        "G and D played the relativistic game, with the penalty R1 and labels of 10 classes; D took one step for each "
+        "step of G."
+    )
+    assert listed["rgb"] is None  # its file does not say it
+    assert listed["truncated"] is None
+    for name, judge in {"conv": False, "digits": True, "rgb": None}.items():
+        metadata = client.get(f"/v1/models/{name}").json()["metadata"]
+        assert (metadata["game"], metadata["judge"]) == (listed[name], judge)
+
+
 def test_one(client: httpx.Client, models_dir: Path) -> None:
     answer = client.get("/v1/models/mnist-conv").json()
     model = load_model(models_dir / "mnist-conv")

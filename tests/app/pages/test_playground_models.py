@@ -50,6 +50,8 @@ def test_a_card_for_each_model_and_each_broken_folder(browser: Browser, service:
             expect(here).to_contain_text(f"{metadata['z_dim']} numbers, {metadata['prior']}")
             if metadata["classes"]:
                 expect(here).to_contain_text(f"{metadata['classes']} classes")
+            unknown = "The model’s file does not say which game G and D played."
+            expect(here.locator("dt:text-is('game') + dd")).to_have_text(metadata["game"] or unknown)
             shape = metadata["image_shape"]
             kind = {1: "grey", 3: "RGB"}[shape["channels"]]
             expect(here).to_contain_text(f"{shape['height']} × {shape['width']}, {kind}")

@@ -41,6 +41,7 @@ export class Models {
       latent: `${metadata.z_dim} numbers, ${metadata.prior} prior` + (metadata.classes ? `, ${metadata.classes} classes` : ""),
       images: `${shape.height} × ${shape.width}, ${shape.channels === 1 ? "grey" : "RGB"}`,
       "trained on": `${metadata.dataset}, ${metadata.images_seen.toLocaleString("en")} images seen in ${metadata.epochs} epochs`,
+      game: metadata.game ?? "The model’s file does not say which game G and D played.",
       recipe: metadata.recipe,
       licence: metadata.licence,
     };
