@@ -27,8 +27,8 @@ class Optimum(BaseModel):
 
     game: str = Field(description="The game for which the values hold")
     loss: float = Field(description="D's loss")
-    output: float | None = Field(description="Mean D(x), and mean D(G(z)); null if it may be any number")
-    value: float | None = Field(description="V(G, D); null if it may be any number")
+    output: float | None = Field(default=None, description="Mean D(x), and mean D(G(z)); null if it may be any number")
+    value: float | None = Field(default=None, description="V(G, D); null if it may be any number")
 
 
 THE_PAPERS = Optimum(game="the game of the 2014 paper", loss=math.log(2), output=0.5, value=-math.log(4))

@@ -15,7 +15,7 @@ from models.latents import SEED_LIMIT, Prior
 from models.model_folder.calibration import Calibration
 from models.model_folder.earlier_rules import EARLIER_RULES
 from models.model_folder.format import REPLACE
-from models.model_folder.game_rules import GameRules
+from models.model_folder.game_rules import GameRules, Optimum
 from models.model_folder.untrusted_json import MAX_ENTRIES, check_extent
 from models.networks.architectures import Architecture
 from models.networks.conditional import MAX_CLASSES
@@ -97,6 +97,11 @@ class Metadata(BaseModel):
     def game(self) -> str | None:
         """Which game G and D played, in one sentence; None if it is not recorded."""
         return None if self.rules is None else self.rules.describe(classes=self.classes, packing=self.packing)
+
+    @property
+    def optimum(self) -> Optimum | None:
+        """The values that theory gives for the curves of the game; None if it gives none, or the game is not known."""
+        return None if self.rules is None else self.rules.optimum()
 
     def _earlier(self) -> tuple[GameRules | None, bool | None]:
         """The rules, and whether D is a judge, of an earlier bundled model; None and None of any other."""

@@ -40,6 +40,8 @@ GAME = (
     "each step of G."
 )
 
+OPTIMUM = {"game": "the relativistic game", "loss": 0.6931471805599453, "output": None, "value": None}
+
 EVALUATION = {"frechet": 2.513, "precision": 0.93, "recall": 0.9, "coverage": 0.929, "parzen_ll": 245.4, "auroc": 0.495}
 
 METADATA = {

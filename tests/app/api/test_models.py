@@ -1,6 +1,7 @@
 """`/v1/models`: what a model says of itself is what its folder holds."""
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -50,6 +51,16 @@ def test_one(client: httpx.Client, models_dir: Path) -> None:
 def test_history(client: httpx.Client, models_dir: Path) -> None:
     stored = json.loads((models_dir / "mnist-conv" / "history.json").read_text())
     assert client.get("/v1/models/mnist-conv/history").json()["epochs"] == stored["epochs"]
+
+
+def test_the_history_has_the_values_of_theory_for_its_game(client: httpx.Client) -> None:
+    answers = {name: client.get(f"/v1/models/{name}/history").json() for name in ("conv", "digits", "three", "rgb")}
+    papers, relativistic = answers["conv"]["optimum"], answers["digits"]["optimum"]
+    assert (papers["loss"], papers["output"], papers["value"]) == (math.log(2), 0.5, -math.log(4))
+    assert (relativistic["loss"], relativistic["output"], relativistic["value"]) == (math.log(2), None, None)
+    assert answers["three"]["optimum"] is answers["rgb"]["optimum"] is None
+    assert answers["three"]["game"].startswith("G and D played the hinge game, ")
+    assert answers["rgb"]["game"] is None
 
 
 def test_timeline(client: httpx.Client, models_dir: Path) -> None:
