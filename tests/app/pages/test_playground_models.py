@@ -131,6 +131,24 @@ def test_the_best_is_marked_among_models_of_one_data_set_and_features(browser: B
         assert visit.faults == []
 
 
+def test_a_figure_better_than_that_of_real_images_is_explained(browser: Browser, trained: Service) -> None:
+    models = {model["name"]: model["evaluation"] for model in ok(trained.client.get("/v1/models")).json()["models"]}
+    with Visit(browser, trained.url) as visit:
+        page = open_page(visit, trained.url, view="models")
+        for name in ("mnist-mlp", "mnist-goodfellow2014"):
+            for key, words in {"precision": "Precision above", "parzen_ll": "A Parzen log-likelihood above"}.items():
+                note = card(page, name).get_by_text(f"{words} that of real images")
+                expect(note).to_have_count(int(models[name][key] > models[name][f"{key}_real"]))
+            expect(card(page, name).get_by_text("In these figures D is the judge")).to_have_count(1)
+        expect(card(page, "silent").get_by_text("In these figures D is the judge")).to_have_count(0)
+        page.locator("[data-view=judge]").click()
+        expect(page.locator("#judge-who")).to_be_visible()
+        page.locator("#model").select_option("silent")
+        expect(page.locator("#judge-who")).to_be_hidden()
+        settle(visit)
+        assert visit.faults == []
+
+
 @pytest.mark.slow
 def test_from_a_card_to_drawing_and_watching(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
