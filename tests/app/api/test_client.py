@@ -219,6 +219,8 @@ def test_models(gan: Client) -> None:
     assert found["rgb"].ready
     assert found["rgb"].model == gan.samples(1, model="rgb").model
     assert found["rgb"].evaluation == {"value": -1.4}
+    assert found["rgb"].game is None
+    assert (found["digits"].game or "").startswith("G and D played the relativistic game, with the penalty R1 and ")
     assert not found["empty"].ready
     assert found["empty"].error is not None
 

@@ -653,6 +653,10 @@ def test_the_exported_folder_is_whole(chain: Path):
     assert (metadata.recipe, metadata.dataset, metadata.seed) == ("mlp", "data", 11)
     assert (metadata.epochs, metadata.images_seen, metadata.z_dim) == (3, 108, 4)
     assert metadata.licence == "same as the training images"
+    assert (metadata.judge, metadata.format_version) == (False, 3)
+    assert metadata.game is not None
+    assert metadata.game.startswith("G and D played the game of the 2014 paper (non-saturating loss), without ")
+    assert metadata.game in model.card
     assert [entry.epoch for entry in model.timeline] == [0, 1, 2, 3]
     for entry in model.timeline:
         assert entry.path.read_bytes() == (run_folder.grids / entry.path.name).read_bytes()

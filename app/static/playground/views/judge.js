@@ -48,11 +48,19 @@ export class Judge {
 
   /** Show D's opinion, unless it is on screen: a click on the open view must not remove the nearest image. */
   async show() {
+    this._app.attempt(() => this._sayWho());
     if (this._request === null) {
       this._clear();
       if (this._inputs === 0) this._takeFiles([...this._files.files, ...this._camera.files]); // chosen before this script was there
     } else if (this._request.model !== this._app.model.model) await this._judgeAgain();
     else if (this._judged !== this._request) this._score.run(this._request);
+  }
+
+  /** Say that the chosen model's D is not the one that played the game, if its metadata say so. */
+  async _sayWho() {
+    const { model } = this._app.model;
+    const { metadata } = await this._app.service.details(model);
+    if (model === this._app.model.model) document.getElementById("judge-who").hidden = !metadata.judge;
   }
 
   _takeClicks() {
