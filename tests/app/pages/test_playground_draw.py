@@ -4,13 +4,16 @@ import base64
 import io
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
-from harness.service import Service
+from harness.service import Service, running
+from harness.tiny_models import make_tiny_model_folder
+from models.images import ImageShape
 from tests.app.checks import json_images, pixels
 from tests.app.playground import (
     asks,
@@ -733,3 +736,22 @@ def test_another_image_does_not_wait_for_the_one_before(browser: Browser, servic
         expect(page.locator("#inspector .opinion")).to_be_visible()
         until(page, lambda: not visit.pending, "the first call has been given up")
         assert visit.faults == []
+
+
+@pytest.mark.slow
+def test_a_long_grid_of_large_images_is_saved_at_the_largest_scale_that_the_api_allows(
+    browser: Browser, tmp_path: Path
+) -> None:
+    make_tiny_model_folder(tmp_path / "models" / "large", image_shape=ImageShape(height=64, width=64))
+    n = 58 * PAGE  # at scale 2, 64 million pixels hold 3,673 images of 66 × 66 pixels
+    with running(tmp_path, models_dir=tmp_path / "models") as service, Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url)
+        png = page.locator("#take").get_by_role("link", name="PNG")
+        assert parameters(png.get_attribute("href") or "")["scale"] == "2"
+        held = hold(page, f"**/v1/samples?*first={n}&*")
+        page.locator("#grid").evaluate("grid => Object.assign(grid.style, { height: 0, overflow: 'hidden' })")
+        until(page, lambda: len(held) == 1, "the grid has grown so far, as its end is always near")
+        url = png.get_attribute("href") or ""
+        assert parameters(url)["n"] == str(n)
+        assert service.client.head(url).status_code == 200
+        assert service.client.head(url.replace("scale=1", "scale=2")).status_code == 422

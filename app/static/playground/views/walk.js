@@ -6,6 +6,7 @@ import { Copyable, curl } from "../copyable.js";
 import { keepingFocus } from "../focus.js";
 import { Latest } from "../latest.js";
 import { Outdated } from "../outdated.js";
+import { PADDING, largestScale } from "../picture-limits.js";
 
 const SEEDS = [9, 14, 7]; // the default model draws a 3, an 8 and a 0
 const STEPS = 16;
@@ -13,8 +14,6 @@ const MAX_STEPS = 256; // the API's limit; the slider offers fewer
 const MAX_SEEDS = 16;
 const NONE = "none"; // in the address, for a walk without seeds
 const FRAME_MS = 60;
-const MAX_PIXELS = 64e6; // the API's limit for all images of a download together
-const PADDING = 2; // black pixels around each image of the PNG strip, the API's default
 const CORNER_MS = 500; // each picked image stays longer on screen
 
 export class Walk {
@@ -329,8 +328,7 @@ export class Walk {
 
   /** The largest scale, at most `most`, at which a download of all images is not too large for the API. */
   _scale(most, padding = 0) {
-    const pixels = this._n * (this._sheet.side + padding) ** 2;
-    return Math.min(most, Math.floor(Math.sqrt(MAX_PIXELS / pixels)));
+    return largestScale(most, this._n, this._sheet.side + padding);
   }
 }
 
