@@ -111,10 +111,7 @@ def get_timeline_picture(
     ],
     if_none_match: caching.IfNoneMatch = None,
 ) -> Response:
-    """Gives a PNG grid of the fixed latents, drawn after that epoch with the average of G's weights (EMA).
-
-    ![Before training](v1/models/mnist-conv/timeline/0.png) ![After two epochs](v1/models/mnist-conv/timeline/2.png)
-    """
+    """Gives a PNG grid of the fixed latents, drawn after that epoch with the average of G's weights (EMA)."""
     model = state.catalog.find(name, parameter="name").model
     entry = next((entry for entry in model.timeline if entry.epoch == epoch), None)
     if entry is None or not request.scope["path"].endswith(f"/{epoch}.png"):  # such as 0.0, +0 or 0_0

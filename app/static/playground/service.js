@@ -51,7 +51,10 @@ export class Service {
       const busy = response.status === 429 || response.status === 503;
       if (!busy || attempt === RETRIES) {
         if (attempt > 1) this._onBusy("");
-        if (response.ok) return response;
+        if (response.ok) {
+          noteKey(response);
+          return response;
+        }
         const problem = await response.json().catch(() => ({}));
         throw new Error(withNames(problem.detail, options.body) || `the service answered ${response.status}`);
       }
@@ -131,6 +134,11 @@ export class Service {
     body.append("file", file, file.name ?? "drawing.png");
     return (await this.call(this.url("v1/projections", { model, preprocess }), { method: "POST", body, signal })).json();
   }
+}
+
+/** Mark the page, as the service does, if an answer shows that calls need a key by now: only then answers are private. */
+function noteKey(response) {
+  if (/\bprivate\b/.test(response.headers.get("Cache-Control"))) document.documentElement.dataset.needsKey = "";
 }
 
 /** A text of the service with the names of the request's files as they are: browsers send quotes in them as %22. */

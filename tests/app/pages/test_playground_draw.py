@@ -354,6 +354,23 @@ def test_what_can_be_taken_away_is_what_is_shown(browser: Browser, service: Serv
         assert visit.faults == []
 
 
+def test_after_a_resize_the_grid_on_screen_is_taken_away(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, seed=9)
+        grid, take = page.locator("#grid"), page.locator("#take")
+        before = columns_of(grid)
+        for width, is_as_before in ((700, False), (1440, True)):
+            page.set_viewport_size({"width": width, "height": 900})
+            frames(page, 2)
+            assert (columns_of(grid) == before) is is_as_before
+            expect(take.locator("input.code")).to_have_value(re.compile(f"&columns={columns_of(grid)}&"))
+            expect(take.get_by_role("link", name="PNG")).to_have_attribute(
+                "href", re.compile(f"&columns={columns_of(grid)}&")
+            )
+        settle(visit)
+        assert visit.faults == []
+
+
 @pytest.mark.slow
 def test_the_address_is_all_that_it_takes(browser: Browser, service: Service) -> None:
     client = service.client

@@ -27,7 +27,7 @@ export class Draw {
     this._inspector.onClose = () => this._closeInspector();
     this._grid = new EndlessGrid(document.getElementById("grid"), document.getElementById("grid-end"), {
       fetchPage: (first, n) => this._fetchPage(first, n),
-      onGrow: (n) => this._offer(n),
+      onLayout: (n) => this._offer(n),
       onChoose: (index, byKey) => this._choose(index, byKey),
     });
     this._downloads = el("div", { class: "row downloads" });
