@@ -59,6 +59,11 @@ class RunConfig(BaseModel):
         return Path(self.recipe_name).name
 
     @property
+    def game(self) -> str:
+        """Which game G and D play, in one sentence."""
+        return self.recipe.rules.describe(classes=self.classes, packing=self.recipe.packing)
+
+    @property
     def total_steps(self) -> int:
         """The number of G's steps in the whole run, unless `minutes` ends it earlier."""
         return self.recipe.epochs * self.steps_per_epoch

@@ -121,7 +121,7 @@ def write_card(
     return _TEMPLATE.format(
         name=name,
         about_the_recipe=_about_the_recipe(config),
-        game=config.recipe.rules.describe(classes=metadata.classes, packing=metadata.packing),
+        game=config.game,
         dataset=config.dataset,
         recipe=config.recipe_name,
         quoted_recipe=shlex.quote(config.recipe_name),

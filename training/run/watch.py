@@ -94,7 +94,7 @@ def describe_run(folder: RunFolder) -> dict[str, Any]:
         "written_s_ago": round(max(0.0, time.time() - written), 1),
         "warning": few,
         "history": history.model_dump(mode="json"),
-        "game": recipe.rules.describe(classes=config.classes, packing=recipe.packing),
+        "game": config.game,
         "optimum": optimum and optimum.model_dump(mode="json"),
         # A resumed run draws some pictures again; the new address makes the browser load them.
         "pictures": [

@@ -296,7 +296,7 @@ def test_dry_run_says_everything_and_writes_nothing(here: Path, capsys: pytest.C
 def test_dry_run_refuses_what_fit_refuses(
     here: Path, fails: Fails, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    """The same checks run in both, so the messages are the same; nothing is written by either."""
+    """Both make the same checks and print the same message, and neither writes anything."""
     (here / "run").mkdir()
     (here / "run" / "config.json").touch()
     (here / "other").mkdir()
