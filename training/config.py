@@ -13,13 +13,11 @@ from models.device import DeviceName, resolve_device
 from models.images import ImageShape
 from models.latents import SEED_LIMIT
 from models.networks.conditional import MAX_CLASSES
+from training.data.clusters import with_clusters
 from training.data.dataset import EMBEDDED, RULE, Dataset
 from training.errors import RecipeError, RunError
 from training.provenance import read_git_commit
-from training.recipe import Recipe
-
-NOISE = 64
-"""Number of coordinates for noise in the z_dim that a message suggests; those that choose the class are added."""
+from training.recipe import NOISE, Recipe
 
 
 class RunConfig(BaseModel):
@@ -64,6 +62,11 @@ class RunConfig(BaseModel):
         return self.recipe.rules.describe(classes=self.classes, packing=self.recipe.packing)
 
     @property
+    def ballots(self) -> int:
+        """The number of a latent's last coordinates that choose a class or, in a game without labels, a cluster."""
+        return self.classes or self.recipe.clusters
+
+    @property
     def total_steps(self) -> int:
         """The number of G's steps in the whole run, unless `minutes` ends it earlier."""
         return self.recipe.epochs * self.steps_per_epoch
@@ -72,6 +75,14 @@ class RunConfig(BaseModel):
     def steps_per_epoch(self) -> int:
         """The number of G's steps in one pass over the data; the last, smaller batch is dropped."""
         return self.train_images // self.recipe.batch_size
+
+    def data_of_the_game(self, dataset: Dataset) -> Dataset:
+        """Return the data as the game uses them: with clusters in the place of labels, if the recipe says so.
+
+        Raises:
+            RecipeError: there are fewer different images than clusters.
+        """
+        return with_clusters(dataset, self.recipe.clusters) if self.recipe.clusters else dataset
 
     def check_data(self, dataset: Dataset, *, source: str | None = None) -> None:
         """Check that the images are exactly those that the run began with; otherwise other images would be held out.

@@ -12,6 +12,7 @@ from models.images import MAX_SIDE, MIN_SIDE
 from models.latents import Prior
 from models.model_folder.game_rules import GameRules, LossName
 from models.networks.architectures import Architecture
+from models.networks.conditional import MAX_CLASSES
 from models.networks.conv import Conv
 from models.networks.goodfellow2014 import Goodfellow2014
 from models.networks.layers import GroupDeviation
@@ -80,6 +81,10 @@ class SGD(_Settings):
 Optimiser: TypeAlias = Annotated[Adam | SGD, Field(discriminator="name")]
 
 
+NOISE = 64
+"""Number of coordinates for noise in the z_dim that a message suggests; those that choose the class are added."""
+
+
 class Recipe(_Settings):
     """All settings of a training run, and of its export."""
 
@@ -88,6 +93,12 @@ class Recipe(_Settings):
     z_dim: int = Field(ge=1, le=4096, description="Number of coordinates of a latent")
     prior: Prior
     conditional: bool = Field(default=False, description="Whether G draws the class it is given; needs labels")
+    clusters: int = Field(
+        default=0,
+        ge=0,
+        le=MAX_CLASSES,
+        description="Clusters of the images, found without labels, that take the place of labels; 0: none",
+    )
     loss: LossName = Field(description="The losses that D and G minimise")
     updates: Literal["alternating", "simultaneous"] = Field(
         default="alternating",
@@ -179,6 +190,21 @@ class Recipe(_Settings):
             raise ValueError(
                 f"batch_size is {self.batch_size}; it must be a multiple of {self.images_a_group}, the number of "
                 "images that D sees together"
+            )
+        if self.conditional and self.clusters:
+            raise ValueError(
+                f"clusters is {self.clusters}, and clusters take the place of labels, which a conditional game uses: "
+                "set conditional=false or clusters=0"
+            )
+        if self.clusters == 1 or self.clusters >= self.z_dim:
+            raise ValueError(
+                f"clusters is {self.clusters} and z_dim {self.z_dim}; clusters must be 0, or from 2 to z_dim − 1, "
+                f"because each takes a coordinate of the latent: set z_dim={self.clusters + NOISE}, for example"
+            )
+        if self.clusters and self.packing > 1:
+            raise ValueError(
+                f"packing is {self.packing}, but a game with clusters needs packing=1, because images of a pack may be "
+                "of different clusters: set packing=1 or clusters=0"
             )
         if self.conditional and self.packing > 1:
             raise ValueError(

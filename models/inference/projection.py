@@ -123,7 +123,7 @@ class Projector:
             z_dim=metadata.z_dim,
             prior=metadata.prior,
             image_shape=metadata.image_shape,
-            classes=metadata.classes,
+            classes=metadata.ballots,
             encoder=None if encoder is None else encoder.to(sampler.device),
             device=sampler.device,
         )

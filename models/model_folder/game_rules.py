@@ -5,6 +5,8 @@ from typing import Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from models.networks.conditional import MAX_CLASSES
+
 LossName: TypeAlias = Literal["non-saturating", "minimax", "hinge", "least-squares", "wasserstein", "relativistic"]
 
 _NAMES: dict[LossName, str] = {
@@ -49,6 +51,9 @@ class GameRules(BaseModel):
     gradient_penalty: float = Field(default=0.0, ge=0, description="λ of WGAN-GP")
     spectral_norm: bool = Field(default=False, description="Whether D's layers were kept at spectral norm 1")
     d_steps: int = Field(default=1, ge=1, le=100, description="D steps before each G step")
+    clusters: int = Field(
+        default=0, ge=0, le=MAX_CLASSES, description="Clusters of the images that took the place of labels; 0: none"
+    )
 
     @property
     def penalties(self) -> list[str]:
@@ -84,6 +89,8 @@ class GameRules(BaseModel):
             given.append("spectral normalisation")
         if classes:
             given.append(f"labels of {classes} classes")
+        elif self.clusters:
+            given.append(f"{self.clusters} clusters of the images in the place of labels")
         else:
             lacking.append("labels")
         means = [f"with {' and '.join(given)}"] * bool(given) + [f"without {' or '.join(lacking)}"] * bool(lacking)

@@ -102,6 +102,6 @@ class LoadedModel:
             z_dim=metadata.z_dim,
             prior=metadata.prior,
             truncation=truncation,
-            ballots=metadata.classes,
+            ballots=metadata.ballots,
         )
         return latents if label is None else ask_for_class(latents, label, head_starts=self.head_starts)

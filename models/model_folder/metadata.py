@@ -77,9 +77,12 @@ class Metadata(BaseModel):
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Metadata":
-        if self.classes and not 2 <= self.classes < self.z_dim:
-            raise ValueError(f"{self.classes} classes do not fit into latents of {self.z_dim} coordinates")
-        if self.classes and self.packing > 1:
+        if self.classes and self.clusters:
+            raise ValueError(f"{self.clusters} clusters take the place of labels, but there are {self.classes} classes")
+        if self.ballots and not 2 <= self.ballots < self.z_dim:
+            what = "classes" if self.classes else "clusters"
+            raise ValueError(f"{self.ballots} {what} do not fit into latents of {self.z_dim} coordinates")
+        if self.ballots and self.packing > 1:
             raise ValueError("a conditional D cannot judge packs: classes need packing 1")
         if self.quantised and not self.architecture.quantisable:
             raise ValueError(f"a G of the architecture {self.architecture.name} cannot be quantised")
@@ -97,6 +100,16 @@ class Metadata(BaseModel):
     def game(self) -> str | None:
         """Which game G and D played, in one sentence; None if it is not recorded."""
         return None if self.rules is None else self.rules.describe(classes=self.classes, packing=self.packing)
+
+    @property
+    def clusters(self) -> int:
+        """The number of clusters of the training images that took the place of labels; 0 if there are none."""
+        return 0 if self.rules is None else self.rules.clusters
+
+    @property
+    def ballots(self) -> int:
+        """The number of a latent's last coordinates that choose a class or, in a game without labels, a cluster."""
+        return self.classes or self.clusters
 
     @property
     def optimum(self) -> Optimum | None:

@@ -204,7 +204,7 @@ def _build(metadata: Metadata) -> dict[str, nn.Module]:
             metadata.architecture,
             z_dim=metadata.z_dim,
             image_shape=metadata.image_shape,
-            classes=metadata.classes,
+            classes=metadata.ballots,
             packing=metadata.packing,
             quantised=metadata.quantised,
         )

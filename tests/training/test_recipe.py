@@ -10,7 +10,7 @@ import pytest
 from training.errors import RecipeError
 from training.recipe import FOLDER, SGD, Adam, load_recipe, recipe_names
 
-NAMES = ["conv", "goodfellow2014", "goodfellow2014-labels", "mlp", "stacked-mnist", "writeup"]
+NAMES = ["conv", "conv-unlabelled", "goodfellow2014", "goodfellow2014-labels", "mlp", "stacked-mnist", "writeup"]
 
 OFF = {"input_keep_probability": 1.0, "hidden_keep_probability": 1.0, "group_deviation": False}
 """Settings of parts that a network does not have; a recipe may leave them out."""

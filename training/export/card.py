@@ -116,7 +116,7 @@ def write_card(
     """
     architecture, shape = metadata.architecture, metadata.image_shape
     generator, discriminator = build_networks(
-        architecture, z_dim=metadata.z_dim, image_shape=shape, classes=metadata.classes, packing=metadata.packing
+        architecture, z_dim=metadata.z_dim, image_shape=shape, classes=metadata.ballots, packing=metadata.packing
     )
     return _TEMPLATE.format(
         name=name,

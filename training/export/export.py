@@ -146,7 +146,7 @@ def _load_state(
     saved = folder.saved_state(state)
     torch.set_num_threads(config.threads)
     config.check_data(trained_on)
-    game = Game.of(config, trained_on, device=torch.device("cpu"))
+    game = Game.of(config, config.data_of_the_game(trained_on), device=torch.device("cpu"))
     progress = load_checkpoint(saved, game, config)
     return game, progress
 

@@ -129,7 +129,7 @@ class Game:
             config.recipe,
             shape=config.image_shape,
             pixel_means=dataset.pixel_means(),
-            class_shares=dataset.class_shares() if config.classes else None,
+            class_shares=dataset.class_shares() if config.ballots else None,
             seed=config.seed,
             device=device,
             processes=processes,
