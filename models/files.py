@@ -10,6 +10,9 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
+
+from models.lock import is_still_at, lock
 
 TEMPORARY_SUFFIX = ".tmp"
 
@@ -63,30 +66,47 @@ def write_atomically(path: Path, data: bytes) -> None:
     Raises:
         FileNotFoundError: the folder does not exist.
         FileExistsError: `path` is something other than a regular file.
+        BlockingIOError: another process writes the same file.
         OSError: the disk is full, or the folder cannot be written. The error names the file; no temporary file is left.
     """
     check_file_destination(path)
     temporary = path.with_name(f".{path.name}{TEMPORARY_SUFFIX}")
-    try:
-        with naming(path):
-            with temporary.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
+    with naming(path, temporary), _locked(temporary, of=path) as file:
+        try:
+            file.truncate(0)  # a crash may have left a part
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
             temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
     sync_folder(path.parent)
 
 
 @contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """Add the file's name to an OSError without one. Errors of `write` and `fsync` name no file."""
+def _locked(temporary: Path, *, of: Path) -> Iterator[BinaryIO]:
+    """Open the temporary file of `of` to write it, as the only process that does so.
+
+    Raises:
+        BlockingIOError: another process writes it.
+    """
+    while True:
+        with temporary.open("ab") as file:
+            if not lock(file.fileno()):
+                raise BlockingIOError(errno.EAGAIN, "another process is writing it at this moment; try again", str(of))
+            if is_still_at(file.fileno(), temporary):  # otherwise another process has just finished with it
+                yield file
+                return
+
+
+@contextmanager
+def naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
+    """Let an OSError name the file, if it names none, as those of `write` and `fsync`, or its temporary file."""
     try:
         yield
     except OSError as error:
-        if error.filename is None:
+        if error.filename is None or error.filename == str(temporary):
             error.filename = str(path)
         raise
 

@@ -81,6 +81,9 @@ class SGD(_Settings):
 Optimiser: TypeAlias = Annotated[Adam | SGD, Field(discriminator="name")]
 
 
+MAX_EPOCHS = 10_000_000
+"""The largest number of epochs that a recipe may ask for."""
+
 NOISE = 64
 """Number of coordinates for noise in the z_dim that a message suggests; those that choose the class are added."""
 
@@ -117,7 +120,7 @@ class Recipe(_Settings):
     augmentation: float = Field(default=0.0, ge=0, le=1, description="Probability of each differentiable augmentation")
     d_steps: int = Field(default=1, ge=1, le=100, description="k: D steps before each G step, each on its own batch")
     batch_size: int = Field(ge=2, description="Real images in a D step, and samples of G in every step")
-    epochs: int = Field(ge=1, description="Passes over the data")
+    epochs: int = Field(ge=1, le=MAX_EPOCHS, description="Passes over the data")
     train_images: int | None = Field(
         default=None, ge=MIN_TRAIN_IMAGES, description="Train on the first N images; None: all"
     )
@@ -257,7 +260,7 @@ def load_recipe(name: str, overrides: list[str] | None = None) -> Recipe:
         raise RecipeError(f"{path} is not TOML: {error}") from error
     for override in overrides or []:
         apply_override(settings, override)
-    return validate_recipe(settings, source=name)
+    return validate_recipe(settings, source=f"recipe {name!r}")
 
 
 def change_after_the_game(recipe: Recipe, overrides: list[str]) -> Recipe:
@@ -275,11 +278,11 @@ def change_after_the_game(recipe: Recipe, overrides: list[str]) -> Recipe:
                 "the other settings; give them to `fit`"
             )
         apply_override(settings, override)
-    return validate_recipe(settings, source="config.json")
+    return validate_recipe(settings, source="--set")
 
 
 def validate_recipe(settings: object, *, source: str) -> Recipe:
-    """Check parsed TOML or JSON and return it as a recipe; `source` is only used in error messages.
+    """Check parsed TOML or JSON and return it as a recipe; `source` is the subject of the error message.
 
     Raises:
         RecipeError: the settings have mistakes; the message lists all of them.
@@ -288,7 +291,7 @@ def validate_recipe(settings: object, *, source: str) -> Recipe:
         return Recipe.model_validate(_with_booleans_as_text(settings))
     except ValidationError as error:
         mistakes = [f"  {_place(mistake['loc'])}{_say(mistake)}" for mistake in error.errors()]
-        raise RecipeError("\n".join([f"recipe {source!r} has {len(mistakes)} mistake(s):", *mistakes])) from error
+        raise RecipeError("\n".join([f"{source} has {len(mistakes)} mistake(s):", *mistakes])) from error
 
 
 def _place(location: tuple[int | str, ...]) -> str:

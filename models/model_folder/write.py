@@ -10,6 +10,7 @@ from safetensors.torch import save
 from torch import nn
 
 from models.files import TEMPORARY_SUFFIX, replace_folder, sync_folder, write_atomically
+from models.lock import only_writer_of_model
 from models.model_folder.destination import check_destination
 from models.model_folder.format import (
     CARD_FILE,
@@ -52,26 +53,28 @@ def write_model(
 
     Raises:
         ModelNameError: the folder's name cannot be a model's name.
-        ModelDestinationError: something other than a model folder is at `path`.
+        ModelDestinationError: something other than a model folder is at `path`, or another process writes a model
+            there.
         ValueError: only one of the metadata and `encoder` has an encoder.
         OSError: the disk is full or cannot be written; what was at `path` stays.
     """
     check_destination(path)
     weights = serialise_weights(metadata, generator, discriminator, encoder, dtype=dtype)
     temporary = path.with_name(f".{path.name}{TEMPORARY_SUFFIX}")
-    shutil.rmtree(temporary, ignore_errors=True)
-    try:
-        (temporary / TIMELINE_FOLDER).mkdir(parents=True)
-        write_atomically(temporary / WEIGHTS_FILE, weights)
-        write_atomically(temporary / HISTORY_FILE, (history.model_dump_json(indent=1) + "\n").encode())
-        write_atomically(temporary / CARD_FILE, card.encode())
-        for epoch, picture in timeline.items():
-            write_atomically(temporary / TIMELINE_FOLDER / f"{epoch:05d}.png", picture)
-        sync_folder(temporary)
-        replace_folder(temporary, path)
-    except OSError:
+    with only_writer_of_model(path):
         shutil.rmtree(temporary, ignore_errors=True)
-        raise
+        try:
+            (temporary / TIMELINE_FOLDER).mkdir(parents=True)
+            write_atomically(temporary / WEIGHTS_FILE, weights)
+            write_atomically(temporary / HISTORY_FILE, (history.model_dump_json(indent=1) + "\n").encode())
+            write_atomically(temporary / CARD_FILE, card.encode())
+            for epoch, picture in timeline.items():
+                write_atomically(temporary / TIMELINE_FOLDER / f"{epoch:05d}.png", picture)
+            sync_folder(temporary)
+            replace_folder(temporary, path)
+        except OSError:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
 
 
 def serialise_weights(

@@ -50,16 +50,23 @@ def add_parser(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Write the model folder from a run's best state."""
+    from models.lock import only_writer_of_model
+    from models.model_folder.destination import check_destination
+
+    replaces = check_destination(options.to)
+    with only_writer_of_model(options.to):
+        _export(options, replaces=replaces)
+
+
+def _export(options: argparse.Namespace, *, replaces: bool) -> None:
     import torch
 
-    from models.model_folder.destination import check_destination
     from models.model_folder.read import load_model
     from training.export.export import export
     from training.recipe import change_after_the_game
     from training.run.checkpoint import read_progress
     from training.run.folder import RunFolder
 
-    replaces = check_destination(options.to)
     folder = RunFolder(options.run)
     config = folder.read_config()
     config = config.model_copy(update={"recipe": change_after_the_game(config.recipe, options.set)})

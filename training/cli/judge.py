@@ -75,16 +75,23 @@ def add_parser(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Fine-tune D of a model folder, evaluate the pair anew, and write the new folder."""
+    from models.lock import only_writer_of_model
+    from models.model_folder.destination import check_destination
+
+    replaces = check_destination(options.to)
+    with only_writer_of_model(options.to):
+        _judge(options, replaces=replaces)
+
+
+def _judge(options: argparse.Namespace, *, replaces: bool) -> None:
     import torch
 
     from models.device import resolve_device
-    from models.model_folder.destination import check_destination
     from models.model_folder.read import load_model
     from training.config import is_bfloat16_quick
     from training.export.discriminator_finetuning import JudgePlan
     from training.export.judge import judge, read_earlier_samples
 
-    replaces = check_destination(options.to)
     model = load_named_model(options.model)
     earlier = read_earlier_samples(model)
     dataset = load_model_data(model, options.data, strict=options.strict)

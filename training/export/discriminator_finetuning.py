@@ -29,7 +29,7 @@ from models.networks.layers import Dropout, GroupDeviation
 from models.networks.packing import PackedDiscriminator
 from training.data.dataset import Dataset
 from training.data.variations import vary_all
-from training.errors import NotFiniteError
+from training.errors import NotFiniteError, RunError
 from training.export.negatives import FROM_IMAGES, LETTERS_WEIGHT, WeightedNegative, letters
 from training.gan.ema import EMA
 from training.gan.game import draw
@@ -152,9 +152,20 @@ def train_judge(
 
 
 def earlier_samples(samples: Mapping[int, torch.Tensor]) -> torch.Tensor:
-    """Return the samples of the first half of the training: [M, C, H, W] uint8, of epochs ≤ last epoch / 2."""
-    epochs = sorted(samples)
-    return torch.cat([samples[epoch] for epoch in epochs if epoch <= epochs[-1] / 2])
+    """Return the samples of the first half of the training: [M, C, H, W] uint8, of epochs ≤ last epoch / 2.
+
+    Raises:
+        RunError: there are none.
+    """
+    last = max(samples)
+    early = [images for epoch, images in sorted(samples.items()) if epoch <= last / 2]
+    if not early:
+        raise RunError(
+            f"D needs earlier images of G, but of epochs 0 to {last // 2} there is no picture, only of "
+            f"{', '.join(map(str, sorted(samples)))}: put the pictures of `grids/` back, or leave D as it is "
+            "(`export` with `--set judge_steps=0`)"
+        )
+    return torch.cat(early)
 
 
 @torch.no_grad()

@@ -86,6 +86,9 @@ def export(
     recipe, epochs = config.recipe, len(progress.records)
     generator = _finish_generator(game.average.network, recipe, dtype)
     timeline = folder.timeline(last=epochs)
+    if 0 not in timeline:
+        first = min(timeline, default=epochs)
+        say(f"warning: {folder.grids} has no picture of epoch 0: the model's timeline will begin with epoch {first}")
     timeline[epochs] = draw_grid(
         generator, config
     )  # the exported G draws it, even if the run drew no grid of this epoch

@@ -1,6 +1,7 @@
 """The command line: whole chains of commands run as real processes, single messages are tested in this process."""
 
 import errno
+import fcntl
 import json
 import os
 import re
@@ -1039,6 +1040,35 @@ def test_export_refuses_what_is_no_model_folder_before_any_work(
     assert fails("export", chain / "runs" / "mlp", "--to", to).startswith(message)
     assert {path.name for path in holiday.parent.iterdir()} == {"data.npz", "holiday", "link"}
     assert (holiday / "letter.txt").read_text() == "Dear Ann"
+
+
+@pytest.mark.parametrize(
+    "command", [["export", "runs/mlp"], ["judge", "models/mine", "--data", "data.npz", "--steps", "1"]]
+)
+def test_two_commands_do_not_write_one_model_folder(
+    chain: Path, tmp_path: Path, fails: Fails, monkeypatch: pytest.MonkeyPatch, no_work: None, command: list[str]
+):
+    monkeypatch.chdir(chain)
+    with (tmp_path / ".m.lock").open("w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        message = fails(*command, "--to", tmp_path / "m")
+    assert message.startswith(f"another process is writing a model to {tmp_path / 'm'}: wait until it ends")
+    assert [path.name for path in tmp_path.iterdir()] == [".m.lock"]
+
+
+def test_an_export_whose_early_pictures_are_lost(
+    chain: Path, here: Path, fails: Fails, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    shutil.copytree(chain / "runs" / "mlp", here / "run")
+    for picture in sorted((here / "run" / "grids").iterdir())[:-1]:
+        picture.unlink()
+    export = ["export", "run", "--data", str(chain / "data.npz"), "--to"]
+    assert "D needs earlier images of G, but of epochs 0 to 1 there is no picture, only of 3" in fails(
+        *export, "m", "--set", "judge_steps=2"
+    )
+    assert main([*export, "m"]) == 0
+    assert "warning: run/grids has no picture of epoch 0: the model's timeline will begin" in capsys.readouterr().out
+    assert "--set has 1 mistake(s):\n  judge_steps" in fails(*export, "m", "--set", "judge_steps=-1")
 
 
 def test_export_says_that_it_replaces_a_model_folder(

@@ -122,7 +122,7 @@ def test_what_permissions_refuse_is_one_line(tmp_path: Path) -> None:
         (["resume", "some"], "Permission denied: some/log.txt"),
         (["chmod", "000", "some"], ""),
         (["resume", "some"], "Permission denied: some/config.json"),
-        (["sample", "model", "--n", "4", "-o", "no/grid.png"], "Permission denied: no/.grid.png.tmp"),
+        (["sample", "model", "--n", "4", "-o", "no/grid.png"], "Permission denied: no/grid.png"),
         (["sample", "model", "--n", "4", "--out", "no/shards"], "this user cannot write into "),
         (["chmod", "000", "model/model.safetensors"], ""),
         (["sample", "model", "--n", "4", "-o", "grid.png"], "model/model.safetensors"),

@@ -13,7 +13,7 @@ from models.networks.conditional import ConditionalDiscriminator
 from models.networks.layers import Dropout
 from tests.training.support import make_game, tiny_images, tiny_recipe
 from training.data.dataset import Dataset
-from training.errors import NotFiniteError
+from training.errors import NotFiniteError, RunError
 from training.export import discriminator_finetuning as module
 from training.export import negatives
 from training.export.discriminator_finetuning import (
@@ -193,6 +193,8 @@ def test_earlier_samples_are_of_the_first_half_of_the_training():
     assert len(earlier_samples(samples(10))) == 64
     late = {9: samples(9)[0], 1: samples(1)[0], 4: samples(4)[0], 5: samples(5)[0]}  # in a mixed order
     assert earlier_samples(late)[::64, 0, 0, 0].tolist() == [1, 4]
+    with pytest.raises(RunError, match=r"of epochs 0 to 4 there is no picture, only of 5, 9: put the pictures of"):
+        earlier_samples({9: late[9], 5: late[5]})
 
 
 def test_its_real_images_are_training_images(monkeypatch: pytest.MonkeyPatch):

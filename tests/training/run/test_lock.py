@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from models import lock
 from models.model_folder.read import load_model
 from tests.training.support import (
     TINY_MLP,
@@ -25,7 +26,6 @@ from tests.training.support import (
 from training.cli.command_line import main
 from training.commands import program
 from training.errors import RunError
-from training.run import lock
 from training.run.folder import RunFolder
 from training.run.lock import only_writer
 from training.run.watch import describe_run
@@ -110,7 +110,7 @@ def test_where_there_is_no_flock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert folder.checkpoint_file.exists()
 
 
-@pytest.mark.parametrize("number", [*sorted(lock._REFUSED), 5])
+@pytest.mark.parametrize("number", [*sorted(lock.REFUSED), 5])
 def test_a_file_system_that_knows_no_locks(tmp_path: Path, number: int, monkeypatch: pytest.MonkeyPatch):
     def refuse(_descriptor: int, _operation: int) -> None:
         raise OSError(number, os.strerror(number))
