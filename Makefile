@@ -11,7 +11,8 @@ RIVALS := .venv-rivals
 OPENAPI := .venv-openapi
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: serve train-env test test-slow test-all test-ray test-openapi check audit format bench openapi reference docs clean help
+.PHONY: serve train-env test test-slow test-all test-ray test-openapi check audit format bench openapi reference notebook docs
+.PHONY: clean help
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -71,6 +72,9 @@ openapi: $(VENV)/.test  ## write docs/openapi.json from the routes
 
 reference: $(VENV)/.test  ## write the tables of docs/settings.md and docs/metrics.md anew from the code
 	$(BIN)/python -m app.write_reference docs/settings.md docs/metrics.md
+
+notebook: $(VENV)/.test  ## execute docs/writeup.ipynb, and write its outputs into it: about a minute of one core
+	$(BIN)/python -m scripts.execute_notebook
 
 docs: $(VENV)/.test  ## the documentation as a site, in site/: fails on a warning or a dead link
 	$(BIN)/python -m scripts.build_site

@@ -1,1 +1,1 @@
-"""Programs that `make` or a person runs beside the product: the documentation site, screenshots, the container."""
+"""Programs that `make` or a person runs beside the product: the documentation site, its notebook, screenshots, …"""
