@@ -1,1 +1,1 @@
-"""Programs that `make` or a person runs beside the product: the documentation site, its notebook, screenshots, …"""
+"""Programs that `make` or a person runs: the documentation site and its notebook, screenshots, the container."""
