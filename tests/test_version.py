@@ -15,9 +15,10 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from harness.repository import ROOT
-from harness.service import Service, running
+from harness.service import Service
 from harness.tiny_models import make_tiny_model_folder
 from models import __version__
+from tests.services import running
 from tests.test_container import last_stage
 
 METADATA = (

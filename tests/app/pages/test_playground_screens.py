@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from harness.service import Service, running
+from harness.service import Service
 from harness.tiny_models import make_tiny_model_folder
 from tests.app.playground import frames, open_page, parameters, settle
 from tests.browser import Visit, needs_chromium
+from tests.services import running
 
 pytestmark = needs_chromium
 
