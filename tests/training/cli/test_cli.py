@@ -636,7 +636,7 @@ def test_an_interruption_says_where_resume_will_begin(
 
     with interruptible(), monkeypatch.context() as patch:
         patch.setattr(loop, "play_step", interrupted)
-        assert main(["fit", "mlp", "--data", "data.npz", *QUICK]) == code
+        assert main(["fit", "mlp", "--data", "data.npz", "--epochs", "2", *QUICK]) == code
     said = re.search("`resume` will begin (at epoch 1, step 1 of .*);", capsys.readouterr().err)
     assert said
     assert main(["resume", "runs/mlp"]) == 0
