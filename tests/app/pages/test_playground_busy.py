@@ -258,7 +258,9 @@ def test_a_model_that_is_added_later_is_used(browser: Browser, tmp_path: Path) -
         expect(page.locator("#model")).to_have_value("first")
 
 
-@pytest.mark.parametrize("view", ["draw", "judge", "walk"])
+@pytest.mark.parametrize(
+    "view", ["draw", pytest.param("judge", marks=pytest.mark.slow), pytest.param("walk", marks=pytest.mark.slow)]
+)
 def test_a_model_that_is_replaced_or_removed_is_told(browser: Browser, tmp_path: Path, view: str) -> None:
     folder = tmp_path / "models"
     for name in ("kept", "other"):
