@@ -34,6 +34,7 @@ from tests.training.support import (
     TINY,
     TINY_MLP,
     exported_bytes,
+    judge_few_samples,
     run,
     sets,
     tiny_images,
@@ -81,7 +82,8 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty working folder with data.npz in it."""
+    """An empty working folder with data.npz in it; commands that run in this process judge few samples."""
+    judge_few_samples(monkeypatch)
     monkeypatch.chdir(tmp_path)
     write_npz(tmp_path / "data.npz")
     return tmp_path
