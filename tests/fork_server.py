@@ -78,7 +78,7 @@ class Server:
         os.close(out)
         os.close(err)
         told = socket.socket(fileno=reports)
-        told.sendall(b"%d\n" % pid)
+        _tell(told, pid)
         watched = os.pidfd_open(pid)
         self.running[watched] = (pid, told)
         self.selector.register(watched, EVENT_READ)
@@ -89,13 +89,19 @@ class Server:
         self.selector.unregister(watched)
         os.close(watched)
         code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        with told, contextlib.suppress(BrokenPipeError):  # nobody waits for it
-            told.sendall(b"%d\n" % code)
+        with told:
+            _tell(told, code)
 
     def _end_all(self) -> None:
         for watched, (pid, _) in list(self.running.items()):
             os.kill(pid, signal.SIGTERM)
             self._report_end(watched)
+
+
+def _tell(reports: socket.socket, number: int) -> None:
+    """Report a number, unless nobody waits for it any more: the tests may end while a process starts."""
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        reports.sendall(b"%d\n" % number)
 
 
 def become(order: Order) -> None:

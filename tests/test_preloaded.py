@@ -97,3 +97,35 @@ def test_one_with_a_sitecustomize_is_started(tmp_path: Path) -> None:
     (tmp_path / "nothing.py").write_text("")
     environment = own_environment(PYTHONPATH=os.pathsep.join([str(tmp_path), str(ROOT)]))
     assert preloaded.run([sys.executable, "-m", "nothing"], environment, tmp_path, timeout_s=600).stdout == "False\n"
+
+
+ORPHANS = """\
+import json, socket, subprocess, sys
+from dataclasses import asdict
+from tests.fork_server import Order
+
+here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+reports, closed = socket.socketpair()
+order = json.dumps(asdict(Order("waits", [], {}, sys.argv[1]))).encode()
+with open("out", "w") as out:
+    socket.send_fds(here, [order], [out.fileno(), out.fileno(), closed.fileno()])
+here.close()
+reports.close()
+closed.close()
+sys.exit(subprocess.run([sys.executable, "-m", "tests.fork_server"], stdin=there, cwd=sys.argv[2]).returncode)
+"""
+
+
+def test_no_process_outlives_tests_that_are_killed(tmp_path: Path) -> None:
+    """They are gone when the server reads their order: the process is started, and ended again."""
+    (tmp_path / "waits.py").write_text(WAITS)
+    done = subprocess.run(
+        [sys.executable, "-c", ORPHANS, str(tmp_path), str(ROOT)],
+        env=own_environment(),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
