@@ -26,7 +26,8 @@ train-env: $(VENV)/.train  ## install what training needs, without the tests; th
 # Three processes run the tests: while one waits, two use the cores. Each takes a whole file at a time, so that the
 # services and runs of a file are made once.
 # The files keep their order, in which short ones are last.
-PYTEST := $(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+# Images of containers often set PYTHONDONTWRITEBYTECODE; each process would then compile all modules anew.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 test: $(VENV)/.test  ## run the tests without the slow ones: at most 6 minutes on 2 cores
 	$(PYTEST) -m "not slow"

@@ -4,16 +4,40 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Protocol, TypeAlias
 
 import httpx
 
 from harness.repository import ROOT
 
 ADDRESS_LINE = "Serving on "
+
+
+class Process(Protocol):
+    """The part of `subprocess.Popen` that is asked of a service."""
+
+    pid: int
+    returncode: int | None
+    stdout: IO[str] | None
+
+    def poll(self) -> int | None: ...
+    def wait(self, timeout: float | None = None) -> int: ...
+    def send_signal(self, number: int, /) -> None: ...
+    def terminate(self) -> None: ...
+    def kill(self) -> None: ...
+
+
+Start: TypeAlias = Callable[[Sequence[str], Mapping[str, str], Path, IO[str]], Process]
+"""A function that starts a command in an environment and a folder; a file takes its standard error."""
+
+
+def start_process(command: Sequence[str], environment: Mapping[str, str], cwd: Path, errors: IO[str]) -> Process:
+    """Start a command as a new process."""
+    return subprocess.Popen(command, env=environment, cwd=cwd, stdout=subprocess.PIPE, stderr=errors, text=True)
 
 
 @dataclass
@@ -27,7 +51,7 @@ class Service:
         log: the file that receives the standard error of the service.
     """
 
-    process: subprocess.Popen[str]
+    process: Process
     url: str
     client: httpx.Client
     log: Path
@@ -58,7 +82,12 @@ def held_requests(url: str, count: int) -> Iterator[None]:
 
 @contextmanager
 def running(
-    folder: Path, *, python_path: Path | None = None, prefix: Sequence[str] = (), **settings: object
+    folder: Path,
+    *,
+    python_path: Path | None = None,
+    prefix: Sequence[str] = (),
+    start: Start = start_process,
+    **settings: object,
 ) -> Iterator[Service]:
     """Start `python -m app` on a free port, wait for its address, and end it by SIGTERM.
 
@@ -66,6 +95,7 @@ def running(
         folder: the folder in which the service runs, and in which `service.log` is written.
         python_path: a folder of modules that are imported before all others.
         prefix: a command that starts the service in its place, such as `setpriv …`.
+        start: starts the process.
         settings: GAN_* settings, in lower case.
 
     Raises:
@@ -75,14 +105,8 @@ def running(
     log = folder / "service.log"
     paths = [str(path) for path in (python_path, ROOT) if path is not None]
     with log.open("w", encoding="utf-8") as errors:
-        process = subprocess.Popen(
-            [*prefix, sys.executable, "-m", "app"],
-            env=environment(port=0, **settings) | {"PYTHONPATH": os.pathsep.join(paths)},
-            cwd=folder,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-        )
+        own = environment(port=0, **settings) | {"PYTHONPATH": os.pathsep.join(paths)}
+        process = start([*prefix, sys.executable, "-m", "app"], own, folder, errors)
     try:
         url = _printed_address(process, log)
         with httpx.Client(base_url=url, timeout=240) as client:
@@ -94,7 +118,7 @@ def running(
             process.stdout.close()
 
 
-def _printed_address(process: subprocess.Popen[str], log: Path) -> str:
+def _printed_address(process: Process, log: Path) -> str:
     """Return the URL that a service prints once it listens."""
     line = "" if process.stdout is None else process.stdout.readline()
     said = log.read_text(encoding="utf-8", errors="replace")

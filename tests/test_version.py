@@ -14,10 +14,12 @@ import torch
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from app.command_line import main
 from harness.repository import ROOT
-from harness.service import Service, running
+from harness.service import Service
 from harness.tiny_models import make_tiny_model_folder
 from models import __version__
+from tests.services import running
 from tests.test_container import last_stage
 
 METADATA = (
@@ -25,11 +27,11 @@ METADATA = (
 )
 
 
-@pytest.fixture(scope="module", params=[1, 2], ids=["one-process", "two-workers"])
-def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("service")
     make_tiny_model_folder(folder / "models" / "mnist-conv")
-    with running(folder, models_dir=folder / "models", workers=request.param) as started:
+    with running(folder, models_dir=folder / "models") as started:
         yield started
 
 
@@ -56,8 +58,13 @@ def test_of_the_api(service: Service) -> None:
 
 
 def test_of_the_metrics(service: Service) -> None:
-    """Once, however many workers there are."""
-    families = {family.name: family for family in text_string_to_metric_families(service.client.get("/metrics").text)}
+    """`tests/app/server/test_supervisor.py` asks the same of several workers."""
+    assert_build_info(service.client.get("/metrics").text)
+
+
+def assert_build_info(metrics: str) -> None:
+    """Check that the text of `/metrics` tells the versions once."""
+    families = {family.name: family for family in text_string_to_metric_families(metrics)}
     (sample,) = families["gan_build_info"].samples
     assert sample.labels == {
         "version": __version__,
@@ -75,16 +82,15 @@ def test_of_the_commands(package: str) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, f"gan-service {__version__}\n", "")
 
 
-def test_the_service_takes_no_other_argument() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "app", "--port", "9000"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "unrecognized arguments: --port 9000" in done.stderr
-    told = subprocess.run(
-        [sys.executable, "-m", "app", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout
-    assert "GAN_*" in told
+def test_the_service_takes_no_other_argument(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments, code in ((["--port", "9000"], 2), (["--help"], 0)):
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        assert ended.value.code == code
+    said = capsys.readouterr()
+    assert "unrecognized arguments: --port 9000" in said.err
+    assert "usage: python -m app " in said.out
+    assert "GAN_*" in said.out
 
 
 def test_of_the_package(tmp_path: Path) -> None:

@@ -246,7 +246,7 @@ def _bind(family: int, address: tuple[str, int], *options: int) -> socket.socket
         for option in options:
             listener.setsockopt(socket.SOL_SOCKET, option, 1)
         listener.bind(address)
-    except OSError:
+    except BaseException:  # a name that cannot be a host's raises a UnicodeError or a TypeError
         listener.close()
         raise
     return listener

@@ -8,13 +8,14 @@ from pathlib import Path
 import httpx
 import pytest
 
-from harness.service import Service, running
+from harness.service import Service
 from harness.tiny_models import make_tiny_model_folder
 from models import bundled_models_dir
 from models.images import ImageShape
 from models.model_folder.game_rules import GameRules
 from models.networks.conv import Conv
 from models.networks.encoder import Encoder
+from tests.services import running
 
 PREFIX = "/gan"
 """Of the service on the bundled models."""

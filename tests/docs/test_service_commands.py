@@ -12,8 +12,9 @@ import pytest
 from PIL import Image, ImageDraw
 
 from gan_client import Samples
-from harness.service import Service, running
+from harness.service import Service
 from tests.docs.documents import Block, Command, blocks, commands_of, examples
+from tests.services import running
 
 ADDRESS = "http://127.0.0.1:8000"
 CURL = list({command.text: command for block in blocks() for command in commands_of(block)}.values())

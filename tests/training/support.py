@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from models.images import ImageShape
+from tests import preloaded
 from training.config import RunConfig, resolve_config
 from training.data.dataset import Dataset, load_dataset
 from training.evaluation.evaluate import evaluate
@@ -209,16 +210,8 @@ def environment(*, threads: int = 1) -> dict[str, str]:
 
 
 def run(*arguments: str | Path, cwd: Path, threads: int = 1) -> "subprocess.CompletedProcess[str]":
-    """Run `python -m training …` as a separate process."""
-    return subprocess.run(
-        command_line(*arguments),
-        cwd=cwd,
-        env=environment(threads=threads),
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
+    """Run `python -m training …` as a separate process, with packages that are imported before."""
+    return preloaded.run(command_line(*arguments), environment(threads=threads), cwd, timeout_s=600)
 
 
 def sets(overrides: Sequence[str]) -> list[str]:

@@ -7,11 +7,12 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from harness.service import Service, held_requests, running
+from harness.service import Service, held_requests
 from harness.tiny_models import make_tiny_model_folder
 from tests.app.checks import assert_problem
 from tests.app.server.test_supervisor import wait_until
 from tests.permissions import obeying_permissions
+from tests.services import running
 
 
 def test_alive(client: httpx.Client) -> None:

@@ -12,9 +12,10 @@ import pytest
 from numpy.typing import NDArray
 
 from gan_client import Client
-from harness.service import Service, running
+from harness.service import Service
 from models.inference.tiles import TILE_ROWS
 from tests.app.checks import json_images, pixels
+from tests.services import running
 
 N = 40
 """Two full tiles and a part of a third."""

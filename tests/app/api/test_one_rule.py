@@ -9,8 +9,8 @@ from urllib.parse import unquote
 import httpx
 import pytest
 
-from harness.service import running
 from tests.app.checks import assert_problem, drawn_seven
+from tests.services import running
 
 PICTURE = drawn_seven()
 LATENT = [0.5] * 16

@@ -22,12 +22,13 @@ from app.api.routes.projections import nothing_found
 from app.main import create_app
 from app.media.uploads import read_upload
 from app.settings import Settings
-from harness.service import Service, running
+from harness.service import Service
 from models.inference.projection import ROUNDS
 from models.inference.scorer import Scorer
 from models.latents import UNIFORM_BOUND
 from models.model_folder.read import load_model
 from tests.app.checks import assert_problem, json_images, pixels, png_bytes
+from tests.services import running
 from training.data.mnist import read_mnist
 
 MODELS = ["mnist-conv", "conv", "digits", "three", "rgb"]  # digits has an encoder

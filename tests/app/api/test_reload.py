@@ -14,10 +14,11 @@ import pytest
 from app.inference.batch_queue import BatchQueue
 from app.main import create_app
 from app.settings import Settings
-from harness.service import Service, running
+from harness.service import Service
 from harness.tiny_models import make_tiny_model_folder
 from models.model_folder.read import load_model
 from tests.app.checks import assert_problem
+from tests.services import running
 
 ADMIN = {"Authorization": "Bearer the-admin"}
 

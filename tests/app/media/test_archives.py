@@ -8,8 +8,9 @@ import httpx
 import numpy as np
 import pytest
 
-from harness.service import Service, running
+from harness.service import Service
 from tests.app.checks import json_images, pixels
+from tests.services import running
 
 
 def test_npz(client: httpx.Client) -> None:

@@ -133,7 +133,7 @@ def shaded(page: Image.Image, kind: str) -> NDArray[np.uint8]:
 
 
 @pytest.mark.parametrize("kind", ["cast shadow", "dark corner", "squared paper"])
-@pytest.mark.parametrize("number", "2345678")
+@pytest.mark.parametrize("number", ["2", "7", *(pytest.param(number, marks=pytest.mark.slow) for number in "34568")])
 def test_light_and_paper_change_little(kind: str, number: str) -> None:
     page = written(number, size=200, gap=80)
     plain, photo = make_digit(np.asarray(page), side=28), make_digit(shaded(page, kind), side=28)
@@ -184,7 +184,7 @@ def with_lines(page: Image.Image, kind: str) -> Image.Image:
 
 
 @pytest.mark.parametrize("kind", ["ruled", "squared", "box", "circle", "underline"])
-@pytest.mark.parametrize("number", "023456789")
+@pytest.mark.parametrize("number", ["2", "7", *(pytest.param(number, marks=pytest.mark.slow) for number in "0345689")])
 def test_lines_are_no_part_of_the_digit(kind: str, number: str) -> None:
     page = written(number, size=200, gap=80)
     plain, photo = make_digit(np.asarray(page), side=28), make_digit(np.asarray(with_lines(page, kind)), side=28)
@@ -229,7 +229,7 @@ def on_table(page: Image.Image) -> NDArray[np.uint8]:
     return table
 
 
-@pytest.mark.parametrize("number", "023456789")
+@pytest.mark.parametrize("number", ["2", "7", *(pytest.param(number, marks=pytest.mark.slow) for number in "0345689")])
 def test_the_digit_and_not_the_sheet_is_found_on_a_table(number: str) -> None:
     page = written(number, size=200, gap=80)
     alone, photo = make_digit(np.asarray(page), side=28), make_digit(on_table(page), side=28)

@@ -10,10 +10,11 @@ import pytest
 
 from app.middleware.auth import hash_key, is_known
 from gan_client import Client, ProblemError
-from harness.service import Service, environment, running
+from harness.service import Service, environment
 from tests.app.checks import assert_problem
 from tests.app.server.test_nginx import cached, needs_nginx
 from tests.app.test_settings import start_and_fail
+from tests.services import running
 
 HASHED = "sha256:" + hashlib.sha256(b"a-hashed-key").hexdigest()
 

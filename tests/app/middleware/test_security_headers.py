@@ -8,8 +8,9 @@ import httpx
 import pytest
 
 from app.server.uvicorn_server import SECURITY_HEADERS
-from harness.service import Service, running
+from harness.service import Service
 from tests.app.server.test_protocol import connect, rest
+from tests.services import running
 
 
 @pytest.fixture(scope="module")

@@ -17,9 +17,10 @@ from opentelemetry.trace import SpanKind, StatusCode
 from pydantic import ValidationError
 
 from app.settings import Settings
-from harness.service import Service, running
+from harness.service import Service
 from tests.app.middleware.test_access_log import TRACE, TRACEPARENT, play
 from tests.app.server.test_supervisor import wait_until
+from tests.services import running
 
 CALLER = 0x00F067AA0BA902B7
 

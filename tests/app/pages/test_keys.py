@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Route, expect
 
-from harness.service import Service, running
+from harness.service import Service
 from tests.app.playground import open_page, settle
 from tests.browser import Visit, needs_chromium
+from tests.services import running
 
 pytestmark = needs_chromium
 

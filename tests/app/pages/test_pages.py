@@ -123,7 +123,7 @@ def open_view(visit: Visit, url: str, view: str) -> None:
     [
         ("", "viewer/elements.js"),
         ("", "playground/views/draw.js"),
-        ("", "playground/main.js"),
+        pytest.param("", "playground/main.js", marks=pytest.mark.slow),
         ("", "viewer/viewer.css"),
         ("docs", "swagger-ui/swagger-ui-bundle.js"),
         ("redoc", "redoc.js"),

@@ -96,7 +96,10 @@ def test_a_paused_walk_stays_paused(browser: Browser, service: Service) -> None:
         assert visit.faults == []
 
 
-@pytest.mark.parametrize("name", ["constructor", "__proto__", "toString", "nonsense"])
+@pytest.mark.parametrize(
+    "name",
+    ["__proto__", "nonsense", *(pytest.param(name, marks=pytest.mark.slow) for name in ("constructor", "toString"))],
+)
 def test_names_that_are_no_views(browser: Browser, service: Service, name: str) -> None:
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, view=name)
@@ -133,7 +136,11 @@ def test_what_holds_for_a_model_that_is_gone_is_dropped(browser: Browser, servic
         ({"model": "nope", "truncation": 7}, "truncation"),
         ({"model": "nope", "view": "walk", "seeds": "1,2", "mode": "x"}, "Ignored in the address: “mode=x”"),
         ({"model": "mnist-conv@000000000000", "latent": "AAAA"}, "The latent in the address does not fit this model"),
-        ({"model": "mnist-conv@000000000000", "seed": "abc", "view": "draw"}, "“abc” is no seed"),
+        pytest.param(
+            {"model": "mnist-conv@000000000000", "seed": "abc", "view": "draw"},
+            "“abc” is no seed",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_another_error_does_not_hide_that_another_model_is_shown(

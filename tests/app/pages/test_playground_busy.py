@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from harness.service import Service, running
+from harness.service import Service
 from harness.tiny_models import make_tiny_model_folder
 from tests.app.checks import png_bytes
 from tests.app.playground import (
@@ -24,6 +24,7 @@ from tests.app.playground import (
     until,
 )
 from tests.browser import Visit, needs_chromium
+from tests.services import running
 
 pytestmark = needs_chromium
 
@@ -257,7 +258,9 @@ def test_a_model_that_is_added_later_is_used(browser: Browser, tmp_path: Path) -
         expect(page.locator("#model")).to_have_value("first")
 
 
-@pytest.mark.parametrize("view", ["draw", "judge", "walk"])
+@pytest.mark.parametrize(
+    "view", ["draw", pytest.param("judge", marks=pytest.mark.slow), pytest.param("walk", marks=pytest.mark.slow)]
+)
 def test_a_model_that_is_replaced_or_removed_is_told(browser: Browser, tmp_path: Path, view: str) -> None:
     folder = tmp_path / "models"
     for name in ("kept", "other"):

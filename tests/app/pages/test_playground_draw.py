@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
-from harness.service import Service, running
+from harness.service import Service
 from harness.tiny_models import make_tiny_model_folder
 from models.images import ImageShape
 from tests.app.checks import json_images, pixels
@@ -40,6 +40,7 @@ from tests.app.playground import (
     until,
 )
 from tests.browser import Visit, needs_chromium
+from tests.services import running
 
 pytestmark = needs_chromium
 
@@ -136,7 +137,14 @@ def test_another_seed_typed_or_drawn(browser: Browser, service: Service) -> None
 
 
 @pytest.mark.parametrize(
-    ("width", "seed"), [(360, "-1"), (1440, "1_000"), (1440, "+5"), (1440, "-0"), (1440, str(2**53))]
+    ("width", "seed"),
+    [
+        (360, "-1"),
+        (1440, "1_000"),
+        pytest.param(1440, "+5", marks=pytest.mark.slow),
+        pytest.param(1440, "-0", marks=pytest.mark.slow),
+        (1440, str(2**53)),
+    ],
 )
 def test_a_seed_that_is_none_is_told_in_words_until_it_is_mended(
     browser: Browser, service: Service, width: int, seed: str
@@ -515,7 +523,10 @@ def test_an_error_goes_when_the_next_drag_works(browser: Browser, service: Servi
         settle(visit)
 
 
-@pytest.mark.parametrize(("given", "told"), [("0.07", "ψ = 0.07"), ("0.333", "ψ = 0.333"), ("1.0", "full")])
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [("0.07", "ψ = 0.07"), pytest.param("0.333", "ψ = 0.333", marks=pytest.mark.slow), ("1.0", "full")],
+)
 def test_the_variety_of_an_address_is_told_as_it_is(browser: Browser, service: Service, given: str, told: str) -> None:
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, truncation=given)
@@ -657,7 +668,7 @@ def test_a_bar_changes_no_image_but_its_own(browser: Browser, service: Service, 
         expect_in_address(page, "latent")
 
 
-@pytest.mark.parametrize("digit", [3, 8])
+@pytest.mark.parametrize("digit", [3, pytest.param(8, marks=pytest.mark.slow)])
 def test_less_variety_of_a_digit_draws_that_digit(browser: Browser, service: Service, digit: int) -> None:
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, model="digits", digit=digit, truncation=0.3)

@@ -287,12 +287,12 @@ TEXTS_OF_A_CHART = """async ([values, optimum]) => {
     ("low", "high"),
     [
         (-1.9, -1.1),
-        (-1.6, -0.95),
-        (0, 100),
-        (-1.38635, -1.38625),
+        pytest.param(-1.6, -0.95, marks=pytest.mark.slow),
+        pytest.param(0, 100, marks=pytest.mark.slow),
+        pytest.param(-1.38635, -1.38625, marks=pytest.mark.slow),
         (-1.386295, -1.386293),
         (0, 8_000_000),
-        (0, 1e8),
+        pytest.param(0, 1e8, marks=pytest.mark.slow),
         (1e30, 1e31),
     ],
 )

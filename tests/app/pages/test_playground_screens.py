@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from harness.service import Service, running
+from harness.service import Service
 from harness.tiny_models import make_tiny_model_folder
 from tests.app.playground import frames, open_page, parameters, settle
 from tests.browser import Visit, needs_chromium
+from tests.services import running
 
 pytestmark = needs_chromium
 
@@ -26,7 +27,9 @@ CLS = """() => {
 }"""
 
 
-@pytest.mark.parametrize("view", ["draw", "walk", "judge", "learn", "models"])
+@pytest.mark.parametrize(
+    "view", ["draw", "judge", *(pytest.param(view, marks=pytest.mark.slow) for view in ("walk", "learn", "models"))]
+)
 def test_tab_leads_through_the_whole_page(browser: Browser, service: Service, view: str) -> None:
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, view=view, model="digits")
@@ -134,7 +137,14 @@ def test_scrolling_over_the_bars_changes_no_latent(browser: Browser, service: Se
         assert visit.faults == []
 
 
-@pytest.mark.parametrize("size", [(900, 900), (950, 800), (1023, 700), (844, 390), (740, 360), (667, 375)])
+@pytest.mark.parametrize(
+    "size",
+    [
+        (900, 900),
+        *(pytest.param(size, marks=pytest.mark.slow) for size in [(950, 800), (1023, 700), (844, 390), (740, 360)]),
+        (667, 375),
+    ],
+)
 def test_the_grid_is_beside_the_inspector(browser: Browser, service: Service, size: tuple[int, int]) -> None:
     with Visit(browser, service.url, width=size[0]) as visit:
         visit.page.set_viewport_size({"width": size[0], "height": size[1]})
@@ -205,17 +215,17 @@ def test_a_slow_network(browser: Browser, service: Service, width: int, model: s
         assert page.evaluate("window.shifts") < 0.1
 
 
-def test_long_names_of_models_widen_no_page(browser: Browser, tmp_path: Path) -> None:
+@pytest.mark.parametrize("width", [320, pytest.param(1440, marks=pytest.mark.slow)])
+def test_long_names_of_models_widen_no_page(browser: Browser, tmp_path: Path, width: int) -> None:
     names = ["m" * 64, "-".join(["long"] * 12)]
     for name in names:
         make_tiny_model_folder(tmp_path / "models" / name)
     with running(tmp_path, models_dir=tmp_path / "models") as service:
-        for width in (320, 1440):
-            for view in ("draw", "walk", "judge", "learn", "models"):
-                with Visit(browser, service.url, width=width) as visit:
-                    page = open_page(visit, service.url, view=view, model=f"{names[0]}@0")
-                    expect(page.locator("#status")).to_contain_text(names[0])  # the longest word of a message
-                    assert visit.overflow() <= 0, (width, view)
+        for view in ("draw", "walk", "judge", "learn", "models"):
+            with Visit(browser, service.url, width=width) as visit:
+                page = open_page(visit, service.url, view=view, model=f"{names[0]}@0")
+                expect(page.locator("#status")).to_contain_text(names[0])  # the longest word of a message
+                assert visit.overflow() <= 0, view
 
 
 def test_the_keys_of_a_chart_differ_in_forced_colours(browser: Browser, trained: Service) -> None:

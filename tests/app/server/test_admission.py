@@ -11,10 +11,11 @@ import pytest
 
 from app.server.admission import MAX_READ, Admission
 from app.telemetry.metrics import Metrics
-from harness.service import Service, running
+from harness.service import Service
 from harness.tiny_models import make_tiny_model_folder
 from tests.app.checks import assert_problem
 from tests.app.server.test_protocol import connect, rest
+from tests.services import running
 
 SLOW = (
     b"POST /v1/score HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: 99\r\n\r\n"

@@ -13,7 +13,7 @@ from tests.app.test_settings import start_and_fail
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the limit of open files is Unix's")
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_too_few_open_files(tmp_path: Path, workers: int) -> None:
     ended = subprocess.run(
         ["sh", "-c", 'ulimit -n 64; exec "$0" -m app', sys.executable],
@@ -29,7 +29,7 @@ def test_too_few_open_files(tmp_path: Path, workers: int) -> None:
     assert ended.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_no_temporary_folder(tmp_path: Path, workers: int) -> None:
     code = "import tempfile; tempfile._candidate_tempdir_list = lambda: ['/proc/nothing']"
     (tmp_path / "sitecustomize.py").write_text(code)

@@ -14,8 +14,9 @@ import pytest
 
 from app.server.protocol import MAX_HEAD_BYTES
 from harness.repository import ROOT
-from harness.service import Service, running
+from harness.service import Service
 from reliability.hostile.http_judge import read_answers
+from tests.services import running
 
 HURRY = """
 import sys

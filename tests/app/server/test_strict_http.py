@@ -16,8 +16,9 @@ from app.server.admission import Admission
 from app.server.protocol import GuardedConfig, GuardedProtocol
 from app.server.strict_http import PROBE_S
 from app.telemetry.metrics import Metrics
-from harness.service import Service, running
+from harness.service import Service
 from reliability.hostile.http_judge import RawAnswer, read_answers
+from tests.services import running
 
 HEAD = b"Host: gan\r\n"
 GET = b"GET /v1/samples?n=1&seed=7 HTTP/1.1\r\n" + HEAD + b"\r\n"

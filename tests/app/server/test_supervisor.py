@@ -25,7 +25,9 @@ from app.server.uvicorn_server import listen_beside, reserve
 from app.settings import Settings
 from harness.service import Service, held_requests, running
 from harness.tiny_models import make_tiny_model_folder
+from models import __version__
 from tests.app.test_settings import start_and_fail
+from tests.test_version import assert_build_info
 
 DEADLINE_S = 240  # for a machine that is busy with other things
 
@@ -176,6 +178,15 @@ def test_the_same_from_each_worker_and_one_sum(unharmed: tuple[Service, Path]) -
         client.close()
     (folder,) = temporary.glob(f"{PREFIX}*")
     assert folder.stat().st_mode & 0o077 == 0
+
+
+def test_the_version_is_told_once(unharmed: tuple[Service, Path]) -> None:
+    service, _ = unharmed
+    clients = connect_to_each(service, children(service.process.pid))
+    for client in clients.values():
+        assert client.get("/openapi.json").json()["info"]["version"] == __version__
+        assert_build_info(client.get("/metrics").text)
+        client.close()
 
 
 @pytest.mark.slow

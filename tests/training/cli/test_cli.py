@@ -35,6 +35,7 @@ from tests.training.support import (
     TINY,
     TINY_MLP,
     exported_bytes,
+    judge_few_samples,
     run,
     sets,
     tiny_images,
@@ -82,7 +83,8 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty working folder with data.npz in it."""
+    """An empty working folder with data.npz in it; commands that run in this process judge few samples."""
+    judge_few_samples(monkeypatch)
     monkeypatch.chdir(tmp_path)
     write_npz(tmp_path / "data.npz")
     return tmp_path
@@ -637,7 +639,7 @@ def test_an_interruption_says_where_resume_will_begin(
 
     with interruptible(), monkeypatch.context() as patch:
         patch.setattr(loop, "play_step", interrupted)
-        assert main(["fit", "mlp", "--data", "data.npz", *QUICK]) == code
+        assert main(["fit", "mlp", "--data", "data.npz", "--epochs", "2", *QUICK]) == code
     said = re.search("`resume` will begin (at epoch 1, step 1 of .*);", capsys.readouterr().err)
     assert said
     assert main(["resume", "runs/mlp"]) == 0
