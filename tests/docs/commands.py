@@ -94,7 +94,10 @@ CHAINS: dict[str, tuple[Step, ...]] = {
             "python -m training judge my-judge --to my-judge --data mnist --steps 20 --threads 1",
         ),
     ),
-    "a report": (Step("python -m training evaluate mnist-conv --html report.html"),),
+    "a report": (
+        Step("python -m training evaluate mnist-conv --html report.html"),
+        Step("python -m training evaluate mnist-mlp --full --html report.html"),
+    ),
     "Stacked MNIST": (
         Step(
             "python -m training fit stacked-mnist --data stacked-mnist --threads 1",

@@ -1,5 +1,6 @@
 """The figures of a pair as tables, grouped by question, each beside the same figure of real images."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -46,10 +47,14 @@ _LIKENESS = (
     _Line("kid", "Kernel distance, {features}", "0", deviation="kid_deviation"),
     _Line("precision", "Precision: samples among real images", "1"),
     _Line("density", "Density: real images around each sample", "1"),
+    _Line("clipped_density", "Clipped density: the same without outliers", "1"),
 )
 _VARIETY = (
     _Line("recall", "Recall: real images among samples", "1"),
     _Line("coverage", "Coverage: real images with a sample near", "1"),
+    _Line("clipped_coverage", "Clipped coverage: the same without outliers", "1"),
+    _Line("class_frechet_mean", "Fréchet distance of a class, mean", "0"),
+    _Line("class_frechet_worst", "Fréchet distance of the worst class", "0"),
     _Line("modes", "{kinds} that occur", "{kinds_there_are}", 0),
     _Line("mode_kl", "KL divergence from equal shares, nats", "0"),
     _Line("smallest_share", "Rarest digit: share over held-out share", "1"),
@@ -59,6 +64,17 @@ _SHARES = tuple(_Line(f"share_{digit}", f"Share of the digit {digit}", "as real"
 _NOVELTY = (
     _Line("nearest_training", "Nearest training image, grey levels away", "as real", 1),
     _Line("nearest_training_first_percentile", "The same, first percentile (0 if G copies)", "as real", 1),
+)
+_COPIES = (
+    _Line("copy_ratio", "Distance to training over held-out images", "as real"),
+    _Line("copy_share", "Share nearer to training than 99 % of real", "0.01"),
+    _Line("copy_p", "Chance of this share without copies", "above 0.01"),
+    _Line("copy_auroc", "AUROC of the distances: real against samples", "0.5"),
+)
+_LEARNT = (
+    _Line("accuracy_score", "Accuracy score: reading, learnt from samples", "as real", 4),
+    _Line("two_sample_accuracy", "Two-sample test, accuracy", "0.5"),
+    _Line("two_sample_auroc", "Two-sample test, AUROC", "0.5"),
 )
 _OPINIONS = (
     _Line("value", "V(G, D), the value of the game", "−log 4 = −1.386"),
@@ -83,22 +99,37 @@ _KINDS = {
 """Descriptions of kinds in `training.evaluation.out_of_distribution` whose names alone are not clear."""
 
 
+_LEFT_OUT = {
+    "accuracy_score": "the classification accuracy score",
+    "class_frechet": "the Fréchet distance of each class",
+    "copies": "the test for copies",
+}
+
+
+def describe_missing(name: str, reason: str) -> str:
+    """Return the sentence about a figure of a full evaluation that is left out (`training.evaluation.full.plan`)."""
+    return f"Left out: {_LEFT_OUT[name]}, because {reason}."
+
+
 def group_figures(figures: Mapping[str, float], *, details: bool = True) -> tuple[Group, ...]:
-    """Group the figures of `training.evaluation.evaluate`; those that a data set does not have are left out.
+    """Group the figures of an evaluation; those that a data set does not have are left out.
 
     Args:
-        figures: the figures by name; `x_real` is shown beside `x`.
-        details: whether to show the share of each digit, too.
+        figures: the figures of `training.evaluation.evaluate` by name, and those of a full evaluation if there was one;
+            `x_real` is shown beside `x`.
+        details: whether to show the figures of each digit and of each class, too.
     """
     asked = [name.removeprefix("auroc_") for name in figures if name.startswith("auroc_") and name != "auroc_real"]
     kinds = tuple(
         _Line(f"auroc_{kind}", f"AUROC of D: held-out against {_KINDS.get(kind, kind)}", "1") for kind in asked
     )
     digits = "modes" in figures
+    each = _SHARES + _each_class(figures) if details else ()
     questions = {
         "How near to real images?": _LIKENESS,
-        "Are all digits there?" if digits else "Is every kind there?": _VARIETY + (_SHARES if details else ()),
-        "Does it copy?": _NOVELTY,
+        "Are all digits there?" if digits else "Is every kind there?": _VARIETY + each,
+        "What can a new network learn?": _LEARNT,
+        "Does it copy?": _NOVELTY + _COPIES,
         "What does D know?": _OPINIONS + kinds,
         "History: Parzen windows of 2014": _HISTORY,
     }
@@ -113,6 +144,12 @@ def group_figures(figures: Mapping[str, float], *, details: bool = True) -> tupl
         for question, lines in questions.items()
         if any(line.figure in figures for line in lines)
     )
+
+
+def _each_class(figures: Mapping[str, float]) -> tuple[_Line, ...]:
+    """Return a line for the Fréchet distance of each class, by the numbers of the classes."""
+    numbers = sorted(int(found[1]) for name in figures if (found := re.fullmatch(r"class_frechet_(\d+)", name)))
+    return tuple(_Line(f"class_frechet_{number}", f"Fréchet distance of class {number}", "0") for number in numbers)
 
 
 def format_text(groups: Sequence[Group]) -> str:

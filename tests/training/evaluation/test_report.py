@@ -24,6 +24,8 @@ from tests.training.support import make_game, tiny_images, tiny_recipe
 from training.data.dataset import Dataset
 from training.evaluation.charts import draw_histograms, draw_shares
 from training.evaluation.evaluate import Evaluation, evaluate
+from training.evaluation.full.full_evaluation import FullEvaluation
+from training.evaluation.full.telling_samples import TellingSamples
 from training.evaluation.report import Origin, render_report, write_report
 from training.evaluation.table import group_figures
 
@@ -269,6 +271,20 @@ def test_images_that_g_was_not_trained_on_are_not_called_training_images(judged:
     assert "training" not in page.split("<main>")[1].split("How this page was made")[0].lower()
     assert "Does it copy?" not in page
     assert "other images of digits &amp; &lt;more&gt; in place of the samples" in page
+
+
+def test_a_full_evaluation_has_a_section_with_its_telling_samples(page: str, judged: tuple[Evaluation, Dataset]):
+    evaluation, data = judged
+    shown = evaluation.samples[:3]
+    telling = TellingSamples(shown, shown, misread=shown, nearest=shown, training=data.images[:3])
+    full = FullEvaluation({"two_sample_auroc": 0.625}, {"copies": "of <this>"}, telling)
+    whole = render_report(evaluation, data, model="m", origin=ORIGIN, full=full)
+    reader = Reader(whole)
+    assert "Telling samples" in reader.texts["h2"]
+    assert "0.625" in reader.texts["td"]
+    assert "Left out: the test for copies, because of <this>." in reader.texts["p"]
+    assert len(reader.of("img")) == len(Reader(page).of("img")) + 4
+    assert "Telling samples" not in page
 
 
 def test_few_images_are_a_warning(page: str, judged: tuple[Evaluation, Dataset]):

@@ -9,7 +9,7 @@ import pytest
 from harness.tiny_models import make_tiny_model_folder
 from tests.training.support import tiny_images, write_npz
 from training.cli.command_line import main
-from training.evaluation.table import MAX_WIDTH, Group, format_markdown, format_text, group_figures
+from training.evaluation.table import MAX_WIDTH, Group, describe_missing, format_markdown, format_text, group_figures
 
 LIKENESS = ("frechet", "kid", "kid_deviation", "precision", "recall", "density", "coverage")
 DIGITS = (*(f"share_{digit}" for digit in range(10)), "smallest_share", "largest_share")
@@ -28,6 +28,24 @@ def figures_of(*names: str) -> dict[str, float]:
 
 
 MNIST = figures_of(*LIKENESS, *DIGITS, *MODES, *REST)
+FULL = figures_of(
+    *LIKENESS,
+    *DIGITS,
+    *MODES,
+    *REST,
+    "clipped_density",
+    "clipped_coverage",
+    "class_frechet_mean",
+    "class_frechet_worst",
+    *(f"class_frechet_{number}" for number in (0, 2, 11)),
+    "accuracy_score",
+    "two_sample_accuracy",
+    "two_sample_auroc",
+    "copy_ratio",
+    "copy_share",
+    "copy_auroc",
+    "copy_p",
+)
 PHOTOS = figures_of(*LIKENESS, *REST)
 STACKED = figures_of(*LIKENESS, *MODES, *REST)
 
@@ -36,7 +54,7 @@ def rows_of(groups: tuple[Group, ...]) -> dict[str, tuple[str, str, str]]:
     return {row.name: (row.model, row.real, row.best) for group in groups for row in group.rows}
 
 
-@pytest.mark.parametrize("figures", [MNIST, PHOTOS, STACKED])
+@pytest.mark.parametrize("figures", [MNIST, PHOTOS, STACKED, FULL])
 def test_every_figure_stands_in_one_place(figures: dict[str, float]):
     rows = rows_of(group_figures(figures))
     told = [text for model, real, _ in rows.values() for cell in (model, real) for text in cell.split(" ± ")]
@@ -84,6 +102,20 @@ def test_stacked_digits_have_a_thousand_modes():
     rows = rows_of(group_figures(STACKED))
     assert rows["Triples of digits that occur"][2] == "1000"
     assert not any(name.startswith("Share") for name in rows)
+
+
+def test_a_full_evaluation_has_its_rows():
+    groups = group_figures(FULL)
+    assert "What can a new network learn?" in [group.question for group in groups]
+    classes = [name for name in rows_of(groups) if name.startswith("Fréchet distance of class ")]
+    assert classes == [f"Fréchet distance of class {number}" for number in (0, 2, 11)]
+    assert max(map(len, format_text(groups).splitlines())) <= MAX_WIDTH
+
+
+def test_a_figure_that_is_left_out_has_a_reason():
+    assert describe_missing("copies", "no reason is given") == (
+        "Left out: the test for copies, because no reason is given."
+    )
 
 
 def test_a_question_without_an_answer_is_not_asked():
