@@ -3,7 +3,6 @@
 import argparse
 import logging
 import os
-import signal
 import socket
 import sys
 from collections.abc import Sequence
@@ -43,8 +42,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--version", action="version", version=f"gan-service {__version__}", help="print the version and exit"
     )
     parser.parse_args(arguments)
-    if hasattr(signal, "SIGHUP"):  # it means a reload (`app.api.reload`), and must not end a service that still starts
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         settings = _read_settings()
         with _reserve(settings) as reserved:

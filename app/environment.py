@@ -77,4 +77,6 @@ def _read_dot_env() -> dict[str, str | None]:
     for binding in parse_stream(io.StringIO(text)):
         if binding.error:
             raise DotEnvError(f"{_FILE}: line {binding.original.line} is no setting; write each line as NAME=value")
+        if binding.value is None and (name := binding.key or "").upper().startswith(PREFIX):
+            raise DotEnvError(f"{_FILE}: {name} stands there without a value; write {name}=value, or remove the line")
     return dotenv_values(stream=io.StringIO(text), interpolate=False)  # a key may contain ${

@@ -50,11 +50,12 @@ class Settings(BaseSettings):
         default="",
         pattern=r"^(/[A-Za-z0-9._~-]+)*$",
         description="Path prefix under which a reverse proxy publishes the service, such as `/gan`. The proxy may "
-        "remove the prefix or leave it. Empty: no prefix.",
+        "remove the prefix or leave it. Not set: no prefix.",
     )
     models_dir: Path = Field(
         default_factory=bundled_models_dir,
-        description="Folder that contains the model folders. The default contains the bundled models.",
+        description="Folder that contains the model folders; `~` is the home folder. The default contains the bundled "
+        "models.",
     )
     default_model: str = Field(
         default="mnist-conv",
@@ -126,7 +127,7 @@ class Settings(BaseSettings):
     cors_origins: tuple[str, ...] = Field(
         default=(),
         description="Origins, separated by commas, whose pages may call the service from a browser, such as "
-        "`https://example.org`; `*` allows every origin. Empty: only the service's own pages may.",
+        "`https://example.org`; `*` allows every origin. Not set: only the service's own pages may.",
     )
     log_level: str = Field(
         default="info",
@@ -179,6 +180,14 @@ class Settings(BaseSettings):
         if isinstance(text, str) and not text.strip():
             raise ValueError("it is empty; give it a value, or remove it")
         return text
+
+    @field_validator("models_dir")
+    @classmethod
+    def _expand_home(cls, folder: Path) -> Path:
+        try:
+            return folder.expanduser()
+        except RuntimeError as error:
+            raise ValueError(f"there is no home folder for {folder}; write the whole path") from error
 
     @field_validator("api_keys")
     @classmethod

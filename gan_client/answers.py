@@ -150,6 +150,7 @@ class ModelSummary:
         architecture: name of the networks' architecture.
         dataset: the data set that the model was trained on.
         recipe: name of its training recipe.
+        game: which game G and D played, in one sentence; None if it is not recorded, or the service is older.
         images_seen: number of real images that D saw in training.
         evaluation: quality figures of the model, by name.
         error: the reason why the model cannot be used, or None.
@@ -165,6 +166,7 @@ class ModelSummary:
     images_seen: int | None = None
     evaluation: Mapping[str, float] | None = None
     error: str | None = None
+    game: str | None = None
 
 
 @dataclass(frozen=True)

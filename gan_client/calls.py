@@ -97,7 +97,11 @@ def iter_samples(
 ) -> Conversation[answers.Samples]:
     """Draw any number of images, `chunk` at a time. The images are the same as those of `samples`.
 
-    All chunks have the seed and the version of the model that the first chunk has.
+    All chunks have the seed and the version of the model that the first chunk has. If the service replaces this version
+    between two chunks, the next one raises a `ProblemError` with status 404, since the service no longer has it. The
+    chunks before it are right. Other images of the new version begin with a new call; to go on with the same images,
+    serve the old version again, and call with the `seed` and `model` of a chunk, the `first` that is missing, and the
+    `n` that is left.
 
     Args:
         n: number of images in total.
@@ -109,10 +113,29 @@ def iter_samples(
         truncation: the truncation ψ, as in `samples`.
 
     Raises:
-        ValueError: n is below 0, or chunk is below 1.
+        TypeError: n, chunk or first is no int. This is raised by the call itself, before the first chunk is asked for.
+        ValueError: n is below 0, or chunk is below 1; raised by the call itself, too.
     """
+    for name, value in {"n": n, "chunk": chunk, "first": first}.items():
+        if isinstance(value, bool) or not hasattr(value, "__index__"):  # NumPy's integers have it, too
+            raise TypeError(f"{name} must be an int, not {value!r}")
     if n < 0 or chunk < 1:
         raise ValueError(f"n must be at least 0 and chunk at least 1, not {n} and {chunk}")
+    return _chunks(
+        int(n), chunk=int(chunk), seed=seed, first=int(first), model=model, digit=digit, truncation=truncation
+    )
+
+
+def _chunks(
+    n: int,
+    *,
+    chunk: int,
+    seed: int | None,
+    first: int,
+    model: str | None,
+    digit: int | None,
+    truncation: float,
+) -> Conversation[answers.Samples]:
     for start in range(0, n, chunk):
         size = min(chunk, n - start)
         answer = yield samples(size, seed=seed, first=first + start, model=model, digit=digit, truncation=truncation)

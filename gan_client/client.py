@@ -50,27 +50,31 @@ def _async_method(build: Callable[P, Call[T]]) -> Callable[Concatenate["AsyncCli
 
 
 def _iterator(build: Callable[P, Conversation[T]]) -> Callable[Concatenate["Client", P], Iterator[T]]:
-    def iterate(self: "Client", /, *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
-        conversation = build(*args, **kwargs)
+    def begin(self: "Client", /, *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
+        return iterate(self, build(*args, **kwargs))  # wrong arguments are told here, and not at the first chunk
+
+    def iterate(self: "Client", conversation: Conversation[T]) -> Iterator[T]:
         answer: T | None = None
         with suppress(StopIteration):  # the conversation's end
             while True:
                 answer = self._send(conversation.send(answer))
                 yield answer
 
-    return _documented(iterate, build)
+    return _documented(begin, build)
 
 
 def _async_iterator(build: Callable[P, Conversation[T]]) -> Callable[Concatenate["AsyncClient", P], AsyncIterator[T]]:
-    async def iterate(self: "AsyncClient", /, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[T]:
-        conversation = build(*args, **kwargs)
+    def begin(self: "AsyncClient", /, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[T]:
+        return iterate(self, build(*args, **kwargs))
+
+    async def iterate(self: "AsyncClient", conversation: Conversation[T]) -> AsyncIterator[T]:
         answer: T | None = None
         with suppress(StopIteration):  # the conversation's end
             while True:
                 answer = await self._send(conversation.send(answer))
                 yield answer
 
-    return _documented(iterate, build)
+    return _documented(begin, build)
 
 
 class Client:
@@ -82,7 +86,7 @@ class Client:
 
     Args:
         url: the service's URL, with its path prefix if it has one.
-        key: one of the service's `GAN_API_KEYS`, if it has any.
+        key: one of the service's `GAN_API_KEYS`, if it has any. Spaces and line ends around it are removed.
         timeout_s: seconds to wait for a connection, and for each part of an answer.
         retries: the rules by which a call is tried again.
         transport: an httpx transport, for tests and special networks.
@@ -196,7 +200,15 @@ class AsyncClient:
 
 
 def _headers(key: str | None) -> dict[bytes, bytes]:
-    """Return the headers of every call, as bytes: httpx would refuse a key that is not ASCII."""
+    """Return the headers of every call, as bytes: httpx would refuse a key that is not ASCII.
+
+    Raises:
+        ValueError: the key is empty, or has a control character. The error does not show the key.
+    """
+    if key is not None:
+        key = key.strip()  # a file or a shell often leaves a line end behind a key
+        if not key or any(ord(character) < 32 or ord(character) == 127 for character in key):
+            raise ValueError("key must be one of the service's keys, not empty and without line ends or tabs")
     return {b"User-Agent": b"gan-client"} | ({} if key is None else {b"Authorization": f"Bearer {key}".encode()})
 
 

@@ -13,6 +13,7 @@ from models.inference.sampler import Sampler
 from models.inference.scorer import Scorer
 from models.latents import Prior, draw_latents
 from models.model_folder.calibration import calibrate
+from models.model_folder.game_rules import GameRules
 from models.model_folder.history import EpochRecord, History
 from models.model_folder.metadata import Metadata
 from models.model_folder.write import write_model
@@ -36,6 +37,8 @@ def make_tiny_model_folder(
     classes: int = 0,
     encoder: Encoder | None = None,
     quantised: bool = False,
+    rules: GameRules | None = None,
+    judge: bool | None = None,
 ) -> Path:
     """Write a valid model folder of a tiny untrained pair to `path` and return it."""
     shape = image_shape or ImageShape()
@@ -53,6 +56,7 @@ def make_tiny_model_folder(
     write_model(
         path,
         metadata=Metadata(
+            format_version=1 if rules is None and judge is None else 3,
             architecture=architecture,
             z_dim=z_dim,
             prior=prior,
@@ -62,6 +66,8 @@ def make_tiny_model_folder(
             encoder=encoder,
             dataset="none",
             recipe="tiny",
+            rules=rules,
+            judge=judge,
             seed=seed,
             epochs=2,
             images_seen=128,

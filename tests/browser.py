@@ -47,6 +47,7 @@ class Visit:
     Attributes:
         page: Playwright's page.
         faults: errors and warnings of its console, errors of its scripts, and requests that failed or left `origin`.
+            Calls that the page itself gave up are none.
         pending: requests that are not answered yet.
     """
 
@@ -102,4 +103,6 @@ class Visit:
         self.pending.discard(request)
         if request.url.endswith("/icon.svg") and request.failure == "net::ERR_ABORTED":
             return  # Chromium loads the icon when it is idle, so the next page may interrupt it
+        if request.resource_type == "fetch" and request.failure == "net::ERR_ABORTED":
+            return  # the page gave the call up: something else has been asked for meanwhile
         self.faults.append(f"failed: {request.url}")

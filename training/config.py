@@ -59,6 +59,11 @@ class RunConfig(BaseModel):
         return Path(self.recipe_name).name
 
     @property
+    def game(self) -> str:
+        """Which game G and D play, in one sentence."""
+        return self.recipe.rules.describe(classes=self.classes, packing=self.recipe.packing)
+
+    @property
     def total_steps(self) -> int:
         """The number of G's steps in the whole run, unless `minutes` ends it earlier."""
         return self.recipe.epochs * self.steps_per_epoch
@@ -244,13 +249,14 @@ def _training_images(recipe: Recipe, dataset: Dataset, n: int) -> str:
 def _check_classes(recipe: Recipe, dataset: Dataset) -> None:
     if dataset.labels is None:
         raise RecipeError(
-            f"a conditional game needs labels, and {dataset.name} has none: put the images into a folder for each "
-            "class, or add `labels` to the .npz, or use `--set conditional=false`"
+            f"a conditional game needs labels of 2 to {MAX_CLASSES} classes, and {dataset.name} has none: put the "
+            "images into a folder for each class (a single folder is no class), or add "
+            "`labels` to the .npz, or use `--set conditional=false`"
         )
     if not 2 <= dataset.classes <= MAX_CLASSES:
         raise RecipeError(
-            f"{dataset.name} has {dataset.classes} classes; a conditional game needs 2 to {MAX_CLASSES}: use other "
-            "data, or `--set conditional=false`"
+            f"{dataset.name} has {dataset.classes} {'class' if dataset.classes == 1 else 'classes'}; a conditional "
+            f"game needs 2 to {MAX_CLASSES}: use other data, or `--set conditional=false`"
         )
     if dataset.classes >= recipe.z_dim:
         raise RecipeError(

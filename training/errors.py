@@ -8,6 +8,8 @@ TrainingError
 ├── NotFiniteError     a loss that became NaN or infinite
 ├── ProcessesError     processes of one training that cannot continue together
 └── UsageError         options of a command that are out of range or do not go together
+
+Terminated, a KeyboardInterrupt, is no error: SIGTERM asked a training to end, and its state is saved.
 """
 
 
@@ -41,3 +43,7 @@ class UsageError(TrainingError):
 
 class ProcessesError(TrainingError):
     """Processes of one training cannot connect, have lost each other, or hold different states or settings."""
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM asked a training to end; it is handled like Ctrl-C."""

@@ -10,6 +10,7 @@ from pydantic_core import ErrorDetails
 from models.files import is_system_file
 from models.images import MAX_SIDE, MIN_SIDE
 from models.latents import Prior
+from models.model_folder.game_rules import GameRules, LossName
 from models.networks.architectures import Architecture
 from models.networks.conv import Conv
 from models.networks.goodfellow2014 import Goodfellow2014
@@ -21,8 +22,6 @@ from training.overrides import apply_override
 
 FOLDER = Path(__file__).parent / "recipes"
 
-
-LossName: TypeAlias = Literal["non-saturating", "minimax", "hinge", "least-squares", "wasserstein", "relativistic"]
 
 AFTER_THE_GAME = ("judge_steps", "encoder_steps", "quantise", "judge_variations")
 """The settings that only `export` uses; `fit` and `resume` do not."""
@@ -142,6 +141,11 @@ class Recipe(_Settings):
         description="N: draw the fixed latents every N epochs, and after each of the first N",
     )
     checkpoint_interval_s: float = Field(default=30.0, ge=0, description="Least time between saved states, in seconds")
+
+    @property
+    def rules(self) -> GameRules:
+        """The rules of the game."""
+        return GameRules(**{name: getattr(self, name) for name in GameRules.model_fields})
 
     @property
     def images_a_group(self) -> int:

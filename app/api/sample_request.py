@@ -109,6 +109,10 @@ class SampleJob:
         """The answer's ETag: the plan's digest, which is computed once, and the seed. It is known before G runs."""
         return f'"{self.plan.digest}-{self.seed}"'
 
+    def is_known(self, if_none_match: str | None) -> bool:
+        """Whether the client has this answer already. It never has one of a random seed, not even by `*`."""
+        return self.plan.asked.seed is not None and caching.matches(if_none_match, self.etag)
+
     def headers(self) -> dict[str, str]:
         """Return the answer's headers except length and type, by name in lower case. They are known before G runs."""
         plan, headers = self.plan, self.plan.fixed.copy()

@@ -162,16 +162,21 @@ def _without_lines(inks: Iterable[Ink]) -> Iterator[Ink]:
 
     A window wider than the picture joins them with shadows, so what the window before it found is taken from it, too.
     """
-    before: tuple[bool, Mask] | None = None
+    before: tuple[Ink, Mask] | None = None
     for ink in inks:
         mask = ink.mask
-        if before is not None and before[0] == ink.dark and ink.share > 1:
-            mask = mask & ~before[1]
+        if before is not None and before[0].dark == ink.dark and ink.share > 1:
+            mask = mask & ~_lines(*before)
         kept = without_ruled_lines(without_frames(mask))
-        lines = cv2.dilate((ink.mask & ~kept).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
-        before = ink.dark, np.asarray(lines & ~kept, dtype=np.bool_)
+        before = ink, kept
         if kept.any():
             yield ink._replace(mask=kept)
+
+
+def _lines(ink: Ink, kept: Mask) -> Mask:
+    """Return what was taken from a reading, two pixels wider on each side, without what was kept."""
+    wider = cv2.dilate((ink.mask & ~kept).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    return np.asarray(wider & ~kept, dtype=np.bool_)
 
 
 def _digit_of(ink: Ink, grey: Pixels, edges: Pixels) -> Digit | None:

@@ -195,7 +195,7 @@ def _finish(search: _Search, ink: Ink, mask: Mask, *, side: int, steps: bool) ->
         stages = (
             _grey_step(search.grey),
             _flattened_step(ink),
-            _step("ink", "Ink was told from paper, and the digit (white) from other ink (grey).", chosen),
+            _step("ink", "Ink was told from paper and its lines, and the digit (white) from other ink (grey).", chosen),
             _step("strokes", "The strokes were brought to the width that MNIST’s digits have, and centred.", image),
         )
     return DigitPhoto(True, image, _in_picture(box, search), None, _levels(ink.strength), stages)

@@ -51,12 +51,12 @@ def _without_level_lines(mask: Mask) -> Mask:
     height, width = mask.shape
     runs = _lengths_of_runs(mask)
     thin = mask & (runs <= max(2, round(_THICKEST * min(height, width))))
-    whole, left = _grown(mask), mask.copy()
+    whole, left, thin_left = _grown(mask), mask.copy(), _grown(thin)
     columns, count = np.arange(width), 0
     for rows in _candidates(thin):
         inside = (rows >= 0) & (rows < height)
         at = rows[inside], columns[inside]
-        alone = _grown(thin & left)[at]
+        alone = thin_left[at]
         if len(alone) < _SHORTEST * width or alone.mean() < _ALONE or (alone | whole[at]).mean() < _WHOLE:
             continue
         count += 1
@@ -64,6 +64,7 @@ def _without_level_lines(mask: Mask) -> Mask:
         for away in range(-round(thickness) - 1, round(thickness) + 2):
             near = np.clip(at[0] + away, 0, height - 1), at[1]
             left[near] &= runs[near] > 1.8 * thickness + 1
+        thin_left = _grown(thin & left)
     return mask if count == 1 and not _has_digit(left, removed=mask & ~left) else left
 
 

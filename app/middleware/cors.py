@@ -8,6 +8,12 @@ from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+EXPOSED = [
+    *("Allow", "Content-Disposition", "Content-Location", "ETag", "Retry-After", "WWW-Authenticate"),
+    *("X-Model", "X-Request-Id", "X-Seed"),
+]
+"""The headers of answers that pages may read, besides those that browsers always let them read (Content-Type, …)."""
+
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -50,7 +56,7 @@ class Cors(CORSMiddleware):
             allow_origins=origins,
             allow_methods=["GET", "HEAD", "POST"],
             allow_headers=allowed,
-            expose_headers=["Content-Location", "ETag", "Retry-After", "X-Model", "X-Request-Id", "X-Seed"],
+            expose_headers=EXPOSED,
         )
 
     def rewritten(self, headers: list[tuple[bytes, bytes]], *, origin: bytes | None) -> list[tuple[bytes, bytes]]:

@@ -22,7 +22,6 @@ from fastapi.exceptions import RequestValidationError
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
-from app.api import caching
 from app.api.content_negotiation import SAMPLES_FORMATS
 from app.api.routes import samples
 from app.api.sample_request import PATH, SampleJob, SamplePlan, read_head
@@ -222,7 +221,7 @@ class FastPath:
         except (Problem, RequestValidationError):
             return Fallback.PROBLEM
         scope["route"] = _ROUTE  # for the access log and the span
-        if head.if_none_match is not None and caching.matches(head.if_none_match, job.etag):
+        if head.if_none_match is not None and job.is_known(head.if_none_match):
             observation = None if observer is None else observer.begin(scope, came)
             self._answer(cycle, 304, self._lines(scope, job, "", observation))
             _count(state, scope, 304, came, observation)

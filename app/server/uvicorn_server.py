@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import logging
 import os
 import socket
 import sys
@@ -18,7 +19,7 @@ from app.malloc import give_memory_back
 from app.server.admission import Admission
 from app.server.fast_path import FastPath
 from app.server.protocol import GuardedConfig, GuardedProtocol
-from app.server.sweeper import Sweeper
+from app.server.sweeper import Sweeper, drop
 from app.settings import Settings
 from app.telemetry.logs import configure
 from app.telemetry.metrics import Metrics
@@ -43,11 +44,17 @@ one pass for each connection that came before it.
 ENDING_S = 30
 """Seconds for requests under way to end, once no more are accepted."""
 
+CUT_OFF_S = 2
+"""Seconds for the work of requests to end after their connections have been cut off."""
+
 TELL_S = 1.0
 """Seconds between two updates of the gauge of requests under way, so that no request has to update it itself."""
 
 LINGER_S = 0.2
 """Seconds from the last accepted connection to the end of idle ones, whose next request may be on its way."""
+
+
+_log = logging.getLogger(__name__)
 
 
 def reserve(host: str, port: int) -> socket.socket:
@@ -134,7 +141,7 @@ def serve(
         server_header=False,
         headers=SECURITY_HEADERS,
         proxy_headers=believes_proxies,
-        timeout_graceful_shutdown=ENDING_S,
+        timeout_graceful_shutdown=ENDING_S + CUT_OFF_S,  # `_Server` cuts the requests off before
         ws="none",
     )
     server = _Server(config, admission, metrics, ready, grace_s=settings.shutdown_grace_s)
@@ -143,10 +150,11 @@ def serve(
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server, with four additions.
+    """uvicorn's server, with five additions.
 
     It calls `ready` when it serves, runs the sweeper, and sets the gauge of requests under way. When it is told to end,
-    it first serves on for `grace_s` seconds, and then answers the connections that have arrived before it closes.
+    it first serves on for `grace_s` seconds, and then answers the connections that have arrived before it closes. It
+    cuts off the requests that have not ended `ENDING_S` seconds later, and says how many they are.
     """
 
     def __init__(
@@ -188,6 +196,27 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
         for task in self._beside:
             task.cancel()
+
+    async def _wait_tasks_to_complete(self) -> None:
+        """Wait for the requests under way, and cut off those that do not end in time, or at a second Ctrl-C.
+
+        uvicorn would cancel them, and log the traceback of each. Here their clients go first, and a request whose
+        client has gone ends by itself.
+        """
+        with suppress(TimeoutError):
+            await asyncio.wait_for(super()._wait_tasks_to_complete(), ENDING_S)
+        left = [one for one in self.server_state.connections if isinstance(one, GuardedProtocol)]
+        if not left:
+            return
+        requests = "1 request was" if len(left) == 1 else f"{len(left)} requests were"
+        why = "a second signal came" if self.force_exit else f"it had not ended {ENDING_S} s after the order to stop"
+        _log.warning("%s cut off, because %s", requests, why if len(left) == 1 else why.replace("it ", "they ", 1))
+        for connection in left:
+            drop(connection)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CUT_OFF_S):
+                while self.server_state.tasks:
+                    await asyncio.sleep(0.01)
 
     async def _take_last(self, listener: socket.socket) -> None:
         """Accept the connections that wait in the kernel's queue, because closing `listener` would reset them."""

@@ -29,6 +29,8 @@ def configure(level: str, form: LogFormat, *, worker: int | None = None) -> None
     handler.setFormatter(JsonFormatter(worker) if form == "json" else TextFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.captureWarnings(form == "json")
+    # It warns of each malformed form, of which the answer 422 tells already.
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)
 
 
 class TextFormatter(logging.Formatter):

@@ -13,11 +13,11 @@ class EpochRecord(BaseModel):
     epoch: int = Field(ge=1, description="Number of the epoch, from 1")
     images: int = Field(ge=0, description="Real images shown to D since the start")
     seconds: float = Field(ge=0, description="Training time since the start, in seconds", allow_inf_nan=False)
-    loss_d: FiniteFloat = Field(description="Mean of D's two cross-entropies, (real + fake)/2: log 2 at the optimum")
+    loss_d: FiniteFloat = Field(description="D's loss without penalties, as the recipe defines it")
     loss_g: FiniteFloat = Field(description="G's loss, as the recipe defines it")
-    d_real: FiniteFloat = Field(description="Mean D(x) on real images: 0.5 at the optimum")
-    d_fake: FiniteFloat = Field(description="Mean D(G(z)): 0.5 at the optimum")
-    value: FiniteFloat = Field(description="V(G, D), the paper's equation 1: −log 4 at the optimum")
+    d_real: FiniteFloat = Field(description="Mean D(x) on real images, of the D that plays the game")
+    d_fake: FiniteFloat = Field(description="Mean D(G(z)), of the D that plays the game")
+    value: FiniteFloat = Field(description="V(G, D), equation 1 of the 2014 paper, of the D that plays the game")
     metrics: dict[str, FiniteFloat] = Field(default_factory=dict, description="Further figures, by name")
 
 

@@ -7,24 +7,26 @@ import json
 from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, computed_field, model_validator
 
 from models.errors import FormatVersionError, ModelMetadataError
 from models.images import ImageShape
 from models.latents import SEED_LIMIT, Prior
 from models.model_folder.calibration import Calibration
+from models.model_folder.earlier_rules import EARLIER_RULES
 from models.model_folder.format import REPLACE
+from models.model_folder.game_rules import GameRules, Optimum
 from models.model_folder.untrusted_json import MAX_ENTRIES, check_extent
 from models.networks.architectures import Architecture
 from models.networks.conditional import MAX_CLASSES
 from models.networks.encoder import Encoder
 from models.validation import describe_mistakes
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """The newest version. This code reads every version from 1 to this one.
 
-Version 2 adds `calibration.varied` and `data_sha256`. A model without both is still written as version 1, which older
-code reads.
+Version 2 adds `calibration.varied` and `data_sha256`, version 3 adds `rules` and `judge`. A model without them is still
+written as the version before, which older code reads.
 """
 
 
@@ -33,7 +35,7 @@ class Metadata(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format_version: Literal[1, 2] = 1
+    format_version: Literal[1, 2, 3] = 1
     architecture: Architecture = Field(description="The networks' architecture and sizes")
     z_dim: int = Field(ge=1, le=4096, description="Number of coordinates of a latent")
     prior: Prior = Field(description="Distribution of a latent's coordinates")
@@ -49,6 +51,14 @@ class Metadata(BaseModel):
         description="SHA-256 of all images and labels; null for a data set that comes with the package",
     )
     recipe: str = Field(max_length=200, description="Name of the training recipe")
+    rules: GameRules | None = Field(
+        default=None, description="Losses, penalties and steps of the game; null if they are not recorded"
+    )
+    judge: bool | None = Field(
+        default=None,
+        description="Whether D is a judge: it was trained on alone after the game, so it is not the D that played the "
+        "game, whose figures are in the history. Null if this is not recorded",
+    )
     seed: int = Field(ge=0, lt=SEED_LIMIT, description="Seed of the training run")
     epochs: int = Field(ge=0, description="Number of passes over the data")
     images_seen: int = Field(ge=0, description="Number of real images that D saw in training")
@@ -58,6 +68,12 @@ class Metadata(BaseModel):
     )
     evaluation: dict[str, FiniteFloat] = Field(default_factory=dict, description="Quality figures, by name")
     licence: str = Field(max_length=200, description="Licence of the weights")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_game(cls, fields: object) -> object:
+        """Pass over `game`, which an answer of the service has and `rules` gives, so that an answer can be parsed."""
+        return {name: of for name, of in fields.items() if name != "game"} if isinstance(fields, dict) else fields
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Metadata":
@@ -69,16 +85,46 @@ class Metadata(BaseModel):
             raise ValueError(f"a G of the architecture {self.architecture.name} cannot be quantised")
         if self.format_version < format_version_for(self.calibration, self.data_sha256):
             raise ValueError("calibration.varied and data_sha256 need format_version 2")
+        known = (self.rules, self.judge) in ((None, None), self._earlier())
+        if self.format_version < 3 and not known:
+            raise ValueError("rules and judge need format_version 3")
         return self
+
+    @computed_field(  # type: ignore[prop-decorator]  # mypy knows no decorator on a property
+        description="Which game G and D played, in one sentence; null if it is not recorded"
+    )
+    @property
+    def game(self) -> str | None:
+        """Which game G and D played, in one sentence; None if it is not recorded."""
+        return None if self.rules is None else self.rules.describe(classes=self.classes, packing=self.packing)
+
+    @property
+    def optimum(self) -> Optimum | None:
+        """The values that theory gives for the curves of the game; None if it gives none, or the game is not known."""
+        return None if self.rules is None else self.rules.optimum()
+
+    def _earlier(self) -> tuple[GameRules | None, bool | None]:
+        """The rules, and whether D is a judge, of an earlier bundled model; None and None of any other."""
+        rules = EARLIER_RULES.get((self.recipe, self.git_commit))
+        return rules, (None if rules is None else True)
+
+    def filled_in(self) -> "Metadata":
+        """Return these metadata with the rules of an earlier bundled model, if they are those of one."""
+        if self.format_version >= 3:
+            return self
+        rules, judge = self._earlier()
+        return self.model_copy(update={"rules": rules, "judge": judge})
 
     def to_strings(self) -> dict[str, str]:
         """Return one string for each field, as safetensors requires: the inverse of `parse_metadata`.
 
-        `encoder`, `quantised`, `data_sha256` and `calibration.varied` are left out if they have their defaults, so that
-        a model without them has the same bytes as before these fields existed.
+        `encoder`, `quantised`, `data_sha256` and `calibration.varied` are left out if they have their defaults, and
+        `rules` and `judge` before version 3, so that a model without them has the same bytes as before these fields
+        existed. `game` is left out because `rules` gives it.
         """
         absent = {name for name in ("encoder", "quantised", "data_sha256") if not getattr(self, name)}
-        fields = self.model_dump(mode="json", exclude=absent)
+        recent = {"rules", "judge"} if self.format_version < 3 else set()
+        fields = self.model_dump(mode="json", exclude=absent | recent | {"game"})
         if self.calibration.varied is None:
             del fields["calibration"]["varied"]
         return {
@@ -87,13 +133,17 @@ class Metadata(BaseModel):
         }
 
 
-def format_version_for(calibration: Calibration, data_sha256: str | None) -> Literal[1, 2]:
-    """Return the oldest version of the format that can hold a calibration and the fingerprint of the data, if any."""
+def format_version_for(
+    calibration: Calibration, data_sha256: str | None, rules: GameRules | None = None
+) -> Literal[1, 2, 3]:
+    """Return the oldest version that can hold a calibration, and the fingerprint of the data and the rules, if any."""
+    if rules is not None:
+        return 3
     return 1 if calibration.varied is None and data_sha256 is None else 2
 
 
 def parse_metadata(strings: Mapping[str, str] | None) -> Metadata:
-    """Parse the metadata strings of a safetensors file.
+    """Parse the metadata strings of a safetensors file. The rules of earlier bundled models are filled in.
 
     Raises:
         FormatVersionError: the format is newer than FORMAT_VERSION, or not a version.
@@ -109,7 +159,7 @@ def parse_metadata(strings: Mapping[str, str] | None) -> Metadata:
             f"metadata of model.safetensors: {len(strings):,} entries; at most {MAX_ENTRIES:,} are allowed; {REPLACE}"
         )
     try:
-        return Metadata.model_validate({name: _parse(name, text) for name, text in strings.items()})
+        return Metadata.model_validate({name: _parse(name, text) for name, text in strings.items()}).filled_in()
     except ValidationError as error:
         mistakes = describe_mistakes(error, whole="metadata", most=MAX_ENTRIES)
         raise ModelMetadataError(f"metadata of model.safetensors: {mistakes}; {REPLACE}") from error

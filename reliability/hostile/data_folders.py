@@ -400,7 +400,8 @@ def _split_cases() -> dict[str, Trial]:
             alone(lambda root: classes(root, ("bus", "train"))), Expected(24, ("bus", "train"))
         ),
         "classes named test and val": Trial(
-            alone(lambda root: classes(root, ("test", "val"))), Expected(24, ("test", "val"))
+            alone(lambda root: classes(root, ("test", "val"))),
+            Expected(24, ("test", "val"), ("test and val are taken as classes",)),
         ),
         "linked splits": Trial(
             alone(
@@ -499,7 +500,9 @@ def _other_cases() -> dict[str, Trial]:
         "a folder that ends in .png": Trial(
             beside(lambda root: pictures(root / "owl.png")), Expected(36, (*TWO, "owl.png"))
         ),
-        "an empty class": Trial(beside(lambda root: (root / "owl").mkdir()), Expected(24, TWO)),
+        "an empty class": Trial(
+            beside(lambda root: (root / "owl").mkdir()), Expected(24, TWO, ("1 sub-folder(s) hold no image",))
+        ),
         "a class of broken files": Trial(
             beside(written("owl/a.png", b"")), Expected(24, TWO, ("a.png: it is not an image of a known kind",))
         ),

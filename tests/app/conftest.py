@@ -12,6 +12,7 @@ from harness.service import Service, running
 from harness.tiny_models import make_tiny_model_folder
 from models import bundled_models_dir
 from models.images import ImageShape
+from models.model_folder.game_rules import GameRules
 from models.networks.conv import Conv
 from models.networks.encoder import Encoder
 
@@ -25,9 +26,13 @@ def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make_tiny_model_folder(folder / "mnist-conv", z_dim=16)
     make_tiny_model_folder(folder / "rgb", prior="uniform", image_shape=ImageShape(channels=3, height=32, width=32))
     conv = Conv(generator_channels=(4, 4), discriminator_channels=(4, 4))
-    make_tiny_model_folder(folder / "conv", architecture=conv)
-    make_tiny_model_folder(folder / "digits", z_dim=16, classes=10, encoder=Encoder(widths=(8,)))
-    make_tiny_model_folder(folder / "three", architecture=conv, prior="uniform", classes=3)
+    paper = GameRules(loss="non-saturating")
+    make_tiny_model_folder(folder / "conv", architecture=conv, rules=paper, judge=False)
+    relativistic = GameRules(loss="relativistic", r1_gamma=1.0)
+    encoder = Encoder(widths=(8,))
+    make_tiny_model_folder(folder / "digits", z_dim=16, classes=10, encoder=encoder, rules=relativistic, judge=True)
+    hinge = GameRules(loss="hinge")
+    make_tiny_model_folder(folder / "three", architecture=conv, prior="uniform", classes=3, rules=hinge)
     (folder / "empty").mkdir()
     broken = make_tiny_model_folder(folder / "truncated") / "model.safetensors"
     broken.write_bytes(broken.read_bytes()[:-100])

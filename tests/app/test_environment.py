@@ -60,7 +60,21 @@ def test_a_variable_that_says_nothing_is_an_error(
 
 def test_a_name_without_a_value_in_dot_env_is_an_error() -> None:
     Path(".env").write_text("GAN_API_KEYS\n")
-    assert told().startswith("GAN_API_KEYS: it is empty")
+    with pytest.raises(
+        DotEnvError, match=r"^\.env: GAN_API_KEYS stands there without a value; write GAN_API_KEYS=value"
+    ):
+        Settings()
+
+
+def test_the_home_folder_of_a_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A shell does not expand the `~` of a variable's value in `.env`, in quotes or in `compose.yaml`."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    Path(".env").write_text("GAN_MODELS_DIR=~/models\n")
+    assert Settings().models_dir == tmp_path / "models"
+    Path(".env").write_text("GAN_MODELS_DIR=~nobody-has-this-name/models\n")
+    assert told().startswith(
+        "GAN_MODELS_DIR: there is no home folder for ~nobody-has-this-name/models; write the whole"
+    )
 
 
 def test_a_key_in_dot_env_is_taken_as_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:

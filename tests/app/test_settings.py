@@ -166,10 +166,46 @@ def test_a_full_standard_output(tmp_path: Path) -> None:
     assert "Traceback" not in (tmp_path / "log").read_text()
 
 
-def test_a_reload_ends_no_service_that_starts(tmp_path: Path) -> None:
-    """The signal comes while the models are about to be loaded."""
-    hangs_up = "import os, signal, app.main\ndef load(*a, f=app.main.load_catalog, **k):\n    os.kill(os.getpid(), "
-    hangs_up += "signal.SIGHUP)\n    return f(*a, **k)\napp.main.load_catalog = load\n"
+HANGS_UP_WHILE_IT_IMPORTS = """\
+import os, signal, sys
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "app.command_line":
+            os.kill(os.getpid(), signal.SIGHUP)
+sys.meta_path.insert(0, Finder())
+"""
+
+HANGS_UP_WHILE_IT_LOADS = """\
+import os, signal, app.main
+def load(*a, f=app.main.load_catalog, **k):
+    os.kill(os.getpid(), signal.SIGHUP)
+    return f(*a, **k)
+app.main.load_catalog = load
+"""
+
+
+@pytest.mark.parametrize("hangs_up", [HANGS_UP_WHILE_IT_IMPORTS, HANGS_UP_WHILE_IT_LOADS])
+def test_a_reload_ends_no_service_that_starts(tmp_path: Path, hangs_up: str) -> None:
+    """The signal comes before the first import that takes long, and while the models are about to be loaded."""
     (tmp_path / "sitecustomize.py").write_text(hangs_up)
     with running(tmp_path, python_path=tmp_path) as service:
         assert service.client.get("/healthz").status_code == 200
+
+
+@pytest.mark.parametrize("target", ["/v1/samples?n=100000&format=npz", "/v1/samples?n=4096&format=json"])
+def test_a_download_that_is_cut_off_is_one_line(tmp_path: Path, target: str) -> None:
+    """Its client reads nothing. It is an archive, which is drawn while it is sent, or JSON, which is whole before."""
+    (tmp_path / "sitecustomize.py").write_text("import app.server.uvicorn_server as s\ns.ENDING_S = 0.5\n")
+    with running(tmp_path, python_path=tmp_path) as service:
+        address = httpx.URL(service.url)
+        with socket.socket() as reader:
+            reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            reader.settimeout(60)
+            reader.connect((address.host, address.port))
+            reader.sendall(f"GET {target} HTTP/1.1\r\nHost: test\r\n\r\n".encode())
+            assert reader.recv(15) == b"HTTP/1.1 200 OK"
+            service.process.terminate()
+            assert service.process.wait(timeout=100) in (0, -signal.SIGTERM)
+    lines = service.log.read_text().splitlines()
+    warned = "WARNING app.server.uvicorn_server: 1 request was cut off, because it had not ended 0.5 s after"
+    assert [line for line in lines if not line.startswith("INFO ")] == [f"{warned} the order to stop"]

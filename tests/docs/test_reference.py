@@ -25,6 +25,11 @@ def test_every_setting_is_told_once() -> None:
     assert sorted(told) == sorted(Settings.model_fields)
 
 
+def test_no_setting_may_be_empty() -> None:
+    """An empty setting is refused, so its description tells what "not set" means."""
+    assert not [name for name, field in Settings.model_fields.items() if "Empty:" in (field.description or "")]
+
+
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="metrics of the process exist on Linux only")
 def test_every_metric_is_told_once() -> None:
     told = write_reference.names_in(METRICS.read_text(encoding="utf-8"), "metrics")

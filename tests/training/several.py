@@ -27,6 +27,7 @@ from safetensors.torch import load_file, save_file
 
 import training.run.alarm_response
 import training.run.loop
+import training.run.run
 import training.run.writer
 from tests.training.crash import KILLS_A_GAME, MAX_TRIES, compare, state, wait_for_a_new_state, warm_up
 from tests.training.support import (
@@ -362,7 +363,7 @@ def one_clock(root: Path, data: Path) -> list[int]:
 
     def scene(processes: Processes) -> int:
         ticks: Iterator[int] = count() if processes.first else iter(lambda: 0, 1)
-        vars(training.run.loop)["time"] = SimpleNamespace(monotonic=lambda: float(next(ticks)))
+        vars(training.run.run)["time"] = SimpleNamespace(monotonic=lambda: float(next(ticks)))
         steps: list[int] = []
         vars(training.run.loop)["play_step"] = counting(steps)
         play(folder, config, processes)

@@ -4,6 +4,7 @@
     drawing.py       draws the images of a shard, a few at a time
     formats.py       writes a shard as npz, png, parquet or webdataset; the same images give the same bytes
     shards.py        writes one shard completely, or not at all
+    inspection.py    finds shards that are damaged or of another request
     run.py           writes all missing shards
     processes.py     writes shards in several processes of this machine
     ray_data.py      writes shards on the machines of a Ray cluster

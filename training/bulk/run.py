@@ -1,5 +1,6 @@
-"""Write all shards of a request. Shards that exist already are kept; the others are written in any order."""
+"""Write all shards of a request. Shards that exist and are whole are kept; the others are written in any order."""
 
+import sys
 from pathlib import Path
 
 from tqdm import tqdm
@@ -7,9 +8,11 @@ from tqdm import tqdm
 from models.inference.sampler import Sampler
 from models.model_folder.loaded_model import LoadedModel
 from training.bulk.formats import check_format
+from training.bulk.inspection import damaged_shards, foreign_shards
 from training.bulk.processes import write_in_processes
 from training.bulk.request import BulkRequest, Format, begin_or_go_on, check_bulk, leftovers
 from training.bulk.shards import ShardWriter, remove, take_fingerprint
+from training.data.folder_tree import some
 from training.run.lock import only_writer
 
 BUSY = "another process is writing samples into {folder}: wait until it ends, stop it, or choose another --out"
@@ -72,6 +75,7 @@ def sample_in_bulk(
     with only_writer(folder, busy=BUSY):
         begin_or_go_on(folder, request)
         _remove_leftovers(folder)
+        _inspect(request, folder)
         missing = sum(request.shard(number).count for number in request.missing(folder))
         try:
             _write_missing(model, request, folder, processes=processes, ray=ray, there=n - missing)
@@ -104,6 +108,22 @@ def _write_missing(
     with bar:
         for count in counts:
             bar.update(count)
+
+
+def _inspect(request: BulkRequest, folder: Path) -> None:
+    """Remove the shards that are empty or cut, so that they are written again, and name those of other requests."""
+    damaged = list(damaged_shards(request, folder))  # all are looked at before one is removed
+    for path in damaged:
+        remove(path)
+    if damaged:
+        names = some([path.name for path in damaged])
+        print(f"note: {len(damaged):,} shard(s) were empty or cut, and are written again: {names}", file=sys.stderr)
+    if foreign := foreign_shards(request, folder):
+        print(
+            f"note: {len(foreign):,} shard(s) in {folder} are not of this request: {some(foreign)}. Move them "
+            "elsewhere, so that nothing reads them as its images",
+            file=sys.stderr,
+        )
 
 
 def _remove_leftovers(folder: Path) -> None:

@@ -17,7 +17,7 @@ from models.files import naming
 from training.cli import classifier, evaluate, export, fit, judge, resume, sample, watch
 from training.cli.missing_packages import explain_missing_package
 from training.commands import program
-from training.errors import TrainingError, UsageError
+from training.errors import Terminated, TrainingError, UsageError
 
 COMMANDS = (fit, resume, watch, evaluate, sample, export, judge, classifier)
 
@@ -30,7 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit code. 0: the command succeeded. 1: it failed, and one message on standard error says why. 2: it needs a
-        package that is not installed, or its options do not go together. 130: it was interrupted.
+        package that is not installed, or its options do not go together. 130: it was interrupted by Ctrl-C. 143: a
+        training saved its state and ended because of SIGTERM.
 
     Raises:
         SystemExit: `--help` or `--version` was given (code 0), or an argument is wrong (code 2).
@@ -59,9 +60,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _print_error(_describe(error, options))
         _drop_standard_output()
         return 1
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         _print_interruption(options)
-        return 130
+        return 143 if isinstance(error, Terminated) else 130
     return 0
 
 

@@ -20,7 +20,7 @@ from training.cli.arguments import (
     not_empty,
     path,
 )
-from training.cli.inputs import check_train_images, is_training_data, load_model_data, load_named_model
+from training.cli.inputs import check_train_images, is_training_data, load_model_data, load_named_model, whose_images
 
 if TYPE_CHECKING:
     from models.inference.sampler import Sampler
@@ -85,7 +85,7 @@ def run(options: argparse.Namespace) -> None:
     started = time.monotonic()
     trained_on = is_training_data(model, dataset)
     if not trained_on:
-        print(f"note: {_whose_images(model, dataset)}", file=sys.stderr)
+        print(f"note: {_note_on_images(model, dataset)}", file=sys.stderr)
     sampler = Sampler.of_model(model)
     if options.full:
         print("full: the usual figures come first, which takes a minute or two", file=sys.stderr)
@@ -135,16 +135,15 @@ def _flatten(full: "FullEvaluation", *, threads: int) -> dict[str, float | str]:
     return {"threads": threads, **full.figures, **reasons}
 
 
-def _whose_images(model: "LoadedModel", dataset: "Dataset") -> str:
+def _note_on_images(model: "LoadedModel", dataset: "Dataset") -> str:
     if dataset.name == model.metadata.dataset:
         return (
-            f"the images of {dataset.name!r} are not those that {model.name} was trained on: others have the same "
-            "name, or some were added, removed or changed since. The model may have been trained on some of the images "
+            f"{whose_images(model, dataset)}. The model may have been trained on some of the images "
             "that are held out now, so its figures may be too good. The distances to the nearest training images are "
             "left out"
         )
     return (
-        f"{model.name} was trained on {model.metadata.dataset!r}, not on {dataset.name!r}, so these images cannot show "
+        f"{whose_images(model, dataset)}, so these images cannot show "
         "whether it copies its training images: the distances to the nearest ones are left out"
     )
 

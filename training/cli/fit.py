@@ -17,7 +17,7 @@ from training.cli.arguments import (
     positive,
     seed,
 )
-from training.cli.inputs import load_data, log_data_notes
+from training.cli.inputs import how_to_resume, load_data, log_data_notes
 from training.commands import command
 from training.errors import UsageError
 
@@ -141,7 +141,7 @@ def how_to_continue(options: argparse.Namespace) -> str | None:
     """Return a text that says how to continue after an interruption; None if nothing can be continued."""
     folder = _folder_of(options)
     if (folder / "config.json").exists():
-        return f"to continue: {command('resume', folder)}"
+        return how_to_resume(folder, command("resume", folder))
     return None
 
 

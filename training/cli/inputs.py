@@ -76,6 +76,16 @@ def is_training_data(model: "LoadedModel", dataset: "Dataset") -> bool:
     return dataset.name == model.metadata.dataset if known is None else dataset.fingerprint() == known
 
 
+def whose_images(model: "LoadedModel", dataset: "Dataset") -> str:
+    """Return a sentence that says in what way these are not the data of `is_training_data`."""
+    if dataset.name == model.metadata.dataset:
+        return (
+            f"the images of {dataset.name!r} are not those that {model.name} was trained on (others have the same "
+            "name, or some were added, removed or changed since)"
+        )
+    return f"{model.name} was trained on {model.metadata.dataset!r}, not on {dataset.name!r}"
+
+
 def check_train_images(train_images: int | None, model: "LoadedModel", dataset: "Dataset") -> None:
     """Check `--train-images`; None means all.
 
@@ -92,7 +102,7 @@ def check_train_images(train_images: int | None, model: "LoadedModel", dataset: 
             f"{dataset.name}, not {train_images:,}"
         )
     if not is_training_data(model, dataset):
-        raise UsageError(f"{model.name} was not trained on {dataset.name}: leave --train-images out")
+        raise UsageError(f"{whose_images(model, dataset)}: leave --train-images out, or give the data as they were")
 
 
 def load_run_data(config: "RunConfig", source: str | None, *, strict: bool) -> "Dataset":
@@ -133,6 +143,29 @@ def place_of_data(config: "RunConfig") -> str:
         f"there is no data at {recorded!r}, where the run's images were when it began: if they have moved, name their "
         "new place with --data"
     )
+
+
+def how_to_resume(path: Path, resume: str) -> str:
+    """Return a text that says where a run that was interrupted will be resumed, and by which command.
+
+    Args:
+        path: the run folder.
+        resume: the command.
+    """
+    from training.run.checkpoint import read_progress
+    from training.run.folder import RunFolder
+
+    folder, place = RunFolder(path), ""
+    try:
+        total = folder.read_config().total_steps
+        if folder.checkpoint_file.exists():
+            progress = read_progress(folder.checkpoint_file)
+            place = f"`resume` will begin at epoch {progress.epoch}, step {progress.step:,} of {total:,}; "
+        elif not folder.stats_file.exists() or not folder.stats_file.stat().st_size:
+            place = "no state was saved yet, so `resume` will begin from the start; "
+    except (RunError, OSError):  # `resume` itself says what is wrong
+        place = ""
+    return f"{place}to continue: {resume}"
 
 
 def load_data(source: str, side: int | None, *, strict: bool) -> "Dataset":

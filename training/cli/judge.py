@@ -16,7 +16,7 @@ from training.cli.arguments import (
     seed,
     share_or_none,
 )
-from training.cli.inputs import check_train_images, is_training_data, load_model_data, load_named_model
+from training.cli.inputs import check_train_images, is_training_data, load_model_data, load_named_model, whose_images
 from training.errors import RunError, UsageError
 
 if TYPE_CHECKING:
@@ -123,8 +123,7 @@ def _check_data(options: argparse.Namespace, model: "LoadedModel", dataset: "Dat
     """
     if not is_training_data(model, dataset):
         raise RunError(
-            f"{model.name} was trained on {model.metadata.dataset!r}, not on {dataset.name!r}: D must learn from the "
-            "images that G imitates; name them with --data"
+            f"{whose_images(model, dataset)}: D must learn from the images that G imitates; name them with --data"
         )
     if options.variations and dataset.digits != 1:
         raise UsageError(

@@ -4,7 +4,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from training.cli.arguments import Commands, add_run, add_run_data, add_strict
-from training.cli.inputs import load_run_data, log_data_notes
+from training.cli.inputs import how_to_resume, load_run_data, log_data_notes
 from training.commands import command
 from training.errors import RunError
 
@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> None:
 def how_to_continue(options: argparse.Namespace) -> str:
     """Return a text that says how to continue after an interruption."""
     data = [] if options.data is None else ["--data", options.data]
-    return f"to continue: {command('resume', options.run, *data)}"
+    return how_to_resume(options.run, command("resume", options.run, *data))
 
 
 def _check_device(config: "RunConfig") -> None:

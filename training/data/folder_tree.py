@@ -64,7 +64,7 @@ def find_images(path: Path) -> FolderTree:
     top = _common_top(path, files)
     splits = _splits(top, files)
     if splits is None:
-        return FolderTree(top, files, None, [], (*walk.empty_notes(top), *walk.notes()))
+        return FolderTree(top, files, None, [], (*_no_split_notes(top, files), *walk.empty_notes(top), *walk.notes()))
     train, test, unused = splits
     notes = [f"{name(train)} is trained on" + (f", and {name(test)} is held out" if test else "; a tenth is held out")]
     notes += [f"{name(folder)} is not used" for folder in unused]
@@ -239,3 +239,25 @@ def _splits(top: Path, files: list[Path]) -> tuple[Path, Path | None, list[Path]
     rest = sorted((folder for folder in inside if folder not in train), key=lambda folder: kinds[folder] in VALIDATION)
     test, *unused = rest
     return top / train[0], top / test, [top / folder for folder in unused]
+
+
+def _no_split_notes(top: Path, files: list[Path]) -> list[str]:
+    """Return a sentence that says why folders with the names of splits are none; [] if fewer than two have such names.
+
+    A single one may well be a class: a train is a vehicle.
+    """
+    parts = [file.relative_to(top).parts for file in files]
+    folders = {inside[0] for inside in parts if len(inside) > 1}
+    splits = sorted(folder for folder in folders if folder.lower() in TRAIN | TEST | VALIDATION)
+    if len(splits) < 2:
+        return []
+    others = sorted({inside[0] for inside in parts} - set(splits))
+    train = [folder for folder in splits if folder.lower() in TRAIN]
+    if others:
+        reason = f"{some([name(Path(other)) for other in others])} {'is' if len(others) == 1 else 'are'} beside them"
+    elif train:
+        reason = f"{' and '.join(train)} are both for training"
+    else:
+        reason = "no folder `train` is beside them"
+    taken = "taken as classes" if all(len(inside) > 1 for inside in parts) else "not taken as training and test sets"
+    return [f"{' and '.join(splits)} are {taken}, because {reason}"]

@@ -87,7 +87,8 @@ def split_test(labels: Labels | None, data: RawImages) -> Split:
     n, n_test = len(data.images), 0 if data.test is None else len(data.test)
     _check_number(n, len(data.skipped), because="G and D learn little from fewer")
     if n_test < MIN_TEST_IMAGES:
-        raise DataError(f"the test set has {n_test} image that can be read; at least {MIN_TEST_IMAGES} are needed")
+        images = "1 image" if n_test == 1 else "no image"
+        raise DataError(f"the test set has {images} that can be read; at least {MIN_TEST_IMAGES} are needed")
     notes = []
     known, seen = (set() if given is None else set(given.names) for given in (labels, data.test_labels))
     if strange := sorted(seen - known):
@@ -104,7 +105,8 @@ def _order(n: int, labels: Labels | None) -> NDArray[np.int64]:
 def _check_number(n: int, skipped: int, *, because: str) -> None:
     if n < MIN_IMAGES:
         beside = f" that can be read, and {skipped} that cannot" if skipped else ""
-        raise DataError(f"there are {n} images{beside}; at least {MIN_IMAGES} are needed, because {because}")
+        there = "there is 1 image" if n == 1 else f"there are {n} images"
+        raise DataError(f"{there}{beside}; at least {MIN_IMAGES} are needed, because {because}")
 
 
 def _note_missing(labels: Labels, held_out: NDArray[np.int64]) -> tuple[str, ...]:

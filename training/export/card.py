@@ -20,6 +20,8 @@ _TEMPLATE = """\
 
 The model was trained on {dataset} with the recipe `{recipe}` and the seed {seed}. {about_the_recipe}
 
+{game}
+
 ## How it was made
 
     python -m {launch}training fit {quoted_recipe} --data {data} --seed {seed} --threads {threads}{overrides}
@@ -119,6 +121,7 @@ def write_card(
     return _TEMPLATE.format(
         name=name,
         about_the_recipe=_about_the_recipe(config),
+        game=config.game,
         dataset=config.dataset,
         recipe=config.recipe_name,
         quoted_recipe=shlex.quote(config.recipe_name),

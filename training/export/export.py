@@ -168,7 +168,7 @@ def _round_weights(network: nn.Module, dtype: torch.dtype) -> None:
 def _describe(config: RunConfig, progress: Progress, evaluation: Evaluation, *, data_sha256: str | None) -> Metadata:
     recipe = config.recipe
     return Metadata(
-        format_version=format_version_for(evaluation.calibration, data_sha256),
+        format_version=format_version_for(evaluation.calibration, data_sha256, recipe.rules),
         architecture=recipe.architecture,
         z_dim=recipe.z_dim,
         prior=recipe.prior,
@@ -180,6 +180,8 @@ def _describe(config: RunConfig, progress: Progress, evaluation: Evaluation, *, 
         dataset=config.dataset[:MAX_NAME],
         data_sha256=data_sha256,
         recipe=config.recipe_title[:MAX_NAME],
+        rules=recipe.rules,
+        judge=recipe.judge_steps > 0,
         seed=config.seed,
         epochs=len(progress.records),
         images_seen=progress.images,

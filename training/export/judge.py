@@ -15,7 +15,7 @@ from models.images import channels_first
 from models.inference.sampler import Sampler
 from models.inference.scorer import Scorer
 from models.model_folder.loaded_model import LoadedModel
-from models.model_folder.metadata import Metadata, format_version_for
+from models.model_folder.metadata import Metadata
 from models.model_folder.read import read_picture
 from models.model_folder.write import write_model
 from training.commands import command
@@ -191,9 +191,10 @@ def _command(
 def _describe(metadata: Metadata, evaluation: Evaluation) -> Metadata:
     """Return a model's metadata with the new calibration and figures."""
     changed = {
-        "format_version": format_version_for(evaluation.calibration, metadata.data_sha256),
+        "format_version": 3,  # the first that can say that D is a judge
         "calibration": evaluation.calibration,
         "evaluation": evaluation.figures,
+        "judge": True,
     }
     return metadata.model_copy(update=changed)
 

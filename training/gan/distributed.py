@@ -68,11 +68,22 @@ class Processes:
             distributed.broadcast(told, src=0)
         return float(told)
 
+    def greatest(self, *numbers: float) -> list[float]:
+        """Return, in every process, the greatest of each number over all processes."""
+        if self.world == 1:
+            return list(numbers)
+        told = torch.tensor(numbers, dtype=torch.float64)
+        with self._listening():
+            distributed.all_reduce(told, distributed.ReduceOp.MAX)
+        greatest: list[float] = told.tolist()
+        return greatest
+
     def figures_of_first(self, measure: Callable[[], dict[str, float]]) -> dict[str, float]:
         """Return, in every process, the figures that the first process measures; only the first calls `measure`.
 
         Raises:
             NotFiniteError: `measure` raised it in the first process; every process raises it.
+            KeyboardInterrupt: the same.
         """
         if self.world == 1:
             return measure()
@@ -82,7 +93,12 @@ class Processes:
                 text = json.dumps({"figures": measure()})
             except NotFiniteError as error:
                 text = json.dumps({"error": str(error)})
+            except KeyboardInterrupt:
+                self._text_of_first(json.dumps({"interrupted": True}))
+                raise
         answer = json.loads(self._text_of_first(text))
+        if "interrupted" in answer:
+            raise KeyboardInterrupt
         if "error" in answer:
             raise NotFiniteError(answer["error"])
         figures: dict[str, float] = answer["figures"]

@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeAlias
 import torch
 from torch.nn.functional import relu, softplus
 
-from training.recipe import LossName
+from models.model_folder.game_rules import LossName
 
 Loss: TypeAlias = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 

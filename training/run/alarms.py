@@ -12,8 +12,8 @@ takes the run back to its best state; otherwise training continues, except that 
 import math
 from typing import Literal, TypeAlias
 
+from models.model_folder.game_rules import LossName
 from models.model_folder.history import EpochRecord
-from training.recipe import LossName
 
 Alarms: TypeAlias = dict[Literal["collapse", "discriminator-won", "discriminator-lost", "not-finite"], str]
 

@@ -114,12 +114,29 @@ class RunFolder:
         """Return the file of a saved state: "best" is the last one if the recipe does not measure the states.
 
         Raises:
-            RunError: the run has no saved state yet.
+            RunError: the run has no saved state yet, or the file of its best one is lost.
         """
-        saved = self.best_file if state == "best" and self.best_file.exists() else self.checkpoint_file
-        if not saved.exists():
+        if state == "best" and self.best_file.exists():
+            return self.best_file
+        if not self.checkpoint_file.exists():
             raise RunError(f"{self.path} has no saved state yet: train it with `{command('resume', self.path)}`")
-        return saved
+        if state == "best":
+            self._check_best_not_lost()
+        return self.checkpoint_file
+
+    def _check_best_not_lost(self) -> None:
+        from training.run.alarms import best_record  # noqa: PLC0415  (`watch` does not need it)
+        from training.run.checkpoint import read_progress  # noqa: PLC0415
+
+        # The best state is saved before the checkpoint whose records have its figures.
+        best = best_record(read_progress(self.checkpoint_file).records)
+        if best is not None:
+            raise RunError(
+                f"{self.best_file} is lost: it held the best state, that of epoch {best.epoch} with the Fréchet "
+                f"distance {best.metrics['frechet']:g}. Restore it from a copy. To export the last state instead, copy "
+                f"{self.checkpoint_file.name} to {self.best_file.name}; or start a new run with `fit` and another "
+                "`--out`"
+            )
 
     def check_no_records(self) -> None:
         """Check that nothing is lost if the run begins from the start, because it has no state to resume from.

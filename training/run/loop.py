@@ -1,6 +1,5 @@
 """The training loop: epochs, batches and steps, and the records of each epoch."""
 
-import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -18,6 +17,7 @@ from training.run.alarm_response import ROLLBACK_RATE, respond_to_alarms, roll_b
 from training.run.alarms import best_record, new_alarms
 from training.run.checkpoint import load_checkpoint, state_of
 from training.run.folder import RunFolder
+from training.run.interruption import Interruption
 from training.run.monitor import Monitor
 from training.run.progress import Progress
 from training.run.run import Run
@@ -40,6 +40,7 @@ def train(
         RecipeError: this number of processes cannot share a batch evenly.
         ProcessesError: another process has ended, or has other settings or another state.
         OSError: the disk is full or cannot be written. The last saved state is unchanged.
+        KeyboardInterrupt: Ctrl-C came (`Terminated`: SIGTERM), and the state is saved; a second Ctrl-C saves nothing.
     """
     torch.set_num_threads(config.threads)
     config.check_data(dataset)
@@ -59,7 +60,8 @@ def train(
         writer.write_grid(0, game)
     writer.rewrite(progress)
     has_monitor = processes.first and recipe.metrics_every_epochs and not progress.finished
-    run = Run(config, folder, writer, game, Monitor(config, dataset) if has_monitor else None, progress)
+    monitor = Monitor(config, dataset) if has_monitor else None
+    run = Run(config, folder, writer, game, monitor, progress, interruption=Interruption(says=processes.first))
     writer.start(progress, total_steps=config.total_steps)
     if run.monitor is not None:
         writer.say(f"samples are compared with real images in these features: {run.monitor.features}")
@@ -78,12 +80,13 @@ def train(
 
     # --- Train ----------------------------------------------------------------------------------
     progress.continue_with(processes.world, began_with=config.processes)
-    while not run.progress.finished:
-        try:
-            play_epoch(run, data)
-            close_epoch(run)
-        except NotFiniteError as error:
-            roll_back(run, {"not-finite": str(error)})
+    with run.interruption:
+        while not run.progress.finished:
+            try:
+                play_epoch(run, data)
+                close_epoch(run)
+            except NotFiniteError as error:
+                roll_back(run, {"not-finite": str(error)})
 
     # --- The end --------------------------------------------------------------------------------
     if (
@@ -106,18 +109,19 @@ def reason_for_the_end(config: RunConfig, progress: Progress) -> str:
 def play_epoch(run: Run, data: Dataset) -> None:
     """Train the rest of the current epoch; stop earlier if the run's minutes are over."""
     config, progress = run.config, run.progress
-    started = time.monotonic() - progress.seconds
+    started_s = run.clock_s() - progress.seconds
     is_over = False
     for batches in epoch_batches(config, progress.epoch, start=progress.position, rollbacks=progress.rollbacks):
         factor = ROLLBACK_RATE**progress.rollbacks
         run.game.set_rates(step=progress.step, steps=config.total_steps, epoch=progress.epoch, factor=factor)
         play_step(run.game, data, batches, progress)
-        progress.seconds = run.game.processes.number_of_first(time.monotonic() - started)
+        now_s = run.clock_s()
+        progress.seconds = now_s - started_s
         run.writer.step(progress)
         is_over = config.minutes is not None and progress.seconds >= 60 * config.minutes
         if is_over:
             break
-        run.save_if_due()
+        run.save_if_due(now_s)
     run.save_before_the_first_record()
     progress.finished = is_over
 
@@ -126,7 +130,12 @@ def close_epoch(run: Run) -> None:
     """Record an epoch: write its figures and its picture, save its state if it is the best, and respond to alarms."""
     recipe, writer, game, epoch = run.config.recipe, run.writer, run.game, run.progress.epoch
     game.processes.check_same(f"the same state after epoch {epoch}", state_of(game))
-    run.progress.end_epoch(last=recipe.epochs, metrics=measured(run))
+    try:
+        metrics = measured(run)
+    except KeyboardInterrupt:  # measuring takes long and changes nothing: `resume` measures this epoch again
+        run.save()
+        raise
+    run.progress.end_epoch(last=recipe.epochs, metrics=metrics)
     records = run.progress.records
     alarms = new_alarms(records, loss=recipe.loss, since=run.progress.went_back_to)
     goes_back = bool(alarms) and will_roll_back(run)  # to an earlier state, so this one is not kept as the best
@@ -145,7 +154,7 @@ def close_epoch(run: Run) -> None:
     if run.progress.finished:
         run.save()
     else:
-        run.save_if_due()
+        run.save_if_due(run.clock_s())
 
 
 def epoch_batches(config: RunConfig, epoch: int, *, start: int, rollbacks: int = 0) -> Iterator[list[torch.Tensor]]:
@@ -203,4 +212,9 @@ def measured(run: Run) -> dict[str, float]:
     if not is_due:
         return {}
     # Only the first process has a monitor; the others wait for its figures.
-    return run.game.processes.figures_of_first(lambda: run.monitor.measure(run.game) if run.monitor else {})
+
+    def measure() -> dict[str, float]:
+        with run.interruption.at_once():
+            return run.monitor.measure(run.game) if run.monitor else {}
+
+    return run.game.processes.figures_of_first(measure)

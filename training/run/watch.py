@@ -70,6 +70,7 @@ def _family(host: str, port: int) -> socket.AddressFamily:
 def describe_run(folder: RunFolder) -> dict[str, Any]:
     """Return what the page shows: the run's name, its progress, its history, and its pictures.
 
+    `game` says which game is played. `optimum` has the values that theory gives for its curves; None if it gives none.
     `written_s_ago` is the time in seconds since the run last wrote a file. `warning` says that there are few images to
     compare samples with; None if there are enough, or if the run measures no samples.
 
@@ -80,6 +81,7 @@ def describe_run(folder: RunFolder) -> dict[str, Any]:
     grids = folder.grid_files()
     signs = [folder.config_file, folder.stats_file, folder.log_file, folder.checkpoint_file]
     recipe = config.recipe
+    optimum = recipe.rules.optimum()
     few = warn_of_few_images(config.train_images, which="training") if recipe.metrics_every_epochs else None
     written = max(path.stat().st_mtime for path in signs if path.exists())
     return {
@@ -92,6 +94,8 @@ def describe_run(folder: RunFolder) -> dict[str, Any]:
         "written_s_ago": round(max(0.0, time.time() - written), 1),
         "warning": few,
         "history": history.model_dump(mode="json"),
+        "game": config.game,
+        "optimum": optimum and optimum.model_dump(mode="json"),
         # A resumed run draws some pictures again; the new address makes the browser load them.
         "pictures": [
             {"epoch": epoch, "url": f"grids/{epoch}.png?written={path.stat().st_mtime_ns}"}

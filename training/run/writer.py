@@ -159,7 +159,8 @@ class FolderWriter(RunWriter):
 
     def write_curves(self, records: Sequence[EpochRecord]) -> None:
         title = f"{self._config.recipe_title} on {self._config.dataset}, seed {self._config.seed}"
-        self._folder.write_curves(draw_curves(records, title=title))
+        optimum = self._config.recipe.rules.optimum()
+        self._folder.write_curves(draw_curves(records, title=title, game=self._config.game, optimum=optimum))
 
     def save(self, game: Game, progress: Progress) -> None:
         save_checkpoint(self._folder.checkpoint_file, game, progress, self._config)

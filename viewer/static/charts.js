@@ -1,4 +1,4 @@
-// The curves of a training run, with lines at the values that the theory gives. All charts show the same epoch.
+// The curves of a training run, with lines at the values that the theory gives for its game. All charts show the same epoch.
 //
 // uPlot draws lines and axes; the values at the current epoch are text above them.
 
@@ -14,31 +14,41 @@ const CHARACTER = 7; // the width of a character on it
 const [SMALL, LARGE] = [1e-4, 1e6]; // values beyond these are told with a power of ten
 const EPOCHS_BETWEEN_TICKS = [1, 10, 100, 1000, 10_000].flatMap((power) => [power, 2 * power, 5 * power]);
 
-const CHARTS = [
+/**
+ * The charts of a game.
+ *
+ * @param {{game: string, loss: number, output: ?number, value: ?number} | null} optimum the values that theory gives for the
+ *   game; null if it gives none
+ */
+const chartsOf = (optimum) => [
   {
     title: "Losses",
-    text: "Each network lowers its own loss, which tends to raise the other’s. At the optimum, D’s loss is log 2.",
+    text: "Each network lowers its own loss, which tends to raise the other’s." + (optimum ? ` At the optimum of ${optimum.game}, D’s loss is log 2.` : ""),
     series: [
       { name: "D’s loss", tone: "real", of: (record) => record.loss_d },
       { name: "G’s loss", tone: "model", of: (record) => record.loss_g },
     ],
-    theory: { level: Math.log(2), name: "log 2" },
+    theory: line(optimum?.loss, "log 2", optimum),
   },
   {
     title: "D’s output",
-    text: "D’s mean output for real images, D(x), and for G’s images, D(G(z)). Both are ½ when D cannot tell them apart.",
+    text:
+      "The mean output for real images, D(x), and for G’s images, D(G(z)), of the D that plays the game." +
+      (has(optimum?.output) ? ` Both are ½ at the optimum of ${optimum.game}, where D cannot tell them apart.` : ""),
     series: [
       { name: "D(x)", tone: "real", of: (record) => record.d_real },
       { name: "D(G(z))", tone: "model", of: (record) => record.d_fake },
     ],
-    theory: { level: 0.5, name: "½" },
+    theory: line(optimum?.output, "½", optimum),
     range: [0, 1],
   },
   {
-    title: "The value of the game, V(G, D)",
-    text: "D tries to raise this value and G to lower it (equation 1 of the 2014 paper). At the optimum it is −log 4.",
+    title: has(optimum?.value) ? "The value of the game, V(G, D)" : "V(G, D) of the 2014 paper",
+    text: has(optimum?.value)
+      ? `D tries to raise this value and G to lower it (equation 1 of the 2014 paper). At the optimum of ${optimum.game} it is −log 4.`
+      : "The value of the 2014 paper’s game (equation 1), computed with the D that plays. Theory gives no line for it where another game is played, or where a penalty keeps D from its best answer.",
     series: [{ name: "V(G, D)", tone: "ink", of: (record) => record.value }],
-    theory: { level: -Math.log(4), name: "−log 4" },
+    theory: line(optimum?.value, "−log 4", optimum),
   },
   {
     title: "Fréchet distance during training",
@@ -61,6 +71,15 @@ const CHARTS = [
   },
 ];
 
+function has(number) {
+  return number !== null && number !== undefined;
+}
+
+/** The line at a value of theory, and its name, which says for which game it holds; null if theory gives no value. */
+function line(level, name, optimum) {
+  return has(level) ? { level, name: `${name}, for ${optimum.game}` } : null;
+}
+
 /** The charts of a training history, in one element. */
 export class Charts {
   /**
@@ -76,16 +95,16 @@ export class Charts {
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
   }
 
-  /** Show the records of all epochs so far, from a model's history or a run's stats.jsonl. */
-  show(records) {
+  /** Show the records of all epochs so far, from a model's history or a run's stats.jsonl, with the lines of their game. */
+  show(records, optimum = null) {
     this._records = records;
-    const wanted = CHARTS.filter(({ series }) => series.some(({ of }) => records.some((record) => known(of(record)))));
-    const titles = wanted.map(({ title }) => title).join();
-    if (titles !== this._titles) {
+    const wanted = chartsOf(optimum).filter(({ series }) => series.some(({ of }) => records.some((record) => known(of(record)))));
+    const contents = JSON.stringify([wanted.map(({ title }) => title), optimum]);
+    if (contents !== this._contents) {
       this._charts.forEach((chart) => chart.destroy());
       this._charts = wanted.map((description) => new Chart(description, this._onEpoch));
       this.element.replaceChildren(...this._charts.map((chart) => chart.element));
-      this._titles = titles;
+      this._contents = contents;
     }
     this._charts.forEach((chart) => chart.show(records));
     this.setEpoch(this._epoch);
@@ -132,8 +151,8 @@ class Chart {
       const value = record && (of(record) ?? latest(records, record.epoch, of));
       return el("span", {}, el("i", { class: `key ${tone}` }), `${name} `, el("b", {}, record ? format(value) : "–"));
     });
-    const { name, word = "theory" } = this._description.theory;
-    readings.push(el("span", {}, el("i", { class: "key theory" }), `${word} ${name}`));
+    const { theory } = this._description;
+    if (theory) readings.push(el("span", {}, el("i", { class: "key theory" }), `${theory.word ?? "theory"} ${theory.name}`));
     this._readings.replaceChildren(...readings);
   }
 
@@ -181,9 +200,9 @@ class Chart {
     };
   }
 
-  /** Return the range of a linear axis: that of the data and of the theory's level, with a margin. */
+  /** Return the range of a linear axis: that of the data and of the theory's level, if it has one, with a margin. */
   _range(_, low, high) {
-    const { level } = this._description.theory;
+    const level = this._description.theory?.level ?? low ?? 0;
     const [bottom, top] = [Math.min(low ?? level, level), Math.max(high ?? level, level)];
     const room = (top - bottom || 1) * 0.08;
     return [bottom - room, top + room];
@@ -198,8 +217,9 @@ class Chart {
   }
 
   _drawTheory(plot) {
-    if (this._description.logarithmic) return; // a logarithmic axis has no 0
-    const y = plot.valToPos(this._description.theory.level, "y", true);
+    const { theory, logarithmic } = this._description;
+    if (!theory || logarithmic) return; // a logarithmic axis has no 0
+    const y = plot.valToPos(theory.level, "y", true);
     const { left, width } = plot.bbox;
     stroke(plot, colour("quiet"), [6, 5], [left, y, left + width, y]);
   }

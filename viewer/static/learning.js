@@ -29,6 +29,7 @@ export class Learning {
     this._caption = el("figcaption", {});
     this._play = el("button", { type: "button", class: "play", onclick: () => this._toggle() }, "Play");
     this._scrubber = el("input", { type: "range", min: 0, step: 1, "aria-label": "Epoch", oninput: () => this._go(this._scrubber.valueAsNumber) });
+    this._game = el("p", { class: "hint game" });
     this._events = el("ul", { class: "events" });
     this._charts = new Charts((epoch) => this._go(this._nearest(epoch)));
     this.element = el(
@@ -39,6 +40,7 @@ export class Learning {
         { class: "learning-pictures" },
         el("figure", {}, this._picture.element, this._caption),
         el("div", { class: "row" }, this._play, this._scrubber),
+        this._game,
         this._events,
       ),
       this._charts.element,
@@ -48,7 +50,8 @@ export class Learning {
   /**
    * Show a history and its pictures. If the newest picture was on screen, the view moves on to the new newest one.
    *
-   * @param {{epochs: object[], events: object[]}} history the records and events, as in a model folder's history.json
+   * @param {{epochs: object[], events: object[], game: ?string, optimum: ?object}} history the records and events, as in a
+   *   model folder's history.json; a sentence that says which game was played; the values that theory gives for it
    * @param {{epoch: number, url: string}[]} pictures the pictures, in the order of their epochs
    * @param {number} epoch the epoch to show; without it the view moves on as described, or stays at its epoch
    */
@@ -60,7 +63,8 @@ export class Learning {
     this._preload();
     this._scrubber.max = Math.max(0, pictures.length - 1);
     this._showEvents(history.events ?? []);
-    this._charts.show(history.epochs);
+    this._game.textContent = aboutGame(history);
+    this._charts.show(history.epochs, history.optimum ?? null);
     const wanted = epoch ?? (follows || before === undefined ? Infinity : before);
     const none = pictures.length === 0;
     this._picture.element.hidden = this._play.disabled = this._scrubber.disabled = none;
@@ -133,6 +137,12 @@ export class Learning {
     this._events.replaceChildren(...items);
     this._events.hidden = events.length === 0;
   }
+}
+
+/** Say which game was played, and whether theory has lines for it. */
+function aboutGame({ game, optimum }) {
+  if (!game) return "The record does not say which game G and D played, so the charts have no lines of theory.";
+  return optimum ? game : `${game} Theory gives no values for the curves of this game, so the charts have no lines for it.`;
 }
 
 /** Return the words for a key of a table. A key that is not in the table is shown with spaces for its dashes. */

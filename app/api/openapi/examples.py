@@ -35,6 +35,13 @@ PROJECTION_PNG = (
 )
 """The image of G that is nearest to `seven.png`: a PNG, as base64."""
 
+GAME = (
+    "G and D played the relativistic game, with the penalties R1 and R2 and labels of 10 classes; D took one step for "
+    "each step of G."
+)
+
+OPTIMUM = {"game": "the relativistic game", "loss": 0.6931471805599453, "output": None, "value": None}
+
 EVALUATION = {"frechet": 2.513, "precision": 0.93, "recall": 0.9, "coverage": 0.929, "parzen_ll": 245.4, "auroc": 0.495}
 
 METADATA = {
@@ -61,6 +68,15 @@ METADATA = {
     "encoder": None,
     "dataset": "mnist",
     "recipe": "conv",
+    "rules": {
+        "loss": "relativistic",
+        "r1_gamma": 1.0,
+        "r2_gamma": 1.0,
+        "gradient_penalty": 0.0,
+        "spectral_norm": False,
+        "d_steps": 1,
+    },
+    "judge": True,
     "seed": 0,
     "epochs": 32,
     "images_seen": 1918976,
@@ -72,6 +88,7 @@ METADATA = {
     },
     "evaluation": EVALUATION,
     "licence": "MIT (weights); MNIST: CC BY-SA 3.0, Yann LeCun and Corinna Cortes",
+    "game": GAME,
 }
 
 EPOCH = {

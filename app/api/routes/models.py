@@ -60,9 +60,19 @@ async def get_model(state: SharedState, name: Name) -> ModelAnswer:
     "/v1/models/{name}/history", summary="A model's training, epoch by epoch", responses=problem_examples.of_model()
 )
 async def get_history(state: SharedState, name: Name) -> HistoryAnswer:
-    """Gives the losses, the mean D(x) and D(G(z)) and the value V(G, D) of each epoch, and what went wrong."""
+    """Gives the losses, the mean D(x) and D(G(z)) and the value V(G, D) of each epoch, and what went wrong.
+
+    They are figures of the D that played the game. The D of `/v1/score` may be another one, the judge: see
+    `metadata.judge`.
+    """
     model = state.catalog.find(name, parameter="name").model
-    return HistoryAnswer(model=model.reference, epochs=list(model.history.epochs), events=list(model.history.events))
+    return HistoryAnswer(
+        model=model.reference,
+        game=model.metadata.game,
+        optimum=model.metadata.optimum,
+        epochs=list(model.history.epochs),
+        events=list(model.history.events),
+    )
 
 
 @router.get(
@@ -101,10 +111,7 @@ def get_timeline_picture(
     ],
     if_none_match: caching.IfNoneMatch = None,
 ) -> Response:
-    """Gives a PNG grid of the fixed latents, drawn after that epoch with the average of G's weights (EMA).
-
-    ![Before training](v1/models/mnist-conv/timeline/0.png) ![After two epochs](v1/models/mnist-conv/timeline/2.png)
-    """
+    """Gives a PNG grid of the fixed latents, drawn after that epoch with the average of G's weights (EMA)."""
     model = state.catalog.find(name, parameter="name").model
     entry = next((entry for entry in model.timeline if entry.epoch == epoch), None)
     if entry is None or not request.scope["path"].endswith(f"/{epoch}.png"):  # such as 0.0, +0 or 0_0
@@ -148,6 +155,7 @@ def _summary(served: ServedModel, error: str | None) -> ModelSummary:
         architecture=metadata.architecture.name,
         dataset=metadata.dataset,
         recipe=metadata.recipe,
+        game=metadata.game,
         images_seen=metadata.images_seen,
         evaluation=dict(metadata.evaluation),
         error=error,

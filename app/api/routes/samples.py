@@ -68,7 +68,7 @@ async def get_samples(request: Request, state: SharedState) -> Response:
     ![Images 0 to 15 of seed 7: v1/samples?n=16&seed=7&columns=8 of a running service](v1/samples?n=16&seed=7&columns=8)
     """
     job = state.sample_requests.parse(request.scope)
-    if caching.matches(read_head(request.scope).if_none_match, job.etag):
+    if job.is_known(read_head(request.scope).if_none_match):
         return WholeResponse(b"", job.headers(), status_code=304)
     return await _answer(request, state, job)
 

@@ -1,5 +1,6 @@
 """Limits and fields that several calls share."""
 
+import re
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field
@@ -33,6 +34,42 @@ def read_switch(value: object) -> object:
 
 Switch = Annotated[bool, BeforeValidator(read_switch)]
 """The type of a boolean parameter, which every route parses with `read_switch`."""
+
+EXACT_FLOAT_LIMIT = 10**15
+"""A float has 15 significant digits. From here on an integral one may be a fraction that was rounded."""
+
+_INTEGER = re.compile(r"-?[0-9]+")
+_NUMBER = re.compile(r"-?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
+
+
+def read_integer(value: object) -> object:
+    """Pass on an integer, or a text of decimal digits, perhaps with a minus sign.
+
+    In JSON `4.0` is an integer, too (JSON Schema), as long as it certainly is the number that was written.
+
+    Raises:
+        ValueError: it is another value. pydantic alone would take `1_0`, ` 1`, `+1`, `1.0` and large rounded numbers.
+    """
+    is_exact = not isinstance(value, float) or (value.is_integer() and abs(value) < EXACT_FLOAT_LIMIT)
+    if not is_exact or (isinstance(value, str) and not _INTEGER.fullmatch(value)):
+        raise ValueError(f"must be an integer in decimal digits, not {_shown(value)}")
+    return value
+
+
+def read_number(value: object) -> object:
+    """Pass on a number, or a text of decimal digits, perhaps with a minus sign, a point and an exponent.
+
+    Raises:
+        ValueError: it is another text: pydantic alone would take `0_1`, ` 1`, `+1` and `inf`.
+    """
+    if isinstance(value, str) and not _NUMBER.fullmatch(value):
+        raise ValueError(f"must be a number in decimal digits, not {_shown(value)}")
+    return value
+
+
+def _shown(value: object) -> str:
+    return repr(value[:80] if isinstance(value, str) else value)
+
 
 ModelName = Annotated[
     str | None,

@@ -17,6 +17,7 @@ from app.api.schemas.fields import (
     Switch,
     Width,
     ZDim,
+    read_integer,
 )
 from app.api.schemas.samples import Sample
 from models.interpolation import Mode, path_length
@@ -100,10 +101,14 @@ class InterpolationQuery(BaseModel):
         examples=[None, "gif"],
     )
 
+    _integers = field_validator("steps", "digit", "columns", "padding", "scale", "duration_ms", mode="before")(
+        read_integer
+    )
+
     @field_validator("seeds")
     @classmethod
     def _are_seeds(cls, text: str) -> str:
-        parts = [part.strip() for part in text.split(",")]
+        parts = text.split(",")
         if not 2 <= len(parts) <= MAX_PATH_SEEDS:
             raise ValueError(f"a path needs 2 to {MAX_PATH_SEEDS} seeds, separated by commas, not {len(parts)}")
         for part in parts:

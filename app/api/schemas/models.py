@@ -4,6 +4,7 @@ from pydantic import BaseModel, Field
 
 from app.api.openapi import examples
 from app.api.schemas.fields import Reference, Sha256
+from models.model_folder.game_rules import Optimum
 from models.model_folder.history import EpochRecord, TrainingEvent
 from models.model_folder.metadata import Metadata
 
@@ -25,6 +26,11 @@ class ModelSummary(BaseModel):
     architecture: str | None = Field(default=None, description="Kind of the networks", examples=["conv"])
     dataset: str | None = Field(default=None, description="What the model was trained on", examples=["mnist"])
     recipe: str | None = Field(default=None, description="Name of the training recipe", examples=["conv"])
+    game: str | None = Field(
+        default=None,
+        description="Which game G and D played, in one sentence; null if the model's file does not say it",
+        examples=[examples.GAME],
+    )
     images_seen: int | None = Field(
         default=None, description="Number of real images that D saw in training", examples=[1918976]
     )
@@ -75,6 +81,13 @@ class HistoryAnswer(BaseModel):
     """How a model was trained."""
 
     model: Reference
+    game: str | None = Field(
+        description="Which game G and D played, in one sentence; null if it is not recorded", examples=[examples.GAME]
+    )
+    optimum: Optimum | None = Field(
+        description="Values that theory gives for the curves of this game; null if it gives none, or `game` is null",
+        examples=[examples.OPTIMUM],
+    )
     epochs: list[EpochRecord] = Field(
         description="A record of each epoch. The example has the second", examples=[[examples.EPOCH]]
     )

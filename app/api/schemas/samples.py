@@ -19,6 +19,8 @@ from app.api.schemas.fields import (
     Sha256,
     Width,
     ZDim,
+    read_integer,
+    read_number,
 )
 from models.latents import INDEX_LIMIT, SEED_LIMIT
 
@@ -84,6 +86,11 @@ class SamplesQuery(BaseModel):
         description="Format of the answer. Default: the best match for the Accept header, else png",
         examples=[None, "png"],
     )
+
+    _integers = field_validator("n", "seed", "first", "columns", "padding", "scale", "digit", mode="before")(
+        read_integer
+    )
+    _numbers = field_validator("truncation", mode="before")(read_number)
 
     @model_validator(mode="after")
     def _ends_in_range(self) -> Self:

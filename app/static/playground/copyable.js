@@ -43,8 +43,11 @@ export function curl(file, url, options = "") {
   return `curl -f -o ${file} ${key}${options}'${url}'`;
 }
 
-/** A file as a part of the form that curl sends. The shell and curl's own quotes leave the name as it is. */
+/**
+ * A file as a part of the form that curl sends. The shell and curl's own quotes leave the name as it is; a file “-” is in
+ * this folder, where curl would otherwise read its standard input.
+ */
 export function upload(field, name) {
-  const plain = /^[\w.-]+$/.test(name) ? name : `"${name.replace(/[\\"]/g, "\\$&")}"`;
+  const plain = name === "-" ? "./-" : /^[\w.-]+$/.test(name) ? name : `"${name.replace(/[\\"]/g, "\\$&")}"`;
   return `-F '${field}=@${plain.replaceAll("'", "'\\''")}' `;
 }

@@ -11,15 +11,16 @@ export class EndlessGrid {
    * @param {HTMLElement} element a listbox
    * @param {HTMLElement} end the element after it: when it comes near the window, the next page is loaded
    * @param {(first: number, n: number) => Promise<string>} fetchPage returns the address of a page's PNG, 8 images in a row
-   * @param {(n: number) => void} onGrow called with the number of images after each page that is added
+   * @param {(n: number) => void} onLayout called with the number of images after each page that is added, and when the
+   *   number of columns has changed
    * @param {(index: number, byKey: boolean) => void} onChoose called with the index of the image that a person selects,
    *   and with whether an arrow key moved there
    */
-  constructor(element, end, { fetchPage, onGrow, onChoose }) {
+  constructor(element, end, { fetchPage, onLayout, onChoose }) {
     this._element = element;
     this._end = end;
     this._fetchPage = fetchPage;
-    this._onGrow = onGrow;
+    this._onLayout = onLayout;
     this._onChoose = onChoose;
     this._pages = [];
     this._turn = 0;
@@ -29,6 +30,15 @@ export class EndlessGrid {
       this._nearEnd = entry.isIntersecting;
       if (this._nearEnd) this._more();
     }, { rootMargin: "200px" }).observe(end);
+    new ResizeObserver(() => {
+      const isShown = element.offsetParent !== null; // the columns of a hidden grid are unknown
+      if (isShown && this._pages.length > 0 && !this._outdated && this.columns !== this._toldColumns) this._tellLayout();
+    }).observe(element);
+  }
+
+  _tellLayout() {
+    this._toldColumns = this.columns;
+    this._onLayout(this.n);
   }
 
   /** Number of images drawn so far. */
@@ -112,7 +122,7 @@ export class EndlessGrid {
     this._pages.push(url);
     this._element.append(...Array.from({ length: PAGE }, (_, place) => tileOf(first + place, place, url)));
     this.mark(this._marked ?? null);
-    this._onGrow(this.n);
+    this._tellLayout();
   }
 
   _choose(index, byKey = false) {

@@ -19,8 +19,8 @@ export class Inspector {
   constructor(element, app, onChange) {
     this._app = app;
     this._onChange = onChange;
-    this._draw = new Latest((latent) => app.attempt(() => this._drawNow(latent), "inspector: draw"));
-    this._judge = new Latest((drawn) => app.attempt(() => this._judgeNow(drawn), "inspector: judge"));
+    this._draw = new Latest((latent, signal) => app.attempt(() => this._drawNow(latent, signal), "inspector: draw"));
+    this._judge = new Latest((drawn, signal) => app.attempt(() => this._judgeNow(drawn, signal), "inspector: judge"));
     this._picture = new Outdated((failed) => this._removePicture(failed));
     this._said = new Outdated((failed) => this._opinion.replaceChildren(none(failed ? "D could not judge this image." : "Waiting for D’s opinion …")));
     this._canvas = el("canvas", { class: "pixels", role: "img" });
@@ -93,6 +93,7 @@ export class Inspector {
    */
   show(image) {
     this._image = image;
+    for (const call of [this._draw, this._judge]) call.abort(); // those of the image before
     this._setLive(true);
     const { height, width } = image.metadata.image_shape;
     if (this._canvas.width !== width) Object.assign(this._canvas, { width, height });
@@ -142,10 +143,10 @@ export class Inspector {
   }
 
   /** Draw a latent. While a person drags a bar, the images of the latents on the way are shown, too. */
-  async _drawNow(asked) {
+  async _drawNow(asked, signal) {
     const { model, metadata } = asked.image;
     try {
-      const blob = await this._app.service.drawLatent(model, asked.latent);
+      const blob = await this._app.service.drawLatent(model, asked.latent, { signal });
       const picture = await createImageBitmap(blob);
       if (asked.image !== this._image) return;
       const isNewest = this._isShown(asked);
@@ -162,9 +163,9 @@ export class Inspector {
     }
   }
 
-  async _judgeNow({ blob, model, metadata, ...asked }) {
+  async _judgeNow({ blob, model, metadata, ...asked }, signal) {
     try {
-      const [result] = await this._app.service.score(model, [blob], { preprocess: "none" });
+      const [result] = await this._app.service.score(model, [blob], { preprocess: "none", signal });
       if (asked.image !== this._image) return;
       this._said.arrived(this._isShown(asked));
       this._opinion.replaceChildren(opinion(result, metadata.calibration));

@@ -1,7 +1,7 @@
 // Runs one piece of work at a time. Of the requests that arrive meanwhile, only the newest is carried out.
 
 export class Latest {
-  /** @param {(argument: any) => Promise<void>} work */
+  /** @param {(argument: any, signal: AbortSignal) => Promise<void>} work it must not fail */
   constructor(work) {
     this._work = work;
     this._busy = false;
@@ -16,10 +16,17 @@ export class Latest {
       while (this._waiting) {
         const { argument: newest } = this._waiting;
         this._waiting = null;
-        await this._work(newest);
+        this._running = new AbortController();
+        await this._work(newest, this._running.signal);
       }
     } finally {
       this._busy = false;
     }
+  }
+
+  /** Give up what is running and what waits, because nobody wants the result any more: the next request begins at once. */
+  abort() {
+    this._waiting = null;
+    this._running?.abort();
   }
 }

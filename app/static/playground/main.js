@@ -21,6 +21,7 @@ class App {
     this.address = new Address();
     this.service = new Service(new URL(".", document.baseURI).href, (text) => this._sayBusy(text), () => this._watchModel());
     this.models = [];
+    this._notice = ""; // why the model is not the one that the address names: it stays in front of every message until a view is shown again
     this._views = {};
     this._status = document.getElementById("status");
     this._loading = document.getElementById("loading");
@@ -74,13 +75,17 @@ class App {
     const turn = (this._turn = (this._turn ?? 0) + 1);
     this._loading.hidden = false;
     this._showSection(view);
+    this._notice = "";
     this.say("");
     await this.attempt(() =>
       this._fill(view, turn).catch((error) => {
         if (turn === this._turn) throw error; // otherwise something else has been asked for meanwhile
       }),
     );
-    if (turn === this._turn) this._loading.hidden = true;
+    if (turn !== this._turn) return;
+    this._loading.hidden = true;
+    const ignored = this.address.takeIgnored();
+    if (ignored) this._write([this._said, ignored].filter(Boolean).join(" "), this._isError);
   }
 
   /** Fill the open view: make it if necessary, and show what the address asks for. */
@@ -98,9 +103,6 @@ class App {
     if (turn !== this._turn) return;
     this._shown = made;
     await made.show();
-    if (turn !== this._turn) return;
-    const ignored = this.address.takeIgnored();
-    if (ignored) this.say([this._status.textContent, ignored].filter(Boolean).join(" "));
   }
 
   _showSection(view) {
@@ -172,12 +174,17 @@ class App {
     const chosen = named ?? usable.find(({ name }) => name === this._default);
     this._model.value = chosen.name;
     if (named && wanted.includes("@") && wanted !== named.model) {
-      this.say(`The version ${wanted.split("@")[1]} of “${named.name}” is not loaded; ${named.model.split("@")[1]} is shown instead.`);
+      this._tellModel(`The version ${wanted.split("@")[1]} of “${named.name}” is not loaded; ${named.model.split("@")[1]} is shown instead.`);
     } else if (wanted && !named) {
-      this.say(`There is no usable model “${wanted}”; the default “${this._default}” is shown instead.`);
+      this._tellModel(`There is no usable model “${wanted}”; the default “${this._default}” is shown instead.`);
       this.address.set(OF_ONE_MODEL);
     }
     this.address.set({ model: chosen.model }); // with its version, so that a shared address always means these images
+  }
+
+  _tellModel(notice) {
+    this._notice = notice;
+    this.say("");
   }
 
   /** Say where the reason is why no model can be used; without any model folder, say the reason. */
@@ -229,16 +236,22 @@ class App {
     }
   }
 
-  /** Show a message to the person; "" removes it. */
+  /** Show a message to the person; "" removes it. The notice about the model stays. */
   say(text, isError = false) {
     this._failed = null;
-    this._status.textContent = text;
+    this._write(text, isError);
+  }
+
+  _write(text, isError) {
+    this._said = text;
+    this._isError = isError;
+    this._status.textContent = [this._notice, text].filter(Boolean).join(" ");
     this._status.classList.toggle("error", isError);
   }
 
   /** Show a message about waiting for the service; "" removes it, but no other message. */
   _sayBusy(text) {
-    if (text || this._status.textContent === this._busy) this.say(text);
+    if (text || this._said === this._busy) this.say(text);
     this._busy = text;
   }
 

@@ -24,7 +24,7 @@ export function opinion(score, calibration) {
       "dl",
       { class: "figures" },
       ...figure("logit", format(logit), "D’s output: the higher, the more real"),
-      ...figure("D(x)", format(probability), "the logit as a probability; at the optimum of the training it would be ½ for every image"),
+      ...figure("D(x)", format(probability), "the logit as a probability"),
       ...figure("percentile, real", `${format(percentile.real)} %`, "of held-out real images have a lower D(x)"),
       ...(hasVaried(percentile) ? figure("percentile, varied", `${format(percentile.varied)} %`, "of real digits by other pens and scanners have a lower D(x)") : []),
       ...figure("percentile, G’s", `${format(percentile.generated)} %`, "of G’s images have a lower D(x)"),

@@ -39,7 +39,10 @@ export class Service {
   async call(url, options = {}) {
     const isGone = this._watchModel();
     for (let attempt = 1; ; attempt += 1) {
-      const response = await this._fetch(url, options);
+      const response = await this._fetch(url, options).catch((error) => {
+        if (attempt > 1) this._onBusy("");
+        throw error;
+      });
       if ((response.status === 404 || response.status === 503) && (await isGone())) {
         this._onBusy("");
         await response.text().catch(() => ""); // otherwise its connection stays in use
@@ -48,12 +51,18 @@ export class Service {
       const busy = response.status === 429 || response.status === 503;
       if (!busy || attempt === RETRIES) {
         if (attempt > 1) this._onBusy("");
-        if (response.ok) return response;
+        if (response.ok) {
+          noteKey(response);
+          return response;
+        }
         const problem = await response.json().catch(() => ({}));
         throw new Error(withNames(problem.detail, options.body) || `the service answered ${response.status}`);
       }
       this._onBusy(response.status === 429 ? BUSY : NOT_READY);
-      await pause(1000 * (Number(response.headers.get("Retry-After")) || 1), options.signal);
+      await pause(1000 * (Number(response.headers.get("Retry-After")) || 1), options.signal).catch((error) => {
+        this._onBusy("");
+        throw error;
+      });
     }
   }
 
@@ -112,10 +121,10 @@ export class Service {
   }
 
   /** D's scores of files: a list of results, one for each file, or with `split` one for each digit. */
-  async score(model, files, options) {
+  async score(model, files, { signal, ...options } = {}) {
     const body = new FormData();
     for (const file of files) body.append("files", file, file.name ?? "drawing.png");
-    const answer = await this.call(this.scoreUrl(model, options), { method: "POST", body });
+    const answer = await this.call(this.scoreUrl(model, options), { method: "POST", body, signal });
     return (await answer.json()).results;
   }
 
@@ -125,6 +134,11 @@ export class Service {
     body.append("file", file, file.name ?? "drawing.png");
     return (await this.call(this.url("v1/projections", { model, preprocess }), { method: "POST", body, signal })).json();
   }
+}
+
+/** Mark the page, as the service does, if an answer shows that calls need a key by now: only then answers are private. */
+function noteKey(response) {
+  if (/\bprivate\b/.test(response.headers.get("Cache-Control"))) document.documentElement.dataset.needsKey = "";
 }
 
 /** A text of the service with the names of the request's files as they are: browsers send quotes in them as %22. */
@@ -150,6 +164,7 @@ async function findUnreadable(body) {
 
 function pause(milliseconds, signal) {
   return new Promise((resolve, reject) => {
+    signal?.throwIfAborted();
     const timer = setTimeout(resolve, milliseconds);
     signal?.addEventListener("abort", () => {
       clearTimeout(timer);

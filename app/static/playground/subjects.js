@@ -23,15 +23,15 @@ export function subjectsOf(files) {
  * @param {Service} service
  * @param {string} model
  * @param {Subject[]} subjects
- * @param {{preprocess: string, steps: boolean}} options with `steps`, the result has the steps of the preparation if it is
+ * @param {{preprocess: string, steps: boolean, signal?: AbortSignal}} options with `steps`, the result has the steps of the preparation if it is
  *   the only one that is asked for: those of many would be megabytes
  * @returns {Promise<Subject[]>} with results; a subject of "each" digit is replaced by one for each digit that was found
  */
-export async function scored(service, model, subjects, { preprocess, steps }) {
+export async function scored(service, model, subjects, { preprocess, steps, signal }) {
   const open = subjects.filter(({ result }) => result === null);
   const whole = open.filter(({ digit, cut }) => digit === null || cut);
   const split = [...new Set(open.filter((subject) => !whole.includes(subject)).map(({ file }) => file))];
-  const asked = { preprocess, explain: true, steps: steps && open.length === 1 && open[0].digit !== "each" };
+  const asked = { preprocess, signal, explain: true, steps: steps && open.length === 1 && open[0].digit !== "each" };
   const [ofWhole, ...ofSplit] = await Promise.all([
     whole.length ? service.score(model, whole.map(({ file, cut }) => cut?.file ?? file), asked) : [],
     ...split.map((file) => service.score(model, [file], { ...asked, split: true })),

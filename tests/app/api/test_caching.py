@@ -52,6 +52,13 @@ def test_drawn_seed_is_not_stored(client: httpx.Client) -> None:
     assert f"seed={answer.headers['x-seed']}&" in answer.headers["content-location"]
 
 
+@pytest.mark.parametrize("query", ["n=2", "n=2&format=npz"])  # the fast path, and the ordinary one
+def test_a_drawn_seed_is_never_known(client: httpx.Client, query: str) -> None:
+    """Nobody can have the images of a seed that is drawn now, whatever `*` says."""
+    answer = client.get(f"/v1/samples?{query}", headers={"If-None-Match": "*"})
+    assert (answer.status_code, len(answer.content) > 0) == (200, True)
+
+
 def test_plain_name_is_revalidated(client: httpx.Client) -> None:
     assert client.get(f"/v1/samples?{SAME}&model=mnist-conv").headers["cache-control"] == "no-cache"
 

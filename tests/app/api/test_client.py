@@ -91,7 +91,30 @@ def test_chunks_are_the_whole(gan: Client, n: int, chunk: int, sizes: list[int])
 @pytest.mark.parametrize(("n", "chunk"), [(-1, 4), (4, 0), (4, -4)])
 def test_chunks_that_cannot_be(gan: Client, n: int, chunk: int) -> None:
     with pytest.raises(ValueError, match=rf"n must be at least 0 and chunk at least 1, not {n} and {chunk}"):
-        next(gan.iter_samples(n, chunk=chunk))
+        gan.iter_samples(n, chunk=chunk)  # already at the call
+
+
+@pytest.mark.parametrize("wrong", [{"n": 1e3}, {"n": "7"}, {"n": True}, {"n": 7, "chunk": 2.0}, {"n": 7, "first": 1.0}])
+def test_numbers_of_chunks_that_are_no_integers(gan: Client, wrong: dict[str, Any]) -> None:
+    with pytest.raises(TypeError, match=r"^(n|chunk|first) must be an int, not "):
+        gan.iter_samples(**wrong)
+
+
+@pytest.mark.parametrize("client", [Client, AsyncClient])
+@pytest.mark.parametrize("key", ["secret\nkey", "secret\r\nX: y", "secret\0", "secret\tkey", "", " \n"])
+def test_a_key_that_cannot_be_is_not_shown(client: type[Client] | type[AsyncClient], key: str) -> None:
+    with pytest.raises(ValueError, match=r"^key must be one of the service's keys") as caught:
+        client("http://test", key=key)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_line_end_behind_a_key_is_removed() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        assert request.headers["authorization"] == "Bearer secret"
+        return httpx.Response(200, json={"default": None, "models": []})
+
+    with Client("http://test", key=" secret\r\n", transport=httpx.MockTransport(answer)) as client:
+        assert not client.models().models
 
 
 def test_chunks_of_a_drawn_seed_have_one_seed_and_version(gan: Client) -> None:
@@ -196,6 +219,8 @@ def test_models(gan: Client) -> None:
     assert found["rgb"].ready
     assert found["rgb"].model == gan.samples(1, model="rgb").model
     assert found["rgb"].evaluation == {"value": -1.4}
+    assert found["rgb"].game is None
+    assert (found["digits"].game or "").startswith("G and D played the relativistic game, with the penalty R1 and ")
     assert not found["empty"].ready
     assert found["empty"].error is not None
 

@@ -1,6 +1,7 @@
 """`/v1/models`: what a model says of itself is what its folder holds."""
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +23,23 @@ def test_list(client: httpx.Client, models_dir: Path) -> None:
     assert by_name["mnist-conv"]["architecture"] == "mlp"
 
 
+def test_the_game(client: httpx.Client) -> None:
+    listed = {model["name"]: model["game"] for model in client.get("/v1/models").json()["models"]}
+    assert listed["conv"] == (
+        "G and D played the game of the 2014 paper (non-saturating loss), without penalties or labels; D took one "
+        "step for each step of G."
+    )
+    assert listed["digits"] == (
+        "G and D played the relativistic game, with the penalty R1 and labels of 10 classes; D took one step for each "
+        "step of G."
+    )
+    assert listed["rgb"] is None  # its file does not say it
+    assert listed["truncated"] is None
+    for name, judge in {"conv": False, "digits": True, "rgb": None}.items():
+        metadata = client.get(f"/v1/models/{name}").json()["metadata"]
+        assert (metadata["game"], metadata["judge"]) == (listed[name], judge)
+
+
 def test_one(client: httpx.Client, models_dir: Path) -> None:
     answer = client.get("/v1/models/mnist-conv").json()
     model = load_model(models_dir / "mnist-conv")
@@ -33,6 +51,16 @@ def test_one(client: httpx.Client, models_dir: Path) -> None:
 def test_history(client: httpx.Client, models_dir: Path) -> None:
     stored = json.loads((models_dir / "mnist-conv" / "history.json").read_text())
     assert client.get("/v1/models/mnist-conv/history").json()["epochs"] == stored["epochs"]
+
+
+def test_the_history_has_the_values_of_theory_for_its_game(client: httpx.Client) -> None:
+    answers = {name: client.get(f"/v1/models/{name}/history").json() for name in ("conv", "digits", "three", "rgb")}
+    papers, relativistic = answers["conv"]["optimum"], answers["digits"]["optimum"]
+    assert (papers["loss"], papers["output"], papers["value"]) == (math.log(2), 0.5, -math.log(4))
+    assert (relativistic["loss"], relativistic["output"], relativistic["value"]) == (math.log(2), None, None)
+    assert answers["three"]["optimum"] is answers["rgb"]["optimum"] is None
+    assert answers["three"]["game"].startswith("G and D played the hinge game, ")
+    assert answers["rgb"]["game"] is None
 
 
 def test_timeline(client: httpx.Client, models_dir: Path) -> None:

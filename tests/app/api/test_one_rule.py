@@ -4,6 +4,7 @@ import gzip
 import json
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import httpx
 import pytest
@@ -54,6 +55,42 @@ def test_an_unknown_parameter_of_a_post(client: httpx.Client, path: str) -> None
         assert_problem(post(client, path, sede="7"), 422, parameter="sede", text="there is no such parameter")
     else:
         assert_problem(post(client, path, "n=2"), 422, parameter="n", text="there is no such parameter")
+
+
+@pytest.mark.parametrize("text", ["1_0", "%2B1", "%201", "1%20", "1.0", "1e1", "", "0x1", "%D9%A3", "--1"])
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [("/v1/samples", name) for name in ("n", "seed", "first", "columns", "padding", "scale", "digit")]
+    + [("/v1/interpolations", name) for name in ("steps", "columns", "padding", "scale", "digit", "duration_ms")]
+    + [("/v1/samples", "truncation")],
+)
+def test_a_number_that_is_not_in_plain_digits(client: httpx.Client, path: str, name: str, text: str) -> None:
+    if name == "truncation" and text in {"1.0", "1e1"}:
+        pytest.skip("a number that is no integer may have these")
+    others = "&".join(pair for pair in GETS[path].split("&") if not pair.startswith(f"{name}="))
+    answer = client.get(f"{path}?{others}&{name}={text}")
+    what = "a number" if name == "truncation" else "an integer"
+    said = f"{name}: must be {what} in decimal digits, not {unquote(text)!r}"
+    assert_problem(answer, 422, parameter=name, text=said)
+
+
+@pytest.mark.parametrize("seeds", ["1,%202", "1,+2", "%201,2", "1,2_0", "1,%2B2", "1,2.0", "1,", "1,-2"])
+def test_seeds_that_are_not_in_plain_digits(client: httpx.Client, seeds: str) -> None:
+    """As the pattern of the OpenAPI document says."""
+    answer = client.get(f"/v1/interpolations?seeds={seeds}")
+    assert_problem(answer, 422, parameter="seeds", text="each seed must be an integer with 0 ≤ seed < 2**53, not ")
+
+
+def test_a_number_of_json_that_was_rounded(client: httpx.Client) -> None:
+    """`9007199254740990.9` is read as the float …991, so nobody knows which number was meant."""
+    for number in ("9007199254740990.9", "1000000000000000.0", "1e15", "7.5"):
+        body = f'{{"n": 1, "seed": {number}}}'
+        answer = client.post("/v1/samples", content=body, headers={"Content-Type": "application/json"})
+        assert_problem(
+            answer, 422, parameter="seed", text=f"must be an integer in decimal digits, not {float(number)!r}"
+        )
+    answer = client.post("/v1/samples", json={"n": 1, "seed": 9007199254740991})
+    assert answer.headers["x-seed"] == "9007199254740991"
 
 
 @pytest.mark.parametrize("path", GETS)

@@ -92,6 +92,15 @@ def test_upload(browser: Browser, bundled: Service, tmp_path: Path, ident: str, 
         assert visit.faults == []
 
 
+def test_pictures_of_descriptions_name_no_model(bundled: Service) -> None:
+    """A service may have any models, and draws these pictures with its default one."""
+    document = bundled.client.get(f"{PREFIX}/openapi.json").json()
+    texts = [call.get("description", "") for path in document["paths"].values() for call in path.values()]
+    pictures = [url for text in texts for url in re.findall(r"!\[[^]]*\]\(([^)]*)\)", text)]
+    assert len(pictures) > 1
+    assert [url for url in pictures if "models/" in url or "model=" in url] == []
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("page", ["docs", "redoc"])
 def test_pictures_of_descriptions(browser: Browser, bundled: Service, page: str) -> None:

@@ -1,6 +1,7 @@
 """The exhibit of a collapse is a complete recorded run, and a collapse by the rule of the training alarms."""
 
 import json
+import re
 from itertools import pairwise
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 import app
 from models.model_folder.history import History
 from tests.app.checks import pixels
+from training.recipe import load_recipe
 from training.run.alarms import best_record, find_alarms
 
 COLLAPSE = Path(app.__file__).parent / "static" / "exhibits" / "collapse"
@@ -48,6 +50,15 @@ def test_its_end_is_a_collapse_by_the_rule_of_the_alarms(history):
     assert len(fallen) > 1
     assert records[-1].metrics["coverage"] < 0.01
     assert records[-1].metrics["smallest_share"] == 0
+
+
+def test_the_page_says_which_game_it_played():
+    """The README has the command that made the run."""
+    (command,) = re.findall(r"fit mlp .*?(?=\n\n)", (COLLAPSE / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    recipe = load_recipe("mlp", re.findall(r"[\w.]+=\S+", command))
+    page = Path(app.__file__).parent / "static" / "playground" / "views" / "learn.js"
+    assert f'"{recipe.rules.describe(classes=0, packing=1)}"' in page.read_text(encoding="utf-8")
+    assert recipe.rules.optimum() is None
 
 
 def test_its_pictures_are_whole_and_of_one_size(history, pictures):

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Route, expect
 
 from harness.service import Service, running
-from tests.browser import needs_chromium
+from tests.app.playground import open_page, settle
+from tests.browser import Visit, needs_chromium
 
 pytestmark = needs_chromium
 
@@ -33,6 +34,30 @@ def test_a_browser_asks_for_a_password(browser: Browser, locked: Service) -> Non
     command = page.locator("details.take input.code").first
     expect(command).to_have_value(re.compile(r'^curl -f -o digits.png -H "Authorization: Bearer \$GAN_KEY" \'http'))
     context.close()
+
+
+def test_keys_that_are_switched_on_under_an_open_page_are_in_its_commands(
+    browser: Browser, service: Service, locked: Service
+) -> None:
+    """The page came from a service without keys; its calls are then answered by one that has them."""
+
+    def locked_now(route: Route) -> None:
+        url = route.request.url.replace(service.url, locked.url)
+        route.fulfill(
+            response=route.fetch(url=url, headers={"Authorization": f"Bearer {KEY}".encode().decode("latin-1")})
+        )
+
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url)
+        command = page.locator("#take input.code")
+        expect(command).to_have_value(re.compile("^curl -f -o digits.png 'http"))
+        page.route("**/v1/samples?*", locked_now)
+        page.get_by_role("button", name="New seed").click()
+        settle(visit)
+        expect(command).to_have_value(
+            re.compile(r"^curl -f -o digits.png -H \"Authorization: Bearer \$GAN_KEY\" 'http")
+        )
+        assert visit.faults == []
 
 
 def test_a_wrong_password_opens_nothing(browser: Browser, locked: Service) -> None:

@@ -126,6 +126,39 @@ def test_what_holds_for_a_model_that_is_gone_is_dropped(browser: Browser, servic
         assert visit.faults == []
 
 
+@pytest.mark.parametrize(
+    ("given", "error"),
+    [
+        ({"model": "nope", "seed": "abc"}, "“abc” is no seed"),
+        ({"model": "nope", "truncation": 7}, "truncation"),
+        ({"model": "nope", "view": "walk", "seeds": "1,2", "mode": "x"}, "Ignored in the address: “mode=x”"),
+        ({"model": "mnist-conv@000000000000", "latent": "AAAA"}, "The latent in the address does not fit this model"),
+        ({"model": "mnist-conv@000000000000", "seed": "abc", "view": "draw"}, "“abc” is no seed"),
+    ],
+)
+def test_another_error_does_not_hide_that_another_model_is_shown(
+    browser: Browser, service: Service, given: dict[str, object], error: str
+) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, **given)
+        status = page.locator("#status")
+        expect(status).to_contain_text(error)
+        missing = given["model"] == "nope"
+        words = (
+            "There is no usable model “nope”" if missing else "The version 000000000000 of “mnist-conv” is not loaded"
+        )
+        expect(status).to_contain_text(words)
+        page.locator("[data-view=models]").click()
+        expect(status).to_have_text("")  # both have been told
+
+
+def test_what_is_ignored_in_an_address_is_told_beside_an_error(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, view="nonsense", seed="abc")
+        expect(page.locator("#status.error")).to_contain_text("“abc” is no seed")
+        expect(page.locator("#status.error")).to_contain_text("“view=nonsense”: there is no such view")
+
+
 def test_what_is_ignored_in_an_address_is_told(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         seeds = ",".join(["1", "x", str(2**53), *map(str, range(2, 18)), "-4"])

@@ -4,13 +4,16 @@ import base64
 import io
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
-from harness.service import Service
+from harness.service import Service, running
+from harness.tiny_models import make_tiny_model_folder
+from models.images import ImageShape
 from tests.app.checks import json_images, pixels
 from tests.app.playground import (
     asks,
@@ -351,6 +354,23 @@ def test_what_can_be_taken_away_is_what_is_shown(browser: Browser, service: Serv
         assert visit.faults == []
 
 
+def test_after_a_resize_the_grid_on_screen_is_taken_away(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, seed=9)
+        grid, take = page.locator("#grid"), page.locator("#take")
+        before = columns_of(grid)
+        for width, is_as_before in ((700, False), (1440, True)):
+            page.set_viewport_size({"width": width, "height": 900})
+            frames(page, 2)
+            assert (columns_of(grid) == before) is is_as_before
+            expect(take.locator("input.code")).to_have_value(re.compile(f"&columns={columns_of(grid)}&"))
+            expect(take.get_by_role("link", name="PNG")).to_have_attribute(
+                "href", re.compile(f"&columns={columns_of(grid)}&")
+            )
+        settle(visit)
+        assert visit.faults == []
+
+
 @pytest.mark.slow
 def test_the_address_is_all_that_it_takes(browser: Browser, service: Service) -> None:
     client = service.client
@@ -561,12 +581,37 @@ def test_images_of_two_seeds_never_stand_in_one_grid(browser: Browser, service: 
         expect(grid).to_have_attribute("aria-disabled", "true")
         expect(page.locator("#grid [aria-selected=true]")).to_have_attribute("data-index", "0")
         assert "image" not in parameters(page.url)
-        assert page.locator("#take input.code").input_value() == command
+        expect(page.locator("#take input.code")).to_be_hidden()  # it would not get the images of the seed in the field
+        expect(page.locator("#take .downloads")).to_be_hidden()
         page.locator("#seed").press("Enter")
         expect(grid).not_to_have_attribute("aria-disabled", "true")
         for index in (0, 5):
             expect_tile(page, index, sample(service.client, seed=10, first=index))
         expect(page.locator("#take input.code")).to_have_value(command.replace("seed=9&", "seed=10&"))
+        expect(page.locator("#take input.code")).to_be_visible()
+        expect(page.locator("#take .downloads")).to_be_visible()
+
+
+def test_nothing_of_an_earlier_seed_is_taken_while_another_is_late(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, seed=9)
+        command = page.locator("#take input.code")
+        expect(command).to_be_visible()
+        held = hold(page, "**/v1/samples?*n=64*")
+        page.locator("#seed").fill("10")
+        page.locator("#seed").press("Enter")
+        until(page, lambda: len(held) == 1, "the other images are asked for")
+        expect(command).to_be_hidden()
+        page.go_back()
+        until(page, lambda: len(held) == 2, "those before are asked for again")
+        held[0].continue_()  # it comes too late
+        frames(page, 10)
+        expect(command).to_be_hidden()
+        page.unroute_all()
+        expect(command).to_be_visible()
+        expect(command).to_have_value(re.compile("seed=9&"))
+        settle(visit)
+        assert visit.faults == []
 
 
 def test_a_latent_that_is_not_drawn_is_saved_as_it_is_shown(browser: Browser, service: Service) -> None:
@@ -692,3 +737,38 @@ def test_the_picture_of_another_image_is_not_drawn_over_a_newer_one(browser: Bro
         held[1].continue_()
         expect_canvas(page, sample(service.client, seed=7, first=6))
         expect(page.locator("#status")).to_have_text("")
+
+
+@pytest.mark.parametrize("path", ["samples", "score"])
+def test_another_image_does_not_wait_for_the_one_before(browser: Browser, service: Service, path: str) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, image=5)
+        held = hold(page, f"**/v1/{path}" if path == "samples" else f"**/v1/{path}?*")
+        page.get_by_role("button", name="Randomise a little").click()
+        until(page, lambda: len(held) == 1, "the changed image is asked for")
+        tile(page, 6).click()
+        until(page, lambda: len(held) == 2, "the other image is asked for at once")
+        held[1].continue_()
+        expect_canvas(page, sample(service.client, seed=7, first=6))
+        expect(page.locator("#inspector .opinion")).to_be_visible()
+        until(page, lambda: not visit.pending, "the first call has been given up")
+        assert visit.faults == []
+
+
+@pytest.mark.slow
+def test_a_long_grid_of_large_images_is_saved_at_the_largest_scale_that_the_api_allows(
+    browser: Browser, tmp_path: Path
+) -> None:
+    make_tiny_model_folder(tmp_path / "models" / "large", image_shape=ImageShape(height=64, width=64))
+    n = 58 * PAGE  # at scale 2, 64 million pixels hold 3,673 images of 66 × 66 pixels
+    with running(tmp_path, models_dir=tmp_path / "models") as service, Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url)
+        png = page.locator("#take").get_by_role("link", name="PNG")
+        assert parameters(png.get_attribute("href") or "")["scale"] == "2"
+        held = hold(page, f"**/v1/samples?*first={n}&*")
+        page.locator("#grid").evaluate("grid => Object.assign(grid.style, { height: 0, overflow: 'hidden' })")
+        until(page, lambda: len(held) == 1, "the grid has grown so far, as its end is always near")
+        url = png.get_attribute("href") or ""
+        assert parameters(url)["n"] == str(n)
+        assert service.client.head(url).status_code == 200
+        assert service.client.head(url.replace("scale=1", "scale=2")).status_code == 422

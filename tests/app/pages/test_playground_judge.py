@@ -284,13 +284,33 @@ def test_no_opinion_of_another_image_or_model_is_shown(browser: Browser, service
         expect(verdict).to_have_text("Waiting for D’s opinion …")
         page.get_by_role("button", name="Draw", exact=True).click()
         page.get_by_role("button", name="Clear").click()
-        until(page, lambda: len(held) == 3, "the file is judged")
-        held[2].continue_()
-        until(page, lambda: len(held) == 4, "the drawing is judged as it was when it was shown again")
-        held[3].continue_()
+        page.unroute_all()  # lets the held requests continue
         settle(visit)
         expect(verdict).to_contain_text("Nothing to judge yet.")
         assert all("500" in fault for fault in visit.faults), visit.faults
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_a_new_input_does_not_wait_for_the_one_before(browser: Browser, service: Service, busy: bool) -> None:
+    """The files before are given up, also while the page waits because the service is busy."""
+    many = [payload(f"{k}.png", png_bytes(picture(k))) for k in range(8)]
+    content = png_bytes(picture(1))
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, view="judge")
+        held = hold(page, "**/v1/score?*")
+        page.locator("#files").set_input_files(many)
+        until(page, lambda: len(held) == 1, "the files are judged")
+        if busy:
+            held[0].fulfill(status=429, headers={"Retry-After": "3600"}, json={"detail": "busy"})
+            expect(page.locator("#status")).to_have_text("The service is busy. Trying again …")
+        page.locator("#files").set_input_files(payload("one.png", content))
+        until(page, lambda: len(held) == 2, "the one file is judged at once")
+        held[1].continue_()
+        expect_opinion(page.locator("#verdict"), score_of(service.client, content))
+        expect(page.locator("#judged-list button")).to_have_count(0)
+        expect(page.locator("#status")).to_have_text("")
+        until(page, lambda: not visit.pending, "the first call has been given up")
+        assert all("429" in fault for fault in visit.faults), visit.faults
 
 
 def test_what_is_found_stays_until_something_else_is_judged(browser: Browser, service: Service) -> None:

@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from harness.service import Service
+from models.model_folder.game_rules import THE_PAPERS, THE_RELATIVISTIC, Optimum
 from tests.app.checks import pixels
 from tests.app.playground import expect_in_address, hold, image_pixels, ok, open_page, rgb, settle, told, until
 from tests.browser import Visit, needs_chromium
@@ -54,7 +55,7 @@ class Told:
         for title, names in {
             "Losses": {"D’s loss": "loss_d", "G’s loss": "loss_g"},
             "D’s output": {"D(x)": "d_real", "D(G(z))": "d_fake"},
-            "The value of the game, V(G, D)": {"V(G, D)": "value"},
+            "V(G, D) of the 2014 paper": {"V(G, D)": "value"},
         }.items():
             readings = chart(page, title).locator(".chart-readings span").filter(has=page.locator("b"))
             expect(readings).to_have_text(
@@ -144,7 +145,7 @@ def test_another_model_is_watched_from_its_own_end(browser: Browser, service: Se
         page = open_page(visit, service.url, view="learn")
         told_by = Told(service, "mnist-conv")
         told_by.expect_at(page, 2)
-        expect(page.locator("#learning h3")).to_have_text(["Losses", "D’s output", "The value of the game, V(G, D)"])
+        expect(page.locator("#learning h3")).to_have_text(["Losses", "D’s output", "V(G, D) of the 2014 paper"])
         scrubber(page).focus()
         page.keyboard.press("Home")
         told_by.expect_at(page, 0)
@@ -204,6 +205,10 @@ def test_a_run_that_collapsed(browser: Browser, service: Service) -> None:
         expect(caption(page)).to_have_text(f"After epoch {last} of {last}")
         expect_in_address(page, "run", "collapse")
         expect(page.locator("#run-text")).to_contain_text("Helvetica scenario")
+        expect(page.locator("#learning .game")).to_contain_text(
+            "a game with the non-saturating loss, with the penalty R1"
+        )
+        expect(page.locator("#learning .key.theory")).to_have_count(2)  # “at best” of the two measures of quality
         words = collapse["detail"].replace("smallest_share", "the share of the rarest digit")
         expect(page.locator(".events")).to_have_text(f"Epoch {collapse['epoch']}, G has collapsed: {words}")
         wanted = rgb(pixels(ok(service.client.get(f"{exhibit}/{pictures[-1]['url']}")).content))
@@ -261,7 +266,7 @@ def test_alarms_are_told_in_words(browser: Browser, service: Service) -> None:
     ]
 
 
-TEXTS_OF_A_CHART = """async values => {
+TEXTS_OF_A_CHART = """async ([values, optimum]) => {
     const { Charts } = await import(new URL("static/viewer/charts.js", document.baseURI));
     const charts = new Charts(() => {});
     const told = [];
@@ -271,7 +276,7 @@ TEXTS_OF_A_CHART = """async values => {
         return fill.call(this, text, x, y);
     };
     document.getElementById("learning").append(charts.element);
-    charts.show(values.map((value, index) => ({ epoch: index + 1, value })));
+    charts.show(values.map((value, index) => ({ epoch: index + 1, value })), optimum);
     await new Promise(done => setTimeout(done, 300));
     CanvasRenderingContext2D.prototype.fillText = fill;
     return told;
@@ -296,7 +301,7 @@ def test_the_numbers_of_an_axis_are_those_of_its_lines_and_fit(
 ) -> None:
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, view="learn")
-        told = page.evaluate(TEXTS_OF_A_CHART, [low, high])
+        told = page.evaluate(TEXTS_OF_A_CHART, [[low, high], THE_PAPERS.model_dump()])
     numbers = sorted({(y, float(text.replace("−", "-"))) for text, _, y in told})
     assert len(numbers) > 2
     assert all(left >= 0 for _, left, _ in told), told  # none is cut off
@@ -304,6 +309,89 @@ def test_the_numbers_of_an_axis_are_those_of_its_lines_and_fit(
     steps = -np.diff([number for _, number in numbers])
     np.testing.assert_allclose(heights, heights[0], atol=1.01)
     np.testing.assert_allclose(steps, steps[0], rtol=1e-6)
+
+
+LINES: dict[str, dict[str, str | None]] = {
+    "conv": {
+        "Losses": "theory log 2, for the game of the 2014 paper",
+        "D’s output": "theory ½, for the game of the 2014 paper",
+        "The value of the game, V(G, D)": "theory −log 4, for the game of the 2014 paper",
+    },
+    "digits": {
+        "Losses": "theory log 2, for the relativistic game",
+        "D’s output": None,
+        "V(G, D) of the 2014 paper": None,
+    },
+    "three": {"Losses": None, "D’s output": None, "V(G, D) of the 2014 paper": None},
+    "rgb": {"Losses": None, "D’s output": None, "V(G, D) of the 2014 paper": None},
+}
+"""The line of theory that each chart names, by model; the models are those of `tests.app.conftest`."""
+
+ABOUT_LINES = {
+    "conv": "",
+    "digits": "",
+    "three": " Theory gives no values for the curves of this game, so the charts have no lines for it.",
+    "rgb": "The record does not say which game G and D played, so the charts have no lines of theory.",
+}
+
+
+def test_theorys_lines_are_named_for_the_game_that_was_played(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, view="learn", model="conv")
+        for model, lines in LINES.items():
+            page.locator("#model").select_option(model)
+            expect(page.locator("#run-text")).to_contain_text(f"{model}: recipe")
+            told = ok(service.client.get(f"/v1/models/{model}")).json()["metadata"]["game"]
+            expect(page.locator("#learning .game")).to_have_text((told or "") + ABOUT_LINES[model])
+            for title, line in lines.items():
+                named = chart(page, title).locator(".chart-readings span").filter(has=page.locator(".theory"))
+                expect(named).to_have_text([line] if line else [])
+                words = chart(page, title).locator(".hint")
+                if model == "conv" and "V(G, D)" in title:
+                    expect(words).to_contain_text(
+                        "D tries to raise this value and G to lower it (equation 1 of the 2014"
+                    )
+                else:
+                    expect(words).not_to_contain_text("D tries to raise")
+        settle(visit)
+        assert visit.faults == []
+
+
+LINES_OF_CHARTS = """async optimum => {
+    const { Charts } = await import(new URL("static/viewer/charts.js", document.baseURI));
+    const charts = new Charts(() => {});
+    document.getElementById("learning").replaceChildren(charts.element);
+    const told = {};
+    const dash = CanvasRenderingContext2D.prototype.setLineDash;
+    CanvasRenderingContext2D.prototype.setLineDash = function (lengths) {
+        const title = this.canvas.closest(".chart")?.querySelector("h3").textContent;
+        if (lengths.length) told[title] = (told[title] ?? 0) + 1;
+        return dash.call(this, lengths);
+    };
+    const figures = { loss_d: 0.6, loss_g: 0.8, d_real: 0.6, d_fake: 0.4, value: -1.3 };
+    charts.show([{ epoch: 1, ...figures }, { epoch: 2, ...figures, loss_d: 0.7 }], optimum);
+    await new Promise(done => setTimeout(done, 300));
+    CanvasRenderingContext2D.prototype.setLineDash = dash;
+    return Object.keys(told).sort();
+}"""
+
+
+@pytest.mark.parametrize(
+    ("optimum", "titles"),
+    [
+        (THE_PAPERS, ["D’s output", "Losses", "The value of the game, V(G, D)"]),
+        (THE_RELATIVISTIC, ["Losses"]),
+        (None, []),
+    ],
+)
+def test_only_the_lines_of_the_game_are_drawn(
+    browser: Browser, service: Service, optimum: Optimum | None, titles: list[str]
+) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, view="learn")
+        told = page.evaluate(LINES_OF_CHARTS, optimum and optimum.model_dump())
+        assert told == titles
+        assert visit.faults == []
 
 
 def test_a_long_word_in_an_alarm_does_not_widen_the_page(browser: Browser, service: Service) -> None:

@@ -50,6 +50,8 @@ def test_a_card_for_each_model_and_each_broken_folder(browser: Browser, service:
             expect(here).to_contain_text(f"{metadata['z_dim']} numbers, {metadata['prior']}")
             if metadata["classes"]:
                 expect(here).to_contain_text(f"{metadata['classes']} classes")
+            unknown = "The model’s file does not say which game G and D played."
+            expect(here.locator("dt:text-is('game') + dd")).to_have_text(metadata["game"] or unknown)
             shape = metadata["image_shape"]
             kind = {1: "grey", 3: "RGB"}[shape["channels"]]
             expect(here).to_contain_text(f"{shape['height']} × {shape['width']}, {kind}")
@@ -125,6 +127,24 @@ def test_the_best_is_marked_among_models_of_one_data_set_and_features(browser: B
         for name in told_by:
             expect(card(page, name).locator("td.winner")).to_have_count(1 if name == "conv" else 0)
         expect(card(page, "conv").locator("td.winner")).to_have_text("4 (best of the models of this data set)")
+        settle(visit)
+        assert visit.faults == []
+
+
+def test_a_figure_better_than_that_of_real_images_is_explained(browser: Browser, trained: Service) -> None:
+    models = {model["name"]: model["evaluation"] for model in ok(trained.client.get("/v1/models")).json()["models"]}
+    with Visit(browser, trained.url) as visit:
+        page = open_page(visit, trained.url, view="models")
+        for name in ("mnist-mlp", "mnist-goodfellow2014"):
+            for key, words in {"precision": "Precision above", "parzen_ll": "A Parzen log-likelihood above"}.items():
+                note = card(page, name).get_by_text(f"{words} that of real images")
+                expect(note).to_have_count(int(models[name][key] > models[name][f"{key}_real"]))
+            expect(card(page, name).get_by_text("In these figures D is the judge")).to_have_count(1)
+        expect(card(page, "silent").get_by_text("In these figures D is the judge")).to_have_count(0)
+        page.locator("[data-view=judge]").click()
+        expect(page.locator("#judge-who")).to_be_visible()
+        page.locator("#model").select_option("silent")
+        expect(page.locator("#judge-who")).to_be_hidden()
         settle(visit)
         assert visit.faults == []
 

@@ -596,6 +596,20 @@ def test_curl_scores_the_same_file(browser: Browser, prefixed_service: Service, 
         assert visit.faults == []
 
 
+def test_curl_scores_a_file_whose_name_is_a_dash(browser: Browser, prefixed_service: Service, tmp_path: Path) -> None:
+    (tmp_path / "-").write_bytes(file_of(photo()))
+    with Visit(browser, prefixed_service.url) as visit:
+        page = open_page(visit, f"{prefixed_service.url}/gan", view="judge")
+        page.locator("#files").set_input_files(tmp_path / "-")
+        verdict = page.locator("#verdict")
+        expect(verdict.locator(".figures dd b").first).to_be_visible()
+        settle(visit)
+        assert "@./-'" in page.locator("#command input.code").input_value()
+        logit = run_curl(page, tmp_path)["results"][0]["logit"]
+        expect(verdict.locator(".figures dd b").first).to_have_text(told(logit))
+        assert visit.faults == []
+
+
 def run_curl(page: Page, folder: Path) -> dict[str, list[dict[str, float]]]:
     """Run the command that the page offers in a shell, and return the service's answer."""
     command = page.locator("#command input.code").input_value()

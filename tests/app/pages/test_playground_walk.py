@@ -389,3 +389,28 @@ def test_no_earlier_walk_stays_while_another_is_late_or_fails(browser: Browser, 
             held[0].continue_()
             until(page, lambda: bool(canvas_pixels(canvas).any()), "the other walk is there")
             expect(downloads).to_be_visible()
+
+
+def test_a_walk_of_another_model_does_not_wait_for_the_one_before(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, view="walk", seeds="1,2,3")
+        held = hold(page, "**/v1/interpolations?*format=png*")
+        page.locator("#walk-picked button").first.click()
+        until(page, lambda: len(held) == 1, "the walk is asked for")
+        page.locator("#model").select_option("rgb")
+        until(page, lambda: len(held) == 2, "the walk of the other model is asked for at once")
+        held[1].continue_()
+        expect_walk(page, path(service, model="rgb", seeds="2,3"))
+        until(page, lambda: not visit.pending, "the first call has been given up")
+        assert visit.faults == []
+
+
+def test_one_of_two_equal_seeds_is_removed(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, view="walk", seeds="9,9,7")
+        picked(page).nth(1).click()
+        expect(picked(page)).to_have_count(2)
+        expect_in_address(page, "seeds", "9,7")
+        expect(pickable(page, 9)).to_have_attribute("aria-pressed", "true")
+        expect_walk(page, path(service, seeds="9,7"))
+        assert visit.faults == []

@@ -9,6 +9,8 @@ from models.errors import ModelMetadataError
 from models.images import ImageShape
 from models.latents import SEED_LIMIT
 from models.model_folder.calibration import Calibration
+from models.model_folder.earlier_rules import EARLIER_RULES
+from models.model_folder.game_rules import GameRules
 from models.model_folder.metadata import Metadata, format_version_for, parse_metadata
 from models.networks.architectures import Architecture
 from models.networks.conv import Conv
@@ -84,6 +86,33 @@ def test_the_fingerprint_of_own_data_needs_the_second_version() -> None:
     assert "data_sha256" not in metadata().to_strings()
     with pytest.raises(ValueError, match="need format_version 2"):
         metadata(data_sha256=sha)
+
+
+def test_the_rules_of_the_game_need_the_third_version() -> None:
+    rules = GameRules(loss="relativistic", r1_gamma=1 / 3, d_steps=2)
+    known = metadata(rules=rules, judge=False, format_version=3)
+    assert format_version_for(known.calibration, None, rules) == 3
+    strings = known.to_strings()
+    assert "game" not in strings
+    assert parse_metadata(strings) == known
+    assert Metadata.model_validate_json(known.model_dump_json()) == known  # an answer of the service
+    assert known.game == rules.describe(classes=0, packing=1)
+    unknown = metadata()
+    assert unknown.game is None
+    assert not {"rules", "judge", "game"} & set(unknown.to_strings())
+    for change in ({"rules": rules}, {"judge": False}):
+        with pytest.raises(ValueError, match="rules and judge need format_version 3"):
+            metadata(format_version=2, **change)
+
+
+def test_the_rules_of_earlier_bundled_models_are_filled_in_and_their_bytes_stay() -> None:
+    for (recipe, commit), rules in EARLIER_RULES.items():
+        strings = metadata(recipe=recipe, git_commit=commit).to_strings()
+        known = parse_metadata(strings)
+        assert (known.rules, known.judge) == (rules, True)
+        assert known.to_strings() == strings
+        assert parse_metadata(strings | {"git_commit": "1" * 40}).game is None
+        assert parse_metadata(strings | {"recipe": "another"}).game is None
 
 
 def test_a_commit_that_looks_like_a_number() -> None:

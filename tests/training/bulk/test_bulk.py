@@ -35,7 +35,7 @@ from models.model_folder.read import load_model
 from models.networks.conditional import ask_for_class, labels_of
 from tests.training.support import ROOT, command_line, environment
 from training.bulk.processes import write_in_process
-from training.bulk.request import FORMATS, MAX_SHARD_IMAGES, Format, check_folder, read_request
+from training.bulk.request import FORMATS, MAX_SHARD_IMAGES, SUFFIXES, Format, check_folder, read_request
 from training.bulk.shards import take_fingerprint
 from training.cli.command_line import main
 from training.errors import BulkError
@@ -265,6 +265,47 @@ def test_the_same_request_goes_on_where_it_stopped(tiny: Path, tmp_path: Path, c
     assert (out / "shard-000001.npz").stat().st_ino == kept.st_ino
     assert (out / "shard-000001.npz").stat().st_mtime_ns == kept.st_mtime_ns
     assert sorted(path.name for path in out.iterdir()) == ["bulk.json", "shard-000000.npz", "shard-000001.npz"]
+
+
+@pytest.mark.parametrize("format_name", FORMATS)
+def test_a_shard_that_is_empty_or_cut_is_written_again(
+    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], format_name: Format
+):
+    needs(format_name)
+    out, suffix = tmp_path / "out", SUFFIXES[format_name]
+    command = bulk(tiny, out, "--format", format_name)
+    assert main(command) == 0
+    whole = contents(out)
+    capsys.readouterr()
+    assert main(command) == 0
+    assert capsys.readouterr().err == ""
+    for cut in (0, 5, -1100):
+        shard = out / f"shard-000001{suffix}"
+        file = shard / f"{FIRST + SHARD_IMAGES + 3:012d}.png" if shard.is_dir() else shard
+        if shard.is_dir() and cut:
+            file.unlink()
+        else:
+            file.write_bytes(file.read_bytes()[:cut])
+        assert main(command) == 0
+        told = f"note: 1 shard(s) were empty or cut, and are written again: {shard.name}\n"
+        assert capsys.readouterr().err == told
+        assert contents(out) == whole
+
+
+def test_shards_that_are_not_of_the_request(
+    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], fails: Fails
+):
+    out = tmp_path / "out"
+    assert main(bulk(tiny, out)) == 0
+    for name in ("shard-000002.npz", "shard-000001.tar", "my notes.txt"):
+        (out / name).write_bytes(b"")
+    assert main(bulk(tiny, out)) == 0
+    assert f"note: 2 shard(s) in {out} are not of this request: shard-000001.tar, shard-000002.npz. Move" in (
+        capsys.readouterr().err
+    )
+    (out / "shard-000000.npz").unlink()
+    (out / "shard-000000.npz").mkdir()
+    assert "shard-000000.npz is a folder, and so no shard of npz: move it elsewhere" in fails(*bulk(tiny, out))
 
 
 def test_a_fingerprint_sees_what_the_pixels_do_not_show(tiny: Path):

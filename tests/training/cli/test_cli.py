@@ -2,9 +2,11 @@
 
 import errno
 import json
+import os
 import re
 import shlex
 import shutil
+import signal
 import socket
 import sys
 from collections.abc import Callable
@@ -26,6 +28,7 @@ from models.latents import draw_latents
 from models.model_folder.destination import check_destination
 from models.model_folder.read import load_model
 from models.networks.conditional import ask_for_class
+from tests.processes import interruptible
 from tests.training.support import (
     ROOT,
     TINY,
@@ -42,12 +45,15 @@ from training.cli.fit import suggest_model_folder
 from training.cli.inputs import load_model_data
 from training.cli.sample import MAX_GRID_IMAGES
 from training.config import RunConfig
+from training.data.dataset import Dataset
 from training.errors import NotFiniteError
 from training.gan.game import Game
 from training.recipe import FOLDER, load_recipe
+from training.run import loop
 from training.run.folder import RunFolder
 from training.run.lock import only_writer
 from training.run.monitor import Monitor
+from training.run.progress import Progress
 
 QUICK = ["--threads", "1", *sets(TINY_MLP)]
 FIGURES = ("loss_d", "loss_g", "d_real", "d_fake", "value")
@@ -290,7 +296,7 @@ def test_dry_run_says_everything_and_writes_nothing(here: Path, capsys: pytest.C
 def test_dry_run_refuses_what_fit_refuses(
     here: Path, fails: Fails, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    """The same checks run in both, so the messages are the same; nothing is written by either."""
+    """Both make the same checks and print the same message, and neither writes anything."""
     (here / "run").mkdir()
     (here / "run" / "config.json").touch()
     (here / "other").mkdir()
@@ -612,7 +618,29 @@ def test_interrupted(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
 
     monkeypatch.setattr("training.run.loop.train", interrupt)
     assert main(["fit", "mlp", "--data", "data.npz", *QUICK]) == 130
-    assert capsys.readouterr().err.endswith("interrupted; to continue: python -m training resume runs/mlp\n")
+    assert capsys.readouterr().err.endswith(
+        "interrupted; no state was saved yet, so `resume` will begin from the start; to continue: python -m training "
+        "resume runs/mlp\n"
+    )
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interruption_says_where_resume_will_begin(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], number: int, code: int
+):
+    step = loop.play_step
+
+    def interrupted(game: Game, data: Dataset, batches: list[torch.Tensor], progress: Progress) -> None:
+        step(game, data, batches, progress)
+        os.kill(os.getpid(), number)
+
+    with interruptible(), monkeypatch.context() as patch:
+        patch.setattr(loop, "play_step", interrupted)
+        assert main(["fit", "mlp", "--data", "data.npz", *QUICK]) == code
+    said = re.search("`resume` will begin (at epoch 1, step 1 of .*);", capsys.readouterr().err)
+    assert said
+    assert main(["resume", "runs/mlp"]) == 0
+    assert f"resumed {said[1]}: runs/mlp\n" in capsys.readouterr().err
 
 
 # --- export, a person's own data -----------------------------------------------------------------------
@@ -625,6 +653,10 @@ def test_the_exported_folder_is_whole(chain: Path):
     assert (metadata.recipe, metadata.dataset, metadata.seed) == ("mlp", "data", 11)
     assert (metadata.epochs, metadata.images_seen, metadata.z_dim) == (3, 108, 4)
     assert metadata.licence == "same as the training images"
+    assert (metadata.judge, metadata.format_version) == (False, 3)
+    assert metadata.game is not None
+    assert metadata.game.startswith("G and D played the game of the 2014 paper (non-saturating loss), without ")
+    assert metadata.game in model.card
     assert [entry.epoch for entry in model.timeline] == [0, 1, 2, 3]
     for entry in model.timeline:
         assert entry.path.read_bytes() == (run_folder.grids / entry.path.name).read_bytes()
@@ -1163,7 +1195,7 @@ def test_train_images_of_evaluate_out_of_range(here: Path, capsys: pytest.Captur
         message = f"--train-images must be 20 to 36, the number of training images of data, not {number}"
         assert message in capsys.readouterr().err
     assert code_of(["evaluate", "tiny", "--data", "data.npz", "--train-images", "20"]) == 2
-    assert "tiny was not trained on data: leave --train-images out" in capsys.readouterr().err
+    assert "tiny was trained on 'none', not on 'data': leave --train-images out" in capsys.readouterr().err
 
 
 def test_a_run_that_moved_with_its_data_is_resumed_there(

@@ -103,6 +103,44 @@ def test_train_and_test_folders_are_the_split(tmp_path: Path):
     )
 
 
+@pytest.mark.parametrize(
+    ("folders", "note"),
+    [
+        (("train", "test", "extra"), "test and train are taken as classes, because extra is beside them"),
+        (("Train", "val", "x", "y"), "Train and val are taken as classes, because x, y are beside them"),
+        (("test", "val"), "test and val are taken as classes, because no folder `train` is beside them"),
+        (
+            ("train", "training", "test"),
+            "test and train and training are taken as classes, because train and training are both for training",
+        ),
+        (("train", "car"), None),  # vehicles
+    ],
+)
+def test_splits_that_are_taken_as_classes_are_noted(tmp_path: Path, folders: tuple[str, ...], note: str | None):
+    for seed, folder in enumerate(folders):
+        write_pngs(tmp_path / folder, tiny_images(10, seed=seed))
+    data = load_dataset(str(tmp_path))
+    assert data.class_names == tuple(sorted(folders))
+    assert data.notes == (() if note is None else (note,))
+
+
+def test_splits_beside_a_picture_are_noted(tmp_path: Path):
+    for seed, folder in enumerate(("train", "test", ".")):
+        write_pngs(tmp_path / folder, tiny_images(10, seed=seed)[: 1 if folder == "." else 10])
+    note = "test and train are not taken as training and test sets, because 000.png is beside them"
+    assert note in load_dataset(str(tmp_path)).notes
+
+
+def test_a_test_set_without_an_image(tmp_path: Path):
+    images = tiny_images(20)
+    np.savez(tmp_path / "data.npz", x_train=images, x_test=images[:0])
+    with pytest.raises(DataError, match="the test set has no image that can be read; at least 2 are needed"):
+        load_dataset(str(tmp_path / "data.npz"))
+    np.savez(tmp_path / "data.npz", images=images[:1])
+    with pytest.raises(DataError, match="there is 1 image; at least 20 are needed"):
+        load_dataset(str(tmp_path / "data.npz"))
+
+
 def test_a_test_set_of_one_image_and_classes_that_only_it_has(tmp_path: Path):
     write_pngs(tmp_path / "train" / "a", tiny_images(10))
     write_pngs(tmp_path / "train" / "b", tiny_images(10, seed=1))

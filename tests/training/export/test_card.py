@@ -50,6 +50,13 @@ def test_the_figures_are_grouped_beside_those_of_real_images(tmp_path: Path):
     assert f"    python -m training evaluate tiny --data {tmp_path / 'data.npz'} --html report.html\n" in text
 
 
+def test_the_game_is_told_in_a_sentence(tmp_path: Path):
+    assert (
+        "\n\nG and D played the game of the 2014 paper (non-saturating loss), without penalties or labels; D took 2 "
+        "steps for each step of G.\n\n"
+    ) in card(tmp_path, "conditional=false", "d_steps=2", "loss=non-saturating", "r1_gamma=0", "r2_gamma=0")
+
+
 def test_what_is_said_of_d_depends_on_what_it_was_taught(tmp_path: Path):
     assert "its score means little" in card(tmp_path)
     taught = card(tmp_path, "judge_steps=1500")

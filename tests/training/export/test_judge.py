@@ -78,7 +78,9 @@ def test_only_d_its_figures_and_the_card_change(exported: Path, tmp_path: Path, 
     assert model.evaluation["value"] != old.evaluation["value"]
     assert model.evaluation["frechet"] != old.evaluation["frechet"]  # of 100 samples, and not of 20
     assert model.calibration.varied is None  # images that are no digits are not varied
-    same = {"calibration", "evaluation"}
+    assert (old.judge, model.judge) == (False, True)
+    assert model.game == old.game is not None
+    same = {"calibration", "evaluation", "judge"}
     assert model.model_dump(exclude=same) == old.model_dump(exclude=same)
 
 
@@ -128,7 +130,8 @@ def test_digits_are_varied_and_calibrated_on_variations(tmp_path: Path):
     plan = JudgePlan(steps=2, variations=0.5, prior="normal", z_dim=8)
     judge(model, digits(), tmp_path / "new", plan, earlier=grids(model), data="mnist", seed=1)
     new = load_model(tmp_path / "new")
-    assert new.metadata.format_version == 2
+    assert new.metadata.format_version == 3
+    assert new.metadata.judge is True
     assert new.metadata.calibration.varied is not None
     assert new.metadata.calibration.percentiles(-1e9) == {"real": 0, "generated": 0, "varied": 0}
     assert 0 <= new.metadata.evaluation["varied_under_5"] <= 1
@@ -161,6 +164,12 @@ def test_it_must_be_the_data_of_the_model(exported: Path, tmp_path: Path, fails:
     other = write_npz(tmp_path / "other.npz", tiny_images(50, seed=7))
     error = fails(exported / "mine", "--data", other, "--to", tmp_path / "new")
     assert "mine was trained on 'data', not on 'other': D must learn from the images that G imitates" in error
+    changed = write_npz(tmp_path / "data.npz", tiny_images(50, seed=7))
+    for options in ([], ["--train-images", "20"]):
+        error = fails(exported / "mine", "--data", changed, "--to", tmp_path / "new", *options)
+        assert (
+            "the images of 'data' are not those that mine was trained on (others have the same name, or some" in error
+        )
     assert "name that data set, or its path, with --data" in fails(exported / "mine", "--to", tmp_path / "new")
     coloured = write_npz(tmp_path / "data.npz", tiny_images(50, channels=3))
     error = fails(exported / "mine", "--data", coloured, "--to", tmp_path / "new")

@@ -198,8 +198,11 @@ def labelled(path: Path, labels: NDArray[np.int64] | None) -> str:
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        (None, "a conditional game needs labels, and data has none: put the images into a folder for each class"),
-        (np.zeros(40, np.int64), r"data has 1 classes; a conditional game needs 2 to 1000"),
+        (
+            None,
+            "a conditional game needs labels of 2 to 1000 classes, and data has none: put the images into a folder for",
+        ),
+        (np.zeros(40, np.int64), r"data has 1 class; a conditional game needs 2 to 1000"),
         (
             np.arange(40),
             r"data has 40 classes; a conditional game needs fewer than z_dim = 7, .*: use `--set z_dim=104`",

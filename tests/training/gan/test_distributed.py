@@ -160,6 +160,7 @@ def test_one_process_talks_to_nobody():
     tensors = [torch.ones(2)]
     assert ALONE.average(tensors)[0] is tensors[0]
     assert ALONE.number_of_first(1.5) == 1.5
+    assert ALONE.greatest(1.5, -2) == [1.5, -2]
     assert ALONE.figures_of_first(lambda: {"a": 1.0}) == {"a": 1.0}
     ALONE.check_same("the same", "anything")
     assert (number_of_processes(), own_number()) == (1, 0)

@@ -6,6 +6,7 @@ from typing import get_args
 import pytest
 import torch
 
+from models.model_folder.game_rules import LossName
 from training.gan.losses import (
     LOSSES,
     Loss,
@@ -21,7 +22,6 @@ from training.gan.losses import (
     value,
     wasserstein_discriminator_loss,
 )
-from training.recipe import LossName
 
 REAL = [2.0, -1.0, 0.5, 3.0]
 FAKE = [-2.0, 0.25, 1.5, -0.5]

@@ -242,8 +242,8 @@ def test_the_best_state_has_its_picture_whenever_it_is_found(runs: Runs):
     assert list(grid_bytes(folder)) == [f"{epoch:05d}.png" for epoch in range(6)]
 
 
-def test_a_state_with_the_alarm_is_not_gone_back_to(runs: Runs):
-    """D wins in epoch 3, whose figures are the best so far: the run goes back to 2, and it is told again."""
+def let_d_win(runs: Runs) -> None:
+    """From now on, each step of a run reports that D has won."""
     real_step = loop.play_step
 
     def winning(game: Game, data: object, batches: list[torch.Tensor], progress: Progress) -> None:
@@ -251,6 +251,11 @@ def test_a_state_with_the_alarm_is_not_gone_back_to(runs: Runs):
         progress.sums.d_real, progress.sums.d_fake = (part * progress.sums.discriminator_steps for part in (0.99, 0.01))
 
     runs.patch.setattr(loop, "play_step", winning)
+
+
+def test_a_state_with_the_alarm_is_not_gone_back_to(runs: Runs):
+    """D wins in epoch 3, whose figures are the best so far: the run goes back to 2, and it is told again."""
+    let_d_win(runs)
     folder = runs.whole("epochs=8", script=partial(falling, at=99))
     assert [(event.epoch, event.kind, event.action.split(";")[0]) for event in events(folder)] == [
         (3, "discriminator-won", "went back to epoch 2"),
@@ -261,13 +266,7 @@ def test_a_state_with_the_alarm_is_not_gone_back_to(runs: Runs):
 
 def test_without_a_state_from_before_the_alarm_the_run_goes_on(runs: Runs):
     """The first measured state has the alarm already: it is kept as the best, and the run does not go back to it."""
-    real_step = loop.play_step
-
-    def winning(game: Game, data: object, batches: list[torch.Tensor], progress: Progress) -> None:
-        real_step(game, data, batches, progress)  # type: ignore[arg-type]
-        progress.sums.d_real, progress.sums.d_fake = (part * progress.sums.discriminator_steps for part in (0.99, 0.01))
-
-    runs.patch.setattr(loop, "play_step", winning)
+    let_d_win(runs)
     folder = runs.whole(script=lambda epoch, _rollbacks: falling(epoch, 0, at=99) if epoch >= 3 else {})
     assert [(event.epoch, event.action) for event in events(folder)] == [(3, "training went on")]
     assert folder.best_file.exists()

@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 
+from models.model_folder.game_rules import LossName
 from models.model_folder.history import EpochRecord
 from training.gan.losses import LOSSES
-from training.recipe import LossName
 from training.run.alarms import Alarms, best_record, find_alarms, new_alarms
 
 GOOD = {"frechet": 2.0, "coverage": 0.8, "smallest_share": 0.6}

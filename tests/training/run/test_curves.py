@@ -8,8 +8,11 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
+from models.model_folder.game_rules import THE_PAPERS, GameRules
 from models.model_folder.history import EpochRecord
 from training.run import curves
+
+LOG_2 = math.log(2)
 
 
 def record(epoch: int) -> EpochRecord:
@@ -38,27 +41,41 @@ def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
     return made
 
 
-def test_the_theorys_lines_are_drawn(figures: list[Figure]):
-    curves.draw_curves([record(1), record(2), record(3)], title="t")
-    (figure,) = figures
-    levels = []
-    for axes in figure.axes:
-        dashed = [line for line in axes.lines if line.get_linestyle() == "--"]
-        assert len(dashed) == 1
-        levels.append((float(np.unique(dashed[0].get_ydata())[0]), dashed[0].get_label()))
-        assert len(np.unique(dashed[0].get_ydata())) == 1
-    assert levels == [
-        (pytest.approx(math.log(2)), "at the optimum: log 2"),
-        (0.5, "at the optimum: 0.5"),
-        (pytest.approx(-math.log(4)), "at the optimum: −log 4"),
+def dashed(figure: Figure) -> list[tuple[str, float, str]]:
+    """Return the panel, the level and the label of each dashed line."""
+    return [
+        (axes.get_ylabel(), float(level), str(line.get_label()))
+        for axes in figure.axes
+        for line in axes.lines
+        if line.get_linestyle() == "--"
+        for level in np.unique(line.get_ydata())
     ]
+
+
+def test_theorys_lines_are_those_of_the_game(figures: list[Figure]):
+    for rules in (
+        GameRules(loss="non-saturating"),
+        GameRules(loss="relativistic", r1_gamma=1),
+        GameRules(loss="hinge"),
+        GameRules(loss="non-saturating", r1_gamma=1),
+    ):
+        curves.draw_curves([record(1), record(2)], title="t", game="A sentence.", optimum=rules.optimum())
+    papers, relativistic, hinge, penalised = figures
+    assert dashed(papers) == [
+        ("loss", LOG_2, "log 2, the optimum of the game of the 2014 paper"),
+        ("mean output of D", 0.5, "½, the optimum of the game of the 2014 paper"),
+        ("V(G, D), equation 1", -2 * LOG_2, "−log 4, the optimum of the game of the 2014 paper"),
+    ]
+    assert dashed(relativistic) == [("loss", LOG_2, "log 2, the optimum of the relativistic game")]
+    assert dashed(hinge) == dashed(penalised) == []
 
 
 def test_each_curve_shows_its_figures_over_the_epochs(figures: list[Figure]):
     records = [record(1), record(2), record(5)]
-    curves.draw_curves(records, title="the title")
+    curves.draw_curves(records, title="the title", game="A sentence.", optimum=None)
     (figure,) = figures
     assert figure.get_suptitle() == "the title"
+    assert figure.get_supxlabel() == "A sentence."
     drawn = {
         str(line.get_label()): (np.asarray(line.get_xdata()).tolist(), np.asarray(line.get_ydata()).tolist())
         for axes in figure.axes
@@ -66,7 +83,7 @@ def test_each_curve_shows_its_figures_over_the_epochs(figures: list[Figure]):
         if line.get_linestyle() == "-"
     }
     names = ("loss_d", "loss_g", "d_real", "d_fake", "value")
-    labels = ("D's loss, (real + fake)/2", "G's loss", "D(x), real images", "D(G(z)), G's images", "V(G, D)")
+    labels = ("D's loss", "G's loss", "D(x), real images", "D(G(z)), G's images", "V(G, D)")
     assert set(drawn) == set(labels)
     for name, label in zip(names, labels, strict=True):
         assert drawn[label] == ([1, 2, 5], [getattr(r, name) for r in records])
@@ -74,7 +91,9 @@ def test_each_curve_shows_its_figures_over_the_epochs(figures: list[Figure]):
 
 @pytest.mark.parametrize("epochs", [1, 30])
 def test_it_is_a_png(epochs: int):
-    data = curves.draw_curves([record(e + 1) for e in range(epochs)], title="mlp on mnist, seed 0")
+    data = curves.draw_curves(
+        [record(e + 1) for e in range(epochs)], title="mlp on mnist, seed 0", game="A sentence.", optimum=THE_PAPERS
+    )
     with Image.open(io.BytesIO(data)) as image:
         image.load()
         assert image.format == "PNG"

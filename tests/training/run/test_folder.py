@@ -1,5 +1,6 @@
 """The pictures of a run folder can be read back as the images that G drew."""
 
+import shutil
 from pathlib import Path
 from typing import Literal
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.training.support import make_config, make_game, tiny_images, tiny_recipe, write_npz
+from tests.training.support import make_config, make_game, play, report, tiny_images, tiny_recipe, write_npz
 from training.errors import RunError
 from training.pictures import encode_png
 from training.run.fixed_grid import draw_fixed_images, draw_grid
@@ -36,6 +37,24 @@ def test_samples_are_the_images_that_were_drawn_to_the_last_pixel(tmp_path: Path
         assert (samples.numpy() == images.transpose(0, 3, 1, 2)).all()
         assert len(np.unique(images)) > 10  # the pictures are not of one plain grey
     assert list(folder.read_samples(side=SIDE, last=5)) == [0, 2, 5]
+
+
+def test_a_best_state_that_is_lost_is_not_replaced_by_the_last_one(tmp_path: Path):
+    config = make_config(tiny_recipe("mlp", "epochs=2", "metrics_every_epochs=1"), write_npz(tmp_path / "data.npz"))
+    folder = RunFolder(tmp_path / "run")
+    folder.create(config)
+    with pytest.MonkeyPatch.context() as patch:
+        report(lambda epoch, _rollbacks: {"frechet": 7.0 + epoch, "coverage": 0.8}, patch=patch.setattr)
+        play(folder, config)
+    assert folder.saved_state() == folder.best_file
+    folder.best_file.unlink()
+    with pytest.raises(
+        RunError, match=r"best.safetensors is lost: .* of epoch 1 with the Fréchet distance 8\. Restore"
+    ):
+        folder.saved_state()
+    assert folder.saved_state("last") == folder.checkpoint_file
+    shutil.copy(folder.checkpoint_file, folder.best_file)
+    assert folder.saved_state() == folder.best_file
 
 
 def test_only_the_pictures_of_the_run_are_read_and_dropped(tmp_path: Path):

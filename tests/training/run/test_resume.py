@@ -1,14 +1,18 @@
 """Exact resume: a run that was killed at any moment ends in the same bytes as a run that was never stopped."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.processes import interruptible
 from tests.training.support import (
     ROOT,
     environment,
@@ -19,12 +23,15 @@ from tests.training.support import (
     write_npz,
 )
 from training.config import RunConfig
-from training.errors import RunError
+from training.data.dataset import Dataset
+from training.errors import RunError, Terminated
 from training.gan.game import Game
 from training.run import loop, writer
-from training.run.checkpoint import load_checkpoint, save_checkpoint
+from training.run.checkpoint import load_checkpoint, read_progress, save_checkpoint
 from training.run.folder import RunFolder
+from training.run.interruption import Interruption
 from training.run.progress import Progress
+from training.run.run import Run
 
 
 def crash(mode: str, folder: Path) -> dict[str, object]:
@@ -159,6 +166,94 @@ def test_a_state_is_saved_before_the_first_record(
         assert grid_bytes(killed).keys() - {"00000.png"} == grid_bytes(whole).keys() - {"00000.png"}
         a, b = load_file(killed.checkpoint_file), load_file(whole.checkpoint_file)
         assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_a_state_is_saved_by_the_clock_and_not_by_the_time_of_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Where the data are few, measuring takes nearly all of the time; it must not be done again and again."""
+    config = make_config(tiny_recipe("mlp", "epochs=4"), write_npz(tmp_path / "data.npz"))
+    folder, now_s = RunFolder(tmp_path / "run"), [0.0]
+    folder.create(config)
+
+    def measure(of: Run) -> dict[str, float]:
+        now_s[0] += config.recipe.checkpoint_interval_s
+        return {"a": 1 / (4 - of.progress.epoch)}  # fails after epoch 4
+
+    monkeypatch.setattr("training.run.run.time", SimpleNamespace(monotonic=lambda: now_s[0]))
+    monkeypatch.setattr(loop, "measured", measure)
+    with pytest.raises(ZeroDivisionError):
+        play(folder, config)
+    assert len(read_progress(folder.checkpoint_file).records) == 3
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("place", ["step", "measuring", "record"])
+def test_a_signal_saves_the_state_first(tmp_path: Path, place: str, number: signal.Signals):
+    config = make_config(tiny_recipe("mlp", "epochs=3", "checkpoint_interval_s=3600"), write_npz(tmp_path / "data.npz"))
+    whole, stopped = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "stopped")
+    whole.create(config)
+    play(whole, config)
+    stopped.create(config)
+    step, write_curves, handlers = loop.play_step, RunFolder.write_curves, heard()
+
+    def stop_in_step(game: Game, data: Dataset, batches: list[torch.Tensor], progress: Progress) -> None:
+        if progress.step == 5:
+            os.kill(os.getpid(), number)
+            os.kill(os.getpid(), number)  # as `timeout` does
+        step(game, data, batches, progress)
+
+    def stop_in_measuring(run: Run) -> dict[str, float]:
+        with run.interruption.at_once():
+            if run.progress.epoch == 2:
+                os.kill(os.getpid(), number)
+                pytest.fail("it went on measuring")
+        return {}
+
+    def stop_in_record(self: RunFolder, png: bytes) -> None:
+        if stopped.stats_file.read_text().count("\n") == 2:
+            os.kill(os.getpid(), number)
+        write_curves(self, png)
+
+    with pytest.MonkeyPatch.context() as patch, interruptible():
+        if place == "step":
+            patch.setattr(loop, "play_step", stop_in_step)
+        elif place == "measuring":
+            patch.setattr(loop, "measured", stop_in_measuring)
+        else:
+            patch.setattr(RunFolder, "write_curves", stop_in_record)
+        with pytest.raises(Terminated if number == signal.SIGTERM else KeyboardInterrupt):
+            play(stopped, config)
+    assert heard() == handlers
+    saved = read_progress(stopped.checkpoint_file)
+    assert (saved.step, len(saved.records)) == {"step": (6, 1), "measuring": (8, 1), "record": (8, 2)}[place]
+    play(stopped, config)
+    assert grid_bytes(stopped) == grid_bytes(whole)
+    a, b = load_file(stopped.checkpoint_file), load_file(whole.checkpoint_file)
+    assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def heard() -> list[object]:
+    return [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+
+
+def test_only_a_second_ctrl_c_stops_at_once(monkeypatch: pytest.MonkeyPatch):
+    with interruptible(), Interruption() as interruption:
+        for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGINT):  # SIGINT too soon: perhaps the same signal
+            os.kill(os.getpid(), number)
+        monkeypatch.setattr("training.run.interruption.AT_ONCE_AFTER_S", 0)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert interruption.number == signal.SIGTERM
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_signal_that_is_ignored_stays_ignored():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with Interruption() as interruption:
+            os.kill(os.getpid(), signal.SIGINT)
+            assert interruption.number == 0
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize("cut", [0, 7])

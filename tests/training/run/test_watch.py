@@ -19,6 +19,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from harness.tiny_models import tiny_png
+from models.model_folder.game_rules import THE_PAPERS, THE_RELATIVISTIC, Optimum
 from models.model_folder.history import EpochRecord, TrainingEvent
 from tests.browser import Scheme, Visit, needs_chromium
 from tests.processes import interruptible
@@ -87,6 +88,19 @@ def test_tells_what_the_folder_holds(folder: RunFolder, url: str) -> None:
         answer = httpx.get(f"{url}/{picture['url']}")
         assert answer.headers["content-type"] == "image/png"
         assert answer.content == tiny_png(60 * picture["epoch"])
+
+
+def test_the_game_and_theorys_values_for_it(folder: RunFolder, url: str) -> None:
+    run = httpx.get(f"{url}/run.json").json()
+    assert run["game"].startswith("G and D played the game of the 2014 paper (non-saturating loss), without penalties ")
+    assert Optimum.model_validate(run["optimum"]) == THE_PAPERS
+    config = folder.read_config()
+    recipe = tiny_recipe("mlp", "epochs=10", "loss=relativistic")
+    folder.config_file.write_text(config.model_copy(update={"recipe": recipe}).model_dump_json())
+    assert Optimum.model_validate(httpx.get(f"{url}/run.json").json()["optimum"]) == THE_RELATIVISTIC
+    hinge = config.model_copy(update={"recipe": tiny_recipe("mlp", "epochs=10", "loss=hinge")})
+    folder.config_file.write_text(hinge.model_dump_json())
+    assert httpx.get(f"{url}/run.json").json()["optimum"] is None
 
 
 def test_a_run_that_has_not_ended_its_first_epoch(folder: RunFolder, url: str) -> None:

@@ -26,7 +26,7 @@ async function look() {
 }
 
 function show(run) {
-  const { name, recipe, data, epochs, minutes, finished, warning, written_s_ago: ago, history, pictures } = run;
+  const { name, recipe, data, epochs, minutes, finished, warning, written_s_ago: ago, history, game, optimum, pictures } = run;
   const done = history.epochs.at(-1)?.epoch ?? 0;
   document.title = `${name}: ${done} of ${epochs} epochs`;
   document.getElementById("name").textContent = name;
@@ -39,7 +39,7 @@ function show(run) {
   const news = JSON.stringify([history, pictures]);
   if (news === shown) return;
   shown = news;
-  learning.show(history, pictures);
+  learning.show({ ...history, game, optimum }, pictures);
 }
 
 function say(text, isError = false) {

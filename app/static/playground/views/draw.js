@@ -5,10 +5,13 @@ import { SEED_RULE, packLatent, seedOf, unpackLatent } from "../address.js";
 import { Copyable, curl } from "../copyable.js";
 import { EndlessGrid } from "../endless-grid.js";
 import { Inspector } from "../inspector.js";
+import { Outdated } from "../outdated.js";
+import { PADDING, largestScale } from "../picture-limits.js";
 
 const SEED = "7";
 const SEEDS_DRAWN = 2 ** 31; // short enough to pass on by hand; the service takes seeds below 2^53
 const MAX_GRID = 4096;
+const GRID_SCALE = 2; // of the grid's PNG, if that is not too large
 const IMAGE_SCALE = 8;
 const MAX_DIGITS = 10; // the service takes the digits 0 to 9, also for a model of more classes
 
@@ -24,11 +27,12 @@ export class Draw {
     this._inspector.onClose = () => this._closeInspector();
     this._grid = new EndlessGrid(document.getElementById("grid"), document.getElementById("grid-end"), {
       fetchPage: (first, n) => this._fetchPage(first, n),
-      onGrow: (n) => this._offer(n),
+      onLayout: (n) => this._offer(n),
       onChoose: (index, byKey) => this._choose(index, byKey),
     });
     this._downloads = el("div", { class: "row downloads" });
     this._curl = new Copyable("Get these images with curl");
+    this._old = new Outdated(() => this._setTakeable(false)); // the command and the downloads name the images before
     document.querySelector("#draw .take").open = matchMedia("(min-width: 64rem) and (min-height: 30.01rem)").matches; // as in playground.css
     document.getElementById("take").append(this._curl.element, this._downloads);
     document.getElementById("draw-form").addEventListener("submit", (event) => {
@@ -56,6 +60,7 @@ export class Draw {
     this._seed.value = asked.seed;
     this._truncation.value = asked.truncation || 1;
     this._sayTruncation(asked.truncation || "1");
+    if (this._asked?.model !== asked.model) this._metadata = null; // those of the model before
     this._asked = asked;
     await Promise.all([this._learnModel(asked), this._drawGrid(asked)]);
     if (asked !== this._asked) return; // other images have been requested meanwhile
@@ -77,9 +82,12 @@ export class Draw {
     if (wanted !== this._wanted) {
       this._wanted = wanted;
       this._waitForImage();
+      this._old.expect();
       this._drawing = this._grid.restart();
       this._drawing.catch(() => {
-        if (this._wanted === wanted) this._wanted = null;
+        if (this._wanted !== wanted) return;
+        this._wanted = null;
+        this._old.failed();
       });
     }
     return this._drawing;
@@ -128,6 +136,7 @@ export class Draw {
 
   /** Show the image that the address names. If it names none, a wide screen shows the first. */
   async _showChosen() {
+    if (this._metadata === null) return; // `show` shows it as soon as they are there
     const { address, service } = this._app;
     const text = address.get("latent");
     const latent = text === null ? null : unpackLatent(text, this._metadata.z_dim);
@@ -179,9 +188,12 @@ export class Draw {
   }
 
   _offer(n = this._grid.n) {
+    if (this._metadata === null) return; // `show` offers as soon as it is there
     const { service } = this._app;
     const grid = { ...this._asked, n: Math.min(n, MAX_GRID) };
-    const picture = { ...grid, columns: this._grid.columns, scale: 2 };
+    const { columns } = this._grid;
+    const places = Math.ceil(grid.n / columns) * columns;
+    const picture = { ...grid, columns, scale: largestScale(GRID_SCALE, places, this._metadata.image_shape.width + PADDING) };
     this._curl.text = curl("digits.png", service.url("v1/samples", picture));
     const link = (name, parameters, ending) => el("a", { class: "button", href: service.url("v1/samples", parameters), download: `digits-${grid.seed}.${ending}` }, name);
     this._downloads.replaceChildren(
@@ -190,6 +202,12 @@ export class Draw {
       link("JSON", { ...grid, format: "json" }, "json"),
       link("npz", { ...grid, format: "npz" }, "npz"),
     );
+    this._old.arrived();
+    this._setTakeable(true);
+  }
+
+  _setTakeable(takeable) {
+    for (const part of [this._curl.element, this._downloads]) part.hidden = !takeable;
   }
 
   /** Say ψ itself: the address may have one between the slider's steps or beyond its ends. */

@@ -19,7 +19,7 @@ const ADVICE = /[;,:.]?\s*send split=true.*$/; // how the service ends its reaso
 export class Judge {
   constructor(app) {
     this._app = app;
-    this._score = new Latest((request) => app.attempt(() => this._scoreNow(request), "judge: score"));
+    this._score = new Latest((request, signal) => app.attempt(() => this._scoreNow(request, signal), "judge: score"));
     this._pad = new DrawingPad(document.getElementById("pad"), () => this._drawn());
     this._photo = new Photo(document.getElementById("photo"), {
       onBox: (box) => app.attempt(() => this._cut(box)),
@@ -48,11 +48,19 @@ export class Judge {
 
   /** Show D's opinion, unless it is on screen: a click on the open view must not remove the nearest image. */
   async show() {
+    this._app.attempt(() => this._sayWho());
     if (this._request === null) {
       this._clear();
       if (this._inputs === 0) this._takeFiles([...this._files.files, ...this._camera.files]); // chosen before this script was there
     } else if (this._request.model !== this._app.model.model) await this._judgeAgain();
     else if (this._judged !== this._request) this._score.run(this._request);
+  }
+
+  /** Say that the chosen model's D is not the one that played the game, if its metadata say so. */
+  async _sayWho() {
+    const { model } = this._app.model;
+    const { metadata } = await this._app.service.details(model);
+    if (model === this._app.model.model) document.getElementById("judge-who").hidden = !metadata.judge;
   }
 
   _takeClicks() {
@@ -111,6 +119,7 @@ export class Judge {
     if (this._pad.isEmpty) {
       this._inputs += 1;
       this._request = null;
+      this._score.abort();
       this._clear();
       return;
     }
@@ -192,7 +201,9 @@ export class Judge {
 
   /** Let the chosen model's D judge something else, and remove the nearest image of what was there before. */
   _start(request) {
+    const earlier = this._request;
     this._request = { ...request, model: this._app.model.model };
+    if (earlier !== null && !this._isWanted(earlier)) this._score.abort(); // 64 files may take a minute
     this._nearest.forget();
     this._showInput();
     this._score.run(this._request);
@@ -204,7 +215,7 @@ export class Judge {
     return wanted === request || (wanted?.subjects === null && request.subjects === null && wanted.model === request.model);
   }
 
-  async _scoreNow(request) {
+  async _scoreNow(request, signal) {
     const { service } = this._app;
     const { model, preprocess } = request;
     const late = setTimeout(() => {
@@ -214,7 +225,7 @@ export class Judge {
     try {
       const judged = request.subjects ?? subjectsOf([await this._pad.file()]);
       const steps = request.subjects !== null && preprocess === "auto"; // a drawing is judged at each stroke, so quickly
-      [{ metadata }, subjects] = await Promise.all([service.details(model), scored(service, model, judged, { preprocess, steps })]);
+      [{ metadata }, subjects] = await Promise.all([service.details(model), scored(service, model, judged, { preprocess, steps, signal })]);
     } catch (error) {
       if (!this._isWanted(request)) return;
       this._showNone("D could not judge this.");

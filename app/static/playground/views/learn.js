@@ -8,6 +8,8 @@ const COLLAPSE_TEXT =
   "A real training run that learnt digits and then lost them. D’s learning rate fell to 0 while G’s rose, so in the end G drew " +
   "only the few shapes that D, which hardly learnt any more, took for real (the 2014 paper’s “Helvetica scenario”). The losses, " +
   "D(x) and D(G(z)) hardly show it. The Fréchet distance, the coverage and the rarest digit do, from epoch 21 on.";
+const COLLAPSE_GAME =
+  "G and D played a game with the non-saturating loss, with the penalty R1 and without labels; D took one step for each step of G.";
 
 export class Learn {
   constructor(app) {
@@ -55,6 +57,6 @@ export class Learn {
     const folder = "static/exhibits/collapse/";
     const [history, { pictures }] = await Promise.all(["history.json", "timeline.json"].map((name) => this._app.service.json(folder + name)));
     const absolute = pictures.map(({ epoch, url }) => ({ epoch, url: this._app.service.url(folder + url) }));
-    return { text: COLLAPSE_TEXT, history, pictures: absolute };
+    return { text: COLLAPSE_TEXT, history: { ...history, game: COLLAPSE_GAME }, pictures: absolute };
   }
 }

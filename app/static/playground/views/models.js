@@ -15,6 +15,9 @@ const FIGURES = [
   { name: "AUROC of D: real images against overlaid pairs", key: "auroc_overlaid", best: "large" },
 ];
 
+const JUDGE =
+  "In these figures D is the judge: it was trained on alone after the game. The D that played the game is another one; Watch it learn shows its D(x), D(G(z)) and V(G, D).";
+
 export class Models {
   constructor(app) {
     this._app = app;
@@ -41,6 +44,7 @@ export class Models {
       latent: `${metadata.z_dim} numbers, ${metadata.prior} prior` + (metadata.classes ? `, ${metadata.classes} classes` : ""),
       images: `${shape.height} × ${shape.width}, ${shape.channels === 1 ? "grey" : "RGB"}`,
       "trained on": `${metadata.dataset}, ${metadata.images_seen.toLocaleString("en")} images seen in ${metadata.epochs} epochs`,
+      game: metadata.game ?? "The model’s file does not say which game G and D played.",
       recipe: metadata.recipe,
       licence: metadata.licence,
     };
@@ -51,6 +55,8 @@ export class Models {
       picture.element,
       el("dl", {}, ...Object.entries(facts).flatMap(([term, text]) => [el("dt", {}, term), el("dd", {}, text)])),
       figuresOf(metadata, all),
+      ...notesOf(metadata.evaluation),
+      ...(metadata.judge ? [el("p", { class: "hint" }, JUDGE)] : []),
       el("div", { class: "row" }, ...["draw", "learn"].map((view) => this._link(view, model))),
       el("details", {}, el("summary", {}, "Model card"), el("div", { class: "model-card" }, ...rendered(card))),
     );
@@ -61,6 +67,17 @@ export class Models {
     const open = () => this._app.open(view, { model });
     return el("button", { type: "button", onclick: open }, text);
   }
+}
+
+/** What it means that a figure of a model is better than that of real images, by the figure. */
+const BETTER_THAN_REAL = {
+  precision: "Precision above that of real images means that G draws typical shapes and leaves out rare ones. It does not mean that its images are more real.",
+  parzen_ll: "A Parzen log-likelihood above that of real images means that G’s images are smoother. It does not mean that they are better.",
+};
+
+function notesOf(evaluation) {
+  const isAbove = (key) => evaluation[key] > evaluation[`${key}_real`]; // false where a figure is missing
+  return Object.entries(BETTER_THAN_REAL).filter(([key]) => isAbove(key)).map(([, words]) => el("p", { class: "hint" }, words));
 }
 
 /** Only digits have modes; the card of another model names its features. */

@@ -6,6 +6,7 @@ import { Copyable, curl } from "../copyable.js";
 import { keepingFocus } from "../focus.js";
 import { Latest } from "../latest.js";
 import { Outdated } from "../outdated.js";
+import { PADDING, largestScale } from "../picture-limits.js";
 
 const SEEDS = [9, 14, 7]; // the default model draws a 3, an 8 and a 0
 const STEPS = 16;
@@ -13,14 +14,12 @@ const MAX_STEPS = 256; // the API's limit; the slider offers fewer
 const MAX_SEEDS = 16;
 const NONE = "none"; // in the address, for a walk without seeds
 const FRAME_MS = 60;
-const MAX_PIXELS = 64e6; // the API's limit for all images of a download together
-const PADDING = 2; // black pixels around each image of the PNG strip, the API's default
 const CORNER_MS = 500; // each picked image stays longer on screen
 
 export class Walk {
   constructor(app) {
     this._app = app;
-    this._draw = new Latest(() => app.attempt(() => this._drawNow(), "walk: draw"));
+    this._draw = new Latest((_, signal) => app.attempt(() => this._drawNow(signal), "walk: draw"));
     this._old = new Outdated((failed) => {
       const plays = Boolean(this._timer) && !failed;
       this._remove();
@@ -55,6 +54,7 @@ export class Walk {
     const { address, model } = this._app;
     if (this._model !== model.model) {
       this._model = model.model;
+      this._draw.abort(); // a long walk of the other model may take a while
       this._thumbnails = new Map();
       this._picker.replaceChildren();
       this._rows = 0;
@@ -135,14 +135,24 @@ export class Walk {
     return el("button", { type: "button", class: "thumbnail", "data-seed": seed, "aria-label": `Image of seed ${seed}`, onclick: () => this._toggle(seed) }, image);
   }
 
+  /** Pick an image, or remove it from the walk, wherever it is on the way. */
   _toggle(seed) {
     const picked = this._seeds.includes(seed);
     if (!picked && this._seeds.length === MAX_SEEDS) {
       this._app.say(`A walk goes through at most ${MAX_SEEDS} images: remove one first.`);
       return;
     }
+    this._pick(picked ? this._seeds.filter((other) => other !== seed) : [...this._seeds, seed]);
+  }
+
+  /** Remove one seed, by its place: an address may name a seed several times. */
+  _removeSeed(place) {
+    this._pick(this._seeds.filter((_, index) => index !== place));
+  }
+
+  _pick(seeds) {
     this._app.say("");
-    this._seeds = picked ? this._seeds.filter((other) => other !== seed) : [...this._seeds, seed];
+    this._seeds = seeds;
     this._app.attempt(() => this._showPicked());
     this._step({ seeds: this._seeds.join() || NONE });
   }
@@ -155,9 +165,9 @@ export class Walk {
       if (seeds === this._seeds) throw error;
     }
     if (seeds !== this._seeds) return;
-    const items = seeds.map((seed) => {
+    const items = seeds.map((seed, place) => {
       const image = el("img", { class: "pixels", src: this._thumbnails.get(seed), alt: "", width: 56, height: 56 });
-      const remove = () => this._toggle(seed);
+      const remove = () => this._removeSeed(place);
       return el("button", { type: "button", class: "thumbnail", "aria-label": `Remove seed ${seed} from the walk`, title: "Remove", onclick: remove }, image);
     });
     const few = seeds.length < 2 ? [el("p", { class: "hint" }, "Pick at least two images below.")] : [];
@@ -182,7 +192,7 @@ export class Walk {
     };
   }
 
-  async _drawNow() {
+  async _drawNow(signal) {
     if (this._seeds.length < 2) {
       this._remove();
       return;
@@ -193,7 +203,7 @@ export class Walk {
     let sheet, shape;
     this._old.expect();
     try {
-      const blob = await this._app.service.blob("v1/interpolations", { ...query, columns, padding: 0, format: "png" });
+      const blob = await this._app.service.blob("v1/interpolations", { ...query, columns, padding: 0, format: "png" }, { signal });
       sheet = await createImageBitmap(blob);
       shape = (await this._app.service.details(query.model)).metadata.image_shape;
     } catch (error) {
@@ -318,8 +328,7 @@ export class Walk {
 
   /** The largest scale, at most `most`, at which a download of all images is not too large for the API. */
   _scale(most, padding = 0) {
-    const pixels = this._n * (this._sheet.side + padding) ** 2;
-    return Math.min(most, Math.floor(Math.sqrt(MAX_PIXELS / pixels)));
+    return largestScale(most, this._n, this._sheet.side + padding);
   }
 }
 
