@@ -114,7 +114,7 @@ def evaluate(
     score = partial(run_in_parts, scorer)
     fake = _draw(sampler, samples, prior)
     trained = dataset.first(train_images).images
-    rows = stand_in_rows(dataset, samples, trained=len(trained))
+    rows = _stand_in_rows(dataset, samples, trained=len(trained))
     real = trained[rows]
     others = torch.ones(len(trained), dtype=torch.bool)
     others[rows] = False
@@ -206,7 +206,7 @@ def _stacked_modes(sampler: Sampler, trained: torch.Tensor, prior: Prior) -> dic
     return figures
 
 
-def stand_in_rows(dataset: Dataset, samples: int, *, trained: int) -> torch.Tensor:
+def _stand_in_rows(dataset: Dataset, samples: int, *, trained: int) -> torch.Tensor:
     """Return the indices of training images for the `_real` figures; the images after them choose the Parzen width.
 
     They are among the first `trained` images, of which at least a sixth is left to find the nearest in.

@@ -67,8 +67,10 @@ _NOVELTY = (
 )
 _COPIES = (
     _Line("copy_ratio", "Distance to training over held-out images", "as real"),
-    _Line("copy_share", "Share nearer to training than 99 % of real", "0.01"),
+    _Line("copy_share", "Copies, by the ratio of these distances", "0.01"),
     _Line("copy_p", "Chance of this share without copies", "above 0.01"),
+    _Line("copy_likelihood_share", "Copies, by a likelihood ratio", "0.01"),
+    _Line("copy_likelihood_p", "Chance of this share without copies (likelihood)", "above 0.01"),
     _Line("copy_auroc", "AUROC of the distances: real against samples", "0.5"),
 )
 _LEARNT = (

@@ -212,7 +212,7 @@ def test_only_images_that_were_trained_on_are_training_images(trained: int):
     assert evaluation.nearest is not None
     assert torch.equal(evaluation.nearest.rows, wanted.rows)
     assert evaluation.figures["nearest_training"] == pytest.approx(float(wanted.distances.mean()))
-    rows = module.stand_in_rows(data, 50, trained=trained).tolist()
+    rows = module._stand_in_rows(data, 50, trained=trained).tolist()
     assert rows
     assert set(rows) < set(range(trained))
     assert all(np.isfinite(list(evaluation.figures.values())))

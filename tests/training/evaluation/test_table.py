@@ -45,6 +45,8 @@ FULL = figures_of(
     "copy_share",
     "copy_auroc",
     "copy_p",
+    "copy_likelihood_share",
+    "copy_likelihood_p",
 )
 PHOTOS = figures_of(*LIKENESS, *REST)
 STACKED = figures_of(*LIKENESS, *MODES, *REST)

@@ -29,10 +29,13 @@ class Labelled:
         """Return the first n images."""
         return Labelled(self.images[:n], self.labels[:n])
 
+    def take(self, rows: torch.Tensor) -> "Labelled":
+        """Return the images of these rows [n] int64, in their order."""
+        return Labelled(self.images[rows], self.labels[rows])
+
     def known(self) -> "Labelled":
         """Return the images whose label is not −1, the label of a class that is not in the training images."""
-        kept = self.labels >= 0
-        return Labelled(self.images[kept], self.labels[kept])
+        return self.take((self.labels >= 0).nonzero()[:, 0])
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ copy_ratio              median ratio of the distances to training and to held-ou
 copy_share              share of samples whose ratio is below the first percentile of real images
 copy_auroc              chance that the ratio of a real image is above a sample's
 copy_p                  chance of such a share without copies
+copy_likelihood_share   share of samples whose likelihood ratio of a copy is above that of 99 % of real images
+copy_likelihood_p       chance of such a share without copies
 """
 
 from collections.abc import Callable
@@ -22,7 +24,7 @@ from models.inference.sampler import Sampler
 from models.latents import Prior, draw_latents
 from models.networks.conditional import labels_of
 from training.data.dataset import Dataset
-from training.evaluation.evaluate import SAMPLE_SEED, stand_in_rows
+from training.evaluation.evaluate import SAMPLE_SEED
 from training.evaluation.features import extract
 from training.evaluation.full.accuracy_score import Labelled, accuracy_score, misread
 from training.evaluation.full.class_distances import class_distances, name_distances
@@ -43,8 +45,11 @@ from training.evaluation.full.plan import (
 )
 from training.evaluation.full.progress import Progress
 from training.evaluation.full.telling_samples import SHOWN, TellingSamples, surest
-from training.evaluation.full.two_sample_test import SEED, Sample, two_sample_test
+from training.evaluation.full.two_sample_test import Sample, two_sample_test
 from training.evaluation.parallel import run_in_parts
+
+ORDER_SEED = 1
+"""The seed of the order in which real images are taken."""
 
 
 @dataclass(frozen=True)
@@ -128,13 +133,22 @@ def _labelled(images: torch.Tensor, labels: torch.Tensor | None) -> Labelled:
     return Labelled(images, labels)
 
 
+def shuffled_rows(images: torch.Tensor) -> torch.Tensor:
+    """Return the rows of real images in a random order with a fixed seed, [N] int64. Parts of the images follow it.
+
+    In MNIST's files the images of one writer follow each other. So a part that is cut out of a file has few writers,
+    and differs from the whole more than a random part does.
+    """
+    return torch.randperm(len(images), generator=torch.Generator().manual_seed(ORDER_SEED))
+
+
 def _score(drawn: Labelled, data: Dataset, plan: FullPlan, progress: Progress) -> tuple[dict[str, float], torch.Tensor]:
     """Return both accuracy scores, and the rows of the samples that are not read as their class."""
     test = _labelled(data.held_out, data.held_out_labels).known()
+    real = _labelled(data.images, data.labels).take(shuffled_rows(data.images)[: plan.classifier_images])
     scores = []
-    for step, training in ((LEARN, drawn), (LEARN_REAL, _labelled(data.images, data.labels))):
+    for step, examples in ((LEARN, drawn.first(plan.classifier_images)), (LEARN_REAL, real)):
         progress.begin(step)
-        examples = training.first(plan.classifier_images)
         scores.append(accuracy_score(examples, test, classes=data.classes, steps=plan.steps, say=progress.advance))
     figures = {"accuracy_score": scores[0].accuracy, "accuracy_score_real": scores[1].accuracy}
     return figures, misread(scores[1].network, drawn.first(plan.compared))
@@ -145,11 +159,10 @@ def _tell_apart(
 ) -> tuple[dict[str, float], TellingSamples]:
     """Return the two-sample tests of samples and of other real training images, and the most telling samples."""
     learnt, tested = plan.told_apart, plan.tested
-    # Images of one writer follow each other in MNIST, so the order of its training images is not random enough.
-    order = torch.randperm(len(data.images), generator=torch.Generator().manual_seed(SEED))
-    real = Sample(data.images[order[:learnt]], data.held_out[:tested])
+    order = shuffled_rows(data.images)
+    real = Sample(data.images[order[:learnt]], data.held_out[shuffled_rows(data.held_out)[:tested]])
     results = []
-    for step, images in ((TELL, samples), (TELL_REAL, data.images[order[learnt:]])):
+    for step, images in ((TELL, samples), (TELL_REAL, data.images[order[learnt : 2 * learnt + tested]])):
         progress.begin(step)
         other = Sample(images[:learnt], images[learnt : learnt + tested])
         results.append(two_sample_test(real, other, steps=plan.steps, say=progress.advance))
@@ -166,7 +179,7 @@ def _compare(samples: torch.Tensor, labels: torch.Tensor | None, data: Dataset, 
 
     The classes are those that G was asked for and the data have. If there are none, the digit classifier reads digits.
     """
-    rows = stand_in_rows(data, len(samples), trained=len(data.images))
+    rows = shuffled_rows(data.images)[: len(samples)]
     of_images = (data.held_out, samples, data.images[rows])
     held_out, fake, real = (extract(images, digits=data.digits) for images in of_images)
     classes = 10

@@ -15,7 +15,7 @@ from tests.training.evaluation.full.planted import digits, spoil
 from tests.training.support import make_game, tiny_dataset, tiny_recipe
 from training.data.dataset import Dataset
 from training.evaluation.evaluate import SAMPLE_SEED
-from training.evaluation.full.full_evaluation import FullEvaluation, evaluate_full, judge_samples
+from training.evaluation.full.full_evaluation import FullEvaluation, evaluate_full, judge_samples, shuffled_rows
 from training.evaluation.full.plan import FullPlan, plan_full_evaluation
 from training.evaluation.full.progress import Progress
 
@@ -41,12 +41,14 @@ def test_a_perfect_g_is_as_good_as_real_images():
         assert figures[name] > 0.85
     assert figures["class_frechet_mean"] == pytest.approx(figures["class_frechet_mean_real"], rel=0.2)
     assert figures["copy_p"] > 0.01
+    assert figures["copy_likelihood_p"] > 0.01
 
 
 @pytest.mark.parametrize(
     ("fault", "name", "sign", "least"),
     [
-        ("copier", "copy_share", 1, 0.08),
+        ("copier", "copy_share", 1, 0.07),
+        ("copier", "copy_likelihood_share", 1, 0.04),
         ("one class", "accuracy_score", -1, 0.4),
         ("one class", "clipped_coverage", -1, 0.6),
         ("one class", "class_frechet_worst", 1, 100),
@@ -71,8 +73,31 @@ def test_a_fault_moves_the_figures_that_see_it(fault: str, name: str, sign: int,
 
 @pytest.mark.parametrize("fault", ["blurred", "noisy", "shifted"])
 def test_only_copies_are_taken_for_copies(fault: str):
-    assert figures_of(fault)["copy_p"] > 0.01
-    assert figures_of("copier")["copy_p"] < 1e-3
+    for test in ("copy_p", "copy_likelihood_p"):
+        assert figures_of(fault)[test] > 0.01
+        assert figures_of("copier")[test] < 1e-3
+
+
+def test_real_images_are_no_slice_of_the_file():
+    """A file in the order of its classes, as MNIST is in the order of its writers."""
+    data, perfect = digits()
+    assert data.labels is not None
+    order = data.labels.argsort()
+    ordered = replace(data, images=data.images[order], labels=data.labels[order])
+    plan = FullPlan(classifier_images=500, told_apart=500, tested=300, compared=500, steps=STEPS)
+    progress = Progress(plan.costs(pixels=784, trained=len(data.images)), say=None)
+    figures = judge_samples(perfect.images, perfect.labels, ordered, plan, progress).figures
+    assert figures["clipped_coverage_real"] > 0.85
+    assert figures["accuracy_score_real"] > 0.7
+    assert figures["two_sample_auroc_real"] == pytest.approx(0.5, abs=0.1)
+    assert {f"class_frechet_{digit}_real" for digit in range(10)} <= set(figures)
+
+
+def test_the_order_of_real_images_is_random_and_fixed():
+    rows = shuffled_rows(torch.zeros(1000, 1))
+    assert sorted(rows.tolist()) == list(range(1000))
+    assert torch.equal(rows, shuffled_rows(torch.ones(1000, 1)))
+    assert torch.bincount(rows[:200] // 100, minlength=10).min() > 5
 
 
 def small() -> Dataset:
@@ -101,7 +126,7 @@ def run(sampler: Sampler, data: Dataset, starts: torch.Tensor | None, *, trained
 
 
 ALWAYS = {"two_sample_accuracy", "two_sample_auroc", "clipped_density", "clipped_coverage"}
-COPY = {"copy_ratio", "copy_share", "copy_auroc"}
+COPY = {"copy_ratio", "copy_share", "copy_auroc", "copy_likelihood_share"}
 CLASSES = {"class_frechet_0", "class_frechet_1", "class_frechet_mean", "class_frechet_worst"}
 
 
@@ -112,7 +137,7 @@ def with_real(*names: str) -> set[str]:
 def test_the_figures_of_a_conditional_g():
     sampler, starts = conditional()
     full = run(sampler, small(), starts)
-    assert set(full.figures) == with_real(*ALWAYS, *COPY, *CLASSES, "accuracy_score") | {"copy_p"}
+    assert set(full.figures) == with_real(*ALWAYS, *COPY, *CLASSES, "accuracy_score") | {"copy_p", "copy_likelihood_p"}
     assert all(np.isfinite(list(full.figures.values())))
     assert full.missing == {}
     assert full.telling.nearest is not None
