@@ -166,12 +166,14 @@ def _print_table(
     kind = "training images" if trained_on else f"other images of {dataset.name}"
     legend = (
         f"Real images: the same figure, computed for {kind} instead of samples. At best: the best possible "
-        "value or, for D, the value that theory gives for the optimum. Distances, precision, density, recall and "
-        f"coverage are computed in these features: {features_name(digits=dataset.digits)}."
+        "value or, for D, the value at the optimum of its game, where theory gives one. Distances, precision, density, "
+        f"recall and coverage are computed in these features: {features_name(digits=dataset.digits)}."
     )
     for text in (head, legend):
         print(textwrap.fill(text, MAX_WIDTH))
-    print(f"\n{format_text(group_figures(evaluation.figures | (full.figures if full else {})))}")
+    figures = evaluation.figures | (full.figures if full else {})
+    judge, optimum = bool(model.metadata.judge), model.metadata.optimum
+    print(f"\n{format_text(group_figures(figures, judge=judge, optimum=optimum))}")
     if full:
         print()
         missing = [describe_missing(name, reason) for name, reason in full.missing.items()]
@@ -206,5 +208,14 @@ def _write_report(
         machine=describe_machine(),
         seconds=seconds,
     )
-    write_report(options.html, evaluation, dataset, model=model.reference, origin=origin, full=full)
+    write_report(
+        options.html,
+        evaluation,
+        dataset,
+        model=model.reference,
+        origin=origin,
+        full=full,
+        judge=bool(model.metadata.judge),
+        optimum=model.metadata.optimum,
+    )
     print(f"wrote {options.html}", file=sys.stderr)

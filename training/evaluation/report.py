@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from models.files import write_atomically
 from models.grids import assemble_grid
 from models.images import channels_last
+from models.model_folder.game_rules import Optimum
 from training.data.dataset import Dataset
 from training.evaluation.charts import draw_histograms, draw_shares
 from training.evaluation.evaluate import SAMPLE_SEED, Evaluation
@@ -22,7 +23,7 @@ from training.evaluation.features import features_name
 from training.evaluation.few_images import warn_of_few_images
 from training.evaluation.full.full_evaluation import FullEvaluation
 from training.evaluation.neighbours import Nearest
-from training.evaluation.table import COLUMNS, Group, describe_missing, group_figures
+from training.evaluation.table import COLUMNS, Group, describe_missing, explain_better_than_real, group_figures
 from training.pictures import encode_png
 
 TEMPLATE_FILE = Path(__file__).with_name("report.html")
@@ -31,6 +32,12 @@ PAIRS = 24
 LIKED = 32
 
 _ROW = 8  # images in a row of a grid
+
+
+_ABOUT_THE_JUDGE = (
+    "<p>The D of this model is the judge: it was trained on alone after the game, so it is not the D that played the "
+    "game,\nand theory has no optimum for its values.</p>\n"
+)
 
 
 @dataclass(frozen=True)
@@ -60,22 +67,31 @@ def write_report(
     model: str,
     origin: Origin,
     full: FullEvaluation | None = None,
+    judge: bool = False,
+    optimum: Optimum | None = None,
 ) -> None:
     """Write the page to a file, completely or not at all.
 
     Args:
         path: the file; an existing one is replaced.
-        evaluation, dataset, model, origin, full: the arguments of `render_report`.
+        evaluation, dataset, model, origin, full, judge, optimum: the arguments of `render_report`.
 
     Raises:
         OSError: the disk is full or cannot be written.
     """
-    page = render_report(evaluation, dataset, model=model, origin=origin, full=full)
+    page = render_report(evaluation, dataset, model=model, origin=origin, full=full, judge=judge, optimum=optimum)
     write_atomically(path, page.encode(errors="backslashreplace"))  # the command may name a file that is not UTF-8
 
 
 def render_report(
-    evaluation: Evaluation, dataset: Dataset, *, model: str, origin: Origin, full: FullEvaluation | None = None
+    evaluation: Evaluation,
+    dataset: Dataset,
+    *,
+    model: str,
+    origin: Origin,
+    full: FullEvaluation | None = None,
+    judge: bool = False,
+    optimum: Optimum | None = None,
 ) -> str:
     """Return the page as HTML. Every text from outside is escaped.
 
@@ -85,6 +101,8 @@ def render_report(
         model: the model's name.
         origin: the command, time and machine of the evaluation; it is printed at the foot of the page.
         full: the figures of `evaluate --full`; None: they were not asked for.
+        judge: whether D is a judge: trained on alone after the game.
+        optimum: the values that theory gives for the game that D played; None if it gives none.
     """
     figures = evaluation.figures | (full.figures if full else {})
     return Template(TEMPLATE_FILE.read_text(encoding="utf-8")).substitute(
@@ -94,7 +112,9 @@ def render_report(
         n_samples=f"{len(evaluation.samples):,}",
         n_held_out=f"{len(dataset.held_out):,}",
         samples=_samples(evaluation, dataset),
-        tables="\n".join(_table(group) for group in group_figures(figures)),
+        tables="\n".join(_table(group) for group in group_figures(figures, judge=judge, optimum=optimum)),
+        explanations="".join(f"<p>{escape(note)}</p>\n" for note in explain_better_than_real(figures)),
+        about_d=_ABOUT_THE_JUDGE if judge else "",
         shares=_shares(evaluation.figures, real="real training images" if evaluation.nearest else "other real images"),
         real_images="real training images" if evaluation.nearest else f"other images of {escape(dataset.name)}",
         warning=_warning(dataset),

@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from models.model_folder.game_rules import Optimum
 from training.evaluation.features import features_name
 
 COLUMNS = ("", "this model", "real images", "at best")
-"""The columns of every table. "At best" is the best possible value, or the value at the game's optimum in theory."""
+"""The columns of every table. "At best" is the best possible value or, for D, the value at the optimum of its game."""
 
 NONE = "–"
 MAX_WIDTH = 100
@@ -79,12 +80,12 @@ _LEARNT = (
     _Line("two_sample_auroc", "Two-sample test, AUROC", "0.5"),
 )
 _OPINIONS = (
-    _Line("value", "V(G, D), the value of the game", "−log 4 = −1.386"),
-    _Line("d_held_out", "Mean D of held-out images", "0.5"),
-    _Line("d_fake", "Mean D of the samples", "0.5"),
-    _Line("d_varied", "Mean D of varied held-out digits", "as held-out"),
-    _Line("varied_under_5", "Varied digits under D's 5th percentile", "0.05"),
-    _Line("auroc", "AUROC of D: held-out against samples", "0.5"),
+    _Line("value", "{value}", "{value_at_best}"),
+    _Line("d_held_out", "{mean} held-out images", "{output_at_best}"),
+    _Line("d_fake", "{mean} the samples", "{output_at_best}"),
+    _Line("d_varied", "{mean} varied held-out digits", "as held-out"),
+    _Line("varied_under_5", "Varied digits under {whose} 5th percentile", "0.05"),
+    _Line("auroc", "AUROC of {d}: held-out against samples", "0.5"),
 )
 _HISTORY = (
     _Line("parzen_ll", "Log-likelihood, nats (paper, MNIST: 225 ± 2)", "as real", 1, "parzen_ll_standard_error"),
@@ -113,17 +114,43 @@ def describe_missing(name: str, reason: str) -> str:
     return f"Left out: {_LEFT_OUT[name]}, because {reason}."
 
 
-def group_figures(figures: Mapping[str, float], *, details: bool = True) -> tuple[Group, ...]:
+def explain_better_than_real(figures: Mapping[str, float]) -> list[str]:
+    """Return sentences about the figures that are better for samples than for real images, and what that means."""
+
+    def above(name: str) -> bool:
+        return name in figures and f"{name}_real" in figures and figures[name] > figures[f"{name}_real"]
+
+    typical = [name for name in ("precision", "density", "clipped_density") if above(name)]
+    notes = []
+    if typical:
+        names = " and ".join(name.replace("_", " ") for name in typical).capitalize()
+        notes.append(
+            f"{names} above that of real images: G draws typical shapes and leaves out rare ones. It does not mean "
+            "that its images are more real."
+        )
+    if above("parzen_ll"):
+        notes.append(
+            "A Parzen log-likelihood above that of real images means that G’s images are smoother. It does not mean "
+            "that they are better."
+        )
+    return notes
+
+
+def group_figures(
+    figures: Mapping[str, float], *, details: bool = True, judge: bool = False, optimum: Optimum | None = None
+) -> tuple[Group, ...]:
     """Group the figures of an evaluation; those that a data set does not have are left out.
 
     Args:
         figures: the figures of `training.evaluation.evaluate` by name, and those of a full evaluation if there was one;
             `x_real` is shown beside `x`.
         details: whether to show the figures of each digit and of each class, too.
+        judge: whether D is a judge: trained on alone after the game. It has no optimum in theory.
+        optimum: the values that theory gives for the game that D played; None if it gives none.
     """
     asked = [name.removeprefix("auroc_") for name in figures if name.startswith("auroc_") and name != "auroc_real"]
     kinds = tuple(
-        _Line(f"auroc_{kind}", f"AUROC of D: held-out against {_KINDS.get(kind, kind)}", "1") for kind in asked
+        _Line(f"auroc_{kind}", f"AUROC of {{d}}: held-out against {_KINDS.get(kind, kind)}", "1") for kind in asked
     )
     digits = "modes" in figures
     each = _SHARES + _each_class(figures) if details else ()
@@ -132,7 +159,7 @@ def group_figures(figures: Mapping[str, float], *, details: bool = True) -> tupl
         "Are all digits there?" if digits else "Is every kind there?": _VARIETY + each,
         "What can a new network learn?": _LEARNT,
         "Does it copy?": _NOVELTY + _COPIES,
-        "What does D know?": _OPINIONS + kinds,
+        f"What does {'the judge' if judge else 'D'} know?": _OPINIONS + kinds,
         "History: Parzen windows of 2014": _HISTORY,
     }
     stacked = digits and "share_0" not in figures
@@ -140,12 +167,26 @@ def group_figures(figures: Mapping[str, float], *, details: bool = True) -> tupl
         "features": features_name(digits=int(digits)),
         "kinds": "Triples of digits" if stacked else "Digits",
         "kinds_there_are": "1000" if stacked else "10",
+        **_words_about_d(judge=judge, optimum=optimum),
     }
     return tuple(
         Group(question, tuple(_row(figures, line, words) for line in lines if line.figure in figures))
         for question, lines in questions.items()
         if any(line.figure in figures for line in lines)
     )
+
+
+def _words_about_d(*, judge: bool, optimum: Optimum | None) -> dict[str, str]:
+    """Return the name of D in the tables, and the values of theory where theory has some for this D."""
+    known = None if judge else optimum
+    return {
+        "d": "the judge" if judge else "D",
+        "whose": "the judge's" if judge else "D's",
+        "mean": "The judge's mean output for" if judge else "Mean D of",
+        "value": "V(G, the judge), not the game's value" if judge else "V(G, D), the value of the game",
+        "value_at_best": NONE if known is None or known.value is None else f"−log 4 = {_number(known.value, 3)}",
+        "output_at_best": NONE if known is None or known.output is None else f"{known.output:g}",
+    }
 
 
 def _each_class(figures: Mapping[str, float]) -> tuple[_Line, ...]:

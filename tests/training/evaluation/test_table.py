@@ -7,9 +7,18 @@ from pathlib import Path
 import pytest
 
 from harness.tiny_models import make_tiny_model_folder
+from models.model_folder.game_rules import THE_PAPERS, THE_RELATIVISTIC, Optimum
 from tests.training.support import tiny_images, write_npz
 from training.cli.command_line import main
-from training.evaluation.table import MAX_WIDTH, Group, describe_missing, format_markdown, format_text, group_figures
+from training.evaluation.table import (
+    MAX_WIDTH,
+    Group,
+    describe_missing,
+    explain_better_than_real,
+    format_markdown,
+    format_text,
+    group_figures,
+)
 
 LIKENESS = ("frechet", "kid", "kid_deviation", "precision", "recall", "density", "coverage")
 DIGITS = (*(f"share_{digit}" for digit in range(10)), "smallest_share", "largest_share")
@@ -86,12 +95,46 @@ def test_rows_have_their_own_figures_and_the_best_ones():
         "modes": 9,
         "modes_real": 10,
     }
-    rows = rows_of(group_figures(figures))
+    rows = rows_of(group_figures(figures, optimum=THE_PAPERS))
     assert rows["Kernel distance, digit classifier's features"] == ("1.500 ± 0.250", "−0.001 ± 0.125", "0")
     assert rows["V(G, D), the value of the game"] == ("−1.500", "−2.250", "−log 4 = −1.386")
     assert rows["Digits that occur"] == ("9", "10", "10")
     assert rows["AUROC of D: held-out against inverted images"][1:] == ("–", "1")
     assert rows["AUROC of D: held-out against samples"][2] == "0.5"
+
+
+@pytest.mark.parametrize(
+    ("optimum", "value", "output"),
+    [(THE_PAPERS, "−log 4 = −1.386", "0.5"), (THE_RELATIVISTIC, "–", "–"), (None, "–", "–")],
+)
+def test_theory_is_named_for_its_game_only(optimum: Optimum | None, value: str, output: str):
+    rows = rows_of(group_figures(MNIST, optimum=optimum))
+    assert rows["V(G, D), the value of the game"][2] == value
+    assert rows["Mean D of held-out images"][2] == rows["Mean D of the samples"][2] == output
+    assert rows["AUROC of D: held-out against samples"][2] == "0.5"
+
+
+def test_the_figures_of_a_judge_have_its_name_and_no_optimum():
+    groups = group_figures(MNIST | {"d_varied": 0.25, "varied_under_5": 0.5}, judge=True, optimum=THE_PAPERS)
+    (group,) = (group for group in groups if group.question == "What does the judge know?")
+    rows = {row.name: row.best for row in group.rows}
+    assert rows["V(G, the judge), not the game's value"] == "–"
+    assert rows["The judge's mean output for held-out images"] == rows["The judge's mean output for the samples"] == "–"
+    assert rows["AUROC of the judge: held-out against letters"] == "1"
+    assert rows["Varied digits under the judge's 5th percentile"] == "0.05"
+    assert not any("D" in name.split() or "D's" in name for name in rows)
+    assert max(map(len, format_text(groups).splitlines())) <= MAX_WIDTH
+
+
+def test_a_figure_above_that_of_real_images_is_explained():
+    figures = {"precision": 0.94, "precision_real": 0.93, "density": 0.9, "density_real": 0.91, "frechet": 1.0}
+    (note,) = explain_better_than_real(figures)
+    assert note.startswith("Precision above that of real images: G draws typical shapes")
+    both = figures | {"clipped_density": 1.0, "clipped_density_real": 0.99, "parzen_ll": 245.0, "parzen_ll_real": 238.0}
+    typical, smooth = explain_better_than_real(both)
+    assert typical.startswith("Precision and clipped density above")
+    assert "smoother" in smooth
+    assert explain_better_than_real({"precision": 0.9, "precision_real": 0.9, "parzen_ll": 245.0}) == []
 
 
 def test_data_without_digits_says_nothing_of_digits():
