@@ -7,7 +7,9 @@ INTERVAL_S = 10.0
 
 
 class Progress:
-    """Says how far a sequence of steps is. The time left is estimated from the time that the steps so far took.
+    """Says how far a sequence of steps is. The time left is estimated from the pace of the present step.
+
+    When a step begins, the pace is that of all steps before it.
 
     Args:
         costs: the expected cost of each step, in any unit, by its name, in order.
@@ -24,12 +26,12 @@ class Progress:
     ) -> None:
         self._costs, self._say, self._clock = dict(costs), say, clock
         self._names = list(costs)
-        self._started = self._last_line = clock()
+        self._started = self._step_started = self._last_line = clock()
         self._step = ""
 
     def begin(self, name: str) -> None:
         """Say that a step begins; the steps before it are done."""
-        self._step = name
+        self._step, self._step_started = name, self._clock()
         self._tell(0.0)
 
     def advance(self, done: float) -> None:
@@ -42,14 +44,14 @@ class Progress:
         if self._say is None:
             return
         index = self._names.index(self._step)
-        of_step = self._costs[self._step]
-        finished = sum(self._costs[name] for name in self._names[:index]) + done * of_step
-        left = sum(self._costs.values()) - finished
+        before, in_step = sum(self._costs[name] for name in self._names[:index]), done * self._costs[self._step]
+        left = sum(self._costs.values()) - before - in_step
         line = f"full: {index + 1} of {len(self._names)}: {self._step}"
         if done:
             line += f", {done:.0%}"
+        since, finished = (self._step_started, in_step) if done else (self._started, before)
         if finished:
-            line += f", about {_duration((now - self._started) * left / finished)} left"
+            line += f", about {_duration((now - since) * left / finished)} left"
         self._say(line)
 
 

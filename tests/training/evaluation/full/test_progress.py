@@ -26,6 +26,17 @@ def test_the_time_left_is_in_proportion_to_the_costs():
     ]
 
 
+def test_the_pace_is_that_of_the_present_step():
+    clock, lines = Clock(), list[str]()
+    progress = Progress({"a": 1.0, "b": 3.0}, say=lines.append, clock=clock)
+    progress.begin("a")
+    clock.now = 1.0
+    progress.begin("b")
+    clock.now = 31.0
+    progress.advance(0.5)
+    assert lines[-1] == "full: 2 of 2: b, 50%, about 30 s left"
+
+
 def test_lines_are_not_too_many():
     clock, lines = Clock(), list[str]()
     progress = Progress({"a": 1.0}, say=lines.append, clock=clock)
