@@ -124,9 +124,10 @@ def explain_better_than_real(figures: Mapping[str, float]) -> list[str]:
     notes = []
     if typical:
         names = " and ".join(name.replace("_", " ") for name in typical).capitalize()
+        are = "is above that" if len(typical) == 1 else "are above those"
         notes.append(
-            f"{names} above that of real images: G draws typical shapes and leaves out rare ones. It does not mean "
-            "that its images are more real."
+            f"{names} {are} of real images: G draws typical shapes and leaves out rare ones. It does not mean that its "
+            "images are more real."
         )
     if above("parzen_ll"):
         notes.append(

@@ -302,7 +302,7 @@ def test_a_figure_above_that_of_real_images_is_explained(judged: tuple[Evaluatio
     figures = evaluation.figures | {"precision": 0.5, "precision_real": 0.25, "parzen_ll": 1.0, "parzen_ll_real": 2.0}
     figures |= {"density": 0.0}
     notes = Reader(render_report(replace(evaluation, figures=figures), data, model="m", origin=ORIGIN)).texts["p"]
-    assert any(note.startswith("Precision above that of real images") for note in notes)
+    assert any(note.startswith("Precision is above that of real images") for note in notes)
     assert not any("Parzen" in note for note in notes)
 
 

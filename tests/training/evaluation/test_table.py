@@ -129,10 +129,10 @@ def test_the_figures_of_a_judge_have_its_name_and_no_optimum():
 def test_a_figure_above_that_of_real_images_is_explained():
     figures = {"precision": 0.94, "precision_real": 0.93, "density": 0.9, "density_real": 0.91, "frechet": 1.0}
     (note,) = explain_better_than_real(figures)
-    assert note.startswith("Precision above that of real images: G draws typical shapes")
+    assert note.startswith("Precision is above that of real images: G draws typical shapes")
     both = figures | {"clipped_density": 1.0, "clipped_density_real": 0.99, "parzen_ll": 245.0, "parzen_ll_real": 238.0}
     typical, smooth = explain_better_than_real(both)
-    assert typical.startswith("Precision and clipped density above")
+    assert typical.startswith("Precision and clipped density are above those of real images")
     assert "smoother" in smooth
     assert explain_better_than_real({"precision": 0.9, "precision_real": 0.9, "parzen_ll": 245.0}) == []
 

@@ -4,12 +4,14 @@ import time
 from collections.abc import Callable, Mapping
 
 INTERVAL_S = 10.0
+STEADY = 0.1
+"""The share of a step after which its own pace is known; its first moments may be slow."""
 
 
 class Progress:
     """Says how far a sequence of steps is. The time left is estimated from the pace of the present step.
 
-    When a step begins, the pace is that of all steps before it.
+    Until a tenth of it is done, the pace is that of all work so far.
 
     Args:
         costs: the expected cost of each step, in any unit, by its name, in order.
@@ -49,7 +51,7 @@ class Progress:
         line = f"full: {index + 1} of {len(self._names)}: {self._step}"
         if done:
             line += f", {done:.0%}"
-        since, finished = (self._step_started, in_step) if done else (self._started, before)
+        since, finished = (self._step_started, in_step) if done >= STEADY else (self._started, before + in_step)
         if finished:
             line += f", about {_duration((now - since) * left / finished)} left"
         self._say(line)
