@@ -10,8 +10,8 @@ image, in pixels.
   the other that it is a held-out image with such noise. If the noise is small, only the nearest image counts, and the
   logarithm of the ratio is (h² − d²)/2σ² plus a constant. No test of one hypothesis against the other finds more
   (Neyman and Pearson 1933). Which samples have the largest ratios does not depend on σ. Noise that a copier adds
-  raises h² and d² alike, so this test finds noisy copies that the first one misses; the first one finds more copies of
-  images that have near neighbours, such as ones.
+  raises h² and d² alike, so this test still finds copies with much noise, when the ratio d/h is near 1. The first one
+  finds more copies of images that have near neighbours, such as ones.
 
 How large these values are for images that are no copies depends on the sizes of the two sets. They are therefore
 compared with the values of real images that have the training images' distribution: a tenth of them, drawn at random,

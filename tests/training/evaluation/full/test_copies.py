@@ -68,6 +68,15 @@ def test_copies_with_small_noise_have_the_smallest_ratios(digits: tuple[torch.Te
     assert set(copies.ratios.argsort()[:60].tolist()) == set(range(60))
 
 
+def test_only_the_likelihood_ratio_finds_copies_with_much_noise(digits: tuple[torch.Tensor, ...]):
+    trained, held_out, samples = digits
+    planted = samples.clone()
+    planted[:60] = noisy(trained[checked(trained)[:60]], deviation=64)
+    copies = find_copies(planted, trained, held_out)
+    assert seen(copies, "copy")[1] > 0.1
+    assert seen(copies, "copy_likelihood")[1] < 1e-3
+
+
 @pytest.mark.parametrize("change", ["none", "blurred", "noisy"])
 @pytest.mark.parametrize("test", TESTS)
 def test_images_that_are_no_copies_are_not_taken_for_copies(digits: tuple[torch.Tensor, ...], test: str, change: str):
