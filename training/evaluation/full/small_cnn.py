@@ -19,6 +19,10 @@ MIN_STEPS = 200
 
 BATCH = 128
 _LEARNING_RATE = 3e-3
+_SLOPE = 0.1
+"""The slope of LeakyReLU for negative inputs. With ReLU the hidden units died where two sets are hard to tell apart,
+and the two-sample test said 0.5 for samples that this network recognises."""
+
 _BLOCK = 1000  # images per pass without gradients
 
 
@@ -38,15 +42,15 @@ class SmallCNN(nn.Module):
         self.layers = nn.Sequential(
             nn.Conv2d(channels, 16, kernel_size=3, padding=1, bias=False),
             nn.BatchNorm2d(16),
-            nn.ReLU(),
+            nn.LeakyReLU(_SLOPE),
             nn.MaxPool2d(2),
             nn.Conv2d(16, 32, kernel_size=3, padding=1, bias=False),
             nn.BatchNorm2d(32),
-            nn.ReLU(),
+            nn.LeakyReLU(_SLOPE),
             nn.MaxPool2d(2),
             nn.Flatten(),
             nn.Linear(32 * (side // 4) ** 2, 128),
-            nn.ReLU(),
+            nn.LeakyReLU(_SLOPE),
             nn.Linear(128, classes),
         )
 

@@ -51,6 +51,17 @@ def test_the_number_of_threads_and_the_global_seed_do_not_change_it():
     assert not torch.equal(other["layers.0.weight"], states[0]["layers.0.weight"])
 
 
+def test_its_units_do_not_die_where_nothing_can_be_learned():
+    """With ReLU 127 of 128 hidden units were dead after such a training, and every image had the same probability."""
+    rng = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (1000, 1, 16, 16), generator=rng).to(torch.uint8)
+    labels = torch.randint(0, 2, (1000,), generator=rng)
+    network = train_small_cnn(images, labels, classes=2, seed=1, steps=150)
+    assert probabilities(network, images)[:, 0].std() > 0.02
+    slopes = [layer.negative_slope for layer in network.layers if isinstance(layer, torch.nn.LeakyReLU)]
+    assert slopes == [0.1] * 3
+
+
 def test_steps():
     assert training_steps(60_000) == 3 * 60_000 // BATCH
     assert training_steps(10) == MIN_STEPS
