@@ -55,6 +55,21 @@ def test_photos(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_planted_faults() -> None:
+    rows = {row[0]: row[1:] for row in rows_of(run("planted_faults", "--samples", "400", "--steps", "2"))}
+    assert len(rows) == 2 + 7
+    assert rows["shifted by 3 pixels"][0].startswith("**")
+    assert "(p < 0.001)" in rows["the same, a tenth of them copies with small noise"][-2]
+
+
+@pytest.mark.slow
+def test_real_images() -> None:
+    rows = {row[0]: row[1:] for row in rows_of(run("real_images", "--images", "100"))}
+    assert len(rows) == 2 + 3 + 4
+    assert float(rows["random, seed 0"][-2]) > 0
+
+
+@pytest.mark.slow
 def test_training_quality() -> None:
     assert "not reached" in run(*QUALITY)
     assert "not reached" not in run(*QUALITY, "--target", "-100000")

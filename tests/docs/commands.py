@@ -136,6 +136,8 @@ TAKEN: dict[str, str] = {
             "python -m benchmarks.against_writeup --threads 1",
             "python -m benchmarks.projection --own 10 --test 20",
             "python -m benchmarks.photos DIR",
+            "python -m benchmarks.planted_faults --threads 1",
+            "python -m benchmarks.real_images --threads 1",
             "python -m benchmarks.anatomy --svg docs/images/anatomy.svg",
             "python -m benchmarks.dissection",
             "python -m benchmarks.latency",
@@ -167,6 +169,9 @@ TAKEN: dict[str, str] = {
 """Commands whose arguments are taken as they stand, with which nothing is done; and why they are not run."""
 
 SKIPPED: dict[str, str] = {
+    "python -m training evaluate mnist-mlp --full --threads 1 --html report.html": (
+        "takes minutes; tests/training/cli/test_cli.py runs it on few images"
+    ),
     "make train-env": "makes an environment; `make test` makes a larger one",
     ". .venv/bin/activate": "changes the shell that it is typed into",
     "make train-env && . .venv/bin/activate": "the two lines above in one",

@@ -7,15 +7,27 @@ import sys
 import textwrap
 import time
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
-from training.cli.arguments import Commands, add_model, add_strict, add_train_images, check_output, not_empty, path
+from training.cli.arguments import (
+    Commands,
+    add_model,
+    add_strict,
+    add_threads,
+    add_train_images,
+    check_output,
+    not_empty,
+    path,
+)
 from training.cli.inputs import check_train_images, is_training_data, load_model_data, load_named_model, whose_images
 
 if TYPE_CHECKING:
+    from models.inference.sampler import Sampler
     from models.model_folder.loaded_model import LoadedModel
     from training.data.dataset import Dataset
     from training.evaluation.evaluate import Evaluation
+    from training.evaluation.full.full_evaluation import FullEvaluation
 
 
 def add_parser(commands: Commands) -> None:
@@ -44,10 +56,19 @@ def add_parser(commands: Commands) -> None:
         type=path,
         help="also write an HTML page with pictures, charts and figures to FILE (default: no page)",
     )
+    parser.add_argument(
+        "--full",
+        action="store_true",
+        help="also compute the figures that take minutes: small networks that learn from samples or tell them from "
+        "real images, clipped density and coverage, a distance for each class, and a test for copies",
+    )
+    add_threads(parser)
 
 
 def run(options: argparse.Namespace) -> None:
     """Evaluate a model; print a table or JSON, and write a page if `--html` names one."""
+    import torch
+
     from models.inference.sampler import Sampler
     from models.inference.scorer import Scorer
     from training.evaluation.evaluate import evaluate
@@ -60,26 +81,58 @@ def run(options: argparse.Namespace) -> None:
     if warning := warn_of_few_images(len(dataset.held_out), which="held-out"):
         print(f"warning: {warning}", file=sys.stderr)
     check_train_images(options.train_images, model, dataset)
+    torch.set_num_threads(options.threads or torch.get_num_threads())
     started = time.monotonic()
     trained_on = is_training_data(model, dataset)
     if not trained_on:
         print(f"note: {_note_on_images(model, dataset)}", file=sys.stderr)
+    sampler = Sampler.of_model(model)
+    if options.full:
+        print("full: the usual figures come first, which takes a minute or two", file=sys.stderr)
     evaluation = evaluate(
-        Sampler.of_model(model),
+        sampler,
         Scorer.of_model(model),
         dataset,
         prior=model.metadata.prior,
         trained_on=trained_on,
         train_images=options.train_images,
     )
+    data = dataset.first(options.train_images)
+    full = _evaluate_full(model, sampler, data, trained_on=trained_on) if options.full else None
     seconds = time.monotonic() - started
     if options.html:
-        _write_report(options, model, dataset, evaluation, seconds)
+        _write_report(options, model, dataset, evaluation, full, seconds)
     if options.json:
         facts = {"model": model.reference, "dataset": dataset.name, "samples": len(evaluation.samples)}
-        print(json.dumps({**facts, "seconds": round(seconds, 3), **evaluation.figures}, indent=2))
+        more = _flatten(full, threads=torch.get_num_threads()) if full else {}
+        print(json.dumps({**facts, "seconds": round(seconds, 3), **evaluation.figures, **more}, indent=2))
     else:
-        _print_table(model, dataset, evaluation, seconds, trained_on=trained_on)
+        _print_table(model, dataset, evaluation, full, seconds, trained_on=trained_on)
+
+
+def _evaluate_full(model: "LoadedModel", sampler: "Sampler", data: "Dataset", *, trained_on: bool) -> "FullEvaluation":
+    """Compute the figures of `--full`, and print the progress on standard error.
+
+    Args:
+        model: the model.
+        sampler: the sampler that runs its G.
+        data: the data set, with only the training images that G was trained on.
+        trained_on: whether G was trained on them.
+    """
+    from models.networks.conditional import ballots_of
+    from training.evaluation.full.full_evaluation import evaluate_full
+    from training.evaluation.full.plan import plan_full_evaluation
+
+    head_starts = ballots_of(model.generator).head_starts if model.metadata.classes else None
+    plan = plan_full_evaluation(data, head_starts=head_starts, trained_on=trained_on)
+    say = partial(print, file=sys.stderr, flush=True)
+    return evaluate_full(sampler, data, plan, prior=model.metadata.prior, head_starts=head_starts, say=say)
+
+
+def _flatten(full: "FullEvaluation", *, threads: int) -> dict[str, float | str]:
+    """Return the full evaluation as members of the flat JSON object; `x_missing` is the reason why x is left out."""
+    reasons = {f"{name}_missing": reason for name, reason in full.missing.items()}
+    return {"threads": threads, **full.figures, **reasons}
 
 
 def _note_on_images(model: "LoadedModel", dataset: "Dataset") -> str:
@@ -96,25 +149,49 @@ def _note_on_images(model: "LoadedModel", dataset: "Dataset") -> str:
 
 
 def _print_table(
-    model: "LoadedModel", dataset: "Dataset", evaluation: "Evaluation", seconds: float, *, trained_on: bool
+    model: "LoadedModel",
+    dataset: "Dataset",
+    evaluation: "Evaluation",
+    full: "FullEvaluation | None",
+    seconds: float,
+    *,
+    trained_on: bool,
 ) -> None:
+    import torch
+
     from training.evaluation.features import features_name
-    from training.evaluation.table import MAX_WIDTH, format_text, group_figures
+    from training.evaluation.table import MAX_WIDTH, describe_missing, format_text, group_figures
 
     head = f"{model.reference} on {dataset.name}: {len(evaluation.samples):,} samples, {seconds:.0f} s"
     kind = "training images" if trained_on else f"other images of {dataset.name}"
     legend = (
         f"Real images: the same figure, computed for {kind} instead of samples. At best: the best possible "
-        "value or, for D, the value that theory gives for the optimum. Distances, precision, density, recall and "
-        f"coverage are computed in these features: {features_name(digits=dataset.digits)}."
+        "value or, for D, the value at the optimum of its game, where theory gives one. Distances, precision, density, "
+        f"recall and coverage are computed in these features: {features_name(digits=dataset.digits)}."
     )
     for text in (head, legend):
         print(textwrap.fill(text, MAX_WIDTH))
-    print(f"\n{format_text(group_figures(evaluation.figures))}")
+    figures = evaluation.figures | (full.figures if full else {})
+    judge, optimum = bool(model.metadata.judge), model.metadata.optimum
+    print(f"\n{format_text(group_figures(figures, judge=judge, optimum=optimum))}")
+    if full:
+        print()
+        missing = [describe_missing(name, reason) for name, reason in full.missing.items()]
+        threads = (
+            f"PyTorch computed with {torch.get_num_threads()} thread(s); the networks that learn for a figure are "
+            "trained with one, and with fixed seeds."
+        )
+        for text in (*missing, threads):
+            print(textwrap.fill(text, MAX_WIDTH))
 
 
 def _write_report(
-    options: argparse.Namespace, model: "LoadedModel", dataset: "Dataset", evaluation: "Evaluation", seconds: float
+    options: argparse.Namespace,
+    model: "LoadedModel",
+    dataset: "Dataset",
+    evaluation: "Evaluation",
+    full: "FullEvaluation | None",
+    seconds: float,
 ) -> None:
     from training.evaluation.report import Origin, write_report
     from training.provenance import describe_machine, read_git_commit
@@ -122,6 +199,8 @@ def _write_report(
     data = [] if options.data is None else ["--data", options.data]
     data += [] if options.train_images is None else ["--train-images", str(options.train_images)]
     data += ["--strict"] if options.strict else []
+    data += ["--full"] if options.full else []
+    data += [] if options.threads is None else ["--threads", str(options.threads)]
     origin = Origin(
         command=shlex.join(["python", "-m", "training", "evaluate", options.model, *data, "--html", str(options.html)]),
         commit=read_git_commit(),
@@ -129,5 +208,14 @@ def _write_report(
         machine=describe_machine(),
         seconds=seconds,
     )
-    write_report(options.html, evaluation, dataset, model=model.reference, origin=origin)
+    write_report(
+        options.html,
+        evaluation,
+        dataset,
+        model=model.reference,
+        origin=origin,
+        full=full,
+        judge=bool(model.metadata.judge),
+        optimum=model.metadata.optimum,
+    )
     print(f"wrote {options.html}", file=sys.stderr)

@@ -48,6 +48,8 @@ class Dataset:
         class_names: the name of each class; () if the data have no labels.
         notes: sentences for the log about files that were skipped or changed, images that are equal, and classes that
             could not be stratified.
+        held_out_labels: [M] int64, the class of each held-out image, numbered as `labels`; −1 for a class that no
+            training image has. None if the held-out images have no labels.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Dataset:
     skipped: tuple[str, ...] = ()
     class_names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    held_out_labels: torch.Tensor | None = None
 
     @property
     def classes(self) -> int:
@@ -158,9 +161,11 @@ def load_dataset(source: str, *, side: int | None = None, strict: bool = False, 
         )
     parts = split(len(images), labels, skipped=len(found.skipped)) if found.test is None else split_test(labels, found)
     train_labels = None if labels is None else Labels(labels.values[parts.train], labels.names)
+    test_labels = labels if found.test is None else _number_as(labels, found.test_labels)
+    held_out_labels = None if test_labels is None else Labels(test_labels.values[parts.held_out], test_labels.names)
     resolved = path.resolve()
     title = resolved.name if path.is_dir() else resolved.stem  # the name of a folder has no suffix
-    data = _dataset(as_utf8_text(title), images[parts.train], test[parts.held_out], train_labels)
+    data = _dataset(as_utf8_text(title), images[parts.train], test[parts.held_out], train_labels, held_out_labels)
     notes = (*found.notes, *parts.notes, *note_copies(data.images, data.held_out))
     return replace(data, skipped=found.skipped, notes=notes)
 
@@ -169,8 +174,8 @@ def _load_embedded(source: str, side: int | None) -> Dataset:
     """Load a data set that comes with this package; a note tells if a file or folder has the same name."""
     if source == MNIST:
         train, test = read_mnist()
-        labels = Labels(read_mnist_labels()[0].astype(np.int64), tuple("0123456789"))
-        data = _dataset(MNIST, _resized(train, side), _resized(test, side), labels, digits=1)
+        labels, test_labels = (Labels(of.astype(np.int64), tuple("0123456789")) for of in read_mnist_labels())
+        data = _dataset(MNIST, _resized(train, side), _resized(test, side), labels, test_labels, digits=1)
     else:
         train, test = read_stacked_mnist()
         data = _dataset(STACKED_MNIST, _resized(train, side), _resized(test, side), None, digits=3)
@@ -217,6 +222,15 @@ def _check_labels(labels: Labels | None, images: NDArray[np.uint8], path: Path, 
         )
 
 
+def _number_as(labels: Labels | None, others: Labels | None) -> Labels | None:
+    """Return the labels `others` with the class numbers of `labels`; −1 for a class that `labels` lacks."""
+    if labels is None or others is None:
+        return None
+    numbers = {label: number for number, label in enumerate(labels.names)}
+    renumbered = np.array([numbers.get(label, -1) for label in others.names], dtype=np.int64)
+    return Labels(renumbered[others.values], labels.names)
+
+
 def _resized(images: NDArray[np.uint8], side: int | None) -> NDArray[np.uint8]:
     if side is None or images.shape[1:3] == (side, side):
         return images
@@ -232,6 +246,7 @@ def _dataset(
     train: NDArray[np.uint8],
     held_out: NDArray[np.uint8],
     labels: Labels | None,
+    held_out_labels: Labels | None = None,
     *,
     digits: int = 0,
 ) -> Dataset:
@@ -247,7 +262,12 @@ def _dataset(
         channels_first(train),
         channels_first(held_out),
         shape,
-        None if labels is None else torch.from_numpy(np.ascontiguousarray(labels.values)),
+        _as_tensor(labels),
         digits,
         class_names=() if labels is None else labels.names,
+        held_out_labels=_as_tensor(held_out_labels),
     )
+
+
+def _as_tensor(labels: Labels | None) -> torch.Tensor | None:
+    return None if labels is None else torch.from_numpy(np.ascontiguousarray(labels.values))

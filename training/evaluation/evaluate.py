@@ -12,9 +12,9 @@ parzen_ll, parzen_ll_standard_error    the 2014 paper's log-likelihood, in nats
 parzen_sigma                           width of the Gaussians in that log-likelihood, chosen on training images
 nearest_training                       mean distance to the nearest training image, in grey levels
 nearest_training_first_percentile      first percentile of these distances; 0 if G copies training images
-value                                  V(G, D), the paper's equation 1; −log 4 at the optimum
-d_held_out, d_fake                     mean D of held-out images, and of the samples; 0.5 at the optimum
-auroc                                  chance that D scores a held-out image above a sample; 0.5 at the optimum
+value                                  V(G, D), the paper's equation 1; −log 4 at the optimum of its game
+d_held_out, d_fake                     mean D of held-out images, and of the samples; 0.5 at that optimum
+auroc                                  chance that D scores a held-out image above a sample; 0.5 if D can only guess
 auroc_noise, auroc_letters, …          the same for pictures that are not real images (`out_of_distribution`)
 d_varied                               mean D of varied held-out digits (`training.data.variations`); MNIST only
 varied_under_5                         share of them below the held-out images' 5th percentile; 0.05 if D is fair

@@ -15,13 +15,15 @@ from numpy.typing import NDArray
 from models.files import write_atomically
 from models.grids import assemble_grid
 from models.images import channels_last
+from models.model_folder.game_rules import Optimum
 from training.data.dataset import Dataset
 from training.evaluation.charts import draw_histograms, draw_shares
 from training.evaluation.evaluate import SAMPLE_SEED, Evaluation
 from training.evaluation.features import features_name
 from training.evaluation.few_images import warn_of_few_images
+from training.evaluation.full.full_evaluation import FullEvaluation
 from training.evaluation.neighbours import Nearest
-from training.evaluation.table import COLUMNS, Group, group_figures
+from training.evaluation.table import COLUMNS, Group, describe_missing, explain_better_than_real, group_figures
 from training.pictures import encode_png
 
 TEMPLATE_FILE = Path(__file__).with_name("report.html")
@@ -30,6 +32,12 @@ PAIRS = 24
 LIKED = 32
 
 _ROW = 8  # images in a row of a grid
+
+
+_ABOUT_THE_JUDGE = (
+    "<p>The D of this model is the judge: it was trained on alone after the game, so it is not the D that played the "
+    "game,\nand theory has no optimum for its values.</p>\n"
+)
 
 
 @dataclass(frozen=True)
@@ -51,21 +59,40 @@ class Origin:
     seconds: float
 
 
-def write_report(path: Path, evaluation: Evaluation, dataset: Dataset, *, model: str, origin: Origin) -> None:
+def write_report(
+    path: Path,
+    evaluation: Evaluation,
+    dataset: Dataset,
+    *,
+    model: str,
+    origin: Origin,
+    full: FullEvaluation | None = None,
+    judge: bool = False,
+    optimum: Optimum | None = None,
+) -> None:
     """Write the page to a file, completely or not at all.
 
     Args:
         path: the file; an existing one is replaced.
-        evaluation, dataset, model, origin: the arguments of `render_report`.
+        evaluation, dataset, model, origin, full, judge, optimum: the arguments of `render_report`.
 
     Raises:
         OSError: the disk is full or cannot be written.
     """
-    page = render_report(evaluation, dataset, model=model, origin=origin)
+    page = render_report(evaluation, dataset, model=model, origin=origin, full=full, judge=judge, optimum=optimum)
     write_atomically(path, page.encode(errors="backslashreplace"))  # the command may name a file that is not UTF-8
 
 
-def render_report(evaluation: Evaluation, dataset: Dataset, *, model: str, origin: Origin) -> str:
+def render_report(
+    evaluation: Evaluation,
+    dataset: Dataset,
+    *,
+    model: str,
+    origin: Origin,
+    full: FullEvaluation | None = None,
+    judge: bool = False,
+    optimum: Optimum | None = None,
+) -> str:
     """Return the page as HTML. Every text from outside is escaped.
 
     Args:
@@ -73,7 +100,11 @@ def render_report(evaluation: Evaluation, dataset: Dataset, *, model: str, origi
         dataset: the data set; some of its real images are shown.
         model: the model's name.
         origin: the command, time and machine of the evaluation; it is printed at the foot of the page.
+        full: the figures of `evaluate --full`; None: they were not asked for.
+        judge: whether D is a judge: trained on alone after the game.
+        optimum: the values that theory gives for the game that D played; None if it gives none.
     """
+    figures = evaluation.figures | (full.figures if full else {})
     return Template(TEMPLATE_FILE.read_text(encoding="utf-8")).substitute(
         model=escape(model),
         dataset=escape(dataset.name),
@@ -81,11 +112,14 @@ def render_report(evaluation: Evaluation, dataset: Dataset, *, model: str, origi
         n_samples=f"{len(evaluation.samples):,}",
         n_held_out=f"{len(dataset.held_out):,}",
         samples=_samples(evaluation, dataset),
-        tables="\n".join(_table(group) for group in group_figures(evaluation.figures)),
+        tables="\n".join(_table(group) for group in group_figures(figures, judge=judge, optimum=optimum)),
+        explanations="".join(f"<p>{escape(note)}</p>\n" for note in explain_better_than_real(figures)),
+        about_d=_ABOUT_THE_JUDGE if judge else "",
         shares=_shares(evaluation.figures, real="real training images" if evaluation.nearest else "other real images"),
         real_images="real training images" if evaluation.nearest else f"other images of {escape(dataset.name)}",
         warning=_warning(dataset),
         copies=_copies(evaluation.nearest, evaluation, dataset) if evaluation.nearest else "",
+        telling=_telling(full) if full else "",
         opinions=_opinions(evaluation),
         origin=_origin(origin),
     )
@@ -141,6 +175,28 @@ def _neighbours(found: Nearest, drawn: torch.Tensor, dataset: Dataset) -> str:
         caption = f"{text}; {closest:.1f} to {farthest:.1f} grey levels away."
         figures.append(_figure(assemble_grid(both, columns=_ROW, padding=3), alt=text, caption=caption))
     return _pair(*figures)
+
+
+def _telling(full: FullEvaluation) -> str:
+    """Return the section with the samples that show what the figures of `--full` mean, and which are left out."""
+    telling = full.telling
+    shown = [
+        (telling.given_away, "that a new network tells most surely from real images"),
+        (telling.passing, "that it takes most surely for real images"),
+    ]
+    if telling.misread is not None and len(telling.misread):
+        shown.append((telling.misread, "that a classifier of real images is surest belong to another class"))
+    grids = [
+        _grid(images, alt=f"{len(images)} samples {words}", caption=f"The {len(images)} samples {words}.")
+        for images, words in shown
+    ]
+    if telling.nearest is not None and telling.training is not None:
+        both = np.concatenate([channels_last(telling.nearest), channels_last(telling.training)], axis=1)
+        text = f"{len(both)} samples, each above its nearest training image: those with the smallest ratio of distances"
+        grids.append(_figure(assemble_grid(both, columns=_ROW, padding=3), alt=text, caption=f"{text}."))
+    missing = "".join(f"<p>{escape(describe_missing(name, reason))}</p>\n" for name, reason in full.missing.items())
+    head = '<section aria-labelledby="telling">\n<h2 id="telling">Telling samples</h2>'
+    return f"{head}\n{missing}{_pair(*grids)}\n</section>"
 
 
 def _opinions(evaluation: Evaluation) -> str:

@@ -2,7 +2,6 @@
 
 import shlex
 import textwrap
-from collections.abc import Mapping
 
 import torch
 
@@ -66,8 +65,15 @@ computes the figures again{shares} and writes a page with pictures:
 
 {warning}{figures}
 
+{about_the_judge}\
 The Parzen log-likelihood says little about quality, because smooth samples score higher than real images. It is given
 because the 2014 paper gives it."""
+
+_ABOUT_THE_JUDGE = """\
+The judge is the D of this folder. It was trained on alone after the game, so it is not the D that played it, and theory
+has no optimum for its values. The values of the game's own D are in `history.json`.
+
+"""
 
 _CONTINUED = """
 `resume` continued the training with another number of processes, by which sums are rounded differently, so these
@@ -163,7 +169,7 @@ def write_card(
         licence=metadata.licence,
         figures=describe_figures(
             name,
-            metadata.evaluation,
+            metadata,
             data=config.data if data is None else data,
             train_images=config.recipe.train_images,
             held_out_images=config.held_out_images,
@@ -173,17 +179,18 @@ def write_card(
 
 
 def describe_figures(
-    name: str, figures: Mapping[str, float], *, data: str, train_images: int | None, held_out_images: int
+    name: str, metadata: Metadata, *, data: str, train_images: int | None, held_out_images: int
 ) -> str:
     """Return the card's section "Figures".
 
     Args:
         name: the model's name.
-        figures: the figures of `training.evaluation.evaluate`.
+        metadata: the model's metadata, with its figures, its game, and whether its D is a judge.
         data: the place of the data, for the command that computes the figures again.
         train_images: the number of training images that the model was trained on; None: all.
         held_out_images: the number of held-out images; the section warns if they are few.
     """
+    figures, judge = metadata.evaluation, bool(metadata.judge)
     warning = warn_of_few_images(held_out_images, which="held-out")
     return _FIGURES.format(
         name=name,
@@ -192,7 +199,8 @@ def describe_figures(
         sample_seed=SAMPLE_SEED,
         shares=", adds the share of each digit," if "share_0" in figures else "",
         warning="" if warning is None else textwrap.fill(f"**Warning:** {warning}.", 116) + "\n\n",
-        figures=format_markdown(group_figures(figures, details=False)),
+        figures=format_markdown(group_figures(figures, details=False, judge=judge, optimum=metadata.optimum)),
+        about_the_judge=_ABOUT_THE_JUDGE if judge else "",
     )
 
 

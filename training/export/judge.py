@@ -138,16 +138,17 @@ def judge(
         torch_version=torch.__version__,
         git_commit=git_commit,
     )
+    metadata = _describe(model.metadata, evaluation)
     figures = describe_figures(
         to.name,
-        evaluation.figures,
+        metadata,
         data=data,
         train_images=train_images,
         held_out_images=len(dataset.held_out),
     )
     write_model(
         to,
-        metadata=_describe(model.metadata, evaluation),
+        metadata=metadata,
         generator=model.generator,
         discriminator=discriminator,
         encoder=model.encoder,

@@ -818,6 +818,21 @@ def test_evaluate_tells_what_the_export_found(chain: Path):
     assert figures == model.metadata.evaluation  # to the last bit: the same machine, the same images
 
 
+def test_a_full_evaluation_adds_its_figures(
+    here: Path, chain: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("training.evaluation.full.small_cnn.MIN_STEPS", 2)
+    model, data = str(chain / "models" / "mine"), str(chain / "data.npz")
+    assert main(["evaluate", model, "--data", data, "--full", "--json", "--html", "page.html"]) == 0
+    told = capsys.readouterr()
+    figures = json.loads(told.out)
+    assert {"two_sample_auroc", "two_sample_auroc_real", "clipped_coverage", "threads"} <= set(figures)
+    assert figures["accuracy_score_missing"] == "the model has no classes, so its samples have no labels"
+    assert "full: 1 of 5: drawing samples\n" in told.err
+    assert "full: 5 of 5: looking for copies" in told.err
+    assert "Telling samples" in (here / "page.html").read_text()
+
+
 @pytest.mark.parametrize("change", ["one more", "others of the same name"])
 def test_evaluate_says_that_the_data_have_changed(here: Path, capsys: pytest.CaptureFixture[str], change: str):
     """Of a folder with one image more, other images are held out: some of them were trained on."""

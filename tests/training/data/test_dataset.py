@@ -13,7 +13,7 @@ from PIL import Image
 from models.images import ImageShape
 from tests.training.support import tiny_images, write_npz, write_pngs
 from training.data.dataset import Dataset, load_dataset
-from training.data.mnist import read_mnist
+from training.data.mnist import read_mnist, read_mnist_labels
 from training.data.split import MAX_HELD_OUT
 from training.errors import DataError
 
@@ -34,6 +34,36 @@ def test_mnist_has_its_own_test_set():
     assert data.images.dtype == torch.uint8
     np.testing.assert_array_equal(data.images[:, 0].numpy(), train)
     np.testing.assert_array_equal(data.held_out[:, 0].numpy(), test)
+
+
+def test_held_out_digits_have_their_labels():
+    labels = load_dataset("mnist").held_out_labels
+    assert labels is not None
+    np.testing.assert_array_equal(labels.numpy(), read_mnist_labels()[1])
+
+
+def test_held_out_images_of_a_split_have_their_labels(tmp_path: Path):
+    marked = tiny_images(40)
+    marked[:, 0, 0] = np.arange(40) % 3
+    np.savez(tmp_path / "d.npz", images=marked, labels=np.arange(40) % 3)
+    data = load_dataset(str(tmp_path / "d.npz"))
+    assert data.held_out_labels is not None
+    assert data.held_out_labels.tolist() == data.held_out[:, 0, 0, 0].tolist()
+
+
+def test_classes_of_a_test_set_have_the_numbers_of_the_training_classes(tmp_path: Path):
+    """The folder `test` has other classes than `train`, so their order alone would give other numbers."""
+    for folder, value in (("train/b", 1), ("train/c", 2), ("test/a", 0), ("test/c", 2)):
+        write_pngs(tmp_path / folder, np.full((12, 16, 16), value, np.uint8))
+    data = load_dataset(str(tmp_path))
+    assert data.class_names == ("b", "c")
+    assert data.held_out_labels is not None
+    numbers = {0: -1, 2: 1}
+    assert data.held_out_labels.tolist() == [numbers[int(image[0, 0, 0])] for image in data.held_out]
+
+
+def test_images_without_labels_have_none(tmp_path: Path):
+    assert load_dataset(str(write_npz(tmp_path / "d.npz"))).held_out_labels is None
 
 
 @pytest.mark.parametrize("kind", ["folder", "npz", "idx", "folder of idx"])

@@ -19,11 +19,14 @@ from models.images import ImageShape, channels_last
 from models.inference.sampler import Sampler
 from models.inference.scorer import Scorer
 from models.inference.tiles import one_thread
+from models.model_folder.game_rules import THE_PAPERS
 from tests.browser import LOOKS, Scheme, needs_chromium
 from tests.training.support import make_game, tiny_images, tiny_recipe
 from training.data.dataset import Dataset
 from training.evaluation.charts import draw_histograms, draw_shares
 from training.evaluation.evaluate import Evaluation, evaluate
+from training.evaluation.full.full_evaluation import FullEvaluation
+from training.evaluation.full.telling_samples import TellingSamples
 from training.evaluation.report import Origin, render_report, write_report
 from training.evaluation.table import group_figures
 
@@ -269,6 +272,38 @@ def test_images_that_g_was_not_trained_on_are_not_called_training_images(judged:
     assert "training" not in page.split("<main>")[1].split("How this page was made")[0].lower()
     assert "Does it copy?" not in page
     assert "other images of digits &amp; &lt;more&gt; in place of the samples" in page
+
+
+def test_a_full_evaluation_has_a_section_with_its_telling_samples(page: str, judged: tuple[Evaluation, Dataset]):
+    evaluation, data = judged
+    shown = evaluation.samples[:3]
+    telling = TellingSamples(shown, shown, misread=shown, nearest=shown, training=data.images[:3])
+    full = FullEvaluation({"two_sample_auroc": 0.625}, {"copies": "of <this>"}, telling)
+    whole = render_report(evaluation, data, model="m", origin=ORIGIN, full=full)
+    reader = Reader(whole)
+    assert "Telling samples" in reader.texts["h2"]
+    assert "0.625" in reader.texts["td"]
+    assert "Left out: the test for copies, because of <this>." in reader.texts["p"]
+    assert len(reader.of("img")) == len(Reader(page).of("img")) + 4
+    assert "Telling samples" not in page
+
+
+def test_the_judge_has_its_own_name(page: str, judged: tuple[Evaluation, Dataset]):
+    whole = render_report(*judged, model="m", origin=ORIGIN, judge=True, optimum=THE_PAPERS)
+    assert "The D of this model is the judge" in whole
+    assert "What does the judge know?" in Reader(whole).texts["caption"]
+    assert "−log 4" not in whole
+    assert "The D of this model is the judge" not in page
+    assert "−log 4" in render_report(*judged, model="m", origin=ORIGIN, optimum=THE_PAPERS)
+
+
+def test_a_figure_above_that_of_real_images_is_explained(judged: tuple[Evaluation, Dataset]):
+    evaluation, data = judged
+    figures = evaluation.figures | {"precision": 0.5, "precision_real": 0.25, "parzen_ll": 1.0, "parzen_ll_real": 2.0}
+    figures |= {"density": 0.0}
+    notes = Reader(render_report(replace(evaluation, figures=figures), data, model="m", origin=ORIGIN)).texts["p"]
+    assert any(note.startswith("Precision is above that of real images") for note in notes)
+    assert not any("Parzen" in note for note in notes)
 
 
 def test_few_images_are_a_warning(page: str, judged: tuple[Evaluation, Dataset]):

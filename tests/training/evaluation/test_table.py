@@ -7,9 +7,18 @@ from pathlib import Path
 import pytest
 
 from harness.tiny_models import make_tiny_model_folder
+from models.model_folder.game_rules import THE_PAPERS, THE_RELATIVISTIC, Optimum
 from tests.training.support import tiny_images, write_npz
 from training.cli.command_line import main
-from training.evaluation.table import MAX_WIDTH, Group, format_markdown, format_text, group_figures
+from training.evaluation.table import (
+    MAX_WIDTH,
+    Group,
+    describe_missing,
+    explain_better_than_real,
+    format_markdown,
+    format_text,
+    group_figures,
+)
 
 LIKENESS = ("frechet", "kid", "kid_deviation", "precision", "recall", "density", "coverage")
 DIGITS = (*(f"share_{digit}" for digit in range(10)), "smallest_share", "largest_share")
@@ -28,6 +37,26 @@ def figures_of(*names: str) -> dict[str, float]:
 
 
 MNIST = figures_of(*LIKENESS, *DIGITS, *MODES, *REST)
+FULL = figures_of(
+    *LIKENESS,
+    *DIGITS,
+    *MODES,
+    *REST,
+    "clipped_density",
+    "clipped_coverage",
+    "class_frechet_mean",
+    "class_frechet_worst",
+    *(f"class_frechet_{number}" for number in (0, 2, 11)),
+    "accuracy_score",
+    "two_sample_accuracy",
+    "two_sample_auroc",
+    "copy_ratio",
+    "copy_share",
+    "copy_auroc",
+    "copy_p",
+    "copy_likelihood_share",
+    "copy_likelihood_p",
+)
 PHOTOS = figures_of(*LIKENESS, *REST)
 STACKED = figures_of(*LIKENESS, *MODES, *REST)
 
@@ -36,7 +65,7 @@ def rows_of(groups: tuple[Group, ...]) -> dict[str, tuple[str, str, str]]:
     return {row.name: (row.model, row.real, row.best) for group in groups for row in group.rows}
 
 
-@pytest.mark.parametrize("figures", [MNIST, PHOTOS, STACKED])
+@pytest.mark.parametrize("figures", [MNIST, PHOTOS, STACKED, FULL])
 def test_every_figure_stands_in_one_place(figures: dict[str, float]):
     rows = rows_of(group_figures(figures))
     told = [text for model, real, _ in rows.values() for cell in (model, real) for text in cell.split(" ± ")]
@@ -66,12 +95,46 @@ def test_rows_have_their_own_figures_and_the_best_ones():
         "modes": 9,
         "modes_real": 10,
     }
-    rows = rows_of(group_figures(figures))
+    rows = rows_of(group_figures(figures, optimum=THE_PAPERS))
     assert rows["Kernel distance, digit classifier's features"] == ("1.500 ± 0.250", "−0.001 ± 0.125", "0")
     assert rows["V(G, D), the value of the game"] == ("−1.500", "−2.250", "−log 4 = −1.386")
     assert rows["Digits that occur"] == ("9", "10", "10")
     assert rows["AUROC of D: held-out against inverted images"][1:] == ("–", "1")
     assert rows["AUROC of D: held-out against samples"][2] == "0.5"
+
+
+@pytest.mark.parametrize(
+    ("optimum", "value", "output"),
+    [(THE_PAPERS, "−log 4 = −1.386", "0.5"), (THE_RELATIVISTIC, "–", "–"), (None, "–", "–")],
+)
+def test_theory_is_named_for_its_game_only(optimum: Optimum | None, value: str, output: str):
+    rows = rows_of(group_figures(MNIST, optimum=optimum))
+    assert rows["V(G, D), the value of the game"][2] == value
+    assert rows["Mean D of held-out images"][2] == rows["Mean D of the samples"][2] == output
+    assert rows["AUROC of D: held-out against samples"][2] == "0.5"
+
+
+def test_the_figures_of_a_judge_have_its_name_and_no_optimum():
+    groups = group_figures(MNIST | {"d_varied": 0.25, "varied_under_5": 0.5}, judge=True, optimum=THE_PAPERS)
+    (group,) = (group for group in groups if group.question == "What does the judge know?")
+    rows = {row.name: row.best for row in group.rows}
+    assert rows["V(G, the judge), not the game's value"] == "–"
+    assert rows["The judge's mean output for held-out images"] == rows["The judge's mean output for the samples"] == "–"
+    assert rows["AUROC of the judge: held-out against letters"] == "1"
+    assert rows["Varied digits under the judge's 5th percentile"] == "0.05"
+    assert not any("D" in name.split() or "D's" in name for name in rows)
+    assert max(map(len, format_text(groups).splitlines())) <= MAX_WIDTH
+
+
+def test_a_figure_above_that_of_real_images_is_explained():
+    figures = {"precision": 0.94, "precision_real": 0.93, "density": 0.9, "density_real": 0.91, "frechet": 1.0}
+    (note,) = explain_better_than_real(figures)
+    assert note.startswith("Precision is above that of real images: G draws typical shapes")
+    both = figures | {"clipped_density": 1.0, "clipped_density_real": 0.99, "parzen_ll": 245.0, "parzen_ll_real": 238.0}
+    typical, smooth = explain_better_than_real(both)
+    assert typical.startswith("Precision and clipped density are above those of real images")
+    assert "smoother" in smooth
+    assert explain_better_than_real({"precision": 0.9, "precision_real": 0.9, "parzen_ll": 245.0}) == []
 
 
 def test_data_without_digits_says_nothing_of_digits():
@@ -84,6 +147,20 @@ def test_stacked_digits_have_a_thousand_modes():
     rows = rows_of(group_figures(STACKED))
     assert rows["Triples of digits that occur"][2] == "1000"
     assert not any(name.startswith("Share") for name in rows)
+
+
+def test_a_full_evaluation_has_its_rows():
+    groups = group_figures(FULL)
+    assert "What can a new network learn?" in [group.question for group in groups]
+    classes = [name for name in rows_of(groups) if name.startswith("Fréchet distance of class ")]
+    assert classes == [f"Fréchet distance of class {number}" for number in (0, 2, 11)]
+    assert max(map(len, format_text(groups).splitlines())) <= MAX_WIDTH
+
+
+def test_a_figure_that_is_left_out_has_a_reason():
+    assert describe_missing("copies", "no reason is given") == (
+        "Left out: the test for copies, because no reason is given."
+    )
 
 
 def test_a_question_without_an_answer_is_not_asked():

@@ -1,10 +1,13 @@
 """The model card: figures in groups, beside those of real images, and how D was trained."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
 
 from harness.tiny_models import make_tiny_model_folder
+from models.model_folder.game_rules import GameRules
 from models.model_folder.read import load_model
 from tests.training.support import make_config, tiny_recipe, write_npz
 from training.evaluation.table import format_markdown, group_figures
@@ -31,10 +34,11 @@ def card(
     progress: Progress | None = None,
     data: str | None = None,
     model: Path | None = None,
+    metadata_changes: Mapping[str, object] = MappingProxyType({}),
     **config_changes: object,
 ) -> str:
     loaded = load_model(model or make_tiny_model_folder(folder / "tiny"))
-    metadata = loaded.metadata.model_copy(update={"evaluation": figures})
+    metadata = loaded.metadata.model_copy(update={"evaluation": figures, **metadata_changes})
     config = make_config(tiny_recipe("mlp", *overrides), write_npz(folder / "data.npz"))
     config = config.model_copy(update=config_changes)
     return write_card("tiny", config, progress or Progress(), metadata, dtype=torch.float32, data=data)
@@ -45,9 +49,20 @@ def test_the_figures_are_grouped_beside_those_of_real_images(tmp_path: Path):
     assert format_markdown(group_figures(FIGURES, details=False)) in text
     assert "| How near to real images? | this model | real images | at best |" in text
     assert "| Fréchet distance, digit classifier's features | 12.500 | 1.250 | 0 |" in text
-    assert "| V(G, D), the value of the game | −1.500 | −2.500 | −log 4 = −1.386 |" in text
+    assert "| V(G, D), the value of the game | −1.500 | −2.500 | – |" in text
     assert "Share of the digit" not in text
     assert f"    python -m training evaluate tiny --data {tmp_path / 'data.npz'} --html report.html\n" in text
+
+
+def test_theory_has_a_value_for_the_papers_game_and_none_for_a_judge(tmp_path: Path):
+    papers = {"rules": GameRules(loss="non-saturating"), "judge": False}
+    text = card(tmp_path, metadata_changes=papers)
+    assert "| V(G, D), the value of the game | −1.500 | −2.500 | −log 4 = −1.386 |" in text
+    assert "The judge is the D of this folder." not in text
+    text = card(tmp_path, metadata_changes=papers | {"judge": True})
+    assert "| V(G, the judge), not the game's value | −1.500 | −2.500 | – |" in text
+    assert "The judge is the D of this folder. It was trained on alone after the game" in text
+    assert "−log 4" not in text
 
 
 def test_the_game_is_told_in_a_sentence(tmp_path: Path):

@@ -135,7 +135,7 @@ def test_digits_are_varied_and_calibrated_on_variations(tmp_path: Path):
     assert new.metadata.calibration.varied is not None
     assert new.metadata.calibration.percentiles(-1e9) == {"real": 0, "generated": 0, "varied": 0}
     assert 0 <= new.metadata.evaluation["varied_under_5"] <= 1
-    assert "| Varied digits under D's 5th percentile | " in new.card
+    assert "| Varied digits under the judge's 5th percentile | " in new.card
     assert "judge tiny --to new --data mnist --steps 2 --seed 1 --threads " in new.card
     assert " --variations 0.5\n" in new.card
     assert load_file(tmp_path / "new" / "model.safetensors")["generator.0.weight"].dtype == torch.float32
