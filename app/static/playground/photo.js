@@ -26,6 +26,16 @@ export class Photo {
     this._editor = new BoxEditor(frame, { onMove: () => this._paintLines(), onDone: onBox });
   }
 
+  /** Take a box that a person is changing as it is now. Call it before another subject is shown: the box is not that one's. */
+  finish() {
+    this._editor.finish();
+  }
+
+  /** Take back a change of a box that is being made. */
+  cancel() {
+    this._editor.cancel();
+  }
+
   /** Show a file, without boxes until `mark` tells them. */
   show(file) {
     this._frame.hidden = false;

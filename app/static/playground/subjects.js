@@ -4,6 +4,7 @@ const MAX_STEPS = 16; // the service gives the steps of the preparation for this
 
 /**
  * @typedef {object} Subject
+ * @property {symbol} key names the subject: its copies with another cut or result have the same one, whatever their place
  * @property {File} file
  * @property {number | "each" | null} digit which digit of the file, in reading order; "each": all of them, as soon as they are
  *   found; null: the file as a whole
@@ -14,7 +15,17 @@ const MAX_STEPS = 16; // the service gives the steps of the preparation for this
 
 /** Subjects of files as they are. */
 export function subjectsOf(files) {
-  return files.map((file) => ({ file, digit: null, cut: null, found: null, result: null }));
+  return files.map((file) => ({ key: Symbol(file.name), file, digit: null, cut: null, found: null, result: null }));
+}
+
+/**
+ * The subject of a list that another one stands for: itself, by its key, or the first of its file, or the first of all.
+ *
+ * @param {Subject[]} subjects
+ * @param {Subject | null} wanted
+ */
+export function standInFor(subjects, wanted) {
+  return subjects.find(({ key }) => key === wanted?.key) ?? subjects.find(({ file }) => file === wanted?.file) ?? subjects[0];
 }
 
 /**
@@ -40,7 +51,7 @@ export async function scored(service, model, subjects, { preprocess, steps, sign
     if (subject.result !== null) return [subject];
     if (whole.includes(subject)) return [withResult(subject, ofWhole[whole.indexOf(subject)])];
     const results = ofSplit[split.indexOf(subject.file)];
-    if (subject.digit === "each") return results.map((result, digit) => withResult({ ...subject, digit }, result));
+    if (subject.digit === "each") return results.map((result, digit) => withResult({ ...subject, key: Symbol(`${subject.file.name} ${digit}`), digit }, result));
     return subject.digit < results.length ? [withResult(subject, results[subject.digit])] : [];
   });
 }
