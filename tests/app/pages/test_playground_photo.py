@@ -203,20 +203,47 @@ def test_a_photo_with_its_box_and_stages(browser: Browser, service: Service) -> 
         assert visit.faults == []
 
 
+TURNS = {
+    1: None,
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+"""How the upright photo is turned before it is saved with an orientation."""
+
+
 @pytest.mark.parametrize(
-    "orientation", [6, pytest.param(3, marks=pytest.mark.slow), pytest.param(8, marks=pytest.mark.slow)]
+    ("kind", "orientation"),
+    [
+        ("WEBP", 6),
+        *(
+            pytest.param(kind, orientation, marks=pytest.mark.slow)
+            for kind, orientations in {"JPEG": (1, 3, 6, 8), "PNG": (1, 3, 6, 8), "WEBP": (1, 2, 3, 4, 5, 7, 8)}.items()
+            for orientation in orientations
+        ),
+    ],
 )
-def test_the_box_of_a_photo_that_was_taken_sideways(browser: Browser, service: Service, orientation: int) -> None:
-    turned = photo().transpose(
-        {3: Image.Transpose.ROTATE_180, 6: Image.Transpose.ROTATE_90, 8: Image.Transpose.ROTATE_270}[orientation]
-    )
+def test_the_box_of_a_photo_that_was_taken_sideways(
+    browser: Browser, service: Service, kind: str, orientation: int
+) -> None:
+    """The page shows the pixels that the service judges, also where the browser itself does not turn them."""
+    turn = TURNS[orientation]
+    turned = photo() if turn is None else photo().transpose(turn)
     exif = Image.Exif()
     exif[0x0112] = orientation
+    content = file_of(turned, kind, exif=exif, **({"lossless": True} if kind == "WEBP" else {}))
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, view="judge")
-        choose(page, payload("seven.jpg", file_of(turned, "JPEG", quality=95, exif=exif)))
+        choose(page, payload(f"seven.{kind.lower()}", content))
+        expect_box(page, result_of(service.client, content)["box"])
         expect_box(page, [SEVEN[0][0], SEVEN[0][1], SEVEN[1][0], SEVEN[2][1]], off=12)
         assert page.locator("#photo svg").get_attribute("viewBox") == f"0 0 {SIZE[0]} {SIZE[1]}"
+        shown = image_pixels(page.locator("#photo img")).astype(float)
+        assert np.abs(shown - np.asarray(photo())).max() < (60 if kind == "JPEG" else 1)
         left, top, *_ = edited(page)
         drag(page, (left, top), (220, 60))  # the cut is upright, too
         expect(page.locator("#photo-hint")).to_have_text("D judges what is in your box.")
