@@ -173,13 +173,16 @@ class App {
     const named = usable.find(({ name }) => name === wanted?.split("@")[0]);
     const chosen = named ?? usable.find(({ name }) => name === this._default);
     this._model.value = chosen.name;
-    if (named && wanted.includes("@") && wanted !== named.model) {
-      this._tellModel(`The version ${wanted.split("@")[1]} of “${named.name}” is not loaded; ${named.model.split("@")[1]} is shown instead.`);
+    const version = wanted?.split("@")[1];
+    if (named && version && wanted !== named.model) {
+      this._tellModel(`The version ${version} of “${named.name}” is not loaded; ${named.model.split("@")[1]} is shown instead.`);
+      this.address.standIn({ model: chosen.model });
     } else if (wanted && !named) {
-      this._tellModel(`There is no usable model “${wanted}”; the default “${this._default}” is shown instead.`);
-      this.address.set(OF_ONE_MODEL);
-    }
-    this.address.set({ model: chosen.model }); // with its version, so that a shared address always means these images
+      const lost = Object.keys(OF_ONE_MODEL).filter((name) => this.address.get(name) !== null);
+      const kept = lost.length ? ` What holds for that model only (${lost.join(", ")}) stays in the address until you change something.` : "";
+      this._tellModel(`There is no usable model “${wanted}”; the default “${this._default}” is shown instead.${kept}`);
+      this.address.standIn({ ...OF_ONE_MODEL, model: chosen.model });
+    } else this.address.complete({ model: chosen.model }); // with its version, so that a shared address always means these images
   }
 
   _tellModel(notice) {

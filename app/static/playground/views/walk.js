@@ -59,7 +59,7 @@ export class Walk {
       this._picker.replaceChildren();
       this._rows = 0;
     }
-    if (address.get("seeds") === null) address.set({ seeds: SEEDS.join() }); // a shared address always means these images
+    if (address.get("seeds") === null) address.complete({ seeds: SEEDS.join() }); // a shared address always means these images
     this._seeds = readSeeds(address);
     this._showSteps(readSteps(address));
     this._mode.value = readMode(address, this._mode);
@@ -220,7 +220,7 @@ export class Walk {
     this._offer(query);
     this._drawStrip();
     this._paint(Math.min(Math.round(this._place * columns), this._n - 1)); // `_place` stays, so that rounding does not add up
-    if (this._app.address.get("at") !== null) this._app.address.set({ at: this._at });
+    if (this._app.address.get("at") !== null) this._app.address.complete({ at: this._at });
     const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
     const begins = !this._begun && !calm && !this._isPaused;
     if ((begins || this._plays) && this._app.address.view === "walk") this._start();
