@@ -81,6 +81,7 @@ class App {
       this._fill(view, turn).catch((error) => {
         if (turn === this._turn) throw error; // otherwise something else has been asked for meanwhile
       }),
+      "show",
     );
     if (turn !== this._turn) return;
     this._loading.hidden = true;
@@ -226,12 +227,12 @@ class App {
    * Run some work, and show its error if it fails.
    *
    * @param {() => Promise<void>} work
-   * @param {string | null} kind what the work is for: the next success of the same kind removes its error
+   * @param {string} kind what the work is for: the next success of the same kind removes its error
    */
-  async attempt(work, kind = null) {
+  async attempt(work, kind) {
     try {
       await work();
-      if (kind !== null && this._failed === kind) this.say("");
+      if (this._failed === kind) this.say("");
     } catch (error) {
       if (error.name === "AbortError") return;
       this.say(`That did not work: ${error.message}`, true);

@@ -676,6 +676,46 @@ def test_a_step_back_on_an_empty_pad_is_none(browser: Browser, service: Service)
         expect(page.get_by_role("button", name="Undo")).to_be_hidden()
 
 
+def test_undo_right_after_clear_brings_the_drawing_back(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, view="judge")
+        for corners in (SEVEN, [(0.3, 0.5), (0.6, 0.5)]):
+            draw(page, corners)
+        drawn = pad_png(page)
+        page.get_by_role("button", name="Clear").click()
+        expect(page.locator("#verdict")).to_contain_text("Nothing to judge yet.")
+        page.get_by_role("button", name="Undo").click()
+        assert pad_png(page) == drawn
+        expect_opinion(page.locator("#verdict"), score_of(service.client, drawn))
+        page.get_by_role("button", name="Undo").click()
+        assert pad_png(page) != drawn, "one line is left"
+        page.get_by_role("button", name="Clear").click()
+        draw(page, [(0.3, 0.5), (0.6, 0.5)])
+        for _ in range(2):
+            page.get_by_role("button", name="Undo").click()
+        expect(page.locator("#verdict")).to_contain_text("Nothing to judge yet.")  # what was drawn since counts
+        settle(visit)
+        assert visit.faults == []
+
+
+def test_an_error_goes_once_the_same_thing_works(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, view="judge")
+        status = page.locator("#status")
+        for name, calls, there in [
+            ("Let G draw one", "**/v1/samples?*", page.locator("#verdict .opinion")),
+            ("Find G’s nearest image", "**/v1/projections?*", page.get_by_alt_text("G’s nearest image")),
+        ]:
+            page.route(calls, lambda route: route.abort())
+            page.get_by_role("button", name=name).click()
+            expect(status).to_have_text("That did not work: the service does not answer; is it running?")
+            page.unroute(calls)
+            page.get_by_role("button", name=name).click()
+            expect(there).to_be_visible()
+            expect(status).to_have_text("")
+        settle(visit)
+
+
 def test_a_file_is_named_in_errors_as_it_is(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, view="judge")

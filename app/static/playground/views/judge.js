@@ -22,7 +22,7 @@ export class Judge {
     this._score = new Latest((request, signal) => app.attempt(() => this._scoreNow(request, signal), "judge: score"));
     this._pad = new DrawingPad(document.getElementById("pad"), () => this._drawn());
     this._photo = new Photo(document.getElementById("photo"), {
-      onBox: (box) => app.attempt(() => this._cut(this._marked, box)),
+      onBox: (box) => app.attempt(() => this._cut(this._marked, box), "judge: cut"),
       onChoose: (place) => this._choose(this._boxed[place]),
     });
     this._nearest = new NearestImage(app, document.getElementById("nearest"), document.getElementById("found"));
@@ -51,7 +51,7 @@ export class Judge {
 
   /** Show D's opinion, unless it is on screen: a click on the open view must not remove the nearest image. */
   async show() {
-    this._app.attempt(() => this._sayWho());
+    this._app.attempt(() => this._sayWho(), "judge: who");
     if (this._request === null) {
       this._clear();
       if (this._inputs === 0) this._takeFiles([...this._files.files, ...this._camera.files]); // chosen before this script was there
@@ -70,7 +70,7 @@ export class Judge {
     const on = (id, work) => document.getElementById(id).addEventListener("click", work);
     on("pad-undo", () => this._pad.undo());
     on("pad-clear", () => this._pad.clear());
-    on("pad-example", () => this._app.attempt(() => this._takeExample()));
+    on("pad-example", () => this._app.attempt(() => this._takeExample(), "judge: example"));
     on("pad-again", () => {
       this._drawn();
       this._pad.focus();
@@ -403,7 +403,7 @@ export class Judge {
         if (isShown()) throw error;
       }
       if (isShown() && subject.result.steps) this._showSteps(subject);
-    });
+    }, "judge: steps");
   }
 
   _clear() {
