@@ -268,7 +268,7 @@ class App {
   _keepPage(event) {
     if (event.defaultPrevented || !event.dataTransfer?.types.includes("Files")) return;
     event.preventDefault();
-    if (event.type === "drop") this.say("To let D judge an image, drop it in the view “Judge”.");
+    if (event.type === "drop") this.say("To let D judge an image, open the view “Judge”, and drop it there.");
   }
 }
 

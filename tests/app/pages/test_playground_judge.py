@@ -562,20 +562,64 @@ def test_a_drop_that_cannot_be_judged_is_told(browser: Browser, service: Service
 
 
 def test_files_dropped_beside_the_target_do_not_leave_the_page(browser: Browser, service: Service) -> None:
-    script = """([selector, type]) => {
+    script = """([selector, type, data]) => {
         const dataTransfer = new DataTransfer();
-        dataTransfer.items.add(new File(["x"], "seven.png", { type: "image/png" }));
+        const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
+        dataTransfer.items.add(new File([bytes], "seven.png", { type: "image/png" }));
         const event = new DragEvent(type, { bubbles: true, cancelable: true, dataTransfer });
         document.querySelector(selector).dispatchEvent(event);
         return event.defaultPrevented;
     }"""
+    content = png_bytes(picture(1))
+    data = base64.b64encode(content).decode()
     with Visit(browser, service.url) as visit:
-        for view, selector in [("judge", "header.top"), ("judge", "body"), ("draw", "#grid"), ("models", "#models")]:
+        for view, selector in [("judge", "header.top"), ("judge", "html"), ("draw", "#grid"), ("models", "#models")]:
             page = open_page(visit, service.url, view=view)
             for kind in ("dragover", "drop"):
-                assert page.evaluate(script, [selector, kind]), (view, selector, kind)
-            expect(page.locator("#status")).to_have_text("To let D judge an image, drop it in the view “Judge”.")
+                assert page.evaluate(script, [selector, kind, data]), (view, selector, kind)
+            if view == "judge":
+                expect_opinion(page.locator("#verdict"), score_of(service.client, content))
+                expect(page.locator("#status")).to_have_text("")
+            else:
+                words = "To let D judge an image, open the view “Judge”, and drop it there."
+                expect(page.locator("#status")).to_have_text(words)
+            settle(visit)
+        page.locator("[data-view=judge]").click()
+        settle(visit)
+        page.locator("[data-view=draw]").click()
+        assert page.evaluate(script, ["#grid", "drop", data])
+        expect(page.locator("#status")).to_have_text(words)  # a view that was open before takes nothing
         assert visit.faults == []
+
+
+def test_of_several_files_those_that_can_be_read_are_judged(browser: Browser, service: Service) -> None:
+    refused = [payload("notes.png", b"seven"), payload('a "blank".png', b"")]
+    good = [payload(f"{k}.png", png_bytes(picture(k))) for k in range(3)]
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, view="judge")
+        page.locator("#files").set_input_files([refused[0], good[0], good[1], refused[1], good[2]])
+        thumbnails = page.locator("#judged-list button")
+        expect(thumbnails).to_have_count(5)
+        expect(page.locator("#status.error")).to_have_text(
+            'D could not judge “notes.png”, “a "blank".png”. Choose it below to see why.'
+        )
+        for place, k in ((1, 0), (2, 1), (4, 2)):
+            if place > 1:
+                thumbnails.nth(place).click()
+            expect(thumbnails.nth(place)).to_have_attribute("aria-pressed", "true")  # at first the first that is good
+            expect_opinion(page.locator("#verdict"), score_of(service.client, png_bytes(picture(k))))
+        thumbnails.first.click()
+        expect(thumbnails.first).to_have_text(re.compile("^refused"))
+        words = service.client.post("/v1/score", files=[("files", ("notes.png", b"seven"))]).json()["detail"]
+        expect(page.locator("#verdict")).to_have_text(f"D did not judge this: {words}.")
+        page.locator("#files").set_input_files(refused)  # none is good
+        expect(page.locator("#verdict")).to_have_text("D could not judge this.")
+        expect(page.locator("#status.error")).to_have_text(f"That did not work: {words}")
+        page.locator("#files").set_input_files(good)
+        expect(thumbnails).to_have_count(3)
+        expect(page.locator("#status")).to_have_text("")
+        settle(visit)
+        assert all("415" in fault or "422" in fault for fault in visit.faults), visit.faults
 
 
 def test_a_late_image_of_g_does_not_replace_what_a_person_does_meanwhile(browser: Browser, service: Service) -> None:

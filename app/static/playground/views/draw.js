@@ -101,9 +101,8 @@ export class Draw {
 
   async _fetchPage(first, n) {
     if (seedOf(this._asked.seed) === null) throw new Error(`“${this._asked.seed}” is no seed: ${SEED_RULE}`);
-    const url = this._app.service.url("v1/samples", { ...this._asked, first, n, columns: 8, padding: 0, format: "png" });
-    const response = await this._app.service.call(url);
-    return URL.createObjectURL(await response.blob());
+    const query = { ...this._asked, first, n, columns: 8, padding: 0, format: "png" };
+    return URL.createObjectURL(await this._app.service.picture("v1/samples", query));
   }
 
   _choose(index, byKey) {

@@ -45,7 +45,7 @@ export class Judge {
     this._changes = 0; // how often a person has changed a subject
     this._inputs = 0; // how often a person has given D something to judge
     this._takeClicks();
-    this._takeDrops(document.getElementById("judge"), document.getElementById("drop"));
+    this._takeDrops(document.getElementById("drop"));
     addEventListener("paste", (event) => this._paste(event));
   }
 
@@ -108,9 +108,12 @@ export class Judge {
     this._judge({ subjects: restored ?? subjectsOf(given.files), preprocess: "auto", given });
   }
 
-  _takeDrops(area, mark) {
+  /** Take files that are dropped anywhere on the page while this view is open. */
+  _takeDrops(mark) {
+    const view = document.getElementById("judge");
     for (const name of ["dragenter", "dragover", "dragleave", "drop"]) {
-      area.addEventListener(name, (event) => {
+      document.documentElement.addEventListener(name, (event) => {
+        if (view.hidden || !(view.contains(event.target) || event.dataTransfer.types.includes("Files"))) return;
         event.preventDefault();
         mark.classList.toggle("over", name === "dragenter" || name === "dragover");
         if (name !== "drop") return;
@@ -157,7 +160,7 @@ export class Judge {
     const { service, model } = this._app;
     const input = (this._inputs += 1);
     try {
-      const blob = await service.blob("v1/samples", { model: model.model, seed, n: 1, format: "png" });
+      const blob = await service.picture("v1/samples", { model: model.model, seed, n: 1, format: "png" });
       const { metadata } = await service.details(model.model);
       if (input !== this._inputs) return;
       if (this._app.model.model !== model.model) {
@@ -271,8 +274,17 @@ export class Judge {
     if (!this._isWanted(request)) return;
     this._judged = request;
     if (request.subjects) request.subjects = subjects;
+    this._sayRefused(subjects);
     this._shown = { subjects, calibration: metadata.calibration, isDrawing: request.subjects === null };
     this._show();
+  }
+
+  /** Name the files that are refused among others that D has judged. */
+  _sayRefused(subjects) {
+    const names = subjects.filter(({ result }) => result.isRefused).map(({ file }) => `“${file.name}”`);
+    if (names.length === 0) return;
+    this._chosen ??= subjects.find(({ result }) => !result.isRefused);
+    this._app.say(`D could not judge ${names.join(", ")}. Choose it below to see why.`, true);
   }
 
   /** Show a subject, and forget the nearest image of the one before. */
@@ -366,7 +378,7 @@ export class Judge {
     return el(
       "button",
       { type: "button", class: "thumbnail", "aria-label": words, "aria-pressed": pressed, title: words, onclick: () => this._choose(subject) },
-      result.found ? el("img", { class: "pixels", src: png(result.input), alt: "", width: 56, height: 56 }) : el("span", { class: "none" }, "none found"),
+      result.found ? el("img", { class: "pixels", src: png(result.input), alt: "", width: 56, height: 56 }) : el("span", { class: "none" }, result.isRefused ? "refused" : "none found"),
       `${digit === null ? "" : `${digit + 1}: `}${format(result.probability)}`,
     );
   }

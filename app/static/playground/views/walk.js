@@ -207,7 +207,7 @@ export class Walk {
     let sheet, shape;
     this._old.expect();
     try {
-      const blob = await this._app.service.blob("v1/interpolations", { ...query, columns, padding: 0, format: "png" }, { signal });
+      const blob = await this._app.service.picture("v1/interpolations", { ...query, columns, padding: 0, format: "png" }, { signal });
       sheet = await createImageBitmap(blob);
       shape = (await this._app.service.details(query.model)).metadata.image_shape;
     } catch (error) {
