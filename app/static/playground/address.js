@@ -33,7 +33,8 @@ export class Address {
     if (text === null) return otherwise;
     const number = wholeOf(text);
     if (number !== null && number < LIMIT) return number;
-    this.ignore(`“${name}=${text}”: it must be a whole number${number === null ? "" : " below 2⁵³"}`);
+    const range = number !== null ? " below 2⁵³" : /^-\d+$/.test(text) ? ", 0 or more" : "";
+    this.ignore(`“${name}=${text}”: it must be a whole number${range}`);
     return otherwise;
   }
 

@@ -106,6 +106,16 @@ def test_names_that_are_no_views(browser: Browser, service: Service, name: str) 
         assert visit.faults == []
 
 
+def test_odd_numbers_and_an_empty_version_in_an_address(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url, width=240) as visit:
+        page = open_page(visit, service.url, view="walk", at=-1, model="mnist-conv@")
+        words = "Ignored in the address: “at=-1”: it must be a whole number, 0 or more."
+        expect(page.locator("#status")).to_have_text(words)
+        expect_in_address(page, "model", reference(service))
+        assert visit.overflow() == 0
+        assert visit.faults == []
+
+
 def test_an_empty_seed_is_told_and_replaced(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, seed="")
