@@ -541,10 +541,10 @@ def test_a_drop_that_cannot_be_judged_is_told(browser: Browser, service: Service
         "files": [],
     }
     picture_file: dict[str, object] = {"items": [], "files": [str(file)]}
-    beside = (picture_file, "To let D judge an image, drop it in the view “Judge”.")
+    beside = (picture_file, "To let D judge an image, open the view “Judge”, and drop it there.")
     for view, target, (data, words) in [
         ("judge", "#drop", (text, "That is no file. Save the image, and drop its file here.")),
-        ("judge", "header.top h1", beside),
+        ("judge", "header.top h1", (picture_file, "")),  # it is judged
         ("draw", "#draw-title", beside),
     ]:
         with Visit(browser, service.url) as visit:
@@ -557,6 +557,8 @@ def test_a_drop_that_cannot_be_judged_is_told(browser: Browser, service: Service
                 dragged = {**data, "dragOperationsMask": 1}
                 mouse.send("Input.dispatchDragEvent", {"type": kind, **place, "data": dragged})
             expect(page.locator("#status")).to_have_text(words)
+            if words == "":
+                expect_opinion(page.locator("#verdict"), score_of(service.client, file.read_bytes()))
             settle(visit)
             assert visit.faults == []
 
