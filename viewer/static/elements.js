@@ -5,9 +5,13 @@
  *
  * Names with a dash, `role`, `for` and `class` become attributes, `on…` functions become listeners, and all others become
  * properties. Values that are undefined or null are left out. Children are nodes or text.
+ *
+ * An input gets `autocomplete="off"`: otherwise a browser that comes back to the page restores its value. It takes inputs
+ * without a name by their order, so the value of one may land in another one.
  */
 export function el(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
+  if (tag === "input") element.autocomplete = "off";
   for (const [name, value] of Object.entries(properties)) {
     if (value === undefined || value === null) continue;
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);

@@ -12,10 +12,11 @@ export class Address {
     this._parameters = new URLSearchParams(location.search);
     this._left = new Map(); // the parameters of each view that was left, to restore them later
     this._ignored = new Set();
-    addEventListener("popstate", () => {
-      clearTimeout(this._timer);
-      this._parameters = new URLSearchParams(location.search);
-    });
+    this._entry = history.state?.entry ?? Math.random(); // names the open entry of the history
+    this._unwritten = new Map(); // the parameters of entries that were left before they were written, by entry
+    this._timer = null; // until the parameters are written
+    this._isKept = false; // whether the entry names something else than what is shown: see `standIn`
+    addEventListener("popstate", () => this._return());
   }
 
   get view() {
@@ -32,7 +33,8 @@ export class Address {
     if (text === null) return otherwise;
     const number = wholeOf(text);
     if (number !== null && number < LIMIT) return number;
-    this.ignore(`“${name}=${text}”: it must be a whole number${number === null ? "" : " below 2⁵³"}`);
+    const range = number !== null ? " below 2⁵³" : /^-\d+$/.test(text) ? ", 0 or more" : "";
+    this.ignore(`“${name}=${text}”: it must be a whole number${range}`);
     return otherwise;
   }
 
@@ -48,11 +50,31 @@ export class Address {
     return parts.length ? `Ignored in the address: ${parts.join("; ")}.` : "";
   }
 
-  /** Set parameters of the open view; null removes one. The entry of the browser's history stays the same. */
+  /**
+   * Set parameters of the open view after a change by a person; null removes one. The entry of the browser's history stays the
+   * same, unless it names something else than what is shown.
+   */
   set(changes) {
+    if (this._isKept) this.step(changes);
+    else this.complete(changes);
+  }
+
+  /** Set parameters that the address leaves open. */
+  complete(changes) {
     this._change(changes);
+    if (this._isKept) return;
     clearTimeout(this._timer);
-    this._timer = setTimeout(() => history.replaceState(null, "", this._href()), SETTLE_MS);
+    this._timer = setTimeout(() => this._settle(), SETTLE_MS);
+  }
+
+  /**
+   * Show something else than the address asks for, because that is not there now. The entry of the history keeps what it asks
+   * for, so that a reload asks for it again; what a person changes from now on is another entry.
+   */
+  standIn(changes) {
+    this._settle();
+    this._change(changes);
+    this._isKept = true;
   }
 
   /** Set parameters of the open view as a step of its own: “Back” undoes it. */
@@ -60,7 +82,7 @@ export class Address {
     this._settle();
     const before = this._href();
     this._change(changes);
-    if (this._href() !== before) history.pushState(null, "", this._href());
+    if (this._href() !== before) this._push();
   }
 
   /** Choose another model, and drop the parameters that hold for the old one only. */
@@ -71,6 +93,7 @@ export class Address {
   /** Go to a view with the parameters it was left with, except for the model and the parameters given here. */
   go(view, parameters = {}) {
     this._settle();
+    if (view === this.view && Object.keys(parameters).length === 0) return; // it is open
     const model = parameters.model ?? this.get("model");
     this._left.set(this.view, this._parameters);
     this._parameters = new URLSearchParams(this._left.get(view) ?? {});
@@ -79,7 +102,7 @@ export class Address {
       if (value) this._parameters.set(name, value);
       else this._parameters.delete(name);
     }
-    history.pushState(null, "", this._href());
+    this._push();
   }
 
   _change(changes) {
@@ -92,7 +115,27 @@ export class Address {
   /** Write what is still to be written into the current entry of the history. */
   _settle() {
     clearTimeout(this._timer);
-    history.replaceState(null, "", this._href());
+    this._timer = null;
+    if (!this._isKept) history.replaceState({ entry: this._entry }, "", this._href());
+  }
+
+  _push() {
+    this._isKept = false;
+    this._entry = Math.random();
+    history.pushState({ entry: this._entry }, "", this._href());
+  }
+
+  /** Read another entry of the history. What was still to be written into the one that is left is written on return to it. */
+  _return() {
+    if (this._timer !== null) this._unwritten.set(this._entry, this._parameters);
+    clearTimeout(this._timer);
+    this._timer = null;
+    this._isKept = false;
+    this._entry = history.state?.entry ?? Math.random();
+    const unwritten = this._unwritten.get(this._entry);
+    this._unwritten.delete(this._entry);
+    this._parameters = unwritten ?? new URLSearchParams(location.search);
+    if (unwritten) this._settle();
   }
 
   _href() {

@@ -37,8 +37,8 @@ export class BoxEditor {
     frame.addEventListener("pointerdown", (event) => this._press(event));
     frame.addEventListener("pointermove", (event) => this._move(event));
     frame.addEventListener("pointerup", (event) => this._lift(event));
-    frame.addEventListener("pointercancel", (event) => event.pointerId === this._drag?.pointer && this._cancel());
-    addEventListener("keydown", (event) => event.key === "Escape" && this._cancel());
+    frame.addEventListener("pointercancel", (event) => event.pointerId === this._drag?.pointer && this.cancel());
+    addEventListener("keydown", (event) => event.key === "Escape" && this.cancel());
   }
 
   /**
@@ -52,6 +52,13 @@ export class BoxEditor {
     this._group.hidden = false;
     if (this._before) this._before = box;
     else this._set(box);
+  }
+
+  /** Take a change that is being made as it is now: something else is about to be edited. */
+  finish() {
+    if (!this._before) return;
+    if (this._drag && !this._isDrawn) this.cancel();
+    else this._done();
   }
 
   stop() {
@@ -133,10 +140,14 @@ export class BoxEditor {
 
   _lift(event) {
     if (event.pointerId !== this._drag?.pointer) return;
-    const { moved } = this._drag;
+    if (this._isDrawn) this._done();
+    else this.cancel();
+  }
+
+  /** Whether a pointer has made a box that is large enough. */
+  get _isDrawn() {
     const [left, top, right, bottom] = this.box;
-    if (moved && right - left >= this._least && bottom - top >= this._least) this._done();
-    else this._cancel();
+    return this._drag.moved && right - left >= this._least && bottom - top >= this._least;
   }
 
   _key(event, corner) {
@@ -158,7 +169,8 @@ export class BoxEditor {
     this._onDone(this.box);
   }
 
-  _cancel() {
+  /** Take a change back that is being made. */
+  cancel() {
     clearTimeout(this._rest);
     const before = this._before;
     this._drag = this._before = null;

@@ -11,6 +11,7 @@ export class DrawingPad {
     this._canvas = canvas;
     this._onChange = onChange;
     this._strokes = [];
+    this._cleared = []; // the strokes that “Clear” removed, until a person draws again
     this._stroke = null; // the one that is being drawn
     this._pointer = null; // the pointer that draws it; a second finger or the palm draws nothing meanwhile
     canvas.addEventListener("pointerdown", (event) => this._press(event));
@@ -29,13 +30,17 @@ export class DrawingPad {
 
   clear() {
     if (this.isEmpty) return;
+    this._cleared = this._strokes;
     this._strokes = [];
     this._changed();
   }
 
+  /** Remove the last stroke; right after “Clear”, bring the drawing back. */
   undo() {
-    if (this.isEmpty) return;
-    this._strokes.pop();
+    if (!this.isEmpty) this._strokes.pop();
+    else if (this._cleared.length > 0) this._strokes = this._cleared;
+    else return;
+    this._cleared = [];
     this._changed();
   }
 
@@ -52,6 +57,7 @@ export class DrawingPad {
     this._pointer = event.pointerId;
     this._stroke = [this._place(event)];
     this._strokes.push(this._stroke);
+    this._cleared = [];
     this._changed();
   }
 

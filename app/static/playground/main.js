@@ -81,6 +81,7 @@ class App {
       this._fill(view, turn).catch((error) => {
         if (turn === this._turn) throw error; // otherwise something else has been asked for meanwhile
       }),
+      "show",
     );
     if (turn !== this._turn) return;
     this._loading.hidden = true;
@@ -173,13 +174,16 @@ class App {
     const named = usable.find(({ name }) => name === wanted?.split("@")[0]);
     const chosen = named ?? usable.find(({ name }) => name === this._default);
     this._model.value = chosen.name;
-    if (named && wanted.includes("@") && wanted !== named.model) {
-      this._tellModel(`The version ${wanted.split("@")[1]} of “${named.name}” is not loaded; ${named.model.split("@")[1]} is shown instead.`);
+    const version = wanted?.split("@")[1];
+    if (named && version && wanted !== named.model) {
+      this._tellModel(`The version ${version} of “${named.name}” is not loaded; ${named.model.split("@")[1]} is shown instead.`);
+      this.address.standIn({ model: chosen.model });
     } else if (wanted && !named) {
-      this._tellModel(`There is no usable model “${wanted}”; the default “${this._default}” is shown instead.`);
-      this.address.set(OF_ONE_MODEL);
-    }
-    this.address.set({ model: chosen.model }); // with its version, so that a shared address always means these images
+      const lost = Object.keys(OF_ONE_MODEL).filter((name) => this.address.get(name) !== null);
+      const kept = lost.length ? ` What holds for that model only (${lost.join(", ")}) stays in the address until you change something.` : "";
+      this._tellModel(`There is no usable model “${wanted}”; the default “${this._default}” is shown instead.${kept}`);
+      this.address.standIn({ ...OF_ONE_MODEL, model: chosen.model });
+    } else this.address.complete({ model: chosen.model }); // with its version, so that a shared address always means these images
   }
 
   _tellModel(notice) {
@@ -223,12 +227,12 @@ class App {
    * Run some work, and show its error if it fails.
    *
    * @param {() => Promise<void>} work
-   * @param {string | null} kind what the work is for: the next success of the same kind removes its error
+   * @param {string} kind what the work is for: the next success of the same kind removes its error
    */
-  async attempt(work, kind = null) {
+  async attempt(work, kind) {
     try {
       await work();
-      if (kind !== null && this._failed === kind) this.say("");
+      if (this._failed === kind) this.say("");
     } catch (error) {
       if (error.name === "AbortError") return;
       this.say(`That did not work: ${error.message}`, true);
@@ -264,7 +268,7 @@ class App {
   _keepPage(event) {
     if (event.defaultPrevented || !event.dataTransfer?.types.includes("Files")) return;
     event.preventDefault();
-    if (event.type === "drop") this.say("To let D judge an image, drop it in the view “Judge”.");
+    if (event.type === "drop") this.say("To let D judge an image, open the view “Judge”, and drop it there.");
   }
 }
 

@@ -25,7 +25,7 @@ export class NearestImage {
    * @param {string} name the name of its file, for the service's errors
    */
   offer(model, input, name) {
-    const search = () => this._app.attempt(() => this._find(model, input, name));
+    const search = () => this._app.attempt(() => this._find(model, input, name), "judge: nearest");
     this._button = el("button", { type: "button", class: "primary", disabled: this._search !== null, onclick: search }, "Find G’s nearest image");
     this._offer.replaceChildren(this._button, el("p", { class: "hint" }, "This searches for the latent whose image is nearest to yours."));
   }

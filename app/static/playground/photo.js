@@ -3,6 +3,7 @@
 import { el, svg } from "../viewer/elements.js";
 import { BoxEditor } from "./box-editor.js";
 import { keepingFocus } from "./focus.js";
+import { upright } from "./upright.js";
 
 const COARSE = 200; // a picture whose longer side has fewer pixels than this is shown with sharp pixels
 const SUGGESTED = 0.12; // where nothing is found, the box to drag is this share of the picture away from its edges
@@ -19,11 +20,21 @@ export class Photo {
   constructor(frame, { onBox, onChoose }) {
     this._frame = frame;
     this._onChoose = onChoose;
-    this._image = el("img", { draggable: false, onload: () => this._loaded(), onerror: () => this._release() });
+    this._image = el("img", { draggable: false, onload: () => this._loaded(), onerror: () => this._failed() });
     this._lines = svg("svg", { "aria-hidden": "true" });
     this._buttons = el("div", { role: "group", "aria-label": "Digits in the photo" });
     frame.append(this._image, this._lines, this._buttons);
     this._editor = new BoxEditor(frame, { onMove: () => this._paintLines(), onDone: onBox });
+  }
+
+  /** Take a box that a person is changing as it is now. Call it before another subject is shown: the box is not that one's. */
+  finish() {
+    this._editor.finish();
+  }
+
+  /** Take back a change of a box that is being made. */
+  cancel() {
+    this._editor.cancel();
   }
 
   /** Show a file, without boxes until `mark` tells them. */
@@ -35,8 +46,16 @@ export class Photo {
     this._size = null;
     this._marks = null;
     this._paint();
-    this._url = URL.createObjectURL(file);
     this._image.alt = `Your image: ${file.name}`;
+    this._load(file);
+  }
+
+  /** Load a file upright, as the service sees it; until it is there, none is shown. */
+  async _load(file) {
+    this._image.classList.add("absent");
+    const picture = await upright(file);
+    if (file !== this._file) return;
+    this._url = URL.createObjectURL(picture);
     this._image.src = this._url;
   }
 
@@ -81,8 +100,14 @@ export class Photo {
     URL.revokeObjectURL(this._url);
   }
 
+  _failed() {
+    this._release();
+    this._image.classList.remove("absent"); // the browser shows its name
+  }
+
   _loaded() {
     this._release();
+    this._image.classList.remove("absent");
     const { naturalWidth: width, naturalHeight: height } = this._image;
     this._size = { width, height };
     this._image.classList.toggle("sharp", Math.max(width, height) < COARSE);

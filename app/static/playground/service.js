@@ -5,6 +5,8 @@ const PATIENCE_MS = 20_000; // then the person is told that an answer is late; i
 const BUSY = "The service is busy. Trying again …";
 const NOT_READY = "The service is not ready. Trying again …";
 const LATE = "The service has not answered yet. Still waiting …";
+const CUT_OFF = "the answer was cut off or changed on its way; try again";
+const REFUSALS = [413, 415, 422]; // of files that are too large, no images, or not of the model's size
 
 export class Service {
   /**
@@ -33,7 +35,7 @@ export class Service {
   /**
    * Make a call, and repeat it while the service is busy (429) or not ready (503).
    *
-   * @throws {Error} with the detail of the service's problem document; an AbortError if `options.signal` is aborted, or if the
+   * @throws {Error} with the detail of the service's problem document, and `isRefusal` if it refuses what was sent; an AbortError if `options.signal` is aborted, or if the
    *   model has gone, so that the page shows another one by now
    */
   async call(url, options = {}) {
@@ -56,7 +58,8 @@ export class Service {
           return response;
         }
         const problem = await response.json().catch(() => ({}));
-        throw new Error(withNames(problem.detail, options.body) || `the service answered ${response.status}`);
+        const error = new Error(withNames(problem.detail, options.body) || `the service answered ${response.status}`);
+        throw Object.assign(error, { isRefusal: REFUSALS.includes(response.status) });
       }
       this._onBusy(response.status === 429 ? BUSY : NOT_READY);
       await pause(1000 * (Number(response.headers.get("Retry-After")) || 1), options.signal).catch((error) => {
@@ -78,11 +81,9 @@ export class Service {
     } catch (error) {
       if (error.name === "AbortError") throw error;
       const unreadable = await findUnreadable(options.body);
-      throw new Error(
-        unreadable !== null
-          ? `“${unreadable}” cannot be read: it is a folder, or the file has been moved, changed or deleted`
-          : "the service does not answer; is it running?",
-      );
+      if (unreadable === null) throw new Error("the service does not answer; is it running?");
+      const words = `“${unreadable}” cannot be read: it is a folder, or the file has been moved, changed or deleted`;
+      throw Object.assign(new Error(words), { isRefusal: true });
     } finally {
       clearTimeout(timer);
       if (this._late.delete(call) && this._late.size === 0) this._onBusy("");
@@ -90,11 +91,12 @@ export class Service {
   }
 
   async json(path, parameters, options) {
-    return (await this.call(this.url(path, parameters), options)).json();
+    return readJson(await this.call(this.url(path, parameters), options));
   }
 
-  async blob(path, parameters, options) {
-    return (await this.call(this.url(path, parameters), options)).blob();
+  /** A picture: a PNG file that the browser can decode. */
+  async picture(path, parameters, options) {
+    return readPicture(await this.call(this.url(path, parameters), options));
   }
 
   /** A model's details, requested once for each model. */
@@ -111,7 +113,7 @@ export class Service {
   async drawLatent(model, latent, options = {}) {
     const body = JSON.stringify({ model, latents: [Array.from(latent)], format: "png", padding: 0 });
     const headers = { "Content-Type": "application/json" };
-    return (await this.call(this.url("v1/samples"), { method: "POST", headers, body, ...options })).blob();
+    return readPicture(await this.call(this.url("v1/samples"), { method: "POST", headers, body, ...options }));
   }
 
   /** The URL of a call for D's scores. The curl commands that the page offers have the same parameters as its own calls. */
@@ -125,15 +127,51 @@ export class Service {
     const body = new FormData();
     for (const file of files) body.append("files", file, file.name ?? "drawing.png");
     const answer = await this.call(this.scoreUrl(model, options), { method: "POST", body, signal });
-    return (await answer.json()).results;
+    return (await readJson(answer)).results;
   }
 
   /** The latent whose image is nearest to a file. */
   async project(model, file, { preprocess = "auto", signal } = {}) {
     const body = new FormData();
     body.append("file", file, file.name ?? "drawing.png");
-    return (await this.call(this.url("v1/projections", { model, preprocess }), { method: "POST", body, signal })).json();
+    return readJson(await this.call(this.url("v1/projections", { model, preprocess }), { method: "POST", body, signal }));
   }
+}
+
+async function readJson(response) {
+  checkKind(response, "json");
+  const text = await whole(response.text());
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new Error(CUT_OFF);
+  }
+}
+
+async function readPicture(response) {
+  checkKind(response, "image/");
+  const blob = await whole(response.blob());
+  try {
+    (await createImageBitmap(blob)).close();
+  } catch {
+    throw new Error(CUT_OFF);
+  }
+  return blob;
+}
+
+/** A successful answer of another kind is not the service's: a proxy or the login page of a network answers with HTML. */
+function checkKind(response, kind) {
+  const type = response.headers.get("Content-Type") ?? "";
+  if (type.includes(kind)) return;
+  const words = `something between this page and the service answered, with ${type.split(";")[0] || "an answer of no kind"}`;
+  throw new Error(`${words}. It may be a proxy, or a page on which to log in: reload this page`);
+}
+
+/** The body of an answer, unless the connection ended before all of it was there. */
+function whole(body) {
+  return body.catch((error) => {
+    throw error.name === "AbortError" ? error : new Error(CUT_OFF);
+  });
 }
 
 /** Mark the page, as the service does, if an answer shows that calls need a key by now: only then answers are private. */

@@ -109,6 +109,16 @@ def test_names_that_are_no_views(browser: Browser, service: Service, name: str) 
         assert visit.faults == []
 
 
+def test_odd_numbers_and_an_empty_version_in_an_address(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url, width=240) as visit:
+        page = open_page(visit, service.url, view="walk", at=-1, model="mnist-conv@")
+        words = "Ignored in the address: “at=-1”: it must be a whole number, 0 or more."
+        expect(page.locator("#status")).to_have_text(words)
+        expect_in_address(page, "model", reference(service))
+        assert visit.overflow() == 0
+        assert visit.faults == []
+
+
 def test_an_empty_seed_is_told_and_replaced(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, seed="")
@@ -119,13 +129,100 @@ def test_an_empty_seed_is_told_and_replaced(browser: Browser, service: Service) 
         assert visit.faults == []
 
 
-def test_what_holds_for_a_model_that_is_gone_is_dropped(browser: Browser, service: Service) -> None:
+def test_what_holds_for_a_model_that_is_gone_is_kept_in_the_address(browser: Browser, service: Service) -> None:
+    """The model may be there again when the page is reloaded; until then, nothing of it counts for another model."""
+    latent = "A" * 86  # sixteen zeros
     with Visit(browser, service.url) as visit:
-        page = open_page(visit, service.url, model="gone", digit=3, seed=5)
-        expect(page.locator("#status")).to_contain_text("There is no usable model “gone”")
+        page = open_page(visit, service.url, model="gone", digit=3, seed=5, image=2, latent=latent)
+        words = "What holds for that model only (digit, latent) stays in the address until you change something."
+        expect(page.locator("#status")).to_have_text(
+            f"There is no usable model “gone”; the default “mnist-conv” is shown instead. {words}"
+        )
         expect(page.locator("#digit")).to_be_hidden()
+        caption(page, "Image 2 of seed 5")
+        settle(visit)
+        pause(page)
+        asked = {"model": "gone", "digit": "3", "seed": "5", "image": "2", "latent": latent}
+        assert parameters(page.url) == asked
+        length = page.evaluate("history.length")
+        page.locator("#inspector [data-at='0']").focus()
+        page.keyboard.press("End")
+        caption(page, "Image 2 of seed 5, changed")
+        expect_in_address(page, "model", reference(service))
         expect_in_address(page, "digit", None)
-        caption(page, "Image 0 of seed 5")
+        assert page.evaluate("history.length") == length + 1
+        page.go_back()
+        caption(page, "Image 2 of seed 5")
+        settle(visit)
+        assert parameters(page.url) == asked
+        page.go_forward()
+        caption(page, "Image 2 of seed 5, changed")
+        settle(visit)
+        assert visit.faults == []
+
+
+def pause(page: Page) -> None:
+    """Wait for longer than the page does before it writes its address."""
+    page.evaluate("() => new Promise(done => setTimeout(done, 300))")
+
+
+def test_a_changed_latent_comes_back_by_back(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, seed=5, image=4)
+        caption(page, "Image 4 of seed 5")
+        page.locator("#inspector [data-at='0']").focus()
+        page.keyboard.press("End")
+        caption(page, "Image 4 of seed 5, changed")
+        expect_in_address(page, "latent")
+        changed = parameters(page.url)["latent"]
+        page.locator("#grid [tabindex='0']").focus()
+        page.keyboard.press("ArrowRight")
+        page.keyboard.press("ArrowRight")
+        caption(page, "Image 6 of seed 5")
+        pause(page)
+        page.go_back()
+        caption(page, "Image 4 of seed 5, changed")
+        page.get_by_role("button", name="Reset").click()
+        caption(page, "Image 4 of seed 5")
+        pause(page)
+        page.go_back()
+        caption(page, "Image 4 of seed 5, changed")
+        expect_in_address(page, "latent", changed)
+        settle(visit)
+        assert visit.faults == []
+
+
+def test_back_right_after_a_change_does_not_lose_it(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, seed=5, image=4)
+        page.locator("#grid [data-index='5']").click()
+        caption(page, "Image 5 of seed 5")
+        settle(visit)
+        page.evaluate(
+            """() => {
+                const buttons = [...document.querySelectorAll("#inspector button")];
+                buttons.find((button) => button.textContent === "Randomise a little").click();
+                history.back();
+            }"""
+        )
+        caption(page, "Image 4 of seed 5")
+        pause(page)
+        expect_in_address(page, "latent", None)
+        page.go_forward()
+        caption(page, "Image 5 of seed 5, changed")
+        expect_in_address(page, "latent")
+        settle(visit)
+        assert visit.faults == []
+
+
+def test_a_click_on_the_open_view_is_no_step(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url)
+        length = page.evaluate("history.length")
+        for _ in range(2):
+            page.locator("[data-view=draw]").click()
+            settle(visit)
+        assert page.evaluate("history.length") == length
         assert visit.faults == []
 
 

@@ -333,3 +333,42 @@ def test_a_view_that_cannot_be_loaded_is_told(browser: Browser, service: Service
         page.locator("[data-view=walk]").click()
         expect(page.locator("#walk-picked button")).to_have_count(3)
         expect(page.locator("#status")).to_have_text("")
+
+
+OTHERS = "That did not work: something between this page and the service answered, with text/html. It may be"
+CUT_OFF = "That did not work: the answer was cut off or changed on its way; try again"
+
+
+@pytest.mark.parametrize(
+    ("view", "calls"),
+    [
+        ("draw", "**/v1/models"),
+        pytest.param("draw", "**/v1/samples?*format=png*", marks=pytest.mark.slow),
+        pytest.param("draw", "**/v1/samples?*format=json*", marks=pytest.mark.slow),
+        pytest.param("walk", "**/v1/interpolations?*format=png*", marks=pytest.mark.slow),
+        pytest.param("learn", "**/history", marks=pytest.mark.slow),
+    ],
+)
+def test_an_answer_that_is_not_the_services_or_is_cut_off_is_told(
+    browser: Browser, service: Service, view: str, calls: str
+) -> None:
+    """A login page of a network answers 200 with HTML; a connection that ends leaves a part of an answer."""
+    with Visit(browser, service.url) as visit:
+        page = visit.page
+        page.route(calls, lambda route: route.fulfill(content_type="text/html", body="<html>Log in</html>"))
+        page.goto(f"{service.url}/?view={view}")
+        expect(page.locator("#status.error")).to_contain_text(OTHERS)
+
+        def cut(route: Route) -> None:
+            answer = route.fetch()
+            route.fulfill(response=answer, body=answer.body()[: len(answer.body()) // 2])
+
+        page.unroute(calls)
+        page.route(calls, cut)
+        page.goto(f"{service.url}/?view={view}&seed=8&seeds=3,4")
+        expect(page.locator("#status.error")).to_have_text(CUT_OFF)
+        page.unroute(calls)
+        page.locator(f"[data-view={view}]").click()
+        expect(page.locator("#loading")).to_be_hidden()
+        expect(page.locator("#status")).to_have_text("")
+        settle(visit)

@@ -541,10 +541,10 @@ def test_a_drop_that_cannot_be_judged_is_told(browser: Browser, service: Service
         "files": [],
     }
     picture_file: dict[str, object] = {"items": [], "files": [str(file)]}
-    beside = (picture_file, "To let D judge an image, drop it in the view “Judge”.")
+    beside = (picture_file, "To let D judge an image, open the view “Judge”, and drop it there.")
     for view, target, (data, words) in [
         ("judge", "#drop", (text, "That is no file. Save the image, and drop its file here.")),
-        ("judge", "header.top h1", beside),
+        ("judge", "header.top h1", (picture_file, "")),  # it is judged
         ("draw", "#draw-title", beside),
     ]:
         with Visit(browser, service.url) as visit:
@@ -557,25 +557,71 @@ def test_a_drop_that_cannot_be_judged_is_told(browser: Browser, service: Service
                 dragged = {**data, "dragOperationsMask": 1}
                 mouse.send("Input.dispatchDragEvent", {"type": kind, **place, "data": dragged})
             expect(page.locator("#status")).to_have_text(words)
+            if words == "":
+                expect_opinion(page.locator("#verdict"), score_of(service.client, file.read_bytes()))
             settle(visit)
             assert visit.faults == []
 
 
 def test_files_dropped_beside_the_target_do_not_leave_the_page(browser: Browser, service: Service) -> None:
-    script = """([selector, type]) => {
+    script = """([selector, type, data]) => {
         const dataTransfer = new DataTransfer();
-        dataTransfer.items.add(new File(["x"], "seven.png", { type: "image/png" }));
+        const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
+        dataTransfer.items.add(new File([bytes], "seven.png", { type: "image/png" }));
         const event = new DragEvent(type, { bubbles: true, cancelable: true, dataTransfer });
         document.querySelector(selector).dispatchEvent(event);
         return event.defaultPrevented;
     }"""
+    content = png_bytes(picture(1))
+    data = base64.b64encode(content).decode()
     with Visit(browser, service.url) as visit:
-        for view, selector in [("judge", "header.top"), ("judge", "body"), ("draw", "#grid"), ("models", "#models")]:
+        for view, selector in [("judge", "header.top"), ("judge", "html"), ("draw", "#grid"), ("models", "#models")]:
             page = open_page(visit, service.url, view=view)
             for kind in ("dragover", "drop"):
-                assert page.evaluate(script, [selector, kind]), (view, selector, kind)
-            expect(page.locator("#status")).to_have_text("To let D judge an image, drop it in the view “Judge”.")
+                assert page.evaluate(script, [selector, kind, data]), (view, selector, kind)
+            if view == "judge":
+                expect_opinion(page.locator("#verdict"), score_of(service.client, content))
+                expect(page.locator("#status")).to_have_text("")
+            else:
+                words = "To let D judge an image, open the view “Judge”, and drop it there."
+                expect(page.locator("#status")).to_have_text(words)
+            settle(visit)
+        page.locator("[data-view=judge]").click()
+        settle(visit)
+        page.locator("[data-view=draw]").click()
+        assert page.evaluate(script, ["#grid", "drop", data])
+        expect(page.locator("#status")).to_have_text(words)  # a view that was open before takes nothing
         assert visit.faults == []
+
+
+def test_of_several_files_those_that_can_be_read_are_judged(browser: Browser, service: Service) -> None:
+    refused = [payload("notes.png", b"seven"), payload('a "blank".png', b"")]
+    good = [payload(f"{k}.png", png_bytes(picture(k))) for k in range(3)]
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, view="judge")
+        page.locator("#files").set_input_files([refused[0], good[0], good[1], refused[1], good[2]])
+        thumbnails = page.locator("#judged-list button")
+        expect(thumbnails).to_have_count(5)
+        expect(page.locator("#status.error")).to_have_text(
+            'D could not judge “notes.png”, “a "blank".png”. Choose it below to see why.'
+        )
+        for place, k in ((1, 0), (2, 1), (4, 2)):
+            if place > 1:
+                thumbnails.nth(place).click()
+            expect(thumbnails.nth(place)).to_have_attribute("aria-pressed", "true")  # at first the first that is good
+            expect_opinion(page.locator("#verdict"), score_of(service.client, png_bytes(picture(k))))
+        thumbnails.first.click()
+        expect(thumbnails.first).to_have_text(re.compile("^refused"))
+        words = service.client.post("/v1/score", files=[("files", ("notes.png", b"seven"))]).json()["detail"]
+        expect(page.locator("#verdict")).to_have_text(f"D did not judge this: {words}.")
+        page.locator("#files").set_input_files(refused)  # none is good
+        expect(page.locator("#verdict")).to_have_text("D could not judge this.")
+        expect(page.locator("#status.error")).to_have_text(f"That did not work: {words}")
+        page.locator("#files").set_input_files(good)
+        expect(thumbnails).to_have_count(3)
+        expect(page.locator("#status")).to_have_text("")
+        settle(visit)
+        assert all("415" in fault or "422" in fault for fault in visit.faults), visit.faults
 
 
 def test_a_late_image_of_g_does_not_replace_what_a_person_does_meanwhile(browser: Browser, service: Service) -> None:
@@ -674,6 +720,46 @@ def test_a_step_back_on_an_empty_pad_is_none(browser: Browser, service: Service)
         held[0].continue_()
         expect(page.locator("#verdict .opinion")).to_be_visible()
         expect(page.get_by_role("button", name="Undo")).to_be_hidden()
+
+
+def test_undo_right_after_clear_brings_the_drawing_back(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, view="judge")
+        for corners in (SEVEN, [(0.3, 0.5), (0.6, 0.5)]):
+            draw(page, corners)
+        drawn = pad_png(page)
+        page.get_by_role("button", name="Clear").click()
+        expect(page.locator("#verdict")).to_contain_text("Nothing to judge yet.")
+        page.get_by_role("button", name="Undo").click()
+        assert pad_png(page) == drawn
+        expect_opinion(page.locator("#verdict"), score_of(service.client, drawn))
+        page.get_by_role("button", name="Undo").click()
+        assert pad_png(page) != drawn, "one line is left"
+        page.get_by_role("button", name="Clear").click()
+        draw(page, [(0.3, 0.5), (0.6, 0.5)])
+        for _ in range(2):
+            page.get_by_role("button", name="Undo").click()
+        expect(page.locator("#verdict")).to_contain_text("Nothing to judge yet.")  # what was drawn since counts
+        settle(visit)
+        assert visit.faults == []
+
+
+def test_an_error_goes_once_the_same_thing_works(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, view="judge")
+        status = page.locator("#status")
+        for name, calls, there in [
+            ("Let G draw one", "**/v1/samples?*", page.locator("#verdict .opinion")),
+            ("Find G’s nearest image", "**/v1/projections?*", page.get_by_alt_text("G’s nearest image")),
+        ]:
+            page.route(calls, lambda route: route.abort())
+            page.get_by_role("button", name=name).click()
+            expect(status).to_have_text("That did not work: the service does not answer; is it running?")
+            page.unroute(calls)
+            page.get_by_role("button", name=name).click()
+            expect(there).to_be_visible()
+            expect(status).to_have_text("")
+        settle(visit)
 
 
 def test_a_file_is_named_in_errors_as_it_is(browser: Browser, service: Service) -> None:

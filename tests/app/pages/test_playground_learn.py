@@ -226,6 +226,25 @@ def test_a_run_that_collapsed(browser: Browser, service: Service) -> None:
         assert visit.faults == []
 
 
+def test_no_earlier_run_stays_under_the_name_of_one_that_is_late_or_fails(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, view="learn")
+        told_by = Told(service, "mnist-conv")
+        told_by.expect_at(page, 2)
+        held = hold(page, "**/v1/models/rgb@*/history")
+        page.locator("#model").select_option("rgb")
+        expect(page.locator("#run-text")).to_have_text("Loading this run …")
+        expect(page.locator(".learning")).to_be_hidden()
+        held[0].abort()
+        expect(page.locator("#status.error")).to_contain_text("the service does not answer")
+        expect(page.locator("#run-text")).to_have_text("This run could not be loaded.")
+        expect(page.locator(".learning")).to_be_hidden()
+        page.locator("#model").select_option("mnist-conv")
+        expect(page.locator("#run-text")).to_contain_text("mnist-conv: recipe")
+        told_by.expect_at(page, 2)
+        settle(visit)
+
+
 @pytest.mark.parametrize("slow", ["**/v1/models/rgb@*/history", "**/exhibits/collapse/history.json"])
 def test_a_late_answer_does_not_replace_the_run_chosen_after_it(browser: Browser, service: Service, slow: str) -> None:
     with Visit(browser, service.url) as visit:

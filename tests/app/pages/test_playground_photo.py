@@ -203,20 +203,47 @@ def test_a_photo_with_its_box_and_stages(browser: Browser, service: Service) -> 
         assert visit.faults == []
 
 
+TURNS = {
+    1: None,
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+"""How the upright photo is turned before it is saved with an orientation."""
+
+
 @pytest.mark.parametrize(
-    "orientation", [6, pytest.param(3, marks=pytest.mark.slow), pytest.param(8, marks=pytest.mark.slow)]
+    ("kind", "orientation"),
+    [
+        ("WEBP", 6),
+        *(
+            pytest.param(kind, orientation, marks=pytest.mark.slow)
+            for kind, orientations in {"JPEG": (1, 3, 6, 8), "PNG": (1, 3, 6, 8), "WEBP": (1, 2, 3, 4, 5, 7, 8)}.items()
+            for orientation in orientations
+        ),
+    ],
 )
-def test_the_box_of_a_photo_that_was_taken_sideways(browser: Browser, service: Service, orientation: int) -> None:
-    turned = photo().transpose(
-        {3: Image.Transpose.ROTATE_180, 6: Image.Transpose.ROTATE_90, 8: Image.Transpose.ROTATE_270}[orientation]
-    )
+def test_the_box_of_a_photo_that_was_taken_sideways(
+    browser: Browser, service: Service, kind: str, orientation: int
+) -> None:
+    """The page shows the pixels that the service judges, also where the browser itself does not turn them."""
+    turn = TURNS[orientation]
+    turned = photo() if turn is None else photo().transpose(turn)
     exif = Image.Exif()
     exif[0x0112] = orientation
+    content = file_of(turned, kind, exif=exif, **({"lossless": True} if kind == "WEBP" else {}))
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, view="judge")
-        choose(page, payload("seven.jpg", file_of(turned, "JPEG", quality=95, exif=exif)))
+        choose(page, payload(f"seven.{kind.lower()}", content))
+        expect_box(page, result_of(service.client, content)["box"])
         expect_box(page, [SEVEN[0][0], SEVEN[0][1], SEVEN[1][0], SEVEN[2][1]], off=12)
         assert page.locator("#photo svg").get_attribute("viewBox") == f"0 0 {SIZE[0]} {SIZE[1]}"
+        shown = image_pixels(page.locator("#photo img")).astype(float)
+        assert np.abs(shown - np.asarray(photo())).max() < (60 if kind == "JPEG" else 1)
         left, top, *_ = edited(page)
         drag(page, (left, top), (220, 60))  # the cut is upright, too
         expect(page.locator("#photo-hint")).to_have_text("D judges what is in your box.")
@@ -465,6 +492,118 @@ def test_several_digits(browser: Browser, service: Service) -> None:
         page.get_by_role("button", name="Use the found box again").click()
         expect(thumbnails).to_have_text(opinions)
         settle(visit)
+        assert visit.faults == []
+
+
+@pytest.mark.parametrize("files", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_box_stays_with_its_own_subject(browser: Browser, service: Service, files: int) -> None:
+    """An arrow key moves a corner; before its box is judged, another digit, or another file, is chosen."""
+    image = photo(-190, -40, 100) if files == 1 else photo()
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, view="judge")
+        choose(page, payload("one.png", file_of(image)), *[payload("two.png", file_of(photo(-60)))][: files - 1])
+        if files == 1:
+            page.get_by_role("button", name="Score each digit").click()
+        thumbnails = page.locator("#judged-list button")
+        expect(thumbnails).to_have_count(3 if files == 1 else 2)
+        expect(page.locator("#photo rect.line.chosen")).to_be_visible()
+        settle(visit)
+        thumbnails.last.click()
+        settle(visit)
+        other = edited(page), thumbnails.last.inner_text()
+        thumbnails.first.click()
+        settle(visit)
+        corner(page, "Top left").focus()
+        page.keyboard.press("Shift+ArrowLeft")
+        mine = edited(page)
+        thumbnails.last.click()
+        settle(visit)
+        page.evaluate("() => new Promise(done => setTimeout(done, 800))")  # longer than the arrow keys may rest
+        settle(visit)
+        assert (edited(page), thumbnails.last.inner_text()) == other
+        expect(thumbnails.last).to_have_attribute("aria-pressed", "true")
+        expect(page.locator("#photo-hint")).not_to_contain_text("your box")
+        thumbnails.first.click()
+        expect(page.locator("#photo-hint")).to_contain_text("D judges what is in your box.")
+        assert edited(page) == mine
+        expect_judged(page, service.client, cut_of(image, mine))
+        settle(visit)
+        assert visit.faults == []
+
+
+def test_another_file_is_chosen_while_digits_are_looked_for(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, view="judge")
+        choose(page, payload("three.png", file_of(photo(-190, -40, 100))), payload("seven.png", file_of(photo())))
+        thumbnails = page.locator("#judged-list button")
+        expect(thumbnails).to_have_count(2)
+        settle(visit)
+        held = hold(page, "**/v1/score?*split=true*")
+        page.get_by_role("button", name="Score each digit").click()
+        thumbnails.nth(1).click()
+        expect(page.get_by_alt_text("Your image: seven.png")).to_be_visible()  # at once
+        until(page, lambda: bool(held), "the digits are asked for")
+        for route in held:
+            route.continue_()
+        expect(thumbnails).to_have_count(4)
+        expect(page.get_by_alt_text("Your image: seven.png")).to_be_visible()
+        expect(thumbnails.last).to_have_attribute("aria-pressed", "true")
+        expect_judged(page, service.client, file_of(photo()))
+        settle(visit)
+        assert visit.faults == []
+
+
+@pytest.mark.slow
+def test_a_single_digit_with_several_in_its_box_is_split_again(browser: Browser, service: Service) -> None:
+    image = photo(-190, -40, 100)
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, view="judge")
+        choose(page, payload("three.png", file_of(image)))
+        page.get_by_role("button", name="Score each digit").click()
+        thumbnails = page.locator("#judged-list button")
+        expect(thumbnails).to_have_count(3)
+        settle(visit)
+        drag(page, (10, 20), (470, 300))
+        page.get_by_role("button", name="Score each digit").click()
+        expect(page.locator("#photo-hint")).to_have_text("Digit 1 of 3. If the box is wrong, drag a corner.")
+        expect(thumbnails).to_have_count(3)
+        settle(visit)
+        assert visit.faults == []
+
+
+def test_boxes_and_digits_are_there_again_after_no_preprocessing(browser: Browser, service: Service) -> None:
+    image = photo(-190, -40, 100)
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, view="judge")
+        choose(page, payload("three.png", file_of(image)))
+        page.get_by_role("button", name="Score each digit").click()
+        thumbnails = page.locator("#judged-list button")
+        expect(thumbnails).to_have_count(3)
+        thumbnails.nth(1).click()
+        settle(visit)
+        corner(page, "Top left").focus()
+        page.keyboard.press("Shift+ArrowLeft")
+        mine = edited(page)
+        page.locator("#as-is").check()  # before the box has been judged
+        expect(thumbnails).to_have_count(0)
+        settle(visit)
+        page.locator("#model").select_option("conv")
+        settle(visit)
+        page.locator("#as-is").uncheck()
+        expect(thumbnails).to_have_count(3)
+        expect(thumbnails.nth(1)).to_have_attribute("aria-pressed", "true")
+        expect_judged(page, service.client, cut_of(image, mine), model="conv")
+        assert edited(page) == mine
+        settle(visit)
+        calls = score_calls(visit)
+        page.locator("#as-is").check()
+        settle(visit)
+        page.locator("#as-is").uncheck()
+        expect(thumbnails).to_have_count(3)
+        expect_judged(page, service.client, cut_of(image, mine), model="conv")
+        settle(visit)
+        assert [call["preprocess"] for call in calls] == [["none"]], "the results are kept, too"
+        visit.faults[:] = [fault for fault in visit.faults if "422" not in fault]  # the photo is not of D's size
         assert visit.faults == []
 
 

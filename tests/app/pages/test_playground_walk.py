@@ -185,6 +185,43 @@ def test_the_strip_is_the_walk_from_end_to_end(browser: Browser, service: Servic
         assert visit.faults == []
 
 
+def test_a_click_on_the_strip_goes_to_the_image_that_is_there(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, view="walk", seeds="5,6,8")
+        images = path(service, seeds="5,6,8")
+        expect_walk(page, images)
+        strip = canvas_pixels(page.locator("#walk-strip"))
+        side = strip.shape[0]
+        box = page.locator("#walk-strip").bounding_box()
+        assert box is not None
+        for place in range(12):
+            page.mouse.click(box["x"] + (place + 0.5) * box["width"] / 12, box["y"] + box["height"] / 2)
+            shown = canvas_pixels(page.locator("#walk-canvas"))
+            assert np.array_equal(shown, strip[:, place * side : (place + 1) * side]), place
+        assert at(page) == len(images) - 1
+        settle(visit)
+        assert visit.faults == []
+
+
+@pytest.mark.parametrize("again", ["Show more images", None])
+def test_an_error_goes_once_more_images_are_there(browser: Browser, service: Service, again: str | None) -> None:
+    """Without `again`, those that the view begins with cannot be had."""
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, view="walk" if again else "models")
+        page.route("**/v1/interpolations?*format=json*", lambda route: route.abort())
+        if again:
+            page.get_by_role("button", name=again).click()
+        else:
+            page.locator("[data-view=walk]").click()
+        expect(page.locator("#status")).to_have_text("That did not work: the service does not answer; is it running?")
+        page.unroute("**/v1/interpolations?*format=json*")
+        page.get_by_role("button", name="Show more images").click()
+        expect(page.locator("#walk-picker button")).to_have_count(32 if again else 16)
+        expect(page.locator("#status")).to_have_text("")
+        expect(page.locator("#walk-play")).to_be_enabled()
+        settle(visit)
+
+
 def test_an_address_may_have_all_that_the_api_takes(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         for steps, loop, is_loop in [(1, "1", True), (5, "TRUE", True), (100, "False", False), (256, "0", False)]:

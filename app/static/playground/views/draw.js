@@ -49,7 +49,7 @@ export class Draw {
   async show() {
     const { address, service, model } = this._app;
     if (address.get("seed") === "") address.ignore("“seed=”: it must be a whole number");
-    if (!address.get("seed")) address.set({ seed: SEED }); // a shared address always means these images
+    if (!address.get("seed")) address.complete({ seed: SEED }); // a shared address always means these images
     const seed = address.get("seed").trim();
     const asked = {
       model: model.model,
@@ -101,23 +101,24 @@ export class Draw {
 
   async _fetchPage(first, n) {
     if (seedOf(this._asked.seed) === null) throw new Error(`“${this._asked.seed}” is no seed: ${SEED_RULE}`);
-    const url = this._app.service.url("v1/samples", { ...this._asked, first, n, columns: 8, padding: 0, format: "png" });
-    const response = await this._app.service.call(url);
-    return URL.createObjectURL(await response.blob());
+    const query = { ...this._asked, first, n, columns: 8, padding: 0, format: "png" };
+    return URL.createObjectURL(await this._app.service.picture("v1/samples", query));
   }
 
   _choose(index, byKey) {
     const { address } = this._app;
-    if (byKey) address.set({ image: index, latent: null });
-    else address.step({ image: index, latent: null });
+    const isChanged = address.get("latent") !== null;
+    if (byKey && !isChanged) address.set({ image: index });
+    else address.step({ image: index, latent: null }); // “Back” brings a changed latent back
     this._app.attempt(() => this._showChosen(), "draw: image");
     if (!byKey) this._inspector.enter();
   }
 
-  /** Keep a changed latent in the address; null keeps the one from before the change. */
+  /** Keep a changed latent in the address; null keeps the one from before the change, and “Back” leads to the changed one. */
   _keep(latent) {
-    const kept = latent ?? this._withoutImage;
-    this._app.address.set({ latent: kept && packLatent(kept) });
+    const { address } = this._app;
+    if (latent) address.set({ latent: packLatent(latent) });
+    else address.step({ latent: this._withoutImage && packLatent(this._withoutImage) });
   }
 
   _closeInspector() {

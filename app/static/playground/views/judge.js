@@ -10,7 +10,7 @@ import { opinion } from "../opinion.js";
 import { Photo } from "../photo.js";
 import { preparation } from "../preparation.js";
 import { Seen, png } from "../seen.js";
-import { callOf, scored, subjectsOf } from "../subjects.js";
+import { callOf, scored, standInFor, subjectsOf } from "../subjects.js";
 
 const MAX_FILES = 64;
 const LATE_MS = 500; // the previous opinion may stay this long, so that the page does not flicker while a person draws
@@ -22,8 +22,8 @@ export class Judge {
     this._score = new Latest((request, signal) => app.attempt(() => this._scoreNow(request, signal), "judge: score"));
     this._pad = new DrawingPad(document.getElementById("pad"), () => this._drawn());
     this._photo = new Photo(document.getElementById("photo"), {
-      onBox: (box) => app.attempt(() => this._cut(box)),
-      onChoose: (index) => this._chooseDigit(index),
+      onBox: (box) => app.attempt(() => this._cut(this._marked, box), "judge: cut"),
+      onChoose: (place) => this._choose(this._boxed[place]),
     });
     this._nearest = new NearestImage(app, document.getElementById("nearest"), document.getElementById("found"));
     this._seen = new Seen();
@@ -37,18 +37,21 @@ export class Judge {
     this._asIs = document.getElementById("as-is");
     this._files = document.getElementById("files");
     this._camera = document.getElementById("camera");
-    this._request = null; // what D judges: { model, subjects, preprocess, given, example }; subjects are null for the drawing on the pad
+    this._request = null; // what D judges: { model, subjects, preprocess, given, example, prepared }; subjects are null for the drawing on the pad
     this._judged = null; // the request whose opinion is on screen
-    this._chosen = 0; // the subject that is shown
+    this._chosen = null; // the subject that is shown; a newer copy of it may be in the request. Null stands for the first
+    this._boxed = []; // the subjects that have a box on the photo
+    this._marked = null; // the subject whose box can be moved on the photo: the chosen one may not be there yet
+    this._changes = 0; // how often a person has changed a subject
     this._inputs = 0; // how often a person has given D something to judge
     this._takeClicks();
-    this._takeDrops(document.getElementById("judge"), document.getElementById("drop"));
+    this._takeDrops(document.getElementById("drop"));
     addEventListener("paste", (event) => this._paste(event));
   }
 
   /** Show D's opinion, unless it is on screen: a click on the open view must not remove the nearest image. */
   async show() {
-    this._app.attempt(() => this._sayWho());
+    this._app.attempt(() => this._sayWho(), "judge: who");
     if (this._request === null) {
       this._clear();
       if (this._inputs === 0) this._takeFiles([...this._files.files, ...this._camera.files]); // chosen before this script was there
@@ -67,24 +70,50 @@ export class Judge {
     const on = (id, work) => document.getElementById(id).addEventListener("click", work);
     on("pad-undo", () => this._pad.undo());
     on("pad-clear", () => this._pad.clear());
-    on("pad-example", () => this._app.attempt(() => this._takeExample()));
+    on("pad-example", () => this._app.attempt(() => this._takeExample(), "judge: example"));
     on("pad-again", () => {
       this._drawn();
       this._pad.focus();
     });
-    on("found-again", () => this._replace({ cut: null }));
+    on("found-again", () => {
+      this._photo.cancel();
+      this._replace(this._subject, { cut: null });
+    });
     for (const input of [this._files, this._camera]) {
       input.addEventListener("click", () => (input.value = "")); // otherwise the same file again is no change
       input.addEventListener("change", () => this._takeFiles([...input.files]));
     }
-    this._asIs.addEventListener("change", () => {
-      if (this._request?.given) this._takeFiles(this._request.given.files, this._request.given, this._request.subjects[this._chosen].file);
-    });
+    this._asIs.addEventListener("change", () => this._changePreprocess());
   }
 
-  _takeDrops(area, mark) {
+  /** The chosen subject of the request. */
+  get _subject() {
+    return standInFor(this._request.subjects, this._chosen);
+  }
+
+  /** Let D judge the same files with or without preprocessing. A person's boxes and single digits are there again afterwards. */
+  _changePreprocess() {
+    if (!this._request?.given) return;
+    this._photo.finish();
+    const { subjects, given, prepared } = this._request;
+    const shown = this._subject;
+    if (this._asIs.checked) {
+      const kept = { model: this._request.model, subjects, chosen: shown };
+      this._judge({ subjects: subjectsOf(given.files), preprocess: "none", given, prepared: kept });
+      return;
+    }
+    if (prepared?.chosen.file === shown.file) this._chosen = prepared.chosen;
+    const isSameModel = prepared?.model === this._app.model.model;
+    const restored = prepared?.subjects.map((subject) => (isSameModel ? subject : { ...subject, result: null }));
+    this._judge({ subjects: restored ?? subjectsOf(given.files), preprocess: "auto", given });
+  }
+
+  /** Take files that are dropped anywhere on the page while this view is open. */
+  _takeDrops(mark) {
+    const view = document.getElementById("judge");
     for (const name of ["dragenter", "dragover", "dragleave", "drop"]) {
-      area.addEventListener(name, (event) => {
+      document.documentElement.addEventListener(name, (event) => {
+        if (view.hidden || !(view.contains(event.target) || event.dataTransfer.types.includes("Files"))) return;
         event.preventDefault();
         mark.classList.toggle("over", name === "dragenter" || name === "dragover");
         if (name !== "drop") return;
@@ -103,14 +132,14 @@ export class Judge {
     this._takeFiles(files, { isSaved: false });
   }
 
-  /** Let D judge a person's files, and show one of them. `isSaved`: they are in a folder, where a command can find them. */
-  _takeFiles(files, { isSaved = true } = {}, shown = files[0]) {
+  /** Let D judge a person's files, and show the first. `isSaved`: they are in a folder, where a command can find them. */
+  _takeFiles(files, { isSaved = true } = {}) {
     if (files.length === 0) return; // a person has closed the dialogue
     if (files.length > MAX_FILES) {
       this._app.say(`${files.length} files are too many: choose at most ${MAX_FILES}.`, true);
       return;
     }
-    this._chosen = files.indexOf(shown);
+    this._chosen = null;
     const preprocess = this._asIs.checked ? "none" : "auto";
     this._judge({ subjects: subjectsOf(files), preprocess, given: { files, isSaved } });
   }
@@ -131,7 +160,7 @@ export class Judge {
     const { service, model } = this._app;
     const input = (this._inputs += 1);
     try {
-      const blob = await service.blob("v1/samples", { model: model.model, seed, n: 1, format: "png" });
+      const blob = await service.picture("v1/samples", { model: model.model, seed, n: 1, format: "png" });
       const { metadata } = await service.details(model.model);
       if (input !== this._inputs) return;
       if (this._app.model.model !== model.model) {
@@ -139,7 +168,7 @@ export class Judge {
         return;
       }
       const file = new File([blob], `image 0 of seed ${seed}`, { type: "image/png" });
-      this._chosen = 0;
+      this._chosen = null;
       this._judge({ subjects: subjectsOf([file]), preprocess: "none", given: null, example: { seed, shape: metadata.image_shape } });
     } catch (error) {
       if (input === this._inputs) throw error;
@@ -170,26 +199,35 @@ export class Judge {
     }
   }
 
-  /** Let D judge a person's own box instead of the found one. */
-  async _cut(box) {
-    const request = this._request;
+  /** Let D judge a person's own box of a subject instead of the found one, also if another subject is shown meanwhile. */
+  async _cut({ key }, box) {
+    const change = (this._changes += 1);
     const file = await this._photo.cut(box);
-    if (request === this._request) this._replace({ cut: { box, file } });
+    const has = (subjects) => subjects?.some((subject) => subject.key === key && !(subject.change > change)) ?? false;
+    const cut = (subject) => (subject.key === key ? { ...subject, cut: { box, file }, change, result: null } : subject);
+    const { subjects = null, prepared } = this._request ?? {};
+    if (has(subjects)) this._judge({ ...this._request, subjects: subjects.map(cut) });
+    else if (has(prepared?.subjects)) prepared.subjects = prepared.subjects.map(cut); // judged when it is there again
   }
 
-  /** Let D judge the shown subject after a change; all others keep their results. */
-  _replace(change) {
-    const { subjects } = this._request;
-    const changed = { ...subjects[this._chosen], ...change, result: null };
-    this._judge({ ...this._request, subjects: subjects.map((one, index) => (index === this._chosen ? changed : one)) });
+  /** Let D judge a subject after a change; all others keep their results. */
+  _replace({ key }, properties) {
+    const change = (this._changes += 1);
+    const replaced = (subject) => (subject.key === key ? { ...subject, ...properties, change, result: null } : subject);
+    this._judge({ ...this._request, subjects: this._request.subjects.map(replaced) });
   }
 
-  /** Let D judge each digit of the shown picture. A drawing becomes a file for this. */
-  async _split({ file }) {
+  /** Let D judge each digit of a subject's picture. A drawing becomes a file for this. */
+  async _split({ key, file }) {
+    this._photo.cancel();
     if (this._request.subjects === null) {
-      this._chosen = 0;
+      this._chosen = null;
       this._judge({ subjects: [{ ...subjectsOf([file])[0], digit: "each" }], preprocess: "auto", given: null });
-    } else this._replace({ digit: "each", cut: null });
+      return;
+    }
+    const others = this._request.subjects.filter((subject) => subject.key === key || subject.file !== file);
+    this._request = { ...this._request, subjects: others }; // if it was a single digit, the other digits are found again
+    this._replace({ key }, { digit: "each", cut: null });
   }
 
   /** Let the chosen model's D judge what a person gives it. */
@@ -236,23 +274,30 @@ export class Judge {
     if (!this._isWanted(request)) return;
     this._judged = request;
     if (request.subjects) request.subjects = subjects;
+    this._sayRefused(subjects);
     this._shown = { subjects, calibration: metadata.calibration, isDrawing: request.subjects === null };
-    this._chosen = Math.min(this._chosen, subjects.length - 1);
     this._show();
   }
 
-  /** Show the subject at an index, and forget the nearest image of the one before. */
-  _choose(index) {
-    this._chosen = index;
-    this._nearest.forget();
-    if (this._judged === this._request) this._show();
-    else this._score.run(this._request); // the answer is not there yet, or could not be had
+  /** Name the files that are refused among others that D has judged. */
+  _sayRefused(subjects) {
+    const names = subjects.filter(({ result }) => result.isRefused).map(({ file }) => `“${file.name}”`);
+    if (names.length === 0) return;
+    this._chosen ??= subjects.find(({ result }) => !result.isRefused);
+    this._app.say(`D could not judge ${names.join(", ")}. Choose it below to see why.`, true);
   }
 
-  /** Show a digit of the shown picture, by its place among them. */
-  _chooseDigit(place) {
-    const { subjects } = this._shown;
-    this._choose(subjects.indexOf(this._digitsOf(subjects[this._chosen])[place]));
+  /** Show a subject, and forget the nearest image of the one before. */
+  _choose(subject) {
+    this._photo.finish();
+    this._chosen = subject;
+    this._nearest.forget();
+    if (this._judged === this._request) {
+      this._show();
+      return;
+    }
+    this._showInput();
+    this._score.run(this._request); // the answer is not there yet, or could not be had
   }
 
   /** Show what is judged, before the answer is there: the pad, or the file. */
@@ -264,12 +309,12 @@ export class Judge {
       document.getElementById(id).hidden = hidden;
     }
     document.getElementById("pad-example").hidden = !drawn && preprocess === "auto";
-    document.getElementById("found-again").hidden = drawn || !subjects[this._chosen].cut || !subjects[this._chosen].found;
+    document.getElementById("found-again").hidden = drawn || !this._subject.cut || !this._subject.found;
     if (drawn) {
       this._photo.hide();
       return;
     }
-    const { file, cut } = subjects[this._chosen];
+    const { file, cut } = this._subject;
     this._photo.show(file);
     this._photoHint.textContent = cut ? "D judges what is in your box." : file.name;
   }
@@ -277,8 +322,9 @@ export class Judge {
   /** Show D's opinion of the chosen subject. */
   _show() {
     const { subjects, isDrawing } = this._shown;
-    const subject = subjects[this._chosen];
-    const thumbnails = subjects.length > 1 ? subjects.map((one, index) => this._thumbnail(one, index)) : [];
+    const subject = standInFor(subjects, this._chosen);
+    this._chosen = subject;
+    const thumbnails = subjects.length > 1 ? subjects.map((one) => this._thumbnail(one)) : [];
     keepingFocus(this._judgedList, () => this._judgedList.replaceChildren(...thumbnails));
     this._showInput();
     if (!isDrawing) this._markPhoto(subject);
@@ -315,20 +361,24 @@ export class Judge {
   _markPhoto(subject) {
     const editable = this._request.preprocess === "auto";
     const digits = this._digitsOf(subject);
-    const boxes = digits.map(({ cut, found }) => cut?.box ?? found).filter((box) => box !== null);
-    this._photo.mark({ boxes: editable ? boxes : [], chosen: digits.indexOf(subject), own: subject.cut !== null, editable });
+    const boxOf = ({ cut, found }) => cut?.box ?? found;
+    if (this._marked?.key !== subject.key) this._photo.cancel(); // a change of that one's box is not for this one
+    this._marked = subject;
+    this._boxed = digits.filter((one) => boxOf(one) !== null);
+    this._photo.mark({ boxes: editable ? this._boxed.map(boxOf) : [], chosen: this._boxed.indexOf(subject), own: subject.cut !== null, editable });
     const isOneOfMany = this._shown.subjects.some(({ file }) => file !== subject.file);
     this._photoHint.textContent = (isOneOfMany ? `“${subject.file.name}”: ` : "") + hintOf(subject, editable, digits.length);
   }
 
-  _thumbnail({ file, digit, result }, index) {
+  _thumbnail(subject) {
+    const { file, digit, result } = subject;
     const name = digit === null ? file.name : `digit ${digit + 1} of ${file.name}`;
     const words = `${name}: ${result.found ? `D(x) = ${format(result.probability)}` : plain(result.reason)}`;
-    const pressed = String(index === this._chosen);
+    const pressed = String(subject === this._chosen);
     return el(
       "button",
-      { type: "button", class: "thumbnail", "aria-label": words, "aria-pressed": pressed, title: words, onclick: () => this._choose(index) },
-      result.found ? el("img", { class: "pixels", src: png(result.input), alt: "", width: 56, height: 56 }) : el("span", { class: "none" }, "none found"),
+      { type: "button", class: "thumbnail", "aria-label": words, "aria-pressed": pressed, title: words, onclick: () => this._choose(subject) },
+      result.found ? el("img", { class: "pixels", src: png(result.input), alt: "", width: 56, height: 56 }) : el("span", { class: "none" }, result.isRefused ? "refused" : "none found"),
       `${digit === null ? "" : `${digit + 1}: `}${format(result.probability)}`,
     );
   }
@@ -356,7 +406,7 @@ export class Judge {
     this._preparation.replaceChildren(...(steps?.length ? [preparation(steps)] : []));
     if (steps || this._shown.isDrawing || !this._callOf(subject).steps) return;
     const { model } = this._request;
-    const isShown = () => this._shown.subjects[this._chosen] === subject;
+    const isShown = () => this._chosen === subject && this._shown.subjects.includes(subject);
     this._app.attempt(async () => {
       try {
         const [again] = await scored(this._app.service, model, [{ ...subject, result: null }], { preprocess: "auto", steps: true });
@@ -365,7 +415,7 @@ export class Judge {
         if (isShown()) throw error;
       }
       if (isShown() && subject.result.steps) this._showSteps(subject);
-    });
+    }, "judge: steps");
   }
 
   _clear() {

@@ -2,6 +2,7 @@
 
 import { el } from "../../viewer/elements.js";
 import { Learning } from "../../viewer/learning.js";
+import { Outdated } from "../outdated.js";
 
 const COLLAPSE = "collapse";
 const COLLAPSE_TEXT =
@@ -16,6 +17,7 @@ export class Learn {
     this._app = app;
     this._run = document.getElementById("run");
     this._text = document.getElementById("run-text");
+    this._old = new Outdated((failed) => this._withdraw(failed));
     this._learning = new Learning((epoch) => app.address.set({ epoch }));
     document.getElementById("learning").append(this._learning.element);
     this._run.append(
@@ -34,15 +36,38 @@ export class Learn {
     if (run !== null && run !== COLLAPSE) address.ignore(`“run=${run}”: there is no such run`);
     this._run.value = run === COLLAPSE ? COLLAPSE : "";
     const turn = (this._turn = (this._turn ?? 0) + 1);
-    const { text, history, pictures } = this._run.value ? await this._collapse() : await this._ofModel();
+    const wanted = this._run.value || this._app.model.model;
+    if (this._onScreen && wanted !== this._onScreen) this._old.expect();
+    let answer;
+    try {
+      answer = this._run.value ? await this._collapse() : await this._ofModel();
+    } catch (error) {
+      if (turn === this._turn) {
+        if (wanted === this._onScreen) this._old.arrived();
+        else this._old.failed();
+      }
+      throw error;
+    }
     if (turn !== this._turn) return; // another run has been chosen meanwhile
+    const { text, history, pictures } = answer;
+    this._old.arrived();
+    this._onScreen = wanted;
     this._text.textContent = text;
+    this._learning.element.hidden = false;
     this._learning.stop();
     this._learning.show(history, pictures, address.whole("epoch", Infinity));
   }
 
   leave() {
     this._learning.stop();
+  }
+
+  /** Remove the run on screen: it is not the one that is named above it. */
+  _withdraw(failed) {
+    this._onScreen = null;
+    this._learning.stop();
+    this._learning.element.hidden = true;
+    this._text.textContent = failed ? "This run could not be loaded." : "Loading this run …";
   }
 
   async _ofModel() {

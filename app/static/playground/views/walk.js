@@ -14,6 +14,7 @@ const MAX_STEPS = 256; // the API's limit; the slider offers fewer
 const MAX_SEEDS = 16;
 const NONE = "none"; // in the address, for a walk without seeds
 const FRAME_MS = 60;
+const STRIP = 12; // images in the strip at most
 const CORNER_MS = 500; // each picked image stays longer on screen
 
 export class Walk {
@@ -47,7 +48,10 @@ export class Walk {
     this._loop.addEventListener("change", () => this._step({ loop: this._loop.checked ? "true" : null }));
     document.getElementById("walk-form").addEventListener("submit", (event) => event.preventDefault());
     this._more = document.getElementById("walk-more");
-    this._more.addEventListener("click", () => app.attempt(() => this._offerMore()));
+    this._more.addEventListener("click", () => {
+      if (this._rows === 0) app.show(); // the first images could not be had, and so nothing else has been shown
+      else app.attempt(() => this._offerMore(), "walk: more");
+    });
   }
 
   async show() {
@@ -59,7 +63,7 @@ export class Walk {
       this._picker.replaceChildren();
       this._rows = 0;
     }
-    if (address.get("seeds") === null) address.set({ seeds: SEEDS.join() }); // a shared address always means these images
+    if (address.get("seeds") === null) address.complete({ seeds: SEEDS.join() }); // a shared address always means these images
     this._seeds = readSeeds(address);
     this._showSteps(readSteps(address));
     this._mode.value = readMode(address, this._mode);
@@ -153,7 +157,7 @@ export class Walk {
   _pick(seeds) {
     this._app.say("");
     this._seeds = seeds;
-    this._app.attempt(() => this._showPicked());
+    this._app.attempt(() => this._showPicked(), "walk: picked");
     this._step({ seeds: this._seeds.join() || NONE });
   }
 
@@ -203,7 +207,7 @@ export class Walk {
     let sheet, shape;
     this._old.expect();
     try {
-      const blob = await this._app.service.blob("v1/interpolations", { ...query, columns, padding: 0, format: "png" }, { signal });
+      const blob = await this._app.service.picture("v1/interpolations", { ...query, columns, padding: 0, format: "png" }, { signal });
       sheet = await createImageBitmap(blob);
       shape = (await this._app.service.details(query.model)).metadata.image_shape;
     } catch (error) {
@@ -220,7 +224,7 @@ export class Walk {
     this._offer(query);
     this._drawStrip();
     this._paint(Math.min(Math.round(this._place * columns), this._n - 1)); // `_place` stays, so that rounding does not add up
-    if (this._app.address.get("at") !== null) this._app.address.set({ at: this._at });
+    if (this._app.address.get("at") !== null) this._app.address.complete({ at: this._at });
     const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
     const begins = !this._begun && !calm && !this._isPaused;
     if ((begins || this._plays) && this._app.address.view === "walk") this._start();
@@ -273,9 +277,20 @@ export class Walk {
     this._app.address.set({ at: index });
   }
 
-  /** Go to the image at a share, 0 to 1, of the strip's width. */
+  /** Go to the image that the strip shows at a share, 0 to 1, of its width. */
   _point(share) {
-    if (!this._scrubber.disabled) this._go(Math.min(this._n - 1, Math.floor(share * this._n)));
+    if (!this._scrubber.disabled) this._go(this._thumbnailAt(Math.floor(share * this._thumbnailCount)));
+  }
+
+  /** Number of images in the strip. */
+  get _thumbnailCount() {
+    return Math.min(STRIP, this._n);
+  }
+
+  /** The image at a place of the strip: its first and its last place show the first and the last image. */
+  _thumbnailAt(place) {
+    const last = this._thumbnailCount - 1;
+    return Math.round((Math.min(place, last) * (this._n - 1)) / Math.max(1, last));
   }
 
   /** Go to an image. Its place on the way, counted in seeds, stays the same when the number of steps changes. */
@@ -299,15 +314,14 @@ export class Walk {
     return [(index % columns) * side, Math.floor(index / columns) * side];
   }
 
-  /** Draw up to twelve images of the walk side by side. */
+  /** Draw images of the walk side by side. */
   _drawStrip() {
     const { sheet, side } = this._sheet;
-    const shown = Math.min(12, this._n);
+    const shown = this._thumbnailCount;
     Object.assign(this._strip, { width: shown * side, height: side });
     const context = this._strip.getContext("2d");
     for (let place = 0; place < shown; place += 1) {
-      const index = Math.round((place * (this._n - 1)) / Math.max(1, shown - 1));
-      context.drawImage(sheet, ...this._frame(index), side, side, place * side, 0, side, side);
+      context.drawImage(sheet, ...this._frame(this._thumbnailAt(place)), side, side, place * side, 0, side, side);
     }
   }
 
