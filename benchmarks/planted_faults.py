@@ -18,7 +18,7 @@ from training.data.mnist import read_mnist, read_mnist_labels
 from training.evaluation.full.accuracy_score import Labelled
 from training.evaluation.full.full_evaluation import judge_samples
 from training.evaluation.full.plan import FullPlan
-from training.evaluation.full.progress import Progress
+from training.evaluation.full.progress import EvaluationProgress
 
 HEADS = {
     "accuracy_score": "accuracy score",
@@ -93,7 +93,7 @@ def digits(*, trained: int, held_out: int, samples: int) -> tuple[Dataset, Label
 
 def figures_of(samples: Labelled, data: Dataset, plan: FullPlan) -> dict[str, float]:
     """Return the figures of samples in place of those of a G."""
-    progress = Progress(plan.costs(pixels=784, trained=len(data.images)), say=None)
+    progress = EvaluationProgress(plan.costs(pixels=784, trained=len(data.images)), say=None)
     return judge_samples(samples.images, samples.labels, data, plan, progress).figures
 
 

@@ -75,6 +75,7 @@ METADATA = {
         "gradient_penalty": 0.0,
         "spectral_norm": False,
         "d_steps": 1,
+        "clusters": 0,
     },
     "judge": True,
     "seed": 0,

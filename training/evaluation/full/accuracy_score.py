@@ -39,7 +39,7 @@ class Labelled:
 
 
 @dataclass(frozen=True)
-class Score:
+class AccuracyScore:
     """The result of a training: the accuracy (0–1) on the test images, and the network."""
 
     accuracy: float
@@ -53,7 +53,7 @@ def accuracy_score(
     classes: int,
     steps: int | None = None,
     say: Callable[[float], None] = lambda _done: None,
-) -> Score:
+) -> AccuracyScore:
     """Train a classifier on `training`, and return the share of `test` that it reads correctly.
 
     For the score of a G, `training` are generated images with the classes that G was asked for; for the figure beside
@@ -68,7 +68,7 @@ def accuracy_score(
     """
     network = train_small_cnn(training.images, training.labels, classes=classes, seed=SEED, steps=steps, say=say)
     read = probabilities(network, test.images).argmax(dim=1)
-    return Score(float((read == test.labels).double().mean()), network)
+    return AccuracyScore(float((read == test.labels).double().mean()), network)
 
 
 def misread(network: SmallCNN, drawn: Labelled) -> torch.Tensor:

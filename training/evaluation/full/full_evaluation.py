@@ -43,9 +43,9 @@ from training.evaluation.full.plan import (
     TELL_REAL,
     FullPlan,
 )
-from training.evaluation.full.progress import Progress
+from training.evaluation.full.progress import EvaluationProgress
 from training.evaluation.full.telling_samples import SHOWN, TellingSamples, surest
-from training.evaluation.full.two_sample_test import Sample, two_sample_test
+from training.evaluation.full.two_sample_test import ImageSet, two_sample_test
 from training.evaluation.parallel import run_in_parts
 
 ORDER_SEED = 1
@@ -90,7 +90,7 @@ def evaluate_full(
         DataError: the digit classifier's file is missing or damaged.
     """
     pixels = data.shape.channels * data.shape.height * data.shape.width
-    progress = Progress(plan.costs(pixels=pixels, trained=len(data.images)), say=say)
+    progress = EvaluationProgress(plan.costs(pixels=pixels, trained=len(data.images)), say=say)
     progress.begin(DRAW)
     latents = draw_latents(SAMPLE_SEED, 0, plan.drawn, z_dim=sampler.z_dim, prior=prior)
     images = channels_first(run_in_parts(sampler, latents))
@@ -99,7 +99,7 @@ def evaluate_full(
 
 
 def judge_samples(
-    samples: torch.Tensor, labels: torch.Tensor | None, data: Dataset, plan: FullPlan, progress: Progress
+    samples: torch.Tensor, labels: torch.Tensor | None, data: Dataset, plan: FullPlan, progress: EvaluationProgress
 ) -> FullEvaluation:
     """Compute the figures of a plan for given samples.
 
@@ -142,7 +142,9 @@ def shuffled_rows(images: torch.Tensor) -> torch.Tensor:
     return torch.randperm(len(images), generator=torch.Generator().manual_seed(ORDER_SEED))
 
 
-def _score(drawn: Labelled, data: Dataset, plan: FullPlan, progress: Progress) -> tuple[dict[str, float], torch.Tensor]:
+def _score(
+    drawn: Labelled, data: Dataset, plan: FullPlan, progress: EvaluationProgress
+) -> tuple[dict[str, float], torch.Tensor]:
     """Return both accuracy scores, and the rows of the samples that are not read as their class."""
     test = _labelled(data.held_out, data.held_out_labels).known()
     real = _labelled(data.images, data.labels).take(shuffled_rows(data.images)[: plan.classifier_images])
@@ -155,16 +157,16 @@ def _score(drawn: Labelled, data: Dataset, plan: FullPlan, progress: Progress) -
 
 
 def _tell_apart(
-    samples: torch.Tensor, data: Dataset, plan: FullPlan, progress: Progress
+    samples: torch.Tensor, data: Dataset, plan: FullPlan, progress: EvaluationProgress
 ) -> tuple[dict[str, float], TellingSamples]:
     """Return the two-sample tests of samples and of other real training images, and the most telling samples."""
     learnt, tested = plan.told_apart, plan.tested
     order = shuffled_rows(data.images)
-    real = Sample(data.images[order[:learnt]], data.held_out[shuffled_rows(data.held_out)[:tested]])
+    real = ImageSet(data.images[order[:learnt]], data.held_out[shuffled_rows(data.held_out)[:tested]])
     results = []
     for step, images in ((TELL, samples), (TELL_REAL, data.images[order[learnt : 2 * learnt + tested]])):
         progress.begin(step)
-        other = Sample(images[:learnt], images[learnt : learnt + tested])
+        other = ImageSet(images[:learnt], images[learnt : learnt + tested])
         results.append(two_sample_test(real, other, steps=plan.steps, say=progress.advance))
     figures: dict[str, float] = {}
     for suffix, result in zip(("", "_real"), results, strict=True):

@@ -8,7 +8,7 @@ STEADY = 0.1
 """The share of a step after which its own pace is known; its first moments may be slow."""
 
 
-class Progress:
+class EvaluationProgress:
     """Says how far a sequence of steps is. The time left is estimated from the pace of the present step.
 
     Until a tenth of it is done, the pace is that of all work so far.

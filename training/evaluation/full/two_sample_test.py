@@ -19,7 +19,7 @@ SEED = 1
 
 
 @dataclass(frozen=True)
-class Sample:
+class ImageSet:
     """One of the two sets: the images to train on and those to test on, both [·, C, H, W] uint8."""
 
     training: torch.Tensor
@@ -43,8 +43,8 @@ class TwoSampleResult:
 
 
 def two_sample_test(
-    real: Sample,
-    other: Sample,
+    real: ImageSet,
+    other: ImageSet,
     *,
     steps: int | None = None,
     say: Callable[[float], None] = lambda _done: None,

@@ -19,7 +19,7 @@ from training.evaluation.evaluate import SAMPLE_SEED
 from training.evaluation.full.accuracy_score import Labelled
 from training.evaluation.full.full_evaluation import FullEvaluation, evaluate_full, judge_samples, shuffled_rows
 from training.evaluation.full.plan import FullPlan, plan_full_evaluation
-from training.evaluation.full.progress import Progress
+from training.evaluation.full.progress import EvaluationProgress
 
 STEPS = 30
 
@@ -85,7 +85,7 @@ def test_real_images_are_no_slice_of_the_file():
     order = data.labels.argsort()
     ordered = replace(data, images=data.images[order], labels=data.labels[order])
     plan = FullPlan(classifier_images=500, told_apart=500, tested=300, compared=500, steps=STEPS)
-    progress = Progress(plan.costs(pixels=784, trained=len(data.images)), say=None)
+    progress = EvaluationProgress(plan.costs(pixels=784, trained=len(data.images)), say=None)
     figures = judge_samples(perfect.images, perfect.labels, ordered, plan, progress).figures
     assert figures["clipped_coverage_real"] > 0.85
     assert figures["accuracy_score_real"] > 0.7
@@ -178,7 +178,7 @@ def test_digits_are_read_for_the_classes_of_a_g_without_classes():
     plan = replace(
         plan_full_evaluation(data, head_starts=None, trained_on=False, compared=300, steps=1), told_apart=50, tested=50
     )
-    progress = Progress(plan.costs(pixels=784, trained=2000), say=None)
+    progress = EvaluationProgress(plan.costs(pixels=784, trained=2000), say=None)
     full = judge_samples(perfect.images, None, data, plan, progress)
     assert set(full.missing) == {"accuracy_score", "copies"}
     assert {f"class_frechet_{digit}" for digit in range(10)} <= set(full.figures)
@@ -190,7 +190,7 @@ def test_the_labels_are_those_that_the_latents_ask_for():
     labels = labels_of(torch.from_numpy(latents), head_starts=starts)
     data = small()
     plan = plan_full_evaluation(data, head_starts=starts, trained_on=True, compared=40, steps=3)
-    progress = Progress(plan.costs(pixels=256, trained=50), say=None)
+    progress = EvaluationProgress(plan.costs(pixels=256, trained=50), say=None)
     samples = torch.from_numpy(sampler(latents))[:, None]
     given = judge_samples(samples, labels, data, replace(plan, classifier_images=40), progress)
     wanted = evaluate_full(sampler, data, replace(plan, classifier_images=40), prior="normal", head_starts=starts)

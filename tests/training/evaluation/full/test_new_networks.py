@@ -6,7 +6,7 @@ import torch
 
 from tests.training.evaluation.full.test_small_cnn import halves
 from training.evaluation.full.accuracy_score import Labelled, accuracy_score, misread
-from training.evaluation.full.two_sample_test import Sample, two_sample_test
+from training.evaluation.full.two_sample_test import ImageSet, two_sample_test
 
 
 def test_labels_that_are_right_teach_and_wrong_ones_do_not():
@@ -43,8 +43,8 @@ def noise(n: int, *, seed: int, brightest: int = 256) -> torch.Tensor:
 
 @pytest.mark.parametrize(("brightest", "low", "high"), [(256, 0.4, 0.6), (200, 0.95, 1.0)])
 def test_two_samples(brightest: int, low: float, high: float):
-    real = Sample(noise(200, seed=0), noise(200, seed=1))
-    other = Sample(noise(200, seed=2, brightest=brightest), noise(150, seed=3, brightest=brightest))
+    real = ImageSet(noise(200, seed=0), noise(200, seed=1))
+    other = ImageSet(noise(200, seed=2, brightest=brightest), noise(150, seed=3, brightest=brightest))
     result = two_sample_test(real, other, steps=25)
     assert low <= result.accuracy <= high
     assert low <= result.auroc <= high
@@ -54,5 +54,5 @@ def test_two_samples(brightest: int, low: float, high: float):
 def test_images_are_not_remembered_but_tested_anew():
     """Both sets are noise. The network learns its training images by heart, which does not help with others."""
     real, other = noise(40, seed=0), noise(40, seed=1)
-    result = two_sample_test(Sample(real, noise(300, seed=2)), Sample(other, noise(300, seed=3)), steps=60)
+    result = two_sample_test(ImageSet(real, noise(300, seed=2)), ImageSet(other, noise(300, seed=3)), steps=60)
     assert result.accuracy == pytest.approx(0.5, abs=0.1)

@@ -1,6 +1,6 @@
 """The lines about the progress of a full evaluation, with a clock that stands still between the lines."""
 
-from training.evaluation.full.progress import INTERVAL_S, Progress
+from training.evaluation.full.progress import INTERVAL_S, EvaluationProgress
 
 
 class Clock:
@@ -13,7 +13,7 @@ class Clock:
 
 def test_the_time_left_is_in_proportion_to_the_costs():
     clock, lines = Clock(), list[str]()
-    progress = Progress({"a": 1.0, "b": 3.0}, say=lines.append, clock=clock)
+    progress = EvaluationProgress({"a": 1.0, "b": 3.0}, say=lines.append, clock=clock)
     progress.begin("a")
     clock.now = 20.0
     progress.begin("b")
@@ -28,7 +28,7 @@ def test_the_time_left_is_in_proportion_to_the_costs():
 
 def test_the_pace_is_that_of_the_present_step():
     clock, lines = Clock(), list[str]()
-    progress = Progress({"a": 1.0, "b": 3.0}, say=lines.append, clock=clock)
+    progress = EvaluationProgress({"a": 1.0, "b": 3.0}, say=lines.append, clock=clock)
     progress.begin("a")
     clock.now = 1.0
     progress.begin("b")
@@ -39,7 +39,7 @@ def test_the_pace_is_that_of_the_present_step():
 
 def test_lines_are_not_too_many():
     clock, lines = Clock(), list[str]()
-    progress = Progress({"a": 1.0}, say=lines.append, clock=clock)
+    progress = EvaluationProgress({"a": 1.0}, say=lines.append, clock=clock)
     progress.begin("a")
     for step in range(1, 101):
         clock.now = step * INTERVAL_S / 25
@@ -50,7 +50,7 @@ def test_lines_are_not_too_many():
 
 def test_long_times_are_in_minutes():
     clock, lines = Clock(), list[str]()
-    progress = Progress({"a": 1.0, "b": 9.0}, say=lines.append, clock=clock)
+    progress = EvaluationProgress({"a": 1.0, "b": 9.0}, say=lines.append, clock=clock)
     progress.begin("a")
     clock.now = 60.0
     progress.begin("b")
@@ -58,6 +58,6 @@ def test_long_times_are_in_minutes():
 
 
 def test_it_can_be_silent():
-    progress = Progress({"a": 1.0}, say=None)
+    progress = EvaluationProgress({"a": 1.0}, say=None)
     progress.begin("a")
     progress.advance(1.0)
