@@ -3,6 +3,7 @@
 A recipe (`training.recipe`) is what a person writes; the configuration is that recipe for given data, seed and machine.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -13,7 +14,7 @@ from models.device import DeviceName, resolve_device
 from models.images import ImageShape
 from models.latents import SEED_LIMIT
 from models.networks.conditional import MAX_CLASSES
-from training.data.clusters import with_clusters
+from training.data.clusters import check_clusters, with_clusters
 from training.data.dataset import EMBEDDED, RULE, Dataset
 from training.errors import RecipeError, RunError
 from training.provenance import read_git_commit
@@ -76,13 +77,20 @@ class RunConfig(BaseModel):
         """The number of G's steps in one pass over the data; the last, smaller batch is dropped."""
         return self.train_images // self.recipe.batch_size
 
-    def data_of_the_game(self, dataset: Dataset) -> Dataset:
+    def data_of_the_game(self, dataset: Dataset, *, say: Callable[[str], None]) -> Dataset:
         """Return the data as the game uses them: with clusters in the place of labels, if the recipe says so.
+
+        Args:
+            dataset: the data.
+            say: receives a line before clusters are found, which may take half a minute.
 
         Raises:
             RecipeError: there are fewer different images than clusters.
         """
-        return with_clusters(dataset, self.recipe.clusters) if self.recipe.clusters else dataset
+        if not self.recipe.clusters:
+            return dataset
+        say(f"finding {self.recipe.clusters} clusters of the training images")
+        return with_clusters(dataset, self.recipe.clusters)
 
     def check_data(self, dataset: Dataset, *, source: str | None = None) -> None:
         """Check that the images are exactly those that the run began with; otherwise other images would be held out.
@@ -144,6 +152,8 @@ def resolve_config(
         check_utf8(text)
     if recipe.conditional:
         _check_classes(recipe, dataset)
+    if recipe.clusters:
+        check_clusters(dataset, recipe.clusters)
     if recipe.precision == "auto":
         recipe = recipe.model_copy(
             update={"precision": "bfloat16" if is_bfloat16_quick(resolved_device) else "float32"}

@@ -154,7 +154,7 @@ def _parse_weights(path: Path) -> tuple[Metadata, dict[str, nn.Module]]:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = parse_metadata(file.metadata())
-            networks = _build(metadata)
+            networks = build_on_meta(metadata)
             wanted = {
                 f"{side}.{name}": tensor
                 for side, network in networks.items()
@@ -197,7 +197,7 @@ def _probe(metadata: Metadata, networks: Mapping[str, nn.Module]) -> None:
             )
 
 
-def _build(metadata: Metadata) -> dict[str, nn.Module]:
+def build_on_meta(metadata: Metadata) -> dict[str, nn.Module]:
     """Build the networks on PyTorch's meta device, which allocates no memory and draws no random weights."""
     with torch.device("meta"):
         generator, discriminator = build_networks(

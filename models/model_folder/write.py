@@ -21,6 +21,7 @@ from models.model_folder.format import (
 )
 from models.model_folder.history import History
 from models.model_folder.metadata import Metadata
+from models.model_folder.read import build_on_meta
 
 
 def write_model(
@@ -55,7 +56,7 @@ def write_model(
         ModelNameError: the folder's name cannot be a model's name.
         ModelDestinationError: something other than a model folder is at `path`, or another process writes a model
             there.
-        ValueError: only one of the metadata and `encoder` has an encoder.
+        ValueError: the metadata do not describe these networks, or only one of them and `encoder` has an encoder.
         OSError: the disk is full or cannot be written; what was at `path` stays.
     """
     check_destination(path)
@@ -95,11 +96,13 @@ def serialise_weights(
         dtype: dtype of the tensors in the file, float32 or float16.
 
     Raises:
-        ValueError: only one of the metadata and `encoder` has an encoder.
+        ValueError: the metadata do not describe these networks, or only one of them and `encoder` has an encoder.
     """
     if (encoder is None) != (metadata.encoder is None):
         raise ValueError(f"the metadata say encoder={metadata.encoder}, but the encoder given is {encoder}")
     networks = {"generator": generator, "discriminator": discriminator} | ({"encoder": encoder} if encoder else {})
+    for side, described in build_on_meta(metadata).items():
+        _check_shapes(side, networks[side], described)
     tensors = {
         f"{side}.{name}": tensor.detach().to("cpu", dtype).contiguous()
         for side, network in networks.items()
@@ -107,6 +110,18 @@ def serialise_weights(
         if tensor.is_floating_point()  # BatchNorm's integer counter of batches is not needed after training
     }
     return sort_metadata(save(tensors, metadata.to_strings()))
+
+
+def _check_shapes(side: str, network: nn.Module, described: nn.Module) -> None:
+    """Check that a network is the one that the metadata describe; otherwise the written model could not be read.
+
+    Raises:
+        ValueError: a tensor is missing, is not in the metadata's network, or has another shape.
+    """
+    has, wanted = ({name: tuple(t.shape) for name, t in n.state_dict().items()} for n in (network, described))
+    if has != wanted:
+        names = sorted(name for name in has.keys() | wanted.keys() if has.get(name) != wanted.get(name))
+        raise ValueError(f"the metadata describe another {side}: {', '.join(names[:5])} differ")
 
 
 def sort_metadata(data: bytes) -> bytes:

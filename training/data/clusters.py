@@ -5,6 +5,7 @@ A G that is told which kind of image to draw learns more easily than one that ha
 on). Here the clusters are found once, before the game, so that they are the same in every process and after `resume`.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -20,6 +21,27 @@ COMPONENTS = 50
 ROUNDS = 100
 """The most rounds of k-means; it ends earlier if a round changes no image's cluster."""
 
+_CHUNK = 10_000
+"""The number of images that are converted to float64 at once."""
+
+_EXACT = 1024
+"""The most pixels (of all channels) for which the components are computed exactly; the time grows with their cube."""
+
+
+def check_clusters(dataset: Dataset, clusters: int) -> None:
+    """Check that clusters can be found.
+
+    Raises:
+        RecipeError: there are fewer different images than clusters.
+    """
+    different = len({image.tobytes() for image in dataset.images.cpu().numpy()})
+    if different < clusters:
+        fewer = f"{max(2, different // 10)} or another number up to {different}" if different > 1 else "0"
+        raise RecipeError(
+            f"clusters is {clusters}, but there are only {different} different images to train on: use `--set "
+            f"clusters={fewer}`"
+        )
+
 
 def with_clusters(dataset: Dataset, clusters: int) -> Dataset:
     """Return the data with the cluster of each training image in the place of its label.
@@ -29,34 +51,63 @@ def with_clusters(dataset: Dataset, clusters: int) -> Dataset:
         clusters: K, at least 2.
 
     Returns:
-        The same images with labels [N] int64, from 0 to K − 1, each of which at least one image has. They depend only
-        on the images and K.
+        The same images with labels [N] int64, from 0 to K − 1. They depend only on the images and K.
 
     Raises:
         RecipeError: there are fewer different images than clusters.
     """
+    check_clusters(dataset, clusters)
     pixels = dataset.images.flatten(1).cpu().numpy()
     labels = k_means(principal_components(pixels, COMPONENTS), clusters)
-    return replace(dataset, labels=torch.from_numpy(labels).to(dataset.images.device), class_names=())
+    names = tuple(map(str, range(clusters)))
+    return replace(dataset, labels=torch.from_numpy(labels).to(dataset.images.device), class_names=names)
 
 
 def principal_components(pixels: NDArray[np.uint8], most: int) -> NDArray[np.float64]:
-    """Return the coordinates of images [N, d] uint8 on their first principal components: [N, min(d, most)] float64."""
-    values = pixels.astype(np.float64) / 255
-    values -= values.mean(axis=0)
-    _, axes = np.linalg.eigh(values.T @ values)  # in ascending order
-    components: NDArray[np.float64] = values @ axes[:, ::-1][:, :most]
-    return components
+    """Return the coordinates of images on their first principal components: [N, d] uint8 → [N, min(d, most)] float64.
+
+    Above 1,024 pixels the components are approximate, and those of at most 10,000 images.
+    """
+    mean = pixels.mean(axis=0, dtype=np.float64)
+    if pixels.shape[1] <= _EXACT:
+        scatter = sum(part.T @ part for part in _parts(pixels, mean))
+        _, axes = np.linalg.eigh(scatter)  # in ascending order
+        axes = axes[:, ::-1][:, :most]
+    else:
+        some = pixels[np.linspace(0, len(pixels) - 1, min(len(pixels), _CHUNK)).astype(np.int64)]
+        axes = _first_axes(next(_parts(some, mean)), most)
+    return np.concatenate([part @ axes for part in _parts(pixels, mean)])
+
+
+def _parts(pixels: NDArray[np.uint8], mean: NDArray[np.float64]) -> Iterator[NDArray[np.float64]]:
+    """Yield the images in parts, as differences from their mean, in [−1, 1]."""
+    for first in range(0, len(pixels), _CHUNK):
+        yield (pixels[first : first + _CHUNK] - mean) / 255
+
+
+def _first_axes(values: NDArray[np.float64], most: int) -> NDArray[np.float64]:
+    """Return the first principal axes of values [N, d], as columns [d, ≤ most], by random projections.
+
+    Source: Halko, Martinsson and Tropp 2011 (arXiv 0909.4061), algorithm 4.4, with four iterations.
+    """
+    sketch = values @ np.random.default_rng(0).standard_normal((values.shape[1], most + 10))
+    for _ in range(4):
+        sketch = values @ (values.T @ np.linalg.qr(sketch)[0])
+    found = np.linalg.qr(sketch)[0]
+    axes: NDArray[np.float64] = np.linalg.svd(found.T @ values, full_matrices=False)[2][:most].T
+    return axes
 
 
 def k_means(points: NDArray[np.float64], clusters: int) -> NDArray[np.int64]:
-    """Return the cluster of each point: [N, d] float64 → [N] int64, numbers 0 … K − 1, each of which occurs.
+    """Return the cluster of each point: [N, d] float64 → [N] int64, numbers 0 … K − 1.
 
     Lloyd's algorithm, from the starting points of k-means++ (Arthur and Vassilvitskii 2007) with a fixed seed.
 
     Raises:
-        RecipeError: there are fewer different points than clusters.
+        ValueError: there are fewer points than clusters.
     """
+    if len(points) < clusters:
+        raise ValueError(f"{len(points)} points cannot make {clusters} clusters")
     centres = _starting_centres(points, clusters)
     labels: NDArray[np.int64] = _squared_distances(points, centres).argmin(axis=1)
     for _ in range(ROUNDS):
@@ -74,12 +125,8 @@ def _starting_centres(points: NDArray[np.float64], clusters: int) -> NDArray[np.
     nearest = _squared_distances(points, centres)[:, 0]
     for _ in range(clusters - 1):
         total = nearest.sum()
-        if total <= 0:
-            raise RecipeError(
-                f"clusters is {clusters}, but there are only {len(centres)} different images to train on: use `--set "
-                f"clusters={len(centres) // 10}` or fewer"
-            )
-        chosen = points[[rng.choice(len(points), p=nearest / total)]]
+        shares = nearest / total if total > 0 else None  # else all points are equal to a centre
+        chosen = points[[rng.choice(len(points), p=shares)]]
         centres = np.concatenate([centres, chosen])
         nearest = np.minimum(nearest, _squared_distances(points, chosen)[:, 0])
     return centres

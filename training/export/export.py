@@ -82,7 +82,7 @@ def export(
         OSError: the disk is full or cannot be written.
     """
     trained_on = dataset.first(config.recipe.train_images)
-    game, progress = _load_state(folder, config, trained_on, state)
+    game, progress = _load_state(folder, config, trained_on, state, say)
     recipe, epochs = config.recipe, len(progress.records)
     generator = _finish_generator(game.average.network, recipe, dtype)
     timeline = folder.timeline(last=epochs)
@@ -143,13 +143,17 @@ def export(
 
 
 def _load_state(
-    folder: RunFolder, config: RunConfig, trained_on: Dataset, state: Literal["best", "last"]
+    folder: RunFolder,
+    config: RunConfig,
+    trained_on: Dataset,
+    state: Literal["best", "last"],
+    say: Callable[[str], None],
 ) -> tuple[Game, Progress]:
     """Load a saved state of the run: the game, on the CPU, and its progress."""
     saved = folder.saved_state(state)
     torch.set_num_threads(config.threads)
     config.check_data(trained_on)
-    game = Game.of(config, config.data_of_the_game(trained_on), device=torch.device("cpu"))
+    game = Game.of(config, config.data_of_the_game(trained_on, say=say), device=torch.device("cpu"))
     progress = load_checkpoint(saved, game, config)
     return game, progress
 

@@ -46,7 +46,7 @@ def train(
     config.check_data(dataset)
     config.recipe.check_processes(processes.world, begun=folder.checkpoint_file.exists())
     recipe, device = config.recipe, resolve_device(config.device)
-    data = config.data_of_the_game(dataset).to(device)
+    data = config.data_of_the_game(dataset, say=writer.say).to(device)
 
     # --- Load the state -------------------------------------------------------------------------
     game = Game.of(config, data, device=device, processes=processes)

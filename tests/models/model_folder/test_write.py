@@ -5,6 +5,7 @@ import os
 import struct
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,16 @@ def test_what_a_crash_left_behind_is_cleared_away(good: Path, crashed: str) -> N
     rewrite(good)
     assert [path.name for path in good.parent.iterdir()] == ["tiny"]
     assert [entry.epoch for entry in load_model(good).timeline] == [0]
+
+
+def test_metadata_and_networks_must_agree(good: Path) -> None:
+    """Otherwise a folder that nobody can read would take the place of a good one."""
+    before = snapshot(good)
+    model = load_model(good)
+    wider = model.metadata.model_copy(update={"z_dim": model.metadata.z_dim + 1})
+    with pytest.raises(ValueError, match=r"the metadata describe another generator: .*weight differ"):
+        write_again(replace(model, metadata=wider), good)
+    assert snapshot(good) == before
 
 
 def test_metadata_and_encoder_must_agree(good: Path, encoding: Path) -> None:

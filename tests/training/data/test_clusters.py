@@ -12,6 +12,7 @@ from models.model_folder.read import load_model
 from models.networks.conditional import ballots_of, labels_of
 from tests.training.support import TINY_MLP, sets, tiny_dataset, tiny_images, tiny_recipe, write_npz, write_pngs
 from training.cli.command_line import main
+from training.data import clusters
 from training.data.clusters import COMPONENTS, k_means, principal_components, with_clusters
 from training.data.dataset import Dataset
 from training.errors import RecipeError
@@ -35,7 +36,7 @@ def test_blobs_are_found():
 
 
 def test_no_cluster_is_empty():
-    points, _ = blobs((3, 200), d=2)  # many clusters for two blobs: some lose all their points on the way
+    points, _ = blobs((3, 200), d=2)  # many clusters for two blobs: some may lose all their points on the way
     assert set(k_means(points, 40)) == set(range(40))
 
 
@@ -61,11 +62,56 @@ def test_labels_have_no_effect():
     assert of_labelled.class_shares().sum() == pytest.approx(1)
 
 
-def test_more_clusters_than_different_images():
-    same = tiny_dataset(20)
-    images = same.images[:4].repeat(5, 1, 1, 1)
-    with pytest.raises(RecipeError, match=r"clusters is 5, but there are only 4 different images .*clusters=0"):
-        with_clusters(Dataset("same", images, same.held_out, same.shape), 5)
+def same_images(different: int) -> Dataset:
+    """Return 20 training images, of which some are equal."""
+    data = tiny_dataset(20)
+    images = data.images[torch.arange(20) % different]
+    return Dataset("same", images, data.held_out, data.shape)
+
+
+@pytest.mark.parametrize(
+    ("different", "clusters", "advice"),
+    [(4, 5, "clusters=2 or another number up to 4`"), (20, 50, "clusters=2 or another number"), (1, 5, "clusters=0`")],
+)
+def test_more_clusters_than_different_images(different: int, clusters: int, advice: str):
+    message = f"clusters is {clusters}, but there are only {different} different images to train on: .*{advice}"
+    with pytest.raises(RecipeError, match=message):
+        with_clusters(same_images(different), clusters)
+
+
+@pytest.mark.parametrize("different", [5, 7, 20])
+def test_as_many_clusters_as_different_images(different: int):
+    found = with_clusters(same_images(different), different)
+    assert found.classes == different
+    assert found.labels is not None
+    assert len(found.labels.unique()) == different
+    assert len(found.class_shares()) == different
+
+
+def test_components_of_large_images_are_nearly_exact(monkeypatch: pytest.MonkeyPatch):
+    rng = np.random.default_rng(2)
+    kinds = rng.integers(0, 256, (6, 300))
+    pixels = np.clip(kinds[rng.integers(0, 6, 80)] * 0.8 + rng.integers(0, 50, (80, 300)), 0, 255).astype(np.uint8)
+    exact = principal_components(pixels, 5)
+    monkeypatch.setattr(clusters, "_EXACT", 100)
+    monkeypatch.setattr(clusters, "_CHUNK", 33)  # axes of some images, coordinates in parts
+    close = principal_components(pixels, 5)
+    assert close.shape == exact.shape
+    between = [((c[:, None] - c) ** 2).sum(axis=2) for c in (exact, close)]
+    assert np.corrcoef(between[0].ravel(), between[1].ravel())[0, 1] > 0.98
+
+
+@pytest.mark.parametrize("dry", [False, True])
+def test_too_many_clusters_are_told_before_the_run_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], dry: bool
+):
+    monkeypatch.chdir(tmp_path)
+    write_pngs(tmp_path / "pictures", tiny_images(25))
+    fit = ["fit", "conv-unlabelled", "--data", "pictures", "--out", "run", "--set", "batch_size=8"]
+    assert main([*fit, *(["--dry-run"] if dry else [])]) == 1
+    error = capsys.readouterr().err
+    assert "clusters is 50, but there are only 23 different images to train on: use `--set clusters=2" in error
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(
