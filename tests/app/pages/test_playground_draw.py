@@ -532,6 +532,25 @@ def test_the_reading_and_the_limits_are_those_of_the_latent_on_screen(browser: B
         assert visit.faults == []
 
 
+def test_a_changed_image_that_was_shown_by_default_stays_that_image(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url)
+        caption = page.locator("#inspector figcaption")
+        expect(caption).to_have_text("Image 0 of seed 7")
+        page.get_by_role("button", name="Randomise a little").click()
+        expect(caption).to_have_text("Image 0 of seed 7, changed")
+        expect_in_address(page, "latent")
+        expect_in_address(page, "image", "0")
+        settle(visit)
+        page.reload()
+        expect(caption).to_have_text("Image 0 of seed 7, changed")
+        page.get_by_role("button", name="Reset").click()
+        expect(caption).to_have_text("Image 0 of seed 7")
+        expect_canvas(page, sample(service.client, seed=7))
+        settle(visit)
+        assert visit.faults == []
+
+
 def test_a_little_randomness_keeps_the_class(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, image=3, model="digits")
