@@ -735,6 +735,31 @@ def test_curl_scores_the_same_file(browser: Browser, prefixed_service: Service, 
         assert visit.faults == []
 
 
+def test_curl_finds_what_is_saved_under_its_name(browser: Browser, prefixed_service: Service, tmp_path: Path) -> None:
+    """Browsers replace some characters in the name of a file that they save, and add an ending where there is none."""
+    with Visit(browser, prefixed_service.url) as visit:
+        page = open_page(visit, f"{prefixed_service.url}/gan", view="judge")
+        logit = page.locator("#verdict .figures dd b").first
+
+        def save_and_run() -> str:
+            expect(logit).to_be_visible()
+            settle(visit)
+            with page.expect_download() as info:
+                page.get_by_role("link", name="Save the image").click()
+            info.value.save_as(tmp_path / info.value.suggested_filename)
+            expect(logit).to_have_text(told(run_curl(page, tmp_path)["results"][0]["logit"]))
+            return info.value.suggested_filename
+
+        page.get_by_role("button", name="Let G draw one").click()
+        assert re.fullmatch(r"image 0 of seed \d+\.png", save_and_run())
+        choose(page, payload('.a: "b"? <c>|*~%d\\e.png', file_of(photo())))
+        settle(visit)
+        drag(page, (210, 60), (370, 260))
+        expect(page.get_by_role("button", name="Use the found box again")).to_be_visible()
+        assert save_and_run() == "_a_ _b__ _c_____d_e-cut.png"
+        assert visit.faults == []
+
+
 def test_curl_scores_a_file_whose_name_is_a_dash(browser: Browser, prefixed_service: Service, tmp_path: Path) -> None:
     (tmp_path / "-").write_bytes(file_of(photo()))
     with Visit(browser, prefixed_service.url) as visit:

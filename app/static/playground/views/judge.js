@@ -1,7 +1,7 @@
 // Judge: D's opinion of a drawing or of photos, the pixels that it depends on, and the nearest image of G.
 
 import { el, format } from "../../viewer/elements.js";
-import { Copyable, curl, upload } from "../copyable.js";
+import { Copyable, curl, savedName, upload } from "../copyable.js";
 import { DrawingPad } from "../drawing-pad.js";
 import { keepingFocus } from "../focus.js";
 import { Latest } from "../latest.js";
@@ -167,7 +167,7 @@ export class Judge {
         await this._takeExample(seed); // another model has been chosen meanwhile
         return;
       }
-      const file = new File([blob], `image 0 of seed ${seed}`, { type: "image/png" });
+      const file = new File([blob], `image 0 of seed ${seed}.png`, { type: "image/png" });
       this._chosen = null;
       this._judge({ subjects: subjectsOf([file]), preprocess: "none", given: null, example: { seed, shape: metadata.image_shape } });
     } catch (error) {
@@ -340,10 +340,12 @@ export class Judge {
     const { model, given } = this._request;
     const { file, cut } = subject;
     const sent = cut?.file ?? file;
-    this._curl.text = curl("score.json", this._app.service.scoreUrl(model, this._callOf(subject)), upload("files", sent.name));
+    const isSaved = cut === null && given?.isSaved === true;
+    const name = isSaved ? sent.name : savedName(sent.name);
+    this._curl.text = curl("score.json", this._app.service.scoreUrl(model, this._callOf(subject)), upload("files", name));
     URL.revokeObjectURL(this._save.href);
-    this._save.hidden = cut === null && given?.isSaved === true;
-    if (!this._save.hidden) Object.assign(this._save, { download: sent.name, href: URL.createObjectURL(sent) });
+    this._save.hidden = isSaved;
+    if (!isSaved) Object.assign(this._save, { download: name, href: URL.createObjectURL(sent) });
     this._command.replaceChildren(this._curl.element, this._save);
   }
 
