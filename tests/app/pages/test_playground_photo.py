@@ -607,6 +607,36 @@ def test_boxes_and_digits_are_there_again_after_no_preprocessing(browser: Browse
         assert visit.faults == []
 
 
+def test_digits_that_a_model_does_not_find_are_there_again_for_the_next_one(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, view="judge")
+        choose(page, payload("three.png", file_of(photo(-190, -40, 100))))
+        page.get_by_role("button", name="Score each digit").click()
+        thumbnails = page.locator("#judged-list button")
+        expect(thumbnails).to_have_text([re.compile(f"^{number}: 0") for number in (1, 2, 3)])
+        opinions = thumbnails.all_inner_texts()
+        thumbnails.nth(2).click()
+        settle(visit)
+        corner(page, "Top left").focus()
+        page.keyboard.press("Shift+ArrowLeft")
+        again = page.get_by_role("button", name="Use the found box again")
+        expect(again).to_be_visible()
+        settle(visit)
+        page.locator("#model").select_option("rgb")  # it takes the picture as one image
+        expect(thumbnails.nth(1)).to_have_text(re.compile("^none found"))
+        again.click()
+        expect(thumbnails.nth(2)).to_have_text(re.compile("^none found"))
+        expect(thumbnails.nth(2)).to_have_attribute("aria-pressed", "true")
+        words = "D did not judge this: for this model, the picture has no digit 3."
+        expect(page.locator("#verdict")).to_have_text(words)
+        settle(visit)
+        page.locator("#model").select_option("mnist-conv")
+        expect(thumbnails).to_have_text(opinions)
+        expect(thumbnails.nth(2)).to_have_attribute("aria-pressed", "true")
+        settle(visit)
+        assert visit.faults == []
+
+
 def test_a_drawing_asks_for_no_stages(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, view="judge")
