@@ -637,6 +637,47 @@ def test_digits_that_a_model_does_not_find_are_there_again_for_the_next_one(brow
         assert visit.faults == []
 
 
+@pytest.mark.parametrize("name", ["mnist-conv", "conv"])
+def test_files_digits_and_boxes_are_there_again_after_a_drawing(browser: Browser, service: Service, name: str) -> None:
+    image = photo(-190, -40, 100)
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, view="judge")
+        earlier = page.get_by_role("button", name="Earlier images")
+        choose(page, payload("three.png", file_of(image)), payload("one.png", file_of(photo())))
+        expect(page.locator("#judged-list button")).to_have_count(2)
+        expect(earlier).to_be_hidden()
+        page.get_by_role("button", name="Score each digit").click()
+        thumbnails = page.locator("#judged-list button")
+        expect(thumbnails).to_have_count(4)
+        thumbnails.nth(1).click()
+        settle(visit)
+        corner(page, "Top left").focus()
+        page.keyboard.press("Shift+ArrowLeft")
+        mine = edited(page)
+        page.get_by_role("button", name="Draw", exact=True).click()  # before the box has been judged
+        expect(page.locator("#pad")).to_be_focused()
+        expect(thumbnails).to_have_count(0)
+        page.locator("#pad").click()
+        page.locator("#as-is").check()
+        page.locator("#model").select_option(name)
+        settle(visit)
+        page.get_by_role("button", name="Let G draw one").click()
+        expect(page.locator("#photo")).to_be_visible()
+        settle(visit)
+        expect(earlier).to_have_attribute("title", "three.png, one.png")
+        earlier.click()
+        expect(thumbnails).to_have_count(4)
+        expect(thumbnails.nth(1)).to_have_attribute("aria-pressed", "true")
+        expect(page.locator("#as-is")).not_to_be_checked()
+        expect_judged(page, service.client, cut_of(image, mine), model=name)
+        assert edited(page) == mine
+        earlier.click()
+        expect(page.locator("#photo-hint")).to_have_text("D judges the whole image, as it is.")
+        expect(earlier).to_be_visible()
+        settle(visit)
+        assert visit.faults == []
+
+
 def test_a_drawing_asks_for_no_stages(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, view="judge")
