@@ -4,8 +4,8 @@ const SETTLE_MS = 200; // browsers block a page that changes its address too oft
 
 const LIMIT = 2 ** 53; // of seeds and of indices, as in the API
 
-/** The parameters that mean something else, or nothing, to another model. */
-export const OF_ONE_MODEL = { digit: null, latent: null, epoch: null };
+/** The value of `run` that names the recorded run that collapsed, which is no model's. */
+export const COLLAPSE = "collapse";
 
 export class Address {
   constructor() {
@@ -85,9 +85,15 @@ export class Address {
     if (this._href() !== before) this._push();
   }
 
+  /** The parameters that mean something else, or nothing, to another model, each as null. */
+  get ofOneModel() {
+    const ofModel = { digit: null, latent: null };
+    return this.get("run") === COLLAPSE ? ofModel : { ...ofModel, epoch: null }; // an epoch beside that run is the run's
+  }
+
   /** Choose another model, and drop the parameters that hold for the old one only. */
   setModel(model) {
-    this.step({ ...OF_ONE_MODEL, model });
+    this.step({ ...this.ofOneModel, model });
   }
 
   /** Go to a view with the parameters it was left with, except for the model and the parameters given here. */
@@ -97,7 +103,7 @@ export class Address {
     const model = parameters.model ?? this.get("model");
     this._left.set(this.view, this._parameters);
     this._parameters = new URLSearchParams(this._left.get(view) ?? {});
-    const forgotten = this.get("model") === model ? {} : OF_ONE_MODEL;
+    const forgotten = this.get("model") === model ? {} : this.ofOneModel;
     for (const [name, value] of Object.entries({ ...forgotten, ...parameters, view, model })) {
       if (value) this._parameters.set(name, value);
       else this._parameters.delete(name);

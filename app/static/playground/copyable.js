@@ -43,6 +43,11 @@ export function curl(file, url, options = "") {
   return `curl -f -o ${file} ${key}${options}'${url}'`;
 }
 
+/** The name under which a file is saved: without characters that browsers replace or remove, in one way or another. */
+export function savedName(name) {
+  return name.replace(/^[.\s]+|["~*%/:<>?\\|\p{Cc}\p{Cf}]|[.\s]+$/gu, "_");
+}
+
 /**
  * A file as a part of the form that curl sends. The shell and curl's own quotes leave the name as it is; a file “-” is in
  * this folder, where curl would otherwise read its standard input.

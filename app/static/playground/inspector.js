@@ -3,7 +3,7 @@
 import { el } from "../viewer/elements.js";
 import { Copyable, curl } from "./copyable.js";
 import { Latest } from "./latest.js";
-import { LatentBars } from "./latent-bars.js";
+import { LatentBars, limitOf } from "./latent-bars.js";
 import { opinion } from "./opinion.js";
 import { Outdated } from "./outdated.js";
 
@@ -111,7 +111,9 @@ export class Inspector {
   _shakeIt() {
     const { original, changed, metadata } = this._image;
     const style = metadata.z_dim - metadata.classes; // the coordinates behind these choose the class
-    const shaken = (value, index) => (index < style ? Number((value + SHAKE * normal()).toFixed(2)) : value);
+    const limit = limitOf(metadata.prior);
+    const limited = (value) => Math.max(-limit, Math.min(limit, value));
+    const shaken = (value, index) => (index < style ? Number(limited(value + SHAKE * normal()).toFixed(2)) : value);
     const latent = Float32Array.from(changed ?? original, shaken);
     this._change(latent);
   }

@@ -7,6 +7,11 @@ import { el } from "../viewer/elements.js";
 const STEP = 0.1;
 const LEAP = 0.5;
 
+/** The largest value of a coordinate that the page offers, by the model's prior; the smallest is its negative. */
+export function limitOf(prior) {
+  return prior === "uniform" ? Math.sqrt(3) : 3;
+}
+
 export class LatentBars {
   /** @param {(latent: Float32Array) => void} onChange called with the latent after each change by a person */
   constructor(onChange) {
@@ -31,15 +36,17 @@ export class LatentBars {
    */
   show(latent, { prior, classes }) {
     this._latent = Float32Array.from(latent);
-    this._limit = prior === "uniform" ? Math.sqrt(3) : 3;
+    this._limit = limitOf(prior);
     if (this._bars.children.length !== latent.length || this._classes !== classes) {
       this._classes = classes;
       this._bars.replaceChildren(...Array.from(latent, (_, index) => this._barOf(index)));
+      this._told = null;
       this._reading.textContent = "";
       this._slider.hidden = true;
     }
     this._latent.forEach((_, index) => this._paint(index));
-    if (!this._slider.hidden) this._slider.value = this._latent[this._chosen];
+    if (this._told !== null) this._read(this._told);
+    if (!this._slider.hidden) this._setSlider();
   }
 
   _barOf(index) {
@@ -54,8 +61,6 @@ export class LatentBars {
         tabIndex: index === 0 ? 0 : -1,
         "aria-label": name,
         "aria-orientation": "vertical",
-        "aria-valuemin": -this._limit.toFixed(2),
-        "aria-valuemax": this._limit.toFixed(2),
         "data-at": index,
       },
       el("i", {}),
@@ -68,6 +73,8 @@ export class LatentBars {
     const value = this._latent[index];
     const share = Math.max(-1, Math.min(1, value / this._limit));
     bar.firstChild.style.transform = `scaleY(${-share})`;
+    bar.setAttribute("aria-valuemin", (-this._limit).toFixed(2));
+    bar.setAttribute("aria-valuemax", this._limit.toFixed(2));
     bar.setAttribute("aria-valuenow", value.toFixed(2));
   }
 
@@ -80,8 +87,9 @@ export class LatentBars {
     this._onChange(Float32Array.from(this._latent));
   }
 
-  /** Show the name and the value of a bar as text. */
+  /** Show the name and the value of a bar as text; `show` keeps the value up to date. */
   _read(index) {
+    this._told = index;
     const name = this._bars.children[index].getAttribute("aria-label");
     this._reading.textContent = `${name} = ${this._latent[index].toFixed(2).replace("-", "−")}`;
   }
@@ -93,8 +101,14 @@ export class LatentBars {
     this._chosen = Number(bar.dataset.at);
     this._focus(this._chosen);
     this._read(this._chosen);
-    Object.assign(this._slider, { hidden: false, min: -this._limit, max: this._limit, value: this._latent[this._chosen] });
+    this._slider.hidden = false;
+    this._setSlider();
     this._slider.setAttribute("aria-label", bar.getAttribute("aria-label"));
+  }
+
+  /** Set the slider to the chosen bar's value. */
+  _setSlider() {
+    Object.assign(this._slider, { min: -this._limit, max: this._limit, value: this._latent[this._chosen] });
   }
 
   _press(event) {

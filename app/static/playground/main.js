@@ -1,7 +1,7 @@
 // The page as a whole: it opens views, keeps the chosen model, and shows errors.
 
 import { el } from "../viewer/elements.js";
-import { Address, OF_ONE_MODEL } from "./address.js";
+import { Address } from "./address.js";
 import { Service } from "./service.js";
 import { keepSlidersWhileScrolling } from "./sliders.js";
 
@@ -179,10 +179,11 @@ class App {
       this._tellModel(`The version ${version} of “${named.name}” is not loaded; ${named.model.split("@")[1]} is shown instead.`);
       this.address.standIn({ model: chosen.model });
     } else if (wanted && !named) {
-      const lost = Object.keys(OF_ONE_MODEL).filter((name) => this.address.get(name) !== null);
+      const { ofOneModel } = this.address;
+      const lost = Object.keys(ofOneModel).filter((name) => this.address.get(name) !== null);
       const kept = lost.length ? ` What holds for that model only (${lost.join(", ")}) stays in the address until you change something.` : "";
       this._tellModel(`There is no usable model “${wanted}”; the default “${this._default}” is shown instead.${kept}`);
-      this.address.standIn({ ...OF_ONE_MODEL, model: chosen.model });
+      this.address.standIn({ ...ofOneModel, model: chosen.model });
     } else this.address.complete({ model: chosen.model }); // with its version, so that a shared address always means these images
   }
 

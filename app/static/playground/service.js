@@ -77,13 +77,12 @@ export class Service {
       this._onBusy(LATE);
     }, PATIENCE_MS);
     try {
+      await checkReadable(options.body); // Chromium reports an error of its own beside that of `fetch` if a file is not there
       return await fetch(url, options);
     } catch (error) {
-      if (error.name === "AbortError") throw error;
-      const unreadable = await findUnreadable(options.body);
-      if (unreadable === null) throw new Error("the service does not answer; is it running?");
-      const words = `“${unreadable}” cannot be read: it is a folder, or the file has been moved, changed or deleted`;
-      throw Object.assign(new Error(words), { isRefusal: true });
+      if (error.name === "AbortError" || error.isRefusal) throw error;
+      await checkReadable(options.body); // it may have been deleted meanwhile
+      throw new Error("the service does not answer; is it running?");
     } finally {
       clearTimeout(timer);
       if (this._late.delete(call) && this._late.size === 0) this._onBusy("");
@@ -185,8 +184,8 @@ function withNames(text, body) {
   return files.reduce((said, { name }) => said?.replaceAll(name.replaceAll('"', "%22"), name), text);
 }
 
-/** The name of the first file in a request's body that the browser cannot read; null if there is none. */
-async function findUnreadable(body) {
+/** Refuse a request if the browser cannot read a file in its body. */
+async function checkReadable(body) {
   const files = body instanceof FormData ? [...body.values()].filter((value) => value instanceof File) : [];
   for (const file of files) {
     try {
@@ -194,10 +193,10 @@ async function findUnreadable(body) {
       await reader.read(); // the first bytes are enough
       await reader.cancel();
     } catch {
-      return file.name;
+      const words = `“${file.name}” cannot be read: it is a folder, or the file has been moved, changed or deleted`;
+      throw Object.assign(new Error(words), { isRefusal: true });
     }
   }
-  return null;
 }
 
 function pause(milliseconds, signal) {

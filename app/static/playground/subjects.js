@@ -54,7 +54,7 @@ export async function scored(service, model, subjects, { preprocess, steps, sign
     if (whole.includes(subject)) return [withResult(subject, ofWhole[whole.indexOf(subject)])];
     const digits = ofSplit[split.indexOf(subject.file)];
     if (subject.digit === "each") return digits.map((result, digit) => withResult({ ...subject, key: Symbol(`${subject.file.name} ${digit}`), digit }, result));
-    return subject.digit < digits.length ? [withResult(subject, digits[subject.digit])] : [];
+    return [withResult(subject, digits[subject.digit] ?? withoutDigit(subject))]; // it stays: another model may find it again
   });
   const refused = results.filter(({ result }) => result.isRefused);
   if (refused.length > 0 && refused.length === results.length) throw new Error(refused[0].result.reason);
@@ -85,6 +85,11 @@ async function scoredFiles(service, model, files, asked) {
 export function callOf({ digit, cut }, preprocess, digits) {
   const split = digit !== null && cut === null;
   return { preprocess, explain: true, split, steps: preprocess === "auto" && !(split && digits > MAX_STEPS) };
+}
+
+/** The result of a digit that the chosen model does not find in its file. */
+function withoutDigit({ digit }) {
+  return { found: false, reason: `for this model, the picture has no digit ${digit + 1}`, box: null, probability: null, steps: [] };
 }
 
 function withResult(subject, result) {

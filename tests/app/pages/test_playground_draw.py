@@ -499,6 +499,58 @@ def test_on_a_small_screen_the_inspector_is_a_sheet(browser: Browser, service: S
         assert visit.faults == []
 
 
+def test_the_reading_and_the_limits_are_those_of_the_latent_on_screen(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url, width=360) as visit:
+        page = open_page(visit, service.url, image=3, model="conv")
+        reading, slider = page.locator("#inspector output"), page.locator("#inspector input[type=range]")
+        bar(page, 2).tap()
+
+        def expect_reading(**query: object) -> None:
+            latent, _ = latent_and_image(service.client, seed=7, **query)
+            expect(reading).to_have_text(f"z 2 = {latent[2]:.2f}".replace("-", "−"))
+            assert float(slider.input_value()) == pytest.approx(latent[2], abs=0.0051)
+
+        expect_reading(model="conv", first=3)
+        slider.fill("2.5")
+        expect(reading).to_have_text("z 2 = 2.50")
+        page.get_by_role("button", name="Reset").click()
+        expect_reading(model="conv", first=3)
+        page.locator("#model").select_option("rgb")  # as many numbers, but another prior
+        expect_in_address(page, "model", "rgb")
+        settle(visit)
+        expect_reading(model="rgb", first=3)
+        expect(slider).to_have_attribute("max", str(3**0.5))
+        expect(bar(page, 0)).to_have_attribute("aria-valuemax", "1.73")
+        expect(bar(page, 0)).to_have_attribute("aria-valuemin", "-1.73")
+        page.evaluate("Math.random = () => 0.999999")  # the noise is then 5 standard deviations
+        page.get_by_role("button", name="Randomise a little").click()
+        expect_in_address(page, "latent")
+        shaken = latent_of(parameters(page.url)["latent"])
+        assert shaken.max() == pytest.approx(1.73)
+        expect(reading).to_have_text(f"z 2 = {shaken[2]:.2f}".replace("-", "−"))
+        settle(visit)
+        assert visit.faults == []
+
+
+def test_a_changed_image_that_was_shown_by_default_stays_that_image(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url)
+        caption = page.locator("#inspector figcaption")
+        expect(caption).to_have_text("Image 0 of seed 7")
+        page.get_by_role("button", name="Randomise a little").click()
+        expect(caption).to_have_text("Image 0 of seed 7, changed")
+        expect_in_address(page, "latent")
+        expect_in_address(page, "image", "0")
+        settle(visit)
+        page.reload()
+        expect(caption).to_have_text("Image 0 of seed 7, changed")
+        page.get_by_role("button", name="Reset").click()
+        expect(caption).to_have_text("Image 0 of seed 7")
+        expect_canvas(page, sample(service.client, seed=7))
+        settle(visit)
+        assert visit.faults == []
+
+
 def test_a_little_randomness_keeps_the_class(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, image=3, model="digits")

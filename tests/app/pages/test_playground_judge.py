@@ -762,6 +762,23 @@ def test_an_error_goes_once_the_same_thing_works(browser: Browser, service: Serv
         settle(visit)
 
 
+def test_a_file_that_is_deleted_after_it_was_chosen_is_told(browser: Browser, service: Service, tmp_path: Path) -> None:
+    file = tmp_path / "gone.png"
+    file.write_bytes(png_bytes(picture(1)))
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, view="judge")
+        page.locator("#files").set_input_files(file)
+        expect_opinion(page.locator("#verdict"), score_of(service.client, png_bytes(picture(1))))
+        settle(visit)
+        file.unlink()
+        page.locator("#model").select_option("conv")
+        words = "“gone.png” cannot be read: it is a folder, or the file has been moved, changed or deleted"
+        expect(page.locator("#status.error")).to_have_text(f"That did not work: {words}")
+        expect(page.locator("#verdict")).to_have_text("D could not judge this.")
+        settle(visit)
+        assert visit.faults == []
+
+
 def test_a_file_is_named_in_errors_as_it_is(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, view="judge")

@@ -226,6 +226,28 @@ def test_a_run_that_collapsed(browser: Browser, service: Service) -> None:
         assert visit.faults == []
 
 
+def test_the_epoch_of_a_run_that_is_no_models_stays_with_that_run(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, view="learn", model="gone", run="collapse", epoch=0)
+        expect(page.locator("#status")).to_have_text(
+            "There is no usable model “gone”; the default “mnist-conv” is shown instead."
+        )
+        expect(caption(page)).to_have_text("Before training: noise")
+        page.locator("#model").select_option("rgb")
+        expect_in_address(page, "model", "rgb")
+        settle(visit)
+        expect(caption(page)).to_have_text("Before training: noise")
+        expect_in_address(page, "epoch", 0)
+        page.locator("[data-view=models]").click()
+        page.locator("article[aria-label=three]").get_by_role("button", name="Watch it learn").click()
+        expect(page.locator("#run-text")).to_contain_text("three: recipe")
+        expect(page.get_by_label("Training run")).to_have_value("")
+        settle(visit)
+        expect_in_address(page, "run", None)
+        expect_in_address(page, "epoch", None)
+        assert visit.faults == []
+
+
 def test_no_earlier_run_stays_under_the_name_of_one_that_is_late_or_fails(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, view="learn")

@@ -607,6 +607,77 @@ def test_boxes_and_digits_are_there_again_after_no_preprocessing(browser: Browse
         assert visit.faults == []
 
 
+def test_digits_that_a_model_does_not_find_are_there_again_for_the_next_one(browser: Browser, service: Service) -> None:
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, view="judge")
+        choose(page, payload("three.png", file_of(photo(-190, -40, 100))))
+        page.get_by_role("button", name="Score each digit").click()
+        thumbnails = page.locator("#judged-list button")
+        expect(thumbnails).to_have_text([re.compile(f"^{number}: 0") for number in (1, 2, 3)])
+        opinions = thumbnails.all_inner_texts()
+        thumbnails.nth(2).click()
+        settle(visit)
+        corner(page, "Top left").focus()
+        page.keyboard.press("Shift+ArrowLeft")
+        again = page.get_by_role("button", name="Use the found box again")
+        expect(again).to_be_visible()
+        settle(visit)
+        page.locator("#model").select_option("rgb")  # it takes the picture as one image
+        expect(thumbnails.nth(1)).to_have_text(re.compile("^none found"))
+        again.click()
+        expect(thumbnails.nth(2)).to_have_text(re.compile("^none found"))
+        expect(thumbnails.nth(2)).to_have_attribute("aria-pressed", "true")
+        words = "D did not judge this: for this model, the picture has no digit 3."
+        expect(page.locator("#verdict")).to_have_text(words)
+        settle(visit)
+        page.locator("#model").select_option("mnist-conv")
+        expect(thumbnails).to_have_text(opinions)
+        expect(thumbnails.nth(2)).to_have_attribute("aria-pressed", "true")
+        settle(visit)
+        assert visit.faults == []
+
+
+@pytest.mark.parametrize("name", ["mnist-conv", "conv"])
+def test_files_digits_and_boxes_are_there_again_after_a_drawing(browser: Browser, service: Service, name: str) -> None:
+    image = photo(-190, -40, 100)
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, view="judge")
+        earlier = page.get_by_role("button", name="Earlier images")
+        choose(page, payload("three.png", file_of(image)), payload("one.png", file_of(photo())))
+        expect(page.locator("#judged-list button")).to_have_count(2)
+        expect(earlier).to_be_hidden()
+        page.get_by_role("button", name="Score each digit").click()
+        thumbnails = page.locator("#judged-list button")
+        expect(thumbnails).to_have_count(4)
+        thumbnails.nth(1).click()
+        settle(visit)
+        corner(page, "Top left").focus()
+        page.keyboard.press("Shift+ArrowLeft")
+        mine = edited(page)
+        page.get_by_role("button", name="Draw", exact=True).click()  # before the box has been judged
+        expect(page.locator("#pad")).to_be_focused()
+        expect(thumbnails).to_have_count(0)
+        page.locator("#pad").click()
+        page.locator("#as-is").check()
+        page.locator("#model").select_option(name)
+        settle(visit)
+        page.get_by_role("button", name="Let G draw one").click()
+        expect(page.locator("#photo")).to_be_visible()
+        settle(visit)
+        expect(earlier).to_have_attribute("title", "three.png, one.png")
+        earlier.click()
+        expect(thumbnails).to_have_count(4)
+        expect(thumbnails.nth(1)).to_have_attribute("aria-pressed", "true")
+        expect(page.locator("#as-is")).not_to_be_checked()
+        expect_judged(page, service.client, cut_of(image, mine), model=name)
+        assert edited(page) == mine
+        earlier.click()
+        expect(page.locator("#photo-hint")).to_have_text("D judges the whole image, as it is.")
+        expect(earlier).to_be_visible()
+        settle(visit)
+        assert visit.faults == []
+
+
 def test_a_drawing_asks_for_no_stages(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, view="judge")
@@ -732,6 +803,31 @@ def test_curl_scores_the_same_file(browser: Browser, prefixed_service: Service, 
         info.value.save_as(tmp_path / (link.get_attribute("download") or ""))
         logit = run_curl(page, tmp_path)["results"][0]["logit"]
         expect(verdict.locator(".figures dd b").first).to_have_text(told(logit))
+        assert visit.faults == []
+
+
+def test_curl_finds_what_is_saved_under_its_name(browser: Browser, prefixed_service: Service, tmp_path: Path) -> None:
+    """Browsers replace some characters in the name of a file that they save, and add an ending where there is none."""
+    with Visit(browser, prefixed_service.url) as visit:
+        page = open_page(visit, f"{prefixed_service.url}/gan", view="judge")
+        logit = page.locator("#verdict .figures dd b").first
+
+        def save_and_run() -> str:
+            expect(logit).to_be_visible()
+            settle(visit)
+            with page.expect_download() as info:
+                page.get_by_role("link", name="Save the image").click()
+            info.value.save_as(tmp_path / info.value.suggested_filename)
+            expect(logit).to_have_text(told(run_curl(page, tmp_path)["results"][0]["logit"]))
+            return info.value.suggested_filename
+
+        page.get_by_role("button", name="Let G draw one").click()
+        assert re.fullmatch(r"image 0 of seed \d+\.png", save_and_run())
+        choose(page, payload('.a: "b"? <c>|*~%d\\e.png', file_of(photo())))
+        settle(visit)
+        drag(page, (210, 60), (370, 260))
+        expect(page.get_by_role("button", name="Use the found box again")).to_be_visible()
+        assert save_and_run() == "_a_ _b__ _c_____d_e-cut.png"
         assert visit.faults == []
 
 

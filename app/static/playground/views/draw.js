@@ -117,7 +117,7 @@ export class Draw {
   /** Keep a changed latent in the address; null keeps the one from before the change, and “Back” leads to the changed one. */
   _keep(latent) {
     const { address } = this._app;
-    if (latent) address.set({ latent: packLatent(latent) });
+    if (latent) address.set({ image: this._shown, latent: packLatent(latent) }); // the image, too, if it is the first by default
     else address.step({ latent: this._withoutImage && packLatent(this._withoutImage) });
   }
 
@@ -145,6 +145,7 @@ export class Draw {
     const index = address.whole("image", isWide() && !latent ? 0 : null);
     this._panel.hidden = index === null && latent === null;
     this._grid.mark(index);
+    this._shown = index;
     this._withoutImage = index === null ? latent : null;
     const turn = this._waitForImage();
     if (this._panel.hidden) return;

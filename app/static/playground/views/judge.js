@@ -1,7 +1,7 @@
 // Judge: D's opinion of a drawing or of photos, the pixels that it depends on, and the nearest image of G.
 
 import { el, format } from "../../viewer/elements.js";
-import { Copyable, curl, upload } from "../copyable.js";
+import { Copyable, curl, savedName, upload } from "../copyable.js";
 import { DrawingPad } from "../drawing-pad.js";
 import { keepingFocus } from "../focus.js";
 import { Latest } from "../latest.js";
@@ -38,6 +38,7 @@ export class Judge {
     this._files = document.getElementById("files");
     this._camera = document.getElementById("camera");
     this._request = null; // what D judges: { model, subjects, preprocess, given, example, prepared }; subjects are null for the drawing on the pad
+    this._earlier = []; // the images that “Draw” has replaced by the pad, the latest last: { request, chosen }
     this._judged = null; // the request whose opinion is on screen
     this._chosen = null; // the subject that is shown; a newer copy of it may be in the request. Null stands for the first
     this._boxed = []; // the subjects that have a box on the photo
@@ -72,9 +73,12 @@ export class Judge {
     on("pad-clear", () => this._pad.clear());
     on("pad-example", () => this._app.attempt(() => this._takeExample(), "judge: example"));
     on("pad-again", () => {
+      this._photo.finish();
+      this._earlier.push({ request: this._request, chosen: this._chosen });
       this._drawn();
       this._pad.focus();
     });
+    on("judged-earlier", () => this._app.attempt(() => this._showEarlier(), "judge: earlier"));
     on("found-again", () => {
       this._photo.cancel();
       this._replace(this._subject, { cut: null });
@@ -155,6 +159,21 @@ export class Judge {
     this._judge({ subjects: null, preprocess: "auto", given: null }); // the drawing as it is when the call is made
   }
 
+  /** Show the images that “Draw” has replaced last, with their boxes and digits. Images on screen take the last place among the earlier ones. */
+  async _showEarlier() {
+    this._photo.finish();
+    const { request, chosen } = this._earlier.pop();
+    if (this._request?.subjects) this._earlier.unshift({ request: this._request, chosen: this._chosen });
+    this._inputs += 1;
+    this._app.say("");
+    this._request = request;
+    this._chosen = chosen;
+    if (request.given) this._asIs.checked = request.preprocess === "none";
+    const judged = request.model === this._app.model.model ? this._start(request) : this._judgeAgain();
+    if (this._earlier.length === 0) document.getElementById("pad-again").focus({ preventScroll: true }); // the button that was clicked is hidden now
+    await judged;
+  }
+
   /** Let D judge an image of its own G, unless a person gives it something else before that is drawn. */
   async _takeExample(seed = Math.floor(Math.random() * 2 ** 31)) {
     const { service, model } = this._app;
@@ -167,7 +186,7 @@ export class Judge {
         await this._takeExample(seed); // another model has been chosen meanwhile
         return;
       }
-      const file = new File([blob], `image 0 of seed ${seed}`, { type: "image/png" });
+      const file = new File([blob], `image 0 of seed ${seed}.png`, { type: "image/png" });
       this._chosen = null;
       this._judge({ subjects: subjectsOf([file]), preprocess: "none", given: null, example: { seed, shape: metadata.image_shape } });
     } catch (error) {
@@ -206,8 +225,13 @@ export class Judge {
     const has = (subjects) => subjects?.some((subject) => subject.key === key && !(subject.change > change)) ?? false;
     const cut = (subject) => (subject.key === key ? { ...subject, cut: { box, file }, change, result: null } : subject);
     const { subjects = null, prepared } = this._request ?? {};
-    if (has(subjects)) this._judge({ ...this._request, subjects: subjects.map(cut) });
-    else if (has(prepared?.subjects)) prepared.subjects = prepared.subjects.map(cut); // judged when it is there again
+    if (has(subjects)) {
+      this._judge({ ...this._request, subjects: subjects.map(cut) });
+      return;
+    }
+    const hidden = [prepared, ...this._earlier.flatMap(({ request }) => [request, request.prepared])];
+    const holder = hidden.find((one) => has(one?.subjects));
+    if (holder) holder.subjects = holder.subjects.map(cut); // judged when it is there again
   }
 
   /** Let D judge a subject after a change; all others keep their results. */
@@ -308,6 +332,9 @@ export class Judge {
     for (const [id, hidden] of Object.entries({ pad: !drawn, "pad-undo": !drawn, "pad-clear": !drawn, "pad-again": drawn, "photo-hint": drawn })) {
       document.getElementById(id).hidden = hidden;
     }
+    const earlier = document.getElementById("judged-earlier");
+    earlier.hidden = this._earlier.length === 0;
+    earlier.title = [...new Set(this._earlier.at(-1)?.request.subjects.map(({ file }) => file.name))].join(", ");
     document.getElementById("pad-example").hidden = !drawn && preprocess === "auto";
     document.getElementById("found-again").hidden = drawn || !this._subject.cut || !this._subject.found;
     if (drawn) {
@@ -340,10 +367,12 @@ export class Judge {
     const { model, given } = this._request;
     const { file, cut } = subject;
     const sent = cut?.file ?? file;
-    this._curl.text = curl("score.json", this._app.service.scoreUrl(model, this._callOf(subject)), upload("files", sent.name));
+    const isSaved = cut === null && given?.isSaved === true;
+    const name = isSaved ? sent.name : savedName(sent.name);
+    this._curl.text = curl("score.json", this._app.service.scoreUrl(model, this._callOf(subject)), upload("files", name));
     URL.revokeObjectURL(this._save.href);
-    this._save.hidden = cut === null && given?.isSaved === true;
-    if (!this._save.hidden) Object.assign(this._save, { download: sent.name, href: URL.createObjectURL(sent) });
+    this._save.hidden = isSaved;
+    if (!isSaved) Object.assign(this._save, { download: name, href: URL.createObjectURL(sent) });
     this._command.replaceChildren(this._curl.element, this._save);
   }
 

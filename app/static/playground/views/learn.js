@@ -2,9 +2,9 @@
 
 import { el } from "../../viewer/elements.js";
 import { Learning } from "../../viewer/learning.js";
+import { COLLAPSE } from "../address.js";
 import { Outdated } from "../outdated.js";
 
-const COLLAPSE = "collapse";
 const COLLAPSE_TEXT =
   "A real training run that learnt digits and then lost them. D’s learning rate fell to 0 while G’s rose, so in the end G drew " +
   "only the few shapes that D, which hardly learnt any more, took for real (the 2014 paper’s “Helvetica scenario”). The losses, " +

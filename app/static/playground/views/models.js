@@ -64,7 +64,7 @@ export class Models {
 
   _link(view, model) {
     const text = { draw: "Draw with this model", learn: "Watch it learn" }[view];
-    const open = () => this._app.open(view, { model });
+    const open = () => this._app.open(view, { model, run: null, epoch: null }); // “Watch it learn” may have been left at another run
     return el("button", { type: "button", onclick: open }, text);
   }
 }
