@@ -81,7 +81,7 @@ class App {
       this._fill(view, turn).catch((error) => {
         if (turn === this._turn) throw error; // otherwise something else has been asked for meanwhile
       }),
-      "show",
+      `show ${turn}`,
     );
     if (turn !== this._turn) return;
     this._loading.hidden = true;
