@@ -56,7 +56,7 @@ def test_photos(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_planted_faults() -> None:
-    rows = {row[0]: row[1:] for row in rows_of(run("planted_faults", "--samples", "400", "--steps", "2"))}
+    rows = {row[0]: row[1:] for row in rows_of(run("planted_faults", "--samples", "800", "--steps", "2"))}
     assert len(rows) == 2 + 7
     assert rows["shifted by 3 pixels"][0].startswith("**")
     assert "(p < 0.001)" in rows["the same, a tenth of them copies with small noise"][-2]
