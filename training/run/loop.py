@@ -46,10 +46,11 @@ def train(
     config.check_data(dataset)
     config.recipe.check_processes(processes.world, begun=folder.checkpoint_file.exists())
     recipe, device = config.recipe, resolve_device(config.device)
-    data = config.data_of_the_game(dataset, say=writer.say).to(device)
+    labelled = config.data_of_the_game(dataset, say=writer.say)
+    data = labelled.to(device)
 
     # --- Load the state -------------------------------------------------------------------------
-    game = Game.of(config, data, device=device, processes=processes)
+    game = Game.of(config, labelled, device=device, processes=processes)
     begun = folder.checkpoint_file.exists()
     if not begun:
         folder.check_no_records()

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,12 +11,25 @@ import torch
 from models.latents import draw_latents
 from models.model_folder.read import load_model
 from models.networks.conditional import ballots_of, labels_of
-from tests.training.support import TINY_MLP, sets, tiny_dataset, tiny_images, tiny_recipe, write_npz, write_pngs
+from tests.training.support import (
+    TINY_MLP,
+    make_config,
+    play,
+    sets,
+    tiny_dataset,
+    tiny_images,
+    tiny_recipe,
+    write_npz,
+    write_pngs,
+)
 from training.cli.command_line import main
+from training.config import RunConfig
 from training.data import clusters
 from training.data.clusters import COMPONENTS, k_means, principal_components, with_clusters
 from training.data.dataset import Dataset
 from training.errors import RecipeError
+from training.gan.game import Game
+from training.run.folder import RunFolder
 
 CLUSTERED = ("clusters=3", "z_dim=7")
 
@@ -161,3 +175,24 @@ def test_a_run_with_clusters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca
     card = (tmp_path / "model" / "CARD.md").read_text()
     assert "without classes" in card
     assert metadata.game in card
+
+
+def test_shares_are_counted_where_the_data_are_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The game counts classes and pixels with NumPy, so it gets the data before they go to a GPU."""
+    played: list[Dataset] = []
+    of, to = Game.of, Dataset.to
+
+    def watch(config: RunConfig, dataset: Dataset, **named: Any) -> Game:
+        played.append(dataset)
+        return of(config, dataset, **named)
+
+    monkeypatch.setattr(Game, "of", watch)
+    monkeypatch.setattr(Dataset, "to", lambda data, device: replace(to(data, device), name="on the device"))
+    config = make_config(tiny_recipe("mlp", *CLUSTERED, "epochs=1"), write_npz(tmp_path / "pictures.npz"))
+    folder = RunFolder(tmp_path / "run")
+    folder.create(config)
+    play(folder, config)
+    (dataset,) = played
+    assert dataset.name == "pictures"
+    assert dataset.labels is not None
+    assert dataset.classes == 3
