@@ -9,6 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageSequence
 
+TURN_TO_FILE = {
+    1: None,
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+"""What a camera that was held in another way does to the upright picture, by the orientation that it writes."""
+
 
 def pixels(png: bytes) -> NDArray[np.uint8]:
     """The pixels of a PNG, decoded by Pillow."""

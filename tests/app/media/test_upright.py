@@ -13,20 +13,9 @@ from app.media.uploads import Prepared, read_upload
 from app.media.upright import Box, Upright
 from app.problems import Problem
 from models.images import ImageShape
-from tests.app.checks import close, png_bytes
+from tests.app.checks import TURN_TO_FILE, close, png_bytes
 
 MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "I;16", "RGB with a transparent colour")
-TO_FILE = {
-    1: None,
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_90,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_270,
-}
-"""What a camera that was held in another way does to the upright picture, by the orientation that it writes."""
 
 
 def prepare(data: bytes, shape: ImageShape | None = None) -> Prepared:
@@ -45,11 +34,11 @@ def as_taken(image: Image.Image, orientation: int, form: str) -> bytes:
     """The file of a camera that was held in another way."""
     exif = Image.Exif()
     exif[0x0112] = orientation
-    turn = TO_FILE[orientation]
+    turn = TURN_TO_FILE[orientation]
     return png_bytes(image if turn is None else image.transpose(turn), form, exif=exif)
 
 
-@pytest.mark.parametrize("orientation", TO_FILE)
+@pytest.mark.parametrize("orientation", TURN_TO_FILE)
 @pytest.mark.parametrize(
     ("form", "size", "tolerance"),
     [
@@ -77,7 +66,7 @@ def test_the_box_is_in_the_pixels_that_a_viewer_shows(
     assert (picture.shape[0] > picture.shape[1]) == (height > width)
 
 
-@pytest.mark.parametrize("orientation", TO_FILE)
+@pytest.mark.parametrize("orientation", TURN_TO_FILE)
 def test_a_digit_that_fills_the_picture(seen: list[NDArray[np.uint8]], orientation: int) -> None:
     for size in ((40, 30), (2999, 2001), (1, 5003), (5003, 1), (1, 1)):
         found = prepare(as_taken(Image.new("L", size, 0), orientation, "PNG")).box

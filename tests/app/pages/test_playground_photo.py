@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 from playwright.sync_api import Browser, FilePayload, Locator, Page, Request, expect
 
 from harness.service import Service
-from tests.app.checks import pixels
+from tests.app.checks import TURN_TO_FILE, pixels
 from tests.app.playground import (
     expect_opinion,
     frames,
@@ -46,6 +46,10 @@ CLS = """() => {
         for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.shifts += entry.value;
     }).observe({ type: "layout-shift" });
 }"""
+
+
+THREE = (-190, -40, 100)
+"""Where the digits of a picture of three digits are."""
 
 
 def photo(*places: int, size: tuple[int, int] = SIZE, ink: bool = True) -> Image.Image:
@@ -104,6 +108,15 @@ def expect_box(page: Page, box: object, off: float = 4) -> None:
     until(
         page, lambda: np.allclose(box_on(page), np.array(box, float), atol=off), f"the box is {box}, not {box_on(page)}"
     )
+
+
+def split_three_digits(page: Page) -> Locator:
+    """Choose a picture of three digits, let each be scored, and return their thumbnails."""
+    choose(page, payload("three.png", file_of(photo(*THREE))))
+    page.get_by_role("button", name="Score each digit").click()
+    thumbnails = page.locator("#judged-list button")
+    expect(thumbnails).to_have_count(3)
+    return thumbnails
 
 
 def corner(page: Page, name: str) -> Locator:
@@ -203,19 +216,6 @@ def test_a_photo_with_its_box_and_stages(browser: Browser, service: Service) -> 
         assert visit.faults == []
 
 
-TURNS = {
-    1: None,
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_90,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_270,
-}
-"""How the upright photo is turned before it is saved with an orientation."""
-
-
 @pytest.mark.parametrize(
     ("kind", "orientation"),
     [
@@ -231,7 +231,7 @@ def test_the_box_of_a_photo_that_was_taken_sideways(
     browser: Browser, service: Service, kind: str, orientation: int
 ) -> None:
     """The page shows the pixels that the service judges, also where the browser itself does not turn them."""
-    turn = TURNS[orientation]
+    turn = TURN_TO_FILE[orientation]
     turned = photo() if turn is None else photo().transpose(turn)
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -452,7 +452,7 @@ def test_nothing_is_found(browser: Browser, service: Service) -> None:
 
 
 def test_several_digits(browser: Browser, service: Service) -> None:
-    content = file_of(photo(-190, -40, 100))
+    content = file_of(photo(*THREE))
     files = [("files", ("it.png", content, "image/png"))]
     results = ok(service.client.post("/v1/score", params={"split": "true"}, files=files)).json()["results"]
     boxes = [result["box"] for result in results]
@@ -498,7 +498,7 @@ def test_several_digits(browser: Browser, service: Service) -> None:
 @pytest.mark.parametrize("files", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_box_stays_with_its_own_subject(browser: Browser, service: Service, files: int) -> None:
     """An arrow key moves a corner; before its box is judged, another digit, or another file, is chosen."""
-    image = photo(-190, -40, 100) if files == 1 else photo()
+    image = photo(*THREE) if files == 1 else photo()
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, view="judge")
         choose(page, payload("one.png", file_of(image)), *[payload("two.png", file_of(photo(-60)))][: files - 1])
@@ -534,7 +534,7 @@ def test_a_box_stays_with_its_own_subject(browser: Browser, service: Service, fi
 def test_another_file_is_chosen_while_digits_are_looked_for(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, view="judge")
-        choose(page, payload("three.png", file_of(photo(-190, -40, 100))), payload("seven.png", file_of(photo())))
+        choose(page, payload("three.png", file_of(photo(*THREE))), payload("seven.png", file_of(photo())))
         thumbnails = page.locator("#judged-list button")
         expect(thumbnails).to_have_count(2)
         settle(visit)
@@ -555,13 +555,9 @@ def test_another_file_is_chosen_while_digits_are_looked_for(browser: Browser, se
 
 @pytest.mark.slow
 def test_a_single_digit_with_several_in_its_box_is_split_again(browser: Browser, service: Service) -> None:
-    image = photo(-190, -40, 100)
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, view="judge")
-        choose(page, payload("three.png", file_of(image)))
-        page.get_by_role("button", name="Score each digit").click()
-        thumbnails = page.locator("#judged-list button")
-        expect(thumbnails).to_have_count(3)
+        thumbnails = split_three_digits(page)
         settle(visit)
         drag(page, (10, 20), (470, 300))
         page.get_by_role("button", name="Score each digit").click()
@@ -572,13 +568,10 @@ def test_a_single_digit_with_several_in_its_box_is_split_again(browser: Browser,
 
 
 def test_boxes_and_digits_are_there_again_after_no_preprocessing(browser: Browser, service: Service) -> None:
-    image = photo(-190, -40, 100)
+    image = photo(*THREE)
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, view="judge")
-        choose(page, payload("three.png", file_of(image)))
-        page.get_by_role("button", name="Score each digit").click()
-        thumbnails = page.locator("#judged-list button")
-        expect(thumbnails).to_have_count(3)
+        thumbnails = split_three_digits(page)
         thumbnails.nth(1).click()
         settle(visit)
         corner(page, "Top left").focus()
@@ -610,9 +603,7 @@ def test_boxes_and_digits_are_there_again_after_no_preprocessing(browser: Browse
 def test_digits_that_a_model_does_not_find_are_there_again_for_the_next_one(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, view="judge")
-        choose(page, payload("three.png", file_of(photo(-190, -40, 100))))
-        page.get_by_role("button", name="Score each digit").click()
-        thumbnails = page.locator("#judged-list button")
+        thumbnails = split_three_digits(page)
         expect(thumbnails).to_have_text([re.compile(f"^{number}: 0") for number in (1, 2, 3)])
         opinions = thumbnails.all_inner_texts()
         thumbnails.nth(2).click()
@@ -639,7 +630,7 @@ def test_digits_that_a_model_does_not_find_are_there_again_for_the_next_one(brow
 
 @pytest.mark.parametrize("name", ["mnist-conv", "conv"])
 def test_files_digits_and_boxes_are_there_again_after_a_drawing(browser: Browser, service: Service, name: str) -> None:
-    image = photo(-190, -40, 100)
+    image = photo(*THREE)
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, view="judge")
         earlier = page.get_by_role("button", name="Earlier images")

@@ -89,8 +89,7 @@ def evaluate_full(
     Raises:
         DataError: the digit classifier's file is missing or damaged.
     """
-    pixels = data.shape.channels * data.shape.height * data.shape.width
-    progress = EvaluationProgress(plan.costs(pixels=pixels, trained=len(data.images)), say=say)
+    progress = EvaluationProgress(plan.costs(pixels=data.shape.pixels, trained=len(data.images)), say=say)
     progress.begin(DRAW)
     latents = draw_latents(SAMPLE_SEED, 0, plan.drawn, z_dim=sampler.z_dim, prior=prior)
     images = channels_first(run_in_parts(sampler, latents))
