@@ -59,9 +59,14 @@ def shrink_factor(size: tuple[int, int]) -> int:
 
 
 def orientation_of(image: Image.Image) -> int:
-    """Return the orientation, 1 to 8, in the EXIF data of a picture; 1 (upright) if they are missing or damaged."""
+    """Return the orientation, 1 to 8, in the EXIF data of a picture; 1 (upright) if they are missing or damaged.
+
+    Only EXIF data count, as in browsers; Pillow's `getexif` also takes an orientation from XMP data.
+    """
+    exif = Image.Exif()
     try:
-        orientation = int(image.getexif().get(ExifTags.Base.Orientation, 1))
+        exif.load(image.info.get("exif", b""))
+        orientation = int(exif.get(ExifTags.Base.Orientation, 1))
     except Exception:  # noqa: BLE001  (damaged EXIF data can make the parser raise anything)
         return 1
     return orientation if orientation in _TRANSPOSITIONS else 1

@@ -4,9 +4,6 @@ import argparse
 from pathlib import Path
 from typing import TypeAlias
 
-from models.files import check_file_destination
-from training.errors import RunError
-
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001  (argparse has no public name)
 """The object to which each command adds its own parser."""
 
@@ -173,21 +170,3 @@ def _real(text: str) -> float:
         return float(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"must be a number, not {text!r}") from None
-
-
-def check_output(option: str, path: Path) -> None:
-    """Check that the file that an option names can be written, before the work whose result it will hold begins.
-
-    Args:
-        option: the name of the option, for the error message.
-        path: the file.
-
-    Raises:
-        RunError: the file cannot be written.
-    """
-    if str(path) == "-":
-        raise RunError(f"{option} -: standard output is not supported; name a file")
-    try:
-        check_file_destination(path)
-    except OSError as error:
-        raise RunError(f"{option} {path}: {error.strerror}") from error

@@ -2,7 +2,8 @@
 
 import argparse
 
-from training.cli.arguments import Commands, add_threads, at_least_1, check_output, path, seed
+from training.cli.arguments import Commands, add_threads, at_least_1, path, seed
+from training.cli.output_file import CLASSIFIER, check_output_file
 
 
 def add_parser(commands: Commands) -> None:
@@ -36,7 +37,7 @@ def run(options: argparse.Namespace) -> None:
     from training.data.mnist import read_mnist, read_mnist_labels
     from training.evaluation.classifier import accuracy, train_classifier, write_classifier
 
-    check_output("--to", options.to)
+    check_output_file("--to", options.to, CLASSIFIER)
     torch.set_num_threads(options.threads or torch.get_num_threads())
     (train, test), labels = map(channels_first, read_mnist()), read_mnist_labels()
     train_labels, test_labels = (torch.from_numpy(of_set.astype(np.int64)) for of_set in labels)

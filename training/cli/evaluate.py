@@ -16,11 +16,11 @@ from training.cli.arguments import (
     add_strict,
     add_threads,
     add_train_images,
-    check_output,
     not_empty,
     path,
 )
 from training.cli.inputs import check_train_images, is_training_data, load_model_data, load_named_model, whose_images
+from training.cli.output_file import HTML_PAGE, check_output_file
 
 if TYPE_CHECKING:
     from models.inference.sampler import Sampler
@@ -75,7 +75,7 @@ def run(options: argparse.Namespace) -> None:
     from training.evaluation.few_images import warn_of_few_images
 
     if options.html:
-        check_output("--html", options.html)
+        check_output_file("--html", options.html, HTML_PAGE)
     model = load_named_model(options.model)
     dataset = load_model_data(model, options.data, strict=options.strict)
     if warning := warn_of_few_images(len(dataset.held_out), which="held-out"):

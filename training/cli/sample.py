@@ -4,8 +4,9 @@ import argparse
 from typing import TYPE_CHECKING
 
 from models.errors import ClassError, LatentError
-from training.cli.arguments import Commands, add_model, at_least_0, at_least_1, check_output, integer, path, seed, share
+from training.cli.arguments import Commands, add_model, at_least_0, at_least_1, integer, path, seed, share
 from training.cli.inputs import load_named_model
+from training.cli.output_file import PNG, check_output_file
 from training.errors import UsageError
 
 if TYPE_CHECKING:
@@ -171,11 +172,7 @@ def _check_grid(options: argparse.Namespace) -> None:
         raise UsageError(
             f"--n must be 1 to {MAX_GRID_IMAGES} for one grid, not {options.n}; --out DIR takes more images"
         )
-    check_output("-o", options.output)
-    if options.output.suffix.lower() not in {"", ".png"}:
-        raise UsageError(
-            f"-o {options.output}: the grid is written as a PNG; name it {options.output.with_suffix('.png')}"
-        )
+    check_output_file("-o", options.output, PNG)
 
 
 def _write_shards(options: argparse.Namespace) -> None:

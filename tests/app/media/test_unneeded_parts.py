@@ -167,14 +167,27 @@ TURNS = {
 
 
 @pytest.mark.parametrize("value", range(1, 9))
-@pytest.mark.parametrize("place", ["before", "behind"])
-@pytest.mark.parametrize("made", [as_exif, as_text, as_packed_text, as_xmp])
-def test_orientation_of_a_png_is_still_followed(made: Callable[[int], bytes], place: str, value: int) -> None:
+def test_orientation_of_a_png_is_still_followed(value: int) -> None:
     upright = page(120)
     upright = upright.transpose(TURNS[value]) if value in TURNS else upright
     plain = png_bytes(page(120))
-    cut = 33 if place == "before" else -12
-    assert (read(plain[:cut] + made(value) + plain[cut:]) == read(png_bytes(upright))).all()
+    assert (read(plain[:33] + as_exif(value) + plain[33:]) == read(png_bytes(upright))).all()
+
+
+@pytest.mark.parametrize(
+    ("made", "cut"), [(as_exif, -12), *((made, cut) for made in (as_text, as_packed_text, as_xmp) for cut in (33, -12))]
+)
+def test_an_orientation_that_browsers_do_not_follow_is_ignored(made: Callable[[int], bytes], cut: int) -> None:
+    plain = plain_page(120)
+    assert (read(plain[:cut] + made(6) + plain[cut:]) == read_plain(120)).all()
+
+
+@pytest.mark.parametrize("form", ["JPEG", "WEBP"])
+def test_an_orientation_in_xmp_data_is_ignored(form: str) -> None:
+    """The page shows what a browser shows, and so the boxes of the digits are in it."""
+    photo, xmp = page(120).convert("RGB"), b'<x tiff:Orientation="6"/>'
+    assert Image.open(io.BytesIO(png_bytes(photo, form, xmp=xmp))).getexif()[0x0112] == 6  # Pillow follows it
+    assert close(read(png_bytes(photo, form, xmp=xmp)), read(png_bytes(photo, form)), 0)
 
 
 def test_many_chunks_are_refused_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,6 +45,7 @@ from tests.training.support import (
 from training.cli.command_line import main
 from training.cli.fit import suggest_model_folder
 from training.cli.inputs import load_model_data
+from training.cli.output_file import HTML_PAGE, PNG, check_output_file
 from training.cli.sample import MAX_GRID_IMAGES
 from training.config import RunConfig
 from training.data.dataset import Dataset
@@ -932,7 +933,7 @@ def test_sample_draws_the_samplers_pixels(chain: Path):
         (["--digit=two"], "argument --digit: must be a whole number in digits"),
         (["--truncation=half"], "argument --truncation: must be a number, not 'half'"),
         (["-o", ""], "argument -o/--output: must not be empty"),
-        (["-o", "x.jpg"], "-o x.jpg: the grid is written as a PNG; name it x.png"),
+        (["-o", "x.jpg"], "-o x.jpg: a PNG is written there; name it x.png"),
     ],
 )
 def test_options_of_sample_out_of_range_are_usage_errors(
@@ -1120,6 +1121,44 @@ def test_a_file_that_cannot_be_written_is_refused_before_any_work(
     assert fails(*command, path).startswith(f"{command[-1]} {message}")
     assert (holiday / "letter.txt").read_text() == "Dear Ann"
     assert Path("/dev/null").is_char_device()
+
+
+@pytest.mark.parametrize(
+    ("command", "path", "message"),
+    [
+        (["evaluate", "mnist-mlp", "--html"], "letter", "letter: a file that is not an HTML page is there, and is not"),
+        (["sample", "mnist-mlp", "-o"], "letter", "letter: a file that is not a PNG is there, and is not replaced"),
+        (["classifier", "--to"], "model.safetensors", "model.safetensors: a file is there, and is not replaced"),
+    ],
+)
+def test_a_file_of_another_kind_is_not_replaced(
+    here: Path, fails: Fails, no_work: None, command: list[str], path: str, message: str
+):
+    (here / path).write_text("Dear Ann")
+    assert message in fails(*command, path)
+    assert (here / path).read_text() == "Dear Ann"
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (["evaluate", "mnist-mlp", "--html"], "m/CARD.md: an HTML page is written there; name it m/CARD.html"),
+        (["classifier", "--to"], "m/CARD.md: a classifier is written there; name it m/CARD.safetensors"),
+    ],
+)
+def test_a_name_of_another_kind_is_a_usage_error(
+    here: Path, no_work: None, command: list[str], message: str, capsys: pytest.CaptureFixture[str]
+):
+    (here / "m").mkdir()
+    assert code_of([*command, "m/CARD.md"]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_page_and_an_empty_file_are_replaced(here: Path):
+    (here / "old.html").write_text("<!DOCTYPE html><p>the page of yesterday")
+    (here / "empty").touch()
+    check_output_file("--html", here / "old.html", HTML_PAGE)
+    check_output_file("-o", here / "empty", PNG)
 
 
 def test_fit_takes_no_folder_that_holds_somebodys_pictures(here: Path, fails: Fails):
