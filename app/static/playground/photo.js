@@ -1,9 +1,9 @@
 // A picture in a square frame, with the boxes of the digits in it. The corners of the chosen box can be moved.
 
 import { el, svg } from "../viewer/elements.js";
+import { asRead } from "./as-read.js";
 import { BoxEditor } from "./box-editor.js";
 import { keepingFocus } from "./focus.js";
-import { upright } from "./upright.js";
 
 const COARSE = 200; // a picture whose longer side has fewer pixels than this is shown with sharp pixels
 const SUGGESTED = 0.12; // where nothing is found, the box to drag is this share of the picture away from its edges
@@ -50,10 +50,10 @@ export class Photo {
     this._load(file);
   }
 
-  /** Load a file upright, as the service sees it; until it is there, none is shown. */
+  /** Load a file as the service reads it; until it is there, none is shown. */
   async _load(file) {
     this._image.classList.add("absent");
-    const picture = await upright(file);
+    const picture = await asRead(file);
     if (file !== this._file) return;
     this._url = URL.createObjectURL(picture);
     this._image.src = this._url;

@@ -254,6 +254,28 @@ def test_the_box_of_a_photo_that_was_taken_sideways(
         assert visit.faults == []
 
 
+@pytest.mark.parametrize(
+    "kind", ["GIF", pytest.param("PNG", marks=pytest.mark.slow), pytest.param("WEBP", marks=pytest.mark.slow)]
+)
+def test_an_animation_shows_the_picture_that_is_judged(browser: Browser, service: Service, kind: str) -> None:
+    """It is played once: a browser would show its last picture, which is blank."""
+    blank = Image.new(photo().mode, photo().size, 255)
+    more = {"lossless": True} if kind == "WEBP" else {}
+    content = file_of(photo(), kind, save_all=True, append_images=[blank], duration=20, loop=1, **more)
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, view="judge")
+        frame = page.locator("#photo")
+        pictures = []
+        for name, data in {"still.png": file_of(photo()), f"seven.{kind.lower()}": content}.items():
+            choose(page, payload(name, data))
+            expect_box(page, result_of(service.client, data)["box"])
+            page.mouse.move(0, 0)
+            page.wait_for_timeout(300)
+            pictures.append(np.asarray(Image.open(io.BytesIO(frame.screenshot())).convert("L")).astype(int))
+        assert np.abs(pictures[0] - pictures[1]).mean() < 1
+        assert visit.faults == []
+
+
 @pytest.mark.parametrize("place", ["files", "camera"])
 def test_a_photo_that_is_chosen_before_the_script_is_there(browser: Browser, service: Service, place: str) -> None:
     content = file_of(photo())

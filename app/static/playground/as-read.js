@@ -1,5 +1,8 @@
-// Turns a photo upright where the browser does not. Browsers turn JPEG and PNG files by the orientation in their EXIF data;
-// some, such as Chromium, do not turn WebP files. The service turns all of them, and its boxes are those of the upright photo.
+// Makes the browser show a photo as the service reads it: upright, and the first picture of an animation.
+//
+// Browsers turn JPEG and PNG files by the orientation in their EXIF data; some, such as Chromium, do not turn WebP files.
+// The service turns all of them, and its boxes are those of the upright photo. Browsers play an animation; the service
+// reads its first picture.
 
 const ORIENTATION = 0x0112; // the tag in EXIF data (CIPA DC-008, 4.6.4)
 
@@ -17,14 +20,15 @@ const TRANSFORMS = {
   8: (width) => [0, -1, 1, 0, 0, width],
 };
 
-/** A file that the browser shows upright: the file itself, or a PNG of its pixels. */
-export async function upright(file) {
+/** A file that the browser shows as the service reads it: the file itself, or a PNG of its pixels. */
+export async function asRead(file) {
   try {
     const orientation = await orientationOfWebp(file);
-    if (!Object.hasOwn(TRANSFORMS, orientation) || (await browserTurns())) return file;
+    const turn = Object.hasOwn(TRANSFORMS, orientation) && !(await browserTurns());
+    if (!turn && !(await isAnimated(file))) return file;
     const url = URL.createObjectURL(file);
     try {
-      return await turned(await decoded(url), orientation);
+      return await painted(await decoded(url), turn ? orientation : 1);
     } finally {
       URL.revokeObjectURL(url);
     }
@@ -46,12 +50,13 @@ async function decoded(url) {
   return image;
 }
 
-async function turned(image, orientation) {
+/** A PNG of a picture, turned; of an animation, a canvas paints the first picture. */
+async function painted(image, orientation) {
   const { naturalWidth: width, naturalHeight: height } = image;
   const canvas = document.createElement("canvas");
   Object.assign(canvas, orientation >= 5 ? { width: height, height: width } : { width, height });
   const context = canvas.getContext("2d");
-  context.setTransform(...TRANSFORMS[orientation](width, height));
+  if (Object.hasOwn(TRANSFORMS, orientation)) context.setTransform(...TRANSFORMS[orientation](width, height));
   context.drawImage(image, 0, 0);
   const blob = await new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
   if (blob === null) throw new Error("the canvas is too large for this browser");
@@ -69,6 +74,21 @@ async function orientationOfWebp(file) {
     at += 8 + length + (length % 2);
   }
   return 1;
+}
+
+/** Whether a file is a GIF, an animated WebP or an animated PNG. */
+async function isAnimated(file) {
+  const head = await read(file, 0, 32);
+  if (text(head, 0) === "GIF8") return true;
+  if (text(head, 0) === "RIFF" && text(head, 12) === "VP8X") return (head.getUint8(20) & 2) !== 0;
+  if (text(head, 1, 3) !== "PNG") return false;
+  for (let at = 8; at + 12 <= file.size; ) {
+    const chunk = await read(file, at, 8);
+    const kind = text(chunk, 4);
+    if (kind === "acTL" || kind === "IDAT") return kind === "acTL";
+    at += 12 + chunk.getUint32(0);
+  }
+  return false;
 }
 
 /** The orientation in EXIF data: in a TIFF file's first directory. */
