@@ -18,7 +18,8 @@ const FIGURES = { smallest_share: "the share of the rarest digit", coverage: "co
 /** A timeline and its charts, in one element. */
 export class Learning {
   /**
-   * @param {(epoch: number) => void} onEpoch called with the epoch of the picture to which a person goes
+   * @param {(epoch: number, isChosen: boolean) => void} onEpoch called with the epoch of each picture to which a person goes, or
+   *   which comes while it plays; the second argument is false for those that pass while it plays
    */
   constructor(onEpoch = () => {}) {
     this._onEpoch = onEpoch;
@@ -94,18 +95,24 @@ export class Learning {
     this._play.textContent = "Pause";
     this._timer = setInterval(() => {
       this._turnTo(this._at + 1);
-      if (this._at >= this._pictures.length - 1) {
-        this.stop();
-        this._onEpoch(this._pictures[this._at].epoch);
-      }
+      const isLast = this._at >= this._pictures.length - 1;
+      if (isLast) this.stop();
+      this._onEpoch(this._pictures[this._at].epoch, isLast);
     }, PICTURE_MS);
+  }
+
+  /** Turn to the last picture that is not after an epoch. */
+  goTo(epoch) {
+    if (this._pictures.length === 0) return;
+    this.stop();
+    this._turnTo(this._nearest(epoch));
   }
 
   _go(index) {
     if (this._pictures.length === 0) return;
     this.stop();
     this._turnTo(index);
-    this._onEpoch(this._pictures[this._at].epoch);
+    this._onEpoch(this._pictures[this._at].epoch, true);
   }
 
   _turnTo(index) {

@@ -226,6 +226,77 @@ def test_a_run_that_collapsed(browser: Browser, service: Service) -> None:
         assert visit.faults == []
 
 
+def models_of(service: Service) -> list[dict[str, Any]]:
+    return list(ok(service.client.get("/v1/models")).json()["models"])
+
+
+def side(page: Page, name: str) -> Locator:
+    """One of two runs that are beside each other."""
+    return page.get_by_role("group", name=name, exact=True)
+
+
+def test_two_runs_beside_each_other(browser: Browser, trained: Service) -> None:
+    """They show the same epoch, whichever is moved or plays; the address keeps both."""
+    mlp, other = Told(trained), Told(trained, "mnist-goodfellow2014")
+    with Visit(browser, trained.url) as visit:
+        page = open_page(visit, trained.url, view="learn")
+        page.get_by_label("Another run beside it").select_option(label="mnist-goodfellow2014")
+        last = other.pictures[-1]["epoch"]
+        expect(side(page, "mnist-goodfellow2014").locator("figcaption")).to_have_text(f"After epoch {last} of {last}")
+        expect(page.locator("#beside-text")).to_contain_text("mnist-goodfellow2014: recipe goodfellow2014-labels")
+        for moved in ("mnist-mlp", "mnist-goodfellow2014"):
+            for index in (0, 3):
+                side(page, moved).get_by_label("Epoch", exact=True).fill(str(index))
+                epoch = (mlp if moved == "mnist-mlp" else other).pictures[index]["epoch"]
+                for name, told_by in {"mnist-mlp": mlp, "mnist-goodfellow2014": other}.items():
+                    shown = [picture for picture in told_by.pictures if picture["epoch"] <= epoch][-1]
+                    picture = side(page, name).locator("img")
+                    wanted = rgb(pixels(ok(trained.client.get(shown["url"])).content))
+                    until(page, lambda: np.array_equal(image_pixels(picture), wanted), f"{name} is at {epoch}")  # noqa: B023
+                expect_in_address(page, "epoch", epoch)
+        side(page, "mnist-mlp").get_by_role("button", name="Play").click()
+        until(
+            page,
+            lambda: int(side(page, "mnist-goodfellow2014").get_by_label("Epoch", exact=True).input_value()) > 3,
+            "the other run follows",
+        )
+        side(page, "mnist-goodfellow2014").get_by_role("button", name="Play").click()
+        expect(side(page, "mnist-mlp").get_by_role("button", name="Play")).to_be_visible()
+        expect(side(page, "mnist-goodfellow2014").get_by_role("button", name="Play")).to_be_visible()  # at its end
+        reference = next(model["model"] for model in models_of(trained) if model["name"] == "mnist-goodfellow2014")
+        expect_in_address(page, "beside", reference)
+        assert visit.overflow() <= 0
+        settle(visit)
+        page.reload()
+        expect(side(page, "mnist-goodfellow2014")).to_be_visible()
+        page.get_by_label("Another run beside it").select_option("")
+        expect(page.locator("#learning > *")).to_have_count(1)
+        settle(visit)
+        assert visit.faults == []
+
+
+@pytest.mark.parametrize(
+    ("beside", "said"),
+    [
+        ("gone", "“beside=gone”: there is no such run"),
+        (
+            "mnist-goodfellow2014@000000000000",
+            "“beside=mnist-goodfellow2014@000000000000”: its version {version} is shown",
+        ),
+    ],
+)
+def test_a_run_beside_it_that_is_not_there_is_told(browser: Browser, trained: Service, beside: str, said: str) -> None:
+    version = next(model["model"] for model in models_of(trained) if model["name"] == "mnist-goodfellow2014").split(
+        "@"
+    )[1]
+    with Visit(browser, trained.url) as visit:
+        page = open_page(visit, trained.url, view="learn", beside=beside)
+        expect(page.locator("#status")).to_have_text(f"Ignored in the address: {said.format(version=version)}.")
+        expect(page.locator("#learning > *")).to_have_count(2 if "@" in beside else 1)
+        settle(visit)
+        assert visit.faults == []
+
+
 def test_the_epoch_of_a_run_that_is_no_models_stays_with_that_run(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, view="learn", model="gone", run="collapse", epoch=0)
