@@ -129,6 +129,7 @@ def test_an_empty_seed_is_told_and_replaced(browser: Browser, service: Service) 
         assert visit.faults == []
 
 
+@pytest.mark.slow
 def test_what_holds_for_a_model_that_is_gone_is_kept_in_the_address(browser: Browser, service: Service) -> None:
     """The model may be there again when the page is reloaded; until then, nothing of it counts for another model."""
     latent = "A" * 86  # sixteen zeros
@@ -166,6 +167,7 @@ def pause(page: Page) -> None:
     page.evaluate("() => new Promise(done => setTimeout(done, 300))")
 
 
+@pytest.mark.slow
 def test_a_changed_latent_comes_back_by_back(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, seed=5, image=4)
@@ -192,6 +194,7 @@ def test_a_changed_latent_comes_back_by_back(browser: Browser, service: Service)
         assert visit.faults == []
 
 
+@pytest.mark.slow
 def test_back_right_after_a_change_does_not_lose_it(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, seed=5, image=4)
@@ -226,6 +229,7 @@ def test_a_click_on_the_open_view_is_no_step(browser: Browser, service: Service)
         assert visit.faults == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("given", "error"),
     [
@@ -256,6 +260,7 @@ def test_another_error_does_not_hide_that_another_model_is_shown(
         expect(status).to_have_text("")  # both have been told
 
 
+@pytest.mark.slow
 def test_what_is_ignored_in_an_address_is_told_beside_an_error(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, view="nonsense", seed="abc")

@@ -77,6 +77,7 @@ def test_a_busy_service_is_asked_again(browser: Browser, service: Service) -> No
         assert "429" in visit.faults[0]
 
 
+@pytest.mark.slow
 def test_an_answer_that_is_late_is_told_until_it_comes(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         page = visit.page
@@ -143,6 +144,7 @@ def test_a_service_that_is_gone_and_comes_back(browser: Browser, service: Servic
         assert all("failed" in fault or "ERR_INTERNET_DISCONNECTED" in fault for fault in visit.faults), visit.faults
 
 
+@pytest.mark.slow
 def test_a_file_that_is_gone_is_not_taken_for_a_service_that_is(
     browser: Browser, service: Service, tmp_path: Path
 ) -> None:
@@ -215,6 +217,7 @@ def test_no_model_can_be_used(browser: Browser, tmp_path: Path) -> None:
         assert visit.faults == []
 
 
+@pytest.mark.slow
 def test_without_a_models_folder_the_reason_is_told(browser: Browser, tmp_path: Path) -> None:
     with running(tmp_path, models_dir=tmp_path / "nowhere") as service, Visit(browser, service.url) as visit:
         reason = service.client.get("/readyz").json()["models_folder"]
@@ -233,6 +236,7 @@ def reload_models(service: Service) -> None:
     assert service.client.post("/admin/reload", headers=ADMIN).status_code == 200
 
 
+@pytest.mark.slow
 def test_a_model_that_is_added_later_is_used(browser: Browser, tmp_path: Path) -> None:
     folder = tmp_path / "models"
     folder.mkdir()
@@ -258,6 +262,7 @@ def test_a_model_that_is_added_later_is_used(browser: Browser, tmp_path: Path) -
         expect(page.locator("#model")).to_have_value("first")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "view", ["draw", pytest.param("judge", marks=pytest.mark.slow), pytest.param("walk", marks=pytest.mark.slow)]
 )
@@ -307,6 +312,7 @@ def test_a_model_that_is_replaced_or_removed_is_told(browser: Browser, tmp_path:
         expect(page.locator("main section:visible")).to_have_count(0)
 
 
+@pytest.mark.slow
 def test_a_service_that_is_not_ready_is_not_taken_for_a_busy_one(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         page = visit.page
@@ -321,6 +327,7 @@ def test_a_service_that_is_not_ready_is_not_taken_for_a_busy_one(browser: Browse
         expect(page.locator("#status")).to_have_text("")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_there", [True, False])
 def test_a_view_that_cannot_be_loaded_is_told(browser: Browser, service: Service, is_there: bool) -> None:
     with Visit(browser, service.url) as visit:
@@ -339,6 +346,7 @@ OTHERS = "That did not work: something between this page and the service answere
 CUT_OFF = "That did not work: the answer was cut off or changed on its way; try again"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("view", "calls"),
     [

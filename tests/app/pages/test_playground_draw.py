@@ -362,6 +362,7 @@ def test_what_can_be_taken_away_is_what_is_shown(browser: Browser, service: Serv
         assert visit.faults == []
 
 
+@pytest.mark.slow
 def test_after_a_resize_the_grid_on_screen_is_taken_away(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, seed=9)
@@ -562,6 +563,7 @@ def test_a_little_randomness_keeps_the_class(browser: Browser, service: Service)
         assert (shaken[:-10] != latent[:-10]).any()
 
 
+@pytest.mark.slow
 def test_an_error_goes_when_the_next_drag_works(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, image=3)
@@ -622,6 +624,7 @@ def test_digits_of_a_model_of_many_classes_keep_the_focus(browser: Browser, serv
             expect(page.locator(f"#digit input[value='{digit}']")).to_be_focused()
 
 
+@pytest.mark.slow
 def test_images_of_two_seeds_never_stand_in_one_grid(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         visit.page.set_viewport_size({"width": 1440, "height": 600})  # so low that only one page is loaded
@@ -655,6 +658,7 @@ def test_images_of_two_seeds_never_stand_in_one_grid(browser: Browser, service: 
         expect(page.locator("#take .downloads")).to_be_visible()
 
 
+@pytest.mark.slow
 def test_nothing_of_an_earlier_seed_is_taken_while_another_is_late(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, seed=9)
@@ -677,6 +681,7 @@ def test_nothing_of_an_earlier_seed_is_taken_while_another_is_late(browser: Brow
         assert visit.faults == []
 
 
+@pytest.mark.slow
 def test_a_latent_that_is_not_drawn_is_saved_as_it_is_shown(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, image=3)
@@ -690,6 +695,7 @@ def test_a_latent_that_is_not_drawn_is_saved_as_it_is_shown(browser: Browser, se
         assert np.array_equal(np.array(body["latents"][0], dtype=np.float32), shown)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fails", [False, True])
 def test_a_bar_changes_no_image_but_its_own(browser: Browser, service: Service, fails: bool) -> None:
     with Visit(browser, service.url) as visit:
@@ -732,6 +738,7 @@ def test_less_variety_of_a_digit_draws_that_digit(browser: Browser, service: Ser
         np.testing.assert_allclose(votes, full[-10:], atol=0.0051)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fails", [False, True])
 def test_no_earlier_picture_is_beside_a_changed_latent(browser: Browser, service: Service, fails: bool) -> None:
     with Visit(browser, service.url) as visit:
@@ -770,6 +777,7 @@ def test_no_earlier_picture_is_beside_a_changed_latent(browser: Browser, service
         expect_opinion(inspector, score_of(service.client, download(page, png), preprocess="none"))
 
 
+@pytest.mark.slow
 def test_no_opinion_of_an_earlier_picture_is_beside_a_changed_latent(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, image=5)
@@ -784,6 +792,7 @@ def test_no_opinion_of_an_earlier_picture_is_beside_a_changed_latent(browser: Br
         expect(inspector.get_by_role("link", name="Save PNG")).to_have_attribute("href", re.compile("^blob:"))
 
 
+@pytest.mark.slow
 def test_the_picture_of_another_image_is_not_drawn_over_a_newer_one(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, image=5)
@@ -802,6 +811,7 @@ def test_the_picture_of_another_image_is_not_drawn_over_a_newer_one(browser: Bro
         expect(page.locator("#status")).to_have_text("")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["samples", "score"])
 def test_another_image_does_not_wait_for_the_one_before(browser: Browser, service: Service, path: str) -> None:
     with Visit(browser, service.url) as visit:

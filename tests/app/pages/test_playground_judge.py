@@ -262,6 +262,7 @@ def test_too_many_files_leave_those_before_them(browser: Browser, service: Servi
         assert visit.faults == []
 
 
+@pytest.mark.slow
 def test_no_opinion_of_another_image_or_model_is_shown(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, view="judge")
@@ -290,6 +291,7 @@ def test_no_opinion_of_another_image_or_model_is_shown(browser: Browser, service
         assert all("500" in fault for fault in visit.faults), visit.faults
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("busy", [False, True])
 def test_a_new_input_does_not_wait_for_the_one_before(browser: Browser, service: Service, busy: bool) -> None:
     """The files before are given up, also while the page waits because the service is busy."""
@@ -313,6 +315,7 @@ def test_a_new_input_does_not_wait_for_the_one_before(browser: Browser, service:
         assert all("429" in fault for fault in visit.faults), visit.faults
 
 
+@pytest.mark.slow
 def test_what_is_found_stays_until_something_else_is_judged(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, view="judge")
@@ -520,6 +523,7 @@ def test_the_words_agree_with_the_figure(browser: Browser, service: Service) -> 
                     assert ("too" in words) == ((probability < 0.4) == (median < 0) and abs(probability - 0.5) > 0.1)
 
 
+@pytest.mark.slow
 def test_the_same_file_can_be_chosen_again(browser: Browser, service: Service) -> None:
     """A browser reports only a change of the list of files, so the list must be empty before each choice."""
     with Visit(browser, service.url) as visit:
@@ -624,6 +628,7 @@ def test_of_several_files_those_that_can_be_read_are_judged(browser: Browser, se
         assert all("415" in fault or "422" in fault for fault in visit.faults), visit.faults
 
 
+@pytest.mark.slow
 def test_a_late_image_of_g_does_not_replace_what_a_person_does_meanwhile(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, view="judge")
@@ -667,6 +672,7 @@ def test_d_judges_an_image_of_its_own_g(browser: Browser, service: Service, name
         assert visit.faults == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "again"), [("conv", False), ("rgb", True)])
 def test_after_an_image_of_g_a_model_of_any_size_is_chosen(
     browser: Browser, service: Service, name: str, again: bool
@@ -709,6 +715,7 @@ def test_of_several_files_the_chosen_one_is_named_and_stays(browser: Browser, se
         assert visit.faults == []
 
 
+@pytest.mark.slow
 def test_a_step_back_on_an_empty_pad_is_none(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, view="judge")
@@ -722,6 +729,7 @@ def test_a_step_back_on_an_empty_pad_is_none(browser: Browser, service: Service)
         expect(page.get_by_role("button", name="Undo")).to_be_hidden()
 
 
+@pytest.mark.slow
 def test_undo_right_after_clear_brings_the_drawing_back(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, view="judge")
@@ -744,6 +752,7 @@ def test_undo_right_after_clear_brings_the_drawing_back(browser: Browser, servic
         assert visit.faults == []
 
 
+@pytest.mark.slow
 def test_an_error_goes_once_the_same_thing_works(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, view="judge")
@@ -762,6 +771,7 @@ def test_an_error_goes_once_the_same_thing_works(browser: Browser, service: Serv
         settle(visit)
 
 
+@pytest.mark.slow
 def test_a_file_that_is_deleted_after_it_was_chosen_is_told(browser: Browser, service: Service, tmp_path: Path) -> None:
     file = tmp_path / "gone.png"
     file.write_bytes(png_bytes(picture(1)))
@@ -779,6 +789,7 @@ def test_a_file_that_is_deleted_after_it_was_chosen_is_told(browser: Browser, se
         assert visit.faults == []
 
 
+@pytest.mark.slow
 def test_a_file_is_named_in_errors_as_it_is(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, view="judge")

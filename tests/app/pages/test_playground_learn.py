@@ -179,6 +179,7 @@ def test_a_model_without_pictures(browser: Browser, trained: Service) -> None:
         assert visit.faults == []
 
 
+@pytest.mark.slow
 def test_a_late_failure_is_not_told_of_the_model_chosen_after_it(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, view="learn")
@@ -297,6 +298,7 @@ def test_a_run_beside_it_that_is_not_there_is_told(browser: Browser, trained: Se
         assert visit.faults == []
 
 
+@pytest.mark.slow
 def test_the_epoch_of_a_run_that_is_no_models_stays_with_that_run(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, view="learn", model="gone", run="collapse", epoch=0)
@@ -319,6 +321,7 @@ def test_the_epoch_of_a_run_that_is_no_models_stays_with_that_run(browser: Brows
         assert visit.faults == []
 
 
+@pytest.mark.slow
 def test_no_earlier_run_stays_under_the_name_of_one_that_is_late_or_fails(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, view="learn")
@@ -338,6 +341,7 @@ def test_no_earlier_run_stays_under_the_name_of_one_that_is_late_or_fails(browse
         settle(visit)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("slow", ["**/v1/models/rgb@*/history", "**/exhibits/collapse/history.json"])
 def test_a_late_answer_does_not_replace_the_run_chosen_after_it(browser: Browser, service: Service, slow: str) -> None:
     with Visit(browser, service.url) as visit:
@@ -506,6 +510,7 @@ def test_only_the_lines_of_the_game_are_drawn(
         assert visit.faults == []
 
 
+@pytest.mark.slow
 def test_a_long_word_in_an_alarm_does_not_widen_the_page(browser: Browser, service: Service) -> None:
     script = """async word => {
         const { Learning } = await import(new URL("static/viewer/learning.js", document.baseURI));
@@ -520,6 +525,7 @@ def test_a_long_word_in_an_alarm_does_not_widen_the_page(browser: Browser, servi
             assert visit.overflow() <= 0
 
 
+@pytest.mark.slow
 def test_a_picture_that_fails_is_told_and_asked_for_again(browser: Browser, service: Service) -> None:
     told_by = Told(service, "mnist-conv")
     url = told_by.pictures[0]["url"]
@@ -547,6 +553,7 @@ def test_a_picture_that_fails_is_told_and_asked_for_again(browser: Browser, serv
         expect(figure).not_to_contain_text("could not be loaded")
 
 
+@pytest.mark.slow
 def test_no_earlier_picture_is_above_the_caption_of_one_that_is_late(browser: Browser, service: Service) -> None:
     told_by = Told(service, "mnist-conv")
     with Visit(browser, service.url) as visit:

@@ -244,6 +244,7 @@ def test_no_sentence_says_that_no_g_is_better(browser: Browser, service: Service
         assert "no G can" not in page.locator("body").inner_text()
 
 
+@pytest.mark.slow
 def test_a_picture_that_fails_is_asked_for_again(browser: Browser, service: Service) -> None:
     tries = 0
 

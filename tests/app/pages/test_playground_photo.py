@@ -276,6 +276,7 @@ def test_an_animation_shows_the_picture_that_is_judged(browser: Browser, service
         assert visit.faults == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["files", "camera"])
 def test_a_photo_that_is_chosen_before_the_script_is_there(browser: Browser, service: Service, place: str) -> None:
     content = file_of(photo())
@@ -327,6 +328,7 @@ def test_a_corner_is_dragged(browser: Browser, service: Service) -> None:
         assert visit.faults == []
 
 
+@pytest.mark.slow
 def test_escape_and_a_click_change_no_box(browser: Browser, service: Service) -> None:
     content = file_of(photo())
     with Visit(browser, service.url) as visit:
@@ -553,6 +555,7 @@ def test_a_box_stays_with_its_own_subject(browser: Browser, service: Service, fi
         assert visit.faults == []
 
 
+@pytest.mark.slow
 def test_another_file_is_chosen_while_digits_are_looked_for(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, view="judge")
@@ -589,6 +592,7 @@ def test_a_single_digit_with_several_in_its_box_is_split_again(browser: Browser,
         assert visit.faults == []
 
 
+@pytest.mark.slow
 def test_boxes_and_digits_are_there_again_after_no_preprocessing(browser: Browser, service: Service) -> None:
     image = photo(*THREE)
     with Visit(browser, service.url) as visit:
@@ -622,6 +626,7 @@ def test_boxes_and_digits_are_there_again_after_no_preprocessing(browser: Browse
         assert visit.faults == []
 
 
+@pytest.mark.slow
 def test_digits_that_a_model_does_not_find_are_there_again_for_the_next_one(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, view="judge")
@@ -650,6 +655,7 @@ def test_digits_that_a_model_does_not_find_are_there_again_for_the_next_one(brow
         assert visit.faults == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mnist-conv", "conv"])
 def test_files_digits_and_boxes_are_there_again_after_a_drawing(browser: Browser, service: Service, name: str) -> None:
     image = photo(*THREE)
@@ -719,6 +725,7 @@ def test_a_drawing_asks_for_no_stages(browser: Browser, service: Service) -> Non
         assert visit.faults == []
 
 
+@pytest.mark.slow
 def test_the_nearest_image_is_that_of_the_cut(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, view="judge")
@@ -844,6 +851,7 @@ def test_curl_finds_what_is_saved_under_its_name(browser: Browser, prefixed_serv
         assert visit.faults == []
 
 
+@pytest.mark.slow
 def test_curl_scores_a_file_whose_name_is_a_dash(browser: Browser, prefixed_service: Service, tmp_path: Path) -> None:
     (tmp_path / "-").write_bytes(file_of(photo()))
     with Visit(browser, prefixed_service.url) as visit:

@@ -44,6 +44,7 @@ def come_back(visit: Visit) -> Page:
     return visit.page
 
 
+@pytest.mark.slow
 def test_what_comes_back_is_judged_as_before(browser: Browser, service: Service, digit: Path) -> None:
     """“Where D looks” was restored as “Do not preprocess”, so D judged the same file in another way."""
     with Visit(browser, service.url) as visit:
@@ -66,6 +67,7 @@ def test_what_comes_back_is_judged_as_before(browser: Browser, service: Service,
         assert visit.faults == []
 
 
+@pytest.mark.slow
 def test_no_control_is_restored_by_its_place(browser: Browser, service: Service, digit: Path) -> None:
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, image=2, model="digits")

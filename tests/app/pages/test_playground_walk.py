@@ -203,6 +203,7 @@ def test_a_click_on_the_strip_goes_to_the_image_that_is_there(browser: Browser, 
         assert visit.faults == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("again", ["Show more images", None])
 def test_an_error_goes_once_more_images_are_there(browser: Browser, service: Service, again: str | None) -> None:
     """Without `again`, those that the view begins with cannot be had."""
@@ -389,6 +390,7 @@ def test_before_the_first_walk_is_drawn_there_is_nothing_to_play(browser: Browse
         assert visit.faults == []
 
 
+@pytest.mark.slow
 def test_no_walk_of_other_images_stays_and_neither_does_the_focus_go(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, view="walk", seeds="1,2,3")
@@ -406,6 +408,7 @@ def test_no_walk_of_other_images_stays_and_neither_does_the_focus_go(browser: Br
         expect(page.locator("#walk-picker button").first).to_be_focused()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fails", [True, False])
 def test_no_earlier_walk_stays_while_another_is_late_or_fails(browser: Browser, service: Service, fails: bool) -> None:
     with Visit(browser, service.url) as visit:
@@ -428,6 +431,7 @@ def test_no_earlier_walk_stays_while_another_is_late_or_fails(browser: Browser, 
             expect(downloads).to_be_visible()
 
 
+@pytest.mark.slow
 def test_a_walk_of_another_model_does_not_wait_for_the_one_before(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, view="walk", seeds="1,2,3")
@@ -442,6 +446,7 @@ def test_a_walk_of_another_model_does_not_wait_for_the_one_before(browser: Brows
         assert visit.faults == []
 
 
+@pytest.mark.slow
 def test_one_of_two_equal_seeds_is_removed(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, view="walk", seeds="9,9,7")
