@@ -42,7 +42,8 @@ def make_tiny_model_folder(
 ) -> Path:
     """Write a valid model folder of a tiny untrained pair to `path` and return it."""
     shape = image_shape or ImageShape()
-    generator, discriminator = build_networks(architecture, z_dim=z_dim, image_shape=shape, classes=classes)
+    ballots = classes or (rules.clusters if rules else 0)
+    generator, discriminator = build_networks(architecture, z_dim=z_dim, image_shape=shape, classes=ballots)
     rng = torch.Generator().manual_seed(seed)
     means = torch.full(shape.chw, 0.13)
     architecture.initialise(generator, discriminator, rng=rng, pixel_means=means)

@@ -3,7 +3,7 @@
 import { el } from "../viewer/elements.js";
 import { Copyable, curl } from "./copyable.js";
 import { Latest } from "./latest.js";
-import { LatentBars, limitOf } from "./latent-bars.js";
+import { LatentBars, limitOf, votesOf } from "./latent-bars.js";
 import { opinion } from "./opinion.js";
 import { Outdated } from "./outdated.js";
 
@@ -97,8 +97,10 @@ export class Inspector {
     this._setLive(true);
     const { height, width } = image.metadata.image_shape;
     if (this._canvas.width !== width) Object.assign(this._canvas, { width, height });
-    const ballots = image.metadata.classes ? " The numbered bars choose the digit: the highest one wins." : "";
-    this._hint.textContent = `These numbers are G’s only input. Drag a bar to see what it changes.${ballots}`;
+    const { votes, kind } = votesOf(image.metadata);
+    const chosen = kind === "class" ? "the digit" : "the cluster of training images that is imitated";
+    const about = votes > 0 ? ` The numbered bars choose ${chosen}: the highest one wins.` : "";
+    this._hint.textContent = `These numbers are G’s only input. Drag a bar to see what it changes.${about}`;
     this._showLatent(image.changed ?? image.original);
   }
 
@@ -110,7 +112,7 @@ export class Inspector {
 
   _shakeIt() {
     const { original, changed, metadata } = this._image;
-    const style = metadata.z_dim - metadata.classes; // the coordinates behind these choose the class
+    const style = metadata.z_dim - votesOf(metadata).votes;
     const limit = limitOf(metadata.prior);
     const limited = (value) => Math.max(-limit, Math.min(limit, value));
     const shaken = (value, index) => (index < style ? Number(limited(value + SHAKE * normal()).toFixed(2)) : value);

@@ -12,6 +12,15 @@ export function limitOf(prior) {
   return prior === "uniform" ? Math.sqrt(3) : 3;
 }
 
+/**
+ * The votes at the end of a latent, the highest of which wins: how many there are, and what is voted for.
+ *
+ * @param {{classes: number, rules: ?{clusters: number}}} metadata a model's metadata
+ */
+export function votesOf({ classes, rules }) {
+  return classes > 0 ? { votes: classes, kind: "class" } : { votes: rules?.clusters ?? 0, kind: "cluster" };
+}
+
 export class LatentBars {
   /** @param {(latent: Float32Array) => void} onChange called with the latent after each change by a person */
   constructor(onChange) {
@@ -32,13 +41,15 @@ export class LatentBars {
    * Show a latent.
    *
    * @param {Float32Array} latent
-   * @param {{prior: string, classes: number}} metadata the model's metadata; the last `classes` coordinates choose the class
+   * @param {object} metadata the model's metadata
    */
-  show(latent, { prior, classes }) {
+  show(latent, metadata) {
     this._latent = Float32Array.from(latent);
-    this._limit = limitOf(prior);
-    if (this._bars.children.length !== latent.length || this._classes !== classes) {
-      this._classes = classes;
+    this._limit = limitOf(metadata.prior);
+    const { votes, kind } = votesOf(metadata);
+    if (this._bars.children.length !== latent.length || this._votes !== votes || this._kind !== kind) {
+      this._votes = votes;
+      this._kind = kind;
       this._bars.replaceChildren(...Array.from(latent, (_, index) => this._barOf(index)));
       this._told = null;
       this._reading.textContent = "";
@@ -50,13 +61,13 @@ export class LatentBars {
   }
 
   _barOf(index) {
-    const digit = index - (this._latent.length - this._classes);
-    const name = digit < 0 ? `z ${index}` : `z ${index}, the vote for class ${digit}`;
-    const label = digit < 0 ? null : el("span", { "aria-hidden": "true" }, String(digit));
+    const candidate = index - (this._latent.length - this._votes);
+    const name = candidate < 0 ? `z ${index}` : `z ${index}, the vote for ${this._kind} ${candidate}`;
+    const label = candidate < 0 ? null : el("span", { "aria-hidden": "true" }, String(candidate));
     return el(
       "div",
       {
-        class: digit < 0 ? "bar-of-z" : "bar-of-z ballot",
+        class: candidate < 0 ? "bar-of-z" : "bar-of-z ballot",
         role: "slider",
         tabIndex: index === 0 ? 0 : -1,
         "aria-label": name,

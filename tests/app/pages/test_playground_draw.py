@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, Locator, Page, Route, expect
 from harness.service import Service
 from harness.tiny_models import make_tiny_model_folder
 from models.images import ImageShape
+from models.model_folder.game_rules import GameRules
 from tests.app.checks import json_images, pixels
 from tests.app.playground import (
     asks,
@@ -561,6 +562,23 @@ def test_a_little_randomness_keeps_the_class(browser: Browser, service: Service)
         shaken = latent_of(parameters(page.url)["latent"])
         assert np.array_equal(shaken[-10:], latent[-10:])
         assert (shaken[:-10] != latent[:-10]).any()
+
+
+def test_a_little_randomness_keeps_the_cluster(browser: Browser, tmp_path: Path) -> None:
+    rules = GameRules(loss="non-saturating", clusters=4)
+    make_tiny_model_folder(tmp_path / "models" / "mine", z_dim=8, rules=rules, judge=False)
+    with running(tmp_path, models_dir=tmp_path / "models") as service, Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, image=3)
+        expect(page.locator("#inspector")).to_contain_text("The numbered bars choose the cluster of training images")
+        expect(bar(page, 4)).to_have_attribute("aria-label", "z 4, the vote for cluster 0")
+        latent, _ = latent_and_image(service.client, seed=7, first=3)
+        page.get_by_role("button", name="Randomise a little").click()
+        expect_in_address(page, "latent")
+        shaken = latent_of(parameters(page.url)["latent"])
+        assert np.array_equal(shaken[-4:], latent[-4:])
+        assert (shaken[:-4] != latent[:-4]).any()
+        settle(visit)
+        assert visit.faults == []
 
 
 @pytest.mark.slow
