@@ -71,7 +71,8 @@ class Settings(BaseSettings):
         default=256,
         ge=1,
         description="The most requests in progress at once, for each process; further ones are refused with 429. "
-        "Requests that wait for a slow client do not count, and `/healthz` and `/readyz` are never refused.",
+        "Requests that wait for a slow client do not count, and `/healthz` and `/readyz` are never refused. A browser "
+        "asks for the files of the playground at once, so a number below 20 can keep the page from loading.",
     )
     max_queue_images: int = Field(
         default=16_384,

@@ -9,8 +9,12 @@ export class Copyable {
   constructor(label) {
     this._line = el("input", { readOnly: true, spellcheck: false, class: "code" });
     this._button = el("button", { type: "button", onclick: () => this._copy() }, "Copy");
-    const caption = el("span", { class: "label" }, label);
-    this.element = el("div", { class: "copyable" }, el("label", {}, caption, this._line), this._button);
+    this._label = el("span", { class: "label" }, label);
+    this.element = el("div", { class: "copyable" }, el("label", {}, this._label, this._line), this._button);
+  }
+
+  set label(label) {
+    this._label.textContent = label;
   }
 
   set text(text) {

@@ -11,7 +11,7 @@ export class DrawingPad {
     this._canvas = canvas;
     this._onChange = onChange;
     this._strokes = [];
-    this._cleared = []; // the strokes that “Clear” removed, until a person draws again
+    this._cleared = []; // the drawings that “Clear” removed, each a list of strokes, the newest last
     this._stroke = null; // the one that is being drawn
     this._pointer = null; // the pointer that draws it; a second finger or the palm draws nothing meanwhile
     canvas.addEventListener("pointerdown", (event) => this._press(event));
@@ -30,17 +30,16 @@ export class DrawingPad {
 
   clear() {
     if (this.isEmpty) return;
-    this._cleared = this._strokes;
+    this._cleared.push(this._strokes);
     this._strokes = [];
     this._changed();
   }
 
-  /** Remove the last stroke; right after “Clear”, bring the drawing back. */
+  /** Remove the last stroke; if there is none, bring back the drawing that “Clear” removed. */
   undo() {
     if (!this.isEmpty) this._strokes.pop();
-    else if (this._cleared.length > 0) this._strokes = this._cleared;
+    else if (this._cleared.length > 0) this._strokes = this._cleared.pop();
     else return;
-    this._cleared = [];
     this._changed();
   }
 
@@ -57,7 +56,6 @@ export class DrawingPad {
     this._pointer = event.pointerId;
     this._stroke = [this._place(event)];
     this._strokes.push(this._stroke);
-    this._cleared = [];
     this._changed();
   }
 

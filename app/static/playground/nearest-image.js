@@ -44,7 +44,7 @@ export class NearestImage {
   async _find(model, input, name) {
     const search = (this._search = {});
     this._button.disabled = true;
-    this._found.replaceChildren(el("p", { class: "hint" }, "Searching … This takes about a second."));
+    this._found.replaceChildren(el("p", { class: "hint" }, "Searching … This usually takes about a second."));
     try {
       const file = new File([Uint8Array.from(atob(input), (letter) => letter.charCodeAt(0))], name, { type: "image/png" });
       const answer = await this._app.service.project(model, file, { preprocess: "none" });

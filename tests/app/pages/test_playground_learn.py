@@ -231,6 +231,9 @@ def models_of(service: Service) -> list[dict[str, Any]]:
     return list(ok(service.client.get("/v1/models")).json()["models"])
 
 
+COLLAPSED = "/static/exhibits/collapse/timeline.json"
+
+
 def side(page: Page, name: str) -> Locator:
     """One of two runs that are beside each other."""
     return page.get_by_role("group", name=name, exact=True)
@@ -299,6 +302,25 @@ def test_a_run_beside_it_that_is_not_there_is_told(browser: Browser, trained: Se
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("beside", ["", "collapse"])
+def test_an_epoch_without_a_picture_is_told(browser: Browser, trained: Service, beside: str) -> None:
+    """An epoch of which one of two runs has a picture is none."""
+    mine = [picture["epoch"] for picture in Told(trained).pictures]
+    other = [picture["epoch"] for picture in ok(trained.client.get(COLLAPSED)).json()["pictures"]]
+    none = next(epoch for epoch in range(1, mine[-1]) if epoch not in [*mine, *other])
+    only_other = next(epoch for epoch in other if epoch not in mine)
+    with Visit(browser, trained.url) as visit:
+        for epoch in (none, only_other, 9999):
+            page = open_page(visit, trained.url, view="learn", epoch=epoch, beside=beside)
+            shown = max(one for one in mine if one <= epoch)
+            expect(page.locator("#learning figcaption").first).to_have_text(f"After epoch {shown} of {mine[-1]}")
+            about = f"“epoch={epoch}”: there is no picture of this epoch; the last one before it is shown"
+            told = "" if beside and epoch == only_other else f"Ignored in the address: {about}."
+            expect(page.locator("#status")).to_have_text(told)
+        settle(visit)
+        assert visit.faults == []
+
+
 def test_the_epoch_of_a_run_that_is_no_models_stays_with_that_run(browser: Browser, service: Service) -> None:
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url, view="learn", model="gone", run="collapse", epoch=0)

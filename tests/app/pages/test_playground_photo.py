@@ -461,9 +461,15 @@ def test_nothing_is_found(browser: Browser, service: Service) -> None:
         expect(page.locator("#verdict")).to_contain_text("D did not judge this: ")
         expect(page.get_by_role("button", name="Use the found box again")).to_be_hidden()  # there is none
 
-        choose(page, payload("paper.png", content), payload("seven.png", file_of(photo())))
+        choose(
+            page,
+            payload("paper.png", content),
+            payload("seven.png", file_of(photo())),
+            payload("three.png", file_of(photo(*THREE))),
+        )
         thumbnails = page.locator("#judged-list button")
-        expect(thumbnails).to_have_count(2)
+        expect(thumbnails).to_have_count(3)
+        expect(thumbnails.nth(2)).to_have_text(re.compile("several digits"))
         expect(thumbnails.first).to_have_text(re.compile("none found"))
         expect(page.locator("#verdict")).to_have_text(words)
         thumbnails.nth(1).click()

@@ -168,6 +168,7 @@ def test_print_has_the_images(browser: Browser, service: Service) -> None:
         page.emulate_media(media="print")
         panel = page.locator("#inspector")
         assert panel.evaluate("panel => panel.scrollHeight <= panel.clientHeight + 1")
+        expect(page.locator("#draw .take")).to_be_hidden()
         assert (
             page.locator("#inspector [data-at='0'] i").evaluate("i => getComputedStyle(i).printColorAdjust") == "exact"
         )

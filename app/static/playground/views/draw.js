@@ -196,6 +196,8 @@ export class Draw {
     const { columns } = this._grid;
     const places = Math.ceil(grid.n / columns) * columns;
     const picture = { ...grid, columns, scale: largestScale(GRID_SCALE, places, this._metadata.image_shape.width + PADDING) };
+    const part = n > MAX_GRID ? `the first ${MAX_GRID.toLocaleString("en")} of these images` : "these images";
+    this._curl.label = `Get ${part} with curl`;
     this._curl.text = curl("digits.png", service.url("v1/samples", picture));
     const link = (name, parameters, ending) => el("a", { class: "button", href: service.url("v1/samples", parameters), download: `digits-${grid.seed}.${ending}` }, name);
     this._downloads.replaceChildren(

@@ -407,7 +407,7 @@ export class Judge {
     return el(
       "button",
       { type: "button", class: "thumbnail", "aria-label": words, "aria-pressed": pressed, title: words, onclick: () => this._choose(subject) },
-      result.found ? el("img", { class: "pixels", src: png(result.input), alt: "", width: 56, height: 56 }) : el("span", { class: "none" }, result.isRefused ? "refused" : "none found"),
+      result.found ? el("img", { class: "pixels", src: png(result.input), alt: "", width: 56, height: 56 }) : el("span", { class: "none" }, withoutScore(result)),
       `${digit === null ? "" : `${digit + 1}: `}${format(result.probability)}`,
     );
   }
@@ -460,6 +460,12 @@ export class Judge {
     for (const part of [this._judgedList, this._preparation, this._command]) part.replaceChildren();
     this._verdict.replaceChildren(el("p", { class: "hint empty" }, why));
   }
+}
+
+/** Say in a word or two why a file has no score. */
+function withoutScore({ isRefused, reason }) {
+  if (isRefused) return "refused";
+  return ADVICE.test(reason) ? "several digits" : "none found";
 }
 
 /** The service's reason why nothing is found, without its advice to those who call the API. */

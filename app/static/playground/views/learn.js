@@ -39,7 +39,11 @@ export class Learn {
     const elements = Object.keys(runs).map((place) => this._runs[place].element);
     if (this._screen.childElementCount !== elements.length) this._screen.replaceChildren(...elements);
     this._screen.classList.toggle("two", elements.length === 2);
+    const turn = (this._turn = (this._turn ?? 0) + 1);
     await Promise.all(Object.entries(runs).map(([place, wanted]) => this._runs[place].show(wanted, load, epoch)));
+    if (turn !== this._turn || epoch === Infinity) return;
+    if (!Object.keys(runs).some((place) => this._runs[place].hasPictureOf(epoch)))
+      address.ignore(`“epoch=${epoch}”: there is no picture of this epoch; the last one before it is shown`);
   }
 
   leave() {
