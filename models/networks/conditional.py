@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from torch import nn
 
 from models.errors import ClassError
-from models.latents import UNIFORM_BOUND, Prior, share_below
 
 MAX_CLASSES = 1000
 """The limit on classes: a data set with more of them probably holds something other than class labels."""
@@ -36,7 +35,7 @@ class Ballots(nn.Module):
 
     Attributes:
         head_starts: [K] float32, constants that make each class as frequent as wanted. The initial 0 makes all classes
-            equally frequent; `head_starts_for` computes others.
+            equally frequent; `models.networks.head_starts` computes others.
     """
 
     head_starts: torch.Tensor
@@ -150,44 +149,6 @@ def ask_for_class(
     ahead = head_starts[largest] - head_starts[label]
     ballots[rows, largest], ballots[rows, label] = ballots[rows, label] - ahead, ballots[rows, largest] + ahead
     return asked
-
-
-def head_starts_for(shares: NDArray[np.float64], *, prior: Prior) -> NDArray[np.float32]:
-    """Compute head starts [K] float32 so that a share `shares[k]` of the prior's latents chooses class k.
-
-    The share of class k is P(k) = ∫ p(t − h_k)·∏_{j≠k} F(t − h_j) dt, with the prior's density p and distribution
-    function F; the trapezium rule gives the integral. Each iteration changes h by a part of log shares − log P, until
-    both agree to about 1e-6. The mean of h is 0.
-
-    Args:
-        shares: [K] float64, each above 0, with the sum 1.
-        prior: the latents' prior.
-
-    Raises:
-        ValueError: a share is 0 or less, or their sum is not 1.
-    """
-    if not (shares > 0).all() or abs(shares.sum() - 1) > 1e-6:
-        raise ValueError(f"the classes' shares must be above 0 and sum to 1, not {shares.tolist()}")
-    starts = np.zeros(len(shares))
-    for _ in range(200):
-        starts += 0.3 * (np.log(shares) - np.log(_named_shares(starts, prior)))
-        starts -= starts.mean()
-    return starts.astype(np.float32)
-
-
-def _named_shares(starts: NDArray[np.float64], prior: Prior) -> NDArray[np.float64]:
-    """Return the share of the prior's latents that choose each class, [K] float64, for head starts [K] float64."""
-    reach = (8.0 if prior == "normal" else UNIFORM_BOUND) + np.abs(starts).max()
-    t = torch.linspace(-reach, reach, 4001, dtype=torch.float64)[:, None] - torch.from_numpy(starts)
-    if prior == "normal":
-        log_below, density = torch.special.log_ndtr(t), torch.exp(-(t**2) / 2)
-    else:
-        within = t.abs() <= UNIFORM_BOUND
-        log_below, density = share_below(t).clamp(1e-300, 1).log(), within.double()
-    others = log_below.sum(dim=1, keepdim=True) - log_below
-    named = torch.trapezoid(density * others.exp(), dim=0)
-    shares: NDArray[np.float64] = (named / named.sum()).numpy()
-    return shares
 
 
 def generator_head(classes: int) -> list[nn.Module]:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from models.npy import npy_header
 from training.bulk.drawing import Chunk, SeedSampler
-from training.bulk.request import Format
+from training.bulk.request import Format, Shard
 from training.errors import BulkError
 from training.pictures import encode_png_quickly
 
@@ -80,6 +80,12 @@ def write_png(path: Path, drawer: SeedSampler, first: int, count: int) -> None:
                 name = f"{_key(index)}.png"
                 (path / name).write_bytes(encode_png_quickly(image))
                 rows.writerow([name, index, drawer.seed, *digit])
+
+
+def png_folder_files(shard: Shard) -> set[str]:
+    """Return the names of all files that `write_png` writes for a shard."""
+    pictures = (f"{_key(index)}.png" for index in range(shard.first, shard.first + shard.count))
+    return {"metadata.csv", "latents.npy", *pictures}
 
 
 def write_parquet(path: Path, drawer: SeedSampler, first: int, count: int) -> None:

@@ -9,7 +9,10 @@ import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from models.files import is_system_file
+from training.bulk.formats import png_folder_files
 from training.bulk.request import BulkRequest, Format, Shard
+from training.data.folder_tree import some
 from training.errors import BulkError
 
 _SHARD_NAME = re.compile(r"shard-([0-9]{1,18})(\.[a-z]+)?")
@@ -22,7 +25,8 @@ def damaged_shards(request: BulkRequest, folder: Path) -> Iterator[Path]:
     """Yield the shards in the folder that are empty or cut.
 
     Raises:
-        BulkError: a folder is in the place of a shard that is a file, or a file in the place of one that is a folder.
+        BulkError: a folder is in the place of a shard that is a file, or a file in the place of one that is a folder;
+            or a damaged folder holds somebody's own files, which would be lost with it.
         OSError: a shard cannot be read.
     """
     for number in range(request.shard_count):
@@ -33,8 +37,19 @@ def damaged_shards(request: BulkRequest, folder: Path) -> Iterator[Path]:
         if path.is_dir() != (request.format == "png"):
             kind = "a folder" if path.is_dir() else "a file"
             raise BulkError(f"{path} is {kind}, and so no shard of {request.format}: move it elsewhere")
-        if not _CHECKS[request.format](path, shard):
-            yield path
+        if _CHECKS[request.format](path, shard):
+            continue
+        if path.is_dir() and (others := _others(path, shard)):
+            raise BulkError(
+                f"{path} is cut and must be written again, but it holds {some(others)}: move that elsewhere"
+            )
+        yield path
+
+
+def _others(path: Path, shard: Shard) -> list[str]:
+    """Return the names of what a person has put into a shard that is a folder."""
+    files = png_folder_files(shard)
+    return sorted(entry.name for entry in path.iterdir() if entry.name not in files and not is_system_file(entry))
 
 
 def foreign_shards(request: BulkRequest, folder: Path) -> list[str]:
@@ -57,10 +72,8 @@ def _is_whole_npz(path: Path, _shard: Shard) -> bool:
 
 
 def _is_whole_png_folder(path: Path, shard: Shard) -> bool:
-    """Whether there are a table, the latents and all pictures, and none is empty."""
-    entries = [entry for entry in path.iterdir() if entry.stat().st_size]
-    pictures = sum(entry.suffix == ".png" for entry in entries)
-    return pictures == shard.count and {"metadata.csv", "latents.npy"} <= {entry.name for entry in entries}
+    """Whether there are a table, the latents and all pictures, and none is empty. Other files may be there, too."""
+    return png_folder_files(shard) <= {entry.name for entry in path.iterdir() if entry.stat().st_size}
 
 
 def _is_whole_parquet(path: Path, _shard: Shard) -> bool:

@@ -17,7 +17,7 @@ from training.cli.arguments import (
     positive,
     seed,
 )
-from training.cli.inputs import how_to_resume, load_data, log_data_notes
+from training.cli.inputs import how_to_resume, load_data, log_data_notes, take_first
 from training.commands import command
 from training.errors import UsageError
 
@@ -182,7 +182,7 @@ def _configure(options: argparse.Namespace) -> "tuple[RunConfig, Dataset]":
     check_machine(recipe, device=options.device, processes=processes, on_collapse=options.on_collapse)
     whole = load_data(options.data, recipe.image_side, strict=options.strict)
     check_size(recipe, whole, processes=processes)
-    dataset = whole.first(recipe.train_images)
+    dataset = take_first(whole, recipe.train_images)
     config = resolve_config(
         recipe,
         dataset,

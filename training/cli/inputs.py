@@ -189,6 +189,17 @@ def load_data(source: str, side: int | None, *, strict: bool) -> "Dataset":
     return dataset
 
 
+def take_first(dataset: "Dataset", train_images: int | None) -> "Dataset":
+    """Take the first training images, and print on standard error what this leaves out; see `Dataset.first`."""
+    from training.gan.distributed import own_number
+
+    first = dataset.first(train_images)
+    for note in first.notes if own_number() == 0 else ():
+        if note not in dataset.notes:
+            print(f"data: {note}", file=sys.stderr)
+    return first
+
+
 def log_data_notes(dataset: "Dataset", writer: "RunWriter") -> None:
     """Write into the run's log what was passed over, changed, or could not be stratified."""
     for line in data_notes(dataset):

@@ -144,6 +144,8 @@ def load_dataset(source: str, *, side: int | None = None, strict: bool = False, 
     if source in EMBEDDED:
         return _load_embedded(source, side)
     path = Path(source)
+    if path.exists() and not (path.is_dir() or path.is_file()):
+        raise DataError(f"{path} is a pipe or a device, and no file or folder of images: write the data into a file")
     if not path.exists():
         raise DataError(
             f"there is no data at {source!r}: give 'mnist', 'stacked-mnist', or the path of a folder of images, an "

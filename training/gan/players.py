@@ -12,7 +12,8 @@ from torch.nn.utils.parametrizations import spectral_norm
 from models.images import ImageShape
 from models.networks.batch_part import Part
 from models.networks.build import build_networks
-from models.networks.conditional import ballots_of, head_starts_for
+from models.networks.conditional import ballots_of
+from models.networks.head_starts import head_starts_for
 from models.networks.layers import Dropout
 from training.recipe import SGD, Adam, Optimiser, Recipe
 

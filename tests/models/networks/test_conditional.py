@@ -19,11 +19,11 @@ from models.networks.conditional import (
     ask_for_class,
     ballots_of,
     check_class,
-    head_starts_for,
     labels_of,
 )
 from models.networks.conv import Conv
 from models.networks.goodfellow2014 import Goodfellow2014
+from models.networks.head_starts import head_starts_for
 from models.networks.mlp import MLP
 
 CLASSES = 10
@@ -218,35 +218,6 @@ def kolmogorov_smirnov(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
 
 
 SHARES = np.array([0.0987, 0.1124, 0.0993, 0.1022, 0.0974, 0.0904, 0.0986, 0.1044, 0.0975, 0.0991])  # about MNIST's
-
-
-@pytest.mark.parametrize("prior", ["normal", "uniform"])
-@pytest.mark.parametrize("shares", [SHARES, np.array([0.7, 0.2, 0.1]), np.full(4, 0.25)], ids=["mnist", "3", "even"])
-def test_head_starts_make_the_classes_as_frequent_as_they_should_be(shares: NDArray[np.float64], prior: Prior):
-    starts = head_starts_for(shares, prior=prior)
-    assert starts.dtype == np.float32
-    assert starts.mean() == pytest.approx(0, abs=1e-6)
-    n = 100_000
-    named = labels_of(torch.from_numpy(latents(n, prior=prior)), head_starts=torch.from_numpy(starts))
-    counts = np.bincount(named.numpy(), minlength=len(shares))
-    deviations = (counts - n * shares) / np.sqrt(n * shares * (1 - shares))
-    assert np.abs(deviations).max() < 4.5  # standard deviations
-
-
-def test_even_shares_need_no_head_start():
-    np.testing.assert_allclose(head_starts_for(np.full(5, 0.2), prior="normal"), 0, atol=1e-6)
-
-
-def test_two_classes_with_a_head_start_in_closed_form():
-    """For normal ballots, b₁ + h₁ > b₂ + h₂ has the probability Φ((h₁ − h₂)/√2)."""
-    starts = head_starts_for(np.array([0.8, 0.2]), prior="normal")
-    assert (1 + math.erf((starts[0] - starts[1]) / 2)) / 2 == pytest.approx(0.8, abs=1e-5)
-
-
-@pytest.mark.parametrize("shares", [[0.5, 0.6], [1.0, 0.0], [1.2, -0.2]])
-def test_shares_that_are_none(shares: list[float]):
-    with pytest.raises(ValueError, match=r"^the classes' shares must be above 0 and sum to 1, not \["):
-        head_starts_for(np.array(shares), prior="normal")
 
 
 def test_with_head_starts_an_asked_latent_names_the_label_and_its_noise_stays():

@@ -292,6 +292,31 @@ def test_a_shard_that_is_empty_or_cut_is_written_again(
         assert contents(out) == whole
 
 
+def test_a_persons_files_in_a_shard_are_not_lost(
+    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], fails: Fails
+):
+    """Files beside the pictures of a whole shard stay. A shard that is cut is not removed with them."""
+    out = tmp_path / "out"
+    command = bulk(tiny, out, "--format", "png")
+    assert main(command) == 0
+    whole, shard = contents(out), out / "shard-000001"
+    favourite, notes = shard / "favourite.png", shard / "notes.txt"
+    favourite.write_bytes((shard / f"{FIRST + SHARD_IMAGES + 3:012d}.png").read_bytes())
+    notes.write_text("a fine seven")
+    capsys.readouterr()
+    assert main(command) == 0
+    assert capsys.readouterr().err == ""
+    (shard / f"{FIRST + SHARD_IMAGES + 3:012d}.png").unlink()
+    told = f"{shard} is cut and must be written again, but it holds favourite.png, notes.txt: move that elsewhere"
+    assert told in fails(*command)
+    assert notes.read_text() == "a fine seven"
+    for own in (favourite, notes):
+        own.unlink()
+    (shard / ".DS_Store").touch()
+    assert main(command) == 0
+    assert contents(out) == whole
+
+
 def test_shards_that_are_not_of_the_request(
     tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], fails: Fails
 ):

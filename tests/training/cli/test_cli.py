@@ -1161,6 +1161,18 @@ def test_a_page_and_an_empty_file_are_replaced(here: Path):
     check_output_file("-o", here / "empty", PNG)
 
 
+def test_fit_tells_which_classes_train_images_leaves_out(here: Path, capsys: pytest.CaptureFixture[str]):
+    np.savez("data.npz", images=np.zeros((300, 16, 16), np.uint8), labels=np.repeat(np.arange(30), 10))
+    few = ["--set", "train_images=20", "z_dim=40", "batch_size=4"]
+    assert main(["fit", "mlp", "--data", "data.npz", "--epochs", "1", "--dry-run", *QUICK, *few]) == 0
+    assert "data: train_images=20 leaves images of 20 of 30 classes: give a larger number" in capsys.readouterr().err
+
+
+def test_fit_waits_for_no_pipe(here: Path, fails: Fails):
+    os.mkfifo("pipe.npz")
+    assert fails("fit", "mlp", "--data", "pipe.npz").startswith("pipe.npz is a pipe or a device, and no file or folder")
+
+
 def test_fit_takes_no_folder_that_holds_somebodys_pictures(here: Path, fails: Fails):
     (here / "r" / "grids").mkdir(parents=True)
     (here / "r" / "grids" / "2024.png").write_text("a picture")
