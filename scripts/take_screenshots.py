@@ -27,7 +27,7 @@ def main() -> None:
         light.get_by_role("button", name="Find G’s nearest image").click()
         light.get_by_role("button", name="Edit its latent").wait_for()
         save(light, "playground-judge")
-        open_view(dark, f"{url}/?view=learn&epoch=4")
+        open_view(dark, f"{url}/?view=learn&model=mnist-mlp&beside=mnist-writeup&epoch=50")
         save(dark, "playground-learn")
         open_view(light, f"{url}/?view=walk&seeds=9,14,7&at=11")
         save(light, "playground-walk")

@@ -21,9 +21,12 @@ from training.data.mnist import read_mnist
 from training.evaluation.features import extract
 from training.evaluation.out_of_distribution import QUESTIONS, auroc
 from training.export.export import export
+from training.recipe import load_recipe
 
 MAX_RESIDENT_BYTES = 500 * 10**6
-MODELS = ["mnist-conv", "mnist-goodfellow2014", "mnist-mlp"]
+GOOD = ["mnist-conv", "mnist-goodfellow2014", "mnist-mlp"]
+MODELS = [*GOOD, "mnist-writeup"]
+"""The last one shows what the write-up's own settings give: a G that has collapsed."""
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +60,7 @@ def test_bundled_models_are_there_and_whole(client: httpx.Client) -> None:
     for name in MODELS:
         assert (bundled_models_dir() / name / "model.safetensors").stat().st_size < 10 * 10**6
         model = load_model(bundled_models_dir() / name)
-        assert model.metadata.evaluation["parzen_ll"] > 225  # the paper's
+        assert (model.metadata.evaluation["parzen_ll"] > 225) == (name in GOOD)  # the paper's
         assert len(model.history.epochs) == model.metadata.epochs
         assert [entry.epoch for entry in model.timeline][0 :: len(model.timeline) - 1] == [0, model.metadata.epochs]
         assert "dirty" not in model.metadata.git_commit
@@ -83,6 +86,18 @@ def test_bundled_models_are_as_good_as_they_should_be(name: str, times: float) -
         assert figures["precision"] >= 0.9
 
 
+def test_the_writeups_model_is_the_writeups_game_and_has_collapsed() -> None:
+    """It has the pictures of the epochs that the write-up shows."""
+    model = load_model(bundled_models_dir() / "mnist-writeup")
+    metadata, recipe = model.metadata, load_recipe("writeup")
+    assert (metadata.recipe, metadata.epochs, metadata.classes, metadata.judge) == ("writeup", recipe.epochs, 0, False)
+    assert metadata.rules is not None
+    assert (metadata.rules.loss, metadata.rules.d_steps, metadata.rules.penalties) == ("non-saturating", 3, [])
+    assert {0, 50, 190, 200} <= {entry.epoch for entry in model.timeline}
+    assert metadata.evaluation["smallest_share"] < 0.25
+    assert metadata.evaluation["largest_share"] > 2
+
+
 def test_memory(service: Service) -> None:
     """Before the first projection: each model's first one keeps up to 80 MB more (docs/performance.md, "Memory")."""
     for name in MODELS:
@@ -93,7 +108,7 @@ def test_memory(service: Service) -> None:
     assert int(status.read_text().split("VmRSS:")[1].split()[0]) * 1024 < MAX_RESIDENT_BYTES
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", GOOD)
 def test_a_digit_that_is_asked_for_is_drawn(gan: Client, name: str) -> None:
     for digit in range(10):
         images = gan.samples(50, seed=1, digit=digit, model=name).images
@@ -102,7 +117,9 @@ def test_a_digit_that_is_asked_for_is_drawn(gan: Client, name: str) -> None:
         assert int((read == digit).sum()) >= 44, digit
 
 
-@pytest.mark.parametrize("name", ["mnist-mlp", *(pytest.param(name, marks=pytest.mark.slow) for name in MODELS[:2])])
+@pytest.mark.parametrize(
+    "name", ["mnist-mlp", *(pytest.param(name, marks=pytest.mark.slow) for name in MODELS if name != "mnist-mlp")]
+)
 @pytest.mark.slow
 def test_own_images_and_test_digits_are_found_again(gan: Client, digits: NDArray[np.uint8], name: str) -> None:
     own = gan.samples(3, seed=21, model=name).images
@@ -128,7 +145,7 @@ def test_timeline_goes_from_noise_to_digits(client: httpx.Client, name: str) -> 
     assert np.abs(first.astype(int) - served).mean() > 20
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", GOOD)
 def test_samples_look_like_mnist(gan: Client, digits: NDArray[np.uint8], name: str) -> None:
     images = gan.samples(2000, seed=5, model=name).images
     assert abs(images.mean() - digits.mean()) < 6

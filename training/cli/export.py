@@ -19,8 +19,7 @@ def add_parser(commands: Commands) -> None:
     parser = commands.add_parser(
         "export",
         help="write a model folder",
-        description="Write a model folder from a run's best state: the one with the smallest Fréchet distance, "
-        "or the last one if the recipe does not measure it.",
+        description="Write a model folder from a saved state of a run: the best one, or the last one.",
     )
     parser.set_defaults(run_command=run)
     add_strict(parser)
@@ -42,6 +41,13 @@ def add_parser(commands: Commands) -> None:
         "(mnist only)",
     )
     parser.add_argument(
+        "--state",
+        choices=("best", "last"),
+        default="best",
+        help="best: the state with the smallest Fréchet distance, or the last one if the recipe does not measure it; "
+        "last: the state after the last step (default: best)",
+    )
+    parser.add_argument(
         "--half",
         action="store_true",
         help="store weights as float16, in half the bytes (default: float32)",
@@ -49,7 +55,7 @@ def add_parser(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Write the model folder from a run's best state."""
+    """Write the model folder from a saved state of a run."""
     from models.lock import only_writer_of_model
     from models.model_folder.destination import check_destination
 
@@ -70,7 +76,7 @@ def _export(options: argparse.Namespace, *, replaces: bool) -> None:
     folder = RunFolder(options.run)
     config = folder.read_config()
     config = config.model_copy(update={"recipe": change_after_the_game(config.recipe, options.set)})
-    read_progress(folder.saved_state())  # whether there is one, and whether it is whole
+    read_progress(folder.saved_state(options.state))  # whether there is one, and whether it is whole
     dtype = torch.float16 if options.half else torch.float32
     if replaces:
         print(f"{options.to} is a model folder already: it will be replaced", flush=True)
@@ -83,6 +89,7 @@ def _export(options: argparse.Namespace, *, replaces: bool) -> None:
         dataset,
         options.to,
         dtype=dtype,
+        state=options.state,
         afterwards=tuple(options.set),
         data=data,
         say=partial(print, flush=True),

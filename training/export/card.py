@@ -2,6 +2,7 @@
 
 import shlex
 import textwrap
+from typing import Literal
 
 import torch
 
@@ -24,7 +25,7 @@ The model was trained on {dataset} with the recipe `{recipe}` and the seed {seed
 ## How it was made
 
     python -m {launch}training fit {quoted_recipe} --data {data} --seed {seed} --threads {threads}{overrides}
-    python -m training export RUN --to {name}{half}{afterwards}
+    python -m training export RUN --to {name}{state}{half}{afterwards}
 {continued}
 | | |
 |---|---|
@@ -105,6 +106,7 @@ def write_card(
     *,
     dtype: torch.dtype,
     variations: float = 0.0,
+    state: Literal["best", "last"] = "best",
     afterwards: tuple[str, ...] = (),
     data: str | None = None,
 ) -> str:
@@ -117,6 +119,7 @@ def write_card(
         metadata: the model's metadata.
         dtype: type of the weights in the file.
         variations: the share of varied digits among the real images with which D was fine-tuned.
+        state: which saved state was asked for.
         afterwards: the settings that the export changed, as key=value.
         data: the place of the data; None: as the run was started.
     """
@@ -139,6 +142,7 @@ def write_card(
         data=shlex.quote(config.data if data is None else data),
         seed=config.seed,
         overrides=_overrides(config),
+        state=" --state last" if state == "last" else "",
         afterwards="".join(f" --set {shlex.quote(override)}" for override in afterwards),
         choice="the class of an image can be chosen"
         if metadata.classes

@@ -134,6 +134,7 @@ def export(
             progress,
             metadata,
             dtype=dtype,
+            state=state,
             variations=plan.variations,
             afterwards=afterwards,
             data=data,
