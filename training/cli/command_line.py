@@ -7,8 +7,10 @@
 import argparse
 import errno
 import io
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from models import __version__
@@ -39,7 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     name, options = "training", None
     _print_every_character()
     try:
-        options = make_parser().parse_args(arguments)
+        with _interruptions_held():
+            options = make_parser().parse_args(arguments)
         name = options.command
         options.run_command(options)
         with naming(Path("standard output")):
@@ -79,6 +82,22 @@ def make_parser() -> argparse.ArgumentParser:
     for module in COMMANDS:
         module.add_parser(commands)
     return parser
+
+
+@contextmanager
+def _interruptions_held() -> Iterator[None]:
+    """Hold Ctrl-C back until PyTorch is imported.
+
+    An import that Ctrl-C has broken off leaves half of PyTorch, with which the message about the interruption fails.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _print_every_character() -> None:

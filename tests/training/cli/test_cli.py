@@ -1,5 +1,6 @@
 """The command line: whole chains of commands run as real processes, single messages are tested in this process."""
 
+import argparse
 import errno
 import fcntl
 import json
@@ -42,7 +43,7 @@ from tests.training.support import (
     write_npz,
     write_pngs,
 )
-from training.cli.command_line import main
+from training.cli.command_line import main, make_parser
 from training.cli.fit import suggest_model_folder
 from training.cli.inputs import load_model_data
 from training.cli.output_file import HTML_PAGE, PNG, check_output_file
@@ -497,6 +498,11 @@ def test_rollback_on_the_command_line(here: Path, fails: Fails, monkeypatch: pyt
     model = load_model(here / "m")
     assert [dict(event) for event in model.history.events] == [event]
     assert " --on-collapse rollback --set " in model.card
+    assert main(["export", "r", "--to", "last", "--state", "last"]) == 0
+    last = load_model(here / "last")
+    assert (last.metadata.epochs, model.metadata.epochs) == (4, 1)
+    assert "export RUN --to last --state last\n" in last.card
+    assert "--state" not in model.card
 
 
 @pytest.mark.parametrize("seed", ["-1", str(2**53), "x"])
@@ -1166,6 +1172,23 @@ def test_fit_tells_which_classes_train_images_leaves_out(here: Path, capsys: pyt
     few = ["--set", "train_images=20", "z_dim=40", "batch_size=4"]
     assert main(["fit", "mlp", "--data", "data.npz", "--epochs", "1", "--dry-run", *QUICK, *few]) == 0
     assert "data: train_images=20 leaves images of 20 of 30 classes: give a larger number" in capsys.readouterr().err
+
+
+def test_ctrl_c_waits_until_pytorch_is_imported(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    imported = []
+
+    def import_and_make_parser() -> argparse.ArgumentParser:
+        signal.raise_signal(signal.SIGINT)
+        imported.append("all of it")
+        return make_parser()
+
+    monkeypatch.setattr("training.cli.command_line.make_parser", import_and_make_parser)
+    assert main(["fit", "mlp", "--data", "data.npz", *QUICK]) == 130
+    assert imported == ["all of it"]
+    assert capsys.readouterr().err == "interrupted; nothing was written; the same command starts again\n"
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
 def test_fit_waits_for_no_pipe(here: Path, fails: Fails):
