@@ -118,6 +118,13 @@ CHAINS: dict[str, tuple[Step, ...]] = {
     "speed in bulk": (
         Step("python -m benchmarks.bulk", "python -m benchmarks.bulk --images 2000 --more 3000 --formats npz"),
     ),
+    "the write-up's own settings": (
+        Step(
+            "python -m training fit writeup --threads 1",
+            f"python -m training fit writeup --threads 1 {FEW_IMAGES}",
+        ),
+        Step("python -m training export runs/writeup --to mnist-writeup --state last"),
+    ),
     "speed of a bare G": (
         Step(
             "python -m benchmarks.bare_generator FOLDER 20000",

@@ -1185,7 +1185,11 @@ def test_ctrl_c_waits_until_pytorch_is_imported(
         return make_parser()
 
     monkeypatch.setattr("training.cli.command_line.make_parser", import_and_make_parser)
-    assert main(["fit", "mlp", "--data", "data.npz", *QUICK]) == 130
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's job in the background ignores it
+    try:
+        assert main(["fit", "mlp", "--data", "data.npz", *QUICK]) == 130
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert imported == ["all of it"]
     assert capsys.readouterr().err == "interrupted; nothing was written; the same command starts again\n"
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
