@@ -265,3 +265,18 @@ def test_a_picture_that_fails_is_asked_for_again(browser: Browser, service: Serv
         expect(card(page, "rgb").locator(".picture .hint")).to_be_hidden()
         expect(picture).to_be_visible()
         assert image_pixels(picture).any()
+
+
+def test_a_number_is_in_one_line(browser: Browser, trained: Service) -> None:
+    lines = """cell => {
+        const range = document.createRange();
+        range.selectNodeContents(cell);
+        return Math.round(range.getBoundingClientRect().height / parseFloat(getComputedStyle(cell).lineHeight));
+    }"""
+    with Visit(browser, trained.url) as visit:
+        page = open_page(visit, trained.url, view="models")
+        page.locator("#cards").evaluate("cards => { cards.style.maxWidth = '16rem'; }")  # a narrow card
+        cells = card(page, "mnist-mlp").locator("> table td:nth-child(2)").all()
+        assert len(cells) > 5
+        assert [cell.evaluate(lines) for cell in cells] == [1] * len(cells)
+        settle(visit)
