@@ -25,7 +25,7 @@ TOLERANCE = 1e-7
 """The search ends when no share differs by more than this part of itself."""
 
 _NODES = 4096
-"""About so many values of t are summed for the integrals."""
+"""So many values of t are summed for the integrals of the normal prior."""
 
 
 def head_starts_for(shares: Reals, *, prior: Prior) -> NDArray[np.float32]:
@@ -118,10 +118,16 @@ def _uniform_nodes(starts: Reals) -> tuple[Reals, Reals]:
     """
     ends = np.unique(np.concatenate([starts + UNIFORM_BOUND, [starts.max() - UNIFORM_BOUND]]))
     ends = ends[ends >= starts.max() - UNIFORM_BOUND]
-    places, weights = _gauss_legendre(int(np.clip(_NODES // max(1, len(ends) - 1), 16, 128)))
+    parts = [_quadrature(ends[:2], 256), _quadrature(ends[1:], 16)]  # the first piece is long, and F^(K − 1) is steep
+    nodes, weights = map(np.concatenate, zip(*parts, strict=True))
+    return nodes, weights
+
+
+def _quadrature(ends: Reals, count: int) -> tuple[Reals, Reals]:
+    """Return `count` nodes in each piece between two ends, and their weights: each [pieces · count]."""
+    places, weights = _gauss_legendre(count)
     halves = np.diff(ends)[:, None] / 2
-    nodes = ends[:-1, None] + halves * (places + 1)
-    return nodes.ravel(), (halves * weights).ravel()
+    return (ends[:-1, None] + halves * (places + 1)).ravel(), (halves * weights).ravel()
 
 
 @cache
