@@ -44,27 +44,31 @@ def head_starts_for(shares: Reals, *, prior: Prior) -> NDArray[np.float32]:
     if not (shares > 0).all() or abs(shares.sum() - 1) > 1e-6:
         raise ValueError(f"the classes' shares must be above 0 and sum to 1, not {shares.tolist()}")
     starts = np.zeros(len(shares))
+    error = _log_error(shares, starts, prior)
     for _ in range(MAX_STEPS):
-        error = _log_error(shares, starts, prior)
         if np.abs(error).max() < TOLERANCE:
             break
         # A shift of all head starts has no slope. The added constant makes the equations solvable; the mean is removed.
         step = np.linalg.solve(_log_slopes(starts, prior) + 1 / len(starts), error)
-        nearer = _nearer(shares, starts, step - step.mean(), prior)
+        nearer = _nearer(shares, starts, step - step.mean(), prior, error)
         if nearer is None:
             break  # rounding allows no better ones
-        starts = nearer
-    if np.abs(_log_error(shares, starts, prior)).max() > 1e-3:
+        starts, error = nearer
+    if np.abs(error).max() > 1e-3:
         raise ValueError(f"no head starts give the classes these shares: {shares.tolist()}")
     return starts.astype(np.float32)
 
 
-def _nearer(shares: Reals, starts: Reals, step: Reals, prior: Prior) -> Reals | None:
-    """Go a step, or the largest part 1/2ⁿ of it that brings the shares nearer to those wanted; None if no part does."""
-    before = np.linalg.norm(_log_error(shares, starts, prior))
+def _nearer(shares: Reals, starts: Reals, step: Reals, prior: Prior, error: Reals) -> tuple[Reals, Reals] | None:
+    """Go a step, or the largest part 1/2ⁿ of it that makes the error smaller; None if no part does.
+
+    Returns:
+        The new head starts, and their error.
+    """
     for _ in range(30):
-        if np.linalg.norm(_log_error(shares, starts + step, prior)) < before:
-            return starts + step
+        new = _log_error(shares, starts + step, prior)
+        if np.linalg.norm(new) < np.linalg.norm(error):
+            return starts + step, new
         step = step / 2
     return None
 

@@ -144,13 +144,13 @@ def load_dataset(source: str, *, side: int | None = None, strict: bool = False, 
     if source in EMBEDDED:
         return _load_embedded(source, side)
     path = Path(source)
-    if path.exists() and not (path.is_dir() or path.is_file()):
-        raise DataError(f"{path} is a pipe or a device, and no file or folder of images: write the data into a file")
     if not path.exists():
         raise DataError(
             f"there is no data at {source!r}: give 'mnist', 'stacked-mnist', or the path of a folder of images, an "
             ".npz or an IDX file"
         )
+    if not (path.is_dir() or path.is_file()):
+        raise DataError(f"{path} is a pipe or a device, and no file or folder of images: write the data into a file")
     found = _read(path, side, strict=strict, show_progress=show_progress)
     images, labels = _resized(found.images, side), found.labels
     test = images if found.test is None else _resized(found.test, side)

@@ -101,6 +101,11 @@ export class Learning {
     }, PICTURE_MS);
   }
 
+  /** Whether there is a picture of this epoch, or no picture at all. */
+  hasPictureOf(epoch) {
+    return this._pictures.length === 0 || this._pictures.some((picture) => picture.epoch === epoch);
+  }
+
   /** Turn to the last picture that is not after an epoch. */
   goTo(epoch) {
     if (this._pictures.length === 0) return;

@@ -11,7 +11,6 @@ export class Run {
    */
   constructor(text, onEpoch) {
     this._text = text;
-    this._pictures = []; // of the run on screen
     this._old = new Outdated((failed) => this._withdraw(failed));
     this._learning = new Learning(onEpoch);
     this.element = this._learning.element;
@@ -47,13 +46,12 @@ export class Run {
     this.element.hidden = false;
     this.element.setAttribute("aria-label", title);
     this.stop();
-    this._pictures = pictures;
     this._learning.show(history, pictures, epoch);
   }
 
-  /** Whether a picture of this epoch, or no picture at all, is on screen. */
+  /** Whether the run on screen has a picture of this epoch, or none at all. */
   hasPictureOf(epoch) {
-    return this._pictures.length === 0 || this._pictures.some((picture) => picture.epoch === epoch);
+    return this._learning.hasPictureOf(epoch);
   }
 
   /** Show none. */
