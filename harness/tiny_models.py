@@ -3,6 +3,7 @@
 import struct
 import zlib
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -22,6 +23,10 @@ from models.networks.build import build_networks
 from models.networks.encoder import Encoder
 from models.networks.mlp import MLP, initialise_like_pytorch
 from models.networks.quantised import quantise
+from models.tone_curve import ToneCurve
+
+STEEP = ToneCurve([min(max(2 * level - 128, 0), 255) for level in range(256)])
+"""A tone curve that doubles the contrast of the middle grey levels."""
 
 TINY_MLP = MLP(generator_widths=(12,), discriminator_widths=(8,))
 
@@ -37,6 +42,7 @@ def make_tiny_model_folder(
     classes: int = 0,
     encoder: Encoder | None = None,
     quantised: bool = False,
+    tone_curve: ToneCurve | None = None,
     rules: GameRules | None = None,
     judge: bool | None = None,
 ) -> Path:
@@ -52,18 +58,20 @@ def make_tiny_model_folder(
             parameter.mul_(3)
     if quantised:
         generator = quantise(generator, torch.from_numpy(draw_latents(2, 0, 256, z_dim=z_dim, prior=prior)))
-    samples = Sampler(generator, z_dim=z_dim, image_shape=shape)(draw_latents(1, 0, 64, z_dim=z_dim, prior=prior))
+    sampler = Sampler(generator, z_dim=z_dim, image_shape=shape, tone_curve=tone_curve)
+    samples = sampler(draw_latents(1, 0, 64, z_dim=z_dim, prior=prior))
     logits = Scorer(discriminator, image_shape=shape)(samples)
     write_model(
         path,
         metadata=Metadata(
-            format_version=1 if rules is None and judge is None else 3,
+            format_version=_format_version(rules, judge, tone_curve),
             architecture=architecture,
             z_dim=z_dim,
             prior=prior,
             image_shape=shape,
             classes=classes,
             quantised=quantised,
+            tone_curve=None if tone_curve is None else tone_curve.levels,
             encoder=encoder,
             dataset="none",
             recipe="tiny",
@@ -87,15 +95,23 @@ def make_tiny_model_folder(
     return path
 
 
+def _format_version(rules: GameRules | None, judge: bool | None, tone_curve: ToneCurve | None) -> Literal[1, 3, 4]:
+    if tone_curve is not None:
+        return 4
+    return 1 if rules is None and judge is None else 3
+
+
 def write_models_named_as_bundled(folder: Path) -> Path:
     """Write three tiny models under the names of bundled ones: a conditional, a quantised and an RGB one.
+
+    The quantised one has a tone curve.
 
     Args:
         folder: a new folder of model folders.
     """
     folder.mkdir()
     make_tiny_model_folder(folder / "mnist-conv", z_dim=16, classes=10, encoder=Encoder(widths=(8,)))
-    make_tiny_model_folder(folder / "mnist-mlp", quantised=True)
+    make_tiny_model_folder(folder / "mnist-mlp", quantised=True, tone_curve=STEEP)
     rgb = ImageShape(channels=3, height=32, width=32)
     make_tiny_model_folder(folder / "mnist-goodfellow2014", prior="uniform", image_shape=rgb)
     return folder

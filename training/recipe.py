@@ -24,7 +24,7 @@ from training.overrides import apply_override
 FOLDER = Path(__file__).parent / "recipes"
 
 
-AFTER_THE_GAME = ("judge_steps", "encoder_steps", "quantise", "judge_variations")
+AFTER_THE_GAME = ("judge_steps", "encoder_steps", "quantise", "tone_curve", "judge_variations")
 """The settings that only `export` uses; `fit` and `resume` do not."""
 
 MIN_TRAIN_IMAGES = 20
@@ -148,6 +148,9 @@ class Recipe(_Settings):
         default=0, ge=0, description="Steps that train an encoder for G at export, for projections; 0: no encoder"
     )
     quantise: bool = Field(default=False, description="At export, quantise G's weights and activations to 8 bits")
+    tone_curve: bool = Field(
+        default=False, description="At export, give G's images the grey levels of the training images"
+    )
     metrics_every_epochs: int = Field(default=0, ge=0, description="Measure G's samples every N epochs; 0: never")
     grid_every_epochs: int = Field(
         default=1,

@@ -30,8 +30,11 @@ class PlainPictures:
         latents = [self._noise(n, seed) for n, seed in asked]
         with torch.no_grad():
             images = self._generator(torch.cat(latents))
-        pixels = ((images + 1) * 127.5).round().to(torch.uint8)[:, 0]
-        return [_png(part.numpy()) for part in pixels.split([n for n, _ in asked])]
+        pixels = ((images + 1) * 127.5).round().to(torch.uint8)[:, 0].numpy()
+        if self._model.tone_curve is not None:
+            pixels = self._model.tone_curve(pixels)
+        ends = np.cumsum([n for n, _ in asked])
+        return [_png(part) for part in np.split(pixels, ends[:-1])]
 
     def _noise(self, n: int, seed: int) -> torch.Tensor:
         return torch.randn(n, self._model.metadata.z_dim, generator=torch.Generator().manual_seed(seed))

@@ -27,6 +27,7 @@ from models.latents import UNIFORM_BOUND, Prior, draw_latents
 from models.model_folder.loaded_model import LoadedModel
 from models.networks.conditional import ballots_of, labels_of
 from models.networks.quantised import without_rounding
+from models.tone_curve import ToneCurve
 
 DRAWS = 1024
 """Number of draws from the prior, of which the best become starting points."""
@@ -86,6 +87,8 @@ class Projector:
             so the search starts from latents of different classes.
         encoder: the encoder, [N, C, H, W] float32 in [−1, 1] → latents [N, z_dim], or None.
         device: the device of the networks.
+        tone_curve: the table that replaces the grey levels of G's images, or None. The search works with the levels
+            before it, because many of them may become the same one, and then the curve has no useful gradient.
     """
 
     def __init__(
@@ -98,12 +101,14 @@ class Projector:
         classes: int = 0,
         encoder: nn.Module | None = None,
         device: torch.device | str = "cpu",
+        tone_curve: ToneCurve | None = None,
     ) -> None:
         self.z_dim = z_dim
         self.prior: Prior = prior
         self.image_shape = image_shape
         self.classes = classes
         self.device = torch.device(device)
+        self._tone_curve = tone_curve
         self._generator = without_rounding(generator)  # a rounded G has no useful gradient
         self._encoder = encoder
 
@@ -126,6 +131,7 @@ class Projector:
             classes=metadata.ballots,
             encoder=None if encoder is None else encoder.to(sampler.device),
             device=sampler.device,
+            tone_curve=model.tone_curve,
         )
 
     @torch.no_grad()
@@ -141,7 +147,8 @@ class Projector:
             )
         prepare()
         with one_thread():
-            target = from_uint8(image[None]).to(self.device)
+            drawn = image if self._tone_curve is None else self._tone_curve.inverse(image)
+            target = from_uint8(drawn[None]).to(self.device)
             z = self._starting_points(target, ROUNDS[0][0])
             restarts = len(z)
             for rows, steps in ROUNDS:

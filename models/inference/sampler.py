@@ -11,6 +11,7 @@ from models.inference.integer_generator import TILE_ROWS, in_integers
 from models.inference.tiles import OTHER_TILE_ROWS, PADDED_ROWS, Tiled
 from models.model_folder.loaded_model import LoadedModel
 from models.networks.folding import fold_batchnorm
+from models.tone_curve import ToneCurve
 
 
 class Sampler:
@@ -23,19 +24,28 @@ class Sampler:
         z_dim: width of a latent.
         image_shape: shape of G's images.
         device: the device to run on.
+        tone_curve: the table that replaces the grey levels of G's images; None leaves them as they are.
 
     Attributes:
         generator: the copy of G with its batch normalisation folded, on the device; `Projector` differentiates it.
+        tone_curve: the tone curve, or None.
         integers: G in integer arithmetic; None if G runs in floating point.
         rows_at_once: the most latents that one call should have while other calls wait, so that they do not wait long.
     """
 
     def __init__(
-        self, generator: nn.Module, *, z_dim: int, image_shape: ImageShape, device: torch.device | str = "cpu"
+        self,
+        generator: nn.Module,
+        *,
+        z_dim: int,
+        image_shape: ImageShape,
+        device: torch.device | str = "cpu",
+        tone_curve: ToneCurve | None = None,
     ) -> None:
         self.z_dim = z_dim
         self.image_shape = image_shape
         self.device = torch.device(device)
+        self.tone_curve = tone_curve
         self.generator = fold_batchnorm(generator).to(self.device)
         self.integers = in_integers(self.generator, z_dim=z_dim) if self.device.type == "cpu" else None
         if self.integers is None:
@@ -49,7 +59,13 @@ class Sampler:
     def of_model(cls, model: LoadedModel, *, device: torch.device | str = "cpu") -> "Sampler":
         """Make a sampler for the G of a model folder. On the CPU every such sampler gives the same pixels."""
         metadata = model.metadata
-        return cls(model.generator, z_dim=metadata.z_dim, image_shape=metadata.image_shape, device=device)
+        return cls(
+            model.generator,
+            z_dim=metadata.z_dim,
+            image_shape=metadata.image_shape,
+            device=device,
+            tone_curve=model.tone_curve,
+        )
 
     def __call__(self, latents: NDArray[np.float32]) -> NDArray[np.uint8]:
         """Draw images [n, H, W] (grey) or [n, H, W, 3] (RGB) uint8 from latents [n, z_dim] float32, n ≥ 1.
@@ -66,11 +82,12 @@ class Sampler:
             inputs: the latents, float32; if G runs in integers, `IntegerNetwork.whole` of them, uint8.
         """
         in_bytes = to_uint8 if self.integers is None else self.integers.in_bytes
-        images = [in_bytes(piece) for piece in self._tiled.each(inputs)]
-        return images[0] if len(images) == 1 else np.concatenate(images)
+        pieces = [in_bytes(piece) for piece in self._tiled.each(inputs)]
+        images = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+        return images if self.tone_curve is None else self.tone_curve(images)
 
     def before_rounding(self, latents: NDArray[np.float32]) -> torch.Tensor:
-        """Return G's values before they are rounded to pixels, [n, C, H, W] float32 in [−1, 1].
+        """Return G's values before they are rounded to pixels, without the tone curve: [n, C, H, W] float32 in [−1, 1].
 
         They may differ between two machines even if the pixels are equal.
 

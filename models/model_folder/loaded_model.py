@@ -11,6 +11,7 @@ from models.latents import draw_latents
 from models.model_folder.history import History
 from models.model_folder.metadata import Metadata
 from models.networks.conditional import ask_for_class, ballots_of, check_class
+from models.tone_curve import ToneCurve
 
 HASH_DIGITS = 12
 
@@ -67,6 +68,12 @@ class LoadedModel:
     def reference(self) -> str:
         """The model's name and version, `name@hash`, which always stands for exactly these weights."""
         return f"{self.name}@{self.hash12}"
+
+    @property
+    def tone_curve(self) -> ToneCurve | None:
+        """The table that replaces the grey levels of G's images; None if they stay as they are."""
+        levels = self.metadata.tone_curve
+        return None if levels is None else ToneCurve(levels)
 
     @property
     def head_starts(self) -> NDArray[np.float32]:

@@ -20,13 +20,14 @@ from models.model_folder.untrusted_json import MAX_ENTRIES, check_extent
 from models.networks.architectures import Architecture
 from models.networks.conditional import MAX_CLASSES
 from models.networks.encoder import Encoder
+from models.tone_curve import ToneCurve
 from models.validation import describe_mistakes
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 """The newest version. This code reads every version from 1 to this one.
 
-Version 2 adds `calibration.varied` and `data_sha256`, version 3 adds `rules` and `judge`. A model without them is still
-written as the version before, which older code reads.
+Version 2 adds `calibration.varied` and `data_sha256`, version 3 `rules` and `judge`, version 4 `tone_curve`. A model
+without them is still written as the version before, which older code reads.
 """
 
 
@@ -35,7 +36,7 @@ class Metadata(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format_version: Literal[1, 2, 3] = 1
+    format_version: Literal[1, 2, 3, 4] = 1
     architecture: Architecture = Field(description="The networks' architecture and sizes")
     z_dim: int = Field(ge=1, le=4096, description="Number of coordinates of a latent")
     prior: Prior = Field(description="Distribution of a latent's coordinates")
@@ -43,6 +44,10 @@ class Metadata(BaseModel):
     classes: int = Field(default=0, ge=0, le=MAX_CLASSES, description="Number of classes; 0 for an unconditional G")
     packing: int = Field(default=1, ge=1, le=8, description="Number of images that D judged at once in training")
     quantised: bool = Field(default=False, description="G's weights and activations are whole numbers of 8 bits")
+    tone_curve: tuple[int, ...] | None = Field(
+        default=None,
+        description="The grey level that takes the place of each of G's levels 0 … 255; null: G's levels as they are",
+    )
     encoder: Encoder | None = Field(default=None, description="Sizes of the encoder that projections start from")
     dataset: str = Field(max_length=200, description="Data set that the model was trained on")
     data_sha256: str | None = Field(
@@ -91,6 +96,10 @@ class Metadata(BaseModel):
         known = (self.rules, self.judge) in ((None, None), self._earlier())
         if self.format_version < 3 and not known:
             raise ValueError("rules and judge need format_version 3")
+        if self.tone_curve is not None:
+            if self.format_version < 4:
+                raise ValueError("tone_curve needs format_version 4")
+            ToneCurve(self.tone_curve)
         return self
 
     @computed_field(  # type: ignore[prop-decorator]  # mypy knows no decorator on a property
@@ -131,11 +140,11 @@ class Metadata(BaseModel):
     def to_strings(self) -> dict[str, str]:
         """Return one string for each field, as safetensors requires: the inverse of `parse_metadata`.
 
-        `encoder`, `quantised`, `data_sha256` and `calibration.varied` are left out if they have their defaults, and
-        `rules` and `judge` before version 3, so that a model without them has the same bytes as before these fields
-        existed. `game` is left out because `rules` gives it.
+        `encoder`, `quantised`, `tone_curve`, `data_sha256` and `calibration.varied` are left out if they have their
+        defaults, and `rules` and `judge` before version 3, so that a model without them has the same bytes as before
+        these fields existed. `game` is left out because `rules` gives it.
         """
-        absent = {name for name in ("encoder", "quantised", "data_sha256") if not getattr(self, name)}
+        absent = {name for name in ("encoder", "quantised", "tone_curve", "data_sha256") if not getattr(self, name)}
         recent = {"rules", "judge"} if self.format_version < 3 else set()
         fields = self.model_dump(mode="json", exclude=absent | recent | {"game"})
         if self.calibration.varied is None:
@@ -147,9 +156,14 @@ class Metadata(BaseModel):
 
 
 def format_version_for(
-    calibration: Calibration, data_sha256: str | None, rules: GameRules | None = None
-) -> Literal[1, 2, 3]:
-    """Return the oldest version that can hold a calibration, and the fingerprint of the data and the rules, if any."""
+    calibration: Calibration,
+    data_sha256: str | None,
+    rules: GameRules | None = None,
+    tone_curve: tuple[int, ...] | None = None,
+) -> Literal[1, 2, 3, 4]:
+    """Return the oldest version that can hold a calibration, and what else there is of the other fields."""
+    if tone_curve is not None:
+        return 4
     if rules is not None:
         return 3
     return 1 if calibration.varied is None and data_sha256 is None else 2

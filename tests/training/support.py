@@ -47,6 +47,7 @@ BARE_GAME = (
     "judge_steps=0",
     "encoder_steps=0",
     "quantise=false",
+    "tone_curve=false",
     "metrics_every_epochs=0",
     "grid_every_epochs=10",
     "precision=float32",

@@ -37,7 +37,8 @@ def add_parser(commands: Commands) -> None:
         parser,
         help_text=f"change a setting that only the export uses: {', '.join(AFTER_THE_GAME)} (default: the recipe's "
         "values). The first two are numbers of training steps, for D and for an encoder, and 0 leaves the step out; "
-        "quantise=true gives G 8-bit weights; judge_variations is the share of varied digits among D's real images "
+        "quantise=true gives G 8-bit weights; tone_curve=true gives its images the grey levels of the training images; "
+        "judge_variations is the share of varied digits among D's real images "
         "(mnist only)",
     )
     parser.add_argument(

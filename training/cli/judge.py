@@ -10,7 +10,7 @@ from training.cli.arguments import (
     add_strict,
     add_threads,
     add_train_images,
-    at_least_1,
+    at_least_0,
     not_empty,
     path,
     seed,
@@ -33,8 +33,8 @@ def add_parser(commands: Commands) -> None:
         "judge",
         help="train D of an exported model further",
         description="Train D of a model folder alone, as `export` does: it learns to tell real images from pictures "
-        "that are neither real nor drawn by G. The new folder has the same G, bit for bit. D of MNIST also learns that "
-        "digits of other pens, hands and scanners are real.",
+        "that are neither real nor drawn by G. D of MNIST also learns that digits of other pens, hands and scanners "
+        "are real. The new folder has the same G, bit for bit; --tone-curve changes the grey levels of its images.",
     )
     parser.set_defaults(run_command=run)
     add_strict(parser)
@@ -55,7 +55,12 @@ def add_parser(commands: Commands) -> None:
     )
     add_train_images(parser)
     parser.add_argument(
-        "--steps", metavar="N", type=at_least_1, default=STEPS, help=f"number of training steps (default: {STEPS})"
+        "--steps",
+        metavar="N",
+        type=at_least_0,
+        default=STEPS,
+        help=f"number of training steps; 0, together with --tone-curve, changes D in nothing but its balance "
+        f"(default: {STEPS})",
     )
     parser.add_argument(
         "--variations",
@@ -63,6 +68,11 @@ def add_parser(commands: Commands) -> None:
         type=share_or_none,
         help="share of the real images, 0 to 1, that are varied as other pens, hands and scanners would draw them; for "
         f"mnist only (default: {VARIATIONS} for mnist)",
+    )
+    parser.add_argument(
+        "--tone-curve",
+        action="store_true",
+        help="also give G's images the grey levels of the training images (default: they stay as they are)",
     )
     parser.add_argument(
         "--seed",
@@ -78,6 +88,8 @@ def run(options: argparse.Namespace) -> None:
     from models.lock import only_writer_of_model
     from models.model_folder.destination import check_destination
 
+    if not (options.steps or options.tone_curve):
+        raise UsageError("--steps 0 leaves nothing to do: give a number of steps, or --tone-curve, or both")
     replaces = check_destination(options.to)
     with only_writer_of_model(options.to):
         _judge(options, replaces=replaces)
@@ -116,6 +128,7 @@ def _judge(options: argparse.Namespace, *, replaces: bool) -> None:
         data=options.data or model.metadata.dataset,
         seed=model.metadata.seed if options.seed is None else options.seed,
         train_images=options.train_images,
+        tone_curve=options.tone_curve,
         say=partial(print, flush=True),
     )
     print(f"wrote {load_model(options.to).reference} to {options.to}")

@@ -32,7 +32,7 @@ The model was trained on {dataset} with the recipe `{recipe}` and the seed {seed
 | kind | {kind} |
 | networks | {architecture}: G {generator_weights}{width_of_weights}, D {discriminator_weights} |
 | latents | {z_dim} coordinates, {prior} prior, variance 1 |
-| images | {height} × {width}, {colours} |
+| images | {height} × {width}, {colours}{tones} |
 | trained on | {train_images:,} images; {held_out_images:,} held out{skipped}{classes} |
 | trained for | {epochs} of the recipe's {recipe_epochs} epochs, {images_seen:,} images, {minutes} |
 | trained with | {device}, {processes} process(es) of {threads} thread(s), {arithmetic}, torch {torch_version} |
@@ -158,6 +158,7 @@ def write_card(
         height=shape.height,
         width=shape.width,
         colours="grey" if shape.channels == 1 else "RGB",
+        tones="; grey levels matched with the training images (tone curve)" if metadata.tone_curve else "",
         train_images=config.train_images,
         held_out_images=config.held_out_images,
         skipped=f"; {config.skipped_images:,} could not be read" if config.skipped_images else "",

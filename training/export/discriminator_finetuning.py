@@ -106,7 +106,7 @@ def train_judge(
 
     Args:
         discriminator: D of the run, [N, C, H, W] float32 in [−1, 1] → logits [N]. It does not change.
-        generator: the G that is exported. It does not change.
+        generator: the G that is exported, with its tone curve if it has one. It does not change.
         dataset: the data set; its training images are the real images, and the held-out images are not used.
         plan: the settings.
         samples: G's samples by epoch, [n, C, H, W] uint8 each. Those of the first half of the training are used.

@@ -16,16 +16,18 @@ from models.model_folder.metadata import Metadata, format_version_for
 from models.model_folder.write import write_model
 from models.networks.encoder import Encoder
 from models.networks.quantised import quantise
+from models.tone_curve import ToneCurve
 from training.config import RunConfig
 from training.data.dataset import EMBEDDED, Dataset
 from training.evaluation.evaluate import SAMPLES, Evaluation, evaluate
 from training.export.card import write_card
 from training.export.discriminator_finetuning import JudgePlan, train_judge
 from training.export.encoder import train_encoder
+from training.export.tone_matching import find_tone_curve, with_tone_curve
 from training.gan.game import Game
 from training.recipe import Recipe
 from training.run.checkpoint import load_checkpoint, read_progress
-from training.run.fixed_grid import draw_fixed_images, draw_grid
+from training.run.fixed_grid import draw_final_grid, draw_fixed_images
 from training.run.folder import RunFolder
 from training.run.progress import Progress
 
@@ -53,9 +55,10 @@ def export(
 ) -> None:
     """Write the model folder `to` from a saved state of a run. It holds G with its EMA weights, D, and their figures.
 
-    The recipe may ask for three more steps. G gets 8-bit integer weights (`models.networks.quantised`), D is fine-tuned
-    on pictures that are not real images (`training.export.discriminator_finetuning`), and an encoder is fitted to G
-    (`training.export.encoder`). The last two take minutes each.
+    The recipe may ask for four more steps. G gets 8-bit integer weights (`models.networks.quantised`), its images get
+    the grey levels of real ones (`training.export.tone_matching`), D is fine-tuned on pictures that are not real images
+    (`training.export.discriminator_finetuning`), and an encoder is fitted to G (`training.export.encoder`). The last
+    two take minutes each.
 
     model.safetensors depends only on the run's seed, data and recipe, and not on when or how often it was interrupted.
 
@@ -85,13 +88,14 @@ def export(
     game, progress = _load_state(folder, config, trained_on, state, say)
     recipe, epochs = config.recipe, len(progress.records)
     generator = _finish_generator(game.average.network, recipe, dtype)
+    sampler = Sampler(generator, z_dim=recipe.z_dim, image_shape=config.image_shape)
+    if recipe.tone_curve:
+        sampler.tone_curve = find_tone_curve(sampler, trained_on.images, prior=recipe.prior)
     timeline = folder.timeline(last=epochs)
     if 0 not in timeline:
         first = min(timeline, default=epochs)
         say(f"warning: {folder.grids} has no picture of epoch 0: the model's timeline will begin with epoch {first}")
-    timeline[epochs] = draw_grid(
-        generator, config
-    )  # the exported G draws it, even if the run drew no grid of this epoch
+    timeline[epochs] = draw_final_grid(sampler, recipe.prior)  # also if the run drew no grid of this epoch
     discriminator = game.plain_discriminator()
     plan = JudgePlan.of_recipe(recipe, trained_on)
     if recipe.judge_steps:
@@ -99,7 +103,13 @@ def export(
         drawn[epochs] = channels_first(draw_fixed_images(generator, config))
         say(f"fine-tuning D, {recipe.judge_steps:,} steps")
         discriminator = train_judge(
-            discriminator, generator, trained_on, plan, samples=drawn, seed=config.seed, say=say
+            discriminator,
+            with_tone_curve(generator, sampler.tone_curve),
+            trained_on,
+            plan,
+            samples=drawn,
+            seed=config.seed,
+            say=say,
         )
     _round_weights(discriminator, dtype)
     encoder = None
@@ -111,7 +121,7 @@ def export(
         )
     say(f"evaluating G and D: {samples:,} samples, {len(dataset.held_out):,} held-out images")
     evaluation = evaluate(
-        Sampler(generator, z_dim=recipe.z_dim, image_shape=config.image_shape),
+        sampler,
         Scorer(discriminator, image_shape=config.image_shape),
         dataset,
         prior=recipe.prior,
@@ -119,7 +129,7 @@ def export(
         train_images=recipe.train_images,
     )
     own_data = None if config.data in EMBEDDED else dataset.fingerprint()
-    metadata = _describe(config, progress, evaluation, data_sha256=own_data)
+    metadata = _describe(config, progress, evaluation, sampler.tone_curve, data_sha256=own_data)
     write_model(
         to,
         metadata=metadata,
@@ -173,10 +183,17 @@ def _round_weights(network: nn.Module, dtype: torch.dtype) -> None:
     network.to(dtype).float()
 
 
-def _describe(config: RunConfig, progress: Progress, evaluation: Evaluation, *, data_sha256: str | None) -> Metadata:
-    recipe = config.recipe
+def _describe(
+    config: RunConfig,
+    progress: Progress,
+    evaluation: Evaluation,
+    tone_curve: ToneCurve | None,
+    *,
+    data_sha256: str | None,
+) -> Metadata:
+    recipe, levels = config.recipe, None if tone_curve is None else tone_curve.levels
     return Metadata(
-        format_version=format_version_for(evaluation.calibration, data_sha256, recipe.rules),
+        format_version=format_version_for(evaluation.calibration, data_sha256, recipe.rules, levels),
         architecture=recipe.architecture,
         z_dim=recipe.z_dim,
         prior=recipe.prior,
@@ -184,6 +201,7 @@ def _describe(config: RunConfig, progress: Progress, evaluation: Evaluation, *, 
         classes=config.classes,
         packing=recipe.packing,
         quantised=recipe.quantise,
+        tone_curve=levels,
         encoder=Encoder.for_images(config.image_shape) if recipe.encoder_steps else None,
         dataset=config.dataset[:MAX_NAME],
         data_sha256=data_sha256,

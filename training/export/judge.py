@@ -1,11 +1,13 @@
 """Judge again: fine-tune the D of an exported model, and write a new model folder with it. G stays bit for bit.
 
+On request, G gets a tone curve too, which changes the grey levels of its images (`training.export.tone_matching`).
+
 The run of the model is not needed: the earlier samples of G, which are among the fakes, are the pictures of the model's
 timeline. D may have been fine-tuned before; it then continues from there.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -18,14 +20,16 @@ from models.model_folder.loaded_model import LoadedModel
 from models.model_folder.metadata import Metadata
 from models.model_folder.read import read_picture
 from models.model_folder.write import write_model
+from models.tone_curve import ToneCurve
 from training.commands import command
 from training.data.dataset import Dataset
 from training.errors import RunError
 from training.evaluation.evaluate import SAMPLES, Evaluation, evaluate
 from training.export.card import describe_figures, describe_judge
 from training.export.discriminator_finetuning import JudgePlan, train_judge
+from training.export.tone_matching import find_tone_curve, with_tone_curve
 from training.provenance import describe_machine, read_git_commit
-from training.run.fixed_grid import split_fixed_grid
+from training.run.fixed_grid import draw_final_grid, split_fixed_grid
 
 _ABOUT_D = """\
 ## The training of D alone
@@ -42,6 +46,16 @@ So are the history and the timeline. D began as the D of this model, and was the
 | earlier images of G | the pictures of the timeline, of epochs {first} to {last} |
 | trained on | {machine}, {threads} thread(s), {arithmetic}, torch {torch_version} |
 | code | commit {git_commit} |"""
+
+_ABOUT_THE_TONE_CURVE = """\
+## The tone curve
+
+The weights of G are those of `{model}`, bit for bit. The following command found a tone curve, with which G's images
+have the grey levels of the training images. It also balanced D for these images:
+
+    {command}
+
+Code: commit {git_commit}."""
 
 _OLD_SCOPE = re.compile(
     r"^- (?:After the training of G and D, D was|D learned to tell real images from).*?(?=^- |^## |\Z)",
@@ -83,6 +97,7 @@ def judge(
     data: str,
     seed: int,
     train_images: int | None = None,
+    tone_curve: bool = False,
     samples: int = SAMPLES,
     say: Callable[[str], None] = print,
 ) -> None:
@@ -99,6 +114,7 @@ def judge(
         data: the place of the data, for the commands in the card.
         seed: seed of the batches and of all other random numbers.
         train_images: the number of training images that the model was trained on; None: all.
+        tone_curve: whether G gets a new tone curve; otherwise it keeps the one that it has, or none.
         samples: number of G's images to evaluate.
         say: function that receives a line as each stage begins, and after each tenth of the fine-tuning.
 
@@ -111,34 +127,42 @@ def judge(
     git_commit = read_git_commit()  # of the code that trains D; the files may change meanwhile
     timeline = {entry.epoch: read_picture(model.path, entry) for entry in model.timeline}
     dtype = torch.float16 if _fits_float16(model.generator, model.encoder) else torch.float32
-    say(f"fine-tuning D, {plan.steps:,} steps")
+    sampler, trained_on = Sampler.of_model(model), dataset.first(train_images)
+    if tone_curve:
+        say("finding G's tone curve")
+        sampler.tone_curve = None
+        sampler.tone_curve = find_tone_curve(sampler, trained_on.images, prior=model.metadata.prior)
+        timeline[max(timeline)] = draw_final_grid(sampler, model.metadata.prior)
+    say(f"fine-tuning D, {plan.steps:,} steps" if plan.steps else "balancing D")
     discriminator = train_judge(
-        model.discriminator, model.generator, dataset.first(train_images), plan, samples=earlier, seed=seed, say=say
+        model.discriminator,
+        with_tone_curve(model.generator, sampler.tone_curve),
+        trained_on,
+        plan,
+        samples=earlier,
+        seed=seed,
+        say=say,
     )
     discriminator.to(dtype).float()
     say(f"evaluating G and D: {samples:,} samples, {len(dataset.held_out):,} held-out images")
     evaluation = evaluate(
-        Sampler.of_model(model),
+        sampler,
         Scorer(discriminator, image_shape=model.metadata.image_shape),
         dataset,
         prior=model.metadata.prior,
         samples=samples,
         train_images=train_images,
     )
-    about = _ABOUT_D.format(
-        model=model.reference,
-        command=_command(model, dataset, to, plan, data=data, seed=seed, train_images=train_images),
-        steps=plan.steps,
-        variations=plan.variations,
-        first=min(earlier),
-        last=max(epoch for epoch in earlier if epoch <= max(earlier) / 2),
-        machine=describe_machine(),
-        threads=torch.get_num_threads(),
-        arithmetic="bfloat16" if plan.bfloat16 else "float32",
-        torch_version=torch.__version__,
-        git_commit=git_commit,
-    )
-    metadata = _describe(model.metadata, evaluation)
+    about = {
+        "model": model.reference,
+        "command": _command(
+            model, dataset, to, plan, data=data, seed=seed, train_images=train_images, tone_curve=tone_curve
+        ),
+        "git_commit": git_commit,
+    }
+    sections = [_describe_training(plan, earlier, about)] if plan.steps else []
+    sections += [_ABOUT_THE_TONE_CURVE.format(**about)] if tone_curve else []
+    metadata = _describe(model.metadata, evaluation, sampler.tone_curve)
     figures = describe_figures(
         to.name,
         metadata,
@@ -155,44 +179,72 @@ def judge(
         history=model.history,
         timeline=timeline,
         card=rewrite_card(
-            model.card, name=to.name, about=about, figures=figures, scope=describe_judge(plan.steps, plan.variations)
+            model.card,
+            name=to.name,
+            sections=[*sections, figures],
+            scope=describe_judge(plan.steps, plan.variations) if plan.steps else None,
         ),
         dtype=dtype,
     )
 
 
-def rewrite_card(card: str, *, name: str, about: str, figures: str, scope: str) -> str:
+def rewrite_card(card: str, *, name: str, sections: Sequence[str], scope: str | None) -> str:
     """Return a model's card with its new name, figures and D; all else stays as it is.
 
     Args:
         card: the old card, in Markdown. A card that `export` did not write gets the new sections at its end.
         name: the model's name, for the title.
-        about: the section about the training of D. It replaces the section of the same title.
-        figures: the section "Figures".
-        scope: the point about D in the section "Limits".
+        sections: the new sections; each replaces the section of the same title.
+        scope: the new point about D in the section "Limits"; None: the old one stays.
     """
     card = re.sub(r"\A# .*", lambda _: f"# {name}", card)
-    sections = re.split(r"^(?=## )", _OLD_SCOPE.sub(lambda _: f"{scope}\n", card), flags=re.MULTILINE)
-    titles = {about.partition("\n")[0], figures.partition("\n")[0]}
-    kept = [text.rstrip("\n") for text in sections if text.partition("\n")[0] not in titles]
+    if scope is not None:
+        card = _OLD_SCOPE.sub(lambda _: f"{scope}\n", card)
+    titles = {text.partition("\n")[0] for text in sections}
+    old = re.split(r"^(?=## )", card, flags=re.MULTILINE)
+    kept = [text.rstrip("\n") for text in old if text.partition("\n")[0] not in titles]
     place = next((i for i, text in enumerate(kept) if text.startswith("## Limits")), len(kept))
-    return "\n\n".join([*kept[:place], about, figures, *kept[place:]]) + "\n"
+    return "\n\n".join([*kept[:place], *sections, *kept[place:]]) + "\n"
+
+
+def _describe_training(plan: JudgePlan, earlier: Mapping[int, torch.Tensor], about: Mapping[str, str]) -> str:
+    return _ABOUT_D.format(
+        **about,
+        steps=plan.steps,
+        variations=plan.variations,
+        first=min(earlier),
+        last=max(epoch for epoch in earlier if epoch <= max(earlier) / 2),
+        machine=describe_machine(),
+        threads=torch.get_num_threads(),
+        arithmetic="bfloat16" if plan.bfloat16 else "float32",
+        torch_version=torch.__version__,
+    )
 
 
 def _command(
-    model: LoadedModel, dataset: Dataset, to: Path, plan: JudgePlan, *, data: str, seed: int, train_images: int | None
+    model: LoadedModel,
+    dataset: Dataset,
+    to: Path,
+    plan: JudgePlan,
+    *,
+    data: str,
+    seed: int,
+    train_images: int | None,
+    tone_curve: bool,
 ) -> str:
     numbers = {"--steps": plan.steps, "--seed": seed, "--threads": torch.get_num_threads()}
     options = ["--data", data, *(text for option, n in numbers.items() for text in (option, str(n)))]
     options += ["--variations", f"{plan.variations:g}"] if dataset.digits == 1 else []
     options += ["--train-images", str(train_images)] if train_images else []
+    options += ["--tone-curve"] if tone_curve else []
     return command("judge", model.name, "--to", to.name, *options)
 
 
-def _describe(metadata: Metadata, evaluation: Evaluation) -> Metadata:
-    """Return a model's metadata with the new calibration and figures."""
+def _describe(metadata: Metadata, evaluation: Evaluation, tone_curve: ToneCurve | None) -> Metadata:
+    """Return a model's metadata with the new calibration, figures and tone curve."""
     changed = {
-        "format_version": 3,  # the first that can say that D is a judge
+        "format_version": 3 if tone_curve is None else 4,  # version 3 is the first that can say that D is a judge
+        "tone_curve": None if tone_curve is None else tone_curve.levels,
         "calibration": evaluation.calibration,
         "evaluation": evaluation.figures,
         "judge": True,

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from harness.tiny_models import STEEP
 from models.errors import ModelMetadataError
 from models.images import ImageShape
 from models.latents import SEED_LIMIT
@@ -161,3 +162,16 @@ def test_no_metadata(strings: dict[str, str] | None) -> None:
         ModelMetadataError, match="holds no metadata; export the model with `python -m training export`"
     ):
         parse_metadata(strings)
+
+
+def test_a_tone_curve_needs_the_fourth_version() -> None:
+    curve = STEEP.levels
+    known = metadata(tone_curve=curve, format_version=4)
+    assert format_version_for(known.calibration, None, None, curve) == 4
+    assert parse_metadata(known.to_strings()) == known
+    assert "tone_curve" not in metadata().to_strings()
+    with pytest.raises(ValueError, match="tone_curve needs format_version 4"):
+        metadata(tone_curve=curve, format_version=3)
+    for wrong in (curve[1:], curve[::-1], (*curve[:-1], 256)):
+        with pytest.raises(ValueError, match="a tone curve is 256 grey levels, 0 to 255, that never decrease"):
+            metadata(tone_curve=wrong, format_version=4)

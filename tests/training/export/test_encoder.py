@@ -94,7 +94,7 @@ def test_it_tells_how_it_goes() -> None:
         ("encoder_steps=-1", "encoder_steps: Input should be greater than or equal to 0"),
         (
             "epochs=3",
-            "export can change only judge_steps, encoder_steps, quantise, judge_variations with --set, not 'epochs'",
+            "export can change only judge_steps, encoder_steps, quantise, tone_curve, judge_variations with --set, not",
         ),
         ("encoder_steps", "--set takes key=value, not 'encoder_steps'"),
     ],

@@ -181,7 +181,7 @@ def test_options_that_do_not_fit(exported: Path, tmp_path: Path, fails: Callable
     start = (exported / "mine", "--data", exported / "data.npz", "--to", tmp_path / "new")
     assert "--variations is for mnist only" in fails(*start, "--variations", "0.5", code=2)
     assert "--train-images must be 20 to 36" in fails(*start, "--train-images", "37", code=2)
-    for option, value in (("--steps", "0"), ("--variations", "1.5"), ("--variations", "nan"), ("--seed", "-1")):
+    for option, value in (("--steps", "-1"), ("--variations", "1.5"), ("--variations", "nan"), ("--seed", "-1")):
         with pytest.raises(SystemExit):
             main(["judge", *map(str, start), option, value])
 
@@ -215,11 +215,10 @@ def test_earlier_samples_are_those_of_the_timeline(exported: Path):
 
 
 def test_a_card_that_somebody_else_wrote_keeps_all_its_text():
-    card = rewrite_card(
-        "# Tiny\n\nHello.\n\n## Mine\n\nText.\n", name="n", about="## D\n\nd", figures="## F", scope="- s"
-    )
+    new = ["## D\n\nd", "## F"]
+    card = rewrite_card("# Tiny\n\nHello.\n\n## Mine\n\nText.\n", name="n", sections=new, scope="- s")
     assert card == "# n\n\nHello.\n\n## Mine\n\nText.\n\n## D\n\nd\n\n## F\n"
-    assert rewrite_card("", name="n", about="## D", figures="## F", scope="- s").endswith("## D\n\n## F\n")
+    assert rewrite_card("", name="n", sections=["## D", "## F"], scope=None).endswith("## D\n\n## F\n")
 
 
 @pytest.mark.parametrize(
@@ -231,7 +230,7 @@ def test_a_card_that_somebody_else_wrote_keeps_all_its_text():
 )
 def test_what_is_said_of_d_is_replaced(old: str):
     card = f"# a\n\n## Limits\n\n- The model draws.\n{old}- On one machine.\n\n## Licence\n\nMIT.\n"
-    new = rewrite_card(card, name="b", about="## D\n\nd", figures="## Figures\n\nf", scope=r"- \1 and D")
+    new = rewrite_card(card, name="b", sections=["## D\n\nd", "## Figures\n\nf"], scope=r"- \1 and D")
     assert new == (
         "# b\n\n## D\n\nd\n\n## Figures\n\nf\n\n## Limits\n\n- The model draws.\n- \\1 and D\n- On one machine.\n\n"
         "## Licence\n\nMIT.\n"
