@@ -113,7 +113,7 @@ def write_models_named_as_bundled(folder: Path) -> Path:
     make_tiny_model_folder(folder / "mnist-conv", z_dim=16, classes=10, encoder=Encoder(widths=(8,)))
     make_tiny_model_folder(folder / "mnist-mlp", quantised=True, tone_curve=STEEP)
     rgb = ImageShape(channels=3, height=32, width=32)
-    make_tiny_model_folder(folder / "mnist-goodfellow2014", prior="uniform", image_shape=rgb)
+    make_tiny_model_folder(folder / "mnist-goodfellow2014-labels", prior="uniform", image_shape=rgb)
     return folder
 
 

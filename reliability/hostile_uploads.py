@@ -121,7 +121,7 @@ def send_images(trial: UploadTrial, images: Iterator[Hostile]) -> None:
     def send(numbered: tuple[int, Hostile]) -> None:
         number, image = numbered
         path, name = ("/v1/projections", "file") if number % 20 == 19 else ("/v1/score", "files")
-        query = {"model": ("mnist-mlp", "mnist-goodfellow2014")[number % 2]}
+        query = {"model": ("mnist-mlp", "mnist-goodfellow2014-labels")[number % 2]}
         nothing_found: set[int] = set()
         if name == "files":
             query |= ({}, {"split": "true"}, {"steps": "true"})[number % 3]

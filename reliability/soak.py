@@ -216,7 +216,7 @@ def png(rng: random.Random, side: int) -> bytes:
     return buffer.getvalue()
 
 
-MODELS = ("mnist-conv", "mnist-mlp", "mnist-goodfellow2014")
+MODELS = ("mnist-conv", "mnist-mlp", "mnist-goodfellow2014-labels")
 ACTS: dict[Callable[[httpx.Client, random.Random], str], int] = {
     picture: 12,
     json_and_back: 3,

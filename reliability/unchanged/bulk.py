@@ -4,7 +4,7 @@ from reliability.unchanged.comparison import Outcome
 from reliability.unchanged.files import folder_outcome, without_times
 from reliability.unchanged.trees import Tree
 
-MODELS = ("mnist-conv", "mnist-mlp", "mnist-goodfellow2014")
+MODELS = ("mnist-conv", "mnist-mlp", "mnist-goodfellow2014-labels")
 FORMATS = ("npz", "png", "parquet", "webdataset")
 EVALUATED = "mnist-mlp"
 

@@ -58,7 +58,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service of two bundled models, with their training and figures, and of one that tells nothing of its own."""
     folder = tmp_path_factory.mktemp("trained")
     (folder / "models").mkdir()
-    for name in ("mnist-mlp", "mnist-goodfellow2014"):
+    for name in ("mnist-mlp", "mnist-goodfellow2014-labels"):
         (folder / "models" / name).symlink_to(bundled_models_dir() / name)
     silent = make_tiny_model_folder(folder / "models" / "silent")
     for picture in (silent / "timeline").iterdir():

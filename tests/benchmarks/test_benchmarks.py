@@ -63,6 +63,14 @@ def test_planted_faults() -> None:
 
 
 @pytest.mark.slow
+def test_tone_curve() -> None:
+    without, with_curve = rows_of(run("tone_curve", "mnist-mlp", "--images", "90"))[2:]
+    assert [without[1], with_curve[1]] == ["no", "yes"]
+    assert float(without[-1]) < 0.76
+    assert 0.79 < float(with_curve[-1]) < 0.83
+
+
+@pytest.mark.slow
 def test_real_images() -> None:
     rows = {row[0]: row[1:] for row in rows_of(run("real_images", "--images", "100"))}
     assert len(rows) == 2 + 3 + 4

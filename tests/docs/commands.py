@@ -145,6 +145,7 @@ TAKEN: dict[str, str] = {
             "python -m benchmarks.photos DIR",
             "python -m benchmarks.planted_faults --threads 1",
             "python -m benchmarks.real_images --threads 1",
+            "python -m benchmarks.tone_curve",
             "python -m benchmarks.anatomy --svg docs/images/anatomy.svg",
             "python -m benchmarks.dissection",
             "python -m benchmarks.latency",

@@ -50,8 +50,9 @@ So are the history and the timeline. D began as the D of this model, and was the
 _ABOUT_THE_TONE_CURVE = """\
 ## The tone curve
 
-The weights of G are those of `{model}`, bit for bit. The following command found a tone curve, with which G's images
-have the grey levels of the training images. It also balanced D for these images:
+The weights of G are those of `{model}`, bit for bit.
+The following command found a tone curve, with which G's images have the grey levels of the training images. It also
+balanced D for these images:
 
     {command}
 

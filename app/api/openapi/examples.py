@@ -6,16 +6,15 @@ failures say what to change here and in `app.api.schemas`.
 """
 
 MODEL = "mnist-conv"
-SHA256 = "2ca2f41f6dd02ca6ee95c8cc7a0048a6fb325e6737ea038f7aad55ddbc3e7631"
+SHA256 = "f54e899d7a555ba65b9c8fc9fcb9837451d684f0b21998e9fcbac13f32a0913b"
 REFERENCE = f"{MODEL}@{SHA256[:12]}"
 
 SAMPLE_PNG = (
-    "iVBORw0KGgoAAAANSUhEUgAAABwAAAAcCAAAAABXZoBIAAABaklEQVR4AWIYWPD43xdJXNYLffv/L4QRqxQDy8X///+f12ZkZGJkxFAi/ef///"
-    "9/fv36/OygjwaaLOPt////fbz49/////8+PbZAlmJg4Pr7//+7WW/+///359/fP4eYkKQYGA/9/7+FO+b770+Tqr79+feQGS7DwMCY8ff/HyVG"
-    "zjxJQWG+0nf//ujBZBgYGMR+/P9/UwnqDI6GP//ugxhQUP7v/y+YHAMD8/Z/f3mhbAYGhkP//59AcoPwr/93YGwGhs///0cwIADjq/8/EU76+f"
-    "+fIQMS2PX/jxaMzfD1/y9xCAuCpv79kcQAA7f//elCmMPAfOjvj364+0J//XtlAJZlZGJkYBT5/O+1FFyS6cK/P48yudhY2QWkdZxz3v7/PwMi"
-    "AUZGr3///vDg7ZdvT978+Pn739+PnAwIwGR35defv//+/f/3//+/Xx92S0HFIZiRhc926YkP335+eX8yR44TbiHdScAAH06jo+hQS9MAAAAASU"
-    "VORK5CYII="
+    "iVBORw0KGgoAAAANSUhEUgAAABwAAAAcCAAAAABXZoBIAAABRklEQVR4AWIYWPD43x9ZXNYL//n/LxKrDAMDw4n///8fNcYqxaDw9////3///v3zYl"
+    "uIAbr8tf////0+AVLx789jBxQpBpa///9/m/D5//9/f//9/bsdSYaBgWH7//8r2BL//P3TVfnn778HSDIMDNl////VZGAqkBUU4Sn99u+vOUKKQfLv"
+    "//+XNWG8ur//7jIgQPk/kEY4WPXvLxcDHGz//38fAwKI/P1/nQEO/vz/H8uABN7//wtjMjD8/f/PigEJrP3/FxFWf/7/lWJAAj1//6bB2AzX/v1thr"
+    "AgaPvfv+0MMBD99997SzALDMX+/PsoB2JAwLF/fx/msDAwMPArmHrnffn/v48BAaw//v37696XP3+efP779++/v7+ZGJCA2xmQ4L///0BB/2s9kqFg"
+    "msd11r5ff/7++bk/TwVFH31ZgAEAq4KkHBymLCYAAAAASUVORK5CYII="
 )
 """The PNG of image 0 of seed 7, as base64."""
 
@@ -28,10 +27,10 @@ UPLOAD_PNG = (
 """The image that D sees of `seven.png`: a PNG, as base64."""
 
 PROJECTION_PNG = (
-    "iVBORw0KGgoAAAANSUhEUgAAABwAAAAcCAAAAABXZoBIAAAA6UlEQVR4AWIYboAxfduuBZ4iXGwcrCwsrMyofuM88eHXv9+fXt/cu+rC6y/f5s"
-    "kzIkky2fmWzj/25uv31y/eXv3w99diZEkGBgZGJjZBOU15aS5ml98/W9AkEWyPX/c5GHAA7gffw7CJgwSYJnw+yAZiYANCDz864LKRadKPCzg1"
-    "an34roJdhoGBZduPHSxYZRgYGB0/vTfDYSOj6POfS3FpZJ3487kcVhkGBkabz9+9cBjKIPLg1zm06IKzGRt/fTODMDGR7O1fd1nRxGBsxoKP32"
-    "bgspGx8elNLqwyIBEWdZTUwcDAABgANZVHklJYQ7EAAAAASUVORK5CYII="
+    "iVBORw0KGgoAAAANSUhEUgAAABwAAAAcCAAAAABXZoBIAAAAzklEQVR4AWIYdiBv56aZgcIsDEzYvLX/999/f/98vLt//c1ff/9OkEJRYBdStfLklz"
+    "9/3r//duL3v78TEDIwilfBQFmGgcH+799mMB8b9Pr7GEMMzrv3NwzCwIKa/6xBF4JzRB7+dmDABSb8PYFVHCSi/eevNgMusOrvdqziIBGXP79tGHAA"
+    "8fd/p2ETBwv0/n0hx4ADuP3544ZNHCQg+PDvfgZcoObvH3OsEgwMDDLX/97GKgESyf/zZwoDLlDx9jobVgmwiJYKiESCgAEAbEJHrllVFegAAAAASU"
+    "VORK5CYII="
 )
 """The image of G that is nearest to `seven.png`: a PNG, as base64."""
 
@@ -42,10 +41,29 @@ GAME = (
 
 OPTIMUM = {"game": "the relativistic game", "loss": 0.6931471805599453, "output": None, "value": None}
 
-EVALUATION = {"frechet": 2.513, "precision": 0.93, "recall": 0.9, "coverage": 0.929, "parzen_ll": 245.4, "auroc": 0.495}
+EVALUATION = {
+    "frechet": 2.619,
+    "precision": 0.928,
+    "recall": 0.903,
+    "coverage": 0.926,
+    "parzen_ll": 244.1,
+    "auroc": 0.477,
+}
+
+_TONE_CURVE = (
+    "0 0 0 0 0 0 0 0 0 2 4 6 8 10 12 13 15 17 19 20 22 23 25 26 28 29 30 32 33 35 36 37 38 40 41 42 43 45 46 47 "
+    "48 50 51 51 53 54 55 56 57 58 59 60 61 62 63 64 64 65 66 67 68 69 70 71 72 73 74 75 76 77 78 79 80 81 82 83 "
+    "84 84 85 85 86 86 88 89 89 91 91 92 93 94 95 96 97 98 98 99 100 101 102 103 104 104 105 106 107 108 109 109 "
+    "110 111 112 113 113 114 114 115 116 117 118 119 120 120 121 122 123 124 125 125 126 127 128 128 128 128 128 "
+    "129 130 130 131 132 133 134 134 135 136 137 138 139 139 140 141 141 142 143 144 145 146 147 148 148 149 150 "
+    "151 152 153 154 155 155 156 157 158 159 160 161 162 163 164 165 167 168 168 169 170 170 171 172 173 175 176 "
+    "177 178 179 180 182 183 184 185 187 188 189 190 191 191 192 194 195 196 197 198 200 201 203 204 205 207 208 "
+    "210 211 213 214 215 217 219 221 222 224 225 227 228 230 232 233 235 237 239 241 243 244 246 249 250 251 252 "
+    "252 252 252 252 252 253 253 253 253 253 253 254 255"
+)
 
 METADATA = {
-    "format_version": 2,
+    "format_version": 4,
     "architecture": {
         "name": "conv",
         "generator_widths": [512],
@@ -65,6 +83,7 @@ METADATA = {
     "classes": 10,
     "packing": 1,
     "quantised": False,
+    "tone_curve": [int(level) for level in _TONE_CURVE.split()],
     "encoder": None,
     "dataset": "mnist",
     "recipe": "conv",
@@ -83,9 +102,9 @@ METADATA = {
     "images_seen": 1918976,
     "git_commit": "9084e1f8c8a2d9b3c1b1f1a9263eee69a2c1788e",
     "calibration": {
-        "real": [-25.66, -0.1086, 18.16],
-        "generated": [-20.98, 0.01659, 16.79],
-        "varied": [-19.1, -2.227, 15.39],
+        "real": [-25.84, -0.2883, 17.98],
+        "generated": [-21.05, 0.08231, 16.93],
+        "varied": [-19.28, -2.407, 15.21],
     },
     "evaluation": EVALUATION,
     "licence": "MIT (weights); MNIST: CC BY-SA 3.0, Yann LeCun and Corinna Cortes",

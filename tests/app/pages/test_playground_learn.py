@@ -241,18 +241,22 @@ def side(page: Page, name: str) -> Locator:
 
 def test_two_runs_beside_each_other(browser: Browser, trained: Service) -> None:
     """They show the same epoch, whichever is moved or plays; the address keeps both."""
-    mlp, other = Told(trained), Told(trained, "mnist-goodfellow2014")
+    mlp, other = Told(trained), Told(trained, "mnist-goodfellow2014-labels")
     with Visit(browser, trained.url) as visit:
         page = open_page(visit, trained.url, view="learn")
-        page.get_by_label("Another run beside it").select_option(label="mnist-goodfellow2014")
+        page.get_by_label("Another run beside it").select_option(label="mnist-goodfellow2014-labels")
         last = other.pictures[-1]["epoch"]
-        expect(side(page, "mnist-goodfellow2014").locator("figcaption")).to_have_text(f"After epoch {last} of {last}")
-        expect(page.locator("#beside-text")).to_contain_text("mnist-goodfellow2014: recipe goodfellow2014-labels")
-        for moved in ("mnist-mlp", "mnist-goodfellow2014"):
+        expect(side(page, "mnist-goodfellow2014-labels").locator("figcaption")).to_have_text(
+            f"After epoch {last} of {last}"
+        )
+        expect(page.locator("#beside-text")).to_contain_text(
+            "mnist-goodfellow2014-labels: recipe goodfellow2014-labels"
+        )
+        for moved in ("mnist-mlp", "mnist-goodfellow2014-labels"):
             for index in (0, 3):
                 side(page, moved).get_by_label("Epoch", exact=True).fill(str(index))
                 epoch = (mlp if moved == "mnist-mlp" else other).pictures[index]["epoch"]
-                for name, told_by in {"mnist-mlp": mlp, "mnist-goodfellow2014": other}.items():
+                for name, told_by in {"mnist-mlp": mlp, "mnist-goodfellow2014-labels": other}.items():
                     shown = [picture for picture in told_by.pictures if picture["epoch"] <= epoch][-1]
                     picture = side(page, name).locator("img")
                     wanted = rgb(pixels(ok(trained.client.get(shown["url"])).content))
@@ -261,18 +265,22 @@ def test_two_runs_beside_each_other(browser: Browser, trained: Service) -> None:
         side(page, "mnist-mlp").get_by_role("button", name="Play").click()
         until(
             page,
-            lambda: int(side(page, "mnist-goodfellow2014").get_by_label("Epoch", exact=True).input_value()) > 3,
+            lambda: int(side(page, "mnist-goodfellow2014-labels").get_by_label("Epoch", exact=True).input_value()) > 3,
             "the other run follows",
         )
-        side(page, "mnist-goodfellow2014").get_by_role("button", name="Play").click()
+        side(page, "mnist-goodfellow2014-labels").get_by_role("button", name="Play").click()
         expect(side(page, "mnist-mlp").get_by_role("button", name="Play")).to_be_visible()
-        expect(side(page, "mnist-goodfellow2014").get_by_role("button", name="Play")).to_be_visible()  # at its end
-        reference = next(model["model"] for model in models_of(trained) if model["name"] == "mnist-goodfellow2014")
+        expect(
+            side(page, "mnist-goodfellow2014-labels").get_by_role("button", name="Play")
+        ).to_be_visible()  # at its end
+        reference = next(
+            model["model"] for model in models_of(trained) if model["name"] == "mnist-goodfellow2014-labels"
+        )
         expect_in_address(page, "beside", reference)
         assert visit.overflow() <= 0
         settle(visit)
         page.reload()
-        expect(side(page, "mnist-goodfellow2014")).to_be_visible()
+        expect(side(page, "mnist-goodfellow2014-labels")).to_be_visible()
         page.get_by_label("Another run beside it").select_option("")
         expect(page.locator("#learning > *")).to_have_count(1)
         settle(visit)
@@ -284,15 +292,15 @@ def test_two_runs_beside_each_other(browser: Browser, trained: Service) -> None:
     [
         ("gone", "“beside=gone”: there is no such run"),
         (
-            "mnist-goodfellow2014@000000000000",
-            "“beside=mnist-goodfellow2014@000000000000”: its version {version} is shown",
+            "mnist-goodfellow2014-labels@000000000000",
+            "“beside=mnist-goodfellow2014-labels@000000000000”: its version {version} is shown",
         ),
     ],
 )
 def test_a_run_beside_it_that_is_not_there_is_told(browser: Browser, trained: Service, beside: str, said: str) -> None:
-    version = next(model["model"] for model in models_of(trained) if model["name"] == "mnist-goodfellow2014").split(
-        "@"
-    )[1]
+    version = next(
+        model["model"] for model in models_of(trained) if model["name"] == "mnist-goodfellow2014-labels"
+    ).split("@")[1]
     with Visit(browser, trained.url) as visit:
         page = open_page(visit, trained.url, view="learn", beside=beside)
         expect(page.locator("#status")).to_have_text(f"Ignored in the address: {said.format(version=version)}.")

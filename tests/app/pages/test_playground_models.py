@@ -135,7 +135,7 @@ def test_a_figure_better_than_that_of_real_images_is_explained(browser: Browser,
     models = {model["name"]: model["evaluation"] for model in ok(trained.client.get("/v1/models")).json()["models"]}
     with Visit(browser, trained.url) as visit:
         page = open_page(visit, trained.url, view="models")
-        for name in ("mnist-mlp", "mnist-goodfellow2014"):
+        for name in ("mnist-mlp", "mnist-goodfellow2014-labels"):
             for key, words in {"precision": "Precision above", "parzen_ll": "A Parzen log-likelihood above"}.items():
                 note = card(page, name).get_by_text(f"{words} that of real images")
                 expect(note).to_have_count(int(models[name][key] > models[name][f"{key}_real"]))
