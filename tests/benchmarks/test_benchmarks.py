@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 from benchmarks import processes
 from benchmarks.ablation import CHANGES
@@ -18,9 +19,15 @@ from harness.repository import ROOT
 from harness.tiny_models import make_tiny_model_folder
 from models.networks.encoder import Encoder
 from tests.benchmarks.commands import rows_of, run
+from training.cli.command_line import main
+from training.config import RunConfig
+from training.data.dataset import load_dataset
 from training.data.mnist import read_mnist
 from training.gan.distributed import ALONE
+from training.gan.game import Game
 from training.recipe import load_recipe
+from training.run.checkpoint import load_checkpoint
+from training.run.folder import RunFolder
 
 
 def test_table() -> None:
@@ -179,3 +186,30 @@ def test_processes() -> None:
     rates = ((100, 200, 110), (5, 5, 5), (150, 400, 165))
     ways = [[Throughput(rate, 4000 / rate, 0.25) for rate in of] for of in rates]
     assert processes._row("conv", ways) == ["conv", "110", "5", "165", "1.50", "1.50 – 2.00", "25%", "× 0.50"]
+
+
+@pytest.mark.slow
+def test_weight_averages(tmp_path: Path) -> None:
+    """The command keeps the states of a finished run, measures their averages, and writes one that can be exported."""
+    run_folder, states, copy = tmp_path / "run", tmp_path / "states", tmp_path / "copy"
+    settings = ["architecture.generator_widths=[12]", "architecture.maxout_units=[6]", "metrics_every_epochs=0"]
+    fit = ["fit", "goodfellow2014", "--epochs", "2", "--set", *settings, "train_images=200", "--out", str(run_folder)]
+    assert main(fit) == 0
+    run("weight_averages", "keep", str(run_folder), str(states))
+    (last,) = states.iterdir()
+    itself, averaged = rows_of(run("weight_averages", "measure", str(run_folder), str(states), "7"))[2:]
+    assert (itself[0], averaged[0]) == ("G itself", "7 epochs")
+    assert itself[1:] == averaged[1:]  # there is only one state
+    run("weight_averages", "write", str(run_folder), str(states), str(copy), "--halflife", "30")
+    saved, old = (load_file(folder / "checkpoint.safetensors") for folder in (copy, run_folder))
+    for name, tensor in load_file(last).items():
+        assert torch.equal(saved[name.replace("generator.", "average.", 1)], tensor)
+        assert torch.equal(saved[name], old[name])
+    config = RunFolder(copy).read_config()
+    assert config.recipe.ema_halflife_images == 30 * 200
+    assert config.overrides[-1] == "ema_halflife_images=6000"
+    load_checkpoint(copy / "checkpoint.safetensors", _game_of(config), config)  # which checks its settings
+
+
+def _game_of(config: RunConfig) -> Game:
+    return Game.of(config, load_dataset("mnist").first(config.recipe.train_images), device=torch.device("cpu"))
