@@ -25,8 +25,8 @@ from training.recipe import load_recipe
 
 MAX_RESIDENT_BYTES = 500 * 10**6
 GOOD = ["mnist-conv", "mnist-goodfellow2014-labels", "mnist-mlp"]
-MODELS = sorted([*GOOD, "mnist-writeup"])
-"""The last one shows what the write-up's settings give: a G that has collapsed."""
+MODELS = sorted([*GOOD, "mnist-goodfellow2014", "mnist-writeup"])
+"""The last two show what the settings of the paper and of the write-up give. The write-up's G has collapsed."""
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +83,16 @@ def test_bundled_models_are_as_good_as_they_should_be(name: str, times: float) -
     if name == "mnist-conv":
         assert figures["recall"] >= 0.85
         assert figures["precision"] >= 0.9
+
+
+def test_the_papers_model_is_the_papers_game() -> None:
+    model = load_model(bundled_models_dir() / "mnist-goodfellow2014")
+    metadata = model.metadata
+    assert (metadata.recipe, metadata.classes, metadata.judge) == ("goodfellow2014", 0, False)
+    assert metadata.rules is not None
+    assert (metadata.rules.loss, metadata.rules.d_steps, metadata.rules.penalties) == ("non-saturating", 1, [])
+    assert metadata.optimum is not None
+    assert metadata.evaluation["parzen_ll"] >= 225  # the paper has 225 ± 2
 
 
 def test_the_writeups_model_is_the_writeups_game_and_has_collapsed() -> None:
