@@ -125,6 +125,24 @@ CHAINS: dict[str, tuple[Step, ...]] = {
         ),
         Step("python -m training export runs/writeup --to mnist-writeup --state last"),
     ),
+    "the paper's own game": (
+        Step(
+            "python -m training fit goodfellow2014 --threads 1",
+            f"python -m training fit goodfellow2014 --threads 1 {FEW_IMAGES}",
+        ),
+        Step(
+            "python -m benchmarks.weight_averages keep RUN STATES",
+            "python -m benchmarks.weight_averages keep runs/goodfellow2014 states",
+        ),
+        Step(
+            "python -m benchmarks.weight_averages measure RUN STATES 1 5 10 20 30 40 60",
+            "python -m benchmarks.weight_averages measure runs/goodfellow2014 states 40",
+        ),
+        Step(
+            "python -m benchmarks.weight_averages write RUN STATES TO --halflife 40",
+            "python -m benchmarks.weight_averages write runs/goodfellow2014 states runs/averaged --halflife 40",
+        ),
+    ),
     "speed of a bare G": (
         Step(
             "python -m benchmarks.bare_generator FOLDER 20000",
@@ -146,9 +164,6 @@ TAKEN: dict[str, str] = {
             "python -m benchmarks.planted_faults --threads 1",
             "python -m benchmarks.real_images --threads 1",
             "python -m benchmarks.tone_curve",
-            "python -m benchmarks.weight_averages keep RUN STATES",
-            "python -m benchmarks.weight_averages measure RUN STATES 1 5 10 20 30 40 60",
-            "python -m benchmarks.weight_averages write RUN STATES TO --halflife 40",
             "python -m benchmarks.anatomy --svg docs/images/anatomy.svg",
             "python -m benchmarks.dissection",
             "python -m benchmarks.latency",
