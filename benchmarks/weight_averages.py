@@ -18,6 +18,7 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from harness.report import describe_machine, table
 from models.images import channels_first, to_uint8
@@ -70,8 +71,19 @@ def measure(run: RunFolder, states: Path, halflives: list[float]) -> None:
     """Print the Parzen log-likelihood and the Fréchet distance of G and of its averages."""
     config = run.read_config()
     files = sorted(states.glob("*.safetensors"))
-    rows = [["G itself", *_figures(config, _weights(files[-1]))]]
-    rows += [[f"{halflife:g} epochs", *_figures(config, average(files, halflife))] for halflife in halflives]
+    data, generator = load_dataset(config.data), _game(config).generator.eval()
+    held_out = extract(data.held_out, digits=1).values
+
+    def figures(weights: Weights) -> list[str]:
+        generator.load_state_dict(weights)
+        samples = _draw(generator, config)
+        split = len(data.images) * 5 // 6
+        found = estimate(samples, data.images[split : split + VALIDATION_IMAGES], data.held_out)
+        distance = frechet_distance(held_out, extract(samples, digits=1).values)
+        return [f"{found.mean:.1f}", f"{found.standard_error:.1f}", f"{distance:.1f}"]
+
+    rows = [["G itself", *figures(_weights(files[-1]))]]
+    rows += [[f"{halflife:g} epochs", *figures(average(files, halflife))] for halflife in halflives]
     print(f"after epoch {int(files[-1].stem)}, {len(files)} states\n")
     print(table(["half-life", "Parzen", "its standard error", "Fréchet"], rows))
 
@@ -113,19 +125,11 @@ def _weights(file: Path) -> Weights:
     return {name.removeprefix(_PREFIX): tensor for name, tensor in load_file(file).items()}
 
 
-def _figures(config: RunConfig, weights: Weights) -> list[str]:
-    data, game = load_dataset(config.data), _game(config)
-    game.generator.load_state_dict(weights)
-    generator = game.generator.eval()
-    latents = torch.from_numpy(
-        draw_latents(SAMPLE_SEED, 0, SAMPLES, z_dim=config.recipe.z_dim, prior=config.recipe.prior)
-    )
+def _draw(generator: nn.Module, config: RunConfig) -> torch.Tensor:
+    recipe = config.recipe
+    latents = torch.from_numpy(draw_latents(SAMPLE_SEED, 0, SAMPLES, z_dim=recipe.z_dim, prior=recipe.prior))
     with torch.inference_mode():
-        samples = channels_first(to_uint8(torch.cat([generator(part) for part in torch.split(latents, 1000)])))
-    split = len(data.images) * 5 // 6
-    found = estimate(samples, data.images[split : split + VALIDATION_IMAGES], data.held_out)
-    held_out, seen = (extract(images, digits=1).values for images in (data.held_out, samples))
-    return [f"{found.mean:.1f}", f"{found.standard_error:.1f}", f"{frechet_distance(held_out, seen):.1f}"]
+        return channels_first(to_uint8(torch.cat([generator(part) for part in torch.split(latents, 1000)])))
 
 
 def _game(config: RunConfig) -> Game:

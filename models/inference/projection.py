@@ -131,7 +131,7 @@ class Projector:
             classes=metadata.ballots,
             encoder=None if encoder is None else encoder.to(sampler.device),
             device=sampler.device,
-            tone_curve=model.tone_curve,
+            tone_curve=sampler.tone_curve,
         )
 
     @torch.no_grad()

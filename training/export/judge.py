@@ -163,7 +163,7 @@ def judge(
     }
     sections = [_describe_training(plan, earlier, about)] if plan.steps else []
     sections += [_ABOUT_THE_TONE_CURVE.format(**about)] if tone_curve else []
-    metadata = _describe(model.metadata, evaluation, sampler.tone_curve)
+    metadata = _describe(model.metadata, evaluation, sampler.tone_curve, trained=plan.steps > 0)
     figures = describe_figures(
         to.name,
         metadata,
@@ -241,14 +241,14 @@ def _command(
     return command("judge", model.name, "--to", to.name, *options)
 
 
-def _describe(metadata: Metadata, evaluation: Evaluation, tone_curve: ToneCurve | None) -> Metadata:
+def _describe(metadata: Metadata, evaluation: Evaluation, tone_curve: ToneCurve | None, *, trained: bool) -> Metadata:
     """Return a model's metadata with the new calibration, figures and tone curve."""
     changed = {
         "format_version": 3 if tone_curve is None else 4,  # version 3 is the first that can say that D is a judge
         "tone_curve": None if tone_curve is None else tone_curve.levels,
         "calibration": evaluation.calibration,
         "evaluation": evaluation.figures,
-        "judge": True,
+        "judge": True if trained else metadata.judge,  # a D that was only balanced is the same D
     }
     return metadata.model_copy(update=changed)
 

@@ -89,6 +89,7 @@ def test_a_model_gets_a_tone_curve_afterwards(
     assert said[:2] == ["finding G's tone curve", "balancing D"]
     before, after, wanted = load_model(old), load_model(new), load_model(tmp_path / "wanted")
     assert before.metadata.tone_curve is None
+    assert (before.metadata.judge, after.metadata.judge) == (False, False)  # D was not trained
     assert after.metadata.tone_curve == wanted.metadata.tone_curve is not None
     for name, tensor in before.generator.state_dict().items():
         assert torch.equal(tensor, after.generator.state_dict()[name])
@@ -109,6 +110,7 @@ def test_a_model_gets_a_tone_curve_afterwards(
     assert main(["judge", str(new), "--to", str(tmp_path / "later"), "--data", data, "--steps", "2"]) == 0
     later = load_model(tmp_path / "later")
     assert later.metadata.tone_curve == after.metadata.tone_curve
+    assert later.metadata.judge is True
     assert "## The tone curve" in later.card
     assert "## The training of D alone" in later.card
 
