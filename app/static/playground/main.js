@@ -5,13 +5,8 @@ import { Address } from "./address.js";
 import { Service } from "./service.js";
 import { keepSlidersWhileScrolling } from "./sliders.js";
 
-const VIEWS = {
-  draw: async (app) => new (await import("./views/draw.js")).Draw(app),
-  walk: async (app) => new (await import("./views/walk.js")).Walk(app),
-  judge: async (app) => new (await import("./views/judge.js")).Judge(app),
-  learn: async (app) => new (await import("./views/learn.js")).Learn(app),
-  models: async (app) => new (await import("./views/models.js")).Models(app),
-};
+/** The class of each view; its module is views/NAME.js. */
+const VIEWS = { draw: "Draw", walk: "Walk", judge: "Judge", learn: "Learn", models: "Models" };
 
 const TITLES = { draw: "Draw", walk: "Walk", judge: "Judge", learn: "Watch it learn", models: "Models" };
 
@@ -23,6 +18,7 @@ class App {
     this.models = [];
     this._notice = ""; // why the model is not the one that the address names: it stays in front of every message until a view is shown again
     this._views = {};
+    this._failedLoads = 0; // of the scripts of views
     this._status = document.getElementById("status");
     this._loading = document.getElementById("loading");
     this._model = document.getElementById("model");
@@ -207,11 +203,20 @@ class App {
 
   /** Make a view once. If it could not be loaded, the next call tries again. */
   _make(view) {
-    this._views[view] ??= VIEWS[view](this).catch(async (error) => {
+    this._views[view] ??= this._load(view).catch(async (error) => {
       delete this._views[view];
-      throw /module/i.test(error.message) ? await this._whyNoView(view) : error;
+      if (!/module/i.test(error.message)) throw error;
+      this._failedLoads += 1;
+      throw await this._whyNoView(view);
     });
     return this._views[view];
+  }
+
+  async _load(view) {
+    // Browsers keep the failure of a module's address until the page is reloaded. So each new attempt has an address of its own.
+    const again = this._failedLoads ? `?attempt=${this._failedLoads + 1}` : "";
+    const module = await import(`./views/${view}.js${again}`);
+    return new module[VIEWS[view]](this);
   }
 
   /** The error of a view whose script could not be loaded: browsers only tell that, in words of their own. */

@@ -332,7 +332,7 @@ def test_a_service_that_is_not_ready_is_not_taken_for_a_busy_one(browser: Browse
 def test_a_view_that_cannot_be_loaded_is_told(browser: Browser, service: Service, is_there: bool) -> None:
     with Visit(browser, service.url) as visit:
         page = open_page(visit, service.url)
-        page.route("**/views/walk.js" if is_there else "**", lambda route: route.abort())
+        page.route("**/views/walk.js*" if is_there else "**", lambda route: route.abort())
         page.locator("[data-view=walk]").click()
         words = "the view “Walk” could not be loaded; choose it again, or reload the page"
         expect(page.locator("#status.error")).to_have_text(f"That did not work: {words}" if is_there else GONE)
