@@ -217,8 +217,6 @@ class Recipe(_Settings):
                 f"packing is {self.packing}, but a conditional game needs packing=1, because images of a pack may have "
                 "different classes: set packing=1 or conditional=false"
             )
-        if self.quantise and not self.architecture.quantisable:
-            raise ValueError(f"the G of {self.architecture.name} cannot be quantised: set quantise=false")
         return self
 
 

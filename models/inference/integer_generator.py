@@ -5,8 +5,8 @@ bits of a row depend neither on the rows computed with it nor on the number of t
 in the last bit of tanh, which changes one of millions of pixels by one grey level.
 """
 
-from collections.abc import Callable, Sequence
-from itertools import pairwise
+from collections.abc import Callable
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from torch import nn
 
 from models.images import to_uint8, to_uint8_in_place
+from models.inference.integer_products import LastUpsampling, LinearProduct, UpsamplingProduct
 from models.networks.conditional import Ballots
+from models.networks.conv import CentreCrop
 from models.networks.layers import Float32
-from models.networks.quantised import LARGEST_INPUT, QuantisedLinear
+from models.networks.quantised import LARGEST_INPUT, Quantised, QuantisedConvTranspose2d, QuantisedLinear
 
 TILE_ROWS = (4, 8, 32, 64, 128, 256, 512)
 """Tile sizes to try (`models.inference.tiles`), in rows. Starting a product takes as long as 30 of its rows."""
@@ -42,7 +44,7 @@ def in_integers(generator: nn.Module, *, z_dim: int) -> "IntegerNetwork | None":
         generator: the network G.
         z_dim: width of a latent.
     """
-    if not isinstance(generator, nn.Sequential) or not any(isinstance(layer, QuantisedLinear) for layer in generator):
+    if not isinstance(generator, nn.Sequential) or not any(isinstance(layer, Quantised) for layer in generator):
         return None
     latents = torch.randn(PROBE_ROWS, z_dim, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
@@ -59,7 +61,7 @@ def in_integers(generator: nn.Module, *, z_dim: int) -> "IntegerNetwork | None":
 class IntegerNetwork:
     """A quantised G in two steps: latents → whole numbers, and whole numbers → images.
 
-    The `Ballots` layer before the first linear layer and the layers after the last tanh run in float32, unchanged.
+    The `Ballots` layer before the first product and the layers after the last one run in float32, unchanged.
 
     Args:
         generator: a quantised G.
@@ -75,22 +77,15 @@ class IntegerNetwork:
 
     def __init__(self, generator: nn.Sequential) -> None:
         layers = [layer for layer in generator if not isinstance(layer, Float32)]
-        linear = {k: layer for k, layer in enumerate(layers) if isinstance(layer, QuantisedLinear)}
-        places = list(linear)
-        self.ballots = _ballots_of(layers[: places[0]])
-        self._steps = (1 / linear[places[0]].input_scale).numpy()
-        self._zero_point = linear[places[0]].zero_point.numpy()
-        self._products = [
-            _Product(linear[place], layers[place + 1 : behind], linear[behind]) for place, behind in pairwise(places)
-        ]
-        end = places[-1] + 1
-        ends_in_tanh = end < len(layers) and isinstance(layers[end], nn.Tanh)
-        if ends_in_tanh:
-            end += 1
-        self._products.append(_Product(linear[places[-1]], layers[places[-1] + 1 : end], None))
-        self._tail = [_cheaper(layer) for layer in layers[end:]]
-        self._is_bounded = ends_in_tanh and all(isinstance(layer, nn.Unflatten) for layer in layers[end:])
-        products = sum(layer.weight.numel() for layer in linear.values())
+        quantised = {k: layer for k, layer in enumerate(layers) if isinstance(layer, Quantised)}
+        first, last = min(quantised), max(quantised)
+        self.ballots = _ballots_of(layers[:first])
+        self._steps = (1 / quantised[first].input_scale).numpy()
+        self._zero_point = quantised[first].zero_point.numpy()
+        self._products, tail = _products_of(layers[first:])
+        self._tail = [_cheaper(layer) for layer in tail]
+        self._is_bounded = _is_bounded(layers[last + 1 :])
+        products = sum(product.products for product in self._products)
         self.rows_at_once = min(ROWS_AT_ONCE, max(1, PRODUCTS_AT_ONCE // (64 * products)) * 64)
 
     def whole(self, latents: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -121,7 +116,7 @@ class IntegerNetwork:
 
 
 def _ballots_of(layers: list[nn.Module]) -> Ballots | None:
-    """Return the `Ballots` layer before the first linear one, or None if there is no layer.
+    """Return the `Ballots` layer before the first product, or None if there is no layer.
 
     Raises:
         NotImplementedError: there are other layers.
@@ -134,52 +129,59 @@ def _ballots_of(layers: list[nn.Module]) -> Ballots | None:
     raise NotImplementedError(f"there is no integer network that begins with {layers}")
 
 
+Product: TypeAlias = LinearProduct | UpsamplingProduct | LastUpsampling
+
+
+def _products_of(layers: list[nn.Module]) -> tuple[list[Product], list[nn.Module]]:
+    """Return the products of the layers from the first quantised one on, and the layers after the last product.
+
+    Raises:
+        NotImplementedError: oneDNN does not support the layers.
+    """
+    places = [k for k, layer in enumerate(layers) if isinstance(layer, Quantised)]
+    products: list[Product] = []
+    side = 0
+    for place, next_place in zip(places, [*places[1:], None], strict=True):
+        between = layers[place + 1 : next_place]
+        behind = None if next_place is None else layers[next_place]
+        match layers[place], behind:
+            case QuantisedLinear() as layer, QuantisedConvTranspose2d():
+                [unflatten, *activation] = between
+                if not isinstance(unflatten, nn.Unflatten):
+                    raise NotImplementedError(f"there is no integer network in which maps follow {unflatten}")
+                channels, side, _ = unflatten.unflattened_size
+                products.append(LinearProduct(layer, activation, behind, channels=channels))
+            case QuantisedLinear() as layer, None:
+                activation = [end for end in between[:1] if isinstance(end, nn.Tanh)]
+                products.append(LinearProduct(layer, activation, None))
+                return products, between[len(activation) :]
+            case QuantisedLinear() as layer, QuantisedLinear():
+                products.append(LinearProduct(layer, between, behind))
+            case QuantisedConvTranspose2d() as layer, QuantisedConvTranspose2d():
+                products.append(UpsamplingProduct(layer, between, behind, side=side))
+                side *= 2
+            case QuantisedConvTranspose2d() as layer, None:
+                products.append(LastUpsampling(layer, side=side))
+                return products, between
+    raise NotImplementedError(f"there is no integer network of the layers {layers}")
+
+
+def _is_bounded(layers: list[nn.Module]) -> bool:
+    """Whether images are within [−1, 1] after these layers, without a clip."""
+    kinds = {type(layer) for layer in layers}
+    return nn.Tanh in kinds and kinds <= {nn.Tanh, nn.Unflatten, CentreCrop}
+
+
 def _cheaper(layer: nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Return a function that computes the same as a layer, without the microseconds that calling `nn.Module` takes."""
+    """Return a function that computes the same as a layer in less time. It may overwrite its argument."""
     if isinstance(layer, nn.Unflatten) and layer.dim == 1:
         shape = tuple(layer.unflattened_size)
         return lambda x: x.view(len(x), *shape)
+    if isinstance(layer, nn.Tanh):
+        return _tanh
     return layer
 
 
-class _Product:
-    """A linear layer with its activation: uint8 [N, fan_in] → uint8 [N, units], the next linear layer's input.
-
-    Args:
-        layer: the linear layer.
-        activation: the layers between `layer` and the next linear layer: one layer, or none.
-        behind: the linear layer that follows; None for the last one, whose results are float32.
-
-    Raises:
-        NotImplementedError: oneDNN does not have this activation.
-    """
-
-    def __init__(self, layer: QuantisedLinear, activation: Sequence[nn.Module], behind: QuantisedLinear | None) -> None:
-        units, fan_in = layer.weight.shape
-        name, arguments = _post_op(activation)
-        scale, zero_point, dtype = 1.0, 0, torch.float32
-        if behind is not None:
-            scale, zero_point, dtype = float(behind.input_scale), int(behind.zero_point), torch.uint8
-        self._multiply = torch.ops.onednn.qlinear_pointwise.default
-        self._before = (float(layer.input_scale), int(layer.zero_point))
-        self._weight = torch.ops.onednn.qlinear_prepack(layer.weight.to(torch.int8), [PROBE_ROWS, fan_in])
-        self._weights = (layer.weight_scale, torch.zeros(units, dtype=torch.int32), layer.bias)
-        self._after = (scale, zero_point, dtype, name, arguments, "")
-
-    def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        result: torch.Tensor = self._multiply(x, *self._before, self._weight, *self._weights, *self._after)
-        return result
-
-
-def _post_op(activation: Sequence[nn.Module]) -> tuple[str, list[float]]:
-    """Return the name and the arguments with which oneDNN applies an activation after a product."""
-    match list(activation):
-        case []:
-            return "none", []
-        case [nn.ReLU()]:
-            return "relu", []
-        case [nn.LeakyReLU(negative_slope=slope)]:
-            return "leaky_relu", [slope]
-        case [nn.Tanh()]:
-            return "tanh", []
-    raise NotImplementedError(f"oneDNN's product does not support the activation {activation}")
+def _tanh(x: torch.Tensor) -> torch.Tensor:
+    values = x.numpy()  # NumPy takes a tenth of PyTorch's time; the last bit may differ
+    return torch.from_numpy(np.tanh(values, out=values if values.flags.c_contiguous else None))

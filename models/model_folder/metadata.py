@@ -89,8 +89,6 @@ class Metadata(BaseModel):
             raise ValueError(f"{self.ballots} {what} do not fit into latents of {self.z_dim} coordinates")
         if self.ballots and self.packing > 1:
             raise ValueError("a conditional D cannot judge packs: classes need packing 1")
-        if self.quantised and not self.architecture.quantisable:
-            raise ValueError(f"a G of the architecture {self.architecture.name} cannot be quantised")
         if self.format_version < format_version_for(self.calibration, self.data_sha256):
             raise ValueError("calibration.varied and data_sha256 need format_version 2")
         known = (self.rules, self.judge) in ((None, None), self._earlier())

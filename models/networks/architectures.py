@@ -1,7 +1,7 @@
 """The list of architectures. An architecture holds the sizes of its networks, and builds G and D.
 
-Each one has the methods `generator(z_dim=…, image_shape=…)`, `discriminator(image_shape=…)` and `initialise(…)`. Its
-attribute `quantisable` says whether linear layers are the only layers of G with products (`models.networks.quantised`).
+Each one has the methods `generator(z_dim=…, image_shape=…)`, `discriminator(image_shape=…)` and `initialise(…)`. The
+layers of G that have products are those that `models.networks.quantised` knows.
 To add an architecture, write its file beside the others and add it to the union below.
 """
 

@@ -7,7 +7,7 @@ size works: G draws the next multiple of 4 and crops it to the centre.
 """
 
 from itertools import pairwise
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -24,8 +24,6 @@ class Conv(BaseModel):
     """Sizes of the convolutional networks."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-    quantisable: ClassVar[bool] = False
 
     name: Literal["conv"] = "conv"
     generator_widths: tuple[Width, ...] = Field(

@@ -6,7 +6,7 @@ convert from and to this project's range [−1, 1].
 """
 
 from itertools import pairwise
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -24,8 +24,6 @@ class Goodfellow2014(BaseModel):
     """Sizes of the paper's networks; the defaults are those for MNIST."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-    quantisable: ClassVar[bool] = True
 
     name: Literal["goodfellow2014"] = "goodfellow2014"
     generator_widths: tuple[Width, ...] = Field(default=(1200, 1200), min_length=1, max_length=8)

@@ -7,7 +7,7 @@ D: image → 512 → 256 → 1 logit, with leaky ReLU between the layers.
 """
 
 from itertools import pairwise
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -23,8 +23,6 @@ class MLP(BaseModel):
     """Sizes of the networks of the write-up, the article that this project began from; the defaults are its own."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-    quantisable: ClassVar[bool] = True
 
     name: Literal["mlp"] = "mlp"
     generator_widths: tuple[Width, ...] = Field(default=(256, 512, 1024), min_length=1, max_length=8)

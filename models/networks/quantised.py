@@ -21,14 +21,15 @@ LARGEST_SUM = (EXACT_BELOW - 1) // LARGEST_INPUT
 """A unit's whole weights add up to at most this, so that every sum of products stays exact."""
 
 
-class QuantisedLinear(nn.Module):
-    """A linear layer whose input and weights are whole numbers: [N, fan_in] float32 → [N, units] float32.
+class Quantised(nn.Module):
+    """A layer whose input and weights are whole numbers; the base of the layers below.
 
-    y = (q − zero_point)·weightᵀ·input_scale·weight_scale + bias, q = clamp(round(x/input_scale + zero_point), 0, 255).
-    The gradient is that of the layer without rounding, and 0 where q is clamped (the straight-through estimator).
+    y = sums(q − zero_point, weight)·input_scale·weight_scale + bias, q = clamp(round(x/input_scale + zero_point), 0,
+    255), where "sums" is the layer's own sum of products. The gradient is that of the layer without rounding, and 0
+    where q is clamped (the straight-through estimator).
 
     Attributes:
-        weight: [units, fan_in], whole numbers within ±127.
+        weight: whole numbers within ±127, in the shape of the float layer's weights.
         weight_scale: [units], above 0; the real weights are `weight · weight_scale`.
         bias: [units].
         input_scale: [1], above 0: the step from one whole number to the next.
@@ -41,53 +42,48 @@ class QuantisedLinear(nn.Module):
     input_scale: torch.Tensor
     zero_point: torch.Tensor
 
-    def __init__(self, fan_in: int, units: int) -> None:
+    def __init__(self, weight_shape: tuple[int, ...], units: int) -> None:
         super().__init__()
-        self.register_buffer("weight", torch.zeros(units, fan_in))
+        self.register_buffer("weight", torch.zeros(weight_shape))
         self.register_buffer("weight_scale", torch.ones(units))
         self.register_buffer("bias", torch.zeros(units))
         self.register_buffer("input_scale", torch.ones(1))
         self.register_buffer("zero_point", torch.zeros(1))
 
-    @classmethod
-    @torch.no_grad()
-    def of(cls, layer: nn.Linear, inputs: torch.Tensor) -> "QuantisedLinear":
-        """Quantise a float layer.
+    def summands(self, weight: torch.Tensor) -> torch.Tensor:
+        """Return the weights of each sum of products: [units, sums of a unit, summands]."""
+        raise NotImplementedError
 
-        The largest weight of a unit becomes ±127, unless its weights would add up to more than `LARGEST_SUM`, which
-        needs more than 518 inputs: then all of the unit's weights become smaller whole numbers.
+    @torch.no_grad()
+    def fill(self, weight: torch.Tensor, bias: torch.Tensor, inputs: torch.Tensor) -> None:
+        """Set the layer to quantised weights.
+
+        The largest weight of a unit becomes ±127, unless the weights of a sum would add up to more than `LARGEST_SUM`,
+        which needs more than 518 inputs: then all of the unit's weights become smaller whole numbers.
 
         Args:
-            layer: a linear layer with a bias.
-            inputs: [N, fan_in] float32, typical inputs of the layer; 0 … 255 cover their range, extended to include 0.
+            weight: the float layer's weights, in the shape of `self.weight`.
+            bias: the float layer's biases, [units].
+            inputs: float32, typical inputs of the layer; 0 … 255 cover their range, extended to include 0.
         """
-        quantised = cls(layer.in_features, layer.out_features)
         lowest, highest = min(0.0, float(inputs.min())), max(0.0, float(inputs.max()))
-        quantised.input_scale.fill_(max(highest - lowest, 1e-6) / LARGEST_INPUT)
-        quantised.zero_point.copy_((-lowest / quantised.input_scale).round())
-        quantised.weight_scale.copy_(layer.weight.abs().amax(dim=1).clamp(min=1e-12) / LARGEST_WEIGHT)
-        whole = (layer.weight / quantised.weight_scale[:, None]).round()
-        too_large = whole.abs().sum(dim=1, dtype=torch.float64) > LARGEST_SUM
-        room = LARGEST_SUM - layer.in_features / 2  # rounding adds at most a half for each input
-        smaller = layer.weight.abs().sum(dim=1, dtype=torch.float64) / room
-        quantised.weight_scale[too_large] = smaller[too_large].float() * (1 + 1e-6)  # its rounding, too
-        quantised.weight.copy_((layer.weight / quantised.weight_scale[:, None]).round())
-        quantised.bias.copy_(layer.bias)
-        return quantised
+        self.input_scale.fill_(max(highest - lowest, 1e-6) / LARGEST_INPUT)
+        self.zero_point.copy_((-lowest / self.input_scale).round())
+        summands = self.summands(weight)
+        self.weight_scale.copy_(summands.abs().amax(dim=(1, 2)).clamp(min=1e-12) / LARGEST_WEIGHT)
+        whole = (summands / self.weight_scale[:, None, None]).round()
+        too_large = _largest_sum(whole) > LARGEST_SUM
+        room = LARGEST_SUM - summands.shape[2] / 2  # rounding adds at most a half for each input
+        smaller = _largest_sum(summands) / room
+        self.weight_scale[too_large] = smaller[too_large].float() * (1 + 1e-6)  # its rounding, too
+        self.weight.copy_((weight / self._by_unit(self.weight_scale)).round())
+        self.bias.copy_(bias)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def whole(self, x: torch.Tensor) -> torch.Tensor:
+        """Round an input to whole numbers, less the zero point."""
         # Each operation is rounded as in oneDNN (`models.inference.integer_generator`).
         steps = (x * (1 / self.input_scale) + self.zero_point).clamp(0, LARGEST_INPUT)
-        whole = steps + (steps.round() - steps).detach() - self.zero_point
-        return nn.functional.linear(whole, self.weight) * self.input_scale * self.weight_scale + self.bias
-
-    def without_rounding(self) -> nn.Linear:
-        """Return a float32 layer with the weights that this layer represents, and without rounding."""
-        units, fan_in = self.weight.shape
-        layer = nn.Linear(fan_in, units, device="meta")  # no random weights are needed: they would be replaced
-        state = {"weight": self.weight * self.weight_scale[:, None], "bias": self.bias}
-        layer.load_state_dict(state, assign=True)
-        return layer.requires_grad_(requires_grad=False)
+        return steps + (steps.round() - steps).detach() - self.zero_point
 
     def check(self) -> None:
         """Check that the loaded tensors are as the class describes them.
@@ -101,63 +97,154 @@ class QuantisedLinear(nn.Module):
             raise ValueError(f"the zero point {float(self.zero_point):g} is not a whole number 0 … {LARGEST_INPUT}")
         if not _whole_within(self.weight, -LARGEST_WEIGHT, LARGEST_WEIGHT):
             raise ValueError(f"a weight is not a whole number within ±{LARGEST_WEIGHT}")
-        largest = float(self.weight.abs().sum(dim=1, dtype=torch.float64).max()) * LARGEST_INPUT
+        largest = float(_largest_sum(self.summands(self.weight)).max()) * LARGEST_INPUT
         if largest >= EXACT_BELOW:
             raise ValueError(
                 f"a sum of its products could reach {largest:,.0f}; float32 is exact below {EXACT_BELOW:,}"
             )
 
+    def without_rounding(self) -> nn.Module:
+        """Return a float32 layer with the weights that this layer represents, and without rounding."""
+        layer = self._float_layer()
+        state = {"weight": self.weight * self._by_unit(self.weight_scale), "bias": self.bias}
+        layer.load_state_dict(state, assign=True)
+        return layer.requires_grad_(requires_grad=False)
 
-def quantise(generator: nn.Module, latents: torch.Tensor) -> nn.Sequential:
-    """Copy a trained G, fold its batch normalisation, and replace each linear layer by a `QuantisedLinear`.
+    def _by_unit(self, values: torch.Tensor) -> torch.Tensor:
+        """Return one value for each unit, [units], in a shape that multiplies `weight`."""
+        raise NotImplementedError
+
+    def _float_layer(self) -> nn.Module:
+        """Return the float32 layer, without weights: random ones would be replaced."""
+        raise NotImplementedError
+
+
+class QuantisedLinear(Quantised):
+    """A quantised linear layer: [N, fan_in] float32 → [N, units] float32. `weight` is [units, fan_in]."""
+
+    def __init__(self, fan_in: int, units: int) -> None:
+        super().__init__((units, fan_in), units)
+
+    def summands(self, weight: torch.Tensor) -> torch.Tensor:
+        return weight[:, None]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        sums = nn.functional.linear(self.whole(x), self.weight)
+        return sums * self.input_scale * self.weight_scale + self.bias
+
+    def _by_unit(self, values: torch.Tensor) -> torch.Tensor:
+        return values[:, None]
+
+    def _float_layer(self) -> nn.Module:
+        units, fan_in = self.weight.shape
+        return nn.Linear(fan_in, units, device="meta")
+
+
+class QuantisedConvTranspose2d(Quantised):
+    """A quantised transposed convolution of kernel 4, stride 2 and padding 1, which doubles the side of its maps.
+
+    [N, channels_in, H, W] float32 → [N, channels_out, 2H, 2W] float32. `weight` is [channels_in, channels_out, 4, 4]. A
+    pixel of the result is a sum over 2 × 2 of the kernel's 4 × 4 places: those of its row's and column's parity.
+    """
+
+    def __init__(self, channels_in: int, channels_out: int) -> None:
+        super().__init__((channels_in, channels_out, 4, 4), channels_out)
+
+    def summands(self, weight: torch.Tensor) -> torch.Tensor:
+        return kernel_by_parity(weight).permute(1, 3, 5, 0, 2, 4).reshape(weight.shape[1], 4, -1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        sums = nn.functional.conv_transpose2d(self.whole(x), self.weight, stride=2, padding=1)
+        return sums * self.input_scale * self.weight_scale[:, None, None] + self.bias[:, None, None]
+
+    def _by_unit(self, values: torch.Tensor) -> torch.Tensor:
+        return values[:, None, None]
+
+    def _float_layer(self) -> nn.Module:
+        channels_in, channels_out = self.weight.shape[:2]
+        return nn.ConvTranspose2d(channels_in, channels_out, kernel_size=4, stride=2, padding=1, device="meta")
+
+
+def kernel_by_parity(weight: torch.Tensor) -> torch.Tensor:
+    """Split a kernel of 4 rows and columns, each of which is 2·half + parity: the last 4 dimensions of the result.
 
     Args:
-        generator: G; linear layers must be its only layers with products (`Architecture.quantisable`).
-        latents: [N, z_dim] float32 from the prior, some thousands; they give the range of each layer's input.
+        weight: [channels_in, channels_out, 4, 4].
 
+    Returns:
+        [channels_in, channels_out, half of the row, its parity, half of the column, its parity].
+    """
+    return weight.reshape(*weight.shape[:2], 2, 2, 2, 2)
+
+
+def quantise(generator: nn.Module, latents: torch.Tensor) -> nn.Sequential:
+    """Copy a trained G, fold its batch normalisation, and replace each layer with products by a quantised one.
+
+    Args:
+        generator: G, whose layers with products are `nn.Linear` and `nn.ConvTranspose2d`.
+        latents: [N, z_dim] float32 from the prior, some thousands; they give the range of each layer's input.
     """
     layers: list[nn.Module] = []
     x = latents
     with torch.no_grad():
         for layer in fold_batchnorm(generator).children():
-            layers.append(QuantisedLinear.of(layer, x) if isinstance(layer, nn.Linear) else layer)
+            layers.append(_quantised(layer, x))
             x = layers[-1](x)
-    quantised = nn.Sequential(*layers).eval()
-    check_quantised(quantised)
-    return quantised
+    network = nn.Sequential(*layers).eval()
+    check_quantised(network)
+    return network
 
 
 def quantised_like(generator: nn.Module) -> nn.Sequential:
     """Return the layers that `quantise` would make of this G, with initial tensors, to load a file into."""
-    return nn.Sequential(
-        *(
-            QuantisedLinear(layer.in_features, layer.out_features) if isinstance(layer, nn.Linear) else layer
-            for layer in generator.children()
-            if not isinstance(layer, nn.BatchNorm1d)
-        )
-    )
+    kept = (layer for layer in generator.children() if not isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d))
+    return nn.Sequential(*(_like(layer) or layer for layer in kept))
+
+
+def _quantised(layer: nn.Module, inputs: torch.Tensor) -> nn.Module:
+    quantised = _like(layer)
+    if quantised is None or not isinstance(layer, nn.Linear | nn.ConvTranspose2d):
+        return layer
+    bias = torch.zeros(len(quantised.bias)) if layer.bias is None else layer.bias
+    quantised.fill(layer.weight, bias, inputs)
+    return quantised
+
+
+def _like(layer: nn.Module) -> Quantised | None:
+    """Return a quantised layer of the same size, with initial tensors; None if the layer has no products."""
+    match layer:
+        case nn.Linear():
+            return QuantisedLinear(layer.in_features, layer.out_features)
+        case nn.ConvTranspose2d():
+            return QuantisedConvTranspose2d(layer.in_channels, layer.out_channels)
+    return None
 
 
 def without_rounding(generator: nn.Module) -> nn.Module:
     """Convert a quantised G to a float32 one without rounding, with the same real weights. Any other G is unchanged."""
     if not isinstance(generator, nn.Sequential):
         return generator
-    layers = (layer.without_rounding() if isinstance(layer, QuantisedLinear) else layer for layer in generator)
+    layers = (layer.without_rounding() if isinstance(layer, Quantised) else layer for layer in generator)
     return nn.Sequential(*layers).eval()
 
 
 def check_quantised(network: nn.Module) -> None:
-    """Check each `QuantisedLinear` of a network.
+    """Check each quantised layer of a network.
 
     Raises:
         ValueError: a layer's tensors are wrong; the message says which, and why.
     """
     for name, layer in network.named_modules():
-        if isinstance(layer, QuantisedLinear):
+        if isinstance(layer, Quantised):
             try:
                 layer.check()
             except ValueError as error:
                 raise ValueError(f"layer {name}: {error}") from error
+
+
+def _largest_sum(summands: torch.Tensor) -> torch.Tensor:
+    """Return the largest sum of absolute weights of each unit, [units] float64, from `Quantised.summands`."""
+    return summands.abs().sum(dim=2, dtype=torch.float64).amax(dim=1)
 
 
 def _whole_within(tensor: torch.Tensor, lowest: int, highest: int) -> bool:

@@ -34,7 +34,7 @@ def add_parser(commands: Commands) -> None:
         help="train D of an exported model further",
         description="Train D of a model folder alone, as `export` does: it learns to tell real images from pictures "
         "that are neither real nor drawn by G. D of MNIST also learns that digits of other pens, hands and scanners "
-        "are real. The new folder has the same G, bit for bit; --tone-curve changes the grey levels of its images.",
+        "are real. The new folder has the same G, bit for bit, unless --quantise or --tone-curve changes it.",
     )
     parser.set_defaults(run_command=run)
     add_strict(parser)
@@ -59,8 +59,8 @@ def add_parser(commands: Commands) -> None:
         metavar="N",
         type=at_least_0,
         default=STEPS,
-        help=f"number of training steps; 0, together with --tone-curve, changes D in nothing but its balance "
-        f"(default: {STEPS})",
+        help=f"number of training steps; 0, together with --quantise or --tone-curve, changes D in nothing but its "
+        f"balance (default: {STEPS})",
     )
     parser.add_argument(
         "--variations",
@@ -68,6 +68,12 @@ def add_parser(commands: Commands) -> None:
         type=share_or_none,
         help="share of the real images, 0 to 1, that are varied as other pens, hands and scanners would draw them; for "
         f"mnist only (default: {VARIATIONS} for mnist)",
+    )
+    parser.add_argument(
+        "--quantise",
+        action="store_true",
+        help="also round G's weights and activations to 8 bits, which makes it several times as fast (default: they "
+        "stay as they are)",
     )
     parser.add_argument(
         "--tone-curve",
@@ -88,8 +94,8 @@ def run(options: argparse.Namespace) -> None:
     from models.lock import only_writer_of_model
     from models.model_folder.destination import check_destination
 
-    if not (options.steps or options.tone_curve):
-        raise UsageError("--steps 0 leaves nothing to do: give a number of steps, or --tone-curve, or both")
+    if not (options.steps or options.quantise or options.tone_curve):
+        raise UsageError("--steps 0 leaves nothing to do: give a number of steps, --quantise or --tone-curve")
     replaces = check_destination(options.to)
     with only_writer_of_model(options.to):
         _judge(options, replaces=replaces)
@@ -105,6 +111,8 @@ def _judge(options: argparse.Namespace, *, replaces: bool) -> None:
     from training.export.judge import judge, read_earlier_samples
 
     model = load_named_model(options.model)
+    if options.quantise and model.metadata.quantised:
+        raise UsageError(f"--quantise: G of {model.reference} has 8-bit weights already; leave the option out")
     earlier = read_earlier_samples(model)
     dataset = load_model_data(model, options.data, strict=options.strict)
     _check_data(options, model, dataset)
@@ -128,6 +136,7 @@ def _judge(options: argparse.Namespace, *, replaces: bool) -> None:
         data=options.data or model.metadata.dataset,
         seed=model.metadata.seed if options.seed is None else options.seed,
         train_images=options.train_images,
+        quantise=options.quantise,
         tone_curve=options.tone_curve,
         say=partial(print, flush=True),
     )

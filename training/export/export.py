@@ -10,12 +10,10 @@ from torch import nn
 from models.images import channels_first
 from models.inference.sampler import Sampler
 from models.inference.scorer import Scorer
-from models.latents import draw_latents
 from models.model_folder.history import History, TrainingEvent
 from models.model_folder.metadata import Metadata, format_version_for
 from models.model_folder.write import write_model
 from models.networks.encoder import Encoder
-from models.networks.quantised import quantise
 from models.tone_curve import ToneCurve
 from training.config import RunConfig
 from training.data.dataset import EMBEDDED, Dataset
@@ -23,6 +21,7 @@ from training.evaluation.evaluate import SAMPLES, Evaluation, evaluate
 from training.export.card import write_card
 from training.export.discriminator_finetuning import JudgePlan, train_judge
 from training.export.encoder import train_encoder
+from training.export.quantising import in_whole_numbers
 from training.export.tone_matching import find_tone_curve, with_tone_curve
 from training.gan.game import Game
 from training.recipe import Recipe
@@ -30,9 +29,6 @@ from training.run.checkpoint import load_checkpoint, read_progress
 from training.run.fixed_grid import draw_final_grid, draw_fixed_images
 from training.run.folder import RunFolder
 from training.run.progress import Progress
-
-QUANTISING_SEED, QUANTISING_LATENTS = 1, 4096
-"""The seed and the number of the latents with which the range of G's activations is measured."""
 
 MAX_NAME = 200
 """The limit of the metadata on the names of data sets and recipes. Longer names of files are cut."""
@@ -172,8 +168,7 @@ def _load_state(
 def _finish_generator(generator: nn.Module, recipe: Recipe, dtype: torch.dtype) -> nn.Module:
     """Return G as it is written: with 8-bit integer weights if the recipe says so, and rounded to `dtype`."""
     if recipe.quantise:
-        latents = draw_latents(QUANTISING_SEED, 0, QUANTISING_LATENTS, z_dim=recipe.z_dim, prior=recipe.prior)
-        generator = quantise(generator, torch.from_numpy(latents))
+        generator = in_whole_numbers(generator, z_dim=recipe.z_dim, prior=recipe.prior)
     _round_weights(generator, dtype)
     return generator
 

@@ -1,6 +1,7 @@
 """Judge again: fine-tune the D of an exported model, and write a new model folder with it. G stays bit for bit.
 
-On request, G gets a tone curve too, which changes the grey levels of its images (`training.export.tone_matching`).
+On request, G is quantised too (`training.export.quantising`), or gets a tone curve, which changes the grey levels of
+its images (`training.export.tone_matching`).
 
 The run of the model is not needed: the earlier samples of G, which are among the fakes, are the pictures of the model's
 timeline. D may have been fine-tuned before; it then continues from there.
@@ -27,6 +28,7 @@ from training.errors import RunError
 from training.evaluation.evaluate import SAMPLES, Evaluation, evaluate
 from training.export.card import describe_figures, describe_judge
 from training.export.discriminator_finetuning import JudgePlan, train_judge
+from training.export.quantising import in_whole_numbers
 from training.export.tone_matching import find_tone_curve, with_tone_curve
 from training.provenance import describe_machine, read_git_commit
 from training.run.fixed_grid import draw_final_grid, split_fixed_grid
@@ -53,6 +55,15 @@ _ABOUT_THE_TONE_CURVE = """\
 The weights of G are those of `{model}`, bit for bit.
 The following command found a tone curve, with which G's images have the grey levels of the training images. It also
 balanced D for these images:
+
+    {command}
+
+Code: commit {git_commit}."""
+
+_ABOUT_THE_QUANTISED_G = """\
+## G in whole numbers
+
+G is that of `{model}`, with weights and activations rounded to 8 bits by this command:
 
     {command}
 
@@ -98,6 +109,7 @@ def judge(
     data: str,
     seed: int,
     train_images: int | None = None,
+    quantise: bool = False,
     tone_curve: bool = False,
     samples: int = SAMPLES,
     say: Callable[[str], None] = print,
@@ -115,6 +127,7 @@ def judge(
         data: the place of the data, for the commands in the card.
         seed: seed of the batches and of all other random numbers.
         train_images: the number of training images that the model was trained on; None: all.
+        quantise: whether G gets weights and activations of 8 bits.
         tone_curve: whether G gets a new tone curve; otherwise it keeps the one that it has, or none.
         samples: number of G's images to evaluate.
         say: function that receives a line as each stage begins, and after each tenth of the fine-tuning.
@@ -128,16 +141,21 @@ def judge(
     git_commit = read_git_commit()  # of the code that trains D; the files may change meanwhile
     timeline = {entry.epoch: read_picture(model.path, entry) for entry in model.timeline}
     dtype = torch.float16 if _fits_float16(model.generator, model.encoder) else torch.float32
-    sampler, trained_on = Sampler.of_model(model), dataset.first(train_images)
+    trained_on, generator, old = dataset.first(train_images), model.generator, model.metadata
+    if quantise:
+        say("quantising G")
+        generator = in_whole_numbers(generator, z_dim=old.z_dim, prior=old.prior).to(dtype).float()
+    sampler = Sampler(generator, z_dim=old.z_dim, image_shape=old.image_shape, tone_curve=model.tone_curve)
     if tone_curve:
         say("finding G's tone curve")
         sampler.tone_curve = None
-        sampler.tone_curve = find_tone_curve(sampler, trained_on.images, prior=model.metadata.prior)
-        timeline[max(timeline)] = draw_final_grid(sampler, model.metadata.prior)
+        sampler.tone_curve = find_tone_curve(sampler, trained_on.images, prior=old.prior)
+    if quantise or tone_curve:
+        timeline[max(timeline)] = draw_final_grid(sampler, old.prior)
     say(f"fine-tuning D, {plan.steps:,} steps" if plan.steps else "balancing D")
     discriminator = train_judge(
         model.discriminator,
-        with_tone_curve(model.generator, sampler.tone_curve),
+        with_tone_curve(generator, sampler.tone_curve),
         trained_on,
         plan,
         samples=earlier,
@@ -148,22 +166,33 @@ def judge(
     say(f"evaluating G and D: {samples:,} samples, {len(dataset.held_out):,} held-out images")
     evaluation = evaluate(
         sampler,
-        Scorer(discriminator, image_shape=model.metadata.image_shape),
+        Scorer(discriminator, image_shape=old.image_shape),
         dataset,
-        prior=model.metadata.prior,
+        prior=old.prior,
         samples=samples,
         train_images=train_images,
     )
     about = {
         "model": model.reference,
         "command": _command(
-            model, dataset, to, plan, data=data, seed=seed, train_images=train_images, tone_curve=tone_curve
+            model,
+            dataset,
+            to,
+            plan,
+            data=data,
+            seed=seed,
+            train_images=train_images,
+            quantise=quantise,
+            tone_curve=tone_curve,
         ),
         "git_commit": git_commit,
     }
     sections = [_describe_training(plan, earlier, about)] if plan.steps else []
+    sections += [_ABOUT_THE_QUANTISED_G.format(**about)] if quantise else []
     sections += [_ABOUT_THE_TONE_CURVE.format(**about)] if tone_curve else []
-    metadata = _describe(model.metadata, evaluation, sampler.tone_curve, trained=plan.steps > 0)
+    metadata = _describe(
+        old, evaluation, sampler.tone_curve, trained=plan.steps > 0, quantised=quantise or old.quantised
+    )
     figures = describe_figures(
         to.name,
         metadata,
@@ -174,7 +203,7 @@ def judge(
     write_model(
         to,
         metadata=metadata,
-        generator=model.generator,
+        generator=generator,
         discriminator=discriminator,
         encoder=model.encoder,
         history=model.history,
@@ -231,20 +260,25 @@ def _command(
     data: str,
     seed: int,
     train_images: int | None,
+    quantise: bool,
     tone_curve: bool,
 ) -> str:
     numbers = {"--steps": plan.steps, "--seed": seed, "--threads": torch.get_num_threads()}
     options = ["--data", data, *(text for option, n in numbers.items() for text in (option, str(n)))]
     options += ["--variations", f"{plan.variations:g}"] if dataset.digits == 1 else []
     options += ["--train-images", str(train_images)] if train_images else []
+    options += ["--quantise"] if quantise else []
     options += ["--tone-curve"] if tone_curve else []
     return command("judge", model.name, "--to", to.name, *options)
 
 
-def _describe(metadata: Metadata, evaluation: Evaluation, tone_curve: ToneCurve | None, *, trained: bool) -> Metadata:
-    """Return a model's metadata with the new calibration, figures and tone curve."""
+def _describe(
+    metadata: Metadata, evaluation: Evaluation, tone_curve: ToneCurve | None, *, trained: bool, quantised: bool
+) -> Metadata:
+    """Return a model's metadata with the new calibration, figures, tone curve and kind of weights."""
     changed = {
         "format_version": 3 if tone_curve is None else 4,  # version 3 is the first that can say that D is a judge
+        "quantised": quantised,
         "tone_curve": None if tone_curve is None else tone_curve.levels,
         "calibration": evaluation.calibration,
         "evaluation": evaluation.figures,

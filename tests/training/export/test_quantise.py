@@ -15,7 +15,6 @@ from models.model_folder.read import load_model
 from models.networks.quantised import QuantisedLinear
 from tests.training.support import TINY_MLP, exported_bytes, make_config, play, run, sets, tiny_recipe, write_npz
 from training.cli.command_line import main
-from training.errors import RecipeError
 from training.run.folder import RunFolder
 
 
@@ -40,9 +39,33 @@ def test_a_g_in_whole_numbers(tmp_path: Path) -> None:
     assert 0 < difference.max() < 0.1
 
 
-def test_a_convolutional_g_stays_in_floats() -> None:
-    with pytest.raises(RecipeError, match="the G of conv cannot be quantised: set quantise=false"):
-        tiny_recipe("conv", "quantise=true")
+def test_a_model_is_quantised_afterwards(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`judge --quantise` gives the G that `export` would have given, and leaves the rest of the model as it is."""
+    data = write_npz(tmp_path / "data.npz")
+    config = make_config(tiny_recipe("conv", "quantise=true", "epochs=1"), data)
+    folder = RunFolder(tmp_path / "run")
+    folder.create(config)
+    play(folder, config)
+    old, new, wanted = tmp_path / "old", tmp_path / "new", tmp_path / "wanted"
+    assert main(["export", str(folder.path), "--to", str(old), "--set", "quantise=false"]) == 0
+    assert main(["export", str(folder.path), "--to", str(wanted)]) == 0
+    capsys.readouterr()
+    assert main(["judge", str(old), "--to", str(new), "--data", str(data), "--steps", "0", "--quantise"]) == 0
+    assert capsys.readouterr().out.splitlines()[:2] == ["quantising G", "balancing D"]
+    before, after, right = load_model(old), load_model(new), load_model(wanted)
+    assert (before.metadata.quantised, after.metadata.quantised) == (False, True)
+    for name, tensor in right.generator.state_dict().items():
+        assert torch.equal(tensor, after.generator.state_dict()[name])
+    assert after.timeline[-1].sha256 == right.timeline[-1].sha256 != before.timeline[-1].sha256
+    assert after.timeline[0].sha256 == before.timeline[0].sha256
+    assert f"training judge old --to new --data {data} --steps 0 --seed 5 --threads " in after.card
+    assert "## G in whole numbers" in after.card
+
+    assert main(["judge", str(new), "--to", str(tmp_path / "x"), "--data", str(data), "--quantise"]) == 2
+    said = capsys.readouterr().err
+    assert f"--quantise: G of {after.reference} has 8-bit weights already; leave the option out" in said
+    assert main(["judge", str(new), "--to", str(tmp_path / "later"), "--data", str(data), "--steps", "2"]) == 0
+    assert load_model(tmp_path / "later").metadata.quantised
 
 
 @pytest.mark.slow

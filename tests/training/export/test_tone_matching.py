@@ -117,7 +117,8 @@ def test_a_model_gets_a_tone_curve_afterwards(
 
 def test_no_steps_and_no_tone_curve(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["judge", "mnist-mlp", "--to", str(tmp_path / "x"), "--steps", "0"]) == 2
-    assert "--steps 0 leaves nothing to do: give a number of steps, or --tone-curve, or both" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "--steps 0 leaves nothing to do: give a number of steps, --quantise or --tone-curve" in said
 
 
 def test_the_command_line_shows_it(run_folder: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
