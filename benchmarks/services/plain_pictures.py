@@ -1,4 +1,4 @@
-"""The shortest code that draws pictures: PyTorch's noise, G in eager float32, Pillow's PNG.
+"""The shortest code that draws and scores pictures: PyTorch's noise, G and D in eager float32, Pillow.
 
 The plain service and the rivals all answer with these pictures, so they differ only in the server.
 """
@@ -38,6 +38,21 @@ class PlainPictures:
 
     def _noise(self, n: int, seed: int) -> torch.Tensor:
         return torch.randn(n, self._model.metadata.z_dim, generator=torch.Generator().manual_seed(seed))
+
+
+class PlainScores:
+    """Scores images with the D of the model folder that the environment variable PLAIN_MODEL names."""
+
+    def __init__(self) -> None:
+        self._discriminator = load_model(Path(os.environ["PLAIN_MODEL"])).discriminator
+
+    def __call__(self, files: Sequence[bytes]) -> list[dict[str, float]]:
+        """Return D's logit and probability of each file, a grey image of D's size."""
+        pixels = np.stack([np.asarray(Image.open(io.BytesIO(data)).convert("L")) for data in files])
+        with torch.no_grad():
+            logits = self._discriminator(torch.from_numpy(pixels)[:, None] / 127.5 - 1)
+        scores = zip(logits.tolist(), logits.sigmoid().tolist(), strict=True)
+        return [{"logit": logit, "probability": probability} for logit, probability in scores]
 
 
 def _png(pixels: NDArray[np.uint8]) -> bytes:
