@@ -44,6 +44,11 @@ def resident_mb(pid: int) -> float:
     return sum(_status_kib(process.pid, "VmRSS") for process in tree_of(pid)) * 1024 / 1e6 or float("nan")
 
 
+def processor_s(pid: int) -> float:
+    """Return the processor time that a process and its present descendants have used so far, in seconds."""
+    return sum(_ticks(process.pid) for process in tree_of(pid)) / os.sysconf("SC_CLK_TCK")
+
+
 def peak_mb(pid: int) -> float:
     """Return the largest resident memory that one process has ever had, MB (10⁶ bytes); it needs /proc."""
     return _status_kib(pid, "VmHWM") * 1024 / 1e6
@@ -88,6 +93,15 @@ def _parents() -> dict[ProcessId, int]:
         if fields[0] != "Z":  # proc(5): state, parent, …, start as the 22nd field of the line
             found[ProcessId(int(path.parent.name), int(fields[19]))] = int(fields[1])
     return found
+
+
+def _ticks(pid: int) -> int:
+    """Return the clock ticks that a process has spent in user and kernel mode; 0 if it has ended."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return int(fields[11]) + int(fields[12])  # proc(5): utime and stime are fields 14 and 15 of the line
 
 
 def _status_kib(pid: int, field: str) -> int:

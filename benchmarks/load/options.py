@@ -10,7 +10,7 @@ def add_model_options(parser: argparse.ArgumentParser, *, rounds: int = 3) -> No
     """Add --rounds, --models-dir and --model."""
     parser.add_argument("--rounds", type=int, default=rounds, help=f"default: {rounds}")
     parser.add_argument("--models-dir", type=Path, default=bundled_models_dir(), help="default: the bundled models")
-    parser.add_argument("--model", default="mnist-mlp", help="default: mnist-mlp")
+    parser.add_argument("--model", default="mnist-conv", help="default: mnist-conv, the service's own default")
 
 
 def add_load_options(parser: argparse.ArgumentParser, *, seconds: int, rounds: int = 3) -> None:

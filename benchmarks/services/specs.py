@@ -7,6 +7,7 @@ from harness.repository import ROOT
 from harness.service_specs import RequestTemplate, ServiceSpec
 
 PLAIN, HELLO = "plain FastAPI, eager G, Pillow", "FastAPI's hello"
+ONNX = "plain FastAPI, ONNX Runtime, our PNG"
 
 
 def plain(models_dir: Path, model: str) -> ServiceSpec:
@@ -29,6 +30,42 @@ def hello() -> ServiceSpec:
         "/hello",
         RequestTemplate("/hello?n=1&seed=SEED"),
         RequestTemplate("/hello?n=64&seed=SEED"),
+    )
+
+
+def onnx(python: Path, models_dir: Path, model: str) -> ServiceSpec:
+    """Describe `benchmarks.rivals.onnx_service`, run by `python`, the interpreter of the rivals' environment."""
+    return ServiceSpec(
+        ONNX,
+        [*_uvicorn(str(python)), "benchmarks.rivals.onnx_service:app"],
+        "/samples?n=1",
+        RequestTemplate("/samples?n=1&seed=SEED"),
+        RequestTemplate("/samples?n=64&seed=SEED"),
+        {"PLAIN_MODEL": str((models_dir / model).resolve()), "PYTHONPATH": str(ROOT)},
+    )
+
+
+def starlette_bytes(*, one: int, grid: int) -> ServiceSpec:
+    """Describe `benchmarks.services.starlette_bytes`: its two requests are answered with `one` and with `grid` bytes."""
+    return ServiceSpec(
+        "Starlette's constant bytes",
+        [*_uvicorn(), "benchmarks.services.starlette_bytes:app"],
+        "/1",
+        RequestTemplate(f"/{one}?seed=SEED"),
+        RequestTemplate(f"/{grid}?seed=SEED"),
+    )
+
+
+def granian_bytes(python: Path, *, one: int, grid: int) -> ServiceSpec:
+    """Describe `benchmarks.rivals.granian_bytes`, run by the interpreter of the rivals' environment."""
+    options = ["--interface=rsgi", "--loop=uvloop", "--port={port}", "--log-level=warning"]
+    return ServiceSpec(
+        f"Granian {_pinned_version('granian')}'s constant bytes",
+        [str(python), "-m", "granian", *options, "benchmarks.rivals.granian_bytes:app"],
+        "/1",
+        RequestTemplate(f"/{one}?seed=SEED"),
+        RequestTemplate(f"/{grid}?seed=SEED"),
+        {"PYTHONPATH": str(ROOT)},
     )
 
 
@@ -81,8 +118,8 @@ def rivals(python: Path, models_dir: Path, model: str) -> list[ServiceSpec]:
     ]
 
 
-def _uvicorn() -> list[str]:
-    return [sys.executable, "-m", "uvicorn", "--no-access-log", "--log-level", "warning", "--port", "{port}"]
+def _uvicorn(python: str = sys.executable) -> list[str]:
+    return [python, "-m", "uvicorn", "--no-access-log", "--log-level", "warning", "--port", "{port}"]
 
 
 def _pinned_version(package: str) -> str:

@@ -29,7 +29,7 @@ needs_rivals = pytest.mark.skipif(not RIVALS.exists(), reason="no environment of
 @pytest.fixture
 def options(tmp_path: Path) -> list[str]:
     """A tiny model and one quick round."""
-    make_tiny_model_folder(tmp_path / "mnist-mlp")
+    make_tiny_model_folder(tmp_path / "mnist-conv")
     return ["--models-dir", str(tmp_path), "--rounds", "1"]
 
 
@@ -37,9 +37,11 @@ def options(tmp_path: Path) -> list[str]:
 @needs_wrk
 def test_serving(options: list[str]) -> None:
     printed = run("serving", *options, *LOAD)
-    rows = [row for row in rows_of(printed) if row[0].startswith(("ours", "plain", "FastAPI"))]
-    assert [row[0] for row in rows] == ["ours", "plain FastAPI, eager G, Pillow", "FastAPI's hello"] * 3
-    assert [row[-1] for row in rows[:6]] == ["0"] * 6, "a request failed"
+    rows = [row for row in rows_of(printed) if row[0].startswith(("ours", "plain", "FastAPI", "Starlette"))]
+    names = ["ours", "plain FastAPI, eager G, Pillow", "FastAPI's hello", "Starlette's constant bytes"]
+    assert [row[0] for row in rows] == names * 3
+    assert [row[-1] for row in rows[:8]] == ["0"] * 8, "a request failed"
+    assert all(int(row[4].replace(",", "")) > 0 for row in rows[:8])  # processor µs
     assert NO_RIVALS in printed
 
 
@@ -47,9 +49,10 @@ def test_serving(options: list[str]) -> None:
 @needs_rivals
 def test_serving_beside_rivals(options: list[str]) -> None:
     printed = run("serving", *options, *LOAD, "--rivals", str(RIVALS))
-    rows = [row for row in rows_of(printed) if row[0].startswith(("LitServe", "BentoML", "Ray"))]
-    assert len(rows) == 9
-    assert [row[-1] for row in rows[:6]] == ["0"] * 6, "a request failed"
+    others = ("plain FastAPI, ONNX", "Granian", "LitServe", "BentoML", "Ray")
+    rows = [row for row in rows_of(printed) if row[0].startswith(others)]
+    assert len(rows) == 15
+    assert [row[-1] for row in rows[:10]] == ["0"] * 10, "a request failed"
     assert [row[0] for row in rows_of(printed) if len(row) == 5] == ["requests/s", "-" * 10, "one image", "64 grid"]
     assert NO_RIVALS not in printed
 
