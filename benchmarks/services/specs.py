@@ -46,7 +46,7 @@ def onnx(python: Path, models_dir: Path, model: str) -> ServiceSpec:
 
 
 def starlette_bytes(*, one: int, grid: int) -> ServiceSpec:
-    """Describe `benchmarks.services.starlette_bytes`: its two requests are answered with `one` and with `grid` bytes."""
+    """Describe `benchmarks.services.starlette_bytes`, which answers the two requests with `one` and `grid` bytes."""
     return ServiceSpec(
         "Starlette's constant bytes",
         [*_uvicorn(), "benchmarks.services.starlette_bytes:app"],
