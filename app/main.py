@@ -34,7 +34,6 @@ from app.settings import Settings
 from app.telemetry.metrics import Metrics
 from models import __version__
 from models.device import resolve_device
-from models.inference.projection import prepare
 from models.inference.word_sampler import words_with_class
 from models.latents import draw_latents, draw_words
 
@@ -133,7 +132,6 @@ def create_app(
         engine = Engine(max_queue_rows=settings.max_queue_images, metrics=metrics)
         engine.start()
         queue = ProjectionQueue(max_waiting=settings.max_queue_projections, metrics=metrics)
-        queue.prepare(prepare)  # this takes a second, and only a projection that comes meanwhile has to wait for it
         decoders = Decoders(max_pixels=PIXELS_WAITING * settings.max_file_pixels)
         state = State(settings, catalog, engine, queue, decoders, metrics, is_ending, replicas)
         await _warm(state)

@@ -104,10 +104,6 @@ class ProjectionQueue:
             with suppress(asyncio.CancelledError):
                 await left
 
-    def prepare(self, job: Callable[[], object]) -> None:
-        """Have the thread run `job` before all projections. It does not count as a projection."""
-        self._executor.submit(self._run_job, job)
-
     def give_up(self, reason: str) -> None:
         """Drop the jobs that wait, and take no more, because the running job will never end.
 

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from models.networks.quantised import Quantised, QuantisedConvTranspose2d, QuantisedLinear, kernel_by_parity
+from models.inference.places import add_places, kernel_by_place
+from models.networks.quantised import Quantised, QuantisedConvTranspose2d, QuantisedLinear
 
 PREPARED_ROWS = 64
 """The number of rows for which oneDNN arranges the weights; other numbers give the same results."""
@@ -109,7 +110,7 @@ class UpsamplingProduct:
 class LastUpsampling:
     """A transposed convolution with few units, G's last product: uint8 → float32 [N, channels_out, 2H, 2W].
 
-    The products with all 4 × 4 places of the kernel are computed for each pixel alone, and then added.
+    It is computed place by place of the kernel (`models.inference.places`).
 
     Args:
         layer: the transposed convolution.
@@ -125,8 +126,7 @@ class LastUpsampling:
         self._zero_point = int(layer.zero_point)
         self._input_scale = float(layer.input_scale)
         self._weight_scale, self._bias = layer.weight_scale[:, None, None], layer.bias[:, None, None]
-        # The halves come before the parities, because whole halves are added.
-        weight = kernel_by_parity(layer.weight).permute(1, 2, 4, 3, 5, 0).reshape(16 * self._units, self._channels)
+        weight = kernel_by_place(layer.weight)
         none = torch.zeros(len(weight))
         self._multiply = _Multiply(weight, layer, torch.ones(len(weight)), none, (), None, input_scale=1.0)
         self.products = weight.numel() * (side + 2) ** 2
@@ -134,13 +134,8 @@ class LastUpsampling:
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         x = _bordered(x, self._side, self._channels, self._zero_point)
         n, bordered = x.shape[:2]
-        places = self._multiply(x.view(n * bordered**2, self._channels))
-        places = places.view(n, bordered, bordered, self._units, 2, 2, 4)
-        rows = places[:, :-1, ..., 1, :, :] + places[:, 1:, ..., 0, :, :]
-        sums = rows[:, :, :-1, ..., 1, :] + rows[:, :, 1:, ..., 0, :]  # exact, as whole numbers below 2²⁴
-        pairs = sums.view(torch.int64).permute(0, 3, 1, 4, 2)  # of pixels side by side, to copy fewer elements
-        pixels = pairs.reshape(n, self._units, 2 * bordered - 2, bordered - 1).view(torch.float32)
-        images = pixels[..., 1:-1, 1:-1]
+        places = self._multiply(x.view(n * bordered**2, self._channels)).view(n, bordered, bordered, -1)
+        images = add_places(places, maps=self._units)  # exact, because the sums are whole numbers below 2²⁴
         return (images * self._input_scale).mul_(self._weight_scale).add_(self._bias)
 
 

@@ -10,17 +10,17 @@ z_dim images, and the damped Gauss–Newton method (Levenberg 1944; Marquardt 19
 200, in less time: see docs/decisions/0005-projection-by-gauss-newton.md.
 """
 
-import warnings
 from dataclasses import dataclass
-from functools import cache
+from functools import cached_property
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
-from torch.func import jvp, vmap
 
 from models.images import ImageShape, from_uint8
+from models.inference.linearised import Linearised
+from models.inference.quick_layers import with_quick_layers
 from models.inference.sampler import Sampler
 from models.inference.tiles import one_thread
 from models.latents import UNIFORM_BOUND, Prior, draw_latents
@@ -46,9 +46,6 @@ PULL = 1e-4
 BALL_DEVIATIONS = 2.0
 """The search stays within ‖z‖² ≤ d + this · √(2d), d = z_dim: ‖z‖² of a normal prior has mean d, deviation √(2d)."""
 
-JACOBIAN_CHUNK = 128
-"""Number of rows of the Jacobian that are computed at once, to limit memory."""
-
 
 @dataclass(frozen=True)
 class FoundLatent:
@@ -63,14 +60,6 @@ class FoundLatent:
     latent: NDArray[np.float32]
     restarts: int
     steps: int
-
-
-@cache
-def prepare() -> None:
-    """Load PyTorch's forward-mode differentiation, which takes about a second and warns at its first use."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        jvp(torch.sin, (torch.zeros(1),), (torch.ones(1),))
 
 
 class Projector:
@@ -109,7 +98,10 @@ class Projector:
         self.classes = classes
         self.device = torch.device(device)
         self._tone_curve = tone_curve
-        self._generator = without_rounding(generator)  # a rounded G has no useful gradient
+        plain = without_rounding(generator)  # a rounded G has no useful gradient
+        self._generator = with_quick_layers(plain) if self.device.type == "cpu" else plain
+        self._linearise = Linearised(self._generator)
+        self._head_starts = ballots_of(plain).head_starts if classes else None
         self._encoder = encoder
 
     @classmethod
@@ -145,7 +137,6 @@ class Projector:
             raise ValueError(
                 f"the image must be {list(self.image_shape.array)} uint8, not {list(image.shape)} {image.dtype}"
             )
-        prepare()
         with one_thread():
             drawn = image if self._tone_curve is None else self._tone_curve.inverse(image)
             target = from_uint8(drawn[None]).to(self.device)
@@ -168,11 +159,10 @@ class Projector:
             target: the image that is searched for, [1, C, H, W] float32 in [−1, 1].
             n: the most latents to return.
         """
-        draws = torch.from_numpy(draw_latents(DRAWS_SEED, 0, DRAWS, z_dim=self.z_dim, prior=self.prior)).to(self.device)
-        order = self._costs(draws, target).argsort(stable=True)
-        if self.classes:
-            head_starts = ballots_of(self._generator).head_starts
-            labels = labels_of(draws[order], head_starts=head_starts).tolist()
+        draws, images = self._draws
+        order = self._costs_of(draws, images, target).argsort(stable=True)
+        if self._head_starts is not None:
+            labels = labels_of(draws[order], head_starts=self._head_starts).tolist()
             order = order[sorted(labels.index(label) for label in set(labels))]
         points = draws[order]
         if self._encoder is not None:
@@ -197,26 +187,23 @@ class Projector:
         best: torch.Tensor = tried[self._costs(tried, target).argmin()]
         return best
 
-    def _linearise(self, z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return G(z), [pixels], and its Jacobian, [z_dim, pixels]."""
+    @cached_property
+    def _draws(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """The `DRAWS` random latents, [DRAWS, z_dim], and their images, [DRAWS, C, H, W]."""
+        draws = torch.from_numpy(draw_latents(DRAWS_SEED, 0, DRAWS, z_dim=self.z_dim, prior=self.prior)).to(self.device)
+        return draws, self._images(draws)
 
-        def pixels(latent: torch.Tensor) -> torch.Tensor:
-            image: torch.Tensor = self._generator(latent[None])[0]
-            return image.flatten()
-
-        def along(direction: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-            image, row = jvp(pixels, (z,), (direction,))[:2]
-            return image, row
-
-        eye = torch.eye(self.z_dim, device=self.device)
-        linearised = [vmap(along)(part) for part in torch.split(eye, JACOBIAN_CHUNK)]
-        return linearised[0][0][0], torch.cat([rows for _, rows in linearised])
+    def _images(self, z: torch.Tensor) -> torch.Tensor:
+        """Draw the images of latents: [N, z_dim] → [N, C, H, W]."""
+        return torch.cat([self._generator(part) for part in torch.split(z, 64)])  # in parts to limit memory
 
     def _costs(self, z: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        """Return the cost of each latent: [N, z_dim] → [N]. It is infinite where G gives NaN or infinity."""
-        images = (self._generator(part) for part in torch.split(z, 64))  # to limit memory
-        errors = torch.cat([(part - target).square().flatten(1).mean(dim=1) for part in images])
-        costs = errors + PULL * z.square().mean(dim=1)
+        """Return the cost of each latent: [N, z_dim] → [N]."""
+        return self._costs_of(z, self._images(z), target)
+
+    def _costs_of(self, z: torch.Tensor, images: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        """Return the cost of each latent, whose images are given. It is infinite where G gives NaN or infinity."""
+        costs = (images - target).square().flatten(1).mean(dim=1) + PULL * z.square().mean(dim=1)
         return torch.where(torch.isfinite(costs), costs, torch.inf)
 
     def _within(self, z: torch.Tensor) -> torch.Tensor:

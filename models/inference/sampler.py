@@ -8,7 +8,7 @@ from torch import nn
 from models.errors import LatentError
 from models.images import ImageShape, to_uint8
 from models.inference.integer_generator import TILE_ROWS, in_integers
-from models.inference.packed import packed
+from models.inference.quick_layers import with_quick_layers
 from models.inference.tiles import OTHER_TILE_ROWS, PADDED_ROWS, Tiled
 from models.model_folder.loaded_model import LoadedModel
 from models.networks.folding import fold_batchnorm
@@ -51,7 +51,7 @@ class Sampler:
         self.integers = in_integers(self.generator, z_dim=z_dim) if self.device.type == "cpu" else None
         if self.integers is None:
             self.rows_at_once = PADDED_ROWS
-            network = packed(self.generator) if self.device.type == "cpu" else self.generator
+            network = with_quick_layers(self.generator) if self.device.type == "cpu" else self.generator
             self._tiled = Tiled(network, row_shape=(z_dim,), tried=OTHER_TILE_ROWS, device=self.device)
         else:
             self.rows_at_once = self.integers.rows_at_once

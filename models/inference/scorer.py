@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from models.images import ImageShape, check_images, from_uint8
-from models.inference.packed import packed
+from models.inference.quick_layers import with_quick_layers
 from models.inference.tiles import Tiled
 from models.model_folder.loaded_model import LoadedModel
 
@@ -33,7 +33,7 @@ class Scorer:
         self.image_shape = image_shape
         self.device = torch.device(device)
         self.discriminator = copy.deepcopy(discriminator).eval().requires_grad_(requires_grad=False).to(self.device)
-        network = packed(self.discriminator) if self.device.type == "cpu" else self.discriminator
+        network = with_quick_layers(self.discriminator) if self.device.type == "cpu" else self.discriminator
         self._tiled = Tiled(network, row_shape=image_shape.chw, device=self.device)
 
     @classmethod

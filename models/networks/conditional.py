@@ -50,6 +50,13 @@ class Ballots(nn.Module):
         chosen = torch.softmax(SHARPNESS * votes, dim=1) * math.sqrt(self.classes)
         return torch.cat([z[:, : -self.classes], chosen], dim=1)
 
+    def along(self, z: torch.Tensor, directions: torch.Tensor) -> torch.Tensor:
+        """Return the derivatives of `forward` at a latent [1, z_dim] along directions [N, z_dim]: [N, z_dim]."""
+        chosen = self(z)[:, -self.classes :]
+        weighted = chosen * directions[:, -self.classes :]
+        changes = SHARPNESS * (weighted - chosen * weighted.sum(dim=1, keepdim=True) / math.sqrt(self.classes))
+        return torch.cat([directions[:, : -self.classes], changes], dim=1)
+
     def of_array(self, z: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the same as `forward`, bit for bit, for a NumPy array [N, z_dim] float32, without gradients.
 

@@ -232,21 +232,6 @@ def test_one_after_the_other_does_not_hang(monkeypatch: pytest.MonkeyPatch) -> N
     asyncio.run(scenario())
 
 
-def test_what_is_prepared_is_no_projection() -> None:
-    async def scenario() -> None:
-        metrics = Metrics()
-        queue, jobs = ProjectionQueue(max_waiting=1, metrics=metrics), Jobs()
-        queue.prepare(jobs.job("held", held=True))
-        await asyncio.to_thread(jobs.busy.wait, 120)
-        tasks = await submitted(queue, jobs, "a", "b")
-        assert waiting(metrics) == 1
-        jobs.free.set()
-        assert await asyncio.gather(*tasks) == ["a", "b"]
-        queue.stop()
-
-    asyncio.run(scenario())
-
-
 async def _ended(event: asyncio.Event) -> None:
     await event.wait()
 

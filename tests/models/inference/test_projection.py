@@ -235,16 +235,6 @@ def test_a_generator_that_does_not_listen() -> None:
     np.testing.assert_allclose(projector(generator)(some_image()).latent, 0, atol=1e-3)
 
 
-def test_jacobian_in_chunks_is_the_jacobian(monkeypatch: pytest.MonkeyPatch) -> None:
-    generator = Affine()
-    z = torch.arange(D) / D
-    for rows in (1, 4, D, 100):
-        monkeypatch.setattr(projection, "JACOBIAN_CHUNK", rows)
-        image, jacobian = projector(generator)._linearise(z)
-        torch.testing.assert_close(image, generator(z[None]).flatten())
-        torch.testing.assert_close(jacobian, generator.a.T)
-
-
 @pytest.mark.parametrize(
     "image",
     [np.zeros((16, 17), np.uint8), np.zeros((16, 16), np.float32), np.zeros((1, 16, 16), np.uint8)],

@@ -1,11 +1,11 @@
-"""Linear layers whose weights oneDNN has arranged."""
+"""Layers that compute the same as PyTorch's in less time."""
 
 import pytest
 import torch
 from torch import nn
 
 from models.images import ImageShape
-from models.inference.packed import PackedLinear, packed
+from models.inference.quick_layers import PackedLinear, PixelwiseUpsampling, with_quick_layers
 from models.inference.sampler import Sampler
 from models.inference.scorer import Scorer
 from models.networks.conv import Conv
@@ -33,20 +33,40 @@ def test_it_computes_the_same(architecture: MLP | Goodfellow2014 | Conv, rows: i
     ):
         network = made.eval()
         before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-        quick = packed(network)
+        quick = with_quick_layers(network)
         assert nn.Linear in kinds(network)
         assert PackedLinear in kinds(quick)
-        assert nn.Linear not in kinds(quick)
+        assert not {nn.Linear, nn.ConvTranspose2d} & set(kinds(quick)) or isinstance(architecture, Conv)
         with torch.inference_mode():
             torch.testing.assert_close(quick(x), network(x), atol=1e-5, rtol=1e-4)
         assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
 
 
 @needs_onednn
+@pytest.mark.parametrize(("channels", "maps", "side"), [(5, 1, 4), (12, 3, 9), (32, 1, 14)])
+def test_a_transposed_convolution_with_few_maps(channels: int, maps: int, side: int) -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.ConvTranspose2d(channels, maps, kernel_size=4, stride=2, padding=1))
+    quick = with_quick_layers(network)
+    x = torch.randn(6, channels, side, side)
+    assert PixelwiseUpsampling in kinds(quick)
+    with torch.inference_mode():
+        torch.testing.assert_close(quick(x), network(x), atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("settings", [{"stride": 1}, {"padding": 0}, {"output_padding": 1}, {"groups": 2}])
+def test_other_transposed_convolutions_stay(settings: dict[str, int]) -> None:
+    layer = nn.ConvTranspose2d(4, 2, **({"kernel_size": 4, "stride": 2, "padding": 1} | settings))  # type: ignore[arg-type]
+    x = torch.randn(2, 4, 6, 6)
+    with torch.inference_mode():
+        assert torch.equal(with_quick_layers(nn.Sequential(layer))(x), layer(x))
+
+
+@needs_onednn
 def test_only_the_packed_weights_take_memory_again() -> None:
     network = Conv(maxout_units=(24,)).discriminator(image_shape=SHAPE).eval()
     of_both = {tensor.data_ptr() for tensor in network.state_dict().values()}
-    quick = packed(network)
+    quick = with_quick_layers(network)
     shared = [name for name, tensor in quick.state_dict().items() if tensor.data_ptr() in of_both]
     assert shared
     assert len(shared) == len(quick.state_dict())
@@ -57,7 +77,7 @@ def test_a_layer_without_biases() -> None:
     layer = nn.Linear(7, 3, bias=False)
     x = torch.randn(5, 7)
     with torch.inference_mode():
-        torch.testing.assert_close(packed(nn.Sequential(layer))(x), layer(x))
+        torch.testing.assert_close(with_quick_layers(nn.Sequential(layer))(x), layer(x))
 
 
 @needs_onednn
@@ -74,7 +94,7 @@ def test_g_and_d_are_run_by_it(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_without_onednn_the_network_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     network = MLP().generator(z_dim=8, image_shape=SHAPE).eval()
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
-    assert packed(network) is network
+    assert with_quick_layers(network) is network
 
 
 @needs_onednn
@@ -87,4 +107,4 @@ def test_without_the_operators_the_network_computes_the_same(monkeypatch: pytest
     monkeypatch.setattr(PackedLinear, "__init__", missing)
     x = torch.randn(5, 8)
     with torch.inference_mode():
-        assert torch.equal(packed(network)(x), network(x))
+        assert torch.equal(with_quick_layers(network)(x), network(x))
