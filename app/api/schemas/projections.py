@@ -10,8 +10,8 @@ from app.api.schemas.score import Score
 class Distance(BaseModel):
     """The distance between two images, over all pixels, in grey levels (0 to 255)."""
 
-    mean_absolute: float = Field(description="Mean absolute difference", examples=[2.917])
-    root_mean_square: float = Field(description="Square root of the mean squared difference", examples=[10.59])
+    mean_absolute: float = Field(description="Mean absolute difference", examples=[3.082])
+    root_mean_square: float = Field(description="Square root of the mean squared difference", examples=[10.9])
 
 
 class ProjectionScores(BaseModel):
@@ -21,9 +21,9 @@ class ProjectionScores(BaseModel):
     projection: Score = Field(
         examples=[
             {
-                "logit": -5.032,
-                "probability": 0.006481,
-                "percentile": {"real": 13.57, "generated": 12.1, "varied": 25.61},
+                "logit": -4.885,
+                "probability": 0.007505,
+                "percentile": {"real": 14.26, "generated": 12.83, "varied": 26.67},
             }
         ]
     )
@@ -37,7 +37,7 @@ class ProjectionAnswer(BaseModel):
     latent: list[float] = Field(
         description="The latent z, as exact float32 values. If they are posted to /v1/samples, they give `png` again. "
         "The example has the first three",
-        examples=[[-0.2784818708896637, 1.1434168815612793, -0.11823880672454834]],
+        examples=[[-0.23231281340122223, 0.8911842703819275, -0.2605346739292145]],
     )
     png: str = Field(
         description="The image that G draws from the latent, as a PNG in base64", examples=[examples.PROJECTION_PNG]

@@ -10,7 +10,7 @@ class Percentiles(BaseModel):
     """The rank of a logit among those of other images, in per cent."""
 
     real: float = Field(description="Percentage of held-out real images with a lower logit", examples=[29.53])
-    generated: float = Field(description="Percentage of G's images with a lower logit", examples=[26.48])
+    generated: float = Field(description="Percentage of G's images with a lower logit", examples=[26.61])
     varied: float | None = Field(
         description="Percentage of held-out real images, varied as other pens, hands and scanners would draw them, "
         "with a lower logit. null for a model without such a calibration",
@@ -46,12 +46,12 @@ class ScoreResult(BaseModel):
     )
     logit: float | None = Field(
         description="D's output before the sigmoid. Above 0, D takes the image for real rather than generated",
-        examples=[-2.704],
+        examples=[-2.688],
     )
-    probability: float | None = Field(description="D(x) = σ(logit), between 0 and 1", examples=[0.06274])
+    probability: float | None = Field(description="D(x) = σ(logit), between 0 and 1", examples=[0.06366])
     percentile: Percentiles | None = Field(
         description="The rank of the logit among those of real and of generated images",
-        examples=[{"real": 29.53, "generated": 26.48, "varied": 47.25}],
+        examples=[{"real": 29.53, "generated": 26.61, "varied": 47.25}],
     )
     input: str | None = Field(description="The image that D saw, as a PNG in base64", examples=[examples.UPLOAD_PNG])
     explanation: str | None = Field(
@@ -80,7 +80,7 @@ class Score(BaseModel):
 
     logit: float = Field(
         description="D's output before the sigmoid. Above 0, D takes the image for real rather than generated",
-        examples=[-2.704],
+        examples=[-2.688],
     )
-    probability: float = Field(description="D(x) = σ(logit), between 0 and 1", examples=[0.06274])
+    probability: float = Field(description="D(x) = σ(logit), between 0 and 1", examples=[0.06366])
     percentile: Percentiles = Field(description="The rank of the logit among those of real and of generated images")
