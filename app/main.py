@@ -195,4 +195,4 @@ async def _warm(state: State) -> None:
         await state.engine.run(served.word_sampler, words, may_wait=True)
         if served.class_sampler is not None:
             await state.engine.run(served.class_sampler, words_with_class(words, 0), may_wait=True)
-        state.metrics.models.labels(served.model.reference).set(1)
+        state.metrics.models.labels(served.model.reference, served.sampler.arithmetic).set(1)

@@ -151,6 +151,7 @@ class ModelSummary:
         dataset: the data set that the model was trained on.
         recipe: name of its training recipe.
         game: which game G and D played, in one sentence; None if it is not recorded, or the service is older.
+        arithmetic: how G computes, "int8" or "float32"; None if the service is older.
         images_seen: number of real images that D saw in training.
         evaluation: quality figures of the model, by name.
         error: the reason why the model cannot be used, or None.
@@ -167,6 +168,7 @@ class ModelSummary:
     evaluation: Mapping[str, float] | None = None
     error: str | None = None
     game: str | None = None
+    arithmetic: str | None = None
 
 
 @dataclass(frozen=True)

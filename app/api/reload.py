@@ -53,7 +53,7 @@ class Reloader:
             self._app.state.gan = changed
             for served in before.models.values():
                 if served.model.reference not in _references(after):
-                    state.metrics.models.labels(served.model.reference).set(0)
+                    state.metrics.models.labels(served.model.reference, served.sampler.arithmetic).set(0)
             await asyncio.to_thread(give_holes_back)  # the memory that loading needed is free again
         answer = _compare(before, after)
         _log.info("the models folder was read again: %s", answer.model_dump_json())

@@ -157,8 +157,8 @@ def of_models(registry: CollectorRegistry) -> Gauge:
     """Make the metric that names the usable models."""
     return Gauge(
         "gan_model_info",
-        "1 for each usable model",
-        ["model"],
+        "1 for each usable model, with the arithmetic of its G: int8 (whole numbers of 8 bits) or float32",
+        ["model", "arithmetic"],
         registry=registry,
         multiprocess_mode="livemax",
     )

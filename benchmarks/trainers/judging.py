@@ -1,6 +1,7 @@
 """Train for a number of images, measure the time, and judge the samples."""
 
 import itertools
+import math
 import sys
 import time
 from dataclasses import dataclass
@@ -67,5 +68,5 @@ def judge(images: torch.Tensor, dataset: Dataset) -> dict[str, float]:
 
 
 def rounded(figures: dict[str, float]) -> list[str]:
-    """Return the cells of a table, in the order of `FIGURES`."""
-    return [f"{figures[name]:.2f}" for name in FIGURES]
+    """Return the cells of a table, in the order of `FIGURES`; – for NaN."""
+    return ["–" if math.isnan(figures[name]) else f"{figures[name]:.2f}" for name in FIGURES]

@@ -1,5 +1,7 @@
 """The sampler turns latents into images. An image has the same bits whatever latents are computed with its own."""
 
+from typing import Literal
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -68,6 +70,11 @@ class Sampler:
             device=device,
             tone_curve=model.tone_curve,
         )
+
+    @property
+    def arithmetic(self) -> Literal["int8", "float32"]:
+        """How G computes on this machine: in whole numbers of 8 bits, or in floating point."""
+        return "float32" if self.integers is None else "int8"
 
     def __call__(self, latents: NDArray[np.float32]) -> NDArray[np.uint8]:
         """Draw images [n, H, W] (grey) or [n, H, W, 3] (RGB) uint8 from latents [n, z_dim] float32, n ≥ 1.

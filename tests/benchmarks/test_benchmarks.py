@@ -99,6 +99,16 @@ def test_against_writeup() -> None:
     assert figures[2][0] < figures[0][0], "real images are nearer to real images"
 
 
+@pytest.mark.slow
+def test_against_an_estimate_of_the_writeup() -> None:
+    printed = run("against_writeup", "--writeup-epochs", "0.5", "--rate-s", "0.2", "--estimate", *FEW)
+    rows = [row.strip("| ").split("|") for row in printed.splitlines() if row.startswith(("| the same", "| mlp"))]
+    assert "estimated" in rows[0][0]
+    assert 0 < float(rows[1][2].replace(",", "")) < float(rows[0][2].replace(",", ""))
+    assert [cell.strip() for cell in rows[0][-5:]] == ["–"] * 5
+    assert all(float(cell) >= 0 for cell in rows[1][-5:])
+
+
 @pytest.mark.parametrize("change", CHANGES)
 def test_every_change_of_the_ablation_is_a_recipe_of_its_own(change: str) -> None:
     recipe = load_recipe("mlp", list(CHANGES[change]))

@@ -156,6 +156,7 @@ def _summary(served: ServedModel, error: str | None) -> ModelSummary:
         dataset=metadata.dataset,
         recipe=metadata.recipe,
         game=metadata.game,
+        arithmetic=served.sampler.arithmetic,
         images_seen=metadata.images_seen,
         evaluation=dict(metadata.evaluation),
         error=error,

@@ -1,5 +1,7 @@
 """`/v1/models`: the models, and how each of them was trained."""
 
+from typing import Literal
+
 from pydantic import BaseModel, Field
 
 from app.api.openapi import examples
@@ -30,6 +32,12 @@ class ModelSummary(BaseModel):
         default=None,
         description="Which game G and D played, in one sentence; null if the model's file does not say it",
         examples=[examples.GAME],
+    )
+    arithmetic: Literal["int8", "float32"] | None = Field(
+        default=None,
+        description="How G computes on this machine: in whole numbers of 8 bits, which is several times as fast, or in "
+        "floating point",
+        examples=["int8"],
     )
     images_seen: int | None = Field(
         default=None, description="Number of real images that D saw in training", examples=[1918976]

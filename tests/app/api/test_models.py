@@ -6,8 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import httpx
+import torch
 
-from app.api.routes.models import _no_picture
+from app.api.routes.models import _no_picture, _summary
+from app.inference.catalog import load_catalog
+from harness.tiny_models import make_tiny_model_folder
 from models.model_folder.read import load_model
 from tests.app.checks import assert_problem
 
@@ -21,6 +24,18 @@ def test_list(client: httpx.Client, models_dir: Path) -> None:
     assert all(by_name[name]["error"] for name in ("empty", "truncated"))
     assert by_name["mnist-conv"]["model"] == load_model(models_dir / "mnist-conv").reference
     assert by_name["mnist-conv"]["architecture"] == "mlp"
+
+
+def test_the_arithmetic_of_g(client: httpx.Client, tmp_path: Path) -> None:
+    listed = {model["name"]: model["arithmetic"] for model in client.get("/v1/models").json()["models"]}
+    assert (listed["conv"], listed["truncated"]) == ("float32", None)
+    make_tiny_model_folder(tmp_path / "quantised", quantised=True)
+    catalog = load_catalog(tmp_path, default="quantised", device=torch.device("cpu"))
+    has_integer_products = torch.cpu._is_vnni_supported()
+    summary = _summary(catalog.models["quantised"], None)
+    assert summary.arithmetic == ("int8" if has_integer_products else "float32")
+    info = f'gan_model_info{{arithmetic="float32",model="{client.get("/v1/models/conv").json()["model"]}"}} 1.0'
+    assert info in client.get("/metrics").text
 
 
 def test_the_game(client: httpx.Client) -> None:

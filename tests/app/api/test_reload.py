@@ -90,8 +90,8 @@ def test_reload(own: Service, folder: Path) -> None:
     assert spoilt["ready"]
     assert spoilt["error"]
     metrics = own.client.get("/metrics").text
-    assert f'gan_model_info{{model="{old["removed"]}"}} 0.0' in metrics
-    assert f'gan_model_info{{model="{new["added"]}"}} 1.0' in metrics
+    assert f'gan_model_info{{arithmetic="float32",model="{old["removed"]}"}} 0.0' in metrics
+    assert f'gan_model_info{{arithmetic="float32",model="{new["added"]}"}} 1.0' in metrics
 
 
 def test_a_picture_whose_file_changes_is_never_sent_as_the_old_one(own: Service, folder: Path) -> None:
