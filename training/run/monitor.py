@@ -1,12 +1,16 @@
-"""Figures of G's samples during training. They are cheap to compute, and the same for every run."""
+"""Figures of G's samples during training. They are cheap to compute, and the same for every run.
+
+If the exported G will have a tone curve, the samples get one, too: without it, other states seem to be the best.
+"""
 
 import math
 
 import torch
 
-from models.images import channels_first
+from models.images import channels_first, channels_last
 from models.inference.sampler import Sampler
 from models.latents import draw_latents
+from models.tone_curve import match_histograms
 from training.config import RunConfig
 from training.data.dataset import Dataset
 from training.errors import NotFiniteError
@@ -43,7 +47,8 @@ class Monitor:
         self._digits = dataset.digits
         self.features = features_name(digits=dataset.digits)
         """The name of the features in which images are compared."""
-        self._real = extract(dataset.images[-IMAGES:], digits=dataset.digits)
+        self._images = dataset.images[-IMAGES:]
+        self._real = extract(self._images, digits=dataset.digits)
         self.warning = warn_of_few_images(len(self._real.values), which="training")
 
     def measure(self, game: Game) -> dict[str, float]:
@@ -57,7 +62,10 @@ class Monitor:
             game.average.network, z_dim=recipe.z_dim, image_shape=self._config.image_shape, device=game.device
         )
         latents = draw_latents(SEED, 0, IMAGES, z_dim=recipe.z_dim, prior=recipe.prior)
-        fake = extract(channels_first(sampler(latents)), digits=self._digits)
+        samples = sampler(latents)
+        if recipe.tone_curve:  # the exported G will have one (`training.export.tone_matching`)
+            samples = match_histograms(samples, channels_last(self._images))(samples)
+        fake = extract(channels_first(samples), digits=self._digits)
         figures = {"frechet": frechet_distance(self._real.values, fake.values)}
         figures |= precision_recall_density_coverage(self._real.values, fake.values)
         if fake.labels is not None and self._real.labels is not None:

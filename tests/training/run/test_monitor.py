@@ -75,6 +75,21 @@ def test_figures_of_pictures_without_digits(config: RunConfig):
     assert all(figure == round(figure, 5) for figure in seen.values())
 
 
+def test_figures_with_a_tone_curve_are_those_of_the_exported_grey_levels(
+    config: RunConfig, monkeypatch: pytest.MonkeyPatch
+):
+    """A G that draws the training images with other grey levels is perfect if the export will correct them."""
+    data = dataset()
+    data.images.copy_(data.images // 2 * 2)
+    paler = (data.images[-N:, 0] // 2 + 50).numpy()
+    monkeypatch.setattr(module, "Sampler", lambda *_a, **_k: lambda _z: paler)
+    game = make_game(config.recipe)
+    recipe = config.recipe.model_copy(update={"tone_curve": True})
+    with_curve = config.model_copy(update={"recipe": recipe})
+    assert Monitor(with_curve, data).measure(game)["frechet"] == pytest.approx(0, abs=1e-4)
+    assert Monitor(config, data).measure(game)["frechet"] > 1
+
+
 def test_a_g_that_draws_the_training_images_is_perfect(config: RunConfig, monkeypatch: pytest.MonkeyPatch):
     data = dataset()
     monkeypatch.setattr(module, "Sampler", lambda *_a, **_k: lambda _z: data.images[-N:, 0].numpy())
