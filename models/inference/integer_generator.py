@@ -26,7 +26,7 @@ TILE_ROWS = (4, 8, 32, 64, 128, 256, 512)
 ROWS_AT_ONCE = 512
 """The most rows in one call: more rows gain little speed, and the next call would wait longer."""
 
-PRODUCTS_AT_ONCE = 500_000_000
+PRODUCTS_AT_ONCE = 400_000_000
 """The most products of two bytes in one call. They take about two milliseconds, for which the next call waits."""
 
 PROBE_ROWS = 64
