@@ -98,10 +98,8 @@ class Projector:
         self.classes = classes
         self.device = torch.device(device)
         self._tone_curve = tone_curve
-        plain = without_rounding(generator)  # a rounded G has no useful gradient
-        self._generator = with_quick_layers(plain) if self.device.type == "cpu" else plain
-        self._linearise = Linearised(self._generator)
-        self._head_starts = ballots_of(plain).head_starts if classes else None
+        self._given = generator
+        self._head_starts = ballots_of(generator).head_starts if classes else None
         self._encoder = encoder
 
     @classmethod
@@ -186,6 +184,16 @@ class Projector:
         tried = torch.cat([z[None], self._within(z - steps)])
         best: torch.Tensor = tried[self._costs(tried, target).argmin()]
         return best
+
+    @cached_property
+    def _generator(self) -> nn.Module:
+        """G without rounding, because a rounded G has no useful gradient. It takes memory only once it is needed."""
+        plain = without_rounding(self._given)
+        return with_quick_layers(plain) if self.device.type == "cpu" else plain
+
+    @cached_property
+    def _linearise(self) -> Linearised:
+        return Linearised(self._generator)
 
     @cached_property
     def _draws(self) -> tuple[torch.Tensor, torch.Tensor]:

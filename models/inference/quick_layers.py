@@ -6,12 +6,11 @@
   as long as `models.inference.places`.
 """
 
-import copy
-
 import torch
 from torch import nn
 
 from models.inference.places import add_places, kernel_by_place
+from models.networks.frozen import frozen_copy
 
 ROWS = 16
 """The number of rows for which oneDNN arranges the weights; other numbers give the same results."""
@@ -30,8 +29,7 @@ def with_quick_layers(network: nn.Module) -> nn.Module:
     """
     if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return network
-    shared = {id(tensor): tensor for tensor in network.state_dict(keep_vars=True).values()}
-    network = copy.deepcopy(network, shared)
+    network = frozen_copy(network)
     try:
         _replace_within(network)
     except (AttributeError, NotImplementedError, RuntimeError):  # this PyTorch has no such operators

@@ -1,5 +1,6 @@
 """The sampler turns latents into images. An image has the same bits whatever latents are computed with its own."""
 
+import copy
 from typing import Literal
 
 import numpy as np
@@ -28,6 +29,7 @@ class Sampler:
         image_shape: shape of G's images.
         device: the device to run on.
         tone_curve: the table that replaces the grey levels of G's images; None leaves them as they are.
+        shares_weights: whether the copy's weights share the memory of those of `generator`, which must then not change.
 
     Attributes:
         generator: the copy of G with its batch normalisation folded, on the device; `Projector` differentiates it.
@@ -44,12 +46,13 @@ class Sampler:
         image_shape: ImageShape,
         device: torch.device | str = "cpu",
         tone_curve: ToneCurve | None = None,
+        shares_weights: bool = False,
     ) -> None:
         self.z_dim = z_dim
         self.image_shape = image_shape
         self.device = torch.device(device)
         self.tone_curve = tone_curve
-        self.generator = fold_batchnorm(generator).to(self.device)
+        self.generator = fold_batchnorm(generator if shares_weights else copy.deepcopy(generator)).to(self.device)
         self.integers = in_integers(self.generator, z_dim=z_dim) if self.device.type == "cpu" else None
         if self.integers is None:
             self.rows_at_once = PADDED_ROWS
@@ -57,7 +60,8 @@ class Sampler:
             self._tiled = Tiled(network, row_shape=(z_dim,), tried=OTHER_TILE_ROWS, device=self.device)
         else:
             self.rows_at_once = self.integers.rows_at_once
-            self._tiled = Tiled(self.integers.images, row_shape=(z_dim,), dtype=torch.uint8, tried=TILE_ROWS)
+            tried = tuple(rows for rows in TILE_ROWS if rows <= self.rows_at_once)
+            self._tiled = Tiled(self.integers.images, row_shape=(z_dim,), dtype=torch.uint8, tried=tried)
 
     @classmethod
     def of_model(cls, model: LoadedModel, *, device: torch.device | str = "cpu") -> "Sampler":
@@ -69,6 +73,7 @@ class Sampler:
             image_shape=metadata.image_shape,
             device=device,
             tone_curve=model.tone_curve,
+            shares_weights=True,
         )
 
     @property
