@@ -37,12 +37,14 @@ class RequestTemplate:
         method: the HTTP method.
         body: the body as JSON, or empty.
         headers: the headers of each request.
+        body_file: a file whose bytes are the body, in place of `body`; `headers` must have its Content-Type.
     """
 
     target: str
     method: str = "GET"
     body: str = ""
     headers: dict[str, str] = field(default_factory=dict)
+    body_file: Path | None = None
 
 
 @dataclass(frozen=True)

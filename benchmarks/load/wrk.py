@@ -16,8 +16,12 @@ from harness.service_specs import RequestTemplate
 LUA = """
 -- SEED is replaced by another number in each request.
 local target, body, seed = os.getenv("BENCH_TARGET"), os.getenv("BENCH_BODY"), 0
+local file = os.getenv("BENCH_BODY_FILE")
 wrk.method = os.getenv("BENCH_METHOD")
-if body == "" then body = nil else wrk.headers["Content-Type"] = "application/json" end
+if file ~= "" then
+    body = nil
+    wrk.body = io.open(file, "rb"):read("*a")
+elseif body == "" then body = nil else wrk.headers["Content-Type"] = "application/json" end
 request = function()
     seed = seed + 1
     return wrk.format(nil, (target:gsub("SEED", seed)), nil, body and (body:gsub("SEED", seed)))
@@ -64,6 +68,7 @@ def load(port: int, request: RequestTemplate, *, connections: int, seconds: int)
         command = [*pinned(CLIENT_CORE), "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", script.name]
         command += [f"-H{name}: {value}" for name, value in request.headers.items()]
         asked = {"BENCH_TARGET": request.target, "BENCH_METHOD": request.method, "BENCH_BODY": request.body}
+        asked["BENCH_BODY_FILE"] = "" if request.body_file is None else str(request.body_file)
         done = subprocess.run(
             [*command, f"http://127.0.0.1:{port}"],
             env=os.environ | asked,

@@ -19,6 +19,7 @@ from harness.process_tree import tree_of
 from harness.repository import ROOT
 from harness.service_specs import RequestTemplate
 from harness.tiny_models import make_tiny_model_folder
+from models.images import ImageShape
 from tests.benchmarks.commands import LOAD, needs_wrk, rows_of, run
 
 RIVALS = ROOT / ".venv-rivals/bin/python"
@@ -90,6 +91,16 @@ def picture_of(port: int, request: RequestTemplate) -> NDArray[np.int16]:
 
 def pixels(png: bytes) -> NDArray[np.int16]:
     return np.asarray(Image.open(io.BytesIO(png)), dtype=np.int16)
+
+
+@pytest.mark.slow
+@needs_wrk
+def test_scoring(tmp_path: Path) -> None:
+    make_tiny_model_folder(tmp_path / "mnist-conv", image_shape=ImageShape())
+    rows = rows_of(run("scoring", "--models-dir", str(tmp_path), "--rounds", "1", *LOAD))[2:]
+    names = ["ours, preprocess=none", "ours, preprocess=auto", "plain FastAPI, eager G, Pillow"]
+    assert [(row[0], row[-1]) for row in rows] == [(name, "0") for name in names]
+    assert all(float(row[1]) > 0 < float(row[3]) for row in rows)
 
 
 @pytest.mark.slow

@@ -168,6 +168,7 @@ TAKEN: dict[str, str] = {
             "python -m benchmarks.anatomy --svg docs/images/anatomy.svg",
             "python -m benchmarks.dissection",
             "python -m benchmarks.latency --rounds 2 --seconds 3",
+            "python -m benchmarks.scoring --connections 4",
             "python -m benchmarks.revalidation",
             "python -m benchmarks.archives",
             "python -m benchmarks.queueing --rounds 2 --seconds 2",

@@ -15,10 +15,11 @@ export class NearestImage {
     this._offer = offer;
     this._found = found;
     this._search = null; // the one that is running
+    this._input = null; // the image that is or was searched for
   }
 
   /**
-   * Offer the search.
+   * Offer the search. A search for another image, such as the drawing before its last stroke, begins anew with this one.
    *
    * @param {string} model
    * @param {string} input the image that D sees, as a PNG file in base64
@@ -26,8 +27,11 @@ export class NearestImage {
    */
   offer(model, input, name) {
     const search = () => this._app.attempt(() => this._find(model, input, name), "judge: nearest");
+    const isOutdated = this._input !== null && this._input !== input;
+    if (isOutdated) this.forget();
     this._button = el("button", { type: "button", class: "primary", disabled: this._search !== null, onclick: search }, "Find G’s nearest image");
     this._offer.replaceChildren(this._button, el("p", { class: "hint" }, "This searches for the latent whose image is nearest to yours."));
+    if (isOutdated) search();
   }
 
   /** Offer nothing, because D sees nothing. */
@@ -37,12 +41,13 @@ export class NearestImage {
 
   /** Remove what was found, and ignore what a search still finds: something else is being judged by now. */
   forget() {
-    this._search = null;
+    this._search = this._input = null;
     this._found.replaceChildren();
   }
 
   async _find(model, input, name) {
     const search = (this._search = {});
+    this._input = input;
     this._button.disabled = true;
     this._found.replaceChildren(el("p", { class: "hint" }, "Searching … This usually takes about a second."));
     try {
@@ -51,7 +56,7 @@ export class NearestImage {
       if (search === this._search) this._show(answer);
     } catch (error) {
       if (search !== this._search) return;
-      this._found.replaceChildren();
+      this.forget();
       throw error;
     } finally {
       if (search === this._search) this._search = null;

@@ -18,6 +18,7 @@ from tests.app.playground import (
     canvas_pixels,
     expect_in_address,
     expect_opinion,
+    frames,
     hold,
     image_of,
     image_pixels,
@@ -798,3 +799,24 @@ def test_a_file_is_named_in_errors_as_it_is(browser: Browser, service: Service) 
         status = page.locator("#status.error")
         expect(status).to_contain_text('my "7".png')
         expect(status).not_to_contain_text("%22")
+
+
+def test_a_search_for_the_drawing_before_its_last_stroke_begins_anew(browser: Browser, service: Service) -> None:
+    """D's opinion of the last stroke comes after the click: the nearest image is that of what D's opinion is of."""
+    with Visit(browser, service.url) as visit:
+        page = open_page(visit, service.url, view="judge")
+        draw(page, SEVEN)
+        settle(visit)
+        held = hold(page, "**/v1/score*")
+        draw(page, [(0.3, 0.55), (0.7, 0.6)])
+        until(page, lambda: bool(held), "the call for the last stroke")
+        page.get_by_role("button", name="Find G’s nearest image").click()
+        expect(page.locator("#found")).to_contain_text("for yours")
+        before = page.locator("#found").inner_text()
+        while held:  # each stroke is a call of its own, and the next one begins when this one has ended
+            held.pop().continue_()
+            frames(page, 5)
+        until(page, lambda: page.locator("#found").inner_text() not in ("", before), "the search for the new drawing")
+        expect(page.locator("#found")).to_contain_text("for yours")
+        logit = page.locator("#verdict .figures dd b").first.inner_text()
+        assert f"{logit} for yours" in page.locator("#found").inner_text()
