@@ -29,14 +29,6 @@ Step: TypeAlias = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, tor
 """A layer's result for one input, [1, …], and the differences of its results along each direction, [directions, …]."""
 
 
-@cache
-def prepare() -> None:
-    """Load PyTorch's forward-mode differentiation, which takes about a second and warns at its first use."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        jvp(torch.sin, (torch.zeros(1),), (torch.ones(1),))
-
-
 class Linearised:
     """A network in evaluation mode that returns its Jacobian, too.
 
@@ -50,7 +42,6 @@ class Linearised:
 
     def __call__(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the network's result for an input [inputs], [results], and its Jacobian, [inputs, results]."""
-        prepare()
         eye = torch.eye(len(x), device=x.device)
         parts = [self._along(x, directions) for directions in torch.split(eye, DIRECTIONS_AT_ONCE)]
         return parts[0][0], torch.cat([jacobian for _, jacobian in parts])
@@ -106,5 +97,14 @@ def _differentiated(layer: nn.Module, x: torch.Tensor, along: torch.Tensor) -> t
         result, difference = jvp(of_one, (x[0],), (direction,))[:2]
         return result, difference
 
+    _load_forward_mode()
     results, differences = vmap(in_direction)(along)
     return results[:1], differences
+
+
+@cache
+def _load_forward_mode() -> None:
+    """Load PyTorch's forward-mode differentiation, which takes about a second and warns at its first use."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        jvp(torch.sin, (torch.zeros(1),), (torch.ones(1),))
