@@ -10,6 +10,7 @@ from models.inference import linearised
 from models.inference.linearised import Linearised
 from models.inference.quick_layers import with_quick_layers
 from models.networks.conv import Conv
+from models.networks.folding import fold_batchnorm
 from models.networks.goodfellow2014 import Goodfellow2014
 from models.networks.mlp import MLP
 
@@ -35,7 +36,7 @@ def test_it_is_the_jacobian(
     monkeypatch.setattr(linearised, "DIRECTIONS_AT_ONCE", 3)
     monkeypatch.setattr(linearised, "_differentiated", lambda *_: pytest.fail("PyTorch's forward mode costs a second"))
     torch.manual_seed(0)
-    generator = architecture.generator(z_dim=Z_DIM, image_shape=shape, classes=classes).eval().requires_grad_(False)
+    generator = fold_batchnorm(architecture.generator(z_dim=Z_DIM, image_shape=shape, classes=classes))
     z = torch.randn(Z_DIM)
     with torch.no_grad():
         image, jacobian = Linearised(with_quick_layers(generator) if quick else generator)(z)
