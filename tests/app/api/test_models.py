@@ -31,9 +31,9 @@ def test_the_arithmetic_of_g(client: httpx.Client, tmp_path: Path) -> None:
     assert (listed["conv"], listed["truncated"]) == ("float32", None)
     make_tiny_model_folder(tmp_path / "quantised", quantised=True)
     catalog = load_catalog(tmp_path, default="quantised", device=torch.device("cpu"))
-    has_integer_products = torch.cpu._is_vnni_supported()
-    summary = _summary(catalog.models["quantised"], None)
-    assert summary.arithmetic == ("int8" if has_integer_products else "float32")
+    served = catalog.models["quantised"]
+    has_integer_products = served.sampler.integers is not None
+    assert _summary(served, None).arithmetic == ("int8" if has_integer_products else "float32")
 
 
 def test_the_game(client: httpx.Client) -> None:
