@@ -7,7 +7,6 @@ goes through the services in the opposite order, and the table gives medians.
 
 import argparse
 import io
-import statistics
 import sys
 import tempfile
 from collections import defaultdict
@@ -16,11 +15,11 @@ from pathlib import Path
 import httpx
 from PIL import Image
 
+from benchmarks.load.measured import Measured
 from benchmarks.load.options import add_load_options
-from benchmarks.load.wrk import LoadResult, load, middle, need_wrk
+from benchmarks.load.wrk import need_wrk
 from benchmarks.services.specs import plain
 from harness.pinned_services import started
-from harness.process_tree import processor_s
 from harness.report import describe_machine, table
 from harness.service_specs import RequestTemplate, ours
 from training.data.mnist import read_mnist
@@ -38,8 +37,7 @@ def main() -> None:
         "ours, preprocess=auto": (mine, "/v1/score?preprocess=auto"),
         others.name: (others, "/score"),
     }
-    loads: dict[str, list[LoadResult]] = defaultdict(list)
-    processor_ms: dict[str, list[float]] = defaultdict(list)
+    measured: dict[str, Measured] = defaultdict(Measured)
     with tempfile.NamedTemporaryFile(suffix=".multipart") as file:
         content_type = _write_form(Path(file.name))
         for turn in range(options.rounds):
@@ -49,19 +47,15 @@ def main() -> None:
                     target, "POST", headers={"Content-Type": content_type}, body_file=Path(file.name)
                 )
                 with started(service) as running:
-                    before = processor_s(running.pid)
-                    done = load(running.port, request, connections=options.connections, seconds=options.seconds)
-                    loads[name].append(done)
-                    spent = processor_s(running.pid) - before
-                    processor_ms[name].append(spent / (done.rate * options.seconds) * 1e3)
+                    measured[name].add_round(running, request, connections=options.connections, seconds=options.seconds)
     print(f"{options.model}; {describe_machine()}; {options.connections} clients\n")
-    rates = {name: middle(loads[name]) for name in targets}
+    rates = {name: measured[name].middle for name in targets}
     rows = [
         [
             name,
             f"{result.rate:.0f}",
             f"{result.rate / rates[others.name].rate:.2f}",
-            f"{statistics.median(processor_ms[name]):.1f}",
+            f"{measured[name].processor_us / 1000:.1f}",
             f"{result.p50_ms:.1f}",
             f"{result.p99_ms:.1f}",
             str(result.errors),

@@ -12,14 +12,14 @@ import statistics
 import sys
 import urllib.request
 from collections import defaultdict
-from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks.load.measured import Measured
 from benchmarks.load.options import add_load_options
-from benchmarks.load.wrk import LoadResult, load, middle, need_wrk
+from benchmarks.load.wrk import need_wrk
 from benchmarks.services.specs import HELLO, PLAIN, granian_bytes, hello, onnx, plain, rivals, starlette_bytes
-from harness.pinned_services import PinnedService, started
-from harness.process_tree import processor_s, resident_mb
+from harness.pinned_services import started
+from harness.process_tree import resident_mb
 from harness.report import describe_machine, table
 from harness.service_specs import RequestTemplate, ServiceSpec, ours
 
@@ -28,19 +28,6 @@ NO_RIVALS = (
     "ONNX Runtime, Granian and other model servers are left out: --rivals names the Python of their environment, which "
     "`make bench` installs."
 )
-
-
-@dataclass
-class Measured:
-    """All rounds of one service under one load.
-
-    Attributes:
-        loads: the result of each round.
-        processor_us: the service's processor time for a request in each round, in microseconds.
-    """
-
-    loads: list[LoadResult] = field(default_factory=list)
-    processor_us: list[float] = field(default_factory=list)
 
 
 Results = dict[tuple[str, str, int], Measured]
@@ -61,7 +48,9 @@ def main() -> None:
             with started(service) as running:
                 for kind, request in zip(KINDS, (service.one, service.grid), strict=True):
                     for connections in (options.connections, 1):
-                        _measure(results[service.name, kind, connections], running, request, connections, options)
+                        results[service.name, kind, connections].add_round(
+                            running, request, connections=connections, seconds=options.seconds
+                        )
                 starts_s[service.name].append(running.start_s)
                 resident[service.name].append(resident_mb(running.pid))
     print(
@@ -97,32 +86,19 @@ def _length(port: int, request: RequestTemplate) -> int:
         return len(answer.read())
 
 
-def _measure(
-    measured: Measured,
-    running: PinnedService,
-    request: RequestTemplate,
-    connections: int,
-    options: argparse.Namespace,
-) -> None:
-    before = processor_s(running.pid)
-    done = load(running.port, request, connections=connections, seconds=options.seconds)
-    measured.loads.append(done)
-    measured.processor_us.append((processor_s(running.pid) - before) / (done.rate * options.seconds) * 1e6)
-
-
 def _kind_table(services: list[ServiceSpec], results: Results, kind: str, connections: int) -> str:
-    rates = {service.name: middle(results[service.name, kind, connections].loads).rate for service in services}
+    rates = {service.name: results[service.name, kind, connections].middle.rate for service in services}
     rows = []
     for name, rate in rates.items():
         measured = results[name, kind, connections]
-        many, lone = middle(measured.loads), middle(results[name, kind, 1].loads)
+        many, lone = measured.middle, results[name, kind, 1].middle
         rows.append(
             [
                 name,
                 f"{rate:,.0f}",
                 f"{rate / rates[PLAIN]:.2f}",
                 f"{rate / rates[HELLO]:.3f}",
-                f"{statistics.median(measured.processor_us):,.0f}",
+                f"{measured.processor_us:,.0f}",
                 f"{many.p50_ms:.2f}",
                 f"{many.p99_ms:.2f}",
                 f"{lone.p50_ms:.2f}",
@@ -145,8 +121,8 @@ def _rivals_table(others: list[ServiceSpec], results: Results, connections: int)
     """Return our rate, and its ratio to the rate of the best other model server."""
     rows = []
     for kind in KINDS:
-        rate = middle(results["ours", kind, connections].loads).rate
-        rates = {service.name: middle(results[service.name, kind, connections].loads).rate for service in others}
+        rate = results["ours", kind, connections].middle.rate
+        rates = {service.name: results[service.name, kind, connections].middle.rate for service in others}
         best = max(rates, key=lambda name: rates[name])
         rows.append([kind, f"{rate:,.0f}", best, f"{rates[best]:,.0f}", f"{rate / rates[best]:.2f}"])
     return table(["requests/s", "ours", "best model server", "its", "ours × it"], rows)

@@ -6,6 +6,7 @@ The plain service and the rivals all answer with these pictures, so they differ 
 import io
 import os
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from models.grids import default_columns
+from models.model_folder.loaded_model import LoadedModel
 from models.model_folder.read import load_model
 from models.networks.quantised import without_rounding
 
@@ -22,7 +24,7 @@ class PlainPictures:
     """Draws PNG grids with the G of the model folder that the environment variable PLAIN_MODEL names."""
 
     def __init__(self) -> None:
-        self._model = load_model(Path(os.environ["PLAIN_MODEL"]))
+        self._model = _model()
         self._generator = without_rounding(self._model.generator)
 
     def __call__(self, asked: Sequence[tuple[int, int]]) -> list[bytes]:
@@ -44,7 +46,7 @@ class PlainScores:
     """Scores images with the D of the model folder that the environment variable PLAIN_MODEL names."""
 
     def __init__(self) -> None:
-        self._discriminator = load_model(Path(os.environ["PLAIN_MODEL"])).discriminator
+        self._discriminator = _model().discriminator
 
     def __call__(self, files: Sequence[bytes]) -> list[dict[str, float]]:
         """Return D's logit and probability of each file, a grey image of D's size."""
@@ -53,6 +55,11 @@ class PlainScores:
             logits = self._discriminator(torch.from_numpy(pixels)[:, None] / 127.5 - 1)
         scores = zip(logits.tolist(), logits.sigmoid().tolist(), strict=True)
         return [{"logit": logit, "probability": probability} for logit, probability in scores]
+
+
+@cache
+def _model() -> LoadedModel:
+    return load_model(Path(os.environ["PLAIN_MODEL"]))
 
 
 def _png(pixels: NDArray[np.uint8]) -> bytes:

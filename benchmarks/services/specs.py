@@ -1,13 +1,13 @@
 """The services that ours is compared with, and how each is started."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from harness.repository import ROOT
 from harness.service_specs import RequestTemplate, ServiceSpec
 
 PLAIN, HELLO = "plain FastAPI, eager G, Pillow", "FastAPI's hello"
-ONNX = "plain FastAPI, ONNX Runtime, our PNG"
 
 
 def plain(models_dir: Path, model: str) -> ServiceSpec:
@@ -35,37 +35,31 @@ def hello() -> ServiceSpec:
 
 def onnx(python: Path, models_dir: Path, model: str) -> ServiceSpec:
     """Describe `benchmarks.rivals.onnx_service`, run by `python`, the interpreter of the rivals' environment."""
-    return ServiceSpec(
-        ONNX,
-        [*_uvicorn(str(python)), "benchmarks.rivals.onnx_service:app"],
-        "/samples?n=1",
-        RequestTemplate("/samples?n=1&seed=SEED"),
-        RequestTemplate("/samples?n=64&seed=SEED"),
-        {"PLAIN_MODEL": str((models_dir / model).resolve()), "PYTHONPATH": str(ROOT)},
+    return replace(
+        plain(models_dir, model),
+        name="plain FastAPI, ONNX Runtime, our PNG",
+        command=[*_uvicorn(str(python)), "benchmarks.rivals.onnx_service:app"],
+        environment={"PLAIN_MODEL": str((models_dir / model).resolve()), "PYTHONPATH": str(ROOT)},
     )
 
 
 def starlette_bytes(*, one: int, grid: int) -> ServiceSpec:
     """Describe `benchmarks.services.starlette_bytes`, which answers the two requests with `one` and `grid` bytes."""
-    return ServiceSpec(
-        "Starlette's constant bytes",
-        [*_uvicorn(), "benchmarks.services.starlette_bytes:app"],
-        "/1",
-        RequestTemplate(f"/{one}?seed=SEED"),
-        RequestTemplate(f"/{grid}?seed=SEED"),
+    return replace(
+        bare(one=one, grid=grid),
+        name="Starlette's constant bytes",
+        command=[*_uvicorn(), "benchmarks.services.starlette_bytes:app"],
     )
 
 
 def granian_bytes(python: Path, *, one: int, grid: int) -> ServiceSpec:
     """Describe `benchmarks.rivals.granian_bytes`, run by the interpreter of the rivals' environment."""
     options = ["--interface=rsgi", "--loop=uvloop", "--port={port}", "--log-level=warning"]
-    return ServiceSpec(
-        f"Granian {_pinned_version('granian')}'s constant bytes",
-        [str(python), "-m", "granian", *options, "benchmarks.rivals.granian_bytes:app"],
-        "/1",
-        RequestTemplate(f"/{one}?seed=SEED"),
-        RequestTemplate(f"/{grid}?seed=SEED"),
-        {"PYTHONPATH": str(ROOT)},
+    return replace(
+        bare(one=one, grid=grid),
+        name=f"Granian {_pinned_version('granian')}'s constant bytes",
+        command=[str(python), "-m", "granian", *options, "benchmarks.rivals.granian_bytes:app"],
+        environment={"PYTHONPATH": str(ROOT)},
     )
 
 

@@ -188,8 +188,7 @@ class Projector:
     @cached_property
     def _generator(self) -> nn.Module:
         """G without rounding, because a rounded G has no useful gradient. It takes memory only once it is needed."""
-        plain = without_rounding(self._given)
-        return with_quick_layers(plain) if self.device.type == "cpu" else plain
+        return with_quick_layers(without_rounding(self._given))
 
     @cached_property
     def _linearise(self) -> Linearised:

@@ -25,8 +25,11 @@ MOST_MAPS = 3
 def with_quick_layers(network: nn.Module) -> nn.Module:
     """Copy a network with `PackedLinear` and `PixelwiseUpsampling` in place of such layers. Weights are shared.
 
-    It cannot be differentiated. If this PyTorch lacks oneDNN, the network itself is returned.
+    It cannot be differentiated. If this PyTorch lacks oneDNN, or the network is on another device than the CPU, the
+    network itself is returned.
     """
+    if any(tensor.device.type != "cpu" for tensor in network.state_dict().values()):
+        return network
     if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return network
     network = frozen_copy(network)

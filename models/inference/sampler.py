@@ -56,7 +56,7 @@ class Sampler:
         self.integers = in_integers(self.generator, z_dim=z_dim) if self.device.type == "cpu" else None
         if self.integers is None:
             self.rows_at_once = PADDED_ROWS
-            network = with_quick_layers(self.generator) if self.device.type == "cpu" else self.generator
+            network = with_quick_layers(self.generator)
             self._tiled = Tiled(network, row_shape=(z_dim,), tried=OTHER_TILE_ROWS, device=self.device)
         else:
             self.rows_at_once = self.integers.rows_at_once

@@ -42,7 +42,7 @@ class Scorer:
         self.device = torch.device(device)
         copied = frozen_copy(discriminator if shares_weights else copy.deepcopy(discriminator))
         self.discriminator = copied.to(self.device)
-        network = with_quick_layers(self.discriminator) if self.device.type == "cpu" else self.discriminator
+        network = with_quick_layers(self.discriminator)
         self._tiled = Tiled(network, row_shape=image_shape.chw, device=self.device)
 
     @classmethod

@@ -136,7 +136,7 @@ def test_networks_are_built_quantised() -> None:
 
 
 def test_the_sums_of_a_transposed_convolution_are_those_of_each_parity() -> None:
-    """Of a kernel of 4 × 4 with ones, each pixel sums 2 × 2 for each map, wherever in the image it lies."""
+    """Each pixel of the result adds 2 × 2 of the kernel's 4 × 4 places for each map, wherever in the image it lies."""
     layer = QuantisedConvTranspose2d(40, 1)
     layer.weight[:, :, 1, 2] = 127.0
     assert layer.summands(layer.weight).sum(dim=2).tolist() == [[0, 0, 40 * 127, 0]]
