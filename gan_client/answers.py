@@ -152,6 +152,8 @@ class ModelSummary:
         recipe: name of its training recipe.
         game: which game G and D played, in one sentence; None if it is not recorded, or the service is older.
         arithmetic: how G computes, "int8" or "float32"; None if the service is older.
+        subject: what it draws, "digits" of MNIST or other "pictures"; None if the service is older.
+        class_names: the name of each class, by its number; None if the service is older.
         images_seen: number of real images that D saw in training.
         evaluation: quality figures of the model, by name.
         error: the reason why the model cannot be used, or None.
@@ -169,6 +171,8 @@ class ModelSummary:
     error: str | None = None
     game: str | None = None
     arithmetic: str | None = None
+    subject: str | None = None
+    class_names: list[str] | None = None
 
 
 @dataclass(frozen=True)

@@ -68,6 +68,7 @@ def samples(
     first: int = 0,
     model: str | None = None,
     digit: int | None = None,
+    class_: str | int | None = None,
     truncation: float = 1.0,
 ) -> Call[answers.Samples]:
     """Draw images `first … first + n − 1` of a seed, and get their latents.
@@ -78,11 +79,12 @@ def samples(
         first: index of the first image.
         model: the model, as name or name@hash; the default is the service's default model.
         digit: the digit to draw; only for conditional models.
+        class_: the class to draw, by its name or its number, in place of `digit`.
         truncation: the factor ψ in (0, 1]; a smaller value gives less variety and fewer odd shapes.
     """
-    asked = {"n": n, "seed": seed, "first": first, "model": model, "digit": digit, "truncation": truncation}
+    asked = {"n": n, "seed": seed, "first": first, "model": model, "digit": digit, "class": class_}
     read = partial(answers.read_samples, first=first)
-    return Call("GET", "/v1/samples", read, {"params": _given(asked | {"format": "npz"})})
+    return Call("GET", "/v1/samples", read, {"params": _given(asked | {"truncation": truncation, "format": "npz"})})
 
 
 def iter_samples(
@@ -93,6 +95,7 @@ def iter_samples(
     first: int = 0,
     model: str | None = None,
     digit: int | None = None,
+    class_: str | int | None = None,
     truncation: float = 1.0,
 ) -> Conversation[answers.Samples]:
     """Draw any number of images, `chunk` at a time. The images are the same as those of `samples`.
@@ -110,6 +113,7 @@ def iter_samples(
         first: index of the first image, as in `samples`.
         model: the model, as in `samples`.
         digit: the digit to draw, as in `samples`.
+        class_: the class to draw, as in `samples`.
         truncation: the truncation ψ, as in `samples`.
 
     Raises:
@@ -122,7 +126,14 @@ def iter_samples(
     if n < 0 or chunk < 1:
         raise ValueError(f"n must be at least 0 and chunk at least 1, not {n} and {chunk}")
     return _chunks(
-        int(n), chunk=int(chunk), seed=seed, first=int(first), model=model, digit=digit, truncation=truncation
+        int(n),
+        chunk=int(chunk),
+        seed=seed,
+        first=int(first),
+        model=model,
+        digit=digit,
+        class_=class_,
+        truncation=truncation,
     )
 
 
@@ -134,11 +145,14 @@ def _chunks(
     first: int,
     model: str | None,
     digit: int | None,
+    class_: str | int | None,
     truncation: float,
 ) -> Conversation[answers.Samples]:
     for start in range(0, n, chunk):
         size = min(chunk, n - start)
-        answer = yield samples(size, seed=seed, first=first + start, model=model, digit=digit, truncation=truncation)
+        answer = yield samples(
+            size, seed=seed, first=first + start, model=model, digit=digit, class_=class_, truncation=truncation
+        )
         if answer is not None:
             seed, model = answer.seed, answer.model
 
@@ -166,6 +180,7 @@ def interpolate(
     loop: bool = False,
     model: str | None = None,
     digit: int | None = None,
+    class_: str | int | None = None,
 ) -> Call[answers.Interpolation]:
     """Draw a path from the first image of each seed to that of the next.
 
@@ -177,9 +192,10 @@ def interpolate(
             first image.
         model: the model, as name or name@hash; the default is the service's default model.
         digit: the digit that all images show; only for conditional models.
+        class_: the class that all images show, by its name or its number, in place of `digit`.
     """
     asked = {"seeds": ",".join(map(str, seeds)), "steps": steps, "mode": mode, "loop": loop, "model": model}
-    query = _given(asked | {"digit": digit, "format": "json"})
+    query = _given(asked | {"digit": digit, "class": class_, "format": "json"})
     return Call("GET", "/v1/interpolations", answers.read_interpolation, {"params": query})
 
 

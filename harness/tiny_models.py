@@ -40,13 +40,19 @@ def make_tiny_model_folder(
     image_shape: ImageShape | None = None,
     architecture: Architecture = TINY_MLP,
     classes: int = 0,
+    class_names: tuple[str, ...] = (),
     encoder: Encoder | None = None,
     quantised: bool = False,
     tone_curve: ToneCurve | None = None,
     rules: GameRules | None = None,
     judge: bool | None = None,
 ) -> Path:
-    """Write a valid model folder of a tiny untrained pair to `path` and return it."""
+    """Write a valid model folder of a tiny untrained pair to `path` and return it.
+
+    With `class_names` it is a model of a person's own data, which are no digits.
+    """
+    classes = classes or len(class_names)
+    data_sha256 = "ab" * 32 if class_names else None
     shape = image_shape or ImageShape()
     ballots = classes or (rules.clusters if rules else 0)
     generator, discriminator = build_networks(architecture, z_dim=z_dim, image_shape=shape, classes=ballots)
@@ -64,16 +70,18 @@ def make_tiny_model_folder(
     write_model(
         path,
         metadata=Metadata(
-            format_version=_format_version(rules, judge, tone_curve),
+            format_version=5 if class_names else _format_version(rules, judge, tone_curve),
             architecture=architecture,
             z_dim=z_dim,
             prior=prior,
             image_shape=shape,
             classes=classes,
+            class_names=class_names,
             quantised=quantised,
             tone_curve=None if tone_curve is None else tone_curve.levels,
             encoder=encoder,
             dataset="none",
+            data_sha256=data_sha256,
             recipe="tiny",
             rules=rules,
             judge=judge,

@@ -32,18 +32,25 @@ class ClassError(ValueError):
     """The model does not have the requested class.
 
     Attributes:
-        label: the class that was requested.
+        label: the class that was requested, by its number or name.
         classes: the model's number of classes; 0 for a model without classes.
+        known: the classes that the model has, as a text for a message.
     """
 
-    def __init__(self, label: int, *, classes: int) -> None:
+    def __init__(self, label: int | str, *, classes: int, known: str | None = None) -> None:
         self.label = label
         self.classes = classes
+        self.known = known or f"0 to {classes - 1}"
         super().__init__(
-            f"the class must be 0 to {classes - 1}, not {label}"
+            f"the class must be {self.known}, not {self.shown}"
             if classes
-            else f"the model has no classes, so it cannot draw class {label}; leave the class out"
+            else f"the model has no classes, so it cannot draw class {self.shown}; leave the class out"
         )
+
+    @property
+    def shown(self) -> str:
+        """The requested class as a message shows it."""
+        return repr(self.label[:80]) if isinstance(self.label, str) else str(self.label)
 
 
 class DeviceError(ValueError):

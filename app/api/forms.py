@@ -45,8 +45,9 @@ PreprocessParameter: TypeAlias = Annotated[
     str | None,
     WithJsonSchema({"type": "string", "enum": list(_PREPROCESS), "examples": ["auto"]}),
     Query(
-        description="`auto` (default) makes an MNIST-like digit of a photo or drawing of any size. `none` takes an "
-        "image that already has the size of the model's images, such as 28 × 28, as it is"
+        description="`auto` (default) takes a picture of any size. For a model of digits it makes an MNIST-like digit "
+        "of a photo or drawing; for a model of other pictures it takes the middle square. `none` takes an image that "
+        "already has the size of the model's images, such as 28 × 28, as it is"
     ),
 ]
 ExplainParameter: TypeAlias = Annotated[
@@ -256,6 +257,7 @@ async def read_images(
                 shape=shape,
                 preprocess=preprocess,
                 max_pixels=limit,
+                digits=served.model.metadata.draws_digits,
                 field=field,
                 split=split,
                 steps=steps,

@@ -18,8 +18,8 @@ from starlette.types import Scope
 
 from app.api import caching
 from app.api.caching import MAX_TAG_CHARACTERS
+from app.api.class_parameter import class_in_url, label_of
 from app.api.content_negotiation import SAMPLES_FORMATS, SamplesFormat, choose_format
-from app.api.digit_parameter import check_digit
 from app.api.picture_limits import check_pixels, count_pixels
 from app.api.sample_listing import list_samples
 from app.api.schemas.fields import MAX_GRID_IMAGES
@@ -57,6 +57,7 @@ class SamplePlan:
         form: format of the answer.
         asked: the validated parameters. Their seed is that of the request for which the plan was made.
         posted: posted latents [n, z_dim] float32; None if the latents are drawn from a seed.
+        label: number of the class that all images show; None if none was asked for.
         first: index of the first image.
         n: number of images.
         columns: number of columns of the grid.
@@ -67,13 +68,14 @@ class SamplePlan:
         is_public: whether the request is a GET, whose answer has an ETag and may be kept by caches.
         is_inline: whether the answer is a PNG or JSON that is small enough to be encoded on the event loop.
         draws_the_prior: whether the latents are drawn from the prior and not truncated, with or without a requested
-            digit. If so, G can take the 64-bit random words from which the latents are computed.
+            class. If so, G can take the 64-bit random words from which the latents are computed.
     """
 
     served: ServedModel
     form: SamplesFormat
     asked: SamplesQuery
     posted: NDArray[np.float32] | None
+    label: int | None
     first: int
     n: int
     columns: int
@@ -139,7 +141,7 @@ class SampleJob:
         plan = self.plan
         if plan.form != "png" or not plan.draws_the_prior:
             return plan.served.sampler
-        if plan.asked.digit is None or plan.served.class_sampler is None:
+        if plan.label is None or plan.served.class_sampler is None:
             return plan.served.word_sampler
         return plan.served.class_sampler
 
@@ -149,7 +151,7 @@ class SampleJob:
         if plan.form != "png" or not plan.draws_the_prior:
             return self.latents(0, plan.n)
         words = draw_words(self.seed or 0, plan.first, plan.n, z_dim=plan.served.model.metadata.z_dim)
-        return words if plan.asked.digit is None else words_with_class(words, plan.asked.digit)
+        return words if plan.label is None else words_with_class(words, plan.label)
 
     def latents(self, start: int, count: int) -> NDArray[np.float32]:
         """Return the latents that G gets, [count, z_dim] float32. They begin with sample `start` of the job."""
@@ -158,7 +160,7 @@ class SampleJob:
             return plan.posted[start : start + count]
         asked = plan.asked
         return plan.served.model.draw_latents(
-            self.seed or 0, plan.first + start, count, truncation=asked.truncation, label=asked.digit
+            self.seed or 0, plan.first + start, count, truncation=asked.truncation, label=plan.label
         )
 
     def encode(self, rows: Rows, images: NDArray[np.uint8]) -> bytes:
@@ -271,7 +273,7 @@ class SampleRequests:
             Problem: 404, 406 or 422, if the service does not have what is asked for; 503 if no model is usable.
         """
         served = self._catalog.find(asked.model)
-        check_digit(served.model, asked.digit)
+        label = label_of(served.model, digit=asked.digit, named=asked.class_)
         form = choose_format(asked.format, accept, SAMPLES_FORMATS)
         first, n = (asked.first, asked.n) if posted is None else (0, len(posted))
         if form in ("png", "json") and n > MAX_GRID_IMAGES:
@@ -281,7 +283,7 @@ class SampleRequests:
         # Padding keeps images apart, so a single image has none unless the request asks for it.
         padding = asked.padding if n > 1 or "padding" in asked.model_fields_set else 0
         shape = served.model.metadata.image_shape
-        parameters: dict[str, object] = {"first": first, "n": n, "digit": asked.digit}
+        parameters: dict[str, object] = {"first": first, "n": n, **class_in_url(served.model, label)}
         values = math.inf  # pixel values to be encoded at once; an archive is never encoded inline
         if form == "png":
             check_pixels(shape, n, columns=columns, padding=padding, scale=asked.scale, fewer="n")
@@ -297,6 +299,7 @@ class SampleRequests:
             form=form,
             asked=asked,
             posted=posted,
+            label=label,
             first=first,
             n=n,
             columns=columns,

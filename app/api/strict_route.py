@@ -56,7 +56,12 @@ def check_names_for(model: type[BaseModel], given: Given) -> None:
         RequestValidationError: names each repeated parameter, and each unknown one.
     """
     if any(len(values) > 1 for values in given.values()):
-        check_names(given, model.model_fields, place="query")
+        check_names(given, names_of(model), place="query")
+
+
+def names_of(model: type[BaseModel]) -> set[str]:
+    """Return the names of a model's parameters, as a request writes them."""
+    return {field.alias or name for name, field in model.model_fields.items()}
 
 
 def check_names(given: Given, known: Collection[str], *, place: str, lists: Collection[str] = ()) -> None:

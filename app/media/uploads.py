@@ -1,7 +1,7 @@
 """Turns an uploaded file into the images that D sees: checks limits, decodes, and prepares them.
 
 `preprocess="none"` takes an image of D's own size as it is. `preprocess="auto"` makes an MNIST-like digit of a photo or
-a drawing (`app.media.digit_photo`); for RGB models it cuts out the middle square.
+a drawing for a model of digits (`app.media.digit_photo`), and takes the middle square of a picture for other models.
 """
 
 import io
@@ -113,6 +113,7 @@ def read_upload(
     shape: ImageShape,
     preprocess: Preprocess,
     max_pixels: int,
+    digits: bool = True,
     field: str = "files",
     split: bool = False,
     steps: bool = False,
@@ -125,9 +126,10 @@ def read_upload(
         shape: the shape of the images that D takes.
         preprocess: "none" or "auto", as the docstring of this module describes.
         max_pixels: an image with more pixels is refused before it is decoded.
+        digits: whether "auto" looks for a digit: whether the model draws digits. RGB models never do.
         field: the form's field that held the file, for errors.
-        split: whether each digit of a picture becomes an image of its own, in reading order ("auto", grey models).
-        steps: whether the result has the stages of the preparation, which only "auto" for grey models has.
+        split: whether each digit of a picture becomes an image of its own, in reading order ("auto", with `digits`).
+        steps: whether the result has the stages of the preparation, which only the search for a digit has.
 
     Returns:
         One image; with `split` one for each digit. If nothing is found, a single one without an image.
@@ -145,7 +147,7 @@ def read_upload(
         orientation = orientation_of(image)
         image = to_eight_bits(image, stretch=preprocess == "auto")
         picture = make_upright(image, size=size, orientation=orientation)
-        if preprocess == "none" or shape.channels == 3:
+        if preprocess == "none" or not digits or shape.channels == 3:
             return (_without_search(picture, filename=filename, shape=shape),)
         pixels = on_paper(picture.image)
     except Exception as error:  # a damaged file can make a decoder raise anything

@@ -9,6 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, computed_field, model_validator
 
+from models.class_names import ClassName, numbers_as_names
 from models.errors import FormatVersionError, ModelMetadataError
 from models.images import ImageShape
 from models.latents import SEED_LIMIT, Prior
@@ -23,11 +24,11 @@ from models.networks.encoder import Encoder
 from models.tone_curve import ToneCurve
 from models.validation import describe_mistakes
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 """The newest version. This code reads every version from 1 to this one.
 
-Version 2 adds `calibration.varied` and `data_sha256`, version 3 `rules` and `judge`, version 4 `tone_curve`. A model
-without them is still written as the version before, which older code reads.
+Version 2 adds `calibration.varied` and `data_sha256`, version 3 `rules` and `judge`, version 4 `tone_curve`, version 5
+`class_names`. A model without them is still written as the version before, which older code reads.
 """
 
 
@@ -36,12 +37,17 @@ class Metadata(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format_version: Literal[1, 2, 3, 4] = 1
+    format_version: Literal[1, 2, 3, 4, 5] = 1
     architecture: Architecture = Field(description="The networks' architecture and sizes")
     z_dim: int = Field(ge=1, le=4096, description="Number of coordinates of a latent")
     prior: Prior = Field(description="Distribution of a latent's coordinates")
     image_shape: ImageShape
     classes: int = Field(default=0, ge=0, le=MAX_CLASSES, description="Number of classes; 0 for an unconditional G")
+    class_names: tuple[ClassName, ...] = Field(
+        default=(),
+        max_length=MAX_CLASSES,
+        description="The name of each class, by its number; the numbers themselves if the classes have no names",
+    )
     packing: int = Field(default=1, ge=1, le=8, description="Number of images that D judged at once in training")
     quantised: bool = Field(default=False, description="G's weights and activations are whole numbers of 8 bits")
     tone_curve: tuple[int, ...] | None = Field(
@@ -76,9 +82,15 @@ class Metadata(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _without_game(cls, fields: object) -> object:
-        """Pass over `game`, which an answer of the service has and `rules` gives, so that an answer can be parsed."""
-        return {name: of for name, of in fields.items() if name != "game"} if isinstance(fields, dict) else fields
+    def _completed(cls, fields: object) -> object:
+        """Name classes without names by their numbers. Pass over `game` and `name`, which the service adds."""
+        if not isinstance(fields, dict):
+            return fields
+        classes = fields.get("classes")
+        if isinstance(classes, int) and 0 < classes <= MAX_CLASSES and not fields.get("class_names"):
+            fields = fields | {"class_names": numbers_as_names(classes)}
+        added = {"game", "name"} - cls.model_fields.keys()
+        return {name: value for name, value in fields.items() if name not in added}
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Metadata":
@@ -94,11 +106,30 @@ class Metadata(BaseModel):
         known = (self.rules, self.judge) in ((None, None), self._earlier())
         if self.format_version < 3 and not known:
             raise ValueError("rules and judge need format_version 3")
+        self._check_class_names()
         if self.tone_curve is not None:
             if self.format_version < 4:
                 raise ValueError("tone_curve needs format_version 4")
             ToneCurve(self.tone_curve)
         return self
+
+    def _check_class_names(self) -> None:
+        if len(self.class_names) != self.classes:
+            raise ValueError(f"there are {self.classes} classes, but {len(self.class_names)} class_names")
+        if len(set(self.class_names)) < self.classes:
+            raise ValueError("class_names has a name twice")
+        if self.has_named_classes and self.format_version < 5:
+            raise ValueError("class_names needs format_version 5")
+
+    @property
+    def has_named_classes(self) -> bool:
+        """Whether the classes have names that are not just their numbers."""
+        return self.class_names != numbers_as_names(self.classes)
+
+    @property
+    def draws_digits(self) -> bool:
+        """Whether the images are digits: those of a data set that comes with the package, MNIST or Stacked MNIST."""
+        return self.data_sha256 is None
 
     @computed_field(  # type: ignore[prop-decorator]  # mypy knows no decorator on a property
         description="Which game G and D played, in one sentence; null if it is not recorded"
@@ -138,11 +169,12 @@ class Metadata(BaseModel):
     def to_strings(self) -> dict[str, str]:
         """Return one string for each field, as safetensors requires: the inverse of `parse_metadata`.
 
-        `encoder`, `quantised`, `tone_curve`, `data_sha256` and `calibration.varied` are left out if they have their
-        defaults, and `rules` and `judge` before version 3, so that a model without them has the same bytes as before
-        these fields existed. `game` is left out because `rules` gives it.
+        `encoder`, `quantised`, `tone_curve`, `data_sha256`, `class_names` and `calibration.varied` are left out if they
+        have their defaults, and `rules` and `judge` before version 3, so that a model without them has the same bytes
+        as before these fields existed. `game` is left out because `rules` gives it.
         """
         absent = {name for name in ("encoder", "quantised", "tone_curve", "data_sha256") if not getattr(self, name)}
+        absent |= set() if self.has_named_classes else {"class_names"}
         recent = {"rules", "judge"} if self.format_version < 3 else set()
         fields = self.model_dump(mode="json", exclude=absent | recent | {"game"})
         if self.calibration.varied is None:
@@ -158,8 +190,11 @@ def format_version_for(
     data_sha256: str | None,
     rules: GameRules | None = None,
     tone_curve: tuple[int, ...] | None = None,
-) -> Literal[1, 2, 3, 4]:
+    class_names: tuple[str, ...] = (),
+) -> Literal[1, 2, 3, 4, 5]:
     """Return the oldest version that can hold a calibration, and what else there is of the other fields."""
+    if class_names != numbers_as_names(len(class_names)):
+        return 5
     if tone_curve is not None:
         return 4
     if rules is not None:

@@ -5,7 +5,8 @@
     parquet     columns index, seed, digit, image and latent; the last two are Arrow tensors of fixed shape
     webdataset  a tar: per image INDEX.json (index, seed, digit), INDEX.latent.npy and INDEX.png
 
-Digits are left out for a model without classes. This module does not sync files; `training.bulk.shards` does that.
+Digits are left out for a model without classes. If the classes have names, an npz also has class_names [K] text, and
+the others have a column or field "class" after the digit. This module does not sync files; `training.bulk.shards` does.
 """
 
 import csv
@@ -62,24 +63,27 @@ def write_npz(path: Path, drawer: SeedSampler, first: int, count: int) -> None:
         _write_array(archive, "seed", np.array(drawer.seed, dtype=np.int64))
         if digits is not None:
             _write_array(archive, "digits", digits)
+        if drawer.metadata.has_named_classes:
+            with _entry(archive, "class_names") as file:
+                np.lib.format.write_array(file, np.array(drawer.metadata.class_names), allow_pickle=False)
 
 
 def write_png(path: Path, drawer: SeedSampler, first: int, count: int) -> None:
     """Write a folder of PNGs. Its `metadata.csv` lists them, as programs that read image folders expect."""
     path.mkdir()
     with (
-        (path / "metadata.csv").open("w", encoding="ascii", newline="") as table,
+        (path / "metadata.csv").open("w", encoding="utf-8", newline="") as table,
         (path / "latents.npy").open("wb") as latents,
     ):
         rows = csv.writer(table, lineterminator="\n")
-        rows.writerow(["file_name", "index", "seed", *(["digit"] if drawer.metadata.classes else [])])
+        rows.writerow(["file_name", "index", "seed", *_class_columns(drawer)])
         latents.write(npy_header((count, drawer.metadata.z_dim), np.float32))
         for chunk in drawer.chunks(first, count):
             latents.write(chunk.latents.data)
             for index, image, digit in _each(chunk):
                 name = f"{_key(index)}.png"
                 (path / name).write_bytes(encode_png_quickly(image))
-                rows.writerow([name, index, drawer.seed, *digit])
+                rows.writerow([name, index, drawer.seed, *digit, *_class_name(drawer, digit)])
 
 
 def png_folder_files(shard: Shard) -> set[str]:
@@ -119,7 +123,7 @@ def _parquet_schema(pa: "ModuleType", drawer: SeedSampler) -> "pa.Schema":
         [
             ("index", pa.int64()),
             ("seed", pa.int64()),
-            *([("digit", pa.int16())] if drawer.metadata.classes else []),
+            *zip(_class_columns(drawer), (pa.int16(), pa.string()), strict=False),
             ("image", tensor(pa.uint8(), drawer.metadata.image_shape.array)),
             ("latent", tensor(pa.float32(), (drawer.metadata.z_dim,))),
         ]
@@ -132,6 +136,8 @@ def _parquet_table(pa: "ModuleType", schema: "pa.Schema", drawer: SeedSampler, g
     columns.append(np.full_like(columns[0], drawer.seed))
     if drawer.metadata.classes:
         columns.append(np.concatenate([chunk.digits for chunk in group]).astype(np.int16))
+    if drawer.metadata.has_named_classes:
+        columns.append(np.array(drawer.metadata.class_names)[columns[-1]])
     plain = [pa.array(column) for column in columns]
     tensors = [
         pa.FixedShapeTensorArray.from_numpy_ndarray(np.concatenate(parts))
@@ -149,7 +155,8 @@ def write_webdataset(path: Path, drawer: SeedSampler, first: int, count: int) ->
     with path.open("wb") as tar:
         for chunk in drawer.chunks(first, count):
             for (index, image, digit), latent in zip(_each(chunk), chunk.latents, strict=True):
-                facts = {"index": index, "seed": drawer.seed, **({"digit": digit[0]} if digit else {})}
+                chosen = dict(zip(_class_columns(drawer), [*digit, *_class_name(drawer, digit)], strict=True))
+                facts = {"index": index, "seed": drawer.seed, **chosen}
                 _add(tar, f"{_key(index)}.json", json.dumps(facts).encode())
                 _add(tar, f"{_key(index)}.latent.npy", header + latent.tobytes())
                 _add(tar, f"{_key(index)}.png", encode_png_quickly(image))
@@ -190,6 +197,18 @@ def _each(chunk: Chunk) -> Iterator[tuple[int, NDArray[np.uint8], list[int]]]:
     """Yield (index, image, [digit]) of each image; without classes, (index, image, [])."""
     for row, image in enumerate(chunk.images):
         yield chunk.first + row, image, [] if chunk.digits is None else [int(chunk.digits[row])]
+
+
+def _class_columns(drawer: SeedSampler) -> list[str]:
+    """Return the names of the columns that tell an image's class: its number and, if classes have names, its name."""
+    metadata = drawer.metadata
+    return [*(["digit"] if metadata.classes else []), *(["class"] if metadata.has_named_classes else [])]
+
+
+def _class_name(drawer: SeedSampler, digit: list[int]) -> list[str]:
+    """Return [name] of the class [digit] if the classes have names, else []."""
+    metadata = drawer.metadata
+    return [metadata.class_names[label] for label in digit] if metadata.has_named_classes else []
 
 
 def _key(index: int) -> str:

@@ -47,12 +47,14 @@ def add_parser(commands: Commands) -> None:
         default=0,
         help="index of the first image within the seed, from 0 (default: 0)",
     )
-    parser.add_argument(
-        "--digit",
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument(
+        "--class",
+        dest="class_",
         metavar="CLASS",
-        type=integer,
-        help="the class to draw, a number from 0; for conditional models only (default: any class)",
+        help="the class to draw, by its name or its number from 0; for conditional models only (default: any class)",
     )
+    kind.add_argument("--digit", metavar="N", type=integer, help="the class to draw, by its number from 0")
     parser.add_argument(
         "--truncation",
         metavar="FACTOR",
@@ -146,13 +148,11 @@ def _write_grid(options: argparse.Namespace) -> None:
 
     _check_grid(options)
     model = load_named_model(options.model)
-    _check_digit(model, options.digit)
-    latents = model.draw_latents(
-        options.seed, options.first, options.n, truncation=options.truncation, label=options.digit
-    )
+    label = _label_of(model, options)
+    latents = model.draw_latents(options.seed, options.first, options.n, truncation=options.truncation, label=label)
     picture = assemble_grid(Sampler.of_model(model)(latents), padding=2)
     write_atomically(options.output, encode_png(picture))
-    print(f"wrote {_describe_images(options)} to {options.output}")
+    print(f"wrote {_describe_images(model, label, options)} to {options.output}")
 
 
 def _check_grid(options: argparse.Namespace) -> None:
@@ -181,43 +181,47 @@ def _write_shards(options: argparse.Namespace) -> None:
 
     check_folder(options.out)
     model = load_named_model(options.model)
-    _check_digit(model, options.digit)
+    label = _label_of(model, options)
     done = sample_in_bulk(
         model,
         options.out,
         seed=options.seed,
         first=options.first,
         n=options.n,
-        digit=options.digit,
+        digit=label,
         truncation=options.truncation,
         format_name=options.format or "npz",
         shard_images=SHARD_IMAGES if options.shard_images is None else options.shard_images,
         processes=options.processes,
         ray=options.ray,
     )
-    print(f"wrote {_describe_images(options)}: {done}")
+    print(f"wrote {_describe_images(model, label, options)}: {done}")
 
 
-def _describe_images(options: argparse.Namespace) -> str:
-    asked = "" if options.digit is None else f" (requested digit: {options.digit})"
+def _describe_images(model: "LoadedModel", label: int | None, options: argparse.Namespace) -> str:
+    asked = "" if label is None else f" (requested class: {model.metadata.class_names[label]})"
     return f"images {options.first} to {options.first + options.n - 1} of seed {options.seed}{asked}"
 
 
-def _check_digit(model: "LoadedModel", digit: int | None) -> None:
-    """Check that the model has the class `digit`; None stands for any class.
+def _label_of(model: "LoadedModel", options: argparse.Namespace) -> int | None:
+    """Return the number of the class that `--class` or `--digit` asks for; None stands for any class.
 
     Raises:
         LatentError: the model does not have this class.
     """
-    from models.networks.conditional import check_class
+    from models.class_names import find_class
 
+    asked, option = (options.digit, "--digit") if options.class_ is None else (options.class_, "--class")
+    if asked is None:
+        return None
     try:
-        check_class(digit, classes=model.metadata.classes)
+        return find_class(asked, model.metadata.class_names)
     except ClassError as error:
         if error.classes:
-            text = f"--digit must be one of {model.name}'s classes, 0 to {error.classes - 1}, not {digit}"
+            text = f"{option} must be one of {model.name}'s classes, {error.known}, not {error.shown}"
         else:
             text = (
-                f"{model.name} is not conditional, so its digit cannot be chosen (--digit {digit}): leave --digit out"
+                f"{model.name} is not conditional, so its class cannot be chosen ({option} {error.shown}): leave "
+                f"{option} out"
             )
         raise LatentError(text) from error

@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 from torch import nn
 
+from models.class_names import shortened
 from models.images import channels_first
 from models.inference.sampler import Sampler
 from models.inference.scorer import Scorer
@@ -187,13 +188,15 @@ def _describe(
     data_sha256: str | None,
 ) -> Metadata:
     recipe, levels = config.recipe, None if tone_curve is None else tone_curve.levels
+    names = shortened(config.class_names) if config.classes else ()
     return Metadata(
-        format_version=format_version_for(evaluation.calibration, data_sha256, recipe.rules, levels),
+        format_version=format_version_for(evaluation.calibration, data_sha256, recipe.rules, levels, names),
         architecture=recipe.architecture,
         z_dim=recipe.z_dim,
         prior=recipe.prior,
         image_shape=config.image_shape,
         classes=config.classes,
+        class_names=names,
         packing=recipe.packing,
         quantised=recipe.quantise,
         tone_curve=levels,

@@ -81,6 +81,7 @@ METADATA = {
     "prior": "normal",
     "image_shape": {"channels": 1, "height": 28, "width": 28},
     "classes": 10,
+    "class_names": list("0123456789"),
     "packing": 1,
     "quantised": True,
     "tone_curve": [int(level) for level in _TONE_CURVE.split()],
@@ -109,6 +110,7 @@ METADATA = {
     "evaluation": EVALUATION,
     "licence": "MIT (weights); MNIST: CC BY-SA 3.0, Yann LeCun and Corinna Cortes",
     "game": GAME,
+    "name": MODEL,
 }
 
 EPOCH = {

@@ -9,8 +9,8 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from numpy.typing import NDArray
 
 from app.api import caching
+from app.api.class_parameter import class_in_url, label_of
 from app.api.content_negotiation import INTERPOLATION_FORMATS, InterpolationFormat, choose_format, document_content
-from app.api.digit_parameter import check_digit
 from app.api.openapi import examples, links, problem_examples
 from app.api.picture_limits import check_pixels
 from app.api.sample_listing import list_samples_aside
@@ -37,6 +37,7 @@ class _Path:
     served: ServedModel
     form: InterpolationFormat
     asked: InterpolationQuery
+    label: int | None
 
     @property
     def mode(self) -> Mode:
@@ -49,7 +50,7 @@ class _Path:
     def latents(self) -> NDArray[np.float32]:
         """Return the latents of the path, [n, z_dim] float32."""
         model, asked = self.served.model, self.asked
-        ends = np.concatenate([model.draw_latents(seed, 0, 1, label=asked.digit) for seed in asked.seed_list])
+        ends = np.concatenate([model.draw_latents(seed, 0, 1, label=self.label) for seed in asked.seed_list])
         return interpolate(ends, steps=asked.steps, mode=self.mode, prior=model.metadata.prior, loop=asked.loop)
 
 
@@ -81,9 +82,9 @@ async def get_interpolation(
 ) -> Response:
     """Draws the images on a path from seed to seed: as a PNG strip, as an animation, or as JSON with their latents.
 
-    The path goes through image 0 of each seed, the same image that `/v1/samples` gives. With `digit` all images show
-    that digit; without it, the digit of a conditional model changes on the way. The header `Content-Location` has the
-    URL that always gives this answer again.
+    The path goes through image 0 of each seed, the same image that `/v1/samples` gives. With `class` or `digit` all
+    images show that class; without it, the class of a conditional model changes on the way. The header
+    `Content-Location` has the URL that always gives this answer again.
 
     ![From seed 7 to seed 8 in 16 steps: v1/interpolations?seeds=7,8&steps=16&format=png of a running
     service](v1/interpolations?seeds=7,8&steps=16&format=png)
@@ -101,8 +102,8 @@ async def get_interpolation(
 
 def _checked(state: State, asked: InterpolationQuery, accept: str | None) -> _Path:
     served = state.catalog.find(asked.model)
-    check_digit(served.model, asked.digit)
-    path = _Path(served, choose_format(asked.format, accept, INTERPOLATION_FORMATS), asked)
+    label = label_of(served.model, digit=asked.digit, named=asked.class_)
+    path = _Path(served, choose_format(asked.format, accept, INTERPOLATION_FORMATS), asked, label)
     shape = served.model.metadata.image_shape
     if path.form == "png":
         check_pixels(shape, asked.n, columns=path.columns, padding=asked.padding, scale=asked.scale, fewer="steps")
@@ -128,7 +129,7 @@ def _headers(request: Request, path: _Path) -> dict[str, str]:
         "steps": asked.steps,
         "mode": path.mode,
         "loop": "true" if asked.loop else None,
-        "digit": asked.digit,
+        **class_in_url(model, path.label),
     }
     if path.form == "png":
         parameters |= {"columns": path.columns, "padding": asked.padding, "scale": asked.scale}

@@ -12,6 +12,7 @@ from app.api.schemas.models import (
     ModelAnswer,
     ModelsAnswer,
     ModelSummary,
+    NamedMetadata,
     TimelineAnswer,
     TimelinePicture,
 )
@@ -52,7 +53,11 @@ async def get_model(state: SharedState, name: Name) -> ModelAnswer:
     """Gives the model's metadata and its model card."""
     model = state.catalog.find(name, parameter="name").model
     return ModelAnswer(
-        name=model.name, model=model.reference, sha256=model.sha256, metadata=model.metadata, card=model.card
+        name=model.name,
+        model=model.reference,
+        sha256=model.sha256,
+        metadata=NamedMetadata.of(model),
+        card=model.card,
     )
 
 
@@ -155,6 +160,8 @@ def _summary(served: ServedModel, error: str | None) -> ModelSummary:
         architecture=metadata.architecture.name,
         dataset=metadata.dataset,
         recipe=metadata.recipe,
+        class_names=metadata.class_names,
+        subject="digits" if metadata.draws_digits else "pictures",
         game=metadata.game,
         arithmetic=served.sampler.arithmetic,
         images_seen=metadata.images_seen,

@@ -11,6 +11,7 @@ from fastapi.responses import StreamingResponse
 from numpy.typing import NDArray
 
 from app.api import caching
+from app.api.class_parameter import class_in_url
 from app.api.content_negotiation import SAMPLES_FORMATS, document_content
 from app.api.json_bodies import JSONRoute
 from app.api.openapi import examples, links, problem_examples
@@ -134,8 +135,9 @@ def _archive_headers(job: SampleJob) -> dict[str, str]:
     plan, headers = job.plan, job.headers()
     if plan.form == "npz":
         headers["content-length"] = str(npz_bytes(_contents(job)))
+    model = plan.served.model
     source = "latents" if job.seed is None else f"seed{job.seed}"
-    if plan.asked.digit is not None:
-        source += f"-digit{plan.asked.digit}"
-    name = f"{plan.served.model.name}-{source}-{plan.first}-{plan.n}.{plan.form}"
+    if plan.label is not None:
+        source += f"-digit{plan.label}" if "digit" in class_in_url(model, plan.label) else f"-class{plan.label}"
+    name = f"{model.name}-{source}-{plan.first}-{plan.n}.{plan.form}"
     return headers | {"content-disposition": f'attachment; filename="{name}"'}

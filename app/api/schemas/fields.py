@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 
 from app.api.openapi import examples
+from models.class_names import MAX_CLASS_NAME
 
 MAX_GRID_IMAGES = 4096
 """The most images in one PNG or in one JSON answer."""
@@ -84,9 +85,18 @@ Digit = Annotated[
     Field(
         ge=0,
         le=9,
-        description="The digit to draw, for conditional models only. It must be less than `classes` in the metadata "
-        "that `/v1/models/{name}` gives",
+        description="The digit to draw, for conditional models only: the number of a class, which must be less than "
+        "`classes` in the metadata that `/v1/models/{name}` gives. `class` names any class",
         examples=[None, 3],
+    ),
+]
+NamedClass = Annotated[
+    Annotated[str, Field(min_length=1, max_length=MAX_CLASS_NAME)] | int | None,
+    Field(
+        alias="class",
+        description="The class to draw, for conditional models only: its name, one of `class_names` in the metadata "
+        "that `/v1/models/{name}` gives, or its number. A text that is both is the name",
+        examples=[None, "3"],
     ),
 ]
 Sha256 = Annotated[

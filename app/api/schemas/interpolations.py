@@ -2,6 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from app.api.class_parameter import check_named
 from app.api.content_negotiation import InterpolationFormat
 from app.api.schemas.fields import (
     MAX_GRID_IMAGES,
@@ -11,6 +12,7 @@ from app.api.schemas.fields import (
     Digit,
     Height,
     ModelName,
+    NamedClass,
     PriorName,
     Reference,
     Sha256,
@@ -67,6 +69,7 @@ class InterpolationQuery(BaseModel):
     )
     model: ModelName = None
     digit: Digit = None
+    class_: NamedClass = None
     columns: int | None = Field(
         default=None,
         ge=1,
@@ -104,6 +107,7 @@ class InterpolationQuery(BaseModel):
     _integers = field_validator("steps", "digit", "columns", "padding", "scale", "duration_ms", mode="before")(
         read_integer
     )
+    _names = field_validator("class_", mode="before")(check_named)
 
     @field_validator("seeds")
     @classmethod

@@ -8,6 +8,7 @@ from app.api.openapi import examples
 from app.api.schemas.fields import Reference, Sha256
 from models.model_folder.game_rules import Optimum
 from models.model_folder.history import EpochRecord, TrainingEvent
+from models.model_folder.loaded_model import LoadedModel
 from models.model_folder.metadata import Metadata
 
 
@@ -25,9 +26,20 @@ class ModelSummary(BaseModel):
     sha256: str | None = Field(
         default=None, description="SHA-256 of the model's file `model.safetensors`", examples=[examples.SHA256]
     )
+    class_names: tuple[str, ...] | None = Field(
+        default=None,
+        description="The name of each class, by its number; empty if the model is not conditional",
+        examples=[tuple("0123456789")],
+    )
     architecture: str | None = Field(default=None, description="Kind of the networks", examples=["conv"])
     dataset: str | None = Field(default=None, description="What the model was trained on", examples=["mnist"])
     recipe: str | None = Field(default=None, description="Name of the training recipe", examples=["conv"])
+    subject: Literal["digits", "pictures"] | None = Field(
+        default=None,
+        description="What the model draws: `digits` of MNIST, or pictures of other data. `preprocess=auto` looks for "
+        "a digit for the former only",
+        examples=["digits"],
+    )
     game: str | None = Field(
         default=None,
         description="Which game G and D played, in one sentence; null if the model's file does not say it",
@@ -69,13 +81,24 @@ class TimelinePicture(BaseModel):
     url: str = Field(description="URL of the picture", examples=[f"/v1/models/{examples.REFERENCE}/timeline/0.png"])
 
 
+class NamedMetadata(Metadata):
+    """The metadata of a model, and its name."""
+
+    name: str = Field(description="Name of the model and of its folder", examples=[examples.MODEL])
+
+    @classmethod
+    def of(cls, model: LoadedModel) -> "NamedMetadata":
+        """Return the metadata of a loaded model, whose file does not hold its name."""
+        return cls.model_construct(**dict(model.metadata), name=model.name)
+
+
 class ModelAnswer(BaseModel):
     """Everything that a model folder says about its model."""
 
     name: str = Field(description="Name of the model and of its folder", examples=[examples.MODEL])
     model: Reference
     sha256: Sha256
-    metadata: Metadata = Field(
+    metadata: NamedMetadata = Field(
         description="The model's metadata. The example has only some figures of `evaluation`, and only the middle and "
         "the two ends of each list of quantiles",
         examples=[examples.METADATA],

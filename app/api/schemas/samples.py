@@ -4,6 +4,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, field_validator, model_validator
 
+from app.api.class_parameter import check_named
 from app.api.content_negotiation import SamplesFormat
 from app.api.openapi import examples
 from app.api.schemas.fields import (
@@ -14,6 +15,7 @@ from app.api.schemas.fields import (
     Digit,
     Height,
     ModelName,
+    NamedClass,
     PriorName,
     Reference,
     Sha256,
@@ -22,6 +24,7 @@ from app.api.schemas.fields import (
     read_integer,
     read_number,
 )
+from app.api.strict_route import names_of
 from models.latents import INDEX_LIMIT, SEED_LIMIT
 
 MAX_ARCHIVE_IMAGES = 100_000
@@ -81,6 +84,7 @@ class SamplesQuery(BaseModel):
         examples=[1.0, 0.8],
     )
     digit: Digit = None
+    class_: NamedClass = None
     format: SamplesFormat | None = Field(
         default=None,
         description="Format of the answer. Default: the best match for the Accept header, else png",
@@ -91,6 +95,7 @@ class SamplesQuery(BaseModel):
         read_integer
     )
     _numbers = field_validator("truncation", mode="before")(read_number)
+    _names = field_validator("class_", mode="before")(check_named)
 
     @model_validator(mode="after")
     def _ends_in_range(self) -> Self:
@@ -116,7 +121,7 @@ def _say_that_null_is_allowed(schema: dict[str, Any]) -> None:
 
 
 class SamplesBody(SamplesQuery):
-    """The parameters of a GET, as JSON. `latents` may take the place of seed, first, n, truncation and digit.
+    """The parameters of a GET, as JSON. `latents` may take the place of seed, first, n, truncation, digit and class.
 
     A parameter that is null is not given. Beside latents, the others may have their defaults.
     """
@@ -136,7 +141,7 @@ class SamplesBody(SamplesQuery):
     def _without_nulls(cls, body: object) -> object:
         if not isinstance(body, dict):
             return body
-        return {name: value for name, value in body.items() if value is not None or name not in cls.model_fields}
+        return {name: value for name, value in body.items() if value is not None or name not in names_of(cls)}
 
     @field_validator("n", "seed", "first", "columns", "padding", "scale", "truncation", "digit", mode="before")
     @classmethod
@@ -149,8 +154,9 @@ class SamplesBody(SamplesQuery):
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         if self.latents is not None:
-            others = ("digit", "first", "n", "seed", "truncation")
-            both = [name for name in others if getattr(self, name) != type(self).model_fields[name].default]
+            others = ("class_", "digit", "first", "n", "seed", "truncation")
+            fields = type(self).model_fields
+            both = [fields[name].alias or name for name in others if getattr(self, name) != fields[name].default]
             if both:
                 raise ValueError(f"latents cannot be sent together with {', '.join(both)}; send one or the other")
         return self

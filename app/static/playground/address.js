@@ -87,7 +87,7 @@ export class Address {
 
   /** The parameters that mean something else, or nothing, to another model, each as null. */
   get ofOneModel() {
-    const ofModel = { digit: null, latent: null };
+    const ofModel = { digit: null, class: null, latent: null };
     return this.get("run") === COLLAPSE ? ofModel : { ...ofModel, epoch: null }; // an epoch beside that run is the run's
   }
 

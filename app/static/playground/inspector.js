@@ -6,6 +6,7 @@ import { Latest } from "./latest.js";
 import { LatentBars, limitOf, votesOf } from "./latent-bars.js";
 import { opinion } from "./opinion.js";
 import { Outdated } from "./outdated.js";
+import { fileName } from "./words.js";
 
 const DOWNLOAD_SCALE = 8;
 const SHAKE = 0.25; // standard deviation of the noise that "Randomise a little" adds; the choice of the class stays
@@ -30,8 +31,8 @@ export class Inspector {
     this._opinion = el("div", {});
     this._reset = el("button", { type: "button", onclick: () => this._change(null) }, "Reset");
     this._shake = el("button", { type: "button", onclick: () => this._shakeIt() }, "Randomise a little");
-    this._png = el("a", { class: "button", role: "link", download: "digit.png" }, "Save PNG");
-    this._json = el("a", { class: "button", download: "digit.json" }, "Save JSON");
+    this._png = el("a", { class: "button", role: "link" }, "Save PNG");
+    this._json = el("a", { class: "button" }, "Save JSON");
     this._curl = new Copyable("Get this image with curl");
     this._close = el("button", { type: "button", class: "close", "aria-label": "Close", onclick: () => this._onClose() }, "×");
     addEventListener("keydown", (event) => {
@@ -98,9 +99,13 @@ export class Inspector {
     const { height, width } = image.metadata.image_shape;
     if (this._canvas.width !== width) Object.assign(this._canvas, { width, height });
     const { votes, kind } = votesOf(image.metadata);
-    const chosen = kind === "class" ? "the digit" : "the cluster of training images that is imitated";
+    const kindOfClass = this._app.model.subject === "digits" ? "the digit" : "the class";
+    const chosen = kind === "class" ? kindOfClass : "the cluster of training images that is imitated";
     const about = votes > 0 ? ` The numbered bars choose ${chosen}: the highest one wins.` : "";
     this._hint.textContent = `These numbers are G’s only input. Drag a bar to see what it changes.${about}`;
+    this._file = fileName(this._app.model.subject, "one");
+    this._png.download = `${this._file}.png`;
+    this._json.download = `${this._file}.json`;
     this._showLatent(image.changed ?? image.original);
   }
 
@@ -202,10 +207,10 @@ export class Inspector {
 
   _command(latent) {
     const { model, url, changed } = this._image;
-    if (url && !changed) return curl("digit.png", url);
+    if (url && !changed) return curl(`${this._file}.png`, url);
     const body = JSON.stringify({ model, latents: [Array.from(latent)], scale: DOWNLOAD_SCALE });
     const address = this._app.service.url("v1/samples");
-    return curl("digit.png", address, `-H 'Content-Type: application/json' -d '${body}' `);
+    return curl(`${this._file}.png`, address, `-H 'Content-Type: application/json' -d '${body}' `);
   }
 }
 

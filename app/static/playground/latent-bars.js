@@ -3,6 +3,7 @@
 // slider below the bars changes it.
 
 import { el } from "../viewer/elements.js";
+import { nameOfClass } from "./words.js";
 
 const STEP = 0.1;
 const LEAP = 0.5;
@@ -47,9 +48,9 @@ export class LatentBars {
     this._latent = Float32Array.from(latent);
     this._limit = limitOf(metadata.prior);
     const { votes, kind } = votesOf(metadata);
-    if (this._bars.children.length !== latent.length || this._votes !== votes || this._kind !== kind) {
-      this._votes = votes;
-      this._kind = kind;
+    const shape = JSON.stringify([latent.length, votes, kind, metadata.class_names]);
+    if (this._shape !== shape) {
+      Object.assign(this, { _shape: shape, _votes: votes, _kind: kind, _names: metadata.class_names });
       this._bars.replaceChildren(...Array.from(latent, (_, index) => this._barOf(index)));
       this._told = null;
       this._reading.textContent = "";
@@ -62,7 +63,7 @@ export class LatentBars {
 
   _barOf(index) {
     const candidate = index - (this._latent.length - this._votes);
-    const name = candidate < 0 ? `z ${index}` : `z ${index}, the vote for ${this._kind} ${candidate}`;
+    const name = candidate < 0 ? `z ${index}` : `z ${index}, the vote for ${this._kind} ${nameOfClass(this._names, candidate)}`;
     const label = candidate < 0 ? null : el("span", { "aria-hidden": "true" }, String(candidate));
     return el(
       "div",

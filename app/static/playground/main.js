@@ -4,6 +4,7 @@ import { el } from "../viewer/elements.js";
 import { Address } from "./address.js";
 import { Service } from "./service.js";
 import { keepSlidersWhileScrolling } from "./sliders.js";
+import { writeWords } from "./words.js";
 
 /** The class of each view; its module is views/NAME.js. */
 const VIEWS = { draw: "Draw", walk: "Walk", judge: "Judge", learn: "Learn", models: "Models" };
@@ -170,6 +171,7 @@ class App {
     const named = usable.find(({ name }) => name === wanted?.split("@")[0]);
     const chosen = named ?? usable.find(({ name }) => name === this._default);
     this._model.value = chosen.name;
+    writeWords(chosen.subject);
     const version = wanted?.split("@")[1];
     if (named && version && wanted !== named.model) {
       this._tellModel(`The version ${version} of “${named.name}” is not loaded; ${named.model.split("@")[1]} is shown instead.`);

@@ -56,7 +56,7 @@ def test_the_game(client: httpx.Client) -> None:
 def test_one(client: httpx.Client, models_dir: Path) -> None:
     answer = client.get("/v1/models/mnist-conv").json()
     model = load_model(models_dir / "mnist-conv")
-    assert answer["metadata"] == model.metadata.model_dump(mode="json")
+    assert answer["metadata"] == model.metadata.model_dump(mode="json") | {"name": "mnist-conv"}
     assert (answer["model"], answer["sha256"], answer["card"]) == (model.reference, model.sha256, model.card)
     assert client.get(f"/v1/models/{model.reference}").json() == answer
 

@@ -175,3 +175,45 @@ def test_a_tone_curve_needs_the_fourth_version() -> None:
     for wrong in (curve[1:], curve[::-1], (*curve[:-1], 256)):
         with pytest.raises(ValueError, match="a tone curve is 256 grey levels, 0 to 255, that never decrease"):
             metadata(tone_curve=wrong, format_version=4)
+
+
+def test_names_of_classes_need_the_fifth_version() -> None:
+    names = ("cat", "dog, black", "é 数 🙂")
+    known = metadata(classes=3, class_names=names, format_version=5)
+    assert format_version_for(known.calibration, None, None, None, names) == 5
+    assert known.has_named_classes
+    assert parse_metadata(known.to_strings()) == known
+    assert Metadata.model_validate_json(known.model_dump_json()) == known  # an answer of the service
+    with pytest.raises(ValueError, match="class_names needs format_version 5"):
+        metadata(classes=3, class_names=names, format_version=4)
+
+
+def test_classes_without_names_are_named_by_their_numbers_and_their_bytes_stay() -> None:
+    known = metadata(classes=12)
+    assert known.class_names == tuple(map(str, range(12)))
+    assert not known.has_named_classes
+    assert format_version_for(known.calibration, None, class_names=known.class_names) == 1
+    assert "class_names" not in known.to_strings()
+    assert parse_metadata(known.to_strings()) == known
+    assert metadata().class_names == ()
+
+
+@pytest.mark.parametrize(
+    ("classes", "names", "message"),
+    [
+        (3, ("a", "b"), "there are 3 classes, but 2 class_names"),
+        (0, ("a", "b"), "there are 0 classes, but 2 class_names"),
+        (2, ("a", "a"), "class_names has a name twice"),
+        (2, ("a", ""), "at least 1 character"),
+        (2, ("a", "x" * 201), "at most 200 characters"),
+        (2, ("a", 7), "valid string"),
+    ],
+)
+def test_wrong_names_of_classes(classes: int, names: tuple[object, ...], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        metadata(classes=classes, class_names=names, format_version=5)
+
+
+def test_models_of_digits_are_those_of_the_data_that_come_with_the_package() -> None:
+    assert metadata().draws_digits
+    assert not metadata(data_sha256="ab" * 32, format_version=2).draws_digits

@@ -7,13 +7,16 @@ import { EndlessGrid } from "../endless-grid.js";
 import { Inspector } from "../inspector.js";
 import { Outdated } from "../outdated.js";
 import { PADDING, largestScale } from "../picture-limits.js";
+import { fileName, labelOf, parameterOf } from "../words.js";
 
 const SEED = "7";
 const SEEDS_DRAWN = 2 ** 31; // short enough to pass on by hand; the service takes seeds below 2^53
 const MAX_GRID = 4096;
 const GRID_SCALE = 2; // of the grid's PNG, if that is not too large
 const IMAGE_SCALE = 8;
-const MAX_DIGITS = 10; // the service takes the digits 0 to 9, also for a model of more classes
+const TILE_SCALE = 2; // of an image of the grid that is no digit
+const LARGEST_TILE = 128;
+const MAX_CHOICES = 12; // with more classes there is a list
 
 export class Draw {
   constructor(app) {
@@ -41,7 +44,8 @@ export class Draw {
     });
     this._seed.addEventListener("change", () => this._ask({ seed: this._seed.value }));
     document.getElementById("another").addEventListener("click", () => this._ask({ seed: String(Math.floor(Math.random() * SEEDS_DRAWN)) }));
-    this._digit.addEventListener("change", (event) => this._ask({ digit: event.target.value }));
+    this._list = document.getElementById("class-list");
+    this._digit.addEventListener("change", (event) => this._askForClass(event.target.value));
     this._truncation.addEventListener("input", () => this._sayTruncation(this._truncation.value));
     this._truncation.addEventListener("change", () => this._ask({ truncation: this._truncation.value === "1" ? null : this._truncation.value }));
   }
@@ -55,6 +59,7 @@ export class Draw {
       model: model.model,
       seed: seedOf(seed) ?? seed, // what is no seed is told when it is to be drawn
       digit: address.get("digit") ?? "",
+      class: address.get("class") ?? "",
       truncation: address.get("truncation") ?? "",
     };
     this._seed.value = asked.seed;
@@ -68,12 +73,14 @@ export class Draw {
     this._offer();
   }
 
-  /** Get the model's metadata, and offer its digits, also where the images asked for cannot be drawn. */
+  /** Get the model's metadata, and offer its classes, also where the images asked for cannot be drawn. */
   async _learnModel(asked) {
     const { metadata } = await this._app.service.details(asked.model);
     if (asked !== this._asked) return;
     this._metadata = metadata;
-    this._offerDigits(metadata.classes);
+    const tile = this._app.model.subject === "pictures" ? Math.min(TILE_SCALE * metadata.image_shape.width, LARGEST_TILE) : null;
+    document.getElementById("grid").style.setProperty("--tile", tile && `${tile / 16}rem`);
+    this._offerClasses(metadata.class_names);
   }
 
   /** Draw the grid, unless the same one is drawn or being drawn already. After a failure it is drawn again. */
@@ -93,10 +100,16 @@ export class Draw {
     return this._drawing;
   }
 
-  /** Change the seed, the digit or the truncation: the images change, and none is selected. */
+  /** Change the seed, the class or the truncation: the images change, and none is selected. */
   _ask(changes) {
     this._app.address.step({ ...changes, image: null, latent: null });
     this._app.show();
+  }
+
+  /** Ask for a class by its number as text; "" asks for any. */
+  _askForClass(label) {
+    const asked = label === "" ? [] : [parameterOf(this._metadata.class_names, Number(label))];
+    this._ask({ digit: null, class: null, ...Object.fromEntries(asked) });
   }
 
   async _fetchPage(first, n) {
@@ -169,24 +182,25 @@ export class Draw {
     this._inspector.show({ ...image, name, original, changed: latent, url });
   }
 
-  _offerDigits(classes) {
+  /** Offer the classes as buttons, or as a list if there are many; “any” takes a class out that the model cannot draw. */
+  _offerClasses(names) {
+    const { digit, class: named } = this._asked;
+    const asked = labelOf(names, this._asked);
+    this._digit.hidden = names.length === 0 && digit + named === "";
     const choices = this._digit.querySelector(".choices");
-    this._digit.hidden = classes === 0 && this._asked.digit === ""; // “any” takes a digit out that the model cannot draw
-    const options = ["", ...Array.from({ length: Math.min(classes, MAX_DIGITS) }, (_, digit) => String(digit))];
-    if (choices.children.length !== options.length) {
-      choices.replaceChildren(
-        ...options.map((digit) =>
-          el(
-            "label",
-            {},
-            el("input", { type: "radio", name: "digit", value: digit }),
-            el("span", {}, digit || "any"),
-          ),
-        ),
-      );
+    const isLong = names.length > MAX_CHOICES;
+    choices.hidden = isLong;
+    this._list.hidden = !isLong;
+    const options = [["", "any"], ...names.map((name, label) => [String(label), name])];
+    const offered = JSON.stringify(options);
+    if (this._offered !== offered) {
+      this._offered = offered;
+      choices.replaceChildren(...(isLong ? [] : options.map(([value, name]) => choiceOf(value, name))));
+      this._list.replaceChildren(...(isLong ? options.map(([value, name]) => el("option", { value }, name)) : []));
     }
-    const chosen = this._digit.querySelector(`[value="${CSS.escape(this._asked.digit)}"]`);
-    if (chosen) chosen.checked = true;
+    const value = asked === null ? "" : String(asked);
+    this._list.value = value;
+    for (const choice of choices.querySelectorAll("input")) choice.checked = choice.value === value && (value !== "" || digit + named === "");
   }
 
   _offer(n = this._grid.n) {
@@ -198,8 +212,9 @@ export class Draw {
     const picture = { ...grid, columns, scale: largestScale(GRID_SCALE, places, this._metadata.image_shape.width + PADDING) };
     const part = n > MAX_GRID ? `the first ${MAX_GRID.toLocaleString("en")} of these images` : "these images";
     this._curl.label = `Get ${part} with curl`;
-    this._curl.text = curl("digits.png", service.url("v1/samples", picture));
-    const link = (name, parameters, ending) => el("a", { class: "button", href: service.url("v1/samples", parameters), download: `digits-${grid.seed}.${ending}` }, name);
+    const file = fileName(this._app.model.subject, "many");
+    this._curl.text = curl(`${file}.png`, service.url("v1/samples", picture));
+    const link = (name, parameters, ending) => el("a", { class: "button", href: service.url("v1/samples", parameters), download: `${file}-${grid.seed}.${ending}` }, name);
     this._downloads.replaceChildren(
       el("span", { class: "hint" }, `${grid.n.toLocaleString("en")} images:`),
       link("PNG", picture, "png"),
@@ -220,6 +235,10 @@ export class Draw {
     this._truncationValue.textContent = text;
     this._truncation.setAttribute("aria-valuetext", text);
   }
+}
+
+function choiceOf(value, name) {
+  return el("label", {}, el("input", { type: "radio", name: "digit", autocomplete: "off", value }), el("span", {}, name));
 }
 
 /** Whether the inspector is beside the grid and does not cover it, as in playground.css. */

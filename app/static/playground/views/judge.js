@@ -53,7 +53,10 @@ export class Judge {
   /** Show D's opinion, unless it is on screen: a click on the open view must not remove the nearest image. */
   async show() {
     this._app.attempt(() => this._sayWho(), "judge: who");
-    if (this._request === null) {
+    const isOfDigits = this._app.model.subject === "digits";
+    if (!isOfDigits && this._request?.subjects === null) this._forgetDrawing();
+    if (this._request === null && isOfDigits && !this._pad.isEmpty) this._drawn(); // it was drawn for a model before
+    else if (this._request === null) {
       this._clear();
       if (this._inputs === 0) this._takeFiles([...this._files.files, ...this._camera.files]); // chosen before this script was there
     } else if (this._request.model !== this._app.model.model) await this._judgeAgain();
@@ -151,8 +154,7 @@ export class Judge {
   _drawn() {
     if (this._pad.isEmpty) {
       this._inputs += 1;
-      this._request = null;
-      this._score.abort();
+      this._forgetDrawing();
       this._clear();
       return;
     }
@@ -447,10 +449,17 @@ export class Judge {
     }, "judge: steps");
   }
 
+  /** Judge the drawing on the pad no longer. It stays on the pad, which only models of digits show. */
+  _forgetDrawing() {
+    this._request = null;
+    this._score.abort();
+  }
+
   _clear() {
     this._nearest.forget();
     this._showInput();
-    this._showNone("Nothing to judge yet. As soon as you draw, D’s opinion appears here.");
+    const start = this._app.model.subject === "digits" ? "As soon as you draw" : "As soon as you choose a picture";
+    this._showNone(`Nothing to judge yet. ${start}, D’s opinion appears here.`);
   }
 
   /** Remove the opinion on screen, and say why there is none. */
