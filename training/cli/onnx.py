@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> None:
     for file in to:
         check_output_file("--to", file, ONNX)
     model = load_named_model(options.model)
-    print(f"converting G and D of {model.reference}: it takes about a minute", flush=True)
+    print(f"converting G and D of {model.reference}: this takes seconds, longer on a busy machine", flush=True)
     write_onnx(model, to, images=options.images, say=partial(print, flush=True))
     print(f"wrote {model.reference} to {to[0]} (G) and {to[1]} (D)")
 

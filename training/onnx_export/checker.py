@@ -51,10 +51,10 @@ class PixelComparison:
     toned: bool
 
     def __str__(self) -> str:
-        after = " after the tone curve" if self.toned else ""
+        after, share = " after the tone curve" if self.toned else "", self.differing / self.pixels
         return (
             f"G: {self.images:,} images compared with the folder's: the largest difference is {self.largest} grey "
-            f"level(s){after}; {self.differing:,} of {self.pixels:,} pixels differ ({self.differing / self.pixels:.2g} of all)"
+            f"level(s){after}; {self.differing:,} of {self.pixels:,} pixels differ ({share:.2g} of all)"
         )
 
 

@@ -17,6 +17,7 @@ from torch import nn
 
 from models import __version__
 from models.model_folder.format import ONNX_IR_VERSION, ONNX_PRODUCER
+from training.errors import OnnxError
 
 OPSET = 18
 
@@ -37,6 +38,9 @@ def convert(network: nn.Module, inputs: Mapping[str, torch.Tensor], *, output: s
 
     Returns:
         A model of `OPSET` with the names of inputs and output, and the producer; nothing describes it yet.
+
+    Raises:
+        OnnxError: the network computes something for one number of rows only.
     """
     rows = torch.export.Dim("N")
     with torch.no_grad(), _quiet_exporter():
@@ -53,6 +57,7 @@ def convert(network: nn.Module, inputs: Mapping[str, torch.Tensor], *, output: s
         )
     assert program is not None  # noqa: S101  (for mypy: it is None only of the older exporter)
     model: onnx.ModelProto = program.model_proto
+    _check_rows(model.graph)
     _remove_notes(model)
     _store_whole_numbers(model.graph)
     model.ir_version, model.producer_name, model.producer_version = ONNX_IR_VERSION, ONNX_PRODUCER, __version__
@@ -73,6 +78,21 @@ def _quiet_exporter() -> Iterator[None]:
             yield
     finally:
         log.setLevel(before)
+
+
+def _check_rows(graph: onnx.GraphProto) -> None:
+    """Check that the number of rows is free. A layer that uses it as a Python number, as by `len`, fixes it.
+
+    Raises:
+        OnnxError: it is not free.
+    """
+    for end in (*graph.input, *graph.output):
+        rows = end.type.tensor_type.shape.dim[0]
+        if rows.dim_param != "N":
+            raise OnnxError(
+                f"{end.name} of the graph has {rows.dim_value} rows instead of any number: a layer uses the number of "
+                "rows as a constant; let it use `x.shape[0]` in place of `len(x)`"
+            )
 
 
 def _remove_notes(model: onnx.ModelProto) -> None:
