@@ -41,21 +41,23 @@ def run(options: argparse.Namespace) -> None:
     """Write both files, after ONNX Runtime has computed with them what the model folder does."""
     from training.onnx_export.write import write_onnx
 
-    to = _paths(options.to)
-    for file in to:
-        check_output_file("--to", file, ONNX)
+    to = _checked_paths(options.to)
     model = load_named_model(options.model)
     print(f"converting G and D of {model.reference}: this takes seconds, longer on a busy machine", flush=True)
     write_onnx(model, to, images=options.images, say=partial(print, flush=True))
     print(f"wrote {model.reference} to {to[0]} (G) and {to[1]} (D)")
 
 
-def _paths(to: Path) -> tuple[Path, Path]:
-    """Return the paths of G's file and of D's.
+def _checked_paths(to: Path) -> tuple[Path, Path]:
+    """Return the paths of G's file and of D's, to which both may be written.
 
     Raises:
         UsageError: the name does not end in .onnx.
+        RunError: a file cannot be written, or a file is there that is not replaced.
     """
-    if to.suffix.lower() not in ONNX.suffixes:
+    check_output_file("--to", to, ONNX)
+    if not to.suffix:
         raise UsageError(f"--to {to}: {ONNX.name} is written there; name it {to.with_suffix(ONNX.suffixes[0])}")
-    return to, to.with_name(f"{to.stem}-d{to.suffix}")
+    beside = to.with_name(f"{to.stem}-d{to.suffix}")
+    check_output_file("--to", beside, ONNX)
+    return to, beside

@@ -1,5 +1,6 @@
 """`training onnx` and `training export --onnx`: where the files are written, and what is never replaced."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,15 +13,15 @@ from models.model_folder.destination import check_destination
 from models.model_folder.read import load_model
 from tests.training.support import make_config, play, tiny_recipe, write_npz
 from training.cli.command_line import main
-from training.onnx_export import checker
+from training.onnx_export import write
 from training.run.folder import RunFolder
 
 
 @pytest.fixture(autouse=True)
 def few_latents(monkeypatch: pytest.MonkeyPatch) -> None:
     """Compare few images; tests/training/onnx_export compares 2,048 of each bundled model."""
-    monkeypatch.setattr(checker.check_generator, "__kwdefaults__", {"latents": 8})
-    monkeypatch.setattr(checker.check_discriminator, "__kwdefaults__", {"images": 8})
+    monkeypatch.setattr(write, "check_generator", partial(write.check_generator, latents=8))
+    monkeypatch.setattr(write, "check_discriminator", partial(write.check_discriminator, images=8))
 
 
 def test_both_files_are_written_and_written_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -73,6 +74,13 @@ def test_what_is_never_written(
     assert printed.err.startswith(f"error: --to {tmp_path}/{message.format(folder=tmp_path)}")
     assert printed.out == ""
     assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("place", [".", "/", "..", "-"])
+def test_a_place_that_is_no_file(tmp_path: Path, capsys: pytest.CaptureFixture[str], place: str) -> None:
+    assert main(["onnx", str(make_tiny_model_folder(tmp_path / "tiny")), "--to", place]) == 1
+    why = "standard output is not supported; name a file" if place == "-" else "a folder is there, and is not replaced"
+    assert capsys.readouterr().err.startswith(f"error: --to {place}: {why}")
 
 
 def test_a_model_that_does_not_exist(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

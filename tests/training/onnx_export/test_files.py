@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -116,9 +117,7 @@ def test_pixels_and_logits_are_those_of_the_folder(exported: Exported) -> None:
     model = exported.model
     latents = model.draw_latents(5, 0, 70)
     session = open_session(exported.generator)
-    inputs = {"latents": latents}
-    if model.metadata.classes:
-        inputs["class"] = np.full(70, -1)  # type: ignore[assignment]
+    inputs = {"latents": latents} | ({"class": np.full(70, -1)} if model.metadata.classes else {})
     (images,) = session.run(None, inputs)
     wanted = channels_first(Sampler.of_model(model)(latents)).numpy()
     assert (images.dtype, images.shape) == (np.uint8, (70, *model.metadata.image_shape.chw))
@@ -244,7 +243,8 @@ def test_another_program_needs_onnx_runtime_alone(conv: Exported, tmp_path: Path
     images = Sampler.of_model(model)(asked)
     for name, data in (("g", conv.generator), ("d", conv.discriminator)):
         (tmp_path / f"{name}.onnx").write_bytes(data)
-    np.savez(tmp_path / "g.npz", **{"latents": latents, "class": labels})
+    inputs: dict[str, Any] = {"latents": latents, "class": labels}
+    np.savez(tmp_path / "g.npz", **inputs)
     np.savez(tmp_path / "d.npz", images=from_uint8(images).numpy())
     done = subprocess.run(
         [sys.executable, "-I", "-c", OUTSIDE], cwd=tmp_path, env={}, capture_output=True, text=True, check=False
@@ -270,7 +270,7 @@ def shifted(file: bytes, shift: float) -> bytes:
     (output,) = model.graph.output
     (last,) = [node for node in model.graph.node if output.name in node.output]
     last.output[:] = ["before"]
-    model.graph.initializer.append(onnx.numpy_helper.from_array(np.float32(shift), "shift"))
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array(shift, np.float32), "shift"))
     model.graph.node.append(onnx.helper.make_node("Add", ["before", "shift"], [output.name]))
     data: bytes = model.SerializeToString()
     return data
