@@ -13,15 +13,15 @@ from models.model_folder.destination import check_destination
 from models.model_folder.read import load_model
 from tests.training.support import make_config, play, tiny_recipe, write_npz
 from training.cli.command_line import main
-from training.onnx_export import write
+from training.onnx_export import checker, write
 from training.run.folder import RunFolder
 
 
 @pytest.fixture(autouse=True)
 def few_latents(monkeypatch: pytest.MonkeyPatch) -> None:
     """Compare few images; tests/training/onnx_export compares 2,048 of each bundled model."""
-    monkeypatch.setattr(write, "check_generator", partial(write.check_generator, latents=8))
-    monkeypatch.setattr(write, "check_discriminator", partial(write.check_discriminator, images=8))
+    monkeypatch.setattr(write, "check_generator", partial(checker.check_generator, latents=8))
+    monkeypatch.setattr(write, "check_discriminator", partial(checker.check_discriminator, images=8))
 
 
 def test_both_files_are_written_and_written_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
