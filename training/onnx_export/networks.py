@@ -68,7 +68,7 @@ class GreyLevels(nn.Module):
         return self.tone_curve.index_select(0, levels.to(torch.int64).flatten()).view(images.shape)
 
 
-class Drawing(nn.Module):
+class DrawingNetwork(nn.Module):
     """G from its latents to its images: [N, z_dim] float32, and [N] int64 if G has classes → [N, C, H, W].
 
     Args:
@@ -91,7 +91,7 @@ class Drawing(nn.Module):
 
 
 def drawing_inputs(model: LoadedModel) -> Mapping[str, torch.Tensor]:
-    """Return two rows of each input of `Drawing`, by the input's name in the file."""
+    """Return two rows of each input of `DrawingNetwork`, by the input's name in the file."""
     inputs = {"latents": torch.zeros(2, model.metadata.z_dim)}
     if model.metadata.classes:
         inputs["class"] = torch.full((2,), NO_CLASS)

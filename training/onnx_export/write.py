@@ -8,12 +8,12 @@ from models.model_folder.loaded_model import LoadedModel
 from training.onnx_export.checker import check_discriminator, check_generator
 from training.onnx_export.conversion import convert
 from training.onnx_export.description import describe_discriminator, describe_generator
-from training.onnx_export.networks import Drawing, ImageType, drawing_inputs, judging, judging_inputs
+from training.onnx_export.networks import DrawingNetwork, ImageType, drawing_inputs, judging, judging_inputs
 
 
 def generator_file(model: LoadedModel, images: ImageType = "uint8") -> bytes:
     """Return the bytes of G's ONNX file. Equal model folders give equal bytes."""
-    file = convert(Drawing(model, images), drawing_inputs(model), output="images")
+    file = convert(DrawingNetwork(model, images), drawing_inputs(model), output="images")
     describe_generator(file, model, images)
     data: bytes = file.SerializeToString(deterministic=True)
     return data
