@@ -7,6 +7,7 @@ import logging
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import cast
 
 import numpy as np
 import onnx
@@ -55,8 +56,7 @@ def convert(network: nn.Module, inputs: Mapping[str, torch.Tensor], *, output: s
             external_data=False,
             verbose=False,
         )
-    assert program is not None  # noqa: S101  (for mypy: it is None only of the older exporter)
-    model: onnx.ModelProto = program.model_proto
+    model: onnx.ModelProto = cast("torch.onnx.ONNXProgram", program).model_proto  # None of the older exporter only
     _check_rows(model.graph)
     _remove_notes(model)
     _store_whole_numbers(model.graph)
