@@ -102,12 +102,12 @@ $(VENV)/.serve: pyproject.toml constraints.txt $(VENV)/.torch
 
 $(VENV)/.train: pyproject.toml constraints.txt $(VENV)/.torch
 	@echo "Installing the training package …"
-	@$(PIP) --editable '.[bulk,training]'
+	@$(PIP) --editable '.[bulk,onnx,training]'
 	@touch $@
 
 $(VENV)/.test: pyproject.toml constraints.txt $(VENV)/.torch
 	@echo "Installing the service, the training package and the tools of the tests …"
-	@$(PIP) --editable '.[app,bulk,docs,otel,training,test]' --editable ./gan_client
+	@$(PIP) --editable '.[app,bulk,docs,onnx,otel,training,test]' --editable ./gan_client
 	@touch $(VENV)/.serve $(VENV)/.train $@
 
 # Ray works with all other packages (constraints.txt), but is as large as torch, so it has an environment of its own.

@@ -7,6 +7,7 @@ TrainingError
 ├── BulkError          a folder of samples that cannot be started or continued
 ├── NotFiniteError     a loss that became NaN or infinite
 ├── ProcessesError     processes of one training that cannot continue together
+├── OnnxError          an ONNX file that does not compute what its model folder does
 └── UsageError         options of a command that are out of range or do not go together
 
 Terminated, a KeyboardInterrupt, is no error: SIGTERM asked a training to end, and its state is saved.
@@ -43,6 +44,10 @@ class UsageError(TrainingError):
 
 class ProcessesError(TrainingError):
     """Processes of one training cannot connect, have lost each other, or hold different states or settings."""
+
+
+class OnnxError(TrainingError):
+    """ONNX Runtime computes something else with an exported file than this program with the model folder."""
 
 
 class Terminated(KeyboardInterrupt):

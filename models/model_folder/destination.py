@@ -7,7 +7,15 @@ from pathlib import Path
 
 from models.errors import ModelDestinationError, ModelFolderError, ModelNameError
 from models.files import is_system_file
-from models.model_folder.format import CARD_FILE, HISTORY_FILE, NAME_PATTERN, TIMELINE_FOLDER, WEIGHTS_FILE
+from models.model_folder.format import (
+    CARD_FILE,
+    HISTORY_FILE,
+    NAME_PATTERN,
+    ONNX_FILES,
+    ONNX_START,
+    TIMELINE_FOLDER,
+    WEIGHTS_FILE,
+)
 from models.model_folder.read import read_metadata
 
 
@@ -80,9 +88,16 @@ def _foreign_entry(folder: Path) -> str | None:
                     re.fullmatch(r"[0-9]{1,9}\.png", picture.name) and _is_regular(picture)
                 ):
                     return f"{entry.name}/{picture.name}"
-        elif entry.name not in {WEIGHTS_FILE, HISTORY_FILE, CARD_FILE} or not _is_regular(entry):
+        elif not _is_regular(entry) or not (
+            entry.name in {WEIGHTS_FILE, HISTORY_FILE, CARD_FILE} or (entry.name in ONNX_FILES and _is_our_onnx(entry))
+        ):
             return entry.name
     return None
+
+
+def _is_our_onnx(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(ONNX_START)) == ONNX_START
 
 
 def _is_regular(path: Path) -> bool:

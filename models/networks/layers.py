@@ -79,7 +79,8 @@ class GroupDeviation(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         running = self.get_buffer("running_deviation")
         if not self.training:
-            return torch.cat([x, running.to(x.dtype).expand(len(x), 1)], dim=1)
+            rows = x.shape[0]  # `len` would fix their number in an exported graph
+            return torch.cat([x, running.to(x.dtype).expand(rows, 1)], dim=1)
         groups = x.float().reshape(-1, self.GROUP, x.shape[1])
         deviation = (groups.var(dim=1, correction=0) + 1e-8).sqrt().mean(dim=1)
         with torch.no_grad():

@@ -78,6 +78,14 @@ def test_tone_curve() -> None:
 
 
 @pytest.mark.slow
+def test_onnx_export(tmp_path: Path) -> None:
+    tiny = make_tiny_model_folder(tmp_path / "tiny", classes=3)
+    rows = rows_of(run("onnx_export", str(tiny), "--calls", "2"))[2:]
+    assert [row[:2] for row in rows] == [["tiny", "G"], ["tiny", "D"]]
+    assert all(float(cell) > 0 for row in rows for cell in row[3:])
+
+
+@pytest.mark.slow
 def test_real_images() -> None:
     rows = {row[0]: row[1:] for row in rows_of(run("real_images", "--images", "100"))}
     assert len(rows) == 2 + 3 + 4

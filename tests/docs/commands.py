@@ -103,6 +103,7 @@ CHAINS: dict[str, tuple[Step, ...]] = {
         Step("python -m training export runs/stacked-mnist --to models/stacked-mnist"),
         Step("python -m training evaluate models/stacked-mnist --data stacked-mnist"),
     ),
+    "ONNX files": (Step("python -m training onnx mnist-conv --to digits.onnx"),),
     "samples in bulk": (
         Step(
             IN_BULK,
@@ -165,6 +166,7 @@ TAKEN: dict[str, str] = {
             "python -m benchmarks.planted_faults --threads 1",
             "python -m benchmarks.real_images --threads 1",
             "python -m benchmarks.tone_curve",
+            "python -m benchmarks.onnx_export",
             "python -m benchmarks.anatomy --svg docs/images/anatomy.svg",
             "python -m benchmarks.dissection",
             "python -m benchmarks.latency --rounds 2 --seconds 3",

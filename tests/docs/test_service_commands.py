@@ -19,7 +19,8 @@ from tests.services import running
 ADDRESS = "http://127.0.0.1:8000"
 CURL = list({command.text: command for block in blocks() for command in commands_of(block)}.values())
 CURL = [command for command in CURL if command.text.startswith("curl ")]
-PROGRAMS = [block for block in examples() if block.language == "python"]
+OF_ANOTHER_TEST = "docs/onnx.md"  # test_onnx_example.py
+PROGRAMS = [block for block in examples() if block.language == "python" and block.document != OF_ANOTHER_TEST]
 
 
 @pytest.fixture(scope="module")

@@ -43,7 +43,7 @@ def test_help_of_the_whole_and_of_each_command(tmp_path: Path):
     whole = run("--help", cwd=tmp_path)
     assert whole.returncode == 0
     assert whole.stderr == ""
-    for command in ("fit", "resume", "watch", "evaluate", "sample", "export", "judge", "classifier"):
+    for command in ("fit", "resume", "watch", "evaluate", "sample", "export", "judge", "onnx", "classifier"):
         assert command in whole.stdout
     assert "Train GANs, evaluate them, and draw images." in whole.stdout
 
@@ -55,7 +55,17 @@ def test_every_option_of_every_command_says_what_it_does():
 
     parser = make_parser()
     (commands,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
-    assert set(commands.choices) == {"fit", "resume", "watch", "evaluate", "sample", "export", "judge", "classifier"}
+    assert set(commands.choices) == {
+        "fit",
+        "resume",
+        "watch",
+        "evaluate",
+        "sample",
+        "export",
+        "judge",
+        "onnx",
+        "classifier",
+    }
     helps = {action.dest: action.help for action in commands._choices_actions}
     assert all(helps[name] for name in commands.choices)
     for name, command in commands.choices.items():

@@ -16,12 +16,12 @@ from pathlib import Path
 from models import __version__
 from models.errors import DeviceError, LatentError, ModelFolderError
 from models.files import naming
-from training.cli import classifier, evaluate, export, fit, judge, resume, sample, watch
+from training.cli import classifier, evaluate, export, fit, judge, onnx, resume, sample, watch
 from training.cli.missing_packages import explain_missing_package
 from training.commands import program
 from training.errors import Terminated, TrainingError, UsageError
 
-COMMANDS = (fit, resume, watch, evaluate, sample, export, judge, classifier)
+COMMANDS = (fit, resume, watch, evaluate, sample, export, judge, onnx, classifier)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -9,6 +9,7 @@ from training.cli.arguments import Commands, add_run, add_run_data, add_set, add
 from training.cli.inputs import load_run_data, place_of_data
 
 if TYPE_CHECKING:
+    from models.model_folder.loaded_model import LoadedModel
     from training.recipe import Recipe
 
 
@@ -53,12 +54,20 @@ def add_parser(commands: Commands) -> None:
         action="store_true",
         help="store weights as float16, in half the bytes (default: float32)",
     )
+    parser.add_argument(
+        "--onnx",
+        action="store_true",
+        help="also write G and D into the folder as ONNX files, model.onnx and model-d.onnx, like the command `onnx`",
+    )
 
 
 def run(options: argparse.Namespace) -> None:
     """Write the model folder from a saved state of a run."""
     from models.lock import only_writer_of_model
     from models.model_folder.destination import check_destination
+
+    if options.onnx:
+        import training.onnx_export.write  # noqa: F401  (a missing package is told before the work of minutes)
 
     replaces = check_destination(options.to)
     with only_writer_of_model(options.to):
@@ -95,7 +104,20 @@ def _export(options: argparse.Namespace, *, replaces: bool) -> None:
         data=data,
         say=partial(print, flush=True),
     )
-    print(f"wrote {load_model(options.to).reference} to {options.to}")
+    model = load_model(options.to)
+    print(f"wrote {model.reference} to {options.to}", flush=True)
+    if options.onnx:
+        _write_onnx(model)
+
+
+def _write_onnx(model: "LoadedModel") -> None:
+    """Write G and D into the model folder as ONNX files. If that fails, the folder is there without them."""
+    from models.model_folder.format import ONNX_FILES
+    from training.onnx_export.write import write_onnx
+
+    generator, discriminator = (model.path / name for name in ONNX_FILES)
+    write_onnx(model, (generator, discriminator), say=partial(print, flush=True))
+    print(f"wrote G and D as ONNX files, {generator} and {discriminator}")
 
 
 def _describe_work(recipe: "Recipe", run: Path, to: Path) -> str:

@@ -9,6 +9,9 @@ MAKEFILE = Path(__file__).parents[2] / "Makefile"
 PACKAGES = {
     "matplotlib": "matplotlib",
     "numpy": "numpy",
+    "onnx": "onnx",
+    "onnxruntime": "onnxruntime",
+    "onnxscript": "onnxscript",
     "PIL": "pillow",
     "pydantic": "pydantic",
     "safetensors": "safetensors",
@@ -18,6 +21,9 @@ PACKAGES = {
     "tqdm": "tqdm",
 }
 """The name of each package, by the name under which Python imports it. `make train-env` installs all of them."""
+
+ONNX_EXTRA = ("onnx", "onnxruntime", "onnxscript")
+"""The packages of the extra `onnx`, which only the commands that write ONNX files need."""
 
 
 def explain_missing_package(error: ModuleNotFoundError, command: str) -> str | None:
@@ -35,5 +41,7 @@ def explain_missing_package(error: ModuleNotFoundError, command: str) -> str | N
         return None
     advice = "`make train-env` installs all that training needs into .venv; then run .venv/bin/python -m training …"
     if not MAKEFILE.is_file():  # an installed package, not the repository
-        advice = f"run `{shlex.join([sys.executable, '-m', 'pip', 'install', package])}`"
-    return f"{command} needs the package {package}, which {sys.executable} does not have: {advice}"
+        packages = ONNX_EXTRA if package in ONNX_EXTRA else (package,)
+        advice = f"run `{shlex.join([sys.executable, '-m', 'pip', 'install', *packages])}`"
+    extra = " of the extra `onnx`" if package in ONNX_EXTRA else ""
+    return f"{command} needs the package {package}{extra}, which {sys.executable} does not have: {advice}"

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.files import check_file_destination
+from models.model_folder.format import ONNX_START
 from training.errors import RunError, UsageError
 
 
@@ -25,6 +26,7 @@ class FileKind:
 
 PNG = FileKind("a PNG", (".png",), b"\x89png\r\n\x1a\n")
 HTML_PAGE = FileKind("an HTML page", (".html", ".htm"), b"<!doctype html")
+ONNX = FileKind("an ONNX file of `training onnx`", (".onnx",), ONNX_START.lower())
 CLASSIFIER = FileKind("a classifier", (".safetensors",), None)
 
 

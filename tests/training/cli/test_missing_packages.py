@@ -14,7 +14,7 @@ import pytest
 from harness.tiny_models import make_tiny_model_folder
 from tests.training.support import ROOT, command_line, environment, make_config, tiny_recipe, write_npz
 from training.cli.command_line import main
-from training.cli.missing_packages import PACKAGES, explain_missing_package
+from training.cli.missing_packages import ONNX_EXTRA, PACKAGES, explain_missing_package
 from training.run.folder import RunFolder
 
 TRAINING = ("PIL", "matplotlib", "tensorboard", "torchmetrics", "tqdm")
@@ -60,15 +60,18 @@ def lacking(tmp_path: Path) -> Lacking:
 
 
 def needs(command: str, package: str) -> str:
+    extra = " of the extra `onnx`" if package in ONNX_EXTRA else ""
     return (
-        f"error: {command} needs the package {package}, which {sys.executable} does not have: `make train-env` "
+        f"error: {command} needs the package {package}{extra}, which {sys.executable} does not have: `make train-env` "
         "installs all that training needs into .venv; then run .venv/bin/python -m training …\n"
     )
 
 
 def test_the_packages_are_those_of_the_training_environment():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = [*project["dependencies"], *project["optional-dependencies"]["training"]]
+    extras = project["optional-dependencies"]
+    assert [requirement.partition(">=")[0] for requirement in extras["onnx"]] == list(ONNX_EXTRA)
+    wanted = [*project["dependencies"], *extras["training"], *extras["onnx"]]
     assert sorted(PACKAGES.values()) == sorted(requirement.partition(">=")[0] for requirement in wanted)
     assert set(TRAINING) <= set(PACKAGES)
 
@@ -139,9 +142,22 @@ print(json.dumps([call(command) for command in json.loads(sys.argv[1])]))
             ["torchmetrics"],
             ["fit mlp", "resume runs/mlp", "evaluate mnist-mlp", "export runs/mlp --to m", "judge mnist-mlp --to m"],
         ),
+        (["onnx"], ["onnx mnist-mlp --to m.onnx", "export runs/mlp --to m --onnx"]),
+        (["onnxruntime"], ["onnx mnist-mlp --to m.onnx", "export runs/mlp --to m --onnx"]),
+        (["onnxscript"], ["onnx mnist-mlp --to m.onnx", "export runs/mlp --to m --onnx"]),
         (["tqdm"], ["fit mlp", "resume runs/mlp", "sample mnist-mlp --out shards"]),
     ],
-    ids=["training", "matplotlib", "pillow", "tensorboard", "torchmetrics", "tqdm"],
+    ids=[
+        "training",
+        "matplotlib",
+        "pillow",
+        "tensorboard",
+        "torchmetrics",
+        "onnx",
+        "onnxruntime",
+        "onnxscript",
+        "tqdm",
+    ],
 )
 def test_every_command_says_what_it_lacks(lacking: Lacking, tmp_path: Path, hidden: list[str], lines: list[str]):
     """Exit code 2, one line, and nothing is written."""
@@ -154,7 +170,7 @@ def test_every_command_says_what_it_lacks(lacking: Lacking, tmp_path: Path, hidd
 
 
 def test_help_and_usage_errors_need_none_of_them(lacking: Lacking):
-    commands = ["", "fit", "resume", "watch", "evaluate", "sample", "export", "judge", "classifier"]
+    commands = ["", "fit", "resume", "watch", "evaluate", "sample", "export", "judge", "onnx", "classifier"]
     helps = [[*command.split(), "--help"] for command in commands]
     done = lacking(TRAINING, "-c", SEVERAL, json.dumps([*helps, ["fit", "mlp", "--threads", "0"]]))
     assert (done.returncode, done.stderr) == (0, "")
