@@ -66,6 +66,7 @@ def _describe(
             "z_dim": metadata.z_dim,
             "image_shape": metadata.image_shape.chw,
             "classes": metadata.classes,
+            "class_names": metadata.class_names,
             "licence": metadata.licence,
             "dataset": metadata.dataset,
             "inputs": inputs,

@@ -526,7 +526,7 @@ def test_the_last_images_of_a_seed(tiny: Path, tmp_path: Path):
 
 def test_a_digit_of_a_model_without_classes(tmp_path: Path, fails: Fails):
     model = make_tiny_model_folder(tmp_path / "plain")
-    assert "plain is not conditional, so its digit cannot be chosen (--digit 3)" in fails(
+    assert "plain is not conditional, so its class cannot be chosen (--digit 3)" in fails(
         *bulk(model, tmp_path / "out"), "--digit", "3"
     )
 
@@ -674,3 +674,34 @@ def test_ray_writes_the_identical_files(tiny: Path, tmp_path: Path):
     assert done.stdout.endswith(f"9 shard(s) of parquet in {tmp_path}/ray (40 images were there already)\n")
     assert contents(tmp_path / "ray") == contents(tmp_path / "one")
     assert (tmp_path / "ray" / "shard-000003.parquet").stat().st_ino == kept
+
+
+@pytest.mark.parametrize("form", ["npz", "png", "parquet", "webdataset"])
+def test_named_classes_are_in_every_format(tmp_path: Path, form: Format) -> None:
+    needs(form)
+    names = ("cat", "Käfer, rot", "2")
+    model = make_tiny_model_folder(tmp_path / "named", z_dim=8, class_names=names)
+    assert main(bulk(model, tmp_path / "out", "--format", form)) == 0
+    shard = tmp_path / "out" / f"shard-000000{'' if form == 'png' else SUFFIXES[form]}"
+    latents = load_model(model).draw_latents(SEED, FIRST, SHARD_IMAGES)
+    labels = latents[:, -3:].argmax(axis=1)
+    assert set(labels) == {0, 1, 2}
+    wanted = [names[label] for label in labels]
+    if form == "npz":
+        with np.load(shard, allow_pickle=False) as arrays:
+            assert arrays["class_names"].tolist() == list(names)
+            assert (arrays["digits"] == labels).all()
+    elif form == "png":
+        with (shard / "metadata.csv").open(newline="", encoding="utf-8") as file:
+            assert [row["class"] for row in csv.DictReader(file)] == wanted
+    elif form == "parquet":
+        from pyarrow import parquet
+
+        assert parquet.read_table(shard)["class"].to_pylist() == wanted
+    else:
+        with tarfile.open(shard) as archive:
+            facts = [
+                json.loads(archive.extractfile(name).read()) for name in archive.getnames() if name.endswith("json")
+            ]  # type: ignore[union-attr]
+        assert [fact["class"] for fact in facts] == wanted
+        assert [fact["digit"] for fact in facts] == labels.tolist()

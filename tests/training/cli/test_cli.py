@@ -972,7 +972,7 @@ def test_sample_asks_a_conditional_model_for_a_digit(here: Path, capsys: pytest.
     for digit in (0, 9):
         command = ["sample", str(path), "--n", "6", "--seed", "5", "--first", "3", "--digit", str(digit), "-o", "g.png"]
         assert main(command) == 0
-        assert capsys.readouterr().out == f"wrote images 3 to 8 of seed 5 (requested digit: {digit}) to g.png\n"
+        assert capsys.readouterr().out == f"wrote images 3 to 8 of seed 5 (requested class: {digit}) to g.png\n"
         wanted = assemble_grid(sampler(ask_for_class(drawn, digit, head_starts=np.zeros(10, np.float32))), padding=2)
         np.testing.assert_array_equal(pixels(here / "g.png"), wanted)
         seen.add((here / "g.png").read_bytes())
@@ -994,7 +994,7 @@ def test_truncation_keeps_the_digit(here: Path):
 @pytest.mark.parametrize(
     ("classes", "digit", "message"),
     [
-        (0, 3, "tiny is not conditional, so its digit cannot be chosen (--digit 3): leave --digit out"),
+        (0, 3, "tiny is not conditional, so its class cannot be chosen (--digit 3): leave --digit out"),
         (3, 3, "--digit must be one of tiny's classes, 0 to 2, not 3"),
         (3, -1, "--digit must be one of tiny's classes, 0 to 2, not -1"),
     ],
@@ -1003,6 +1003,30 @@ def test_digits_that_are_none(here: Path, fails: Fails, classes: int, digit: int
     model = make_tiny_model_folder(here / "tiny", classes=classes)
     assert fails("sample", model, "-o", "g.png", f"--digit={digit}") == message
     assert not (here / "g.png").exists()
+
+
+@pytest.mark.parametrize("asked", ["--class=Käfer, rot", "--class=2", "--digit=2"])
+def test_sample_asks_for_a_class_by_its_name(here: Path, capsys: pytest.CaptureFixture[str], asked: str):
+    path = make_tiny_model_folder(here / "tiny", z_dim=14, class_names=("cat", "2nd", "Käfer, rot"))
+    assert main(["sample", str(path), "--n", "6", "--seed", "5", asked, "-o", "g.png"]) == 0
+    assert capsys.readouterr().out == "wrote images 0 to 5 of seed 5 (requested class: Käfer, rot) to g.png\n"
+    model = load_model(path)
+    sampler = Sampler(model.generator, z_dim=14, image_shape=model.metadata.image_shape)
+    drawn = draw_latents(5, 0, 6, z_dim=14, prior="normal")
+    wanted = sampler(ask_for_class(drawn, 2, head_starts=np.zeros(3, np.float32)))
+    np.testing.assert_array_equal(pixels(here / "g.png"), assemble_grid(wanted, padding=2))
+
+
+def test_classes_that_are_none(here: Path, fails: Fails, capsys: pytest.CaptureFixture[str]):
+    named = make_tiny_model_folder(here / "named", class_names=("cat", "dog"))
+    told = "--class must be one of named's classes, cat, dog (or their numbers, 0 to 1), not 'bird'"
+    assert fails("sample", named, "-o", "g.png", "--class=bird") == told
+    plain = make_tiny_model_folder(here / "plain")
+    told = "plain is not conditional, so its class cannot be chosen (--class 'cat'): leave --class out"
+    assert fails("sample", plain, "-o", "g.png", "--class=cat") == told
+    with pytest.raises(SystemExit):
+        main(["sample", str(named), "-o", "g.png", "--class=cat", "--digit=0"])
+    assert "argument --digit: not allowed with argument --class" in capsys.readouterr().err
 
 
 def test_the_largest_grid(here: Path):

@@ -189,6 +189,7 @@ def test_what_the_files_say(conv: Exported, mlp: Exported) -> None:
         "z_dim": "30",
         "image_shape": "[1,28,28]",
         "classes": "10",
+        "class_names": json.dumps(list("0123456789"), separators=(",", ":")),
         "licence": "MIT",
         "dataset": "none",
     }
