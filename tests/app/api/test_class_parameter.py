@@ -102,7 +102,8 @@ def test_post(pets: httpx.Client) -> None:
         assert pets.post("/v1/samples", json={"seed": 3, "n": 4, "class": value}).content == wanted
     plain = pets.get("/v1/samples?seed=3&n=4").content
     assert pets.post("/v1/samples", json={"seed": 3, "n": 4, "class": None}).content == plain
-    for wrong in (True, 1.5, 1e300, "", "x" * 201, [], {}, -1, 4, "bird"):
+    wrongs: list[object] = [True, 1.5, 1e300, "", "x" * 201, [], {}, -1, 4, "bird"]
+    for wrong in wrongs:
         assert_problem(pets.post("/v1/samples", json={"seed": 3, "class": wrong}), 422, parameter="class")
     body = {"latents": [[0.0] * 16], "class": "cat"}
     assert_problem(pets.post("/v1/samples", json=body), 422, text="latents cannot be sent together with class")

@@ -700,8 +700,7 @@ def test_named_classes_are_in_every_format(tmp_path: Path, form: Format) -> None
         assert parquet.read_table(shard)["class"].to_pylist() == wanted
     else:
         with tarfile.open(shard) as archive:
-            facts = [
-                json.loads(archive.extractfile(name).read()) for name in archive.getnames() if name.endswith("json")
-            ]  # type: ignore[union-attr]
+            files = [archive.extractfile(name) for name in archive.getnames() if name.endswith(".json")]
+            facts = [json.loads(file.read()) for file in files if file is not None]
         assert [fact["class"] for fact in facts] == wanted
         assert [fact["digit"] for fact in facts] == labels.tolist()
