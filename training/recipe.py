@@ -130,7 +130,7 @@ class Recipe(_Settings):
         default=None,
         gt=0,
         lt=1,
-        description="Adapt the probability: it rises while D overfits more than this, otherwise it falls; None: constant",
+        description="Adapt the probability: it rises while D overfits more than this, else it falls; None: constant",
     )
     augmentations: tuple[AugmentationName, ...] = Field(
         default=("translation", "cutout"),
