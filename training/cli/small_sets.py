@@ -27,11 +27,12 @@ def advise_on_small_set(config: "RunConfig") -> tuple[str, ...]:
     recipe = config.recipe
     if config.train_images >= FEW_IMAGES:
         return ()
-    notes = [
+    expectation = (
         f"there are only {config.train_images:,} training images and {config.held_out_images:,} held-out ones: figures "
         f"about fewer than {FEW_IMAGES:,} are rough, D soon knows the images by heart, and G is likely to draw copies "
         "of them (compare the samples with their nearest training images)"
-    ]
+    )
+    notes = [expectation]
     settings = [] if recipe.augmentation_target is not None else [f"augmentation_target={TARGET}"]
     if config.total_steps < STEPS:
         epochs = math.ceil(STEPS / config.steps_per_epoch)

@@ -176,7 +176,7 @@ def test_held_out_images_decide_p_and_nothing_else() -> None:
     games = [
         make_game(
             *("spectral_norm=true", "packing=2", "r1_gamma=1", "augmentation=0.8", "augmentation_target=0.999"),
-            'architecture={name="conv", generator_channels=[6, 4], discriminator_channels=[4, 6], group_deviation=true}',
+            'architecture={name="conv", generator_channels=[6,4], discriminator_channels=[4,6], group_deviation=true}',
             "batch_size=16",
             held_out=torch.from_numpy(tiny_images(5, seed=seed))[:, None],
         )
