@@ -65,6 +65,14 @@ CHAINS: dict[str, tuple[Step, ...]] = {
             "python -m training fit conv --data ~/pictures --set image_side=32 conditional=false --epochs 1",
         ),
     ),
+    "a small set": (
+        Step(
+            "python -m training fit conv --data ~/pictures --set image_side=32 augmentation_target=0.9 batch_size=20 "
+            "epochs=2500 grid_every_epochs=50 metrics_every_epochs=50",
+            "python -m training fit conv --data ~/pictures --set image_side=32 augmentation_target=0.9 batch_size=20 "
+            "epochs=1 grid_every_epochs=50 metrics_every_epochs=50",
+        ),
+    ),
     "two processes": (
         Step(
             "python -m torch.distributed.run --nproc-per-node 2 -m training fit conv",

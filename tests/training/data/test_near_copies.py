@@ -100,5 +100,6 @@ def test_a_near_copy_on_both_sides_of_the_split_is_told_with_names() -> None:
     (note,) = note_copies(tensor(images), tensor(held_out), name_of="picture {}".format)
     assert note == (
         "1 of the 4 held-out images are equal to a training image, or nearly so (0 in every pixel; for example, "
-        "picture 4 and picture 40), so figures about held-out images look better than they are: take the copies out of the data"
+        "picture 4 and picture 40), so figures about held-out images look better than they are: take the copies out of "
+        "the data"
     )
