@@ -72,12 +72,13 @@ def with_clusters(dataset: Dataset, clusters: int) -> Dataset:
 
 def _nearest_mean(others: NDArray[np.uint8], pixels: NDArray[np.uint8], labels: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the cluster whose mean image is nearest to each of `others`, [M, d] uint8: [M] int64."""
-    means = np.stack([pixels[labels == cluster].mean(axis=0, dtype=np.float64) for cluster in range(labels.max() + 1)])
+    clusters = np.unique(labels)  # k-means may have left a cluster empty
+    means = np.stack([pixels[labels == cluster].mean(axis=0, dtype=np.float64) for cluster in clusters])
     parts = [
         _squared_distances(others[first : first + _CHUNK].astype(np.float64), means)
         for first in range(0, len(others), _CHUNK)
     ]
-    nearest: NDArray[np.int64] = np.concatenate(parts).argmin(axis=1)
+    nearest: NDArray[np.int64] = clusters[np.concatenate(parts).argmin(axis=1)]
     return nearest
 
 

@@ -46,13 +46,12 @@ def labelled_held_out(dataset: Dataset, *, conditional: bool, device: torch.devi
 
     There are none if a conditional game has no labels for them.
     """
-    images, labels = dataset.held_out[:HELD_OUT_IMAGES], dataset.held_out_labels
+    images, labels = dataset.held_out, dataset.held_out_labels
     if not conditional:
-        return LabelledImages(images.to(device))
+        return LabelledImages(images[:HELD_OUT_IMAGES].to(device))
     if labels is None:
         return LabelledImages(images[:0].to(device))
-    labels = labels[:HELD_OUT_IMAGES]
-    known = labels >= 0
+    known = torch.nonzero(labels >= 0)[:HELD_OUT_IMAGES, 0]
     return LabelledImages(images[known].to(device), labels[known].to(device))
 
 
