@@ -110,14 +110,14 @@ def run(options: argparse.Namespace) -> None:
     if options.dry_run:
         if own_number() == 0:
             for note in advice:
-                print(note, file=sys.stderr)
+                print(f"warning: {note}", file=sys.stderr)
             print(_describe(config, folder))
         return
     with joined(config.device) as processes, open_writer(config, folder, processes) as writer:
         writer.create()
         log_data_notes(dataset, writer)
         for note in advice:
-            writer.say(note)
+            writer.say(f"warning: {note}")
         train(config, dataset, folder, writer, processes)
     if own_number() == 0:
         print(f"next: {command('export', folder.path, '--to', suggest_model_folder(folder.path))}")

@@ -12,7 +12,7 @@ STEPS = 5000
 """The least number of G's steps that is worth a try; a few images make few steps in an epoch."""
 
 TARGET = 0.5
-"""The value of `augmentation_target` that docs/experiments.md compares."""
+"""The value of `augmentation_target` in docs/experiments.md."""
 
 EPOCHS_BETWEEN_GRIDS = 50
 """A run shows about this many grids; measuring and drawing after each short epoch would take most of the time."""

@@ -27,7 +27,8 @@ deviation, or `LEAST` grey levels. An image that was saved again as JPEG of qual
 LEAST = 2.0
 
 _SEED = 0
-_ROWS = 10_000  # thumbnails that are compared at once, and images that are made smaller at once
+_ROWS = 10_000  # thumbnails that are compared at once
+_VALUES = 10_000_000  # pixels of images that are held as float32 at once: 40 MB
 
 
 class Pairs(NamedTuple):
@@ -59,7 +60,8 @@ def find_near_copies(images: torch.Tensor, held_out: torch.Tensor) -> Pairs:
             found.append(np.sort(pairs[:, alike], axis=0))
     candidates = np.unique(np.concatenate(found, axis=1), axis=1) if found else np.empty((2, 0), dtype=np.int64)
     near = [
-        _are_near(_pixels(a, images, held_out), _pixels(b, images, held_out)) for a, b in _parts(candidates, rows=1000)
+        _are_near(_pixels(a, images, held_out), _pixels(b, images, held_out))
+        for a, b in _parts(candidates, rows=_rows_at_once(images))
     ]
     rows, others = candidates[:, np.concatenate(near)] if near else candidates
     return Pairs(rows, others)
@@ -69,12 +71,17 @@ def _thumbnails(images: torch.Tensor) -> NDArray[np.float32]:
     """Return the means of 8 × 8 parts of each image and channel: [N, C·64] float32."""
     if not len(images):
         return np.empty((0, images.shape[1] * THUMBNAIL**2), dtype=np.float32)
+    rows = _rows_at_once(images)
     parts = [
-        functional.adaptive_avg_pool2d(images[first : first + _ROWS].float(), THUMBNAIL).flatten(1)
-        for first in range(0, len(images), _ROWS)
+        functional.adaptive_avg_pool2d(images[first : first + rows].float(), THUMBNAIL).flatten(1)
+        for first in range(0, len(images), rows)
     ]
     thumbnails: NDArray[np.float32] = torch.cat(parts).numpy()
     return thumbnails
+
+
+def _rows_at_once(images: torch.Tensor) -> int:
+    return max(1, _VALUES // images[0].numel())
 
 
 def _hashes(thumbnails: NDArray[np.float32]) -> NDArray[np.uint64]:

@@ -90,6 +90,7 @@ def test_the_parts_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     images = np.concatenate([scenes(60), scenes(60)[::3]])
     whole = found(images, scenes(10))
     monkeypatch.setattr(near_copies, "_ROWS", 7)
+    monkeypatch.setattr(near_copies, "_VALUES", 20_000)
     assert found(images, scenes(10)) == whole
     assert len(whole) >= 20
 

@@ -193,7 +193,7 @@ def test_buffers_are_restored() -> None:
     layer = nn.BatchNorm1d(3)
     with buffers_kept(layer), torch.no_grad():
         layer(torch.randn(8, 3, generator=torch.Generator().manual_seed(0)) + 5)
-    assert torch.equal(layer.running_mean, torch.zeros(3))
+    assert torch.equal(layer.get_buffer("running_mean"), torch.zeros(3))
 
 
 def test_images_reach_d_only_through_the_changes_and_samples_are_not_changed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -265,8 +265,11 @@ def test_a_state_without_the_augmentation_is_refused(tmp_path: Path) -> None:
 
 
 def labelled(path: Path, test_labels: list[str] | None) -> Path:
-    arrays = {"x_train": tiny_images(40), "y_train": np.array(["a", "b"] * 20), "x_test": tiny_images(4, seed=1)}
-    np.savez(path, **arrays, **({} if test_labels is None else {"y_test": np.array(test_labels)}))
+    images, labels, test = tiny_images(40), np.array(["a", "b"] * 20), tiny_images(4, seed=1)
+    if test_labels is None:
+        np.savez(path, x_train=images, y_train=labels, x_test=test)
+    else:
+        np.savez(path, x_train=images, y_train=labels, x_test=test, y_test=np.array(test_labels))
     return path
 
 
