@@ -42,7 +42,7 @@ def advise_on_small_set(config: "RunConfig") -> tuple[str, ...]:
         settings.append(f"grid_every_epochs={every}")
     if settings:
         notes.append(
-            f"for so few images, use `--set {' '.join(settings)}`, which takes minutes, and begin with a trained model "
+            f"for so few images, try `--set {' '.join(settings)}`, which takes minutes, and begin with a trained model "
             "of the same networks (`--init-from MODEL`) if there is one"
         )
     if "mirror" not in recipe.augmentations:

@@ -72,7 +72,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert fit.returncode == 0, fit.stderr
     assert fit.stdout == "next: python -m training export runs/mlp --to exported/mlp\n"
     assert "Traceback" not in fit.stderr
-    assert "warning" not in fit.stderr.lower()
+    assert fit.stderr.lower().count("warning") == 3  # of few images, and none of a library
     export = run("export", "runs/mlp", "--to", "models/mine", cwd=root)
     assert export.returncode == 0, export.stderr
     first, evaluating, wrote = export.stdout.splitlines()
