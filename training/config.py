@@ -152,6 +152,7 @@ def resolve_config(
         check_utf8(text)
     if recipe.conditional:
         _check_classes(recipe, dataset)
+        _check_held_out(recipe, dataset)
     if recipe.clusters:
         check_clusters(dataset, recipe.clusters)
     if recipe.precision == "auto":
@@ -284,6 +285,17 @@ def _check_classes(recipe: Recipe, dataset: Dataset) -> None:
             f"{dataset.name} has {dataset.classes} classes; a conditional game needs fewer than z_dim = "
             f"{recipe.z_dim}, because each class takes a coordinate of the latent: use "
             f"`--set z_dim={dataset.classes + NOISE}`, or `--set conditional=false`"
+        )
+
+
+def _check_held_out(recipe: Recipe, dataset: Dataset) -> None:
+    """Check that a conditional game has labelled held-out images, if its augmentation is adapted by them."""
+    labels = dataset.held_out_labels
+    if recipe.augmentation_target is not None and (labels is None or not bool((labels >= 0).any())):
+        raise RecipeError(
+            f"augmentation_target is {recipe.augmentation_target}, but {dataset.name} has no held-out image with a "
+            "label of a training image, by which a conditional game could adapt its augmentation: give labels for the "
+            "test images, or use `--set augmentation_target=none augmentation=0.3` for a constant probability"
         )
 
 

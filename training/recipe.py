@@ -84,6 +84,9 @@ Optimiser: TypeAlias = Annotated[Adam | SGD, Field(discriminator="name")]
 MAX_EPOCHS = 10_000_000
 """The largest number of epochs that a recipe may ask for."""
 
+AugmentationName: TypeAlias = Literal["mirror", "affine", "colour", "translation", "cutout"]
+"""The random changes of `training.gan.augmentation`."""
+
 NOISE = 64
 """Number of coordinates for noise in the z_dim that a message suggests; those that choose the class are added."""
 
@@ -117,7 +120,22 @@ class Recipe(_Settings):
     )
     spectral_norm: bool = Field(default=False, description="Keep D's layers at spectral norm 1 (Miyato et al. 2018)")
     packing: int = Field(default=1, ge=1, le=8, description="m of PacGAN: images that D judges together")
-    augmentation: float = Field(default=0.0, ge=0, le=1, description="Probability of each differentiable augmentation")
+    augmentation: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="Probability of each differentiable augmentation; with augmentation_target, at the start",
+    )
+    augmentation_target: float | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description="Adapt the probability: it rises while D overfits more than this, else it falls; None: constant",
+    )
+    augmentations: tuple[AugmentationName, ...] = Field(
+        default=("translation", "cutout"),
+        description="The augmentations: mirror, affine, colour, translation, cutout; no mirror for digits and letters",
+    )
     d_steps: int = Field(default=1, ge=1, le=100, description="k: D steps before each G step, each on its own batch")
     batch_size: int = Field(ge=2, description="Real images in a D step, and samples of G in every step")
     epochs: int = Field(ge=1, le=MAX_EPOCHS, description="Passes over the data")
@@ -196,6 +214,13 @@ class Recipe(_Settings):
             raise ValueError(
                 f"batch_size is {self.batch_size}; it must be a multiple of {self.images_a_group}, the number of "
                 "images that D sees together"
+            )
+        if len(set(self.augmentations)) < len(self.augmentations):
+            raise ValueError(f"augmentations names one twice: {', '.join(self.augmentations)}; name each once")
+        if not self.augmentations and (self.augmentation or self.augmentation_target is not None):
+            raise ValueError(
+                "augmentations is empty, but augmentation or augmentation_target asks for some: name at least one, "
+                "such as translation, or set augmentation=0 and augmentation_target=none"
             )
         if self.conditional and self.clusters:
             raise ValueError(

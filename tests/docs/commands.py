@@ -65,6 +65,14 @@ CHAINS: dict[str, tuple[Step, ...]] = {
             "python -m training fit conv --data ~/pictures --set image_side=32 conditional=false --epochs 1",
         ),
     ),
+    "a small set": (
+        Step(
+            "python -m training fit conv --data ~/pictures --set image_side=32 augmentation_target=0.5 batch_size=20 "
+            "epochs=2500 grid_every_epochs=50 metrics_every_epochs=50",
+            "python -m training fit conv --data ~/pictures --set image_side=32 augmentation_target=0.5 batch_size=20 "
+            "epochs=1 grid_every_epochs=50 metrics_every_epochs=50",
+        ),
+    ),
     "two processes": (
         Step(
             "python -m torch.distributed.run --nproc-per-node 2 -m training fit conv",
@@ -202,6 +210,10 @@ SKIPPED: dict[str, str] = {
     "python -m training evaluate mnist-mlp --full --threads 1 --html report.html": (
         "takes minutes; tests/training/cli/test_cli.py runs it on few images"
     ),
+    (
+        "python -m training fit conv --data fashion-mnist --threads 1 --set train_images=100 epochs=1600 batch_size=32 "
+        "grid_every_epochs=40 judge_steps=0 quantise=false"
+    ): "takes a quarter of an hour, and needs Fashion-MNIST",
     "make train-env": "makes an environment; `make test` makes a larger one",
     ". .venv/bin/activate": "changes the shell that it is typed into",
     "make train-env && . .venv/bin/activate": "the two lines above in one",

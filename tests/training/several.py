@@ -86,6 +86,12 @@ EXACT = {
     "packs, groups, dropout": game(
         "conv", conv("group_deviation=true, hidden_keep_probability=0.7"), "packing=2", "loss=hinge"
     ),
+    "relativistic, conditional, adaptive": game(
+        "conv",
+        conv("leaky_slope=0.2"),
+        *("loss=relativistic", "r1_gamma=1", "conditional=true", "augmentation=0.5", "augmentation_target=0.5"),
+        'augmentations=["mirror", "affine", "colour", "translation", "cutout"]',
+    ),
     "WGAN-GP, augmented": game(
         "conv",
         conv("input_keep_probability=0.8"),

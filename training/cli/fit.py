@@ -3,6 +3,7 @@
 import argparse
 import os
 import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from training.cli.arguments import (
     seed,
 )
 from training.cli.inputs import how_to_resume, load_data, log_data_notes, take_first
+from training.cli.small_sets import advise_on_small_set
 from training.commands import command
 from training.errors import UsageError
 
@@ -104,13 +106,18 @@ def run(options: argparse.Namespace) -> None:
         _check_folder(folder)  # before the data are loaded, which can take minutes
     config, dataset = _configure(options)
     check_own_device(config.device)
+    advice = advise_on_small_set(config)
     if options.dry_run:
         if own_number() == 0:
+            for note in advice:
+                print(f"warning: {note}", file=sys.stderr)
             print(_describe(config, folder))
         return
     with joined(config.device) as processes, open_writer(config, folder, processes) as writer:
         writer.create()
         log_data_notes(dataset, writer)
+        for note in advice:
+            writer.say(f"warning: {note}")
         train(config, dataset, folder, writer, processes)
     if own_number() == 0:
         print(f"next: {command('export', folder.path, '--to', suggest_model_folder(folder.path))}")

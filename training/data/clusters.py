@@ -51,7 +51,8 @@ def with_clusters(dataset: Dataset, clusters: int) -> Dataset:
         clusters: K, at least 2.
 
     Returns:
-        The same images with labels [N] int64, from 0 to K − 1. They depend only on the images and K.
+        The same images with labels [N] int64, from 0 to K − 1. They depend only on the images and K. A held-out image
+        gets the cluster whose mean is nearest.
 
     Raises:
         RecipeError: there are fewer different images than clusters.
@@ -60,7 +61,25 @@ def with_clusters(dataset: Dataset, clusters: int) -> Dataset:
     pixels = dataset.images.flatten(1).cpu().numpy()
     labels = k_means(principal_components(pixels, COMPONENTS), clusters)
     names = tuple(map(str, range(clusters)))
-    return replace(dataset, labels=torch.from_numpy(labels).to(dataset.images.device), class_names=names)
+    held_out_labels = torch.from_numpy(_nearest_mean(dataset.held_out.flatten(1).cpu().numpy(), pixels, labels))
+    return replace(
+        dataset,
+        labels=torch.from_numpy(labels).to(dataset.images.device),
+        class_names=names,
+        held_out_labels=held_out_labels,
+    )
+
+
+def _nearest_mean(others: NDArray[np.uint8], pixels: NDArray[np.uint8], labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the cluster whose mean image is nearest to each of `others`, [M, d] uint8: [M] int64."""
+    clusters = np.unique(labels)  # k-means may have left a cluster empty
+    means = np.stack([pixels[labels == cluster].mean(axis=0, dtype=np.float64) for cluster in clusters])
+    parts = [
+        _squared_distances(others[first : first + _CHUNK].astype(np.float64), means)
+        for first in range(0, len(others), _CHUNK)
+    ]
+    nearest: NDArray[np.int64] = clusters[np.concatenate(parts).argmin(axis=1)]
+    return nearest
 
 
 def principal_components(pixels: NDArray[np.uint8], most: int) -> NDArray[np.float64]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from training.data.labels import Labels
 from training.data.mnist import read_mnist, read_mnist_labels
 from training.data.npz import npy_hint, read_npz
 from training.data.raw_images import RawImages
-from training.data.split import split, split_test
+from training.data.split import Split, split, split_test
 from training.data.stacked_mnist import read_stacked_mnist
 from training.errors import DataError
 
@@ -168,7 +169,7 @@ def load_dataset(source: str, *, side: int | None = None, strict: bool = False, 
     resolved = path.resolve()
     title = resolved.name if path.is_dir() else resolved.stem  # the name of a folder has no suffix
     data = _dataset(as_utf8_text(title), images[parts.train], test[parts.held_out], train_labels, held_out_labels)
-    notes = (*found.notes, *parts.notes, *note_copies(data.images, data.held_out))
+    notes = (*found.notes, *parts.notes, *note_copies(data.images, data.held_out, name_of=_names(found, parts)))
     return replace(data, skipped=found.skipped, notes=notes)
 
 
@@ -222,6 +223,19 @@ def _check_labels(labels: Labels | None, images: NDArray[np.uint8], path: Path, 
             f"{name(path)} has {len(images):,} {of}images but {len(labels.values):,} {of}labels: give one label for "
             "each"
         )
+
+
+def _names(found: RawImages, parts: Split) -> Callable[[int], str]:
+    """Return a function that names an image by its row among the training images, which the held-out ones follow."""
+
+    def name_of(row: int) -> str:
+        is_trained_on = row < len(parts.train)
+        index = int(parts.train[row] if is_trained_on else parts.held_out[row - len(parts.train)])
+        in_test = not is_trained_on and found.test is not None
+        files = found.test_files if in_test else found.files
+        return name(files[index]) if files else f"image {index:,}{' of the test set' if in_test else ''} (from 0)"
+
+    return name_of
 
 
 def _number_as(labels: Labels | None, others: Labels | None) -> Labels | None:

@@ -65,6 +65,8 @@ def read_image_folder(path: Path, side: int | None, *, strict: bool = False, sho
             *_lost_notes(tree.files, train.files, tree.top),
             *(_lost_notes(tree.test, test.files, tree.test_top, of=" of the test set") if tree.test_top else ()),
         ),
+        files=train.files,
+        test_files=test.files,
     )
 
 

@@ -1,6 +1,8 @@
 """The images of a person's own data as they were read, before some are held out."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +21,8 @@ class RawImages:
         test_labels: the class of each image of `test`.
         skipped: the files that cannot be read, each as "path: reason".
         notes: sentences about the files that were skipped or changed, for the log.
+        files: the file of each image; () if the images are in one file.
+        test_files: the file of each image of `test`, likewise.
     """
 
     images: NDArray[np.uint8]
@@ -27,3 +31,5 @@ class RawImages:
     test_labels: Labels | None = None
     skipped: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    files: Sequence[Path] = ()
+    test_files: Sequence[Path] = ()

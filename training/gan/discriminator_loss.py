@@ -52,6 +52,7 @@ def compute_discriminator_loss(
     step: int,
     rng: torch.Generator,
     part: Part = WHOLE,
+    augmentation: float | None = None,
 ) -> DiscriminatorLoss:
     """Compute D's loss and its penalties, on as many real images as fakes.
 
@@ -64,6 +65,7 @@ def compute_discriminator_loss(
             and are multiplied by this interval (lazy regularisation: Karras et al. 2020, arXiv 1912.04958).
         rng: the source of augmentations and of interpolation weights; D's dropout has its own reference to it.
         part: the rows of the whole batch that these images are.
+        augmentation: the probability of each augmentation; None: the recipe's.
     """
     with_penalties = step % recipe.penalty_interval == 0
     with_r1_r2 = with_penalties and bool(recipe.r1_gamma or recipe.r2_gamma)
@@ -71,14 +73,14 @@ def compute_discriminator_loss(
     if with_r1_r2 and not both.images.requires_grad:
         both.images.requires_grad_()
     # Real images and fakes share one pass: D combines an image only with the other images of its pack or group.
-    logits = logits_of(discriminator, both, recipe=recipe, rng=rng, part=part)
+    logits = logits_of(discriminator, both, recipe=recipe, rng=rng, part=part, augmentation=augmentation)
     real_logits, fake_logits = logits.chunk(2)
     total = LOSSES[recipe.loss].discriminator(real_logits, fake_logits)
     figures = _figures(total, real_logits, fake_logits)
     if with_r1_r2:
         total = total + _r1_r2(logits, both.images, recipe) * recipe.penalty_interval
     if recipe.gradient_penalty and with_penalties:
-        penalty = _wgan_gp(discriminator, real, fake, recipe=recipe, rng=rng, part=part)
+        penalty = _wgan_gp(discriminator, real, fake, recipe=recipe, rng=rng, part=part, augmentation=augmentation)
         total = total + penalty * recipe.penalty_interval
     return DiscriminatorLoss(total, figures, real_logits, fake_logits)
 
@@ -92,18 +94,26 @@ def join(real: LabelledImages, fake: LabelledImages) -> LabelledImages:
 
 
 def logits_of(
-    discriminator: nn.Module, batch: LabelledImages, *, recipe: Recipe, rng: torch.Generator, part: Part = WHOLE
+    discriminator: nn.Module,
+    batch: LabelledImages,
+    *,
+    recipe: Recipe,
+    rng: torch.Generator,
+    part: Part = WHOLE,
+    augmentation: float | None = None,
 ) -> torch.Tensor:
     """Return D's logits of a batch, [N] float32.
 
-    Images are augmented first, and D computes in the recipe's precision.
+    Images are augmented first (`augmentation` is the probability; None: the recipe's), and D computes in the recipe's
+    precision.
 
     A conditional D judges whether an image is a real image *of its class*, if the batch has labels.
     """
     with autocast(recipe, batch.images.device):
         images = batch.images
-        if recipe.augmentation:
-            images = augment(images, probability=recipe.augmentation, rng=rng, part=part)
+        probability = recipe.augmentation if augmentation is None else augmentation
+        if probability:
+            images = augment(images, probability=probability, rng=rng, part=part, names=recipe.augmentations)
         if batch.labels is not None and isinstance(discriminator, ConditionalDiscriminator):
             return discriminator.class_logits(images, batch.labels).float()
         logits: torch.Tensor = discriminator(images)
@@ -135,9 +145,10 @@ def _wgan_gp(
     recipe: Recipe,
     rng: torch.Generator,
     part: Part,
+    augmentation: float | None,
 ) -> torch.Tensor:
     """Return λ · mean (‖∇D‖ − 1)² at points between real images and fakes; each point has the real image's label."""
     between = LabelledImages(interpolated(real.images, fake.images, rng=rng, part=part), real.labels)
-    logits = logits_of(discriminator, between, recipe=recipe, rng=rng, part=part)
+    logits = logits_of(discriminator, between, recipe=recipe, rng=rng, part=part, augmentation=augmentation)
     excess = (squared_gradient_norms(logits, between.images) + 1e-12).sqrt() - 1
     return recipe.gradient_penalty * excess.square().mean()

@@ -20,6 +20,7 @@ from models.networks.conditional import ballots_of, labels_of
 from training.config import RunConfig
 from training.data.dataset import Dataset
 from training.errors import NotFiniteError
+from training.gan.adaptive_augmentation import INTERVAL, AdaptiveAugmentation, buffers_kept, labelled_held_out
 from training.gan.discriminator_loss import (
     DiscriminatorLoss,
     LabelledImages,
@@ -82,6 +83,11 @@ class Game:
         device: the device that holds both networks.
         processes: the processes that play this game together. Each gets its part of every batch; all hold the same
             networks, optimisers and random state.
+        held_out: images for adaptive augmentation, as uint8, with labels in a conditional game; other games ignore
+            them.
+
+    Attributes:
+        augmentation: the adaptive augmentation; None if the recipe's probability is constant.
     """
 
     def __init__(
@@ -94,6 +100,7 @@ class Game:
         device: torch.device,
         class_shares: NDArray[np.float64] | None = None,
         processes: Processes = ALONE,
+        held_out: LabelledImages | None = None,
     ) -> None:
         self.recipe = recipe
         self.processes = processes
@@ -118,6 +125,11 @@ class Game:
 
         self.rng = torch.Generator(device).manual_seed(seed + 1)
         connect_dropout(self.discriminator, recipe, rng=self.rng, part=self.part)
+        self.augmentation: AdaptiveAugmentation | None = None
+        if recipe.augmentation_target is not None and held_out is not None:
+            self.augmentation = AdaptiveAugmentation(
+                probability=recipe.augmentation, target=recipe.augmentation_target, held_out=held_out
+            )
         self._statistics = [*running_statistics(self.generator), *running_statistics(self.discriminator)]
         self.generator_optimiser = make_optimiser(recipe.generator_optimiser, self.generator, device)
         self.discriminator_optimiser = make_optimiser(recipe.discriminator_optimiser, self.discriminator, device)
@@ -133,6 +145,7 @@ class Game:
             seed=config.seed,
             device=device,
             processes=processes,
+            held_out=labelled_held_out(dataset, conditional=config.ballots > 0, device=device),
         )
 
     def set_rates(self, *, step: int, steps: int, epoch: int, factor: float = 1.0) -> None:
@@ -161,6 +174,7 @@ class Game:
         with torch.no_grad():
             fake = self._draw_fakes(len(real.images))
         loss = self._discriminator_loss(real, fake, step)
+        self._adapt(loss, n=len(real.images), step=step)
         figures, gradients = self._average(loss.figures, _gradients(loss.total, self.discriminator))
         seen = DiscriminatorStep.of(figures)
         _step(self.discriminator, self.discriminator_optimiser, gradients)
@@ -200,6 +214,7 @@ class Game:
         """
         fake = self._draw_fakes(len(real.images))
         loss = self._discriminator_loss(real, fake, step)
+        self._adapt(loss, n=len(real.images), step=step)
         loss_g = LOSSES[self.recipe.loss].generator(loss.real_logits, loss.fake_logits)
         of_d = _gradients(loss.total, self.discriminator, keep_graph=True)
         of_g = _gradients(loss_g, self.generator)
@@ -242,11 +257,54 @@ class Game:
 
     def _discriminator_loss(self, real: LabelledImages, fake: LabelledImages, step: int) -> DiscriminatorLoss:
         return compute_discriminator_loss(
-            self.discriminator, real, fake, recipe=self.recipe, step=step, rng=self.rng, part=self.part
+            self.discriminator,
+            real,
+            fake,
+            recipe=self.recipe,
+            step=step,
+            rng=self.rng,
+            part=self.part,
+            augmentation=self._probability,
         )
 
     def _logits(self, batch: LabelledImages) -> torch.Tensor:
-        return logits_of(self.discriminator, batch, recipe=self.recipe, rng=self.rng, part=self.part)
+        return logits_of(
+            self.discriminator,
+            batch,
+            recipe=self.recipe,
+            rng=self.rng,
+            part=self.part,
+            augmentation=self._probability,
+        )
+
+    @property
+    def _probability(self) -> float:
+        return self.recipe.augmentation if self.augmentation is None else self.augmentation.probability
+
+    @torch.no_grad()
+    def _adapt(self, loss: DiscriminatorLoss, *, n: int, step: int) -> None:
+        """Adapt the augmentation's probability, if it is due, to D as it is before its step.
+
+        Held-out images pass through D as training images do: augmented, in training mode, and in groups.
+
+        Args:
+            loss: D's loss in this step.
+            n: this process's number of real images in a batch.
+            step: the number of G's steps so far.
+
+        Raises:
+            NotFiniteError: a logit is NaN or infinite.
+        """
+        if self.augmentation is None or step % INTERVAL:
+            return
+        with buffers_kept(self.discriminator):
+            held_out = self._logits(self.augmentation.held_out_batch(n, step=step, part=self.part))
+        means = torch.stack([loss.real_logits.mean(), held_out.mean(), loss.fake_logits.mean()])
+        if self.processes.world > 1:
+            (means,) = self.processes.average([means])  # so that p is the same number in every process
+        real, of_held_out, fake = (_finite("D's mean logit", mean) for mean in means.tolist())
+        images = self.part.whole(n) * INTERVAL
+        self.augmentation.adapt(real=real, held_out=of_held_out, fake=fake, images=images)
 
     def _average(
         self, figures: torch.Tensor, gradients: Sequence[torch.Tensor]

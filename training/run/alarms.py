@@ -78,7 +78,7 @@ def new_alarms(records: list[EpochRecord], *, loss: LossName, since: int = 0) ->
     """
     earlier = records[:-1]
     known = set(find_alarms(earlier, loss=loss, since=since))
-    last_measured = max((n for n, record in enumerate(earlier, start=1) if record.metrics), default=0)
+    last_measured = max((n for n, record in enumerate(earlier, start=1) if "coverage" in record.metrics), default=0)
     if _fallen(earlier[:last_measured]):
         known.add("collapse")
     return {kind: text for kind, text in find_alarms(records, loss=loss, since=since).items() if kind not in known}
@@ -92,7 +92,7 @@ def best_record(records: list[EpochRecord]) -> EpochRecord | None:
 
 def _fallen(records: list[EpochRecord]) -> str:
     best = best_record(records)
-    if best is None or not records[-1].metrics or best.metrics["coverage"] < MIN_COVERAGE:
+    if best is None or "coverage" not in records[-1].metrics or best.metrics["coverage"] < MIN_COVERAGE:
         return ""
     return "; ".join(
         f"{name} fell from {best.metrics[name]:.3f} in epoch {best.epoch} to {records[-1].metrics[name]:.3f}"

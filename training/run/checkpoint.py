@@ -1,9 +1,9 @@
 """The saved state of a run. A run that is resumed from it ends exactly as if it had never been stopped.
 
 The state is one safetensors file, without pickle. It holds the weights of G, of D and of G's EMA, the optimisers'
-moments, and the state of the random number generator. Its metadata hold `training.run.progress.Progress` as JSON and,
-to notice a changed `config.json`, the settings that led to this state. The order of the data follows from the seed, the
-epoch and the number of rollbacks, so it is not stored.
+moments, the state of the random number generator and, if it is adapted, that of the augmentation. Its metadata hold
+`training.run.progress.Progress` as JSON and, to notice a changed `config.json`, the settings that led to this state.
+The order of the data follows from the seed, the epoch and the number of rollbacks, so it is not stored.
 """
 
 import json
@@ -25,11 +25,14 @@ from training.recipe import AFTER_THE_GAME
 from training.run.progress import Progress
 
 _RNG = "rng"
+_AUGMENTATION = "augmentation"
 
 
 def state_of(game: Game) -> dict[str, torch.Tensor]:
     """Return every tensor of a game's state (weights, moments, random state), by its name in the file."""
     tensors = {_RNG: game.rng.get_state()}
+    if game.augmentation is not None:
+        tensors[_AUGMENTATION] = game.augmentation.state()
     for prefix, module in _modules(game).items():
         tensors |= {f"{prefix}.{name}": tensor for name, tensor in module.state_dict().items()}
     for prefix, optimiser in _optimisers(game).items():
@@ -112,6 +115,8 @@ def load_checkpoint(path: Path, game: Game, config: RunConfig | None = None) -> 
         if tensors[_RNG].dtype != torch.uint8:
             raise ValueError(f"{_RNG} has the type {tensors[_RNG].dtype}, not uint8")
         game.rng.set_state(tensors[_RNG])
+        if game.augmentation is not None:
+            game.augmentation.load_state(tensors[_AUGMENTATION])
     except (SafetensorError, OSError, KeyError, ValueError, RuntimeError) as error:  # a ValidationError is a ValueError
         raise RunError(
             f"{path} cannot be loaded: {_reason(error)}\nRestore a good copy of it, or start a new run with `fit`."

@@ -136,7 +136,8 @@ def close_epoch(run: Run) -> None:
     except KeyboardInterrupt:  # measuring takes long and changes nothing: `resume` measures this epoch again
         run.save()
         raise
-    run.progress.end_epoch(last=recipe.epochs, metrics=metrics)
+    adapted = {} if game.augmentation is None else game.augmentation.figures
+    run.progress.end_epoch(last=recipe.epochs, metrics=metrics | adapted)
     records = run.progress.records
     alarms = new_alarms(records, loss=recipe.loss, since=run.progress.went_back_to)
     goes_back = bool(alarms) and will_roll_back(run)  # to an earlier state, so this one is not kept as the best

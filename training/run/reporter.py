@@ -11,6 +11,9 @@ from training.run.folder import RunFolder
 from training.run.progress import Progress
 from training.run.tensorboard import EventFile
 
+ADAPTED = ("augmentation", "overfitting")
+"""The figures of adaptive augmentation among a record's metrics."""
+
 FIGURES = ("loss_d", "loss_g", "d_real", "d_fake", "value")
 
 
@@ -66,13 +69,14 @@ class Reporter:
         """Log an epoch's figures, and pass them to TensorBoard."""
         images, seconds = self._started
         rate = (record.images - images) / max(record.seconds - seconds, 1e-9)
+        adapted = "".join(f"{name} {record.metrics[name]:.3f}  " for name in ADAPTED if name in record.metrics)
         self.say(
             f"epoch {record.epoch}/{self._config.recipe.epochs}  loss D {record.loss_d:.3f}  G {record.loss_g:.3f}  "
             f"D(x) {record.d_real:.3f}  D(G(z)) {record.d_fake:.3f}  V {record.value:.3f}  "
-            f"{rate:,.0f} images/s  {record.seconds:,.0f} s"
+            f"{adapted}{rate:,.0f} images/s  {record.seconds:,.0f} s"
         )
-        if record.metrics:
-            self.say("  ".join(["samples:", *(f"{name} {figure:.3f}" for name, figure in record.metrics.items())]))
+        if measured := [f"{name} {figure:.3f}" for name, figure in record.metrics.items() if name not in ADAPTED]:
+            self.say("  ".join(["samples:", *measured]))
         if self._events is not None:
             self._events.add_scalars({name: getattr(record, name) for name in FIGURES} | record.metrics, record.epoch)
 

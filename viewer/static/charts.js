@@ -69,6 +69,17 @@ const chartsOf = (optimum) => [
     theory: { level: 1, name: "1", word: "at best" },
     range: [0, 1.1],
   },
+  {
+    title: "Adaptive augmentation",
+    text:
+      "The probability of each random change to the images that D sees, and the overfitting from which it follows: 0 if D takes held-out images for real, 1 if it takes them for G’s. " +
+      "While it is above the recipe’s augmentation_target, the probability rises.",
+    series: [
+      { name: "probability", tone: "model", of: (record) => record.metrics?.augmentation },
+      { name: "overfitting", tone: "real", of: (record) => record.metrics?.overfitting },
+    ],
+    range: [-0.1, 1.1],
+  },
 ];
 
 function has(number) {

@@ -72,7 +72,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert fit.returncode == 0, fit.stderr
     assert fit.stdout == "next: python -m training export runs/mlp --to exported/mlp\n"
     assert "Traceback" not in fit.stderr
-    assert "warning" not in fit.stderr.lower()
+    assert fit.stderr.lower().count("warning") == 3  # of few images, and none of a library
     export = run("export", "runs/mlp", "--to", "models/mine", cwd=root)
     assert export.returncode == 0, export.stderr
     first, evaluating, wrote = export.stdout.splitlines()
@@ -160,13 +160,14 @@ def test_stats_and_log(chain: Path):
         assert 0 < record["d_real"] < 1
     log = (chain / "runs" / "mlp" / "log.txt").read_text().splitlines()
     assert [re.sub(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ", "", line).split()[0] for line in log] == [
+        *("warning:", "warning:", "warning:"),  # of few images
         "started",
         "epoch",
         "epoch",
         "epoch",
         "finished:",
     ]
-    assert "images/s" in log[1]
+    assert "images/s" in log[4]
 
 
 def test_the_grids_are_of_fixed_latents_and_begin_with_the_untrained_g(chain: Path):

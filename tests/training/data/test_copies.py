@@ -1,6 +1,7 @@
 """Copies in a person's own data: equal images on both sides of the split, and pictures that occur many times."""
 
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -32,11 +33,27 @@ def test_a_copy_of_each_file_is_found_on_both_sides_of_the_split(tmp_path: Path)
     trained_on = {image.numpy().tobytes() for image in data.images}
     leaked = sum(image.numpy().tobytes() in trained_on for image in data.held_out)
     assert leaked
-    (note,) = data.notes
-    assert note == (
-        f"{leaked} of the 8 held-out images are equal to a training image in every pixel, so figures about held-out "
-        "images look better than they are: take the copies out of the data"
+    repeated = sum(n for n in Counter(image.numpy().tobytes() for image in data.images).values() if n > 1)
+    of_held_out, of_training = data.notes
+    assert of_held_out.startswith(
+        f"{leaked} of the 8 held-out images are equal to a training image, or nearly so ({leaked} in every pixel; for "
+        "example, "
     )
+    assert of_held_out.endswith(
+        "), so figures about held-out images look better than they are: take the copies out of the data"
+    )
+    assert of_training.startswith(
+        f"{repeated} of the 72 training images are equal to another training image, or nearly so ({repeated} in every "
+        "pixel; for example, "
+    )
+    for note in data.notes:  # the two files of an example differ only in "copy of", "link-"
+        examples = note.partition("; for example, ")[2].partition("), so")[0].split("; ")
+        assert len(examples) == 2
+        for example in examples:
+            one, other = (
+                Path(file).name.removeprefix("copy of ").removeprefix("link-") for file in example.split(" and ")
+            )
+            assert one == other
 
 
 def test_copies_in_a_test_set_and_in_an_npz(tmp_path: Path) -> None:
@@ -51,7 +68,9 @@ def test_a_picture_that_occurs_more_often_than_it_has_neighbours(tmp_path: Path)
     assert not [note for note in load_dataset(str(path)).notes if "more than 5 times" in note]
     six = torch.from_numpy(np.repeat(tiny_images(10), MANY + 1, axis=0))[:, None]
     notes = note_copies(six, six[:6])
-    assert [note.partition(",")[0] for note in notes[1:]] == [
+    assert notes[0].startswith("6 of the 6 held-out images are equal")
+    assert notes[1].startswith("60 of the 60 training images are equal")
+    assert [note.partition(",")[0] for note in notes[2:]] == [
         "60 of the 60 training images occur more than 5 times",
         "6 of the 6 held-out images occur more than 5 times",
     ]

@@ -80,6 +80,7 @@ def test_means_are_those_of_float64_and_the_same_everywhere(scenes: Scenes):
         ("the paper's, dropped out", 1e-6),
         ("relativistic, conditional, penalties", 1e-6),
         ("packs, groups, dropout", 1e-6),
+        ("relativistic, conditional, adaptive", 1e-6),
         ("WGAN-GP, augmented", 1e-4),  # λ = 10 and the root of a small norm make rounding larger
     ],
 )
