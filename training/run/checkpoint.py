@@ -143,7 +143,7 @@ def _settings(file: safe_open) -> dict[str, object] | None:
 def _settings_of(config: RunConfig) -> dict[str, object]:
     """Return the settings that decide the states of a run; the export's own settings do not."""
     recipe = config.recipe.model_dump(mode="json", exclude={"description", *AFTER_THE_GAME})
-    own = {"seed", "minutes", "on_collapse", "device", "threads", "processes", "image_shape", "classes"}
+    own = {"seed", "minutes", "on_collapse", "device", "threads", "processes", "image_shape", "classes", "init_from"}
     return config.model_dump(mode="json", include=own) | {"recipe": recipe}
 
 

@@ -21,6 +21,7 @@ from training.run.interruption import Interruption
 from training.run.monitor import Monitor
 from training.run.progress import Progress
 from training.run.run import Run
+from training.run.starting_model import begin_from_model
 from training.run.writer import RunWriter
 
 
@@ -54,6 +55,7 @@ def train(
     begun = folder.checkpoint_file.exists()
     if not begun:
         folder.check_no_records()
+        begin_from_model(game, config, folder, say=writer.say)
     progress = load_checkpoint(folder.checkpoint_file, game, config) if begun else Progress()
     processes.check_same("the same settings", config.model_dump_json(exclude={"data_path"}))  # each machine has its own
     processes.check_same("the same state to begin with", state_of(game))
