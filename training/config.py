@@ -175,7 +175,7 @@ def resolve_config(
     resolved_device = check_machine(recipe, device=device, processes=processes, on_collapse=on_collapse)
     check_batch_size(recipe, dataset, n=len(dataset.images), processes=processes)
     data_path = None if data in EMBEDDED else str(Path(data).absolute())
-    for text in (data_path or data, recipe_name, *overrides, init_from_place or ""):
+    for text in (data_path or data, recipe_name, *overrides, init_from or "", init_from_place or ""):
         check_utf8(text)
     if recipe.conditional:
         _check_classes(recipe, dataset)

@@ -188,7 +188,7 @@ def _describe(
 ) -> Metadata:
     recipe, levels = config.recipe, None if tone_curve is None else tone_curve.levels
     return Metadata(
-        format_version=format_version_for(evaluation.calibration, data_sha256, recipe.rules, levels),
+        format_version=format_version_for(evaluation.calibration, data_sha256, recipe.rules, levels, config.init_from),
         architecture=recipe.architecture,
         z_dim=recipe.z_dim,
         prior=recipe.prior,
@@ -203,6 +203,7 @@ def _describe(
         recipe=config.recipe_title[:MAX_NAME],
         rules=recipe.rules,
         judge=recipe.judge_steps > 0,
+        init_from=config.init_from,
         seed=config.seed,
         epochs=len(progress.records),
         images_seen=progress.images,

@@ -277,7 +277,8 @@ def _describe(
 ) -> Metadata:
     """Return a model's metadata with the new calibration, figures, tone curve and kind of weights."""
     changed = {
-        "format_version": 3 if tone_curve is None else 4,  # version 3 is the first that can say that D is a judge
+        # Version 3 is the first that can say that D is a judge, and 5 the first that can name the model of the start.
+        "format_version": 5 if metadata.init_from is not None else 3 if tone_curve is None else 4,
         "quantised": quantised,
         "tone_curve": None if tone_curve is None else tone_curve.levels,
         "calibration": evaluation.calibration,

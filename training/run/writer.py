@@ -44,6 +44,9 @@ class RunWriter:
             RunError: the folder already holds a run, or other files.
         """
 
+    def extend(self, description: Sequence[str]) -> None:
+        """Write the run's new length into its configuration, and report it; an empty description means no new one."""
+
     def log(self, text: str) -> None:
         """Add a line to the log, and do not print it."""
 
@@ -124,6 +127,12 @@ class FolderWriter(RunWriter):
 
     def create(self, start: StartingModel | None = None) -> None:
         self._folder.create(self._config, None if start is None else serialise_start(start))
+
+    def extend(self, description: Sequence[str]) -> None:
+        if description:
+            self._folder.write_config(self._config)
+        for line in description:
+            self.say(line)
 
     def log(self, text: str) -> None:
         self._folder.log(text)
