@@ -189,7 +189,7 @@ def _put(layer: nn.Module, name: str, values: torch.Tensor) -> None:
     if not is_parametrized(layer, name):
         getattr(layer, name).copy_(values)
         return
-    setattr(layer, name, values.to(getattr(layer, name).device))
+    setattr(layer, name, values.detach().to(getattr(layer, name).device))
     for _ in range(POWER_ITERATIONS):  # in training mode, each reading takes a step
         getattr(layer, name)
 

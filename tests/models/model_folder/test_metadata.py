@@ -175,3 +175,14 @@ def test_a_tone_curve_needs_the_fourth_version() -> None:
     for wrong in (curve[1:], curve[::-1], (*curve[:-1], 256)):
         with pytest.raises(ValueError, match="a tone curve is 256 grey levels, 0 to 255, that never decrease"):
             metadata(tone_curve=wrong, format_version=4)
+
+
+def test_the_model_of_the_start_needs_version_5():
+    known = metadata(init_from="mnist-conv@0123456789ab", format_version=5)
+    assert format_version_for(known.calibration, None, None, None, "mnist-conv@0123456789ab") == 5
+    strings = known.to_strings()
+    assert strings["init_from"] == "mnist-conv@0123456789ab"
+    assert parse_metadata(strings) == known
+    assert "init_from" not in metadata().to_strings()
+    with pytest.raises(ValueError, match="init_from needs format_version 5"):
+        metadata(init_from="m@0", format_version=4)
