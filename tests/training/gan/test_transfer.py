@@ -14,6 +14,7 @@ from training.gan.discriminator_loss import LabelledImages
 from training.gan.game import Game
 from training.gan.transfer import StartingModel, same_networks, start_from
 
+
 def make(
     name: str = "conv", *overrides: str, classes: int = 0, side: int = 16, channels: Literal[1, 3] = 1, seed: int = 3
 ) -> Game:
@@ -110,7 +111,7 @@ def test_classes_are_taken_by_their_names():
 @pytest.mark.parametrize("name", ["mlp", "conv", "goodfellow2014"])
 @pytest.mark.parametrize(("before", "now"), [(3, 0), (0, 3)])
 def test_with_and_without_classes(name: str, before: int, now: int):
-    """The layers of G move by one, because a G with classes begins with a layer for them; those of D move into a body."""
+    """A G with classes has one more layer at its beginning, and a D with classes has its layers in a body."""
     old, new, fresh = make(name, classes=before, seed=4), make(name, classes=now), states(make(name, classes=now))
     names = ("a", "b", "c")
     begun(new, old, names[:before], names[:now])

@@ -95,7 +95,9 @@ def test_a_length_that_is_reached_already_is_refused(tmp_path: Path, epochs: int
         extend(config, after(4, seconds=90), epochs=epochs, minutes=None)
     seen = f"--epochs {epochs} is the length of the whole run, which has trained 4 epochs already: give more than 4"
     assert str(told.value) == seen
-    with pytest.raises(UsageError, match=r"--minutes 1.5 is the length .* trained for 1\.50 minutes already: give more"):
+    with pytest.raises(
+        UsageError, match=r"--minutes 1.5 is the length .* trained for 1\.50 minutes already: give more"
+    ):
         extend(config, after(4, seconds=90), epochs=None, minutes=1.5)
     assert extend(config, after(4, seconds=90), epochs=None, minutes=1.51).planned_minutes == 1.51
 
@@ -145,7 +147,9 @@ def test_the_log_says_which_rates_follow(tmp_path: Path):
     rolled_back = after(4).model_copy(update={"rollbacks": 1})
     assert describe_extension(config, longer, rolled_back)[1].endswith("D 0 → 0.00375")
     timed = extend(config, after(4), epochs=None, minutes=2)
-    assert "to epoch 8, or to 2 minutes if these end earlier (before: 4)" in describe_extension(config, timed, after(4))[0]
+    assert (
+        "to epoch 8, or to 2 minutes if these end earlier (before: 4)" in describe_extension(config, timed, after(4))[0]
+    )
 
 
 # --- The training ---------------------------------------------------------------------------------
