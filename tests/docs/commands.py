@@ -40,6 +40,7 @@ CHAINS: dict[str, tuple[Step, ...]] = {
             "python -m training fit mlp --epochs 2 --set metrics_every_epochs=1 judge_steps=50",
         ),
         Step("python -m training resume runs/mlp"),
+        Step("python -m training resume runs/mlp --epochs 200", "python -m training resume runs/mlp --epochs 3"),
         Step("python -m training watch runs/mlp", "python -m training watch runs/mlp --port 0", waits=True),
         Step("python -m training export runs/mlp --to models/bundled/my-digits"),
         Step("python -m training evaluate my-digits"),
@@ -57,6 +58,12 @@ CHAINS: dict[str, tuple[Step, ...]] = {
         Step(
             "python -m training export runs/conv --to models/bundled/my-pictures",
             "python -m training export runs/conv --to models/bundled/my-pictures --set judge_steps=50",
+        ),
+    ),
+    "from a model": (
+        Step(
+            "python -m training fit conv --data ~/pictures --set image_side=28 --init-from mnist-conv",
+            "python -m training fit conv --data ~/pictures --set image_side=28 --init-from mnist-conv --epochs 1",
         ),
     ),
     "your own images, no classes": (

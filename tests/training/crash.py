@@ -158,7 +158,7 @@ def at_random_moments(root: Path, data: Path, games: dict[str, Recipe]) -> dict[
 
 def from_a_model(root: Path, data: Path) -> RunConfig:
     """Return the configuration of a run that begins from a tiny model, whose file is kept in `STARTS`."""
-    make_tiny_model_folder(root / "old", z_dim=4, image_shape=ImageShape(height=16, width=16))
+    make_tiny_model_folder(root / "old", z_dim=4, image_shape=ImageShape(height=16, width=16), judge=False)
     start = start_of_model(load_model(root / "old"))
     STARTS[start.reference] = serialise_start(start)
     recipe = tiny_recipe("mlp", "epochs=1", *EVERY_STEP).model_copy(update={"architecture": start.architecture})

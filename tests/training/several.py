@@ -482,7 +482,7 @@ def one_goes_on(root: Path, data: Path) -> dict[str, Any]:
 
 def begun_from_a_model(root: Path, data: Path) -> dict[str, Any]:
     """Two processes begin from a model by the command line, and go on past the end; return their codes, and the log."""
-    make_tiny_model_folder(root / "old", z_dim=4, image_shape=ImageShape(height=16, width=16))
+    make_tiny_model_folder(root / "old", z_dim=4, image_shape=ImageShape(height=16, width=16), judge=False)
     run = root / "begun"
     own = [setting for setting in TINY["mlp"] if not setting.startswith(("architecture", "z_dim"))]
     start = ["--init-from", str(root / "old"), "--threads", "1", "--epochs", "1"]

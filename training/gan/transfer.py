@@ -4,6 +4,9 @@ Layers are compared from the image on, because the layers next to it are those t
 classes share: the layers of G are counted from its end, and those of D from its beginning. A layer is taken if all its
 tensors have the same shapes. Two layers can be taken in part: G's first one, whose inputs are noise and classes, and
 D's last one, whose outputs are logits of classes. Everything else keeps its first weights, which the recipe draws.
+
+A D that was trained on alone after its game, a judge, is not taken: it knows so well what is real that G learns
+nothing from it (docs/experiments.md).
 """
 
 from collections.abc import Iterator, Mapping
@@ -39,7 +42,7 @@ class StartingModel:
         class_names: the names of the classes; empty for clusters, which have no identity, and without classes.
         packing: the number of images that D judges at once.
         generator: G with float32 weights, never quantised.
-        discriminator: D, without spectral normalisation.
+        discriminator: the D that played the game, without spectral normalisation; None if the model has only a judge.
     """
 
     reference: str
@@ -51,7 +54,7 @@ class StartingModel:
     class_names: tuple[str, ...]
     packing: int
     generator: nn.Module
-    discriminator: nn.Module
+    discriminator: nn.Module | None
 
 
 @dataclass
@@ -93,7 +96,10 @@ def start_from(game: Game, start: StartingModel, class_names: tuple[str, ...]) -
         plain_g, plain_d = build_players(game.recipe, shape=game.shape, classes=game.classes)
     with torch.no_grad():
         _transfer_generator(game, start, plain_g, classes, account)
-        _transfer_discriminator(game, start, plain_d, classes, account)
+        if start.discriminator is None:
+            account.anew.append("D (the model's D was trained on after its game)")
+        else:
+            _transfer_discriminator(game, start, start.discriminator, plain_d, classes, account)
         for average, network in zip(_tensors(game.average.network), _tensors(game.generator), strict=True):
             average.copy_(network)
     return account.lines(start.reference)
@@ -121,22 +127,27 @@ def _transfer_generator(
 
 
 def _transfer_discriminator(
-    game: Game, start: StartingModel, plain: nn.Module, classes: Mapping[int, int], account: Account
+    game: Game,
+    start: StartingModel,
+    discriminator: nn.Module,
+    plain: nn.Module,
+    classes: Mapping[int, int],
+    account: Account,
 ) -> None:
-    source, target = _layers_of_discriminator(start.discriminator), _layers_of_discriminator(plain)
+    source, target = _layers_of_discriminator(discriminator), _layers_of_discriminator(plain)
     (last, path), (old_last, old_path) = list(target.items())[-1], list(source.items())[-1]
     rest = {place: path for place, path in target.items() if place != last}
     if _are_same(classes, start.ballots, game.classes):
         rest = target
-    elif last == old_last and classes and _fits(plain, path, start.discriminator, old_path, but_for=0):
-        old = start.discriminator.get_submodule(old_path)
+    elif last == old_last and classes and _fits(plain, path, discriminator, old_path, but_for=0):
+        old = discriminator.get_submodule(old_path)
         _copy_outputs(game.discriminator.get_submodule(path), old, classes)
         account.taken.append(f"of layer {path} of D the logits of {len(classes)} classes of the same names")
         if len(classes) < game.classes:
             account.anew.append(f"of layer {path} of D the logits of {game.classes - len(classes)} classes")
     else:
         account.anew.append(f"layer {path} of D (the logits)")
-    _copy_layers("D", game.discriminator, plain, rest, start.discriminator, source, account)
+    _copy_layers("D", game.discriminator, plain, rest, discriminator, source, account)
 
 
 def _copy_layers(

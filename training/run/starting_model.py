@@ -33,7 +33,10 @@ _FIELDS = ("reference", "architecture", "z_dim", "prior", "image_shape", "ballot
 
 
 def start_of_model(model: LoadedModel) -> StartingModel:
-    """Return a model folder's pair. A quantised G becomes float32 again; a tone curve is left out."""
+    """Return a model folder's G and, unless it is or may be a judge, its D.
+
+    A quantised G becomes float32 again; a tone curve is left out.
+    """
     metadata = model.metadata
     plain, _ = build_networks(
         metadata.architecture,
@@ -56,7 +59,7 @@ def start_of_model(model: LoadedModel) -> StartingModel:
         class_names=tuple(map(str, range(metadata.classes))),
         packing=metadata.packing,
         generator=generator,
-        discriminator=model.discriminator,
+        discriminator=model.discriminator if metadata.judge is False else None,
     )
 
 
@@ -114,7 +117,9 @@ def read_start(path: Path, *, reference: str) -> StartingModel:
         shape = ImageShape.model_validate(fields["image_shape"])
         sizes = {"z_dim": fields["z_dim"], "classes": fields["ballots"], "packing": fields["packing"]}
         networks = build_networks(architecture, image_shape=shape, **sizes)
-        for side, network in zip(("generator", "discriminator"), networks, strict=True):
+        has_discriminator = any(name.startswith("discriminator.") for name in tensors)
+        sides = {"generator": networks[0]} | ({"discriminator": networks[1]} if has_discriminator else {})
+        for side, network in sides.items():
             state = {n.removeprefix(f"{side}."): t for n, t in tensors.items() if n.startswith(f"{side}.")}
             network.load_state_dict(_with_counters(state, network))
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError, ValidationError) as error:
@@ -122,14 +127,13 @@ def read_start(path: Path, *, reference: str) -> StartingModel:
             f"{path} cannot be loaded: {error}\nThe run began from the model {reference}, and has no saved state yet: "
             "start it again with `fit --init-from`, in another folder."
         ) from error
-    generator, discriminator = networks
     return StartingModel(
         **{name: fields[name] for name in ("reference", "z_dim", "prior", "ballots", "packing")},
         class_names=tuple(fields["class_names"]),
         architecture=architecture,
         image_shape=shape,
-        generator=generator,
-        discriminator=discriminator,
+        generator=sides["generator"],
+        discriminator=sides.get("discriminator"),
     )
 
 
@@ -162,11 +166,12 @@ def _empty_game(config: RunConfig) -> Game:
     )
 
 
-def _tensors(generator: nn.Module, discriminator: nn.Module) -> dict[str, torch.Tensor]:
-    """Return the floating-point tensors of a pair, by the names of their file."""
+def _tensors(generator: nn.Module, discriminator: nn.Module | None) -> dict[str, torch.Tensor]:
+    """Return the floating-point tensors of G and, if there is one, of D, by the names of their file."""
     return {
         f"{side}.{name}": tensor.detach().contiguous()
         for side, network in (("generator", generator), ("discriminator", discriminator))
+        if network is not None
         for name, tensor in network.state_dict().items()
         if tensor.is_floating_point()
     }

@@ -25,7 +25,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     judge_few_samples(monkeypatch)
     monkeypatch.chdir(tmp_path)
     write_npz(tmp_path / "data.npz")
-    make_tiny_model_folder(tmp_path / "old", image_shape=ImageShape(height=16, width=16))
+    make_tiny_model_folder(tmp_path / "old", image_shape=ImageShape(height=16, width=16), judge=False)
     return tmp_path
 
 
@@ -70,11 +70,20 @@ def test_other_sides_colours_and_classes(
     sizes = Conv(generator_widths=(10,), generator_channels=(6, 4), discriminator_channels=(4, 6), maxout_units=(5,))
     shape = ImageShape(height=16, width=16)
     make_tiny_model_folder(
-        here / "three", z_dim=14, image_shape=shape, architecture=sizes, classes=3, quantised=True, tone_curve=STEEP
+        here / "three",
+        z_dim=14,
+        image_shape=shape,
+        architecture=sizes,
+        classes=3,
+        quantised=True,
+        tone_curve=STEEP,
+        judge=False,
     )
     images = tiny_images(40, side, channels=channels)
-    labels = {"labels": np.arange(40) % classes} if classes else {}
-    np.savez(here / "data.npz", images=images, **labels)
+    if classes:
+        np.savez(here / "data.npz", images=images, labels=np.arange(40) % classes)
+    else:
+        np.savez(here / "data.npz", images=images)
     fit = ["conv" if text == "mlp" else text for text in FIT]
     conditional = f"conditional={'true' if classes else 'false'}"
     ends_with(0, *fit, "--set", conditional, "--init-from", "three", capsys=capsys)

@@ -188,6 +188,16 @@ def test_packs_need_a_new_first_layer_of_d():
     assert "of G" not in anew
 
 
+def test_without_a_d_only_g_is_taken():
+    old, new, fresh = make(seed=4), make(), states(make())
+    taken, anew = start_from(new, model_of(old, discriminator=None), ())
+    assert "of D" not in taken
+    assert anew.endswith(": D (the model's D was trained on after its game)")
+    assert all(
+        torch.equal(tensor, (fresh if key[0] == "D" else states(old))[key]) for key, tensor in states(new).items()
+    )
+
+
 def test_the_new_game_can_be_played():
     old, new = make(classes=3, seed=4), make(side=24, channels=3)
     begun(new, old, ("a", "b", "c"))

@@ -40,6 +40,7 @@ def test_it_draws_the_same_images(name: str):
 def test_the_statistics_are_those_of_what_a_layer_sees():
     folded = fold_batchnorm(trained("mlp"))
     other = make_game(tiny_recipe("mlp")).generator.eval()
+    assert isinstance(other, nn.Sequential)
     unfold_batchnorm(folded, other, z_dim=4, prior="normal")
     x = torch.from_numpy(draw_latents(1, 0, 4096, z_dim=4, prior="normal"))
     for layer, after in pairwise(other):

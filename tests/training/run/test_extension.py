@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -44,7 +45,15 @@ def config_of(tmp_path: Path, *overrides: str, minutes: float | None = None) -> 
 
 def after(epochs: int, *, seconds: float = 60.0, position: int = 0) -> Progress:
     """Return the progress of a run that has trained this many epochs, and `position` steps of the next one."""
-    figures = {"images": 0, "seconds": 0, "loss_d": 1, "loss_g": 1, "d_real": 0.5, "d_fake": 0.5, "value": -1}
+    figures: dict[str, Any] = {
+        "images": 0,
+        "seconds": 0,
+        "loss_d": 1,
+        "loss_g": 1,
+        "d_real": 0.5,
+        "d_fake": 0.5,
+        "value": -1,
+    }
     return Progress(
         epoch=epochs + 1,
         position=position,

@@ -47,19 +47,20 @@ def config_from(start: StartingModel, tmp_path: Path, *overrides: str) -> RunCon
 
 
 def tiny_start(tmp_path: Path, name: str = "old") -> StartingModel:
-    make_tiny_model_folder(tmp_path / name, image_shape=SHAPE)
+    make_tiny_model_folder(tmp_path / name, image_shape=SHAPE, judge=False)
     return start_of_model(load_model(tmp_path / name))
 
 
 # --- A model folder -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["mnist-conv", "mnist-mlp", "mnist-writeup"])
+@pytest.mark.parametrize("name", ["mnist-conv", "mnist-mlp", "mnist-goodfellow2014-labels"])
 def test_the_g_of_a_bundled_model_is_float32_and_draws_the_same_images(tmp_path: Path, name: str):
     """The G of `mnist-conv` is quantised; that of `mnist-mlp` is, too, and its normalisation was folded before."""
     model = load_model(bundled_models_dir() / name)
     start = start_of_model(model)
     assert start.reference == model.reference
+    assert start.discriminator is None  # it is a judge
     assert not any(isinstance(layer, Quantised) for layer in start.generator.modules())
     z = torch.from_numpy(draw_latents(3, 0, 64, z_dim=start.z_dim, prior=start.prior))
     with torch.no_grad():
@@ -80,7 +81,7 @@ def read_back(
 
 def floats(start: StartingModel) -> list[torch.Tensor]:
     networks = (start.generator, start.discriminator)
-    return [t for network in networks for t in network.state_dict().values() if t.is_floating_point()]
+    return [t for network in networks if network for t in network.state_dict().values() if t.is_floating_point()]
 
 
 def test_what_is_kept_in_the_run_folder_comes_back(tmp_path: Path):
@@ -89,6 +90,21 @@ def test_what_is_kept_in_the_run_folder_comes_back(tmp_path: Path):
     for name in ("reference", "architecture", "z_dim", "prior", "image_shape", "ballots", "class_names", "packing"):
         assert getattr(again, name) == getattr(start, name)
     assert serialise_start(again) == serialise_start(start)
+    assert again.discriminator is not None
+
+
+@pytest.mark.parametrize("judge", [True, None])
+def test_a_judge_is_not_taken(tmp_path: Path, judge: bool | None):
+    """Nor is a D of which nobody knows whether it is one."""
+    make_tiny_model_folder(tmp_path / "old", image_shape=SHAPE, judge=judge)
+    start = start_of_model(load_model(tmp_path / "old"))
+    assert read_back(start, tmp_path).discriminator is None
+    config = config_from(start, tmp_path)
+    folder = begin(tmp_path / "run", config, start)
+    play(folder, config)
+    log = folder.log_file.read_text()
+    assert f"taken from {start.reference}: layers 0, 1, 3 of G\n" in log
+    assert "first weights: D (the model's D was trained on after its game)\n" in log
 
 
 def test_a_damaged_or_strange_file_is_refused(tmp_path: Path):
@@ -114,6 +130,7 @@ def test_a_run_gives_the_average_of_its_best_state(tmp_path: Path):
     play(folder, config)
     start = start_of_run(folder)
     state = load_file(folder.checkpoint_file)
+    assert start.discriminator is not None
     for side, network in (("average", start.generator), ("discriminator", start.discriminator)):
         assert all(torch.equal(t, state[f"{side}.{name}"]) for name, t in network.state_dict().items())
     name, _, digest = start.reference.partition("@")
