@@ -38,6 +38,7 @@ def calls(writer: RunWriter, game: Game) -> dict[str, Callable[[], None]]:
         "start": lambda: writer.start(progress, total_steps=4),
         "say": lambda: writer.say("said"),
         "step": lambda: writer.step(progress),
+        "extend": lambda: writer.extend(["extended"]),
         "write_grid": lambda: writer.write_grid(1, game),
         "write_stats": lambda: writer.write_stats(progress.records),
         "write_events": lambda: writer.write_events([]),
