@@ -31,6 +31,8 @@ class Step:
 IN_BULK = "python -m training sample mnist-mlp --n 10_000_000 --seed 7 --out samples --format webdataset"
 IMAGE = f"registry.example.com/gan-service:{__version__}"
 SECRETS = "--from-literal=GAN_API_KEYS=… --from-literal=GAN_ADMIN_KEY=…"
+FROM_MODEL = "--init-from mnist-conv"
+FEW_PICTURES = "--set conditional=false batch_size=25 metrics_every_epochs=0 grid_every_epochs=15"
 FEW_IMAGES = "--epochs 1 --set train_images=2560 judge_steps=20"
 
 CHAINS: dict[str, tuple[Step, ...]] = {
@@ -64,6 +66,12 @@ CHAINS: dict[str, tuple[Step, ...]] = {
         Step(
             "python -m training fit conv --data ~/pictures --set image_side=28 --init-from mnist-conv",
             "python -m training fit conv --data ~/pictures --set image_side=28 --init-from mnist-conv --epochs 1",
+        ),
+    ),
+    "from a model, few images": (
+        Step(
+            f"python -m training fit conv --data ~/few-pictures {FROM_MODEL} --epochs 500 {FEW_PICTURES}",
+            f"python -m training fit conv --data ~/pictures {FROM_MODEL} --epochs 2 {FEW_PICTURES} image_side=28",
         ),
     ),
     "your own images, no classes": (

@@ -97,7 +97,7 @@ def start_from(game: Game, start: StartingModel, class_names: tuple[str, ...]) -
     with torch.no_grad():
         _transfer_generator(game, start, plain_g, classes, account)
         if start.discriminator is None:
-            account.anew.append("D (the model's D was trained on after its game)")
+            account.anew.append("D (the model's is a judge, or may be one)")
         else:
             _transfer_discriminator(game, start, start.discriminator, plain_d, classes, account)
         for average, network in zip(_tensors(game.average.network), _tensors(game.generator), strict=True):

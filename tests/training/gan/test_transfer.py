@@ -192,7 +192,7 @@ def test_without_a_d_only_g_is_taken():
     old, new, fresh = make(seed=4), make(), states(make())
     taken, anew = start_from(new, model_of(old, discriminator=None), ())
     assert "of D" not in taken
-    assert anew.endswith(": D (the model's D was trained on after its game)")
+    assert anew.endswith(": D (the model's is a judge, or may be one)")
     assert all(
         torch.equal(tensor, (fresh if key[0] == "D" else states(old))[key]) for key, tensor in states(new).items()
     )
