@@ -74,6 +74,14 @@ CHAINS: dict[str, tuple[Step, ...]] = {
             f"python -m training fit conv --data ~/pictures {FROM_MODEL} --epochs 2 {FEW_PICTURES} image_side=28",
         ),
     ),
+    "from a model, the experiment": (
+        Step(
+            f"python -m training fit conv --data FILE.npz {FROM_MODEL} --epochs 200 --threads 1 {FEW_PICTURES} "
+            "precision=float32",
+            f"python -m training fit conv --data ~/pictures {FROM_MODEL} --epochs 1 --threads 1 {FEW_PICTURES} "
+            "precision=float32 image_side=28",
+        ),
+    ),
     "your own images, no classes": (
         Step(
             "python -m training fit conv --data ~/pictures --set image_side=32 conditional=false",
