@@ -3,8 +3,7 @@
 Layers are compared from the image on, because the layers next to it are those that images of other sides and other
 classes share: the layers of G are counted from its end, and those of D from its beginning. A layer is taken if all its
 tensors have the same shapes. Two layers can be taken in part: G's first one, whose inputs are noise and classes, and
-D's last one, whose outputs are logits of classes. In a G without classes, all inputs are of noise. Everything else
-keeps its first weights, which the recipe draws.
+D's last one, whose outputs are logits of classes. Everything else keeps its first weights, which the recipe draws.
 
 A D that was trained on alone after its game, a judge, is not taken: it knows so well what is real that G learns
 nothing from it (docs/experiments.md).
@@ -212,12 +211,8 @@ def _are_same(classes: Mapping[int, int], before: int, now: int) -> bool:
 
 
 def _noise(game: Game, start: StartingModel) -> int:
-    """Return the number of G's inputs that the model has for coordinates of noise.
-
-    Without classes, the inputs of the model's classes become inputs of noise: this was better than new weights
-    (docs/experiments.md).
-    """
-    return min(game.recipe.z_dim - game.classes, start.z_dim - (start.ballots if game.classes else 0))
+    """Return the number of coordinates of noise that the latents of both have."""
+    return min(game.recipe.z_dim - game.classes, start.z_dim - start.ballots)
 
 
 def _kept(classes: Mapping[int, int]) -> str:

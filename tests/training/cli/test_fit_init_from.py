@@ -92,7 +92,7 @@ def test_other_sides_colours_and_classes(
     (anew,) = re.findall(r"begun anew.*", log)
     assert "layers" in taken
     assert "nothing" not in anew
-    noise = min(14 - classes, 14 - 3) if classes else 14
+    noise = min(14 - classes, 14 - 3)
     kept = f" and of {min(classes, 3)} classes of the same names" if classes else ""
     assert f"of G the inputs of {noise} coordinates of noise{kept}" in taken
     assert (f"the logits of {min(classes, 3)} classes of the same names" in taken) is (classes > 0)
