@@ -18,7 +18,19 @@ from training.data.clusters import check_clusters, with_clusters
 from training.data.dataset import EMBEDDED, RULE, Dataset
 from training.errors import RecipeError, RunError
 from training.provenance import read_git_commit
-from training.recipe import NOISE, Recipe
+from training.recipe import MAX_EPOCHS, NOISE, Recipe
+
+
+class Extension(BaseModel):
+    """A new length of a run, which `resume --epochs` or `--minutes` set after `fit`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    after_epoch: int = Field(ge=0, description="Number of epochs that were done")
+    after_step: int = Field(ge=0, description="Number of G's steps that were done")
+    epochs: int = Field(ge=1, le=MAX_EPOCHS, description="The new number of epochs of the whole run")
+    minutes: float | None = Field(gt=0, description="The new limit of the whole run's minutes; None: no limit")
+    asked: str = Field(description="The option that was given to `resume`, such as `--epochs 80`")
 
 
 class RunConfig(BaseModel):
@@ -51,6 +63,9 @@ class RunConfig(BaseModel):
     processes: int = Field(default=1, ge=1, description="Processes that started the run; results depend on it")
     torch_version: str
     git_commit: str
+    init_from: str | None = Field(default=None, description="The model whose weights the run began with, name@hash")
+    init_from_place: str | None = Field(default=None, description="That model as given to --init-from")
+    extensions: tuple[Extension, ...] = Field(default=(), description="New lengths that `resume` set, in order")
 
     @property
     def recipe_title(self) -> str:
@@ -69,8 +84,18 @@ class RunConfig(BaseModel):
 
     @property
     def total_steps(self) -> int:
-        """The number of G's steps in the whole run, unless `minutes` ends it earlier."""
-        return self.recipe.epochs * self.steps_per_epoch
+        """The number of G's steps in the whole run, unless its minutes end it earlier."""
+        return self.planned_epochs * self.steps_per_epoch
+
+    @property
+    def planned_epochs(self) -> int:
+        """The number of epochs of the whole run: the recipe's, or that of the last extension."""
+        return self.extensions[-1].epochs if self.extensions else self.recipe.epochs
+
+    @property
+    def planned_minutes(self) -> float | None:
+        """The limit of the whole run's minutes: that of `fit`, or that of the last extension; None: no limit."""
+        return self.extensions[-1].minutes if self.extensions else self.minutes
 
     @property
     def steps_per_epoch(self) -> int:
@@ -137,6 +162,8 @@ def resolve_config(
     threads: int | None,
     on_collapse: Literal["warn", "rollback"] = "warn",
     processes: int = 1,
+    init_from: str | None = None,
+    init_from_place: str | None = None,
 ) -> RunConfig:
     """Combine a recipe with its data and the machine, and return the configuration of a run.
 
@@ -148,7 +175,7 @@ def resolve_config(
     resolved_device = check_machine(recipe, device=device, processes=processes, on_collapse=on_collapse)
     check_batch_size(recipe, dataset, n=len(dataset.images), processes=processes)
     data_path = None if data in EMBEDDED else str(Path(data).absolute())
-    for text in (data_path or data, recipe_name, *overrides):
+    for text in (data_path or data, recipe_name, *overrides, init_from or "", init_from_place or ""):
         check_utf8(text)
     if recipe.conditional:
         _check_classes(recipe, dataset)
@@ -182,6 +209,8 @@ def resolve_config(
         processes=processes,
         torch_version=torch.__version__,
         git_commit=read_git_commit(),
+        init_from=init_from,
+        init_from_place=init_from_place,
     )
 
 

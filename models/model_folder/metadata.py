@@ -28,7 +28,7 @@ FORMAT_VERSION = 5
 """The newest version. This code reads every version from 1 to this one.
 
 Version 2 adds `calibration.varied` and `data_sha256`, version 3 `rules` and `judge`, version 4 `tone_curve`, version 5
-`class_names`. A model without them is still written as the version before, which older code reads.
+`class_names` and `init_from`. A model without them is still written as the version before, which older code reads.
 """
 
 
@@ -69,6 +69,11 @@ class Metadata(BaseModel):
         default=None,
         description="Whether D is a judge: it was trained on alone after the game, so it is not the D that played the "
         "game, whose figures are in the history. Null if this is not recorded",
+    )
+    init_from: str | None = Field(
+        default=None,
+        max_length=400,
+        description="The model whose weights the training began with, name@hash; null for random weights",
     )
     seed: int = Field(ge=0, lt=SEED_LIMIT, description="Seed of the training run")
     epochs: int = Field(ge=0, description="Number of passes over the data")
@@ -111,6 +116,8 @@ class Metadata(BaseModel):
             if self.format_version < 4:
                 raise ValueError("tone_curve needs format_version 4")
             ToneCurve(self.tone_curve)
+        if self.init_from is not None and self.format_version < 5:
+            raise ValueError("init_from needs format_version 5")
         return self
 
     def _check_class_names(self) -> None:
@@ -169,11 +176,12 @@ class Metadata(BaseModel):
     def to_strings(self) -> dict[str, str]:
         """Return one string for each field, as safetensors requires: the inverse of `parse_metadata`.
 
-        `encoder`, `quantised`, `tone_curve`, `data_sha256`, `class_names` and `calibration.varied` are left out if they
-        have their defaults, and `rules` and `judge` before version 3, so that a model without them has the same bytes
-        as before these fields existed. `game` is left out because `rules` gives it.
+        `encoder`, `quantised`, `tone_curve`, `data_sha256`, `init_from`, `class_names` and `calibration.varied` are left
+        out if they have their defaults, and `rules` and `judge` before version 3, so that a model without them has the
+        same bytes as before these fields existed. `game` is left out because `rules` gives it.
         """
-        absent = {name for name in ("encoder", "quantised", "tone_curve", "data_sha256") if not getattr(self, name)}
+        optional = ("encoder", "quantised", "tone_curve", "data_sha256", "init_from")
+        absent = {name for name in optional if not getattr(self, name)}
         absent |= set() if self.has_named_classes else {"class_names"}
         recent = {"rules", "judge"} if self.format_version < 3 else set()
         fields = self.model_dump(mode="json", exclude=absent | recent | {"game"})
@@ -191,9 +199,10 @@ def format_version_for(
     rules: GameRules | None = None,
     tone_curve: tuple[int, ...] | None = None,
     class_names: tuple[str, ...] = (),
+    init_from: str | None = None,
 ) -> Literal[1, 2, 3, 4, 5]:
     """Return the oldest version that can hold a calibration, and what else there is of the other fields."""
-    if class_names != numbers_as_names(len(class_names)):
+    if class_names != numbers_as_names(len(class_names)) or init_from is not None:
         return 5
     if tone_curve is not None:
         return 4
@@ -227,6 +236,7 @@ def parse_metadata(strings: Mapping[str, str] | None) -> Metadata:
 
 _TEXT_FIELDS = frozenset(name for name, field in Metadata.model_fields.items() if field.annotation is str) | {
     "data_sha256",
+    "init_from",
     "prior",
 }
 

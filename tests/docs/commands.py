@@ -31,6 +31,8 @@ class Step:
 IN_BULK = "python -m training sample mnist-mlp --n 10_000_000 --seed 7 --out samples --format webdataset"
 IMAGE = f"registry.example.com/gan-service:{__version__}"
 SECRETS = "--from-literal=GAN_API_KEYS=… --from-literal=GAN_ADMIN_KEY=…"
+FROM_MODEL = "--init-from mnist-conv"
+FEW_PICTURES = "--set conditional=false batch_size=25 metrics_every_epochs=0 grid_every_epochs=15"
 FEW_IMAGES = "--epochs 1 --set train_images=2560 judge_steps=20"
 
 CHAINS: dict[str, tuple[Step, ...]] = {
@@ -40,6 +42,7 @@ CHAINS: dict[str, tuple[Step, ...]] = {
             "python -m training fit mlp --epochs 2 --set metrics_every_epochs=1 judge_steps=50",
         ),
         Step("python -m training resume runs/mlp"),
+        Step("python -m training resume runs/mlp --epochs 200", "python -m training resume runs/mlp --epochs 3"),
         Step("python -m training watch runs/mlp", "python -m training watch runs/mlp --port 0", waits=True),
         Step("python -m training export runs/mlp --to models/bundled/my-digits"),
         Step("python -m training evaluate my-digits"),
@@ -57,6 +60,26 @@ CHAINS: dict[str, tuple[Step, ...]] = {
         Step(
             "python -m training export runs/conv --to models/bundled/my-pictures",
             "python -m training export runs/conv --to models/bundled/my-pictures --set judge_steps=50",
+        ),
+    ),
+    "from a model": (
+        Step(
+            "python -m training fit conv --data ~/pictures --set image_side=28 --init-from mnist-conv",
+            "python -m training fit conv --data ~/pictures --set image_side=28 --init-from mnist-conv --epochs 1",
+        ),
+    ),
+    "from a model, few images": (
+        Step(
+            f"python -m training fit conv --data ~/few-pictures {FROM_MODEL} --epochs 500 {FEW_PICTURES}",
+            f"python -m training fit conv --data ~/pictures {FROM_MODEL} --epochs 2 {FEW_PICTURES} image_side=28",
+        ),
+    ),
+    "from a model, the experiment": (
+        Step(
+            f"python -m training fit conv --data FILE.npz {FROM_MODEL} --epochs 200 --threads 1 {FEW_PICTURES} "
+            "precision=float32",
+            f"python -m training fit conv --data ~/pictures {FROM_MODEL} --epochs 1 --threads 1 {FEW_PICTURES} "
+            "precision=float32 image_side=28",
         ),
     ),
     "your own images, no classes": (

@@ -23,6 +23,9 @@ from safetensors.torch import load_file
 from tqdm import tqdm
 
 import training.run.writer
+from harness.tiny_models import make_tiny_model_folder
+from models.images import ImageShape
+from models.model_folder.read import load_model
 from tests.training.support import (
     CONSTANT_RATES,
     exported_bytes,
@@ -37,12 +40,19 @@ from tests.training.support import (
 from training.config import RunConfig
 from training.recipe import Recipe
 from training.run.checkpoint import read_progress
+from training.run.extension import describe_extension, extend, has_ended
 from training.run.folder import RunFolder
+from training.run.progress import Progress
+from training.run.starting_model import serialise_start, start_of_model
+from training.run.writer import FolderWriter
 
 DIED = 77
 KILLS_A_GAME = 3
 MAX_TRIES = 60
 PATIENCE_S = 120
+STARTS: dict[str, bytes] = {}
+"""The files of the models that runs begin from, by their references."""
+
 EVERY_STEP = ("batch_size=18", "checkpoint_interval_s=0")
 GAMES = {
     "mlp float32": tiny_recipe("mlp", "epochs=8", "d_steps=2", "checkpoint_interval_s=0"),
@@ -63,6 +73,11 @@ def main() -> None:
         result = at_random_moments(root, data, GAMES)
     elif mode == "real":  # with real curves and real syncs
         result = at_random_moments(root, data, {"mlp": tiny_recipe("mlp", "epochs=5", "checkpoint_interval_s=0")})
+    elif mode == "start":  # a run that begins from a model
+        result = at_every_sync(root, from_a_model(root, data))
+    elif mode == "extension":  # a run of one epoch that then gets a second one
+        config = make_config(tiny_recipe("mlp", "epochs=1", *EVERY_STEP), data)
+        result = at_every_sync(root, extend(config, Progress(epoch=2), epochs=2, minutes=None), first=7)
     elif mode == "syncs":
         result = at_every_sync(root, make_config(tiny_recipe("mlp", "epochs=2", *EVERY_STEP), data))
     else:
@@ -141,10 +156,29 @@ def at_random_moments(root: Path, data: Path, games: dict[str, Recipe]) -> dict[
     return {"kills": kills, "differences": differences}
 
 
+def from_a_model(root: Path, data: Path) -> RunConfig:
+    """Return the configuration of a run that begins from a tiny model, whose file is kept in `STARTS`."""
+    make_tiny_model_folder(root / "old", z_dim=4, image_shape=ImageShape(height=16, width=16), judge=False)
+    start = start_of_model(load_model(root / "old"))
+    STARTS[start.reference] = serialise_start(start)
+    recipe = tiny_recipe("mlp", "epochs=1", *EVERY_STEP).model_copy(update={"architecture": start.architecture})
+    return make_config(recipe, data).model_copy(update={"init_from": start.reference})
+
+
 def start_or_go_on(folder: RunFolder, config: RunConfig) -> None:
+    """Train to the end; a run with an extension first trains without it, and then does what `resume --epochs` does."""
     if not folder.config_file.exists():
-        folder.create(config)
-    play(folder, folder.read_config())
+        folder.create(config.model_copy(update={"extensions": ()}), STARTS.get(config.init_from or ""))
+    before = folder.read_config()
+    if not before.extensions:
+        play(folder, before)
+    if config.extensions:
+        progress = read_progress(folder.checkpoint_file)
+        if not has_ended(config, progress):
+            after = extend(before, progress, epochs=config.planned_epochs, minutes=None)
+            with FolderWriter(after, folder) as writer:
+                writer.extend(describe_extension(before, after, progress))
+        play(folder, folder.read_config())
 
 
 def outcome(folder: RunFolder, config: RunConfig) -> dict[str, object]:

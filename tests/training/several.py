@@ -29,6 +29,8 @@ import training.run.alarm_response
 import training.run.loop
 import training.run.run
 import training.run.writer
+from harness.tiny_models import make_tiny_model_folder
+from models.images import ImageShape
 from tests.training.crash import KILLS_A_GAME, MAX_TRIES, compare, state, wait_for_a_new_state, warm_up
 from tests.training.support import (
     CONSTANT_RATES,
@@ -128,6 +130,7 @@ def main() -> None:
         "death": one_dies(root, data),
         "silence": one_stops(),
         "fewer": one_goes_on(root, data),
+        "begun": begun_from_a_model(root, data),
     }
     print(json.dumps(result))
 
@@ -481,6 +484,20 @@ def one_goes_on(root: Path, data: Path) -> dict[str, Any]:
     play(folder, folder.read_config(), ALONE)
     log = [line[20:] for line in folder.log_file.read_text().splitlines()]
     return {"log": log, "processes": read_progress(folder.checkpoint_file).processes}
+
+
+def begun_from_a_model(root: Path, data: Path) -> dict[str, Any]:
+    """Two processes begin from a model by the command line, and go on past the end; return their codes, and the log."""
+    make_tiny_model_folder(root / "old", z_dim=4, image_shape=ImageShape(height=16, width=16), judge=False)
+    run = root / "begun"
+    own = [setting for setting in TINY["mlp"] if not setting.startswith(("architecture", "z_dim"))]
+    start = ["--init-from", str(root / "old"), "--threads", "1", "--epochs", "1"]
+    codes = together(["fit", "mlp", "--data", str(data), "--out", str(run), *start, *sets([*own, "batch_size=18"])])
+    shutil.rmtree(root / "old")
+    codes += together(["resume", str(run), "--epochs", "2"])
+    folder = RunFolder(run)
+    log = [line[20:] for line in folder.log_file.read_text().splitlines()]
+    return {"codes": codes, "log": log, "extensions": len(folder.read_config().extensions)}
 
 
 if __name__ == "__main__":

@@ -20,12 +20,14 @@ from training.cli.arguments import (
 )
 from training.cli.inputs import how_to_resume, load_data, log_data_notes, take_first
 from training.cli.small_sets import advise_on_small_set
+from training.cli.starting_model import add_init_from, load_start, with_networks_of
 from training.commands import command
 from training.errors import UsageError
 
 if TYPE_CHECKING:
     from training.config import RunConfig
     from training.data.dataset import Dataset
+    from training.gan.transfer import StartingModel
     from training.run.folder import RunFolder
 
 
@@ -89,6 +91,7 @@ def add_parser(commands: Commands) -> None:
         help="where to compute; auto takes CUDA if there is a CUDA device, and the CPU otherwise (default: auto)",
     )
     add_threads(parser)
+    add_init_from(parser)
     parser.add_argument(
         "--dry-run", action="store_true", help="print the resolved settings and the number of steps, and write nothing"
     )
@@ -104,7 +107,7 @@ def run(options: argparse.Namespace) -> None:
     folder = RunFolder(_folder_of(options))
     if own_number() == 0:
         _check_folder(folder)  # before the data are loaded, which can take minutes
-    config, dataset = _configure(options)
+    config, dataset, start = _configure(options)
     check_own_device(config.device)
     advice = advise_on_small_set(config)
     if options.dry_run:
@@ -114,7 +117,7 @@ def run(options: argparse.Namespace) -> None:
             print(_describe(config, folder))
         return
     with joined(config.device) as processes, open_writer(config, folder, processes) as writer:
-        writer.create()
+        writer.create(start)
         log_data_notes(dataset, writer)
         for note in advice:
             writer.say(f"warning: {note}")
@@ -173,8 +176,8 @@ def suggest_model_folder(run: Path) -> Path:
     return folder
 
 
-def _configure(options: argparse.Namespace) -> "tuple[RunConfig, Dataset]":
-    """Return the run's resolved configuration, and the images to train on."""
+def _configure(options: argparse.Namespace) -> "tuple[RunConfig, Dataset, StartingModel | None]":
+    """Return the run's resolved configuration, the images to train on, and the model that it begins from."""
     from training.config import check_machine, check_size, resolve_config
     from training.gan.distributed import number_of_processes
     from training.recipe import load_recipe
@@ -184,7 +187,10 @@ def _configure(options: argparse.Namespace) -> "tuple[RunConfig, Dataset]":
         if given := [override for override in overrides if override.partition("=")[0].strip() == "epochs"]:
             raise UsageError(f"--epochs {options.epochs} and --set {given[-1]} set the same: leave one of them out")
         overrides.append(f"epochs={options.epochs}")
-    recipe = load_recipe(options.recipe, overrides)
+    recipe, start = load_recipe(options.recipe, overrides), None
+    if options.init_from is not None:
+        start = load_start(options.init_from)
+        recipe = with_networks_of(start, recipe, recipe_name=options.recipe, overrides=overrides)
     processes = number_of_processes()
     check_machine(recipe, device=options.device, processes=processes, on_collapse=options.on_collapse)
     whole = load_data(options.data, recipe.image_side, strict=options.strict)
@@ -202,8 +208,10 @@ def _configure(options: argparse.Namespace) -> "tuple[RunConfig, Dataset]":
         threads=options.threads,
         on_collapse=options.on_collapse,
         processes=processes,
+        init_from=None if start is None else start.reference,
+        init_from_place=options.init_from,
     )
-    return config, dataset
+    return config, dataset, start
 
 
 def _describe(config: "RunConfig", folder: "RunFolder") -> str:

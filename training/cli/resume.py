@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from training.cli.arguments import Commands, add_run, add_run_data, add_strict
+from training.cli.arguments import Commands, add_run, add_run_data, add_strict, at_least_1, positive
 from training.cli.inputs import how_to_resume, load_run_data, log_data_notes
 from training.commands import command
 from training.errors import RunError
@@ -18,28 +18,52 @@ def add_parser(commands: Commands) -> None:
         "resume",
         help="continue a run",
         description="Continue a run from its last saved state. On the same machine, the result is the same as without "
-        "the interruption.",
+        "the interruption. With --epochs or --minutes the run gets a new length, also if it had ended: from there on, "
+        "each step has the learning rate that a run of the new length has at that step, so a rate that falls to 0 at "
+        "the end falls to 0 at the new end.",
     )
     parser.set_defaults(run_command=run, how_to_continue=how_to_continue)
     add_strict(parser)
     add_run(parser)
     add_run_data(parser)
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument(
+        "--epochs",
+        metavar="N",
+        type=at_least_1,
+        help="the new length of the whole run, in passes over the data; it removes a limit of minutes (default: as "
+        "before)",
+    )
+    length.add_argument(
+        "--minutes",
+        metavar="M",
+        type=positive,
+        help="the new length of the whole run, in minutes of training. If the epochs would end earlier, their number "
+        "becomes what fits into M minutes at the pace so far (default: as before)",
+    )
 
 
 def run(options: argparse.Namespace) -> None:
     """Continue a run from its last saved state."""
     from training.gan.distributed import joined, number_of_processes
+    from training.run.checkpoint import read_progress
+    from training.run.extension import describe_extension, extend
     from training.run.folder import RunFolder
     from training.run.loop import train
+    from training.run.progress import Progress
     from training.run.writer import open_writer
 
     folder = RunFolder(options.run)
-    config = folder.read_config()
+    before = folder.read_config()
+    progress = read_progress(folder.checkpoint_file) if folder.checkpoint_file.exists() else Progress()
+    config = extend(before, progress, epochs=options.epochs, minutes=options.minutes)
     config.recipe.check_processes(number_of_processes(), begun=True)
     _check_device(config)
     with joined(config.device) as processes, open_writer(config, folder, processes) as writer:
         dataset = load_run_data(config, options.data, strict=options.strict).first(config.recipe.train_images)
         log_data_notes(dataset, writer)
+        config.check_data(dataset)  # before the new length is written
+        writer.extend(describe_extension(before, config, progress))
         train(config, dataset, folder, writer, processes)
 
 

@@ -11,9 +11,6 @@ if TYPE_CHECKING:
 STEPS = 5000
 """The least number of G's steps that is worth a try; a few images make few steps in an epoch."""
 
-TARGET = 0.5
-"""The value of `augmentation_target` in docs/experiments.md."""
-
 EPOCHS_BETWEEN_GRIDS = 50
 """A run shows about this many grids; measuring and drawing after each short epoch would take most of the time."""
 
@@ -33,7 +30,7 @@ def advise_on_small_set(config: "RunConfig") -> tuple[str, ...]:
         "of them (compare the samples with their nearest training images)"
     )
     notes = [expectation]
-    settings = [] if recipe.augmentation_target is not None else [f"augmentation_target={TARGET}"]
+    settings = []
     if config.total_steps < STEPS:
         epochs = math.ceil(STEPS / config.steps_per_epoch)
         every = max(1, epochs // EPOCHS_BETWEEN_GRIDS)
@@ -42,12 +39,13 @@ def advise_on_small_set(config: "RunConfig") -> tuple[str, ...]:
         settings.append(f"grid_every_epochs={every}")
     if settings:
         notes.append(
-            f"for so few images, try `--set {' '.join(settings)}`, which takes minutes, and begin with a trained model "
-            "of the same networks (`--init-from MODEL`) if there is one"
+            f"so few images make few steps: use `--set {' '.join(settings)}`, and begin with a trained model of the same "
+            "networks (`--init-from MODEL`) if there is one"
         )
-    if "mirror" not in recipe.augmentations:
-        names = ", ".join(f'"{name}"' for name in ("mirror", *recipe.augmentations))
+    if recipe.augmentation_target is None:
+        names = ", ".join(f'"{name}"' for name in dict.fromkeys(("mirror", *recipe.augmentations)))
         notes.append(
-            f"if the images may be mirrored (no digits, no letters), add `--set 'augmentations=[{names}]'` to that"
+            f"if G draws copies, `--set augmentation_target=0.5 'augmentations=[{names}]'` makes them rarer and the "
+            "training slower (docs/training.md); leave mirror out for digits and letters"
         )
     return tuple(notes)

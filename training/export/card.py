@@ -8,7 +8,7 @@ import torch
 
 from models.model_folder.metadata import Metadata
 from models.networks.build import build_networks
-from training.config import RunConfig
+from training.config import Extension, RunConfig
 from training.evaluation.evaluate import SAMPLE_SEED
 from training.evaluation.few_images import warn_of_few_images
 from training.evaluation.table import format_markdown, group_figures
@@ -24,7 +24,7 @@ The model was trained on {dataset} with the recipe `{recipe}` and the seed {seed
 
 ## How it was made
 
-    python -m {launch}training fit {quoted_recipe} --data {data} --seed {seed} --threads {threads}{overrides}
+    python -m {launch}training fit {quoted_recipe} --data {data} --seed {seed} --threads {threads}{overrides}{resumed}
     python -m training export RUN --to {name}{state}{half}{afterwards}
 {continued}
 | | |
@@ -34,7 +34,7 @@ The model was trained on {dataset} with the recipe `{recipe}` and the seed {seed
 | latents | {z_dim} coordinates, {prior} prior, variance 1 |
 | images | {height} × {width}, {colours}{tones} |
 | trained on | {train_images:,} images; {held_out_images:,} held out{skipped}{classes} |
-| trained for | {epochs} of the recipe's {recipe_epochs} epochs, {images_seen:,} images, {minutes} |
+{began}| trained for | {epochs} of {planned}, {images_seen:,} images, {minutes} |
 | trained with | {device}, {processes} process(es) of {threads} thread(s), {arithmetic}, torch {torch_version} |
 | exported on | {machine} |
 | code | commit {git_commit} |
@@ -147,7 +147,9 @@ def write_card(
         choice="the class of an image can be chosen"
         if metadata.classes
         else "the kind of image that a latent gives cannot be chosen",
-        recipe_epochs=config.recipe.epochs,
+        planned=_planned(config, metadata.epochs),
+        began="" if metadata.init_from is None else f"| began with | the weights of `{metadata.init_from}` |\n",
+        resumed=_resumed(config, metadata.epochs),
         half=" --half" if dtype == torch.float16 else "",
         architecture=architecture.name,
         generator_weights=_millions(sum(p.numel() for p in generator.parameters())),
@@ -242,8 +244,30 @@ def _classes(config: RunConfig) -> str:
 def _overrides(config: RunConfig) -> str:
     """Return the options of the `fit` command that the run was started with, for the command in the card."""
     minutes = "" if config.minutes is None else f" --minutes {config.minutes:g}"
+    begins = "" if config.init_from_place is None else f" --init-from {shlex.quote(config.init_from_place)}"
     collapse = "" if config.on_collapse == "warn" else f" --on-collapse {config.on_collapse}"
-    return minutes + collapse + "".join(f" --set {shlex.quote(override)}" for override in config.overrides)
+    return minutes + begins + collapse + "".join(f" --set {shlex.quote(override)}" for override in config.overrides)
+
+
+def _extensions(config: RunConfig, epochs: int) -> list[Extension]:
+    """Return the extensions of a run that led to its state after this many epochs."""
+    return [extension for extension in config.extensions if extension.after_epoch < epochs]
+
+
+def _planned(config: RunConfig, epochs: int) -> str:
+    """Return how many epochs were planned when this many were done, and since when, for the table's cell."""
+    plan = f"the recipe's {config.recipe.epochs} epochs"
+    for extension in _extensions(config, epochs):
+        plan = f"{extension.epochs} epochs (after epoch {extension.after_epoch}, extended from {plan})"
+    return plan
+
+
+def _resumed(config: RunConfig, epochs: int) -> str:
+    """Return the `resume` commands that extended the run, each on a line of its own and with when it was given."""
+    return "".join(
+        f"\n    python -m training resume RUN {extension.asked}    # after step {extension.after_step:,}"
+        for extension in _extensions(config, epochs)
+    )
 
 
 def _minutes(seconds: float) -> str:

@@ -190,7 +190,9 @@ def _describe(
     recipe, levels = config.recipe, None if tone_curve is None else tone_curve.levels
     names = shortened(config.class_names) if config.classes else ()
     return Metadata(
-        format_version=format_version_for(evaluation.calibration, data_sha256, recipe.rules, levels, names),
+        format_version=format_version_for(
+            evaluation.calibration, data_sha256, recipe.rules, levels, names, config.init_from
+        ),
         architecture=recipe.architecture,
         z_dim=recipe.z_dim,
         prior=recipe.prior,
@@ -206,6 +208,7 @@ def _describe(
         recipe=config.recipe_title[:MAX_NAME],
         rules=recipe.rules,
         judge=recipe.judge_steps > 0,
+        init_from=config.init_from,
         seed=config.seed,
         epochs=len(progress.records),
         images_seen=progress.images,

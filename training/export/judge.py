@@ -18,7 +18,7 @@ from models.images import channels_first
 from models.inference.sampler import Sampler
 from models.inference.scorer import Scorer
 from models.model_folder.loaded_model import LoadedModel
-from models.model_folder.metadata import Metadata
+from models.model_folder.metadata import Metadata, format_version_for
 from models.model_folder.read import read_picture
 from models.model_folder.write import write_model
 from models.tone_curve import ToneCurve
@@ -276,10 +276,19 @@ def _describe(
     metadata: Metadata, evaluation: Evaluation, tone_curve: ToneCurve | None, *, trained: bool, quantised: bool
 ) -> Metadata:
     """Return a model's metadata with the new calibration, figures, tone curve and kind of weights."""
+    levels = None if tone_curve is None else tone_curve.levels
+    oldest = format_version_for(
+        evaluation.calibration,
+        metadata.data_sha256,
+        metadata.rules,
+        levels,
+        metadata.class_names,
+        metadata.init_from,
+    )
     changed = {
-        "format_version": 3 if tone_curve is None else 4,  # version 3 is the first that can say that D is a judge
+        "format_version": max(3, oldest),  # version 3 is the first that can say that D is a judge
         "quantised": quantised,
-        "tone_curve": None if tone_curve is None else tone_curve.levels,
+        "tone_curve": levels,
         "calibration": evaluation.calibration,
         "evaluation": evaluation.figures,
         "judge": True if trained else metadata.judge,  # a D that was only balanced is the same D

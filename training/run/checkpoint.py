@@ -149,13 +149,17 @@ def _settings_of(config: RunConfig) -> dict[str, object]:
     """Return the settings that decide the states of a run; the export's own settings do not."""
     recipe = config.recipe.model_dump(mode="json", exclude={"description", *AFTER_THE_GAME})
     own = {"seed", "minutes", "on_collapse", "device", "threads", "processes", "image_shape", "classes"}
+    own |= {"init_from", "extensions"}
     return config.model_dump(mode="json", include=own) | {"recipe": recipe}
 
 
 def _check_settings(then: dict[str, object], config: RunConfig, path: Path) -> None:
-    changes = [
-        f"{name} is {now} now, and was {before}" for name, before, now in _differences(then, _settings_of(config))
-    ]
+    now = _settings_of(config)
+    # `resume` may have extended the run since, so the state's extensions are the first ones of the configuration.
+    before, after = then.pop("extensions", []), now.pop("extensions")
+    kept = isinstance(before, list) and isinstance(after, list) and after[: len(before)] == before
+    changes = [] if kept else [f"extensions is {json.dumps(after)} now, and was {json.dumps(before)}"]
+    changes += [f"{name} is {new} now, and was {old}" for name, old, new in _differences(then, now)]
     if changes:
         raise RunError(
             f"{path.with_name('config.json')} was changed after {path.name} was saved: {'; '.join(changes)}. A run "

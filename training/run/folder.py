@@ -6,6 +6,7 @@ stats.jsonl              the figures of the epochs, one line per epoch
 grids/*.png              images of 64 fixed latents by G's EMA; the file's name is the epoch, 0 is the untrained G
 curves.png               losses, D(x), D(G(z)) and V(G, D) over the epochs, with the values at the optimum
 tensorboard/             the figures of stats.jsonl for TensorBoard
+start.safetensors        the model that the run began from, if `fit` was given one
 checkpoint.safetensors   the state to resume from
 best.safetensors         the state with the smallest Fréchet distance, if the recipe measures it
 events.jsonl             the alarms, one line per alarm
@@ -51,6 +52,7 @@ class RunFolder:
         self.config_file = path / "config.json"
         self.checkpoint_file = path / "checkpoint.safetensors"
         self.best_file = path / "best.safetensors"
+        self.start_file = path / "start.safetensors"
         self.stats_file = path / "stats.jsonl"
         self.events_file = path / "events.jsonl"
         self.curves_file = path / "curves.png"
@@ -75,13 +77,19 @@ class RunFolder:
         if not self.path.exists():
             check_new_folder(self.path)
             return
-        begun = {self.grids.name, f".{self.config_file.name}{TEMPORARY_SUFFIX}"}  # left by a start that was interrupted
+        files = (self.config_file.name, self.start_file.name)
+        # A start that was interrupted leaves these:
+        begun = {self.grids.name, self.start_file.name, *(f".{name}{TEMPORARY_SUFFIX}" for name in files)}
         strange = any(entry.name not in begun for entry in _entries(self.path))
         if strange or (self.grids.exists() and _entries(self.grids)):  # pictures that are not this run's
             raise RunError(f"{self.path} is not empty, and it is not a run folder: choose another `--out`")
 
-    def create(self, config: RunConfig) -> None:
+    def create(self, config: RunConfig, start: bytes | None = None) -> None:
         """Make the folder of a new run.
+
+        Args:
+            config: configuration of the run.
+            start: the file of the model that the run begins from (`training.run.starting_model`); None: random weights.
 
         Raises:
             RunError: the folder already holds a run, or other files.
@@ -89,8 +97,20 @@ class RunFolder:
         """
         self.check_new()
         self.grids.mkdir(parents=True, exist_ok=True)
-        write_atomically(self.config_file, (config.model_dump_json(indent=2) + "\n").encode())
+        if start is None:
+            self.start_file.unlink(missing_ok=True)
+        else:
+            write_atomically(self.start_file, start)
+        self.write_config(config)
         sync_folder(self.path.parent)
+
+    def write_config(self, config: RunConfig) -> None:
+        """Write the configuration of the run.
+
+        Raises:
+            OSError: the disk is full or cannot be written.
+        """
+        write_atomically(self.config_file, (config.model_dump_json(indent=2) + "\n").encode())
 
     def read_config(self) -> RunConfig:
         """Read the configuration of the run.

@@ -16,18 +16,20 @@ from training.gan.game import Game
 from training.run.alarm_response import ROLLBACK_RATE, respond_to_alarms, roll_back, will_roll_back
 from training.run.alarms import best_record, new_alarms
 from training.run.checkpoint import load_checkpoint, state_of
+from training.run.extension import has_ended
 from training.run.folder import RunFolder
 from training.run.interruption import Interruption
 from training.run.monitor import Monitor
 from training.run.progress import Progress
 from training.run.run import Run
+from training.run.starting_model import begin_from_model
 from training.run.writer import RunWriter
 
 
 def train(
     config: RunConfig, dataset: Dataset, folder: RunFolder, writer: RunWriter, processes: Processes = ALONE
 ) -> None:
-    """Train from the saved state in the run folder, or from the start, until the recipe's epochs or the minutes end.
+    """Train from the saved state in the run folder, or from the start, until the run's epochs or its minutes end.
 
     All `processes` train, and all read the folder. Only the first one writes into it, through `writer`.
 
@@ -52,9 +54,7 @@ def train(
     # --- Load the state -------------------------------------------------------------------------
     game = Game.of(config, labelled, device=device, processes=processes)
     begun = folder.checkpoint_file.exists()
-    if not begun:
-        folder.check_no_records()
-    progress = load_checkpoint(folder.checkpoint_file, game, config) if begun else Progress()
+    progress = saved_state(game, config, folder) if begun else first_state(game, config, folder, writer)
     processes.check_same("the same settings", config.model_dump_json(exclude={"data_path"}))  # each machine has its own
     processes.check_same("the same state to begin with", state_of(game))
     if not begun:
@@ -76,7 +76,8 @@ def train(
         writer.say(f"warning: {run.monitor.warning}")
     if progress.finished:
         writer.say(
-            f"{reason_for_the_end(config, progress)}; nothing is left to train. To train longer, start a new run"
+            f"{reason_for_the_end(config, progress)}; nothing is left to train. To train longer, give `resume` the new "
+            "length of the whole run: `--epochs N` or `--minutes M`"
         )
 
     # --- Train ----------------------------------------------------------------------------------
@@ -97,13 +98,28 @@ def train(
     writer.finish(run.progress)
 
 
+def first_state(game: Game, config: RunConfig, folder: RunFolder, writer: RunWriter) -> Progress:
+    """Return the progress before the first step; the game gets the weights of the model that the run begins from."""
+    folder.check_no_records()
+    begin_from_model(game, config, folder, say=writer.say)
+    return Progress()
+
+
+def saved_state(game: Game, config: RunConfig, folder: RunFolder) -> Progress:
+    """Put the game into the last saved state, and return its progress. It may have been extended since."""
+    progress = load_checkpoint(folder.checkpoint_file, game, config)
+    if config.extensions:
+        progress.finished = progress.finished and has_ended(config, progress)
+    return progress
+
+
 def reason_for_the_end(config: RunConfig, progress: Progress) -> str:
     """Say why a finished run has ended."""
-    done, epochs = len(progress.records), config.recipe.epochs
-    if done < epochs and config.minutes is None:
+    done, epochs, minutes = len(progress.records), config.planned_epochs, config.planned_minutes
+    if done < epochs and minutes is None:
         return f"this run ended after {done} epochs, and its config.json was changed later to {epochs}"
-    if done < epochs and config.minutes is not None:
-        return f"this run ended after epoch {done} of {epochs}, because its `--minutes {config.minutes:g}` were over"
+    if done < epochs and minutes is not None:
+        return f"this run ended after epoch {done} of {epochs}, because its `--minutes {minutes:g}` were over"
     return f"this run has trained all its {epochs} epochs"
 
 
@@ -119,7 +135,7 @@ def play_epoch(run: Run, data: Dataset) -> None:
         now_s = run.clock_s()
         progress.seconds = now_s - started_s
         run.writer.step(progress)
-        is_over = config.minutes is not None and progress.seconds >= 60 * config.minutes
+        is_over = config.planned_minutes is not None and progress.seconds >= 60 * config.planned_minutes
         if is_over:
             break
         run.save_if_due(now_s)
@@ -137,7 +153,7 @@ def close_epoch(run: Run) -> None:
         run.save()
         raise
     adapted = {} if game.augmentation is None else game.augmentation.figures
-    run.progress.end_epoch(last=recipe.epochs, metrics=metrics | adapted)
+    run.progress.end_epoch(last=run.config.planned_epochs, metrics=metrics | adapted)
     records = run.progress.records
     alarms = new_alarms(records, loss=recipe.loss, since=run.progress.went_back_to)
     goes_back = bool(alarms) and will_roll_back(run)  # to an earlier state, so this one is not kept as the best
@@ -210,7 +226,7 @@ def measured(run: Run) -> dict[str, float]:
     epoch, recipe = run.progress.epoch, run.config.recipe
     if not recipe.metrics_every_epochs:
         return {}
-    is_due = epoch % recipe.metrics_every_epochs == 0 or run.progress.finished or epoch == recipe.epochs
+    is_due = epoch % recipe.metrics_every_epochs == 0 or run.progress.finished or epoch == run.config.planned_epochs
     if not is_due:
         return {}
     # Only the first process has a monitor; the others wait for its figures.

@@ -73,7 +73,7 @@ class Progress(BaseModel):
         """Turn the sums into the epoch's record, and begin the next epoch. After epoch `last` the run is finished.
 
         Args:
-            last: number of epochs in the recipe.
+            last: number of epochs of the whole run.
             metrics: figures of G's samples after this epoch; empty if they were not measured.
         """
         sums = self.sums

@@ -71,7 +71,7 @@ class Reporter:
         rate = (record.images - images) / max(record.seconds - seconds, 1e-9)
         adapted = "".join(f"{name} {record.metrics[name]:.3f}  " for name in ADAPTED if name in record.metrics)
         self.say(
-            f"epoch {record.epoch}/{self._config.recipe.epochs}  loss D {record.loss_d:.3f}  G {record.loss_g:.3f}  "
+            f"epoch {record.epoch}/{self._config.planned_epochs}  loss D {record.loss_d:.3f}  G {record.loss_g:.3f}  "
             f"D(x) {record.d_real:.3f}  D(G(z)) {record.d_fake:.3f}  V {record.value:.3f}  "
             f"{adapted}{rate:,.0f} images/s  {record.seconds:,.0f} s"
         )

@@ -88,8 +88,8 @@ def describe_run(folder: RunFolder) -> dict[str, Any]:
         "name": folder.path.resolve().name,
         "recipe": config.recipe_title,
         "data": config.data,
-        "epochs": recipe.epochs,
-        "minutes": config.minutes,
+        "epochs": config.planned_epochs,
+        "minutes": config.planned_minutes,
         "finished": has_ended(config, history),
         "written_s_ago": round(max(0.0, time.time() - written), 1),
         "warning": few,
@@ -108,9 +108,9 @@ def has_ended(config: RunConfig, history: History) -> bool:
     """Whether a run has trained all its epochs, or its minutes are over, so that nothing more will be written."""
     if not history.epochs:
         return False
-    last = history.epochs[-1]
-    is_late = config.minutes is not None and last.seconds >= round(60 * config.minutes, 3)  # seconds are rounded, too
-    return last.epoch >= config.recipe.epochs or is_late
+    last, minutes = history.epochs[-1], config.planned_minutes
+    is_late = minutes is not None and last.seconds >= round(60 * minutes, 3)  # seconds are rounded, too
+    return last.epoch >= config.planned_epochs or is_late
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -12,6 +12,7 @@ from models.model_folder.history import EpochRecord, TrainingEvent
 from training.config import RunConfig
 from training.gan.distributed import Processes
 from training.gan.game import Game
+from training.gan.transfer import StartingModel
 from training.run.checkpoint import checked_state, save_checkpoint
 from training.run.curves import draw_curves
 from training.run.fixed_grid import draw_grid
@@ -19,6 +20,7 @@ from training.run.folder import RunFolder
 from training.run.lock import only_writer
 from training.run.progress import Progress
 from training.run.reporter import Reporter
+from training.run.starting_model import serialise_start
 
 
 class RunWriter:
@@ -35,12 +37,15 @@ class RunWriter:
     def __exit__(self, *_: object) -> None:
         """Release the lock, and close open files."""
 
-    def create(self) -> None:
-        """Make the folder of a new run.
+    def create(self, start: StartingModel | None = None) -> None:
+        """Make the folder of a new run, which begins from the model `start` or, without one, from random weights.
 
         Raises:
             RunError: the folder already holds a run, or other files.
         """
+
+    def extend(self, description: Sequence[str]) -> None:
+        """Write the run's new length into its configuration, and report it; an empty description means no new one."""
 
     def log(self, text: str) -> None:
         """Add a line to the log, and do not print it."""
@@ -120,8 +125,14 @@ class FolderWriter(RunWriter):
     def __exit__(self, *_: object) -> None:
         self._open.close()
 
-    def create(self) -> None:
-        self._folder.create(self._config)
+    def create(self, start: StartingModel | None = None) -> None:
+        self._folder.create(self._config, None if start is None else serialise_start(start))
+
+    def extend(self, description: Sequence[str]) -> None:
+        if description:
+            self._folder.write_config(self._config)
+        for line in description:
+            self.say(line)
 
     def log(self, text: str) -> None:
         self._folder.log(text)

@@ -217,3 +217,14 @@ def test_wrong_names_of_classes(classes: int, names: tuple[object, ...], message
 def test_models_of_digits_are_those_of_the_data_that_come_with_the_package() -> None:
     assert metadata().draws_digits
     assert not metadata(data_sha256="ab" * 32, format_version=2).draws_digits
+
+
+def test_the_model_of_the_start_needs_version_5():
+    known = metadata(init_from="mnist-conv@0123456789ab", format_version=5)
+    assert format_version_for(known.calibration, None, init_from="mnist-conv@0123456789ab") == 5
+    strings = known.to_strings()
+    assert strings["init_from"] == "mnist-conv@0123456789ab"
+    assert parse_metadata(strings) == known
+    assert "init_from" not in metadata().to_strings()
+    with pytest.raises(ValueError, match="init_from needs format_version 5"):
+        metadata(init_from="m@0", format_version=4)

@@ -6,6 +6,7 @@ Forked children (`tests.training.several`) play most scenes, once for all tests;
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -222,6 +223,16 @@ def test_another_number_of_processes_goes_on_and_says_so(scenes: Scenes):
         "this run began with 2 process(es) and continues with 1: sums are rounded differently, so the result will "
         "differ slightly from that of an uninterrupted run"
     ) in log
+    assert log[-1].startswith("finished: 2 epochs, 72 images")
+
+
+def test_two_processes_begin_from_a_model_and_go_on_past_the_end(scenes: Scenes):
+    begun = scenes["begun"]
+    assert begun["codes"] == [0, 0, 0, 0]
+    assert begun["extensions"] == 1
+    log = [re.sub("@[0-9a-f]{12}", "@…", line) for line in begun["log"]]
+    assert log.count("taken from old@…: layers 0, 1, 3 of G; layers 1, 3 of D") == 1
+    assert log.count("extended after epoch 1: the run goes on to epoch 2 (before: 1)") == 1
     assert log[-1].startswith("finished: 2 epochs, 72 images")
 
 

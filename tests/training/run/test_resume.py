@@ -58,6 +58,24 @@ def test_killed_at_any_file_it_ends_in_the_same_bytes(tmp_path: Path):
 
 
 @pytest.mark.slow
+def test_a_run_from_a_model_killed_at_any_file_ends_in_the_same_bytes(tmp_path: Path):
+    result = crash("start", tmp_path)
+    assert result["differences"] == []
+    # Files: start, config, first grid, first stats; 3 states; stats, grid, curves. 2 syncs each, 1 of the folder.
+    assert result["kills"] == 2 * (4 + 3 + 3) + 1
+
+
+@pytest.mark.slow
+def test_an_extended_run_killed_at_any_file_ends_in_the_same_bytes(tmp_path: Path):
+    """The first kill is before the first step."""
+    result = crash("extension", tmp_path)
+    assert result["differences"] == []
+    # Files of each of the two epochs: first stats, 3 states; stats, grid, curves. Between them, the configuration. 2
+    # syncs each; one was before the first kill.
+    assert result["kills"] == 2 * (2 * 7 + 1) - 1
+
+
+@pytest.mark.slow
 def test_killed_at_random_moments_it_ends_in_the_same_bytes(tmp_path: Path):
     result = crash("moments", tmp_path)
     assert result["differences"] == []

@@ -38,6 +38,7 @@ def calls(writer: RunWriter, game: Game) -> dict[str, Callable[[], None]]:
         "start": lambda: writer.start(progress, total_steps=4),
         "say": lambda: writer.say("said"),
         "step": lambda: writer.step(progress),
+        "extend": lambda: writer.extend(["extended"]),
         "write_grid": lambda: writer.write_grid(1, game),
         "write_stats": lambda: writer.write_stats(progress.records),
         "write_events": lambda: writer.write_events([]),
@@ -93,8 +94,9 @@ def test_the_writer_of_the_first_does_all_of_it(config: RunConfig, tmp_path: Pat
     assert log[0] == "logged"
     assert log[1].startswith("started at epoch 2, step 0 of 4")
     assert log[2] == "said"
-    assert log[3].startswith("epoch 1/")
-    assert log[4].startswith("finished: 1 epochs")
+    assert log[3] == "extended"
+    assert log[4].startswith("epoch 1/")
+    assert log[5].startswith("finished: 1 epochs")
     assert capsys.readouterr().err.splitlines() == log[1:]  # `log` does not print
 
 
