@@ -176,9 +176,9 @@ class Metadata(BaseModel):
     def to_strings(self) -> dict[str, str]:
         """Return one string for each field, as safetensors requires: the inverse of `parse_metadata`.
 
-        `encoder`, `quantised`, `tone_curve`, `data_sha256`, `init_from`, `class_names` and `calibration.varied` are left
-        out if they have their defaults, and `rules` and `judge` before version 3, so that a model without them has the
-        same bytes as before these fields existed. `game` is left out because `rules` gives it.
+        `encoder`, `quantised`, `tone_curve`, `data_sha256`, `init_from`, `class_names` and `calibration.varied` are
+        left out if they have their defaults, and `rules` and `judge` before version 3, so that a model without them has
+        the same bytes as before these fields existed. `game` is left out because `rules` gives it.
         """
         optional = ("encoder", "quantised", "tone_curve", "data_sha256", "init_from")
         absent = {name for name in optional if not getattr(self, name)}

@@ -39,8 +39,8 @@ def advise_on_small_set(config: "RunConfig") -> tuple[str, ...]:
         settings.append(f"grid_every_epochs={every}")
     if settings:
         notes.append(
-            f"so few images make few steps: use `--set {' '.join(settings)}`, and begin with a trained model of the same "
-            "networks (`--init-from MODEL`) if there is one"
+            f"so few images make few steps: use `--set {' '.join(settings)}`, and begin with a trained model of the "
+            "same networks (`--init-from MODEL`) if there is one"
         )
     if recipe.augmentation_target is None:
         names = ", ".join(f'"{name}"' for name in dict.fromkeys(("mirror", *recipe.augmentations)))
