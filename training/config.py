@@ -5,7 +5,7 @@ A recipe (`training.recipe`) is what a person writes; the configuration is that 
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -19,6 +19,9 @@ from training.data.dataset import EMBEDDED, RULE, Dataset
 from training.errors import RecipeError, RunError
 from training.provenance import read_git_commit
 from training.recipe import NOISE, Recipe
+
+FeatureKind: TypeAlias = Literal["built-in", "classifier", "self-supervised"]
+"""The kinds of features in which images are compared (`training.evaluation.features`)."""
 
 
 class RunConfig(BaseModel):
@@ -46,6 +49,7 @@ class RunConfig(BaseModel):
     seed: int = Field(ge=0, lt=SEED_LIMIT)
     minutes: float | None = Field(description="Stop after this many minutes of training; None: no limit")
     on_collapse: Literal["warn", "rollback"] = Field(default="warn", description="The reaction to a collapse alarm")
+    features: FeatureKind = Field(default="built-in", description="The features in which samples are compared")
     device: Literal["cpu", "cuda"]
     threads: int = Field(ge=1, description="Threads of PyTorch's operators in each process; results depend on it")
     processes: int = Field(default=1, ge=1, description="Processes that started the run; results depend on it")
@@ -137,6 +141,7 @@ def resolve_config(
     threads: int | None,
     on_collapse: Literal["warn", "rollback"] = "warn",
     processes: int = 1,
+    features: FeatureKind = "built-in",
 ) -> RunConfig:
     """Combine a recipe with its data and the machine, and return the configuration of a run.
 
@@ -176,6 +181,7 @@ def resolve_config(
         seed=seed,
         minutes=minutes,
         on_collapse=on_collapse,
+        features=features,
         device="cuda" if resolved_device.type == "cuda" else "cpu",
         threads=threads or torch.get_num_threads(),
         processes=processes,

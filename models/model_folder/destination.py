@@ -7,7 +7,14 @@ from pathlib import Path
 
 from models.errors import ModelDestinationError, ModelFolderError, ModelNameError
 from models.files import is_system_file
-from models.model_folder.format import CARD_FILE, HISTORY_FILE, NAME_PATTERN, TIMELINE_FOLDER, WEIGHTS_FILE
+from models.model_folder.format import (
+    CARD_FILE,
+    FEATURES_FILE,
+    HISTORY_FILE,
+    NAME_PATTERN,
+    TIMELINE_FOLDER,
+    WEIGHTS_FILE,
+)
 from models.model_folder.read import read_metadata
 
 
@@ -80,7 +87,7 @@ def _foreign_entry(folder: Path) -> str | None:
                     re.fullmatch(r"[0-9]{1,9}\.png", picture.name) and _is_regular(picture)
                 ):
                     return f"{entry.name}/{picture.name}"
-        elif entry.name not in {WEIGHTS_FILE, HISTORY_FILE, CARD_FILE} or not _is_regular(entry):
+        elif entry.name not in {WEIGHTS_FILE, HISTORY_FILE, CARD_FILE, FEATURES_FILE} or not _is_regular(entry):
             return entry.name
     return None
 

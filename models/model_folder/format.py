@@ -6,6 +6,8 @@
       history.json        one record for each epoch (`models.model_folder.history`)
       timeline/*.png      images of the same latents at recorded epochs; the file's name is the epoch
       CARD.md             a description for people
+      features.safetensors   optional: the network in whose features `training evaluate` compares images; no other
+                             program reads it
 
 `models.model_folder.read` checks and reads such a folder, `models.model_folder.write` writes one.
 """
@@ -18,6 +20,7 @@ WEIGHTS_FILE = "model.safetensors"
 HISTORY_FILE = "history.json"
 TIMELINE_FOLDER = "timeline"
 CARD_FILE = "CARD.md"
+FEATURES_FILE = "features.safetensors"
 
 NAME_PATTERN = r"[a-z0-9][a-z0-9._-]{0,63}"
 """The names that a model folder may have. They are limited because they become part of URLs."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from training.cli.arguments import (
     Commands,
+    add_features,
     add_set,
     add_strict,
     add_threads,
@@ -86,6 +87,7 @@ def add_parser(commands: Commands) -> None:
         default="auto",
         help="where to compute; auto takes CUDA if there is a CUDA device, and the CPU otherwise (default: auto)",
     )
+    add_features(parser)
     add_threads(parser)
     parser.add_argument(
         "--dry-run", action="store_true", help="print the resolved settings and the number of steps, and write nothing"
@@ -169,6 +171,7 @@ def suggest_model_folder(run: Path) -> Path:
 def _configure(options: argparse.Namespace) -> "tuple[RunConfig, Dataset]":
     """Return the run's resolved configuration, and the images to train on."""
     from training.config import check_machine, check_size, resolve_config
+    from training.evaluation.learned.choice import choose_features
     from training.gan.distributed import number_of_processes
     from training.recipe import load_recipe
 
@@ -195,6 +198,7 @@ def _configure(options: argparse.Namespace) -> "tuple[RunConfig, Dataset]":
         threads=options.threads,
         on_collapse=options.on_collapse,
         processes=processes,
+        features=choose_features(options.features, dataset).kind,
     )
     return config, dataset
 

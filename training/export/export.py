@@ -18,6 +18,8 @@ from models.tone_curve import ToneCurve
 from training.config import RunConfig
 from training.data.dataset import EMBEDDED, Dataset
 from training.evaluation.evaluate import SAMPLES, Evaluation, evaluate
+from training.evaluation.learned.network import LearnedFeatures
+from training.evaluation.learned.obtain import obtain_features
 from training.export.card import write_card
 from training.export.discriminator_finetuning import JudgePlan, train_judge
 from training.export.encoder import train_encoder
@@ -116,6 +118,7 @@ def export(
             generator, recipe, sizes=sizes, image_shape=config.image_shape, seed=config.seed, say=say
         )
     say(f"evaluating G and D: {samples:,} samples, {len(dataset.held_out):,} held-out images")
+    extractor = obtain_features(config.features, trained_on, file=folder.features_file, say=say)
     evaluation = evaluate(
         sampler,
         Scorer(discriminator, image_shape=config.image_shape),
@@ -123,6 +126,7 @@ def export(
         prior=recipe.prior,
         samples=samples,
         train_images=recipe.train_images,
+        extractor=extractor,
     )
     own_data = None if config.data in EMBEDDED else dataset.fingerprint()
     metadata = _describe(config, progress, evaluation, sampler.tone_curve, data_sha256=own_data)
@@ -132,6 +136,7 @@ def export(
         generator=generator,
         discriminator=discriminator,
         encoder=encoder,
+        features=extractor.to_bytes() if isinstance(extractor, LearnedFeatures) else None,
         history=History(epochs=tuple(progress.records), events=tuple(_read_events(folder, progress))),
         timeline=timeline,
         card=write_card(

@@ -17,6 +17,7 @@ from torch import nn
 from models.images import channels_first
 from models.inference.sampler import Sampler
 from models.inference.scorer import Scorer
+from models.model_folder.format import FEATURES_FILE
 from models.model_folder.loaded_model import LoadedModel
 from models.model_folder.metadata import Metadata
 from models.model_folder.read import read_picture
@@ -26,6 +27,9 @@ from training.commands import command
 from training.data.dataset import Dataset
 from training.errors import RunError
 from training.evaluation.evaluate import SAMPLES, Evaluation, evaluate
+from training.evaluation.learned.choice import kind_of
+from training.evaluation.learned.network import LearnedFeatures
+from training.evaluation.learned.obtain import obtain_features
 from training.export.card import describe_figures, describe_judge
 from training.export.discriminator_finetuning import JudgePlan, train_judge
 from training.export.quantising import in_whole_numbers
@@ -164,6 +168,7 @@ def judge(
     )
     discriminator.to(dtype).float()
     say(f"evaluating G and D: {samples:,} samples, {len(dataset.held_out):,} held-out images")
+    extractor = obtain_features(kind_of(old.evaluation), trained_on, file=model.path / FEATURES_FILE, say=say)
     evaluation = evaluate(
         sampler,
         Scorer(discriminator, image_shape=old.image_shape),
@@ -171,6 +176,7 @@ def judge(
         prior=old.prior,
         samples=samples,
         train_images=train_images,
+        extractor=extractor,
     )
     about = {
         "model": model.reference,
@@ -206,6 +212,7 @@ def judge(
         generator=generator,
         discriminator=discriminator,
         encoder=model.encoder,
+        features=extractor.to_bytes() if isinstance(extractor, LearnedFeatures) else None,
         history=model.history,
         timeline=timeline,
         card=rewrite_card(

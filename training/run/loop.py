@@ -10,6 +10,8 @@ from models.images import to_float
 from training.config import RunConfig
 from training.data.dataset import Dataset
 from training.errors import NotFiniteError
+from training.evaluation.learned.choice import choose_features
+from training.evaluation.learned.obtain import obtain_features
 from training.gan.discriminator_loss import LabelledImages
 from training.gan.distributed import ALONE, Processes
 from training.gan.game import Game
@@ -61,11 +63,17 @@ def train(
         writer.write_grid(0, game)
     writer.rewrite(progress)
     has_monitor = processes.first and recipe.metrics_every_epochs and not progress.finished
-    monitor = Monitor(config, dataset) if has_monitor else None
+    monitor = None
+    if has_monitor:
+        kept = folder.features_file
+        extractor = obtain_features(config.features, dataset, file=kept, keep=True, say=writer.say)
+        monitor = Monitor(config, dataset, extractor)
     run = Run(config, folder, writer, game, monitor, progress, interruption=Interruption(says=processes.first))
     writer.start(progress, total_steps=config.total_steps)
     if run.monitor is not None:
-        writer.say(f"samples are compared with real images in these features: {run.monitor.features}")
+        why = choose_features("auto", dataset).reason if config.features == "built-in" else None
+        because = f", because {why}" if why else ""
+        writer.say(f"samples are compared with real images in these features: {run.monitor.features}{because}")
     if processes.world != config.processes:
         writer.say(
             f"this run began with {config.processes} process(es) and continues with {processes.world}: sums are "

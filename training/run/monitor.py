@@ -14,7 +14,7 @@ from models.tone_curve import match_histograms
 from training.config import RunConfig
 from training.data.dataset import Dataset
 from training.errors import NotFiniteError
-from training.evaluation.features import extract, features_name
+from training.evaluation.features import BuiltIn, Extractor, name_of
 from training.evaluation.few_images import warn_of_few_images
 from training.evaluation.metrics import frechet_distance, precision_recall_density_coverage, share_ratios
 from training.gan.game import Game
@@ -37,18 +37,20 @@ class Monitor:
     Args:
         config: configuration of the run.
         dataset: the data set of the run.
+        extractor: the features in which images are compared; None: the built-in ones.
 
     Attributes:
         warning: a sentence for the log if there are few real images; None otherwise.
     """
 
-    def __init__(self, config: RunConfig, dataset: Dataset) -> None:
+    def __init__(self, config: RunConfig, dataset: Dataset, extractor: Extractor | None = None) -> None:
         self._config = config
         self._digits = dataset.digits
-        self.features = features_name(digits=dataset.digits)
+        self._extractor = BuiltIn(dataset.digits) if extractor is None else extractor
+        self.features = name_of(self._extractor.figures, digits=dataset.digits)
         """The name of the features in which images are compared."""
         self._images = dataset.images[-IMAGES:]
-        self._real = extract(self._images, digits=dataset.digits)
+        self._real = self._extractor.extract(self._images)
         self.warning = warn_of_few_images(len(self._real.values), which="training")
 
     def measure(self, game: Game) -> dict[str, float]:
@@ -65,7 +67,7 @@ class Monitor:
         samples = sampler(latents)
         if recipe.tone_curve:  # the exported G will have one (`training.export.tone_matching`)
             samples = match_histograms(samples, channels_last(self._images))(samples)
-        fake = extract(channels_first(samples), digits=self._digits)
+        fake = self._extractor.extract(channels_first(samples))
         figures = {"frechet": frechet_distance(self._real.values, fake.values)}
         figures |= precision_recall_density_coverage(self._real.values, fake.values)
         if fake.labels is not None and self._real.labels is not None:

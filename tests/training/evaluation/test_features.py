@@ -14,7 +14,7 @@ from training.errors import DataError
 from training.evaluation.classifier import (
     FEATURES,
     WEIGHTS_FILE,
-    DigitClassifier,
+    ImageClassifier,
     accuracy,
     distort,
     load_classifier,
@@ -202,12 +202,12 @@ def test_a_file_that_is_restored_is_read_again(tmp_path: Path):
     with pytest.raises(DataError):
         load_classifier(path)
     path.write_bytes(WEIGHTS_FILE.read_bytes())
-    assert isinstance(load_classifier(path), DigitClassifier)
+    assert isinstance(load_classifier(path), ImageClassifier)
 
 
 def test_what_is_written_is_what_is_read(tmp_path: Path):
     path = tmp_path / "classifier.safetensors"
-    written = DigitClassifier()
+    written = ImageClassifier()
     write_classifier(path, written, test_accuracy=0.875, seed=3, epochs=2)
     assert written_accuracy(path) == 0.875
     read = load_classifier(path).state_dict()
