@@ -117,14 +117,15 @@ def run(options: argparse.Namespace) -> None:
     if options.html:
         _write_report(options, model, dataset, evaluation, full, seconds)
     if options.json:
-        facts: dict[str, str | int] = {
+        facts: dict[str, str | float] = {
             "model": model.reference,
             "dataset": dataset.name,
             "samples": len(evaluation.samples),
+            "seconds": round(seconds, 3),
             "features": name_of(evaluation.figures, digits=dataset.digits),
         }
         more = _flatten(full, threads=torch.get_num_threads()) if full else {}
-        print(json.dumps({**facts, "seconds": round(seconds, 3), **evaluation.figures, **more}, indent=2))
+        print(json.dumps({**facts, **evaluation.figures, **more}, indent=2))
     else:
         _print_table(model, dataset, evaluation, full, seconds, trained_on=trained_on)
 

@@ -10,8 +10,6 @@ from models.images import to_float
 from training.config import RunConfig
 from training.data.dataset import Dataset
 from training.errors import NotFiniteError
-from training.evaluation.learned.choice import choose_features
-from training.evaluation.learned.obtain import obtain_features
 from training.gan.discriminator_loss import LabelledImages
 from training.gan.distributed import ALONE, Processes
 from training.gan.game import Game
@@ -20,7 +18,7 @@ from training.run.alarms import best_record, new_alarms
 from training.run.checkpoint import load_checkpoint, state_of
 from training.run.folder import RunFolder
 from training.run.interruption import Interruption
-from training.run.monitor import Monitor
+from training.run.monitor import open_monitor
 from training.run.progress import Progress
 from training.run.run import Run
 from training.run.writer import RunWriter
@@ -63,17 +61,11 @@ def train(
         writer.write_grid(0, game)
     writer.rewrite(progress)
     has_monitor = processes.first and recipe.metrics_every_epochs and not progress.finished
-    monitor = None
-    if has_monitor:
-        kept = folder.features_file
-        extractor = obtain_features(config.features, dataset, file=kept, keep=True, say=writer.say)
-        monitor = Monitor(config, dataset, extractor)
+    monitor = open_monitor(config, dataset, folder, say=writer.say) if has_monitor else None
     run = Run(config, folder, writer, game, monitor, progress, interruption=Interruption(says=processes.first))
     writer.start(progress, total_steps=config.total_steps)
     if run.monitor is not None:
-        why = choose_features("auto", dataset).reason if config.features == "built-in" else None
-        because = f", because {why}" if why else ""
-        writer.say(f"samples are compared with real images in these features: {run.monitor.features}{because}")
+        writer.say(f"samples are compared with real images in these features: {run.monitor.features}")
     if processes.world != config.processes:
         writer.say(
             f"this run began with {config.processes} process(es) and continues with {processes.world}: sums are "

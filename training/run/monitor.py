@@ -4,6 +4,7 @@ If the exported G will have a tone curve, the samples get one, too: without it, 
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 
@@ -16,8 +17,11 @@ from training.data.dataset import Dataset
 from training.errors import NotFiniteError
 from training.evaluation.features import BuiltIn, Extractor, name_of
 from training.evaluation.few_images import warn_of_few_images
+from training.evaluation.learned.choice import choose_features
+from training.evaluation.learned.obtain import obtain_features
 from training.evaluation.metrics import frechet_distance, precision_recall_density_coverage, share_ratios
 from training.gan.game import Game
+from training.run.folder import RunFolder
 
 IMAGES = 5000
 """The number of samples, and of real images to compare them with. These are the last training images, because held-out
@@ -48,7 +52,9 @@ class Monitor:
         self._digits = dataset.digits
         self._extractor = BuiltIn(dataset.digits) if extractor is None else extractor
         self.features = name_of(self._extractor.figures, digits=dataset.digits)
-        """The name of the features in which images are compared."""
+        """The name of the features in which images are compared, and the reason why they are not a network's."""
+        if why := choose_features("auto", dataset).reason if config.features == "built-in" else None:
+            self.features += f", because {why}"
         self._images = dataset.images[-IMAGES:]
         self._real = self._extractor.extract(self._images)
         self.warning = warn_of_few_images(len(self._real.values), which="training")
@@ -79,6 +85,24 @@ class Monitor:
                     "learning rates"
                 )
         return {name: round(figure, 5) for name, figure in figures.items()}
+
+
+def open_monitor(config: RunConfig, dataset: Dataset, folder: RunFolder, *, say: Callable[[str], None]) -> Monitor:
+    """Return the monitor of a run. The features of a network are made first, if the run folder does not hold them.
+
+    Args:
+        config: configuration of the run.
+        dataset: the data set of the run.
+        folder: the run folder, which keeps the network.
+        say: receives lines about the making of the network, which may take minutes.
+
+    Raises:
+        DataError: the file of the network is damaged.
+        NotFiniteError: the loss of its training is NaN or infinite.
+        OSError: the disk is full or cannot be written.
+    """
+    extractor = obtain_features(config.features, dataset, file=folder.features_file, keep=True, say=say)
+    return Monitor(config, dataset, extractor)
 
 
 def smallest_share(real: torch.Tensor, fake: torch.Tensor, *, classes: int) -> float:

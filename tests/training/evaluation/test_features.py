@@ -20,7 +20,7 @@ from training.evaluation.classifier import (
     load_classifier,
     write_classifier,
 )
-from training.evaluation.features import extract, features_name
+from training.evaluation.features import BuiltIn, explain, extract, name_of
 from training.evaluation.wavelets import wavelet_features
 
 N = 1000
@@ -98,11 +98,21 @@ def test_pictures_without_digits_have_wavelet_features(channels: int, side: int)
 
 
 def test_each_kind_of_features_has_its_name():
-    assert [features_name(digits=digits) for digits in (0, 1, 3)] == [
+    assert [name_of(BuiltIn(digits).figures, digits=digits) for digits in (0, 1, 3)] == [
         "pixels and wavelet energies",
         "digit classifier's features",
         "digit classifier's features",
     ]
+    assert name_of({"frechet": 2.0, "own_classifier_accuracy": 0.87449}) == "own classifier, accuracy 0.874"
+    assert name_of({"self_supervised_accuracy": 0.5}) == "self-supervised, accuracy 0.500"
+    assert name_of({"dinov2_features": 1024.0}) == "DINOv2, 1024 features"
+
+
+def test_a_networks_features_are_explained():
+    assert explain({"frechet": 1.0}) == ""
+    assert "names the class of 87.4% of the held-out images" in explain({"own_classifier_accuracy": 0.874})
+    assert "does its task for 50.0% of the held-out images" in explain({"self_supervised_accuracy": 0.5})
+    assert "FD-DINOv2" in explain({"dinov2_features": 384.0})
 
 
 def test_the_accuracy_that_is_written_beside_the_weights_is_that_of_the_weights(

@@ -199,7 +199,7 @@ def by_the_authors_names(tensors: Tensors) -> dict[str, torch.Tensor]:
         name = old.removeprefix("dinov2.")
         for pattern, replacement in _OTHER_NAMES:
             name = re.sub(pattern, replacement, name)
-        renamed[name] = tensor.float()
+        renamed[name] = tensor.to(torch.float32, copy=True)  # the file may change, and it is only mapped
     parts = [name for name in renamed if ".attention.attention.query." in name]
     for query in parts:
         three = [query.replace("query", part) for part in ("query", "key", "value")]

@@ -36,7 +36,7 @@ class LearnedFacts(BaseModel):
     kind: Literal["classifier", "self-supervised"]
     rule: int = Field(ge=1, description="Version of the rule by which it was trained")
     data_sha256: str = Field(pattern="^[0-9a-f]{64}$", description="SHA-256 of the images and labels of the training")
-    channels: Literal[1, 3]
+    channels: int = Field(ge=1, le=3)
     side: int = Field(ge=MIN_SIDE, le=MAX_SIDE)
     outputs: int = Field(ge=2, le=MAX_OUTPUTS, description="Number of the network's logits")
     accuracy: float = Field(ge=0, le=1, description="Accuracy of the network's task on held-out images")
