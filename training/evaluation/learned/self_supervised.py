@@ -79,7 +79,7 @@ def contrastive_loss(projected: torch.Tensor) -> torch.Tensor:
 
 @torch.no_grad()
 def share_found(network: ImageClassifier, images: torch.Tensor) -> float:
-    """Return the share of images [N, C, S, S] uint8 whose other view has the nearest features among up to 128 images."""
+    """Return the share (0–1) of images [N, C, S, S] uint8 whose other view has the nearest features of up to 128."""
     rng = torch.Generator().manual_seed(SEED)
     found = 0
     for block in torch.split(images, BATCH):

@@ -148,7 +148,7 @@ def test_pictures_are_enlarged_as_pillow_does():
         wanted = (np.asarray(large) / 255 - mean) / deviation
         difference = np.abs(of.permute(1, 2, 0).numpy() - wanted)
         assert difference.max() < 1.6 / 255 / 0.224  # one grey level, where a half was rounded otherwise
-        assert difference.mean() < 0.1 / 255 / 0.224
+        assert difference.mean() < 0.25 / 255 / 0.224
 
 
 def test_files_that_hold_no_dinov2_are_refused(tmp_path: Path):
