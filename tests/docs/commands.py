@@ -163,6 +163,8 @@ TAKEN: dict[str, str] = {
             "python -m benchmarks.projection --own 10 --test 20",
             "python -m benchmarks.photos DIR",
             "python -m benchmarks.planted_faults --threads 1",
+            "python -m benchmarks.features ~/cifar --steps 250",
+            "python -m benchmarks.features ~/fashion-mnist --steps 250",
             "python -m benchmarks.real_images --threads 1",
             "python -m benchmarks.tone_curve",
             "python -m benchmarks.anatomy --svg docs/images/anatomy.svg",

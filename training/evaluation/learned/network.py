@@ -15,6 +15,7 @@ from safetensors.torch import save
 
 from models.files import write_atomically
 from models.images import MAX_SIDE, MIN_SIDE, to_float
+from models.model_folder.write import sort_metadata
 from models.validation import describe_mistakes
 from training.errors import DataError
 from training.evaluation.classifier import ImageClassifier
@@ -67,9 +68,11 @@ class LearnedFeatures:
         return Features(torch.cat([self.network.features(to_float(block)) for block in cut(images)]), None)
 
     def to_bytes(self) -> bytes:
-        """Return the contents of the file."""
+        """Return the contents of the file. Equal weights and facts give equal bytes."""
         facts = {name: str(value) for name, value in self.facts.model_dump().items()}
-        return save({name: tensor.contiguous() for name, tensor in self.network.state_dict().items()}, facts)
+        return sort_metadata(
+            save({name: tensor.contiguous() for name, tensor in self.network.state_dict().items()}, facts)
+        )
 
     def write(self, path: Path) -> None:
         """Write the file, completely or not at all.
