@@ -9,6 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from models.images import MAX_SIDE
 from tests.training.evaluation.learned.support import labelled_dataset
+from training.config import FeatureKind
 from training.errors import DataError
 from training.evaluation.evaluate import _HeldOut, _likeness
 from training.evaluation.features import BuiltIn
@@ -56,7 +57,7 @@ def test_features_of_something_else_are_made_again(changed: str, tmp_path: Path,
         data = replace(data, images=255 - data.images)
     if changed == "rule":
         monkeypatch.setattr(obtain, "RULE", 2)
-    kind = "self-supervised" if changed == "kind" else "classifier"
+    kind: FeatureKind = "self-supervised" if changed == "kind" else "classifier"
     obtain_features(kind, data, file=path, keep=True, say=lines.append, steps=1)
     assert lines[0].startswith(f"warning: {path} holds features of another kind, of other data or of another release")
     assert path.read_bytes() != before

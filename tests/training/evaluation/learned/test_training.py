@@ -110,7 +110,8 @@ def test_a_loss_that_is_not_finite_stops_the_work(bad: float):
     losses = iter([1.0, bad])
 
     def loss_of(batch: torch.Tensor, _rows: torch.Tensor, _rng: torch.Generator) -> torch.Tensor:
-        return network(batch).sum() * 0 + next(losses)
+        nothing: torch.Tensor = network(batch).sum() * 0
+        return nothing + next(losses)
 
     with pytest.raises(NotFiniteError, match=rf"^features: trying: the loss is {bad} at step 2 of 9: use `--features"):
         learn(network, nn.Identity(), data.images, loss_of, steps=9, task="trying", say=None)
