@@ -77,13 +77,15 @@ def export(
 
     Raises:
         RunError: the run has no saved state yet, or the data differ from those with which it began.
-        NotFiniteError: a loss of the fine-tuning or of the encoder is NaN or infinite.
+        DataError: the file of the network for features is damaged.
+        NotFiniteError: a loss of the fine-tuning, of the encoder or of that network is NaN or infinite.
         ModelNameError: the name of the folder `to` cannot be the name of a model.
         ModelDestinationError: `to` exists and is not a model folder, so it is not replaced.
         OSError: the disk is full or cannot be written.
     """
     trained_on = dataset.first(config.recipe.train_images)
     game, progress = _load_state(folder, config, trained_on, state, say)
+    extractor = obtain_features(config.features, trained_on, file=folder.features_file, say=say)
     recipe, epochs = config.recipe, len(progress.records)
     generator = _finish_generator(game.average.network, recipe, dtype)
     sampler = Sampler(generator, z_dim=recipe.z_dim, image_shape=config.image_shape)
@@ -118,7 +120,6 @@ def export(
             generator, recipe, sizes=sizes, image_shape=config.image_shape, seed=config.seed, say=say
         )
     say(f"evaluating G and D: {samples:,} samples, {len(dataset.held_out):,} held-out images")
-    extractor = obtain_features(config.features, trained_on, file=folder.features_file, say=say)
     evaluation = evaluate(
         sampler,
         Scorer(discriminator, image_shape=config.image_shape),

@@ -137,7 +137,8 @@ def judge(
         say: function that receives a line as each stage begins, and after each tenth of the fine-tuning.
 
     Raises:
-        NotFiniteError: the loss is NaN or infinite.
+        DataError: the file of the network for features is damaged.
+        NotFiniteError: a loss is NaN or infinite.
         ModelNameError: the name of the folder `to` cannot be the name of a model.
         ModelDestinationError: `to` exists and is not a model folder, so it is not replaced.
         OSError: the disk is full or cannot be written.
@@ -146,6 +147,7 @@ def judge(
     timeline = {entry.epoch: read_picture(model.path, entry) for entry in model.timeline}
     dtype = torch.float16 if _fits_float16(model.generator, model.encoder) else torch.float32
     trained_on, generator, old = dataset.first(train_images), model.generator, model.metadata
+    extractor = obtain_features(kind_of(old.evaluation), trained_on, file=model.path / FEATURES_FILE, say=say)
     if quantise:
         say("quantising G")
         generator = in_whole_numbers(generator, z_dim=old.z_dim, prior=old.prior).to(dtype).float()
@@ -168,7 +170,6 @@ def judge(
     )
     discriminator.to(dtype).float()
     say(f"evaluating G and D: {samples:,} samples, {len(dataset.held_out):,} held-out images")
-    extractor = obtain_features(kind_of(old.evaluation), trained_on, file=model.path / FEATURES_FILE, say=say)
     evaluation = evaluate(
         sampler,
         Scorer(discriminator, image_shape=old.image_shape),

@@ -40,9 +40,9 @@ def training_steps(images: int, *, side: int) -> int:
 
 
 def relative_cost(side: int) -> float:
-    """Return the time of a step with images of this side, compared with one of 32 pixels.
+    """Return about how much longer a step takes with images of this side than with 32 pixels.
 
-    It was fitted to times on one core of an AMD EPYC; its value is 1 at 32 pixels.
+    It is an estimate from the number of places that the later layers see, and of pixels; it was not measured.
     """
     places = (side + 1) // 2
     while places > 20:

@@ -1,8 +1,8 @@
 """A network that is trained without labels: it learns to find the other view of the same image among many.
 
 Source: Chen et al. 2020, "A simple framework for contrastive learning of visual representations" (SimCLR), arXiv
-2002.05709, with a small network, small batches and views that fit small images. To tell how an image has been turned
-(Gidaris et al. 2018, arXiv 1803.07728) was tried, too, and taught this network less in the same time.
+2002.05709, with a small network, small batches and views that fit small images. docs/data.md says what it was compared
+with.
 """
 
 import math
