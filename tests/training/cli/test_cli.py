@@ -766,8 +766,10 @@ def test_broken_images_are_named_and_left_out_from_fit_to_evaluate(
     capsys.readouterr()
     assert main(["evaluate", "m", "--data", "photos", "--json"]) == 0
     captured = capsys.readouterr()
-    assert captured.err.splitlines()[:-1] == told
-    assert captured.err.splitlines()[-1].startswith("warning: there are only 3 held-out images")
+    assert captured.err.splitlines()[:-2] == told
+    warning, note = captured.err.splitlines()[-2:]
+    assert warning.startswith("warning: there are only 3 held-out images")
+    assert note.startswith("note: the features are pixels and wavelet energies, because ")
     figures = json.loads(captured.out)
     evaluation = load_model(here / "m").metadata.evaluation
     assert {name: figures[name] for name in evaluation} == pytest.approx(evaluation)
