@@ -34,7 +34,7 @@ from models.inference.scorer import Scorer
 from models.model_folder.loaded_model import LoadedModel
 from models.model_folder.read import load_model
 from training.data.mnist import read_mnist
-from training.evaluation.classifier import DigitClassifier, load_classifier
+from training.evaluation.classifier import ImageClassifier, load_classifier
 
 NO_DIGIT = "-"
 LARGE = (3024, 4032)
@@ -115,7 +115,7 @@ def examine(pictures: Iterable[Labelled], models: list[LoadedModel]) -> list[Out
 
 
 @torch.no_grad()
-def _read(classifier: DigitClassifier, image: NDArray[np.uint8]) -> str:
+def _read(classifier: ImageClassifier, image: NDArray[np.uint8]) -> str:
     return str(int(classifier(to_float(torch.from_numpy(image.copy())[:, None])).argmax()))
 
 

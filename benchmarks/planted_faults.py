@@ -18,7 +18,7 @@ from training.data.mnist import read_mnist, read_mnist_labels
 from training.evaluation.full.accuracy_score import Labelled
 from training.evaluation.full.full_evaluation import judge_samples
 from training.evaluation.full.plan import FullPlan
-from training.evaluation.full.progress import EvaluationProgress
+from training.evaluation.progress import EvaluationProgress
 
 HEADS = {
     "accuracy_score": "accuracy score",

@@ -5,7 +5,7 @@ A recipe (`training.recipe`) is what a person writes; the configuration is that 
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -33,6 +33,10 @@ class Extension(BaseModel):
     asked: str = Field(description="The option that was given to `resume`, such as `--epochs 80`")
 
 
+FeatureKind: TypeAlias = Literal["built-in", "classifier", "self-supervised"]
+"""The kinds of features in which images are compared (`training.evaluation.features`)."""
+
+
 class RunConfig(BaseModel):
     """The contents of a run folder's `config.json`."""
 
@@ -58,6 +62,7 @@ class RunConfig(BaseModel):
     seed: int = Field(ge=0, lt=SEED_LIMIT)
     minutes: float | None = Field(description="Stop after this many minutes of training; None: no limit")
     on_collapse: Literal["warn", "rollback"] = Field(default="warn", description="The reaction to a collapse alarm")
+    features: FeatureKind = Field(default="built-in", description="The features in which samples are compared")
     device: Literal["cpu", "cuda"]
     threads: int = Field(ge=1, description="Threads of PyTorch's operators in each process; results depend on it")
     processes: int = Field(default=1, ge=1, description="Processes that started the run; results depend on it")
@@ -164,6 +169,7 @@ def resolve_config(
     processes: int = 1,
     init_from: str | None = None,
     init_from_place: str | None = None,
+    features: FeatureKind = "built-in",
 ) -> RunConfig:
     """Combine a recipe with its data and the machine, and return the configuration of a run.
 
@@ -204,6 +210,7 @@ def resolve_config(
         seed=seed,
         minutes=minutes,
         on_collapse=on_collapse,
+        features=features,
         device="cuda" if resolved_device.type == "cuda" else "cpu",
         threads=threads or torch.get_num_threads(),
         processes=processes,

@@ -9,6 +9,7 @@ from models.errors import ModelDestinationError, ModelFolderError, ModelNameErro
 from models.files import is_system_file
 from models.model_folder.format import (
     CARD_FILE,
+    FEATURES_FILE,
     HISTORY_FILE,
     NAME_PATTERN,
     ONNX_FILES,
@@ -17,6 +18,9 @@ from models.model_folder.format import (
     WEIGHTS_FILE,
 )
 from models.model_folder.read import read_metadata
+
+_OWN = {WEIGHTS_FILE, HISTORY_FILE, CARD_FILE, FEATURES_FILE}
+"""The files of a model folder that are known by their names."""
 
 
 def check_destination(path: Path) -> bool:
@@ -88,9 +92,7 @@ def _foreign_entry(folder: Path) -> str | None:
                     re.fullmatch(r"[0-9]{1,9}\.png", picture.name) and _is_regular(picture)
                 ):
                     return f"{entry.name}/{picture.name}"
-        elif not _is_regular(entry) or not (
-            entry.name in {WEIGHTS_FILE, HISTORY_FILE, CARD_FILE} or (entry.name in ONNX_FILES and _is_our_onnx(entry))
-        ):
+        elif not _is_regular(entry) or not (entry.name in _OWN or (entry.name in ONNX_FILES and _is_our_onnx(entry))):
             return entry.name
     return None
 

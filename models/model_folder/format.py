@@ -7,6 +7,8 @@
       timeline/*.png      images of the same latents at recorded epochs; the file's name is the epoch
       CARD.md             a description for people
       model.onnx, model-d.onnx   G and D as ONNX files, if they were asked for; the service does not read them
+      features.safetensors   optional: the network in whose features `training evaluate` compares images; no other
+                             program reads it
 
 `models.model_folder.read` checks and reads such a folder, `models.model_folder.write` writes one.
 """
@@ -19,6 +21,7 @@ WEIGHTS_FILE = "model.safetensors"
 HISTORY_FILE = "history.json"
 TIMELINE_FOLDER = "timeline"
 CARD_FILE = "CARD.md"
+FEATURES_FILE = "features.safetensors"
 ONNX_FILES = ("model.onnx", "model-d.onnx")
 """G and D as ONNX files (`training.onnx_export`), which a model folder may hold."""
 

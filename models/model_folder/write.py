@@ -14,6 +14,7 @@ from models.lock import only_writer_of_model
 from models.model_folder.destination import check_destination
 from models.model_folder.format import (
     CARD_FILE,
+    FEATURES_FILE,
     HEADER_LENGTH,
     HISTORY_FILE,
     TIMELINE_FOLDER,
@@ -34,6 +35,7 @@ def write_model(
     timeline: Mapping[int, bytes],
     card: str,
     encoder: nn.Module | None = None,
+    features: bytes | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> None:
     """Write a model folder completely or not at all. It replaces a model folder at `path` (`check_destination`).
@@ -49,6 +51,7 @@ def write_model(
         timeline: the pictures of the timeline, as PNG bytes by epoch.
         card: the text of CARD.md, in Markdown.
         encoder: the encoder, with the sizes in the metadata; None if the metadata has no encoder.
+        features: the contents of features.safetensors; None: the folder gets no such file.
         dtype: dtype of the weights in the file, float32 or float16. float16 takes half the space, and is converted to
             float32 when it is loaded.
 
@@ -69,6 +72,8 @@ def write_model(
             write_atomically(temporary / WEIGHTS_FILE, weights)
             write_atomically(temporary / HISTORY_FILE, (history.model_dump_json(indent=1) + "\n").encode())
             write_atomically(temporary / CARD_FILE, card.encode())
+            if features is not None:
+                write_atomically(temporary / FEATURES_FILE, features)
             for epoch, picture in timeline.items():
                 write_atomically(temporary / TIMELINE_FOLDER / f"{epoch:05d}.png", picture)
             sync_folder(temporary)

@@ -19,6 +19,7 @@ from harness.repository import ROOT
 from harness.tiny_models import make_tiny_model_folder
 from models.networks.encoder import Encoder
 from tests.benchmarks.commands import rows_of, run
+from tests.training.evaluation.learned.support import labelled_images
 from training.cli.command_line import main
 from training.config import RunConfig
 from training.data.dataset import load_dataset
@@ -67,6 +68,18 @@ def test_planted_faults() -> None:
     assert len(rows) == 2 + 7
     assert rows["shifted by 3 pixels"][0].startswith("**")
     assert "(p < 0.001)" in rows["the same, a tenth of them copies with small noise"][-2]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["classifier", "self-supervised"])
+def test_features(kind: str, tmp_path: Path) -> None:
+    images, labels = labelled_images(400)
+    np.savez(tmp_path / "data.npz", images=images[:, 0].numpy(), labels=labels.numpy())
+    printed = run("features", str(tmp_path / "data.npz"), "--kind", kind, "--images", "20", "--steps", "5")
+    rows = {row[0]: row[1:] for row in rows_of(printed)}
+    assert len(rows) == 2 + 8
+    assert rows["other held-out images"][1] == rows["other held-out images"][5] == "1.0"
+    assert float(rows["noisy (σ = 32 grey levels)"][1]) > 1
 
 
 @pytest.mark.slow

@@ -195,6 +195,8 @@ TAKEN: dict[str, str] = {
             "python -m benchmarks.projection --own 10 --test 20",
             "python -m benchmarks.photos DIR",
             "python -m benchmarks.planted_faults --threads 1",
+            "python -m benchmarks.features ~/cifar --steps 250 --images 1000",
+            "python -m benchmarks.features ~/fashion-mnist --steps 250 --images 1000",
             "python -m benchmarks.real_images --threads 1",
             "python -m benchmarks.tone_curve",
             "python -m benchmarks.onnx_export",

@@ -358,7 +358,7 @@ def who_writes(root: Path, data: Path) -> list[list[str]]:
             if processes.first
             else None
         )
-        vars(training.run.loop)["Monitor"] = {0: lambda *_arguments: monitor}.get(processes.rank)
+        vars(training.run.loop)["open_monitor"] = {0: lambda *_arguments, **_named: monitor}.get(processes.rank)
         sys.addaudithook(watch)
         play(folder, config, processes)
         return written

@@ -179,7 +179,7 @@ Script: TypeAlias = Callable[[int, int], dict[str, float]]
 
 def report(script: Script, *, patch: Callable[[object, str, object], None] = setattr) -> None:
     """Replace the loop's monitor: the figures come from `script`."""
-    patch(loop, "Monitor", lambda *_arguments: None)
+    patch(loop, "open_monitor", lambda *_arguments, **_named: None)
     patch(loop, "measured", lambda run: script(run.progress.epoch, run.progress.rollbacks))
 
 

@@ -1,6 +1,7 @@
 """Options that several commands share, and the types of their values."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -58,6 +59,26 @@ def add_train_images(parser: argparse.ArgumentParser) -> None:
         type=at_least_1,
         help="number of training images, from the first on, that the model was trained on; its card says this if "
         "they are not all (default: all)",
+    )
+
+
+def add_features(parser: argparse.ArgumentParser, *, more: Sequence[str] = (), more_help: str = "") -> None:
+    """Add `--features NAME`, "auto" by default.
+
+    Args:
+        parser: the parser of the command.
+        more: names that only this command has.
+        more_help: what they are, for the help text.
+    """
+    parser.add_argument(
+        "--features",
+        choices=["auto", "wavelets", "classifier", "self-supervised", *more],
+        default="auto",
+        help="the features in which samples and real images are compared. wavelets: pixels and wavelet energies, which "
+        "need no training; classifier: those of a small network that learns the classes of the data first, which takes "
+        f"a few minutes; self-supervised: the same without labels{more_help}. auto takes the classifier if there are "
+        "enough labelled images, and wavelets otherwise; MNIST always has the features of its digit classifier "
+        "(default: auto)",
     )
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from training.cli.arguments import (
     Commands,
+    add_features,
     add_model,
     add_strict,
     add_threads,
@@ -21,12 +22,14 @@ from training.cli.arguments import (
 )
 from training.cli.inputs import check_train_images, is_training_data, load_model_data, load_named_model, whose_images
 from training.cli.output_file import HTML_PAGE, check_output_file
+from training.errors import UsageError
 
 if TYPE_CHECKING:
     from models.inference.sampler import Sampler
     from models.model_folder.loaded_model import LoadedModel
     from training.data.dataset import Dataset
     from training.evaluation.evaluate import Evaluation
+    from training.evaluation.features import Extractor
     from training.evaluation.full.full_evaluation import FullEvaluation
 
 
@@ -47,6 +50,13 @@ def add_parser(commands: Commands) -> None:
         "the embedded data set that the model was trained on; required if it was trained on other data)",
     )
     add_train_images(parser)
+    add_features(parser, more=["dinov2"], more_help="; dinov2: those of a DINOv2, whose weights --weights names")
+    parser.add_argument(
+        "--weights",
+        metavar="FILE",
+        type=path,
+        help="the weights of the DINOv2, a safetensors file (required with --features dinov2)",
+    )
     parser.add_argument(
         "--json", action="store_true", help="print one flat JSON object with every figure by name, instead of a table"
     )
@@ -72,8 +82,10 @@ def run(options: argparse.Namespace) -> None:
     from models.inference.sampler import Sampler
     from models.inference.scorer import Scorer
     from training.evaluation.evaluate import evaluate
+    from training.evaluation.features import name_of
     from training.evaluation.few_images import warn_of_few_images
 
+    _check_weights(options)
     if options.html:
         check_output_file("--html", options.html, HTML_PAGE)
     model = load_named_model(options.model)
@@ -87,6 +99,8 @@ def run(options: argparse.Namespace) -> None:
     if not trained_on:
         print(f"note: {_note_on_images(model, dataset)}", file=sys.stderr)
     sampler = Sampler.of_model(model)
+    data = dataset.first(options.train_images)
+    extractor = _extractor(options, model, data)
     if options.full:
         print("full: the usual figures come first, which takes a minute or two", file=sys.stderr)
     evaluation = evaluate(
@@ -96,27 +110,64 @@ def run(options: argparse.Namespace) -> None:
         prior=model.metadata.prior,
         trained_on=trained_on,
         train_images=options.train_images,
+        extractor=extractor,
     )
-    data = dataset.first(options.train_images)
-    full = _evaluate_full(model, sampler, data, trained_on=trained_on) if options.full else None
+    full = _evaluate_full(model, sampler, data, extractor, trained_on=trained_on) if options.full else None
     seconds = time.monotonic() - started
     if options.html:
         _write_report(options, model, dataset, evaluation, full, seconds)
     if options.json:
-        facts = {"model": model.reference, "dataset": dataset.name, "samples": len(evaluation.samples)}
+        facts: dict[str, str | float] = {
+            "model": model.reference,
+            "dataset": dataset.name,
+            "samples": len(evaluation.samples),
+            "seconds": round(seconds, 3),
+            "features": name_of(evaluation.figures, digits=dataset.digits),
+        }
         more = _flatten(full, threads=torch.get_num_threads()) if full else {}
-        print(json.dumps({**facts, "seconds": round(seconds, 3), **evaluation.figures, **more}, indent=2))
+        print(json.dumps({**facts, **evaluation.figures, **more}, indent=2))
     else:
         _print_table(model, dataset, evaluation, full, seconds, trained_on=trained_on)
 
 
-def _evaluate_full(model: "LoadedModel", sampler: "Sampler", data: "Dataset", *, trained_on: bool) -> "FullEvaluation":
+def _check_weights(options: argparse.Namespace) -> None:
+    """Check that `--weights` is given with the features that need it, and only with them.
+
+    Raises:
+        UsageError: it is not.
+    """
+    if options.features == "dinov2" and options.weights is None:
+        raise UsageError("--features dinov2 needs the weights of a DINOv2: name their safetensors file with --weights")
+    if options.features != "dinov2" and options.weights is not None:
+        raise UsageError(f"--weights is only for --features dinov2, not for {options.features}: leave it out")
+
+
+def _extractor(options: argparse.Namespace, model: "LoadedModel", data: "Dataset") -> "Extractor":
+    """Return the features in which images are compared; those of a network are read or made, which takes minutes."""
+    from models.model_folder.format import FEATURES_FILE
+    from training.evaluation.learned.choice import choose_features
+    from training.evaluation.learned.dinov2 import read_dinov2
+    from training.evaluation.learned.obtain import obtain_features
+
+    if options.features == "dinov2":
+        return read_dinov2(options.weights)
+    say = partial(print, file=sys.stderr, flush=True)
+    choice = choose_features(options.features, data)
+    if choice.reason:
+        say(f"note: the features are pixels and wavelet energies, because {choice.reason}")
+    return obtain_features(choice.kind, data, file=model.path / FEATURES_FILE, say=say)
+
+
+def _evaluate_full(
+    model: "LoadedModel", sampler: "Sampler", data: "Dataset", extractor: "Extractor", *, trained_on: bool
+) -> "FullEvaluation":
     """Compute the figures of `--full`, and print the progress on standard error.
 
     Args:
         model: the model.
         sampler: the sampler that runs its G.
         data: the data set, with only the training images that G was trained on.
+        extractor: the features in which images are compared.
         trained_on: whether G was trained on them.
     """
     from models.networks.conditional import ballots_of
@@ -126,7 +177,9 @@ def _evaluate_full(model: "LoadedModel", sampler: "Sampler", data: "Dataset", *,
     head_starts = ballots_of(model.generator).head_starts if model.metadata.classes else None
     plan = plan_full_evaluation(data, head_starts=head_starts, trained_on=trained_on)
     say = partial(print, file=sys.stderr, flush=True)
-    return evaluate_full(sampler, data, plan, prior=model.metadata.prior, head_starts=head_starts, say=say)
+    return evaluate_full(
+        sampler, data, plan, prior=model.metadata.prior, head_starts=head_starts, say=say, extractor=extractor
+    )
 
 
 def _flatten(full: "FullEvaluation", *, threads: int) -> dict[str, float | str]:
@@ -159,7 +212,7 @@ def _print_table(
 ) -> None:
     import torch
 
-    from training.evaluation.features import features_name
+    from training.evaluation.features import explain, name_of
     from training.evaluation.table import MAX_WIDTH, describe_missing, format_text, group_figures
 
     head = f"{model.reference} on {dataset.name}: {len(evaluation.samples):,} samples, {seconds:.0f} s"
@@ -167,13 +220,13 @@ def _print_table(
     legend = (
         f"Real images: the same figure, computed for {kind} instead of samples. At best: the best possible "
         "value or, for D, the value at the optimum of its game, where theory gives one. Distances, precision, density, "
-        f"recall and coverage are computed in these features: {features_name(digits=dataset.digits)}."
+        f"recall and coverage are computed in these features: {name_of(evaluation.figures, digits=dataset.digits)}."
     )
-    for text in (head, legend):
+    for text in (head, f"{legend} {explain(evaluation.figures)}".rstrip()):
         print(textwrap.fill(text, MAX_WIDTH))
     figures = evaluation.figures | (full.figures if full else {})
     judge, optimum = bool(model.metadata.judge), model.metadata.optimum
-    print(f"\n{format_text(group_figures(figures, judge=judge, optimum=optimum))}")
+    print(f"\n{format_text(group_figures(figures, judge=judge, optimum=optimum, class_names=dataset.class_names))}")
     if full:
         print()
         missing = [describe_missing(name, reason) for name, reason in full.missing.items()]
@@ -198,6 +251,8 @@ def _write_report(
 
     data = [] if options.data is None else ["--data", options.data]
     data += [] if options.train_images is None else ["--train-images", str(options.train_images)]
+    data += [] if options.features == "auto" else ["--features", options.features]
+    data += [] if options.weights is None else ["--weights", str(options.weights)]
     data += ["--strict"] if options.strict else []
     data += ["--full"] if options.full else []
     data += [] if options.threads is None else ["--threads", str(options.threads)]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from training.cli.arguments import (
     Commands,
+    add_features,
     add_set,
     add_strict,
     add_threads,
@@ -90,6 +91,7 @@ def add_parser(commands: Commands) -> None:
         default="auto",
         help="where to compute; auto takes CUDA if there is a CUDA device, and the CPU otherwise (default: auto)",
     )
+    add_features(parser)
     add_threads(parser)
     add_init_from(parser)
     parser.add_argument(
@@ -179,6 +181,7 @@ def suggest_model_folder(run: Path) -> Path:
 def _configure(options: argparse.Namespace) -> "tuple[RunConfig, Dataset, StartingModel | None]":
     """Return the run's resolved configuration, the images to train on, and the model that it begins from."""
     from training.config import check_machine, check_size, resolve_config
+    from training.evaluation.learned.choice import choose_features
     from training.gan.distributed import number_of_processes
     from training.recipe import load_recipe
 
@@ -210,6 +213,7 @@ def _configure(options: argparse.Namespace) -> "tuple[RunConfig, Dataset, Starti
         processes=processes,
         init_from=None if start is None else start.reference,
         init_from_place=options.init_from,
+        features=choose_features(options.features, dataset).kind,
     )
     return config, dataset, start
 

@@ -1,4 +1,4 @@
-"""The digit classifier, a network in whose features sets of digits are compared.
+"""The classifier in whose features sets of pictures are compared, and the one of digits that is shipped.
 
 Inception's features are made for photographs and say little about digits, so a network that recognises digits replaces
 it. It is trained by `python -m training classifier` on MNIST's training images and shipped as `classifier.safetensors`.
@@ -23,6 +23,9 @@ from training.gan.ema import EMA
 WEIGHTS_FILE = Path(__file__).with_name("classifier.safetensors")
 FEATURES = 128
 
+_MOST_PLACES = 20
+"""The most places along a side, after convolutions of stride 2, that the layers after them take."""
+
 _BATCH = 128
 _BLOCK = 1000  # images per pass without gradients
 _LEARNING_RATE = 2e-3
@@ -30,31 +33,47 @@ _EMA_HALFLIFE_IMAGES = 30_000.0
 _ROTATION_RAD, _SCALE, _SHEAR, _SHIFT_PX = math.radians(12), 0.12, 0.15, 2.5  # the largest of each, in both directions
 
 
-class DigitClassifier(nn.Module):
-    """A network of three convolutions and a layer of features: [N, 1, 28, 28] float32 in [−1, 1] → logits [N, 10]."""
+class ImageClassifier(nn.Module):
+    """A network of three convolutions and a layer of features: [N, C, S, S] float32 in [−1, 1] → logits [N, K].
 
-    def __init__(self) -> None:
+    Above 40 pixels, more convolutions of stride 2 stand before the others, so that the layers after them see about as
+    many places as they do of 28 × 28 pixels.
+
+    Args:
+        channels: C, the channels of an image.
+        side: S, the height and width of an image in pixels, at least 16.
+        classes: K, the number of classes.
+    """
+
+    def __init__(self, *, channels: int = 1, side: int = 28, classes: int = 10) -> None:
         super().__init__()
-        self.body = nn.Sequential(
-            nn.Conv2d(1, 32, kernel_size=5, stride=2, padding=2, bias=False),  # 14 × 14
+        halved = (side + 1) // 2  # 28 → 14
+        first: list[nn.Module] = [
+            nn.Conv2d(channels, 32, kernel_size=5, stride=2, padding=2, bias=False),
             nn.BatchNorm2d(32),
             nn.ReLU(),
+        ]
+        while halved > _MOST_PLACES:
+            first += [nn.Conv2d(32, 32, kernel_size=3, stride=2, padding=1, bias=False), nn.BatchNorm2d(32), nn.ReLU()]
+            halved = (halved + 1) // 2
+        self.body = nn.Sequential(
+            *first,
             nn.Conv2d(32, 64, kernel_size=3, padding=1, bias=False),
             nn.BatchNorm2d(64),
             nn.ReLU(),
-            nn.MaxPool2d(2),  # 7 × 7
+            nn.MaxPool2d(2),  # 14 → 7
             nn.Conv2d(64, 128, kernel_size=3, padding=1, bias=False),
             nn.BatchNorm2d(128),
             nn.ReLU(),
-            nn.MaxPool2d(2),  # 3 × 3
+            nn.MaxPool2d(2),  # 7 → 3
             nn.Flatten(),
-            nn.Linear(128 * 3 * 3, FEATURES),
+            nn.Linear(128 * (halved // 2 // 2) ** 2, FEATURES),
             nn.ReLU(),
         )
-        self.head = nn.Linear(FEATURES, 10)
+        self.head = nn.Linear(FEATURES, classes)
 
     def features(self, images: torch.Tensor) -> torch.Tensor:
-        """Compute features: [N, 1, 28, 28] float32 in [−1, 1] → [N, 128], not negative."""
+        """Compute features: [N, C, S, S] float32 in [−1, 1] → [N, 128], not negative."""
         features: torch.Tensor = self.body(images)
         return features
 
@@ -64,13 +83,13 @@ class DigitClassifier(nn.Module):
 
 
 @cache
-def load_classifier(path: Path = WEIGHTS_FILE) -> DigitClassifier:
+def load_classifier(path: Path = WEIGHTS_FILE) -> ImageClassifier:
     """Load the shipped classifier, in evaluation mode.
 
     Raises:
         DataError: the file is missing or damaged.
     """
-    classifier = DigitClassifier()
+    classifier = ImageClassifier()
     try:
         classifier.load_state_dict(load_file(path))
     except (OSError, SafetensorError, RuntimeError) as error:
@@ -83,7 +102,7 @@ def load_classifier(path: Path = WEIGHTS_FILE) -> DigitClassifier:
 
 def train_classifier(
     images: torch.Tensor, labels: torch.Tensor, *, epochs: int, seed: int, say: Callable[[str], None]
-) -> DigitClassifier:
+) -> ImageClassifier:
     """Train a classifier on digits [N, 1, 28, 28] uint8 with labels [N] int64, and return it with averaged weights.
 
     The loss is the cross-entropy. Adam's learning rate rises and falls once. Every image is shifted, rotated, sheared
@@ -92,7 +111,7 @@ def train_classifier(
     rng = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # PyTorch draws initial weights from global state only
-        classifier = DigitClassifier()
+        classifier = ImageClassifier()
     average = EMA(classifier, halflife_images=_EMA_HALFLIFE_IMAGES)
     optimiser = torch.optim.Adam(classifier.parameters(), fused=True)
     steps = len(images) // _BATCH
@@ -136,7 +155,7 @@ def distort(images: torch.Tensor, *, rng: torch.Generator) -> torch.Tensor:
 
 
 @torch.no_grad()
-def accuracy(classifier: DigitClassifier, images: torch.Tensor, labels: torch.Tensor) -> float:
+def accuracy(classifier: ImageClassifier, images: torch.Tensor, labels: torch.Tensor) -> float:
     """Return the share (0–1) of digits [N, 1, 28, 28] uint8 that the classifier assigns to their label [N]."""
     right = 0
     for start in range(0, len(images), _BLOCK):
@@ -145,7 +164,7 @@ def accuracy(classifier: DigitClassifier, images: torch.Tensor, labels: torch.Te
     return right / len(images)
 
 
-def write_classifier(path: Path, classifier: DigitClassifier, *, test_accuracy: float, seed: int, epochs: int) -> None:
+def write_classifier(path: Path, classifier: ImageClassifier, *, test_accuracy: float, seed: int, epochs: int) -> None:
     """Write the weights, and facts about their training, to a safetensors file.
 
     Raises:

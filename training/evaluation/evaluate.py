@@ -2,7 +2,10 @@
 
 A figure `x` describes G's samples; `x_real` is the same figure with as many real training images in their place.
 
-frechet                                Fréchet distance to the held-out images, in the features of `evaluation.features`
+own_classifier_accuracy, self_supervised_accuracy, dinov2_features
+                                       say in which features the figures are (`evaluation.features`); none of them: in
+                                       those of the digit classifier, or in wavelets
+frechet                                Fréchet distance to the held-out images, in these features
 kid, kid_deviation                     kernel distance: mean and standard deviation over subsets
 precision, recall, density, coverage   see `training.evaluation.metrics`
 share_0 … share_9                      share of each digit, as the digit classifier sees it; digits only
@@ -35,7 +38,7 @@ from models.model_folder.calibration import Calibration, calibrate
 from training.data.dataset import Dataset
 from training.data.variations import vary_all
 from training.evaluation.classifier import FEATURES
-from training.evaluation.features import Features, extract
+from training.evaluation.features import BuiltIn, Extractor, Features, extract
 from training.evaluation.metrics import (
     NEAREST,
     divergence_from_uniform,
@@ -94,6 +97,7 @@ def evaluate(
     samples: int = SAMPLES,
     trained_on: bool = True,
     train_images: int | None = None,
+    extractor: Extractor | None = None,
 ) -> Evaluation:
     """Evaluate a pair on a data set's held-out images.
 
@@ -106,6 +110,7 @@ def evaluate(
         trained_on: whether G was trained on the data set. If not, nothing is said about its nearest training images.
         train_images: the number of training images, from the first on, that G was trained on; None: all. The images
             after them only choose the Parzen width.
+        extractor: the features in which images are compared; None: the built-in ones.
 
     Raises:
         DataError: there are fewer than `train_images` training images, or the digit classifier's file is missing or
@@ -120,8 +125,9 @@ def evaluate(
     others[rows] = False
     held_out_logits, fake_logits = score(channels_last(dataset.held_out)), score(channels_last(fake))
     nearest = find_nearest(fake, trained) if trained_on else None
-    held_out = _HeldOut.of(dataset)
-    figures: dict[str, float] = {}
+    extractor = BuiltIn(dataset.digits) if extractor is None else extractor
+    held_out = _HeldOut.of(dataset, extractor)
+    figures = dict(extractor.figures)
     for suffix, images, logits, neighbours in (
         ("", fake, fake_logits, nearest),
         (
@@ -132,7 +138,7 @@ def evaluate(
         ),
     ):
         seen = (
-            _likeness(held_out, extract(images, digits=dataset.digits))
+            _likeness(held_out, extractor.extract(images))
             | _parzen_figures(images, dataset)
             | (_novelty(neighbours) if neighbours else {})
             | _opinions(held_out_logits, logits)
@@ -165,8 +171,8 @@ class _HeldOut:
     nearest: torch.Tensor
 
     @classmethod
-    def of(cls, dataset: Dataset) -> "_HeldOut":
-        features = extract(dataset.held_out, digits=dataset.digits)
+    def of(cls, dataset: Dataset, extractor: Extractor) -> "_HeldOut":
+        features = extractor.extract(dataset.held_out)
         values = features.values
         return cls(features, nearest_distances(values, min(NEAREST, len(values) - 1)))
 

@@ -19,7 +19,7 @@ from models.model_folder.game_rules import Optimum
 from training.data.dataset import Dataset
 from training.evaluation.charts import draw_histograms, draw_shares
 from training.evaluation.evaluate import SAMPLE_SEED, Evaluation
-from training.evaluation.features import features_name
+from training.evaluation.features import name_of
 from training.evaluation.few_images import warn_of_few_images
 from training.evaluation.full.full_evaluation import FullEvaluation
 from training.evaluation.neighbours import Nearest
@@ -108,11 +108,14 @@ def render_report(
     return Template(TEMPLATE_FILE.read_text(encoding="utf-8")).substitute(
         model=escape(model),
         dataset=escape(dataset.name),
-        features=features_name(digits=dataset.digits),
+        features=name_of(figures, digits=dataset.digits),
         n_samples=f"{len(evaluation.samples):,}",
         n_held_out=f"{len(dataset.held_out):,}",
         samples=_samples(evaluation, dataset),
-        tables="\n".join(_table(group) for group in group_figures(figures, judge=judge, optimum=optimum)),
+        tables="\n".join(
+            _table(group)
+            for group in group_figures(figures, judge=judge, optimum=optimum, class_names=dataset.class_names)
+        ),
         explanations="".join(f"<p>{escape(note)}</p>\n" for note in explain_better_than_real(figures)),
         about_d=_ABOUT_THE_JUDGE if judge else "",
         shares=_shares(evaluation.figures, real="real training images" if evaluation.nearest else "other real images"),

@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from models.model_folder.game_rules import Optimum
-from training.evaluation.features import features_name
+from training.evaluation.features import name_of
 
 COLUMNS = ("", "this model", "real images", "at best")
 """The columns of every table. "At best" is the best possible value or, for D, the value at the optimum of its game."""
 
 NONE = "–"
 MAX_WIDTH = 100
+MAX_CLASS_NAME = 24
+"""The most characters of a class's name that a row shows."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,12 @@ def explain_better_than_real(figures: Mapping[str, float]) -> list[str]:
 
 
 def group_figures(
-    figures: Mapping[str, float], *, details: bool = True, judge: bool = False, optimum: Optimum | None = None
+    figures: Mapping[str, float],
+    *,
+    details: bool = True,
+    judge: bool = False,
+    optimum: Optimum | None = None,
+    class_names: Sequence[str] = (),
 ) -> tuple[Group, ...]:
     """Group the figures of an evaluation; those that a data set does not have are left out.
 
@@ -148,13 +155,14 @@ def group_figures(
         details: whether to show the figures of each digit and of each class, too.
         judge: whether D is a judge: trained on alone after the game. It has no optimum in theory.
         optimum: the values that theory gives for the game that D played; None if it gives none.
+        class_names: the names of the classes; a class without a name is shown by its number.
     """
     asked = [name.removeprefix("auroc_") for name in figures if name.startswith("auroc_") and name != "auroc_real"]
     kinds = tuple(
         _Line(f"auroc_{kind}", f"AUROC of {{d}}: held-out against {_KINDS.get(kind, kind)}", "1") for kind in asked
     )
     digits = "modes" in figures
-    each = _SHARES + _each_class(figures) if details else ()
+    each = _SHARES + _each_class(figures, class_names) if details else ()
     questions = {
         "How near to real images?": _LIKENESS,
         "Are all digits there?" if digits else "Is every kind there?": _VARIETY + each,
@@ -165,7 +173,7 @@ def group_figures(
     }
     stacked = digits and "share_0" not in figures
     words = {
-        "features": features_name(digits=int(digits)),
+        "features": name_of(figures, digits=int(digits)),
         "kinds": "Triples of digits" if stacked else "Digits",
         "kinds_there_are": "1000" if stacked else "10",
         **_words_about_d(judge=judge, optimum=optimum),
@@ -190,10 +198,21 @@ def _words_about_d(*, judge: bool, optimum: Optimum | None) -> dict[str, str]:
     }
 
 
-def _each_class(figures: Mapping[str, float]) -> tuple[_Line, ...]:
-    """Return a line for the Fréchet distance of each class, by the numbers of the classes."""
+def _each_class(figures: Mapping[str, float], names: Sequence[str]) -> tuple[_Line, ...]:
+    """Return a line for the Fréchet distance of each class, in the order of the classes."""
     numbers = sorted(int(found[1]) for name in figures if (found := re.fullmatch(r"class_frechet_(\d+)", name)))
-    return tuple(_Line(f"class_frechet_{number}", f"Fréchet distance of class {number}", "0") for number in numbers)
+    return tuple(
+        _Line(f"class_frechet_{number}", f"Fréchet distance of class {_name_of_class(number, names)}", "0")
+        for number in numbers
+    )
+
+
+def _name_of_class(number: int, names: Sequence[str]) -> str:
+    """Return the name of a class on one short line, with braces doubled for `str.format_map`."""
+    name = names[number] if number < len(names) else str(number)
+    name = name if name.isprintable() else ascii(name)
+    short = name if len(name) <= MAX_CLASS_NAME else f"{name[: MAX_CLASS_NAME - 1]}…"
+    return short.replace("{", "{{").replace("}", "}}")
 
 
 def format_text(groups: Sequence[Group]) -> str:

@@ -8,9 +8,12 @@ import torch
 
 from models.model_folder.metadata import Metadata
 from models.networks.build import build_networks
-from training.config import Extension, RunConfig
+from training.config import Extension, FeatureKind, RunConfig
+from training.data.dataset import EMBEDDED
 from training.evaluation.evaluate import SAMPLE_SEED
+from training.evaluation.features import explain
 from training.evaluation.few_images import warn_of_few_images
+from training.evaluation.learned.choice import kind_of
 from training.evaluation.table import format_markdown, group_figures
 from training.provenance import describe_machine
 from training.run.progress import Progress
@@ -62,9 +65,9 @@ The samples are the first 10,000 images of seed {sample_seed}. They, and D, are 
 column "real images" gives the same figure for real training images in place of the samples. The following command
 computes the figures again{shares} and writes a page with pictures:
 
-    python -m training evaluate {name} --data {data}{train_images_option} --html report.html
+    python -m training evaluate {name} --data {data}{train_images_option}{features_option} --html report.html
 
-{warning}{figures}
+{about_features}{warning}{figures}
 
 {about_the_judge}\
 The Parzen log-likelihood says little about quality, because smooth samples score higher than real images. It is given
@@ -203,6 +206,8 @@ def describe_figures(
         name=name,
         data=shlex.quote(data),
         train_images_option=f" --train-images {train_images}" if train_images else "",
+        features_option=_features_option(kind_of(figures), data),
+        about_features=f"{textwrap.fill(about, 116)}\n\n" if (about := explain(figures)) else "",
         sample_seed=SAMPLE_SEED,
         shares=", adds the share of each digit," if "share_0" in figures else "",
         warning="" if warning is None else textwrap.fill(f"**Warning:** {warning}.", 116) + "\n\n",
@@ -246,7 +251,8 @@ def _overrides(config: RunConfig) -> str:
     minutes = "" if config.minutes is None else f" --minutes {config.minutes:g}"
     begins = "" if config.init_from_place is None else f" --init-from {shlex.quote(config.init_from_place)}"
     collapse = "" if config.on_collapse == "warn" else f" --on-collapse {config.on_collapse}"
-    return minutes + begins + collapse + "".join(f" --set {shlex.quote(override)}" for override in config.overrides)
+    options = minutes + begins + collapse + _features_option(config.features, config.data)
+    return options + "".join(f" --set {shlex.quote(override)}" for override in config.overrides)
 
 
 def _extensions(config: RunConfig, epochs: int) -> list[Extension]:
@@ -268,6 +274,11 @@ def _resumed(config: RunConfig, epochs: int) -> str:
         f"\n    python -m training resume RUN {extension.asked}    # after step {extension.after_step:,}"
         for extension in _extensions(config, epochs)
     )
+
+
+def _features_option(kind: FeatureKind, data: str) -> str:
+    """Return the option that names the features, with a space before it; none for data that have only one kind."""
+    return "" if data in EMBEDDED else f" --features {'wavelets' if kind == 'built-in' else kind}"
 
 
 def _minutes(seconds: float) -> str:

@@ -19,6 +19,8 @@ from models.tone_curve import ToneCurve
 from training.config import RunConfig
 from training.data.dataset import EMBEDDED, Dataset
 from training.evaluation.evaluate import SAMPLES, Evaluation, evaluate
+from training.evaluation.learned.network import LearnedFeatures
+from training.evaluation.learned.obtain import obtain_features
 from training.export.card import write_card
 from training.export.discriminator_finetuning import JudgePlan, train_judge
 from training.export.encoder import train_encoder
@@ -76,13 +78,15 @@ def export(
 
     Raises:
         RunError: the run has no saved state yet, or the data differ from those with which it began.
-        NotFiniteError: a loss of the fine-tuning or of the encoder is NaN or infinite.
+        DataError: the file of the network for features is damaged.
+        NotFiniteError: a loss of the fine-tuning, of the encoder or of that network is NaN or infinite.
         ModelNameError: the name of the folder `to` cannot be the name of a model.
         ModelDestinationError: `to` exists and is not a model folder, so it is not replaced.
         OSError: the disk is full or cannot be written.
     """
     trained_on = dataset.first(config.recipe.train_images)
     game, progress = _load_state(folder, config, trained_on, state, say)
+    extractor = obtain_features(config.features, trained_on, file=folder.features_file, say=say)
     recipe, epochs = config.recipe, len(progress.records)
     generator = _finish_generator(game.average.network, recipe, dtype)
     sampler = Sampler(generator, z_dim=recipe.z_dim, image_shape=config.image_shape)
@@ -124,6 +128,7 @@ def export(
         prior=recipe.prior,
         samples=samples,
         train_images=recipe.train_images,
+        extractor=extractor,
     )
     own_data = None if config.data in EMBEDDED else dataset.fingerprint()
     metadata = _describe(config, progress, evaluation, sampler.tone_curve, data_sha256=own_data)
@@ -133,6 +138,7 @@ def export(
         generator=generator,
         discriminator=discriminator,
         encoder=encoder,
+        features=extractor.to_bytes() if isinstance(extractor, LearnedFeatures) else None,
         history=History(epochs=tuple(progress.records), events=tuple(_read_events(folder, progress))),
         timeline=timeline,
         card=write_card(

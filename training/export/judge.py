@@ -17,6 +17,7 @@ from torch import nn
 from models.images import channels_first
 from models.inference.sampler import Sampler
 from models.inference.scorer import Scorer
+from models.model_folder.format import FEATURES_FILE
 from models.model_folder.loaded_model import LoadedModel
 from models.model_folder.metadata import Metadata, format_version_for
 from models.model_folder.read import read_picture
@@ -26,6 +27,9 @@ from training.commands import command
 from training.data.dataset import Dataset
 from training.errors import RunError
 from training.evaluation.evaluate import SAMPLES, Evaluation, evaluate
+from training.evaluation.learned.choice import kind_of
+from training.evaluation.learned.network import LearnedFeatures
+from training.evaluation.learned.obtain import obtain_features
 from training.export.card import describe_figures, describe_judge
 from training.export.discriminator_finetuning import JudgePlan, train_judge
 from training.export.quantising import in_whole_numbers
@@ -133,7 +137,8 @@ def judge(
         say: function that receives a line as each stage begins, and after each tenth of the fine-tuning.
 
     Raises:
-        NotFiniteError: the loss is NaN or infinite.
+        DataError: the file of the network for features is damaged.
+        NotFiniteError: a loss is NaN or infinite.
         ModelNameError: the name of the folder `to` cannot be the name of a model.
         ModelDestinationError: `to` exists and is not a model folder, so it is not replaced.
         OSError: the disk is full or cannot be written.
@@ -142,6 +147,7 @@ def judge(
     timeline = {entry.epoch: read_picture(model.path, entry) for entry in model.timeline}
     dtype = torch.float16 if _fits_float16(model.generator, model.encoder) else torch.float32
     trained_on, generator, old = dataset.first(train_images), model.generator, model.metadata
+    extractor = obtain_features(kind_of(old.evaluation), trained_on, file=model.path / FEATURES_FILE, say=say)
     if quantise:
         say("quantising G")
         generator = in_whole_numbers(generator, z_dim=old.z_dim, prior=old.prior).to(dtype).float()
@@ -171,6 +177,7 @@ def judge(
         prior=old.prior,
         samples=samples,
         train_images=train_images,
+        extractor=extractor,
     )
     about = {
         "model": model.reference,
@@ -206,6 +213,7 @@ def judge(
         generator=generator,
         discriminator=discriminator,
         encoder=model.encoder,
+        features=extractor.to_bytes() if isinstance(extractor, LearnedFeatures) else None,
         history=model.history,
         timeline=timeline,
         card=rewrite_card(

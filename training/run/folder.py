@@ -10,6 +10,7 @@ start.safetensors        the model that the run began from, if `fit` was given o
 checkpoint.safetensors   the state to resume from
 best.safetensors         the state with the smallest Fréchet distance, if the recipe measures it
 events.jsonl             the alarms, one line per alarm
+features.safetensors     the network in whose features samples are compared, if they are not the built-in features
 """
 
 import os
@@ -32,6 +33,7 @@ from models.files import (
     write_atomically,
 )
 from models.images import channels_first
+from models.model_folder.format import FEATURES_FILE
 from models.model_folder.history import EpochRecord, History, TrainingEvent
 from models.validation import describe_mistakes
 from training.commands import command
@@ -56,6 +58,7 @@ class RunFolder:
         self.stats_file = path / "stats.jsonl"
         self.events_file = path / "events.jsonl"
         self.curves_file = path / "curves.png"
+        self.features_file = path / FEATURES_FILE
         self.log_file = path / "log.txt"
         self.grids = path / "grids"
         self.tensorboard = path / "tensorboard"

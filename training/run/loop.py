@@ -19,7 +19,7 @@ from training.run.checkpoint import load_checkpoint, state_of
 from training.run.extension import has_ended
 from training.run.folder import RunFolder
 from training.run.interruption import Interruption
-from training.run.monitor import Monitor
+from training.run.monitor import open_monitor
 from training.run.progress import Progress
 from training.run.run import Run
 from training.run.starting_model import begin_from_model
@@ -61,7 +61,7 @@ def train(
         writer.write_grid(0, game)
     writer.rewrite(progress)
     has_monitor = processes.first and recipe.metrics_every_epochs and not progress.finished
-    monitor = Monitor(config, dataset) if has_monitor else None
+    monitor = open_monitor(config, dataset, folder, say=writer.say) if has_monitor else None
     run = Run(config, folder, writer, game, monitor, progress, interruption=Interruption(says=processes.first))
     writer.start(progress, total_steps=config.total_steps)
     if run.monitor is not None:

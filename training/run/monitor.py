@@ -4,6 +4,7 @@ If the exported G will have a tone curve, the samples get one, too: without it, 
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 
@@ -14,10 +15,13 @@ from models.tone_curve import match_histograms
 from training.config import RunConfig
 from training.data.dataset import Dataset
 from training.errors import NotFiniteError
-from training.evaluation.features import extract, features_name
+from training.evaluation.features import BuiltIn, Extractor, name_of
 from training.evaluation.few_images import warn_of_few_images
+from training.evaluation.learned.choice import choose_features
+from training.evaluation.learned.obtain import obtain_features
 from training.evaluation.metrics import frechet_distance, precision_recall_density_coverage, share_ratios
 from training.gan.game import Game
+from training.run.folder import RunFolder
 
 IMAGES = 5000
 """The number of samples, and of real images to compare them with. These are the last training images, because held-out
@@ -37,18 +41,22 @@ class Monitor:
     Args:
         config: configuration of the run.
         dataset: the data set of the run.
+        extractor: the features in which images are compared; None: the built-in ones.
 
     Attributes:
         warning: a sentence for the log if there are few real images; None otherwise.
     """
 
-    def __init__(self, config: RunConfig, dataset: Dataset) -> None:
+    def __init__(self, config: RunConfig, dataset: Dataset, extractor: Extractor | None = None) -> None:
         self._config = config
         self._digits = dataset.digits
-        self.features = features_name(digits=dataset.digits)
-        """The name of the features in which images are compared."""
+        self._extractor = BuiltIn(dataset.digits) if extractor is None else extractor
+        self.features = name_of(self._extractor.figures, digits=dataset.digits)
+        """The name of the features in which images are compared, and the reason why they are not a network's."""
+        if why := choose_features("auto", dataset).reason if config.features == "built-in" else None:
+            self.features += f", because {why}"
         self._images = dataset.images[-IMAGES:]
-        self._real = extract(self._images, digits=dataset.digits)
+        self._real = self._extractor.extract(self._images)
         self.warning = warn_of_few_images(len(self._real.values), which="training")
 
     def measure(self, game: Game) -> dict[str, float]:
@@ -65,7 +73,7 @@ class Monitor:
         samples = sampler(latents)
         if recipe.tone_curve:  # the exported G will have one (`training.export.tone_matching`)
             samples = match_histograms(samples, channels_last(self._images))(samples)
-        fake = extract(channels_first(samples), digits=self._digits)
+        fake = self._extractor.extract(channels_first(samples))
         figures = {"frechet": frechet_distance(self._real.values, fake.values)}
         figures |= precision_recall_density_coverage(self._real.values, fake.values)
         if fake.labels is not None and self._real.labels is not None:
@@ -77,6 +85,24 @@ class Monitor:
                     "learning rates"
                 )
         return {name: round(figure, 5) for name, figure in figures.items()}
+
+
+def open_monitor(config: RunConfig, dataset: Dataset, folder: RunFolder, *, say: Callable[[str], None]) -> Monitor:
+    """Return the monitor of a run. The features of a network are made first, if the run folder does not hold them.
+
+    Args:
+        config: configuration of the run.
+        dataset: the data set of the run.
+        folder: the run folder, which keeps the network.
+        say: receives lines about the making of the network, which may take minutes.
+
+    Raises:
+        DataError: the file of the network is damaged.
+        NotFiniteError: the loss of its training is NaN or infinite.
+        OSError: the disk is full or cannot be written.
+    """
+    extractor = obtain_features(config.features, dataset, file=folder.features_file, keep=True, say=say)
+    return Monitor(config, dataset, extractor)
 
 
 def smallest_share(real: torch.Tensor, fake: torch.Tensor, *, classes: int) -> float:

@@ -53,7 +53,7 @@ const chartsOf = (optimum) => [
   {
     title: "Fréchet distance during training",
     text:
-      "The distance between a sample of G’s images and real training images, in the features of a digit classifier or, if the images are no digits, in pixels and wavelet energies: the log says which. " +
+      "The distance between a sample of G’s images and real training images, in features that the log names: those of a digit classifier, of a classifier of the data’s own classes, or pixels and wavelet energies. Do not compare runs in different features. " +
       "Lower is better; identical sets have 0. The exported model has another figure: it is measured with more images, and with real images that were held out.",
     series: [{ name: "Fréchet distance during training", tone: "model", of: (record) => record.metrics?.frechet }],
     theory: { level: 0, name: "0", word: "at best" },

@@ -767,8 +767,10 @@ def test_broken_images_are_named_and_left_out_from_fit_to_evaluate(
     capsys.readouterr()
     assert main(["evaluate", "m", "--data", "photos", "--json"]) == 0
     captured = capsys.readouterr()
-    assert captured.err.splitlines()[:-1] == told
-    assert captured.err.splitlines()[-1].startswith("warning: there are only 3 held-out images")
+    assert captured.err.splitlines()[:-2] == told
+    warning, note = captured.err.splitlines()[-2:]
+    assert warning.startswith("warning: there are only 3 held-out images")
+    assert note.startswith("note: the features are pixels and wavelet energies, because ")
     figures = json.loads(captured.out)
     evaluation = load_model(here / "m").metadata.evaluation
     assert {name: figures[name] for name in evaluation} == pytest.approx(evaluation)
@@ -790,7 +792,10 @@ def test_the_log_names_the_features_and_what_was_passed_over(here: Path):
     assert main(["fit", "mlp", "--data", "photos", "--epochs", "1", "--out", "r", *QUICK, *sets_of_metrics]) == 0
     log = RunFolder(here / "r").log_file.read_text()
     assert "data: ignored 20 image(s) that are hidden: photos/.hidden\n" in log
-    assert "samples are compared with real images in these features: pixels and wavelet energies\n" in log
+    assert (
+        "samples are compared with real images in these features: pixels and wavelet energies, because a classifier of "
+        "2 classes needs 1,000 training images, and there are 36\n"
+    ) in log
     assert RunFolder(here / "r").read_config().class_names == ("cats", "dogs")
 
 

@@ -14,13 +14,13 @@ from training.errors import DataError
 from training.evaluation.classifier import (
     FEATURES,
     WEIGHTS_FILE,
-    DigitClassifier,
+    ImageClassifier,
     accuracy,
     distort,
     load_classifier,
     write_classifier,
 )
-from training.evaluation.features import extract, features_name
+from training.evaluation.features import BuiltIn, explain, extract, name_of
 from training.evaluation.wavelets import wavelet_features
 
 N = 1000
@@ -98,11 +98,21 @@ def test_pictures_without_digits_have_wavelet_features(channels: int, side: int)
 
 
 def test_each_kind_of_features_has_its_name():
-    assert [features_name(digits=digits) for digits in (0, 1, 3)] == [
+    assert [name_of(BuiltIn(digits).figures, digits=digits) for digits in (0, 1, 3)] == [
         "pixels and wavelet energies",
         "digit classifier's features",
         "digit classifier's features",
     ]
+    assert name_of({"frechet": 2.0, "own_classifier_accuracy": 0.87449}) == "own classifier, accuracy 0.874"
+    assert name_of({"self_supervised_accuracy": 0.5}) == "self-supervised, accuracy 0.500"
+    assert name_of({"dinov2_features": 1024.0}) == "DINOv2, 1024 features"
+
+
+def test_a_networks_features_are_explained():
+    assert explain({"frechet": 1.0}) == ""
+    assert "names the class of 87.4% of the held-out images" in explain({"own_classifier_accuracy": 0.874})
+    assert "does its task for 50.0% of the held-out images" in explain({"self_supervised_accuracy": 0.5})
+    assert "FD-DINOv2" in explain({"dinov2_features": 384.0})
 
 
 def test_the_accuracy_that_is_written_beside_the_weights_is_that_of_the_weights(
@@ -202,12 +212,12 @@ def test_a_file_that_is_restored_is_read_again(tmp_path: Path):
     with pytest.raises(DataError):
         load_classifier(path)
     path.write_bytes(WEIGHTS_FILE.read_bytes())
-    assert isinstance(load_classifier(path), DigitClassifier)
+    assert isinstance(load_classifier(path), ImageClassifier)
 
 
 def test_what_is_written_is_what_is_read(tmp_path: Path):
     path = tmp_path / "classifier.safetensors"
-    written = DigitClassifier()
+    written = ImageClassifier()
     write_classifier(path, written, test_accuracy=0.875, seed=3, epochs=2)
     assert written_accuracy(path) == 0.875
     read = load_classifier(path).state_dict()

@@ -157,6 +157,27 @@ def test_a_full_evaluation_has_its_rows():
     assert max(map(len, format_text(groups).splitlines())) <= MAX_WIDTH
 
 
+def test_classes_have_their_names():
+    names = ("cats", "dogs", "a {name}", *map(str, range(3, 11)), "w" * 25)
+    groups = group_figures(FULL | {"class_frechet_1": 2.0, "class_frechet_2": 3.0}, class_names=names)
+    classes = [name for name in rows_of(groups) if name.startswith("Fréchet distance of class ")]
+    assert [name.removeprefix("Fréchet distance of class ") for name in classes] == [
+        "cats",
+        "dogs",
+        "a {name}",
+        f"{'w' * 23}…",
+    ]
+    assert max(map(len, format_text(groups).splitlines())) <= MAX_WIDTH
+
+
+def test_the_features_of_a_network_stand_beside_the_figures():
+    rows = rows_of(group_figures(PHOTOS | {"own_classifier_accuracy": 0.874}))
+    assert "Fréchet distance, own classifier, accuracy 0.874" in rows
+    assert "Kernel distance, own classifier, accuracy 0.874" in rows
+    text = format_text(group_figures(PHOTOS | {"self_supervised_accuracy": 0.874}))
+    assert max(map(len, text.splitlines())) <= MAX_WIDTH
+
+
 def test_a_figure_that_is_left_out_has_a_reason():
     assert describe_missing("copies", "no reason is given") == (
         "Left out: the test for copies, because no reason is given."
@@ -210,11 +231,12 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_json_is_flat_and_has_its_keys(here: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["evaluate", "tiny", "--data", "data.npz", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert list(told)[:4] == ["model", "dataset", "samples", "seconds"]
+    assert list(told)[:5] == ["model", "dataset", "samples", "seconds", "features"]
+    assert told["features"] == "pixels and wavelet energies"
     assert re.fullmatch("tiny@[0-9a-f]{12}", told["model"])
     assert (told["dataset"], told["samples"]) == ("data", 10_000)
     assert told["seconds"] > 0
-    figures = {name: told[name] for name in list(told)[4:]}
+    figures = {name: told[name] for name in list(told)[5:]}
     assert all(isinstance(figure, float) for figure in figures.values())
     kinds = {name for name in figures if name.startswith("auroc_") and name != "auroc_real"}
     wanted = [name for name in (*LIKENESS, *REST) if not name.startswith("nearest_training")]  # it knows other data
@@ -235,9 +257,13 @@ def test_the_text_is_for_people(here: Path, capsys: pytest.CaptureFixture[str]):
     assert re.match("tiny@[0-9a-f]{12} on d{20}", "".join(lines[:2]).replace("\n", ""))
     assert "10,000 samples" in told.out
     assert "How near to real images?" in lines
-    warning, note, wrote = told.err.splitlines()
+    warning, note, features, wrote = told.err.splitlines()
     assert warning.startswith("warning: there are only 2 held-out images")
     assert note.startswith("note: tiny was trained on 'none'")
+    assert features == (
+        "note: the features are pixels and wavelet energies, because the images have no classes that a classifier "
+        "could learn"
+    )
     assert wrote == "wrote page.html"
     page = (here / "page.html").read_text(encoding="utf-8")
     assert f"python -m training evaluate tiny --data {'d' * 150}.npz --html page.html" in page

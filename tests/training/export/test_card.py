@@ -51,7 +51,10 @@ def test_the_figures_are_grouped_beside_those_of_real_images(tmp_path: Path):
     assert "| Fréchet distance, digit classifier's features | 12.500 | 1.250 | 0 |" in text
     assert "| V(G, D), the value of the game | −1.500 | −2.500 | – |" in text
     assert "Share of the digit" not in text
-    assert f"    python -m training evaluate tiny --data {tmp_path / 'data.npz'} --html report.html\n" in text
+    assert (
+        f"    python -m training evaluate tiny --data {tmp_path / 'data.npz'} --features wavelets --html report.html\n"
+        in text
+    )
 
 
 def test_theory_has_a_value_for_the_papers_game_and_none_for_a_judge(tmp_path: Path):
@@ -102,7 +105,7 @@ def test_the_command_is_that_of_the_run(tmp_path: Path):
         in together
     )
     assert "| trained with | CPU, 2 process(es) of 1 thread(s), " in together
-    assert "evaluate tiny --data 'new place' --html" in together
+    assert "evaluate tiny --data 'new place' --features wavelets --html" in together
     assert str(tmp_path / "data.npz") not in together
 
 
@@ -112,7 +115,7 @@ def test_the_machine_is_that_of_the_export(tmp_path: Path):
 
 def test_the_images_that_were_trained_on_are_named(tmp_path: Path):
     assert " --train-images " not in card(tmp_path)
-    assert " --train-images 30 --html report.html" in card(tmp_path, "train_images=30")
+    assert " --train-images 30 --features wavelets --html report.html" in card(tmp_path, "train_images=30")
 
 
 def test_a_model_without_classes_is_not_called_conditional(tmp_path: Path):

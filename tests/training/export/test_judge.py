@@ -91,7 +91,7 @@ def test_the_card_says_it(exported: Path, tmp_path: Path):
     assert f"G and the encoder are those of `{old.reference}`, bit for bit" in card
     data = exported / "data.npz"
     assert f"training judge mine --to fairer --data {data} --steps 3 --seed 8 --threads 1\n" in card
-    assert f"    python -m training evaluate fairer --data {data} --html report.html\n" in card
+    assert f"    python -m training evaluate fairer --data {data} --features wavelets --html report.html\n" in card
     assert "D was trained alone for 3 more steps" in card
     assert "varied digits: real digits" not in card
     assert "its score means little" not in card

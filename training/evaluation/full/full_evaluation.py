@@ -25,7 +25,7 @@ from models.latents import Prior, draw_latents
 from models.networks.conditional import labels_of
 from training.data.dataset import Dataset
 from training.evaluation.evaluate import SAMPLE_SEED
-from training.evaluation.features import extract
+from training.evaluation.features import BuiltIn, Extractor
 from training.evaluation.full.accuracy_score import Labelled, accuracy_score, misread
 from training.evaluation.full.class_distances import class_distances, name_distances
 from training.evaluation.full.clipped import clipped_density_coverage
@@ -43,10 +43,10 @@ from training.evaluation.full.plan import (
     TELL_REAL,
     FullPlan,
 )
-from training.evaluation.full.progress import EvaluationProgress
 from training.evaluation.full.telling_samples import SHOWN, TellingSamples, surest
 from training.evaluation.full.two_sample_test import ImageSet, two_sample_test
 from training.evaluation.parallel import run_in_parts
+from training.evaluation.progress import EvaluationProgress
 
 ORDER_SEED = 1
 """The seed of the order in which real images are taken."""
@@ -75,6 +75,7 @@ def evaluate_full(
     prior: Prior,
     head_starts: torch.Tensor | None,
     say: Callable[[str], None] | None = None,
+    extractor: Extractor | None = None,
 ) -> FullEvaluation:
     """Draw samples and compute the figures of a plan.
 
@@ -85,6 +86,7 @@ def evaluate_full(
         prior: the prior of G's latents.
         head_starts: G's constants for its classes, [K] float32 (`Ballots.head_starts`); None if it has no classes.
         say: is given lines about the progress; None: nothing is said.
+        extractor: the features in which images are compared; None: the built-in ones.
 
     Raises:
         DataError: the digit classifier's file is missing or damaged.
@@ -94,11 +96,17 @@ def evaluate_full(
     latents = draw_latents(SAMPLE_SEED, 0, plan.drawn, z_dim=sampler.z_dim, prior=prior)
     images = channels_first(run_in_parts(sampler, latents))
     labels = None if head_starts is None else labels_of(torch.from_numpy(latents), head_starts=head_starts)
-    return judge_samples(images, labels, data, plan, progress)
+    return judge_samples(images, labels, data, plan, progress, extractor=extractor)
 
 
 def judge_samples(
-    samples: torch.Tensor, labels: torch.Tensor | None, data: Dataset, plan: FullPlan, progress: EvaluationProgress
+    samples: torch.Tensor,
+    labels: torch.Tensor | None,
+    data: Dataset,
+    plan: FullPlan,
+    progress: EvaluationProgress,
+    *,
+    extractor: Extractor | None = None,
 ) -> FullEvaluation:
     """Compute the figures of a plan for given samples.
 
@@ -108,6 +116,7 @@ def judge_samples(
         data: the data set, with only the training images that G was trained on.
         plan: the plan for this model and data set.
         progress: is told each step.
+        extractor: the features in which images are compared; None: the built-in ones.
     """
     compared = samples[: plan.compared]
     figures, telling = _tell_apart(samples, data, plan, progress)
@@ -116,7 +125,7 @@ def judge_samples(
         figures = found | figures
         telling = replace(telling, misread=compared[wrong[:SHOWN]])
     progress.begin(COMPARE)
-    figures |= _compare(compared, labels, data, plan)
+    figures |= _compare(compared, labels, data, plan, BuiltIn(data.digits) if extractor is None else extractor)
     if COPIES not in plan.missing:
         progress.begin(FIND_COPIES)
         copies = find_copies(compared, data.images, data.held_out)
@@ -175,14 +184,16 @@ def _tell_apart(
     return figures, TellingSamples(given_away, passing)
 
 
-def _compare(samples: torch.Tensor, labels: torch.Tensor | None, data: Dataset, plan: FullPlan) -> dict[str, float]:
+def _compare(
+    samples: torch.Tensor, labels: torch.Tensor | None, data: Dataset, plan: FullPlan, extractor: Extractor
+) -> dict[str, float]:
     """Return the figures in features: clipped density and coverage, and each class's Fréchet distance.
 
     The classes are those that G was asked for and the data have. If there are none, the digit classifier reads digits.
     """
     rows = shuffled_rows(data.images)[: len(samples)]
     of_images = (data.held_out, samples, data.images[rows])
-    held_out, fake, real = (extract(images, digits=data.digits) for images in of_images)
+    held_out, fake, real = (extractor.extract(images) for images in of_images)
     classes = 10
     if ACCURACY_SCORE not in plan.missing and labels is not None and data.labels is not None:
         classes = data.classes

@@ -80,8 +80,10 @@ function notesOf(evaluation) {
   return Object.entries(BETTER_THAN_REAL).filter(([key]) => isAbove(key)).map(([, words]) => el("p", { class: "hint" }, words));
 }
 
-/** Only digits have modes; the card of another model names its features. */
+/** The figures that belong to features themselves say which they are. Only digits have modes; the card of another model names its features. */
 function featuresOf(evaluation) {
+  if ("own_classifier_accuracy" in evaluation) return `own classifier, accuracy ${evaluation.own_classifier_accuracy.toFixed(3)}`;
+  if ("self_supervised_accuracy" in evaluation) return `self-supervised, accuracy ${evaluation.self_supervised_accuracy.toFixed(3)}`;
   return "modes" in evaluation ? "digit classifier’s features" : "features that the card names";
 }
 

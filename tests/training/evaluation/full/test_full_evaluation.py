@@ -19,7 +19,7 @@ from training.evaluation.evaluate import SAMPLE_SEED
 from training.evaluation.full.accuracy_score import Labelled
 from training.evaluation.full.full_evaluation import FullEvaluation, evaluate_full, judge_samples, shuffled_rows
 from training.evaluation.full.plan import FullPlan, plan_full_evaluation
-from training.evaluation.full.progress import EvaluationProgress
+from training.evaluation.progress import EvaluationProgress
 
 STEPS = 30
 

@@ -1,6 +1,6 @@
 """The lines about the progress of a full evaluation, with a clock that stands still between the lines."""
 
-from training.evaluation.full.progress import INTERVAL_S, EvaluationProgress
+from training.evaluation.progress import INTERVAL_S, EvaluationProgress
 
 
 class Clock:

@@ -16,6 +16,7 @@ class EvaluationProgress:
     Args:
         costs: the expected cost of each step, in any unit, by its name, in order.
         say: is given each line; None: nothing is said.
+        title: the word that begins each line.
         clock: returns the time in seconds.
     """
 
@@ -24,9 +25,10 @@ class EvaluationProgress:
         costs: Mapping[str, float],
         *,
         say: Callable[[str], None] | None,
+        title: str = "full",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._costs, self._say, self._clock = dict(costs), say, clock
+        self._costs, self._say, self._title, self._clock = dict(costs), say, title, clock
         self._names = list(costs)
         self._started = self._step_started = self._last_line = clock()
         self._step = ""
@@ -48,7 +50,7 @@ class EvaluationProgress:
         index = self._names.index(self._step)
         before, in_step = sum(self._costs[name] for name in self._names[:index]), done * self._costs[self._step]
         left = sum(self._costs.values()) - before - in_step
-        line = f"full: {index + 1} of {len(self._names)}: {self._step}"
+        line = f"{self._title}: {index + 1} of {len(self._names)}: {self._step}"
         if done:
             line += f", {done:.0%}"
         since, finished = (self._step_started, in_step) if done >= STEADY else (self._started, before + in_step)
