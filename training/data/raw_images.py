@@ -19,6 +19,7 @@ class RawImages:
         test_labels: the class of each image of `test`.
         skipped: the files that cannot be read, each as "path: reason".
         notes: sentences about the files that were skipped or changed, for the log.
+        not_square: the number of pictures that were not square in their files.
     """
 
     images: NDArray[np.uint8]
@@ -27,3 +28,4 @@ class RawImages:
     test_labels: Labels | None = None
     skipped: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    not_square: int = 0
