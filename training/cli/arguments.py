@@ -65,7 +65,8 @@ def add_reading(parser: argparse.ArgumentParser, *, fit: bool) -> None:
             "--fit",
             choices=["crop", "pad"],
             help="what becomes of pictures that are not square. crop: their middle is kept; pad: the whole is kept, "
-            "with bars in the colour of its edge (default: crop if image_side is set; otherwise such pictures are refused)",
+            "with bars in the colour of its edge (default: crop if image_side is "
+            "set; otherwise such pictures are refused)",
         )
     parser.add_argument(
         "--labels",

@@ -7,6 +7,7 @@ the folders that `training` itself writes: a run may lie inside its own data, an
 import os
 import shlex
 from collections import Counter, deque
+from collections.abc import Collection
 from pathlib import Path
 
 from models.model_folder.format import WEIGHTS_FILE
@@ -28,24 +29,26 @@ READ_AS_THEY_ARE = (".zip", ".tar")
 HIDDEN = (".", "@", "__", "#", "$")  # of version control, notebooks, and network drives' thumbnails and waste bins
 
 
-def find_images(path: Path) -> FolderTree:
+class NoImagesError(DataError):
+    """A folder holds no images."""
+
+
+def find_images(path: Path, *, not_counted: Collection[str] = ()) -> FolderTree:
     """Find the images of a folder.
 
+    Args:
+        path: the folder.
+        not_counted: names of files in it that are read, but are no images.
+
     Raises:
-        DataError: there are no images, or a folder cannot be read.
+        NoImagesError: there are no images.
+        DataError: a folder cannot be read.
     """
-    walk = _Walk()
+    walk = _Walk({path / each for each in not_counted})
     walk.walk(path)
     if not walk.files:
-        raise DataError(f"{name(path)} holds no images ({', '.join(sorted(SUFFIXES))}){walk.instead()}")
+        raise NoImagesError(f"{name(path)} holds no images ({', '.join(sorted(SUFFIXES))}){walk.instead()}")
     return arrange(path, walk.files, walk.notes(), empty_notes=walk.empty_notes)
-
-
-def holds_images(path: Path) -> bool:
-    """Whether `find_images` finds images in a folder."""
-    walk = _Walk()
-    walk.walk(path)
-    return bool(walk.files)
 
 
 def archive_hint(path: Path) -> str | None:
@@ -72,7 +75,8 @@ def holds_run_or_model(folder: Path) -> bool:
 class _Walk:
     """Walks through folders, collects their images, and counts the files that it skips."""
 
-    def __init__(self) -> None:
+    def __init__(self, not_counted: set[Path]) -> None:
+        self._not_counted = not_counted
         self.files: list[Path] = []
         self._links: deque[Path] = deque()
         self._entered: dict[tuple[int, int], Path] = {}
@@ -131,6 +135,8 @@ class _Walk:
             self._hidden_images += 1
 
     def _pass_over(self, path: Path) -> None:
+        if path in self._not_counted:
+            return
         self._others[path.suffix.lower() or "no suffix"] += 1
         self._archive = self._archive or (path if archive_hint(path) else None)
 

@@ -84,10 +84,13 @@ def _build(
 ) -> StoredPictures:
     """Read pictures, and write them into the cache in their final order."""
     with entry.building() as folder:
-        found = read(spool=Spool(folder))
+        spool = Spool(folder)
+        found = read(spool=spool)
 
         def arrange(which: str, images: NDArray[np.uint8], order: NDArray[np.int64]) -> torch.Tensor:
-            return write_images(folder / f"{which}.npy", images, order)
+            written = write_images(folder / f"{which}.npy", images, order)
+            spool.release()
+            return written
 
         data = assemble(found, path, title, side, reading, arrange=arrange)
         facts = CacheFacts(

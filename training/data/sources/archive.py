@@ -20,6 +20,7 @@ from typing import BinaryIO
 from training.data.folder_tree import HIDDEN, SUFFIXES
 from training.data.image_file import UnreadableError
 from training.data.picture_tree import arrange
+from training.data.sources.label_file import NAMES
 from training.data.sources.labelled_tree import label_tree
 from training.data.sources.labelling import find_labels, read_given
 from training.data.sources.picture_list import PictureSource
@@ -69,7 +70,7 @@ class Entries:
                 hidden += inside.suffix.lower() in SUFFIXES
             elif inside.suffix.lower() in SUFFIXES:
                 found.append(self.path / inside)
-            else:
+            elif str(inside) not in NAMES:
                 others[inside.suffix.lower() or "no suffix"] += 1
         notes = []
         if hidden:

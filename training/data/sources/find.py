@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from training.data.folder_tree import holds_images
+from training.data.folder_tree import NoImagesError
 from training.data.reading import Reading
 from training.data.sources.archive import list_archive, zip_entries
 from training.data.sources.image_folder import list_folder
@@ -29,10 +29,12 @@ def find_pictures(source: str, reading: Reading) -> PictureSource:
     if is_pattern(source):
         return _list_files(path, expand(source), reading)
     if path.is_dir():
-        shards = find_shards(path) if reading.rule > 2 else []
-        if shards and not holds_images(path):
-            return _list_files(path, shards, reading)
-        return list_folder(path, reading.labels, find=reading.rule > 2)
+        try:
+            return list_folder(path, reading.labels, find=reading.rule > 2)
+        except NoImagesError:
+            if shards := find_shards(path):
+                return _list_files(path, shards, reading)
+            raise
     if path.suffix.lower() == ".zip":
         return list_archive(zip_entries(path), reading.labels)
     return _list_files(path, [path], reading)

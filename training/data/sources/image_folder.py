@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from training.data.folder_tree import find_images
+from training.data.sources.label_file import NAMES
 from training.data.sources.labelled_tree import label_tree
 from training.data.sources.labelling import find_labels, read_given
 from training.data.sources.picture_list import PictureSource
@@ -22,7 +23,7 @@ def list_folder(path: Path, labels: Path | None = None, *, find: bool = True) ->
     Raises:
         DataError: there are no images, or the labels have mistakes.
     """
-    tree = find_images(path)
+    tree = find_images(path, not_counted=NAMES if find else ())
     notes: tuple[str, ...] = ()
     found = None if labels is None else read_given(labels)
     if found is None and find:

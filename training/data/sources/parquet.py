@@ -101,7 +101,9 @@ def _list(path: Path, files: list[Path], layout: _Layout) -> tuple[PictureList, 
     rows = _Rows(layout.image)
     for file in files:
         opened = _open(file)
-        lacking = [column for column in (layout.image, layout.label) if column and column not in opened.schema.names]
+        lacking = [
+            column for column in (layout.image, layout.label) if column and column not in opened.schema_arrow.names
+        ]
         if lacking:
             raise DataError(f"{name(file)} has no column {lacking[0]}, which {name(files[0])} has: give files alike")
         n = opened.metadata.num_rows

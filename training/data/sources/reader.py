@@ -9,10 +9,11 @@ import numpy as np
 from tqdm import tqdm
 
 from models.images import MAX_SIDE, MIN_SIDE
-from training.data.image_file import UnreadableError, read_image_file
+from training.data.image_file import UnreadableError
 from training.data.labels import Labels, number_labels
 from training.data.raw_images import RawImages
 from training.data.reading import Fit
+from training.data.sources.decoding import decode_pictures
 from training.data.sources.picture_list import ClassLabel, PictureList, PictureSource
 from training.data.sources.spool import Spool
 from training.data.text import name, some
@@ -103,16 +104,14 @@ class _Reading:
     def read(self, pictures: PictureList, bar: "tqdm[Never]") -> list[int]:
         """Read all pictures of a list that can be read, and return their indices in the list."""
         read = []
-        for index in range(len(pictures)):
-            try:
-                picture = read_image_file(pictures.open(index), self.side, self.fit)
-            except UnreadableError as error:
+        for index, picture in decode_pictures(pictures, self.side, self.fit):
+            if isinstance(picture, UnreadableError):
                 told = pictures.name_of(index)
                 if self.strict:
                     raise DataError(
-                        f"{told} cannot be read as an image: {error}; repair it or take it out of the folder"
-                    ) from error
-                self.skipped.append(f"{told}: {error}")
+                        f"{told} cannot be read as an image: {picture}; repair it or take it out of the folder"
+                    ) from picture
+                self.skipped.append(f"{told}: {picture}")
             else:
                 self._check_size(picture.pixels.shape[:2], pictures, index)
                 self.spool.append(picture.pixels)

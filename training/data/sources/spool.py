@@ -25,6 +25,7 @@ class Spool:
         self._file = self._new_file()
         self._shape: tuple[int, ...] = ()
         self._count = 0
+        self._mapped: mmap.mmap | None = None
 
     def append(self, picture: NDArray[np.uint8]) -> None:
         """Add a picture, which must have the height and width of the first one.
@@ -49,8 +50,13 @@ class Spool:
         if not self._count:
             return np.empty(shape, dtype=np.uint8)
         self._file.flush()
-        mapped = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
-        return np.frombuffer(mapped, dtype=np.uint8).reshape(shape)
+        self._mapped = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
+        return np.frombuffer(self._mapped, dtype=np.uint8).reshape(shape)
+
+    def release(self) -> None:
+        """Take the pages that `array` has read out of the memory; they are read again if they are needed."""
+        if self._mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+            self._mapped.madvise(mmap.MADV_DONTNEED)
 
     def _new_file(self) -> BinaryIO:
         if self._folder is None:
