@@ -2,6 +2,7 @@
 
 import errno
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -83,16 +84,14 @@ def _build(
     entry: CacheEntry, read: Callable[..., RawImages], path: Path, title: str, side: int | None, reading: Reading
 ) -> StoredPictures:
     """Read pictures, and write them into the cache in their final order."""
-    with entry.building() as folder:
-        spool = Spool(folder)
-        found = read(spool=spool)
+    with entry.building() as folder, closing(Spool(folder)) as spool:
 
         def arrange(which: str, images: NDArray[np.uint8], order: NDArray[np.int64]) -> torch.Tensor:
             written = write_images(folder / f"{which}.npy", images, order)
             spool.release()
             return written
 
-        data = assemble(found, path, title, side, reading, arrange=arrange)
+        data = assemble(read(spool=spool), path, title, side, reading, arrange=arrange)
         facts = CacheFacts(
             source=as_utf8_text(str(path.absolute())),
             class_names=data.class_names,

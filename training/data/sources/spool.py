@@ -58,6 +58,11 @@ class Spool:
         if self._mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
             self._mapped.madvise(mmap.MADV_DONTNEED)
 
+    def close(self) -> None:
+        """Close the temporary file, which removes it. What `array` returned stays as it is."""
+        if not isinstance(self._file, io.BytesIO):
+            self._file.close()
+
     def _new_file(self) -> BinaryIO:
         if self._folder is None:
             return io.BytesIO()
