@@ -537,22 +537,23 @@ def _other_cases() -> dict[str, Trial]:
         ),
         "an archive in a folder": Trial(
             alone(written("d.zip", b"x")),
-            Expected(error="unpack it with `unzip"),
+            Expected(error="d.zip: it is read as it is: `--data"),
         ),
         **{
             f"an archive: {name}": Trial(archive(name), Expected(error=f"is an archive: unpack it with `{command}"))
             for name, command in (
-                *(
-                    ("a.zip", "unzip"),
-                    ("A.ZIP", "unzip"),
-                    ("a.tar", "mkdir"),
-                    ("a.tar.gz", "mkdir"),
-                    ("a.tgz", "mkdir"),
-                ),
-                *(("a.tar.xz", "mkdir"), ("a.7z", "7z x"), ("a.rar", "unrar x"), ("my pictures.zip", "unzip '")),
+                *(("a.tar.gz", "mkdir"), ("a.tgz", "mkdir"), ("my pictures.tgz", "mkdir '")),
+                *(("a.tar.xz", "mkdir"), ("a.7z", "7z x"), ("a.rar", "unrar x")),
             )
         },
-        "one picture": Trial(archive("a.png"), Expected(error="is neither a folder, an .npz nor an IDX file")),
+        **{
+            f"a damaged archive: {name}": Trial(archive(name), Expected(error=f"cannot be read as {kind}"))
+            for name, kind in (
+                *(("a.zip", "a zip"), ("A.ZIP", "a zip"), ("a.tar", "an uncompressed tar")),
+                ("a.parquet", "Parquet"),
+            )
+        },
+        "one picture": Trial(archive("a.png"), Expected(error="nor an IDX file")),
         "sizes that differ": Trial(
             beside(lambda root: Image.new("RGB", (20, 16)).save(root / "dog" / "x.png")),
             Expected(error="x.png is 20 × 16 pixels"),

@@ -224,15 +224,15 @@ def test_the_second_waits_for_the_first(
     data: Path, tmp_path: Path, reads: list[int], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
     began, go_on = threading.Event(), threading.Event()
-    inner = load_pictures.read_pictures
 
     def slow(*arguments: object, **options: object) -> object:
         began.set()
         go_on.wait(60)
-        return inner(*arguments, **options)  # type: ignore[arg-type]
+        reads.append(1)
+        return reader.read_pictures(*arguments, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(load_pictures, "read_pictures", slow)
-    monkeypatch.setattr(cache.time, "sleep", lambda _: go_on.set())  # the second one waits, so the first may go on
+    monkeypatch.setattr("time.sleep", lambda _: go_on.set())  # the second one waits, so the first may go on
     found: list[Dataset] = []
     threads = [threading.Thread(target=lambda: found.append(load(data, tmp_path / "cache"))) for _ in range(2)]
     threads[0].start()
@@ -259,7 +259,7 @@ def test_threads_change_nothing(data: Path, monkeypatch: pytest.MonkeyPatch):
     alone = load_dataset(str(data))
     monkeypatch.setattr(decoding, "TRIED", 3)
     monkeypatch.setattr(decoding, "SLOW_S", 0)
-    monkeypatch.setattr(decoding.os, "cpu_count", lambda: 4)
+    monkeypatch.setattr("os.cpu_count", lambda: 4)
     assert_same(load_dataset(str(data)), alone)
     with pytest.raises(DataError, match=r"broken\.png"):
         load_dataset(str(data), strict=True)
@@ -271,12 +271,8 @@ def test_many_pictures_in_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     write_pngs(tmp_path / "d", images)
     Image.new("RGB", (16, 16), (255, 0, 0)).save(tmp_path / "d" / "025b.png")
     whole = load_dataset(str(tmp_path / "d"))
-    for module, name in (
-        (cache, "BLOCK"),
-        (load_pictures.Spool.__module__, "BLOCK"),
-        ("training.data.dataset", "BLOCK"),
-    ):
-        monkeypatch.setattr(sys.modules[module] if isinstance(module, str) else module, name, 7)
+    for module in ("cache", "sources.spool", "dataset"):
+        monkeypatch.setattr(f"training.data.{module}.BLOCK", 7)
     blocks = load(tmp_path / "d", tmp_path / "cache")
     assert torch.equal(blocks.images, whole.images)
     assert blocks.fingerprint() == whole.fingerprint()

@@ -23,7 +23,7 @@ from training.errors import DataError
 
 def shard(path: Path, numbers: range, **more: bytes) -> Path:
     """Write pictures whose class is their number modulo 3, as `KEY.cls`."""
-    files = {}
+    files: dict[str, bytes] = {}
     for n in numbers:
         files |= {f"{n:06d}.cls": f"{n % 3}\n".encode(), f"{n:06d}.png": PNGS[n]}
     return tarred(path, files | more)
@@ -37,7 +37,7 @@ def shards(folder: Path) -> Path:
 
 
 def expected(n: int) -> bytes:
-    return tiny_images(N)[n].tobytes()
+    return bytes(tiny_images(N)[n].tobytes())
 
 
 CLASS_OF = {expected(n): str(n % 3) for n in range(N)}
@@ -58,7 +58,7 @@ def test_a_folder_and_a_pattern_of_shards(tmp_path: Path, source: str):
 
 def test_one_shard_and_labels_in_json(tmp_path: Path):
     """The samples that `training sample --format webdataset` writes have their class as `digit`."""
-    files = {}
+    files: dict[str, bytes] = {}
     for n in range(N):
         files |= {
             f"{n}.json": json.dumps({"index": n, "digit": n % 2}).encode(),
@@ -167,8 +167,8 @@ def test_plain_bytes_and_other_labels(tmp_path: Path, labels: list[Any]):
 
 
 def test_rows_without_a_picture_are_skipped(tmp_path: Path):
-    rows = [{"bytes": PNGS[n], "path": None} for n in range(N)]
-    rows[2], rows[9]["bytes"], rows[11]["bytes"] = None, None, b"x"  # type: ignore[assignment, call-overload]
+    rows: list[Any] = [{"bytes": PNGS[n], "path": None} for n in range(N)]
+    rows[2], rows[9]["bytes"], rows[11]["bytes"] = None, None, b"x"
     path = table(tmp_path / "a.parquet", image=pa.array(rows, STRUCT))
     assert load_dataset(str(path)).skipped == (
         f"{path}, row 3: the row has no bytes",

@@ -2,7 +2,7 @@
 
 import io
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -78,7 +78,8 @@ def picture_file(kind: str, width: int, height: int) -> io.BytesIO:
     """Return a file with a picture of this kind, size as it is seen, half white and half black from left to right."""
     seen = np.zeros((height, width), np.uint8)
     seen[:, : (width + 1) // 2] = 255
-    image, suffix, options = Image.fromarray(seen), "PNG", {}
+    image, suffix = Image.fromarray(seen), "PNG"
+    options: dict[str, Any] = {}
     if kind == "turned":
         exif = Image.Exif()
         exif[0x0112] = 6  # to be turned a quarter clockwise
@@ -93,7 +94,7 @@ def picture_file(kind: str, width: int, height: int) -> io.BytesIO:
         image, suffix = image.convert(kind), "JPEG" if kind in {"CMYK", "YCbCr"} else "PNG"
         options = {"quality": 100} if suffix == "JPEG" else {}
     file = io.BytesIO()
-    image.save(file, suffix, **options)  # type: ignore[arg-type]
+    image.save(file, suffix, **options)
     file.seek(0)
     return file
 
