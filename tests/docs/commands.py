@@ -59,6 +59,12 @@ CHAINS: dict[str, tuple[Step, ...]] = {
             "python -m training export runs/conv --to models/bundled/my-pictures --set judge_steps=50",
         ),
     ),
+    "your own images, padded": (
+        Step(
+            "python -m training fit conv --data ~/pictures --set image_side=32 --fit pad",
+            "python -m training fit conv --data ~/pictures --set image_side=32 --fit pad --epochs 1",
+        ),
+    ),
     "your own images, no classes": (
         Step(
             "python -m training fit conv --data ~/pictures --set image_side=32 conditional=false",

@@ -46,7 +46,7 @@ def load_pictures(
     if entry is None:
         data = assemble(read(), pictures.path, title, side, reading)
         return replace(data, notes=(*data.notes, *notes), found_labels=pictures.found_labels)
-    stored = entry.read()
+    stored = entry.read() or _of_this_side(pictures, side, reading)
     if stored is not None:
         notes = (f"the decoded pictures are read from the cache {name(entry.path)}",)
     else:
@@ -78,6 +78,17 @@ def _entry_of(pictures: PictureSource, side: int | None, reading: Reading) -> tu
             f"({error.strerror or error}): name another folder with --cache-dir"
         )
         return None, (note,)
+
+
+def _of_this_side(pictures: PictureSource, side: int | None, reading: Reading) -> StoredPictures | None:
+    """Return the cache of the pictures in their own size, if all are squares of this side already; None otherwise.
+
+    A run reads such pictures as they are, and `evaluate` asks for the side of the model's images.
+    """
+    entry, _ = (None, ()) if side is None else _entry_of(pictures, None, reading)
+    stored = None if entry is None else entry.read()
+    is_same = stored is not None and stored.images.shape[-1] == side and not stored.facts.not_square
+    return stored if is_same else None
 
 
 def _build(

@@ -30,13 +30,16 @@ def title_of(source: str) -> str:
     """Return the name of the folder, or that of the file without its suffix: "cifar10/train" → "cifar10".
 
     A pattern of shards, such as `cats/shard-{000..009}.tar`, has the name of its folder. A name in `GENERIC` gives way
-    to that of the folder around it, and so on; but no name comes from the home folder or from above it.
+    to that of the folder around it, and so on; but no name comes from the home folder or from above it. The name of an
+    `.npz` or IDX file is kept as it is.
 
     Args:
         source: the path or pattern.
     """
     path = Path(source).resolve()
     names = [path.name if path.is_dir() else path.stem]
+    if path.is_file() and path.suffix.lower() not in {".zip", ".tar", ".parquet"}:
+        return as_utf8_text(path.stem)
     if "{" in path.name and not path.exists():
         names = []
     home = _home()
