@@ -492,11 +492,18 @@ def _other_cases() -> dict[str, Trial]:
                 beside(written(name, b"x")), Expected(24, TWO, (f"ignored 1 {ignored}1 {kind}",))
             )
             for name, kind in (
-                *(("README.md", ".md"), ("labels.csv", ".csv"), ("Thumbs.db", ".db"), ("cat/desktop.ini", ".ini")),
+                *(("README.md", ".md"), ("boxes.csv", ".csv"), ("Thumbs.db", ".db"), ("cat/desktop.ini", ".ini")),
                 *(("cat/a.heic", ".heic"), ("cat/a.svg", ".svg"), ("cat/a.psd", ".psd"), ("LICENCE", "no suffix")),
                 *(("annotations/a.xml", ".xml"), ("cat/a.npy", ".npy")),
             )
         },
+        "a labels.csv without a header": Trial(
+            beside(written("labels.csv", b"x")),
+            Expected(error="labels.csv holds no labels: line 1 names the columns 'x'"),
+        ),
+        "a labels.csv that names no picture": Trial(
+            beside(written("labels.csv", b"file,label\nowl.png,owl\n")), Expected(error="line 2: there is no picture")
+        ),
         "a folder that ends in .png": Trial(
             beside(lambda root: pictures(root / "owl.png")), Expected(36, (*TWO, "owl.png"))
         ),

@@ -23,7 +23,8 @@ def test_folders(tmp_path: Path, path: str, title: str):
 
 
 @pytest.mark.parametrize(
-    ("path", "title"), [("cats.zip", "cats"), ("cats/train.npz", "train"), ("cats/train.zip", "cats"), ("cats/data/images.tar", "cats")]
+    ("path", "title"),
+    [("cats.zip", "cats"), ("cats/train.npz", "train"), ("cats/train.zip", "cats"), ("cats/data/images.tar", "cats")],
 )
 def test_files(tmp_path: Path, path: str, title: str):
     (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
