@@ -501,9 +501,6 @@ def _other_cases() -> dict[str, Trial]:
             beside(written("labels.csv", b"x")),
             Expected(error="labels.csv holds no labels: line 1 names the columns 'x'"),
         ),
-        "a labels.csv that names no picture": Trial(
-            beside(written("labels.csv", b"file,label\nowl.png,owl\n")), Expected(error="line 2: there is no picture")
-        ),
         "a folder that ends in .png": Trial(
             beside(lambda root: pictures(root / "owl.png")), Expected(36, (*TWO, "owl.png"))
         ),

@@ -29,7 +29,7 @@ class FoundLabels:
 
 
 @dataclass(frozen=True)
-class Labelled:
+class LabelledPictures:
     """The classes of the training images and of the test images, and notes. None: the images have no labels."""
 
     train: list[ClassLabel | None]
@@ -87,7 +87,9 @@ def find_labels(
     return None, tuple(notes)
 
 
-def label_pictures(found: FoundLabels, root: Path, train: Sequence[Path], test: Sequence[Path]) -> Labelled | None:
+def label_pictures(
+    found: FoundLabels, root: Path, train: Sequence[Path], test: Sequence[Path]
+) -> LabelledPictures | None:
     """Give each picture its label.
 
     A name in the file is a path from the folder or archive of the pictures, or from the folder of the file.
@@ -133,7 +135,7 @@ def label_pictures(found: FoundLabels, root: Path, train: Sequence[Path], test: 
         notes.append(f"{name(found.file)} also names {elsewhere:,} picture(s) outside {name(root)}")
     if test and no_test_labels:
         notes.append(f"the {len(test):,} images of the test set have no labels")
-    return Labelled([labels[path] for path in train], [labels.get(path) for path in test], tuple(notes))
+    return LabelledPictures([labels[path] for path in train], [labels.get(path) for path in test], tuple(notes))
 
 
 def _told(file: Path, mistakes: list[str]) -> list[str]:
