@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 LEVELS = 256
+_BLOCK = 4096  # images that are counted together
 
 
 class ToneCurve:
@@ -61,11 +62,19 @@ def match_histograms(generated: NDArray[np.uint8], real: NDArray[np.uint8]) -> T
     """
     if not generated.size or not real.size:
         raise ValueError("histograms of no pixels cannot be matched")
-    counts = np.bincount(generated.reshape(-1), minlength=LEVELS)
+    counts = _count_levels(generated)
     below = (np.cumsum(counts) - counts / 2) / counts.sum()
-    up_to = np.cumsum(np.bincount(real.reshape(-1), minlength=LEVELS)) / real.size
+    up_to = np.cumsum(_count_levels(real)) / real.size
     levels = np.searchsorted(up_to, below).clip(max=LEVELS - 1)
     return ToneCurve(levels.tolist())
+
+
+def _count_levels(images: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Count the pixels of each level, [256] int64. Of many images, `bincount` would need eight times their memory."""
+    counts = np.zeros(LEVELS, dtype=np.int64)
+    for first in range(0, len(images), _BLOCK):
+        counts += np.bincount(images[first : first + _BLOCK].reshape(-1), minlength=LEVELS)
+    return counts
 
 
 def _invert(table: NDArray[np.int64]) -> NDArray[np.uint8]:

@@ -15,7 +15,8 @@ from models.images import ImageShape
 from models.latents import SEED_LIMIT
 from models.networks.conditional import MAX_CLASSES
 from training.data.clusters import check_clusters, with_clusters
-from training.data.dataset import EMBEDDED, RULE, Dataset
+from training.data.dataset import EMBEDDED, Dataset
+from training.data.reading import READABLE_RULES, RULE, Fit, Reading
 from training.errors import RecipeError, RunError
 from training.provenance import read_git_commit
 from training.recipe import MAX_EPOCHS, NOISE, Recipe
@@ -55,6 +56,10 @@ class RunConfig(BaseModel):
     train_images: int
     held_out_images: int
     data_rule: int = Field(default=1, ge=1, description="Version of the rules by which own data are read and split")
+    picture_fit: Fit | None = Field(
+        default=None, description="How pictures become square; None: cropped if image_side is set, else as they are"
+    )
+    labels_path: str | None = Field(default=None, description="The absolute path of --labels; None: none was given")
     skipped_images: int = Field(default=0, ge=0, description="Files of the folder that could not be read")
     image_shape: ImageShape
     classes: int = Field(default=0, ge=0, description="Number of classes; 0: unconditional game")
@@ -132,7 +137,7 @@ class RunConfig(BaseModel):
         Raises:
             RunError: the images are different, or the run began with older rules of reading and splitting data.
         """
-        if self.data_rule != RULE and not dataset.digits:
+        if self.data_rule not in READABLE_RULES and not dataset.digits:
             raise RunError(
                 f"this run began with version {self.data_rule} of the rules by which {self.data!r} is read and split, "
                 f"and this release has version {RULE}, which would hold out other images: resume and export the run "
@@ -170,6 +175,7 @@ def resolve_config(
     init_from: str | None = None,
     init_from_place: str | None = None,
     features: FeatureKind = "built-in",
+    reading: Reading | None = None,
 ) -> RunConfig:
     """Combine a recipe with its data and the machine, and return the configuration of a run.
 
@@ -181,8 +187,10 @@ def resolve_config(
     resolved_device = check_machine(recipe, device=device, processes=processes, on_collapse=on_collapse)
     check_batch_size(recipe, dataset, n=len(dataset.images), processes=processes)
     data_path = None if data in EMBEDDED else str(Path(data).absolute())
-    for text in (data_path or data, recipe_name, *overrides, init_from or "", init_from_place or ""):
-        check_utf8(text)
+    reading = reading or Reading()
+    labels_path = None if reading.labels is None else str(reading.labels.absolute())
+    for text in (data_path or data, recipe_name, labels_path, *overrides, init_from, init_from_place):
+        check_utf8(text or "")
     if recipe.conditional:
         _check_classes(recipe, dataset)
         _check_held_out(recipe, dataset)
@@ -203,6 +211,8 @@ def resolve_config(
         train_images=len(dataset.images),
         held_out_images=len(dataset.held_out),
         data_rule=RULE,
+        picture_fit=reading.fit,
+        labels_path=labels_path,
         skipped_images=len(dataset.skipped),
         image_shape=dataset.shape,
         classes=dataset.classes if recipe.conditional else 0,
@@ -308,8 +318,8 @@ def _check_classes(recipe: Recipe, dataset: Dataset) -> None:
     if dataset.labels is None:
         raise RecipeError(
             f"a conditional game needs labels of 2 to {MAX_CLASSES} classes, and {dataset.name} has none: put the "
-            "images into a folder for each class (a single folder is no class), or add "
-            "`labels` to the .npz, or use `--set conditional=false`"
+            "images into a folder for each class (a single folder is no class), or write a labels.csv beside them, or "
+            "add `labels` to the .npz, or use `--set conditional=false`"
         )
     if not 2 <= dataset.classes <= MAX_CLASSES:
         raise RecipeError(

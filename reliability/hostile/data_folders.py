@@ -492,11 +492,15 @@ def _other_cases() -> dict[str, Trial]:
                 beside(written(name, b"x")), Expected(24, TWO, (f"ignored 1 {ignored}1 {kind}",))
             )
             for name, kind in (
-                *(("README.md", ".md"), ("labels.csv", ".csv"), ("Thumbs.db", ".db"), ("cat/desktop.ini", ".ini")),
+                *(("README.md", ".md"), ("boxes.csv", ".csv"), ("Thumbs.db", ".db"), ("cat/desktop.ini", ".ini")),
                 *(("cat/a.heic", ".heic"), ("cat/a.svg", ".svg"), ("cat/a.psd", ".psd"), ("LICENCE", "no suffix")),
                 *(("annotations/a.xml", ".xml"), ("cat/a.npy", ".npy")),
             )
         },
+        "a labels.csv without a header": Trial(
+            beside(written("labels.csv", b"x")),
+            Expected(error="labels.csv holds no labels: line 1 names the columns 'x'"),
+        ),
         "a folder that ends in .png": Trial(
             beside(lambda root: pictures(root / "owl.png")), Expected(36, (*TWO, "owl.png"))
         ),
@@ -537,22 +541,23 @@ def _other_cases() -> dict[str, Trial]:
         ),
         "an archive in a folder": Trial(
             alone(written("d.zip", b"x")),
-            Expected(error="unpack it with `unzip"),
+            Expected(error="d.zip: it is read as it is: `--data"),
         ),
         **{
             f"an archive: {name}": Trial(archive(name), Expected(error=f"is an archive: unpack it with `{command}"))
             for name, command in (
-                *(
-                    ("a.zip", "unzip"),
-                    ("A.ZIP", "unzip"),
-                    ("a.tar", "mkdir"),
-                    ("a.tar.gz", "mkdir"),
-                    ("a.tgz", "mkdir"),
-                ),
-                *(("a.tar.xz", "mkdir"), ("a.7z", "7z x"), ("a.rar", "unrar x"), ("my pictures.zip", "unzip '")),
+                *(("a.tar.gz", "mkdir"), ("a.tgz", "mkdir"), ("my pictures.tgz", "mkdir '")),
+                *(("a.tar.xz", "mkdir"), ("a.7z", "7z x"), ("a.rar", "unrar x")),
             )
         },
-        "one picture": Trial(archive("a.png"), Expected(error="is neither a folder, an .npz nor an IDX file")),
+        **{
+            f"a damaged archive: {name}": Trial(archive(name), Expected(error=f"cannot be read as {kind}"))
+            for name, kind in (
+                *(("a.zip", "a zip"), ("A.ZIP", "a zip"), ("a.tar", "an uncompressed tar")),
+                ("a.parquet", "Parquet"),
+            )
+        },
+        "one picture": Trial(archive("a.png"), Expected(error="nor an IDX file")),
         "sizes that differ": Trial(
             beside(lambda root: Image.new("RGB", (20, 16)).save(root / "dog" / "x.png")),
             Expected(error="x.png is 20 × 16 pixels"),

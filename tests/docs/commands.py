@@ -82,6 +82,12 @@ CHAINS: dict[str, tuple[Step, ...]] = {
             "precision=float32 image_side=28",
         ),
     ),
+    "your own images, padded": (
+        Step(
+            "python -m training fit conv --data ~/pictures --set image_side=32 --fit pad",
+            "python -m training fit conv --data ~/pictures --set image_side=32 --fit pad --epochs 1",
+        ),
+    ),
     "your own images, no classes": (
         Step(
             "python -m training fit conv --data ~/pictures --set image_side=32 conditional=false",

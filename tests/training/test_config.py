@@ -7,7 +7,8 @@ import pytest
 
 from tests.training.support import make_config, tiny_images, tiny_recipe, write_npz
 from training.config import RunConfig
-from training.data.dataset import RULE, load_dataset
+from training.data.dataset import load_dataset
+from training.data.reading import RULE
 from training.errors import RunError
 
 
@@ -15,11 +16,11 @@ def test_a_run_that_began_with_older_rules_is_refused(tmp_path: Path):
     """Its config.json has no `data_rule`; other images would be held out."""
     data = write_npz(tmp_path / "a.npz")
     config = make_config(tiny_recipe(), data)
-    assert config.data_rule == RULE == 2
+    assert config.data_rule == RULE == 3
     config.check_data(load_dataset(str(data)))
     old = RunConfig.model_validate(config.model_dump(exclude={"data_rule", "class_names"}))
     assert old.data_rule == 1
-    with pytest.raises(RunError, match=r"version 1 of the rules .* this release has version 2, .* \(commit unknown\)"):
+    with pytest.raises(RunError, match=r"version 1 of the rules .* this release has version 3, .* \(commit unknown\)"):
         old.check_data(load_dataset(str(data)))
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from models.files import is_system_file
 from training.bulk.formats import png_folder_files
 from training.bulk.request import BulkRequest, Format, Shard
-from training.data.folder_tree import some
+from training.data.text import some
 from training.errors import BulkError
 
 _SHARD_NAME = re.compile(r"shard-([0-9]{1,18})(\.[a-z]+)?")

@@ -12,7 +12,7 @@ from training.bulk.inspection import damaged_shards, foreign_shards
 from training.bulk.processes import write_in_processes
 from training.bulk.request import BulkRequest, Format, begin_or_go_on, check_bulk, leftovers
 from training.bulk.shards import ShardWriter, remove, take_fingerprint
-from training.data.folder_tree import some
+from training.data.text import some
 from training.run.lock import only_writer
 
 BUSY = "another process is writing samples into {folder}: wait until it ends, stop it, or choose another --out"

@@ -11,6 +11,9 @@ Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # n
 MAX_THREADS = 1024
 """The limit of `--threads`; more would only wait for each other. At 100,000, PyTorch ends with a segmentation fault."""
 
+MAX_NAME = 100
+"""The most characters of a data set's name."""
+
 
 def add_run(parser: argparse.ArgumentParser) -> None:
     """Add the argument RUN. `options.run` is a Path."""
@@ -49,6 +52,47 @@ def add_strict(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="stop at the first file of an image folder that cannot be read (default: report the file and skip it)",
     )
+
+
+def add_reading(parser: argparse.ArgumentParser, *, fit: bool) -> None:
+    """Add the options that say how a person's own data are read; `training.cli.inputs.reading_of` takes them.
+
+    Args:
+        parser: the command's parser.
+        fit: whether to add `--fit`; a run keeps its own.
+    """
+    if fit:
+        parser.add_argument(
+            "--fit",
+            choices=["crop", "pad"],
+            help="what becomes of pictures that are not square. crop: their middle is kept; pad: the whole is kept, "
+            "with bars in the colour of its edge (default: crop if image_side is "
+            "set; otherwise such pictures are refused)",
+        )
+    parser.add_argument(
+        "--labels",
+        metavar="FILE",
+        type=path,
+        help="a CSV or JSON file with the class of each picture (default: labels.csv, labels.json or dataset.json in "
+        "the folder or archive; without one, the sub-folders are the classes)",
+    )
+    cache = parser.add_mutually_exclusive_group()
+    cache.add_argument(
+        "--cache-dir",
+        metavar="DIR",
+        type=path,
+        help="where decoded pictures are kept for the next start, if they are many (default: gan-service/pictures in "
+        "$XDG_CACHE_HOME or ~/.cache)",
+    )
+    cache.add_argument("--no-cache", action="store_true", help="keep no decoded pictures, but read them into memory")
+
+
+def data_name(text: str) -> str:
+    """Take the name of a data set: printable UTF-8 text."""
+    name = not_empty(text).strip()
+    if not name or len(name) > MAX_NAME or not name.isprintable():
+        raise argparse.ArgumentTypeError(f"must be 1 to {MAX_NAME} printable characters, not {text!r}")
+    return name
 
 
 def add_train_images(parser: argparse.ArgumentParser) -> None:

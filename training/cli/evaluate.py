@@ -14,13 +14,22 @@ from training.cli.arguments import (
     Commands,
     add_features,
     add_model,
+    add_reading,
     add_strict,
     add_threads,
     add_train_images,
     not_empty,
     path,
 )
-from training.cli.inputs import check_train_images, is_training_data, load_model_data, load_named_model, whose_images
+from training.cli.inputs import (
+    check_train_images,
+    is_training_data,
+    load_model_data,
+    load_named_model,
+    reading_of,
+    reading_words,
+    whose_images,
+)
 from training.cli.output_file import HTML_PAGE, check_output_file
 from training.errors import UsageError
 
@@ -46,9 +55,10 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument(
         "--data",
         type=not_empty,
-        help="the images to compare with: mnist, stacked-mnist, a folder of images, an .npz or an IDX file (default: "
-        "the embedded data set that the model was trained on; required if it was trained on other data)",
+        help="the images to compare with: mnist, stacked-mnist, or a path as for `fit` (default: the "
+        "embedded data set that the model was trained on; required if it was trained on other data)",
     )
+    add_reading(parser, fit=True)
     add_train_images(parser)
     add_features(parser, more=["dinov2"], more_help="; dinov2: those of a DINOv2, whose weights --weights names")
     parser.add_argument(
@@ -89,7 +99,7 @@ def run(options: argparse.Namespace) -> None:
     if options.html:
         check_output_file("--html", options.html, HTML_PAGE)
     model = load_named_model(options.model)
-    dataset = load_model_data(model, options.data, strict=options.strict)
+    dataset = load_model_data(model, options.data, strict=options.strict, reading=reading_of(options))
     if warning := warn_of_few_images(len(dataset.held_out), which="held-out"):
         print(f"warning: {warning}", file=sys.stderr)
     check_train_images(options.train_images, model, dataset)
@@ -250,6 +260,7 @@ def _write_report(
     from training.provenance import describe_machine, read_git_commit
 
     data = [] if options.data is None else ["--data", options.data]
+    data += reading_words(options)
     data += [] if options.train_images is None else ["--train-images", str(options.train_images)]
     data += [] if options.features == "auto" else ["--features", options.features]
     data += [] if options.weights is None else ["--weights", str(options.weights)]

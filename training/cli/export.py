@@ -5,8 +5,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from training.cli.arguments import Commands, add_run, add_run_data, add_set, add_strict, path
-from training.cli.inputs import load_run_data, place_of_data
+from training.cli.arguments import Commands, add_reading, add_run, add_run_data, add_set, add_strict, path
+from training.cli.inputs import load_run_data, place_of_data, reading_of
 
 if TYPE_CHECKING:
     from models.model_folder.loaded_model import LoadedModel
@@ -26,6 +26,7 @@ def add_parser(commands: Commands) -> None:
     add_strict(parser)
     add_run(parser)
     add_run_data(parser)
+    add_reading(parser, fit=False)
     parser.add_argument(
         "--to",
         metavar="DIR",
@@ -92,7 +93,7 @@ def _export(options: argparse.Namespace, *, replaces: bool) -> None:
         print(f"{options.to} is a model folder already: it will be replaced", flush=True)
     print(_describe_work(config.recipe, folder.path, options.to), flush=True)
     data = options.data or place_of_data(config)
-    dataset = load_run_data(config, options.data, strict=options.strict)
+    dataset = load_run_data(config, options.data, strict=options.strict, reading=reading_of(options))
     export(
         folder,
         config,

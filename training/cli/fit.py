@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING
 from training.cli.arguments import (
     Commands,
     add_features,
+    add_reading,
     add_set,
     add_strict,
     add_threads,
     at_least_1,
+    data_name,
     not_empty,
     path,
     positive,
     seed,
 )
-from training.cli.inputs import how_to_resume, load_data, log_data_notes, take_first
+from training.cli.inputs import how_to_resume, load_data, log_data_notes, reading_of, take_first
 from training.cli.small_sets import advise_on_small_set
 from training.cli.starting_model import add_init_from, load_start, with_networks_of
 from training.commands import command
@@ -51,9 +53,13 @@ def add_parser(commands: Commands) -> None:
         "--data",
         type=not_empty,
         default="mnist",
-        help="the images to train on: mnist, stacked-mnist, a folder of images, an .npz or an IDX file (default: "
-        "mnist)",
+        help="the images to train on: mnist, stacked-mnist, a folder, a zip or a tar of images, an .npz or an IDX "
+        "file, Parquet or webdataset shards such as 'DIR/shard-{000..009}.tar' (default: mnist)",
     )
+    parser.add_argument(
+        "--name", type=data_name, help="the data set's name in logs and cards (default: made of the path of --data)"
+    )
+    add_reading(parser, fit=True)
     parser.add_argument("--out", metavar="DIR", type=path, help="the run folder to make (default: runs/RECIPE)")
     length = parser.add_mutually_exclusive_group()
     length.add_argument(
@@ -196,7 +202,7 @@ def _configure(options: argparse.Namespace) -> "tuple[RunConfig, Dataset, Starti
         recipe = with_networks_of(start, recipe, recipe_name=options.recipe, overrides=overrides)
     processes = number_of_processes()
     check_machine(recipe, device=options.device, processes=processes, on_collapse=options.on_collapse)
-    whole = load_data(options.data, recipe.image_side, strict=options.strict)
+    whole = load_data(options.data, recipe.image_side, strict=options.strict, reading=reading_of(options))
     check_size(recipe, whole, processes=processes)
     dataset = take_first(whole, recipe.train_images)
     config = resolve_config(
@@ -214,6 +220,7 @@ def _configure(options: argparse.Namespace) -> "tuple[RunConfig, Dataset, Starti
         init_from=None if start is None else start.reference,
         init_from_place=options.init_from,
         features=choose_features(options.features, dataset).kind,
+        reading=reading_of(options),
     )
     return config, dataset, start
 

@@ -1,9 +1,12 @@
 """Load the data sets and the models that a command line names."""
 
+import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from training.data.reading import READABLE_RULES, RULE, Reading
 from training.errors import RunError, UsageError
 
 if TYPE_CHECKING:
@@ -35,15 +38,38 @@ def load_named_model(name_or_path: str) -> "LoadedModel":
     return load_model(bundled)
 
 
-def load_model_data(model: "LoadedModel", source: str | None, *, strict: bool) -> "Dataset":
+def reading_of(options: argparse.Namespace) -> Reading:
+    """Return how a command reads data: its options of `training.cli.arguments.add_reading`, and `--name`."""
+    from training.data.cache import default_folder
+
+    return Reading(
+        fit=getattr(options, "fit", None),
+        labels=options.labels,
+        name=getattr(options, "name", None),
+        cache=None if options.no_cache else options.cache_dir or default_folder(),
+    )
+
+
+def reading_words(options: argparse.Namespace) -> list[str]:
+    """Return the options that decide what is read, as words of a command line."""
+    fit = getattr(options, "fit", None)
+    return [*(["--fit", fit] if fit else []), *(["--labels", str(options.labels)] if options.labels else [])]
+
+
+def load_model_data(
+    model: "LoadedModel", source: str | None, *, strict: bool, reading: Reading | None = None
+) -> "Dataset":
     """Load a data set with images of the shape that a model draws; see `load_data`.
 
-    For a model that draws RGB, a folder of grey pictures is read as RGB.
+    For a model that draws RGB, a folder of grey pictures is read as RGB. A model does not record how its pictures
+    became square and by which rules they were read, but the fingerprint of all images: where there are several ways,
+    the one that gives the model's fingerprint is taken.
 
     Args:
         model: the model.
         source: the data set; None: the embedded one that the model was trained on.
         strict: whether to stop at the first file that cannot be read.
+        reading: how the data are read; None: by the defaults.
 
     Raises:
         DataError: the data cannot be read or used.
@@ -56,9 +82,21 @@ def load_model_data(model: "LoadedModel", source: str | None, *, strict: bool) -
         raise RunError(
             f"{model.name} was trained on {metadata.dataset!r}: name that data set, or its path, with --data"
         )
-    dataset = load_data(source or metadata.dataset, metadata.image_shape.height, strict=strict)
-    if metadata.image_shape.channels == 3 and (source or metadata.dataset) not in EMBEDDED:
-        dataset = dataset.as_rgb()
+    place, reading = source or metadata.dataset, reading or Reading()
+
+    def load(way: Reading, *, say: bool = True) -> "Dataset":
+        found = load_data(place, metadata.image_shape.height, strict=strict, reading=way, say=say)
+        return found.as_rgb() if metadata.image_shape.channels == 3 and place not in EMBEDDED else found
+
+    dataset = load(reading)
+    if metadata.data_sha256 is not None and not is_training_data(model, dataset):
+        ways = []
+        if dataset.not_square and reading.fit is None:
+            ways.append(replace(reading, fit="pad"))
+        if dataset.found_labels:
+            ways.append(replace(reading, rule=min(READABLE_RULES)))
+        others = (load(way, say=False) for way in ways)
+        dataset = next((other for other in others if is_training_data(model, other)), dataset)
     if dataset.shape != metadata.image_shape:
         raise RunError(
             f"{model.name} makes images with {metadata.image_shape}, but the images of {dataset.name} have "
@@ -105,20 +143,31 @@ def check_train_images(train_images: int | None, model: "LoadedModel", dataset: 
         raise UsageError(f"{whose_images(model, dataset)}: leave --train-images out, or give the data as they were")
 
 
-def load_run_data(config: "RunConfig", source: str | None, *, strict: bool) -> "Dataset":
+def load_run_data(
+    config: "RunConfig", source: str | None, *, strict: bool, reading: Reading | None = None
+) -> "Dataset":
     """Load all data of a run, and check that they are those that the run began with; see `load_data`.
 
     Args:
         config: the run's configuration.
         source: the place where the data are now; None: the place that the configuration names.
         strict: whether to stop at the first file that cannot be read.
+        reading: the cache, and the place where the file of labels is now; all else is as it was when the run began.
 
     Raises:
         DataError: the data cannot be read or used.
         RunError: there are no data at this place, or they are not those with which the run began.
     """
     place = source or place_of_data(config)
-    dataset = load_data(place, config.recipe.image_side, strict=strict)
+    reading = reading or Reading()
+    reading = replace(
+        reading,
+        fit=config.picture_fit,
+        labels=reading.labels or (Path(config.labels_path) if config.labels_path else None),
+        name=config.dataset,
+        rule=config.data_rule if config.data_rule in READABLE_RULES else RULE,
+    )
+    dataset = load_data(place, config.recipe.image_side, strict=strict, reading=reading)
     if source is not None:  # otherwise the training or the export checks the data, and names them as they were given
         config.check_data(dataset.first(config.recipe.train_images), source=source)
     return dataset
@@ -131,13 +180,14 @@ def place_of_data(config: "RunConfig") -> str:
         RunError: the data are in neither place.
     """
     from training.data.dataset import EMBEDDED
+    from training.data.sources.shards import is_there
 
     if config.data in EMBEDDED:
         return config.data
     recorded = config.data if config.data_path is None else config.data_path
     as_given_first = Path(config.data).absolute() == Path(recorded)  # messages name the data as the person did
     for place in (config.data, recorded) if as_given_first else (recorded, config.data):
-        if Path(place).exists():
+        if is_there(place):
             return place
     raise RunError(
         f"there is no data at {recorded!r}, where the run's images were when it began: if they have moved, name their "
@@ -168,13 +218,17 @@ def how_to_resume(path: Path, resume: str) -> str:
     return f"{place}to continue: {resume}"
 
 
-def load_data(source: str, side: int | None, *, strict: bool) -> "Dataset":
+def load_data(
+    source: str, side: int | None, *, strict: bool, reading: Reading | None = None, say: bool = True
+) -> "Dataset":
     """Load a data set, and print on standard error which files were skipped or changed.
 
     Args:
         source: the data set, in one of the forms that `training.data.dataset.load_dataset` takes.
         side: height and width in pixels to which images are resized; None keeps their size.
         strict: whether to stop at the first file that cannot be read, instead of skipping it.
+        reading: how the data are read; None: by the defaults, without a cache.
+        say: whether to print.
 
     Raises:
         DataError: the data cannot be read or used.
@@ -183,8 +237,8 @@ def load_data(source: str, side: int | None, *, strict: bool) -> "Dataset":
     from training.gan.distributed import own_number
 
     first = own_number() == 0
-    dataset = load_dataset(source, side=side, strict=strict, show_progress=first)
-    for line in data_notes(dataset) if first else []:
+    dataset = load_dataset(source, side=side, strict=strict, show_progress=first, reading=reading)
+    for line in data_notes(dataset) if first and say else []:
         print(line, file=sys.stderr)
     return dataset
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from training.cli.arguments import (
     Commands,
     add_model,
+    add_reading,
     add_strict,
     add_threads,
     add_train_images,
@@ -16,7 +17,14 @@ from training.cli.arguments import (
     seed,
     share_or_none,
 )
-from training.cli.inputs import check_train_images, is_training_data, load_model_data, load_named_model, whose_images
+from training.cli.inputs import (
+    check_train_images,
+    is_training_data,
+    load_model_data,
+    load_named_model,
+    reading_of,
+    whose_images,
+)
 from training.errors import RunError, UsageError
 
 if TYPE_CHECKING:
@@ -50,9 +58,10 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument(
         "--data",
         type=not_empty,
-        help="the images that the model was trained on: mnist, stacked-mnist, a folder of images, an .npz or an IDX "
-        "file (default: the embedded data set; required if the model was trained on other data)",
+        help="the images that the model was trained on: mnist, stacked-mnist, or a path as for `fit` (default: "
+        "the embedded data set; required if the model was trained on other data)",
     )
+    add_reading(parser, fit=True)
     add_train_images(parser)
     parser.add_argument(
         "--steps",
@@ -114,7 +123,7 @@ def _judge(options: argparse.Namespace, *, replaces: bool) -> None:
     if options.quantise and model.metadata.quantised:
         raise UsageError(f"--quantise: G of {model.reference} has 8-bit weights already; leave the option out")
     earlier = read_earlier_samples(model)
-    dataset = load_model_data(model, options.data, strict=options.strict)
+    dataset = load_model_data(model, options.data, strict=options.strict, reading=reading_of(options))
     _check_data(options, model, dataset)
     check_train_images(options.train_images, model, dataset)
     torch.set_num_threads(options.threads or torch.get_num_threads())

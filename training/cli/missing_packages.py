@@ -25,6 +25,9 @@ PACKAGES = {
 ONNX_EXTRA = ("onnx", "onnxruntime", "onnxscript")
 """The packages of the extra `onnx`, which only the commands that write ONNX files need."""
 
+EXTRAS = {"pyarrow": "parquet"}
+"""The extra that installs a package which only some data need, by the name under which Python imports it."""
+
 
 def explain_missing_package(error: ModuleNotFoundError, command: str) -> str | None:
     """Return a line that says which package a command lacks, and how to install it.
@@ -34,9 +37,16 @@ def explain_missing_package(error: ModuleNotFoundError, command: str) -> str | N
         command: the command that needs the package, for the message.
 
     Returns:
-        The line; None if the module does not belong to `PACKAGES`, so that the error is a bug of this program.
+        The line; None if the module belongs neither to `PACKAGES` nor to `EXTRAS`, so that the error is a bug of this
+        program.
     """
-    package = PACKAGES.get((error.name or "").partition(".")[0])
+    module = (error.name or "").partition(".")[0]
+    if module in EXTRAS:
+        advice = f"install the extra {EXTRAS[module]!r}, with `pip install '.[{EXTRAS[module]}]'` in the repository"
+        if not MAKEFILE.is_file():
+            advice = f"run `{shlex.join([sys.executable, '-m', 'pip', 'install', module])}`"
+        return f"these data need the package {module}, which {sys.executable} does not have: {advice}"
+    package = PACKAGES.get(module)
     if package is None:
         return None
     advice = "`make train-env` installs all that training needs into .venv; then run .venv/bin/python -m training …"

@@ -3,8 +3,8 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from training.cli.arguments import Commands, add_run, add_run_data, add_strict, at_least_1, positive
-from training.cli.inputs import how_to_resume, load_run_data, log_data_notes
+from training.cli.arguments import Commands, add_reading, add_run, add_run_data, add_strict, at_least_1, positive
+from training.cli.inputs import how_to_resume, load_run_data, log_data_notes, reading_of, reading_words
 from training.commands import command
 from training.errors import RunError
 
@@ -26,6 +26,7 @@ def add_parser(commands: Commands) -> None:
     add_strict(parser)
     add_run(parser)
     add_run_data(parser)
+    add_reading(parser, fit=False)
     length = parser.add_mutually_exclusive_group()
     length.add_argument(
         "--epochs",
@@ -60,7 +61,8 @@ def run(options: argparse.Namespace) -> None:
     config.recipe.check_processes(number_of_processes(), begun=True)
     _check_device(config)
     with joined(config.device) as processes, open_writer(config, folder, processes) as writer:
-        dataset = load_run_data(config, options.data, strict=options.strict).first(config.recipe.train_images)
+        whole = load_run_data(config, options.data, strict=options.strict, reading=reading_of(options))
+        dataset = whole.first(config.recipe.train_images)
         log_data_notes(dataset, writer)
         config.check_data(dataset)  # before the new length is written
         writer.extend(describe_extension(before, config, progress))
@@ -70,7 +72,7 @@ def run(options: argparse.Namespace) -> None:
 def how_to_continue(options: argparse.Namespace) -> str:
     """Return a text that says how to continue after an interruption."""
     data = [] if options.data is None else ["--data", options.data]
-    return how_to_resume(options.run, command("resume", options.run, *data))
+    return how_to_resume(options.run, command("resume", options.run, *data, *reading_words(options)))
 
 
 def _check_device(config: "RunConfig") -> None:

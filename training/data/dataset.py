@@ -1,32 +1,34 @@
-"""A data set in memory, and how each kind of data set is loaded."""
+"""A data set, in memory or mapped into it, and how each kind of data set is loaded."""
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from models.images import MAX_SIDE, MIN_SIDE, ImageShape, channels_first
+from training.data.arrays import holds_arrays, read_arrays, resized
 from training.data.copies import note_copies
-from training.data.folder_tree import archive_hint, as_utf8_text, name
-from training.data.idx import is_idx
-from training.data.idx_set import find_idx_images, read_idx_set
-from training.data.labels import Labels
+from training.data.labels import Labels, check_number, number_as
 from training.data.mnist import read_mnist, read_mnist_labels
-from training.data.npz import npy_hint, read_npz
 from training.data.raw_images import RawImages
+from training.data.reading import Reading
+from training.data.sources.shards import is_pattern
 from training.data.split import Split, split, split_test
 from training.data.stacked_mnist import read_stacked_mnist
+from training.data.text import name
+from training.data.title import title_of
 from training.errors import DataError
 
 MNIST = "mnist"
 STACKED_MNIST = "stacked-mnist"
-RULE = 2
-"""The version of the rules by which data are read and split. Version 1 split them without regard to classes."""
+BLOCK = 4096
+"""The number of images that are looked at together, where all of them at once could fill the memory."""
 
 EMBEDDED = (MNIST, STACKED_MNIST)
 """The data sets that come with this package; any other source is a path."""
@@ -34,7 +36,7 @@ EMBEDDED = (MNIST, STACKED_MNIST)
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set in memory.
+    """A data set. Its images may be mapped from a file (`training.data.cache`) and be more than the memory can hold.
 
     Attributes:
         name: name of the data set in a model's card.
@@ -51,6 +53,8 @@ class Dataset:
             could not be stratified.
         held_out_labels: [M] int64, the class of each held-out image, numbered as `labels`; −1 for a class that no
             training image has. None if the held-out images have no labels.
+        not_square: the number of pictures that were not square in their files.
+        found_labels: whether the classes come from a file of labels that was found by its name.
     """
 
     name: str
@@ -63,6 +67,8 @@ class Dataset:
     class_names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     held_out_labels: torch.Tensor | None = None
+    not_square: int = 0
+    found_labels: bool = False
 
     @property
     def classes(self) -> int:
@@ -77,10 +83,10 @@ class Dataset:
         return replace(self, images=self.images.to(device), labels=labels)
 
     def as_rgb(self) -> "Dataset":
-        """Return this data set with three equal channels in place of a grey one."""
+        """Return this data set with three equal channels in place of a grey one; they share their memory."""
         if self.shape.channels == 3:
             return self
-        images, held_out = (x.repeat(1, 3, 1, 1) for x in (self.images, self.held_out))
+        images, held_out = (x.expand(-1, 3, -1, -1) for x in (self.images, self.held_out))
         return replace(self, images=images, held_out=held_out, shape=self.shape.model_copy(update={"channels": 3}))
 
     def first(self, n: int | None) -> "Dataset":
@@ -108,8 +114,9 @@ class Dataset:
     def fingerprint(self) -> str:
         """Return the SHA-256 of all images and labels; a run is resumed only if this hash is the same as before."""
         digest = hashlib.sha256(repr((tuple(self.images.shape), tuple(self.held_out.shape))).encode())
-        digest.update(self.images.numpy().data)
-        digest.update(self.held_out.numpy().data)
+        for images in (self.images, self.held_out):
+            for block in _blocks(images):
+                digest.update(block.contiguous().numpy().data)
         if self.labels is not None:
             digest.update(self.labels.numpy().data)
         return digest.hexdigest()
@@ -124,39 +131,87 @@ class Dataset:
 
     def pixel_means(self) -> torch.Tensor:
         """Return the mean of each pixel over the training images: [C, H, W] float32 in [0, 1]."""
-        return (self.images.sum(dim=0, dtype=torch.int64).double() / (255 * len(self.images))).float()
+        sums = torch.zeros(self.images.shape[1:], dtype=torch.int64, device=self.images.device)
+        for block in _blocks(self.images):
+            sums += block.sum(dim=0, dtype=torch.int64)
+        return (sums.double() / (255 * len(self.images))).float()
 
 
-def load_dataset(source: str, *, side: int | None = None, strict: bool = False, show_progress: bool = False) -> Dataset:
+def load_dataset(
+    source: str,
+    *,
+    side: int | None = None,
+    strict: bool = False,
+    show_progress: bool = False,
+    reading: Reading | None = None,
+) -> Dataset:
     """Load a data set.
 
     Args:
         source: "mnist" for the embedded MNIST, "stacked-mnist" for three of its digits as red, green and blue, or the
             path of a folder of images (its sub-folders are classes, or `train` and `test` with classes below) or of IDX
-            files, of an .npz (its labels are `labels` or `y_train`), or of an IDX file, plain or compressed by gzip or
-            xz. A test set beside the images is held out.
-        side: height and width in pixels to which each image's middle square is resized; None takes images as they are.
+            files, of a zip or tar of images, of an .npz (its labels are `labels` or `y_train`), of an IDX file, plain
+            or compressed by gzip or xz, or of Parquet or webdataset shards. A test set beside the images is held out.
+        side: height and width in pixels to which each image is resized; None keeps the size of images.
         strict: whether to stop at the first image of a folder that cannot be read, instead of skipping it.
         show_progress: whether to show a progress bar on standard error if a folder takes long.
+        reading: how data that are not embedded are read; None: by the defaults, and without a cache.
 
     Raises:
         DataError: the data cannot be read or used; the message names the file and the reason.
+        ModuleNotFoundError: the data are Parquet files, and pyarrow is not installed.
     """
     if source in EMBEDDED:
         return _load_embedded(source, side)
-    path = Path(source)
-    if not path.exists():
+    reading, path = reading or Reading(), Path(source)
+    title = reading.name or title_of(source)
+    if not path.exists() and not is_pattern(source):
         raise DataError(
-            f"there is no data at {source!r}: give 'mnist', 'stacked-mnist', or the path of a folder of images, an "
-            ".npz or an IDX file"
+            f"there is no data at {source!r}: give 'mnist', 'stacked-mnist', or the path of a folder or archive of "
+            "images, of shards, or of an .npz or an IDX file"
         )
-    if not (path.is_dir() or path.is_file()):
+    if path.exists() and not (path.is_dir() or path.is_file()):
         raise DataError(f"{path} is a pipe or a device, and no file or folder of images: write the data into a file")
-    found = _read(path, side, strict=strict, show_progress=show_progress)
-    images, labels = _resized(found.images, side), found.labels
-    test = images if found.test is None else _resized(found.test, side)
-    _check_labels(labels, images, path)
-    _check_labels(found.test_labels, test, path, of="test ")
+    if is_pattern(source) or not holds_arrays(path):
+        from training.data.load_pictures import load_pictures  # noqa: PLC0415  (it needs Pillow; MNIST does not)
+
+        return load_pictures(source, title, side, reading, strict=strict, show_progress=show_progress)
+    if reading.labels is not None:
+        raise DataError(f"{name(path)} has its own labels: leave --labels out, which is for folders and archives")
+    return assemble(read_arrays(path), path, title, side, reading)
+
+
+Arrange: TypeAlias = Callable[[str, NDArray[np.uint8], NDArray[np.int64]], torch.Tensor]
+"""Takes a name, images [·, H, W] or [·, H, W, 3] uint8 and an order; returns them as [N, C, H, W]."""
+
+
+def assemble(
+    found: RawImages,
+    path: Path,
+    title: str,
+    side: int | None,
+    reading: Reading,
+    *,
+    arrange: Arrange = lambda _, images, order: channels_first(images[order]),
+) -> Dataset:
+    """Split images that were read, and put them into their final order.
+
+    Args:
+        found: the images.
+        path: where they come from, for messages.
+        title: the data set's name.
+        side: height and width in pixels to which arrays are resized.
+        reading: how they are read.
+        arrange: makes the tensors, which by default are in memory.
+
+    Raises:
+        DataError: the images or labels cannot be used.
+        OSError: `arrange` writes to a full disk.
+    """
+    images, labels = resized(found.images, side, reading.fit), found.labels
+    test = images if found.test is None else resized(found.test, side, reading.fit)
+    check_number(labels, len(images), path)
+    check_number(found.test_labels, len(test), path, of="test ")
     if test.shape[1:] != images.shape[1:]:
         raise DataError(
             f"{name(path)} has training images of the shape {list(images.shape[1:])} but test images of the shape "
@@ -164,65 +219,35 @@ def load_dataset(source: str, *, side: int | None = None, strict: bool = False, 
         )
     parts = split(len(images), labels, skipped=len(found.skipped)) if found.test is None else split_test(labels, found)
     train_labels = None if labels is None else Labels(labels.values[parts.train], labels.names)
-    test_labels = labels if found.test is None else _number_as(labels, found.test_labels)
+    test_labels = labels if found.test is None else number_as(labels, found.test_labels)
     held_out_labels = None if test_labels is None else Labels(test_labels.values[parts.held_out], test_labels.names)
-    resolved = path.resolve()
-    title = resolved.name if path.is_dir() else resolved.stem  # the name of a folder has no suffix
-    data = _dataset(as_utf8_text(title), images[parts.train], test[parts.held_out], train_labels, held_out_labels)
+    height, width = images.shape[1:3]
+    if height != width or not MIN_SIDE <= height <= MAX_SIDE:
+        raise DataError(
+            f"the images of {title} are {height} × {width}; they must be square, {MIN_SIDE} to {MAX_SIDE} pixels "
+            "a side: use `--set image_side=32` to crop and resize them; with `--fit pad` the whole of each is kept"
+        )
+    arranged = (arrange("images", images, parts.train), arrange("held_out", test, parts.held_out))
+    data = dataset_of(title, *arranged, train_labels, held_out_labels)
     notes = (*found.notes, *parts.notes, *note_copies(data.images, data.held_out, name_of=_names(found, parts)))
-    return replace(data, skipped=found.skipped, notes=notes)
+    return replace(data, skipped=found.skipped, notes=notes, not_square=found.not_square)
 
 
 def _load_embedded(source: str, side: int | None) -> Dataset:
     """Load a data set that comes with this package; a note tells if a file or folder has the same name."""
+    labels, test_labels, digits = None, None, 3
+    train, test = read_mnist() if source == MNIST else read_stacked_mnist()
     if source == MNIST:
-        train, test = read_mnist()
         labels, test_labels = (Labels(of.astype(np.int64), tuple("0123456789")) for of in read_mnist_labels())
-        data = _dataset(MNIST, _resized(train, side), _resized(test, side), labels, test_labels, digits=1)
-    else:
-        train, test = read_stacked_mnist()
-        data = _dataset(STACKED_MNIST, _resized(train, side), _resized(test, side), None, digits=3)
+        digits = 1
+    images, held_out = (channels_first(resized(of, side, None)) for of in (train, test))
+    data = dataset_of(source, images, held_out, labels, test_labels, digits=digits)
     if not os.path.lexists(source):
         return data
     note = (
         f"{source} is the data set that comes with this package; to read what is at ./{source}, use --data ./{source}"
     )
     return replace(data, notes=(note,))
-
-
-def _read(path: Path, side: int | None, *, strict: bool, show_progress: bool) -> RawImages:
-    """Return the images at a path, their labels if there are any, and the files that cannot be read.
-
-    The arguments are those of `load_dataset`. Only `read_image_folder` uses `side`, `strict` and `show_progress`.
-    """
-    from training.data.image_folder import read_image_folder  # noqa: PLC0415  (it needs Pillow; MNIST does not)
-
-    if path.is_dir():
-        idx_images = find_idx_images(path)
-        if idx_images is not None:
-            return read_idx_set(idx_images, folder=path)
-        return read_image_folder(path, side, strict=strict, show_progress=show_progress)
-    if path.suffix.lower() == ".npz":
-        return read_npz(path)
-    if is_idx(path):
-        return read_idx_set(path)
-    if path.suffix.lower() == ".npy":
-        raise DataError(f"{name(path)} is a single array (.npy): {npy_hint(path)}")
-    hint = archive_hint(path)
-    if hint is not None:
-        raise DataError(f"{name(path)} is an archive: {hint}")
-    raise DataError(
-        f"{name(path)} is neither a folder, an .npz nor an IDX file; the name of an IDX file ends in -ubyte or .idx, "
-        "with or without .gz or .xz"
-    )
-
-
-def _check_labels(labels: Labels | None, images: NDArray[np.uint8], path: Path, *, of: str = "") -> None:
-    if labels is not None and len(labels.values) != len(images):
-        raise DataError(
-            f"{name(path)} has {len(images):,} {of}images but {len(labels.values):,} {of}labels: give one label for "
-            "each"
-        )
 
 
 def _names(found: RawImages, parts: Split) -> Callable[[int], str]:
@@ -232,57 +257,38 @@ def _names(found: RawImages, parts: Split) -> Callable[[int], str]:
         is_trained_on = row < len(parts.train)
         index = int(parts.train[row] if is_trained_on else parts.held_out[row - len(parts.train)])
         in_test = not is_trained_on and found.test is not None
-        files = found.test_files if in_test else found.files
-        return name(files[index]) if files else f"image {index:,}{' of the test set' if in_test else ''} (from 0)"
+        named = found.name_of_test if in_test else found.name_of
+        return named(index) if named else f"image {index:,}{' of the test set' if in_test else ''} (from 0)"
 
     return name_of
 
 
-def _number_as(labels: Labels | None, others: Labels | None) -> Labels | None:
-    """Return the labels `others` with the class numbers of `labels`; −1 for a class that `labels` lacks."""
-    if labels is None or others is None:
-        return None
-    numbers = {label: number for number, label in enumerate(labels.names)}
-    renumbered = np.array([numbers.get(label, -1) for label in others.names], dtype=np.int64)
-    return Labels(renumbered[others.values], labels.names)
-
-
-def _resized(images: NDArray[np.uint8], side: int | None) -> NDArray[np.uint8]:
-    if side is None or images.shape[1:3] == (side, side):
-        return images
-    if images.size == 0:
-        raise DataError(f"the images have no pixels: their shape is {list(images.shape)}; give other images")
-    from training.data.image_file import resize  # noqa: PLC0415
-
-    return np.stack([resize(image, side) for image in images])
-
-
-def _dataset(
-    name: str,
-    train: NDArray[np.uint8],
-    held_out: NDArray[np.uint8],
+def dataset_of(
+    title: str,
+    images: torch.Tensor,
+    held_out: torch.Tensor,
     labels: Labels | None,
     held_out_labels: Labels | None = None,
     *,
     digits: int = 0,
 ) -> Dataset:
-    height, width = train.shape[1:3]
-    if height != width or not MIN_SIDE <= height <= MAX_SIDE:
-        raise DataError(
-            f"the images of {name} are {height} × {width}; they must be square, {MIN_SIDE} to {MAX_SIDE} pixels "
-            "a side: use `--set image_side=32` to crop and resize them"
-        )
-    shape = ImageShape(channels=1 if train.ndim == 3 else 3, height=height, width=width)
+    """Return a data set of images [·, C, H, W] uint8 and their labels."""
+    _, channels, height, width = images.shape
+    shape = ImageShape(channels=1 if channels == 1 else 3, height=height, width=width)
     return Dataset(
-        name,
-        channels_first(train),
-        channels_first(held_out),
+        title,
+        images,
+        held_out,
         shape,
         _as_tensor(labels),
         digits,
         class_names=() if labels is None else labels.names,
         held_out_labels=_as_tensor(held_out_labels),
     )
+
+
+def _blocks(images: torch.Tensor) -> Iterator[torch.Tensor]:
+    yield from (images[first : first + BLOCK] for first in range(0, len(images), BLOCK))
 
 
 def _as_tensor(labels: Labels | None) -> torch.Tensor | None:

@@ -1,109 +1,66 @@
-"""Finds the images of a folder, its classes and its splits (train and test), and notes the files that it skips.
+"""Finds the images of a folder, and notes the files that it skips; `picture_tree` then finds classes and splits.
 
 Links are followed, and a folder that is reached twice is read once. Hidden folders and files are skipped, and so are
-the folders that `training` itself writes: a run may lie inside its own data, and its pictures are not data. If `train`
-and others such as `test` are the only sub-folders, they are splits; their sub-folders are the classes.
+the folders that `training` itself writes: a run may lie inside its own data, and its pictures are not data.
 """
 
 import os
 import shlex
 from collections import Counter, deque
-from dataclasses import dataclass
+from collections.abc import Collection
 from pathlib import Path
 
 from models.model_folder.format import WEIGHTS_FILE
+from training.data.picture_tree import FolderTree, arrange
+from training.data.text import name, some
 from training.errors import DataError
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jfif", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
 _TAR = "mkdir {folder} && tar -xf {file} -C {folder}"
 ARCHIVES = {
-    ".zip": "unzip {file} -d {folder}",
     ".7z": "7z x {file} -o{folder}",
     ".rar": "unrar x {file} {folder}/",
-    **dict.fromkeys((".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst"), _TAR),
+    **dict.fromkeys((".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst"), _TAR),
 }
-"""The command that unpacks each kind of archive, by the end of its name."""
+"""The command that unpacks each kind of archive that is not read as it is, by the end of its name."""
 
-TRAIN = frozenset({"train", "training"})
-TEST = frozenset({"test", "testing"})
-VALIDATION = frozenset({"val", "valid", "validation"})
-MAX_NAMED = 5
-_HIDDEN = (".", "@", "__", "#", "$")  # of version control, notebooks, and network drives' thumbnails and waste bins
+READ_AS_THEY_ARE = (".zip", ".tar")
+
+HIDDEN = (".", "@", "__", "#", "$")  # of version control, notebooks, and network drives' thumbnails and waste bins
 
 
-@dataclass(frozen=True)
-class FolderTree:
-    """The image files of a folder, in the order of their paths.
-
-    Attributes:
-        top: the folder whose sub-folders are the classes.
-        files: the images to train on.
-        test_top: the folder whose sub-folders are the classes of `test`; None if there is no test set.
-        test: the images of a test set.
-        notes: sentences about the files that were skipped, for the log.
-    """
-
-    top: Path
-    files: list[Path]
-    test_top: Path | None
-    test: list[Path]
-    notes: tuple[str, ...]
+class NoImagesError(DataError):
+    """A folder holds no images."""
 
 
-def find_images(path: Path) -> FolderTree:
+def find_images(path: Path, *, not_counted: Collection[str] = ()) -> FolderTree:
     """Find the images of a folder.
 
+    Args:
+        path: the folder.
+        not_counted: names of files in it that are read, but are no images.
+
     Raises:
-        DataError: there are no images, or a folder cannot be read.
+        NoImagesError: there are no images.
+        DataError: a folder cannot be read.
     """
-    walk = _Walk()
+    walk = _Walk({path / each for each in not_counted})
     walk.walk(path)
     if not walk.files:
-        raise DataError(f"{name(path)} holds no images ({', '.join(sorted(SUFFIXES))}){walk.instead()}")
-    files = sorted(walk.files)
-    top = _common_top(path, files)
-    splits = _splits(top, files)
-    if splits is None:
-        return FolderTree(top, files, None, [], (*_no_split_notes(top, files), *walk.empty_notes(top), *walk.notes()))
-    train, test, unused = splits
-    notes = [f"{name(train)} is trained on" + (f", and {name(test)} is held out" if test else "; a tenth is held out")]
-    notes += [f"{name(folder)} is not used" for folder in unused]
-    train_files = [file for file in files if file.is_relative_to(train)]
-    test_files = [file for file in files if test is not None and file.is_relative_to(test)]
-    test_top = None if test is None else _common_top(test, test_files)
-    train_top = _common_top(train, train_files)
-    for folder in (train_top, test_top):
-        notes += [] if folder is None else walk.empty_notes(folder)
-    return FolderTree(train_top, train_files, test_top, test_files, (*notes, *walk.notes()))
-
-
-def class_of(file: Path, top: Path) -> str | None:
-    """Return the name of a file's class: the sub-folder of `top` that holds it; None if no sub-folder does."""
-    parts = file.relative_to(top).parts
-    return parts[0] if len(parts) > 1 else None
+        raise NoImagesError(f"{name(path)} holds no images ({', '.join(sorted(SUFFIXES))}){walk.instead()}")
+    return arrange(path, walk.files, walk.notes(), empty_notes=walk.empty_notes)
 
 
 def archive_hint(path: Path) -> str | None:
-    """Return how to unpack an archive, as the end of a sentence; None if the file's name is not that of an archive."""
+    """Return what to do with an archive, as the end of a sentence; None if the file's name is not that of one."""
+    if path.suffix.lower() in READ_AS_THEY_ARE:
+        return f"it is read as it is: `--data {shlex.quote(name(path))}`"
     suffix = next((suffix for suffix in ARCHIVES if path.name.lower().endswith(suffix)), None)
     if suffix is None:
         return None
     folder = path.with_name(path.name[: -len(suffix)] or "unpacked")
     words = {"file": shlex.quote(name(path)), "folder": shlex.quote(name(folder))}
     return f"unpack it with `{ARCHIVES[suffix].format_map(words)}`, and give the folder: `--data {words['folder']}`"
-
-
-def name(path: Path) -> str:
-    """Return a path as one printable line of text, for a terminal and a log."""
-    return str(path) if str(path).isprintable() else ascii(str(path))
-
-
-def as_utf8_text(text: str) -> str:
-    """Return a text that can be written as UTF-8: each byte of a file's name that is not UTF-8 becomes an escape.
-
-    Python reads such a byte as a lone surrogate, which neither JSON nor a page can hold.
-    """
-    return text.encode(errors="backslashreplace").decode()
 
 
 def holds_run_or_model(folder: Path) -> bool:
@@ -118,7 +75,8 @@ def holds_run_or_model(folder: Path) -> bool:
 class _Walk:
     """Walks through folders, collects their images, and counts the files that it skips."""
 
-    def __init__(self) -> None:
+    def __init__(self, not_counted: set[Path]) -> None:
+        self._not_counted = not_counted
         self.files: list[Path] = []
         self._links: deque[Path] = deque()
         self._entered: dict[tuple[int, int], Path] = {}
@@ -152,7 +110,7 @@ class _Walk:
         for entry in entries:
             path = folder / entry.name
             is_folder = path.is_dir() if entry.is_symlink() else entry.is_dir()  # a link that leads to itself is none
-            if entry.name.startswith(_HIDDEN if is_folder else ".") or (is_folder and entry.name == "lost+found"):
+            if entry.name.startswith(HIDDEN if is_folder else ".") or (is_folder and entry.name == "lost+found"):
                 self._hide(path, is_folder=is_folder)
             elif is_folder and holds_run_or_model(path):
                 self._written.append(name(path))
@@ -177,6 +135,8 @@ class _Walk:
             self._hidden_images += 1
 
     def _pass_over(self, path: Path) -> None:
+        if path in self._not_counted:
+            return
         self._others[path.suffix.lower() or "no suffix"] += 1
         self._archive = self._archive or (path if archive_hint(path) else None)
 
@@ -209,55 +169,3 @@ class _Walk:
             kinds = [f"{count:,} {suffix}" for suffix, count in self._others.most_common()]
             notes.append(f"ignored {self._others.total():,} file(s) of other kinds: {some(kinds)}")
         return tuple(note if note.isprintable() else ascii(note)[1:-1] for note in notes)
-
-
-def some(texts: list[str]) -> str:
-    """Return the first `MAX_NAMED` texts as a list, and the number of the others."""
-    more = f" and {len(texts) - MAX_NAMED:,} more" if len(texts) > MAX_NAMED else ""
-    return ", ".join(texts[:MAX_NAMED]) + more
-
-
-def _common_top(path: Path, files: list[Path]) -> Path:
-    """Return the deepest folder with all sub-folders that hold images: a folder that only wraps another is no class."""
-    while True:
-        inside = {file.relative_to(path).parts[0] for file in files}
-        if len(inside) != 1 or any(len(file.relative_to(path).parts) < 3 for file in files):
-            return path
-        path /= inside.pop()
-
-
-def _splits(top: Path, files: list[Path]) -> tuple[Path, Path | None, list[Path]] | None:
-    """Return the folders of the training images and of the test images, and those that are not used.
-
-    The result is None unless all sub-folders of `top` are splits, and one of them is for training.
-    """
-    inside = sorted({file.relative_to(top).parts[0] for file in files})
-    kinds = {folder: folder.lower() for folder in inside}
-    train = [folder for folder in inside if kinds[folder] in TRAIN]
-    if len(train) != 1 or len(inside) < 2 or not all(k in TRAIN | TEST | VALIDATION for k in kinds.values()):
-        return None
-    rest = sorted((folder for folder in inside if folder not in train), key=lambda folder: kinds[folder] in VALIDATION)
-    test, *unused = rest
-    return top / train[0], top / test, [top / folder for folder in unused]
-
-
-def _no_split_notes(top: Path, files: list[Path]) -> list[str]:
-    """Return a sentence that says why folders with the names of splits are none; [] if fewer than two have such names.
-
-    A single one may well be a class: a train is a vehicle.
-    """
-    parts = [file.relative_to(top).parts for file in files]
-    folders = {inside[0] for inside in parts if len(inside) > 1}
-    splits = sorted(folder for folder in folders if folder.lower() in TRAIN | TEST | VALIDATION)
-    if len(splits) < 2:
-        return []
-    others = sorted({inside[0] for inside in parts} - set(splits))
-    train = [folder for folder in splits if folder.lower() in TRAIN]
-    if others:
-        reason = f"{some([name(Path(other)) for other in others])} {'is' if len(others) == 1 else 'are'} beside them"
-    elif train:
-        reason = f"{' and '.join(train)} are both for training"
-    else:
-        reason = "no folder `train` is beside them"
-    taken = "taken as classes" if all(len(inside) > 1 for inside in parts) else "not taken as training and test sets"
-    return [f"{' and '.join(splits)} are {taken}, because {reason}"]

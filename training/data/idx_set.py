@@ -6,10 +6,10 @@
 
 from pathlib import Path
 
-from training.data.folder_tree import name, some
 from training.data.idx import is_idx, read_idx, unpacked_name
 from training.data.labels import Labels, number_labels
 from training.data.raw_images import RawImages
+from training.data.text import name, some
 from training.errors import DataError
 
 _TRAIN = "train-images"

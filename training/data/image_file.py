@@ -1,11 +1,13 @@
 """One image file as an array of 8 bits: upright, scaled from 12 or 16 bits, and opaque on a white background."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+
+from training.data.reading import Fit
 
 GREY_MODES = frozenset({"1", "L", "LA", "La"})
 BACKGROUND = (255, 255, 255, 255)
@@ -19,19 +21,28 @@ class UnreadableError(Exception):
 
 
 class ImageFile(NamedTuple):
-    """An image [H, W] or [H, W, 3] uint8, whether it had transparent pixels, and whether its file has more pictures."""
+    """An image as it is read from a file.
+
+    Attributes:
+        pixels: [H, W] or [H, W, 3] uint8.
+        transparent: whether the file has transparent pixels.
+        several: whether the file has more pictures.
+        square: whether the picture was square in its file.
+    """
 
     pixels: NDArray[np.uint8]
     transparent: bool
     several: bool
+    square: bool
 
 
-def read_image_file(file: Path, side: int | None) -> ImageFile:
+def read_image_file(file: Path | BinaryIO, side: int | None, fit: Fit | None = None) -> ImageFile:
     """Read the first picture of a file.
 
     Args:
-        file: the path of the file.
-        side: height and width in pixels to which the middle square is resized; None takes the image as it is.
+        file: the path of the file, or its bytes.
+        side: height and width in pixels to which the picture is resized; None keeps its size.
+        fit: how it becomes square (`make_square`); None: `crop` if there is a side, and otherwise it stays as it is.
 
     Raises:
         UnreadableError: the file cannot be read.
@@ -41,7 +52,8 @@ def read_image_file(file: Path, side: int | None) -> ImageFile:
             several = bool(getattr(opened, "is_animated", False))
             upright = ImageOps.exif_transpose(opened)
             pixels, transparent = _scale(upright, opened) if _is_deep(opened) else _to_bytes(upright)
-        return ImageFile(pixels if side is None else resize(pixels, side), transparent, several)
+        square = pixels.shape[0] == pixels.shape[1]
+        return ImageFile(make_square(pixels, side, fit), transparent, several, square)
     except (MemoryError, UnreadableError):  # without memory, the file may still be good
         raise
     except UnidentifiedImageError as error:
@@ -52,10 +64,45 @@ def read_image_file(file: Path, side: int | None) -> ImageFile:
         raise UnreadableError(f"{error}" or type(error).__name__) from error
 
 
+def make_square(image: NDArray[np.uint8], side: int | None, fit: Fit | None) -> NDArray[np.uint8]:
+    """Return an image [H, W] or [H, W, 3] uint8 as a square.
+
+    Args:
+        image: the image.
+        side: height and width of the square; None: the shorter side of the image if it is cropped, and the longer one
+            if it is padded.
+        fit: `crop` takes the middle square. `pad` keeps the whole image and fills the bars beside it with the median
+            colour of the image's outermost pixels, channel by channel: on a plain background they do not show. None:
+            `crop` if there is a side, and otherwise the image stays as it is.
+    """
+    if side is None and fit is None:
+        return image
+    if side is None:
+        side = max(image.shape[:2]) if fit == "pad" else min(image.shape[:2])
+    return _pad(image, side) if fit == "pad" else resize(image, side)
+
+
 def resize(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    """Return the middle square of an image [H, W] or [H, W, 3] uint8, resized to `side` pixels a side."""
+    """Return the middle square of an image [H, W] or [H, W, 3] uint8, resized to `side` pixels a side.
+
+    Pillow's Lanczos filter averages over as many pixels as become one, so fine patterns do not become coarse ones.
+    """
     fitted = ImageOps.fit(Image.fromarray(image), (side, side), method=Image.Resampling.LANCZOS)
     return np.asarray(fitted, dtype=np.uint8)
+
+
+def _pad(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """Return the whole image in the middle of a square; its longer side becomes `side` pixels."""
+    height, width = image.shape[:2]
+    longer = max(height, width)
+    size = (max(1, round(width * side / longer)), max(1, round(height * side / longer)))
+    small = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS), dtype=np.uint8)
+    edge = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
+    square = np.empty((side, side, *image.shape[2:]), dtype=np.uint8)
+    square[:] = np.median(edge, axis=0)
+    top, left = (side - size[1]) // 2, (side - size[0]) // 2
+    square[top : top + size[1], left : left + size[0]] = small
+    return square
 
 
 def _to_bytes(image: Image.Image) -> tuple[NDArray[np.uint8], bool]:

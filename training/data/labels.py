@@ -1,11 +1,12 @@
 """Class labels as data give them (numbers, text, one-hot rows), and the classes 0 … K − 1 that are made of them."""
 
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data.folder_tree import as_utf8_text
+from training.data.text import as_utf8_text, name
 from training.errors import DataError
 
 
@@ -42,6 +43,27 @@ def number_labels(labels: NDArray[np.generic], *, where: str) -> Labels:
     values, numbers = np.unique(labels, return_inverse=True)
     names = (value if isinstance(value, str) else str(int(value)) for value in values.tolist())
     return Labels(numbers.reshape(-1).astype(np.int64), tuple(names))
+
+
+def check_number(labels: Labels | None, images: int, path: Path, *, of: str = "") -> None:
+    """Check that there is a label for each image, if there are labels at all.
+
+    Raises:
+        DataError: there is not.
+    """
+    if labels is not None and len(labels.values) != images:
+        raise DataError(
+            f"{name(path)} has {images:,} {of}images but {len(labels.values):,} {of}labels: give one label for each"
+        )
+
+
+def number_as(labels: Labels | None, others: Labels | None) -> Labels | None:
+    """Return the labels `others` with the class numbers of `labels`; −1 for a class that `labels` lacks."""
+    if labels is None or others is None:
+        return None
+    numbers = {label: number for number, label in enumerate(labels.names)}
+    renumbered = np.array([numbers.get(label, -1) for label in others.names], dtype=np.int64)
+    return Labels(renumbered[others.values], labels.names)
 
 
 def _as_utf8(labels: NDArray[np.generic], *, where: str) -> NDArray[np.str_]:

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data.folder_tree import name, some
 from training.data.labels import Labels, number_labels
 from training.data.raw_images import RawImages
+from training.data.text import name, some
 from training.errors import DataError
 
 IMAGE_KEYS = ("images", "x_train", "arr_0")

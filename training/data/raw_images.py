@@ -1,8 +1,7 @@
 """The images of a person's own data as they were read, before some are held out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +20,9 @@ class RawImages:
         test_labels: the class of each image of `test`.
         skipped: the files that cannot be read, each as "path: reason".
         notes: sentences about the files that were skipped or changed, for the log.
-        files: the file of each image; () if the images are in one file.
-        test_files: the file of each image of `test`, likewise.
+        not_square: the number of pictures that were not square in their files.
+        name_of: returns the name of an image's file by its row; None if the images are in one file.
+        name_of_test: the same for `test`.
     """
 
     images: NDArray[np.uint8]
@@ -31,5 +31,6 @@ class RawImages:
     test_labels: Labels | None = None
     skipped: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    files: Sequence[Path] = ()
-    test_files: Sequence[Path] = ()
+    not_square: int = 0
+    name_of: Callable[[int], str] | None = None
+    name_of_test: Callable[[int], str] | None = None

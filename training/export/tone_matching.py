@@ -7,7 +7,7 @@ from seeing differences of a few grey levels. A classifier that is trained to te
 import torch
 from torch import nn
 
-from models.images import channels_first, channels_last, to_float, to_uint8
+from models.images import channels_first, to_float, to_uint8
 from models.inference.sampler import Sampler
 from models.latents import Prior, draw_latents
 from models.tone_curve import ToneCurve, match_histograms
@@ -26,7 +26,7 @@ def find_tone_curve(sampler: Sampler, images: torch.Tensor, *, prior: Prior) -> 
         prior: the prior of G's latents.
     """
     latents = draw_latents(SEED, 0, SAMPLES, z_dim=sampler.z_dim, prior=prior)
-    return match_histograms(run_in_parts(sampler, latents), channels_last(images))
+    return match_histograms(run_in_parts(sampler, latents), images.numpy(force=True))
 
 
 def with_tone_curve(generator: nn.Module, tone_curve: ToneCurve | None) -> nn.Module:

@@ -14,7 +14,7 @@ import pytest
 from harness.tiny_models import make_tiny_model_folder
 from tests.training.support import ROOT, command_line, environment, make_config, tiny_recipe, write_npz
 from training.cli.command_line import main
-from training.cli.missing_packages import ONNX_EXTRA, PACKAGES, explain_missing_package
+from training.cli.missing_packages import EXTRAS, ONNX_EXTRA, PACKAGES, explain_missing_package
 from training.run.folder import RunFolder
 
 TRAINING = ("PIL", "matplotlib", "tensorboard", "torchmetrics", "tqdm")
@@ -233,6 +233,19 @@ def test_the_classifier_needs_none_of_them(lacking: Lacking, tmp_path: Path):
     assert (done.returncode, done.stderr) == (0, "")
     assert "accuracy on the test images: " in done.stdout
     assert (tmp_path / "here" / "judge.safetensors").is_file()
+
+
+def test_a_package_that_only_some_data_need_names_its_extra(tmp_path: Path, lacking: Lacking):
+    (tmp_path / "here" / "a.parquet").write_bytes(b"PAR1")
+    done = lacking(["pyarrow"], "-m", "training", "fit", "mlp", "--data", "a.parquet")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        f"error: these data need the package pyarrow, which {sys.executable} does not have: install the extra "
+        "'parquet', with `pip install '.[parquet]'` in the repository\n"
+    )
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    for package, extra in EXTRAS.items():
+        assert [requirement.partition(">=")[0] for requirement in extras[extra]] == [package]
 
 
 def test_a_module_of_our_own_that_is_missing_is_a_fault_and_no_message(monkeypatch: pytest.MonkeyPatch):

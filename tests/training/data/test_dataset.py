@@ -172,7 +172,7 @@ def test_sources_that_are_none(tmp_path: Path):
         load_dataset("nowhere")
     path = tmp_path / "a.txt"
     path.write_text("text")
-    with pytest.raises(DataError, match=r"a\.txt is neither a folder, an \.npz nor an IDX file"):
+    with pytest.raises(DataError, match=r"a\.txt is neither a folder, a \.zip, \.tar, .* nor an IDX file"):
         load_dataset(str(path))
 
 

@@ -10,11 +10,17 @@ from PIL import Image
 
 from tests.training.support import tiny_images, write_pngs
 from training.data.image_file import resize
-from training.data.image_folder import read_image_folder
+from training.data.raw_images import RawImages
+from training.data.sources.image_folder import list_folder
+from training.data.sources.reader import read_pictures
 from training.errors import DataError
 
 GREY = tiny_images(6)
 RGB = tiny_images(6, channels=3)
+
+
+def read_image_folder(path: Path, side: int | None, *, strict: bool = False) -> RawImages:
+    return read_pictures(list_folder(path), side, None, strict=strict)
 
 
 def test_grey_images_in_the_order_of_their_paths(tmp_path: Path):

@@ -67,9 +67,9 @@ def find_copies(samples: torch.Tensor, trained: torch.Tensor, held_out: torch.Te
     control_images = max(4, min(MAX_CONTROL, int(len(trained) * CONTROL_SHARE)))
     order = torch.randperm(len(trained), generator=torch.Generator().manual_seed(SEED))
     kept = order[control_images:].sort().values
-    rest, control = trained[kept], trained[order[:control_images]]
-    nearest, other = find_nearest(samples, rest), find_nearest(samples, held_out)
-    control_nearest, control_other = find_nearest(control, rest), find_nearest(control, held_out)
+    control = trained[order[:control_images]]
+    nearest, other = find_nearest(samples, trained, kept=kept), find_nearest(samples, held_out)
+    control_nearest, control_other = find_nearest(control, trained, kept=kept), find_nearest(control, held_out)
     ratios, of_control = _ratio(nearest, other), _ratio(control_nearest, control_other)
     limits, others = of_control[::2], of_control[1::2]
     figures = _unusual("copy", ratios, of_control)
