@@ -64,6 +64,7 @@ class RunConfig(BaseModel):
     image_shape: ImageShape
     classes: int = Field(default=0, ge=0, description="Number of classes; 0: unconditional game")
     class_names: tuple[str, ...] = Field(default=(), description="The names of the classes, if the data have labels")
+    classes_renamed: bool = Field(default=False, description="Whether --class-names gave the names, and not the data")
     seed: int = Field(ge=0, lt=SEED_LIMIT)
     minutes: float | None = Field(description="Stop after this many minutes of training; None: no limit")
     on_collapse: Literal["warn", "rollback"] = Field(default="warn", description="The reaction to a collapse alarm")
@@ -126,6 +127,21 @@ class RunConfig(BaseModel):
             return dataset
         say(f"finding {self.recipe.clusters} clusters of the training images")
         return with_clusters(dataset, self.recipe.clusters)
+
+    def with_class_names(self, names: tuple[str, ...] | None) -> "RunConfig":
+        """Return this configuration with other names of the classes; None keeps them.
+
+        Raises:
+            RecipeError: the data have another number of classes.
+        """
+        if names is None:
+            return self
+        if len(names) != len(self.class_names):
+            there = f"{len(self.class_names)} classes" if self.class_names else "no classes"
+            raise RecipeError(
+                f"--class-names has {len(names)} names, but {self.dataset} has {there}: give one name for each class"
+            )
+        return self.model_copy(update={"class_names": names, "classes_renamed": True})
 
     def check_data(self, dataset: Dataset, *, source: str | None = None) -> None:
         """Check that the images are exactly those that the run began with; otherwise other images would be held out.

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeAlias
 
+from models.class_names import MAX_CLASS_NAME
+
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001  (argparse has no public name)
 """The object to which each command adds its own parser."""
 
@@ -93,6 +95,30 @@ def data_name(text: str) -> str:
     if not name or len(name) > MAX_NAME or not name.isprintable():
         raise argparse.ArgumentTypeError(f"must be 1 to {MAX_NAME} printable characters, not {text!r}")
     return name
+
+
+def class_names(text: str) -> tuple[str, ...]:
+    """Take the names of classes, separated by commas: printable UTF-8 texts, all different."""
+    names = tuple(name.strip() for name in not_empty(text).split(","))
+    for name in names:
+        if not 1 <= len(name) <= MAX_CLASS_NAME or not name.isprintable():
+            raise argparse.ArgumentTypeError(
+                f"a name has 1 to {MAX_CLASS_NAME} printable characters, not {name!r}"
+            )
+    if len(set(names)) < len(names):
+        raise argparse.ArgumentTypeError(f"the names must differ, but one occurs twice: {text!r}")
+    return names
+
+
+def add_class_names(parser: argparse.ArgumentParser) -> None:
+    """Add `--class-names A,B,…`. `options.class_names` is None by default."""
+    parser.add_argument(
+        "--class-names",
+        metavar="A,B,…",
+        type=class_names,
+        help="the names of the classes, in the order of their numbers, for data that only number them, such as IDX "
+        "files (default: the names in the data)",
+    )
 
 
 def add_train_images(parser: argparse.ArgumentParser) -> None:

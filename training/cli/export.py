@@ -5,7 +5,16 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from training.cli.arguments import Commands, add_reading, add_run, add_run_data, add_set, add_strict, path
+from training.cli.arguments import (
+    Commands,
+    add_class_names,
+    add_reading,
+    add_run,
+    add_run_data,
+    add_set,
+    add_strict,
+    path,
+)
 from training.cli.inputs import load_run_data, place_of_data, reading_of
 
 if TYPE_CHECKING:
@@ -50,6 +59,7 @@ def add_parser(commands: Commands) -> None:
         help="best: the state with the smallest Fréchet distance, or the last one if the recipe does not measure it; "
         "last: the state after the last step (default: best)",
     )
+    add_class_names(parser)
     parser.add_argument(
         "--half",
         action="store_true",
@@ -87,6 +97,7 @@ def _export(options: argparse.Namespace, *, replaces: bool) -> None:
     folder = RunFolder(options.run)
     config = folder.read_config()
     config = config.model_copy(update={"recipe": change_after_the_game(config.recipe, options.set)})
+    config = config.with_class_names(options.class_names)
     read_progress(folder.saved_state(options.state))  # whether there is one, and whether it is whole
     dtype = torch.float16 if options.half else torch.float32
     if replaces:

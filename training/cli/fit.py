@@ -4,11 +4,13 @@ import argparse
 import os
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from training.cli.arguments import (
     Commands,
+    add_class_names,
     add_features,
     add_reading,
     add_set,
@@ -60,6 +62,7 @@ def add_parser(commands: Commands) -> None:
         "--name", type=data_name, help="the data set's name in logs and cards (default: made of the path of --data)"
     )
     add_reading(parser, fit=True)
+    add_class_names(parser)
     parser.add_argument("--out", metavar="DIR", type=path, help="the run folder to make (default: runs/RECIPE)")
     length = parser.add_mutually_exclusive_group()
     length.add_argument(
@@ -221,7 +224,8 @@ def _configure(options: argparse.Namespace) -> "tuple[RunConfig, Dataset, Starti
         init_from_place=options.init_from,
         features=choose_features(options.features, dataset).kind,
         reading=reading_of(options),
-    )
+    ).with_class_names(options.class_names)
+    dataset = replace(dataset, class_names=config.class_names)
     return config, dataset, start
 
 

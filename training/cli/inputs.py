@@ -168,6 +168,8 @@ def load_run_data(
         rule=config.data_rule if config.data_rule in READABLE_RULES else RULE,
     )
     dataset = load_data(place, config.recipe.image_side, strict=strict, reading=reading)
+    if len(config.class_names) == len(dataset.class_names):
+        dataset = replace(dataset, class_names=config.class_names)  # `--class-names` may have given others
     if source is not None:  # otherwise the training or the export checks the data, and names them as they were given
         config.check_data(dataset.first(config.recipe.train_images), source=source)
     return dataset

@@ -146,7 +146,7 @@ def write_card(
         seed=config.seed,
         overrides=_overrides(config),
         state=" --state last" if state == "last" else "",
-        afterwards="".join(f" --set {shlex.quote(override)}" for override in afterwards),
+        afterwards="".join(f" --set {shlex.quote(override)}" for override in afterwards) + _renamed(config),
         choice="the class of an image can be chosen"
         if metadata.classes
         else "the kind of image that a latent gives cannot be chosen",
@@ -251,8 +251,15 @@ def _overrides(config: RunConfig) -> str:
     minutes = "" if config.minutes is None else f" --minutes {config.minutes:g}"
     begins = "" if config.init_from_place is None else f" --init-from {shlex.quote(config.init_from_place)}"
     collapse = "" if config.on_collapse == "warn" else f" --on-collapse {config.on_collapse}"
-    options = minutes + begins + collapse + _features_option(config.features, config.data)
+    fit = "" if config.picture_fit is None else f" --fit {config.picture_fit}"
+    labels = "" if config.labels_path is None else f" --labels {shlex.quote(config.labels_path)}"
+    options = fit + labels + minutes + begins + collapse + _features_option(config.features, config.data)
     return options + "".join(f" --set {shlex.quote(override)}" for override in config.overrides)
+
+
+def _renamed(config: RunConfig) -> str:
+    """Return the option of `export` that gives the classes other names than the data, with a space before it."""
+    return f" --class-names {shlex.quote(','.join(config.class_names))}" if config.classes_renamed else ""
 
 
 def _extensions(config: RunConfig, epochs: int) -> list[Extension]:
