@@ -110,7 +110,9 @@ class Residual(BaseModel):
         rectified = (2 / (1 + self.leaky_slope**2)) ** 0.5
         for network in (generator, discriminator):
             blocks = [layer for layer in network.modules() if isinstance(layer, ResidualBlock)]
-            gains = {layer: rectified * max(1, len(blocks)) ** -0.25 for block in blocks for layer in block.convolutions[:-1]}
+            gains = {
+                layer: rectified * max(1, len(blocks)) ** -0.25 for block in blocks for layer in block.convolutions[:-1]
+            }
             gains |= {block.convolutions[-1]: 0.0 for block in blocks}
             for layer in network.modules():
                 if isinstance(layer, nn.Linear | nn.Conv2d):

@@ -88,7 +88,9 @@ def add_parser(commands: Commands) -> None:
     )
     add_threads(parser)
     parser.add_argument(
-        "--dry-run", action="store_true", help="print the resolved settings and the number of steps, and write nothing"
+        "--dry-run",
+        action="store_true",
+        help="print the resolved settings and what the run would cost, measured by a few steps, and write nothing",
     )
 
 
@@ -106,7 +108,7 @@ def run(options: argparse.Namespace) -> None:
     check_own_device(config.device)
     if options.dry_run:
         if own_number() == 0:
-            print(_describe(config, folder))
+            print(_describe(config, folder, dataset))
         return
     with joined(config.device) as processes, open_writer(config, folder, processes) as writer:
         writer.create()
@@ -199,10 +201,13 @@ def _configure(options: argparse.Namespace) -> "tuple[RunConfig, Dataset]":
     return config, dataset
 
 
-def _describe(config: "RunConfig", folder: "RunFolder") -> str:
+def _describe(config: "RunConfig", folder: "RunFolder", dataset: "Dataset") -> str:
+    from training.cost import measure_cost
+
     steps = config.steps_per_epoch
     return (
         f"{config.model_dump_json(indent=2)}\n"
+        f"{measure_cost(config, dataset).describe(config)}\n"
         f"would train {config.recipe.epochs} epochs of {steps:,} steps in {folder.path}; "
         "nothing was written (--dry-run)"
     )

@@ -57,7 +57,12 @@ def test_image_shapes_that_are_none(size: dict[str, int]) -> None:
 @pytest.mark.parametrize("width", [0, -1, MAX_WIDTH + 1])
 @pytest.mark.parametrize(
     ("architecture", "name"),
-    [(MLP, "discriminator_widths"), (Goodfellow2014, "maxout_units"), (Conv, "generator_channels"), (Residual, "generator_channels")],
+    [
+        (MLP, "discriminator_widths"),
+        (Goodfellow2014, "maxout_units"),
+        (Conv, "generator_channels"),
+        (Residual, "generator_channels"),
+    ],
 )
 def test_widths_beyond_their_bounds(width: int, architecture: type[BaseModel], name: str) -> None:
     with pytest.raises(ValidationError):
