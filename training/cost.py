@@ -45,11 +45,11 @@ class Cost:
         hours = images / self.images_per_s / 3600
         length = f"{hours:.1f} hours" if hours >= 2 else f"{60 * hours:.0f} minutes"
         if config.minutes is not None and config.minutes < 60 * hours:
-            length = f"{length}, but ends after {config.minutes:g} minutes (--minutes), before the learning rates have fallen"
+            length = f"{length}, but ends after {config.minutes:g} minutes (--minutes), before the rates have fallen"
         memory = f"{self.memory_bytes / 2**20:,.0f} MiB of {'the GPU' if self.on_gpu else 'memory'}"
         return (
             f"G has {self.generator_weights:,} weights, and D {self.discriminator_weights:,}\n"
-            f"{self.steps} step(s) of one process on this machine: {self.images_per_s:,.0f} images/s; at most {memory}\n"
+            f"{self.steps} step(s) of one process on this machine: {self.images_per_s:,.0f} images/s, {memory}\n"
             f"estimate: the run shows {images:,} images and takes {length}; figures, grids and saved states take more"
         )
 

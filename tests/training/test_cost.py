@@ -48,11 +48,11 @@ def test_the_words(tmp_path: Path) -> None:
     images = config.total_steps * config.recipe.batch_size
     weights, speed, length = COST.describe(config).splitlines()
     assert weights == "G has 240,611 weights, and D 107,626"
-    assert speed == "4 step(s) of one process on this machine: 200 images/s; at most 1,536 MiB of memory"
+    assert speed == "4 step(s) of one process on this machine: 200 images/s, 1,536 MiB of memory"
     assert length.startswith(f"estimate: the run shows {images:,} images and takes {images / 200 / 60:.0f} minutes; ")
     assert "1,536 MiB of the GPU" in replace(COST, on_gpu=True).describe(config)
     slow = replace(COST, images_per_s=images / 9000)
     assert "takes 2.5 hours; " in slow.describe(config)
     limited = config.model_copy(update={"minutes": 30.0})
-    assert "takes 2.5 hours, but ends after 30 minutes (--minutes), before the learning rates" in slow.describe(limited)
+    assert "takes 2.5 hours, but ends after 30 minutes (--minutes), before the rates" in slow.describe(limited)
     assert "--minutes" not in COST.describe(config.model_copy(update={"minutes": 30.0}))

@@ -30,8 +30,7 @@ ARCHITECTURES: list[Architecture] = [
     MLP(),
     Goodfellow2014(generator_widths=(150, 150), maxout_units=(40,)),
     Conv(generator_channels=(16, 8), discriminator_channels=(8, 16)),
-    Residual(),
-    Residual(generator_channels=24, discriminator_channels=12, blocks=2, full_side_blocks=1, group_width=8),
+    Residual(generator_channels=8, discriminator_channels=8, group_width=8),
 ]
 
 
