@@ -230,6 +230,11 @@ class Recipe(_Settings):
                 "quantise is true, but 8-bit arithmetic is only there for fully connected layers and transposed "
                 "convolutions, and not for residual networks: set quantise=false"
             )
+        if self.spectral_norm and isinstance(self.architecture, Residual):
+            raise ValueError(
+                "spectral_norm is true, but residual networks begin with layers of zeros, whose norm cannot become 1: "
+                "set spectral_norm=false, and restrain D with r1_gamma and r2_gamma"
+            )
         if self.conditional and self.packing > 1:
             raise ValueError(
                 f"packing is {self.packing}, but a conditional game needs packing=1, because images of a pack may have "

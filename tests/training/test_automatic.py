@@ -131,3 +131,8 @@ def test_a_resolved_value_that_does_not_fit_is_told(tmp_path: Path) -> None:
 def test_a_residual_generator_cannot_be_quantised() -> None:
     with pytest.raises(RecipeError, match=r"8-bit arithmetic .* not for residual networks: set quantise=false"):
         load_recipe("photos", ["quantise=true"])
+
+
+def test_a_residual_discriminator_has_no_spectral_normalisation() -> None:
+    with pytest.raises(RecipeError, match=r"begin with layers of zeros, .*: set spectral_norm=false"):
+        load_recipe("photos", ["spectral_norm=true"])
