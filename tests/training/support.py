@@ -63,7 +63,6 @@ TINY_2014 = (
 TINY_CONV = (*BARE_GAME, 'architecture={name="conv", generator_channels=[6, 4], discriminator_channels=[4, 6]}')
 TINY_RESIDUAL = (
     *BARE_GAME,
-    "epochs=3",
     "generator_optimiser.learning_rate=1e-3",
     "discriminator_optimiser.learning_rate=1e-3",
     "architecture.generator_channels=2",

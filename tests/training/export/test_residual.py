@@ -24,6 +24,7 @@ def exported(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     overrides = ("r1_gamma=0.5", "r2_gamma=0.5", "penalty_interval=2", "loss=relativistic", "judge_steps=2", "epochs=1")
     config = make_config(tiny_recipe("photos", *overrides, *request.param), data)
     folder = RunFolder(tmp_path / "run")
+    folder.create(config)
     play(folder, config)
     exported_bytes(folder, config, tmp_path / "model")
     return tmp_path / "model"
