@@ -65,6 +65,16 @@ CHAINS: dict[str, tuple[Step, ...]] = {
             "python -m training fit conv --data ~/pictures --set image_side=32 conditional=false --epochs 1",
         ),
     ),
+    "photographs": (
+        Step(
+            "python -m training fit photos --data ~/pictures --set image_side=32 --dry-run",
+            "python -m training fit photos --data ~/pictures --set image_side=32 batch_size=16 --dry-run",
+        ),
+        Step(
+            "python -m training fit photos --data ~/pictures --set image_side=32",
+            "python -m training fit photos --data ~/pictures --set image_side=32 batch_size=16 --epochs 1",
+        ),
+    ),
     "two processes": (
         Step(
             "python -m torch.distributed.run --nproc-per-node 2 -m training fit conv",

@@ -1,4 +1,4 @@
-"""A residual pair from a run to a model folder: export with D's further training, packing, classes, and a projection."""
+"""A residual pair from a run to a model folder: D's further training, packing, classes, clusters, a projection."""
 
 from pathlib import Path
 
