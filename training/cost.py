@@ -1,9 +1,8 @@
 """What a run will cost: the sizes of the networks, and the speed and memory that a few steps show on this machine."""
 
-import resource
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -28,7 +27,7 @@ class Cost:
         discriminator_weights: number of D's trained weights.
         steps: number of timed steps.
         images_per_s: real images of G's steps a second, in these steps.
-        memory_bytes: the most memory so far, of the process on a CPU, or of its tensors on a GPU.
+        memory_bytes: the most memory so far, of the process on a CPU, or of its tensors on a GPU; None if unknown.
         on_gpu: whether the steps were taken on a GPU.
     """
 
@@ -36,7 +35,7 @@ class Cost:
     discriminator_weights: int
     steps: int
     images_per_s: float
-    memory_bytes: int
+    memory_bytes: int | None
     on_gpu: bool
 
     def describe(self, config: RunConfig) -> str:
@@ -46,7 +45,9 @@ class Cost:
         length = f"{hours:.1f} hours" if hours >= 2 else f"{60 * hours:.0f} minutes"
         if config.minutes is not None and config.minutes < 60 * hours:
             length = f"{length}, but ends after {config.minutes:g} minutes (--minutes), before the rates have fallen"
-        memory = f"{self.memory_bytes / 2**20:,.0f} MiB of {'the GPU' if self.on_gpu else 'memory'}"
+        memory = "memory unknown"
+        if self.memory_bytes is not None:
+            memory = f"{self.memory_bytes / 2**20:,.0f} MiB of {'the GPU' if self.on_gpu else 'memory'}"
         return (
             f"G has {self.generator_weights:,} weights, and D {self.discriminator_weights:,}\n"
             f"{self.steps} step(s) of one process on this machine: {self.images_per_s:,.0f} images/s, {memory}\n"
@@ -71,6 +72,8 @@ def measure_cost(config: RunConfig, dataset: Dataset) -> Cost:
         seed=config.seed,
         device=device,
     )
+    if config.recipe.clusters:
+        dataset = replace(dataset, labels=torch.arange(len(dataset.images)) % config.recipe.clusters)
     data, progress = dataset.to(device), Progress()
     batches = [torch.arange(config.recipe.batch_size)] * config.recipe.d_steps
     play_step(game, data, batches, progress)
@@ -97,9 +100,13 @@ def wait_for(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def most_memory(device: torch.device) -> int:
-    """Return the most bytes so far: of the tensors on a GPU, or of the whole process on a CPU."""
+def most_memory(device: torch.device) -> int | None:
+    """Return the most bytes so far: of the tensors on a GPU, or of the whole process on a CPU. None: unknown."""
     if device.type == "cuda":
         return torch.cuda.max_memory_reserved(device)
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return most if sys.platform == "darwin" else most * 1024  # Linux counts in KiB

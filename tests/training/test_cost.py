@@ -20,7 +20,7 @@ COST = Cost(
 )
 
 
-@pytest.mark.parametrize("overrides", [(), ("conditional=true",), ("clusters=3",), ("d_steps=2", "penalty_interval=3")])
+@pytest.mark.parametrize("overrides", [(), ("conditional=true",), ("clusters=2",), ("d_steps=2", "penalty_interval=3")])
 def test_a_tiny_run(tmp_path: Path, overrides: tuple[str, ...]) -> None:
     data = tmp_path / "data.npz"
     np.savez(data, images=tiny_images(60), labels=np.arange(60) % 3)
@@ -32,6 +32,7 @@ def test_a_tiny_run(tmp_path: Path, overrides: tuple[str, ...]) -> None:
     assert min(game_weights) > 100
     assert cost.steps == config.recipe.penalty_interval
     assert cost.images_per_s > 0
+    assert cost.memory_bytes is not None
     assert 2**20 < cost.memory_bytes < 2**40
     assert not cost.on_gpu
     assert dataset.fingerprint() == before
@@ -50,6 +51,7 @@ def test_the_words(tmp_path: Path) -> None:
     assert weights == "G has 240,611 weights, and D 107,626"
     assert speed == "4 step(s) of one process on this machine: 200 images/s, 1,536 MiB of memory"
     assert length.startswith(f"estimate: the run shows {images:,} images and takes {images / 200 / 60:.0f} minutes; ")
+    assert "200 images/s, memory unknown" in replace(COST, memory_bytes=None).describe(config)
     assert "1,536 MiB of the GPU" in replace(COST, on_gpu=True).describe(config)
     slow = replace(COST, images_per_s=images / 9000)
     assert "takes 2.5 hours; " in slow.describe(config)
