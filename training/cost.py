@@ -105,8 +105,8 @@ def most_memory(device: torch.device) -> int | None:
     if device.type == "cuda":
         return torch.cuda.max_memory_reserved(device)
     try:
-        import resource
-    except ImportError:  # Windows
+        import resource  # noqa: PLC0415  (Unix only)
+    except ImportError:
         return None
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return most if sys.platform == "darwin" else most * 1024  # Linux counts in KiB

@@ -110,10 +110,10 @@ class Residual(BaseModel):
         rectified = (2 / (1 + self.leaky_slope**2)) ** 0.5
         for network in (generator, discriminator):
             blocks = [layer for layer in network.modules() if isinstance(layer, ResidualBlock)]
-            gains = {
-                layer: rectified * max(1, len(blocks)) ** -0.25 for block in blocks for layer in block.convolutions[:-1]
-            }
-            gains |= {block.convolutions[-1]: 0.0 for block in blocks}
+            gains: dict[nn.Module, float] = {}
+            for block in blocks:
+                gains |= dict.fromkeys(block.convolutions[:-1], rectified * len(blocks) ** -0.25)
+                gains[block.convolutions[-1]] = 0.0
             for layer in network.modules():
                 if isinstance(layer, nn.Linear | nn.Conv2d):
                     deviation = gains.get(layer, 1.0) * layer.weight[0].numel() ** -0.5
@@ -189,9 +189,9 @@ def doublings(side: int) -> int:
 
 def first_side(side: int) -> int:
     """Return the side of G's first maps, and of D's last ones, for images of a side: 4 to 8."""
-    return -(-side // 2 ** doublings(side))
+    return -(-side // (1 << doublings(side)))
 
 
 def _widths(channels: int, most: int, side: int) -> list[int]:
     """Return the channels at each side, from the smallest maps to the image's side."""
-    return [min(most, channels * 2**halvings) for halvings in range(doublings(side), -1, -1)]
+    return [min(most, channels << halvings) for halvings in range(doublings(side), -1, -1)]

@@ -165,7 +165,7 @@ def test_set_of_nested_values_none_and_strings():
     assert (recipe.epochs, recipe.z_dim, recipe.train_images, recipe.image_side) == (3, 7, None, None)
     assert (recipe.prior, recipe.loss) == ("normal", "minimax")
     assert recipe.generator_optimiser.learning_rate == 1e-3
-    assert recipe.architecture.generator_widths == (5, 6)
+    assert recipe.architecture.model_dump()["generator_widths"] == (5, 6)
     assert recipe.description == "An = sign and spaces"
     assert recipe.discriminator_optimiser == Adam(name="adam", learning_rate=0.5)
 
