@@ -210,6 +210,9 @@ SKIPPED: dict[str, str] = {
     "python -m training evaluate mnist-mlp --full --threads 1 --html report.html": (
         "takes minutes; tests/training/cli/test_cli.py runs it on few images"
     ),
+    "python -m training fit photos --data cifar.npz --threads 1": (
+        "needs CIFAR-10, which does not come with the project; the chain `photographs` runs the recipe"
+    ),
     "make train-env": "makes an environment; `make test` makes a larger one",
     ". .venv/bin/activate": "changes the shell that it is typed into",
     "make train-env && . .venv/bin/activate": "the two lines above in one",
