@@ -7,11 +7,12 @@ The rules are for residual networks (`models.networks.residual`) in the relativi
 |---|---|
 | `conditional` | true if the images have labels of 2 or more classes |
 | `z_dim` | 64 coordinates for noise, and one for each class |
-| `r1_gamma`, `r2_gamma` | ½ · (side/32)² · 64/batch |
-| `learning_rate` of G and D | 10⁻³ · √(64/batch) |
+| `r1_gamma`, `r2_gamma` | ½ · (side/32)² / b |
+| `learning_rate` of G and D | 10⁻³ / √b |
 | `ema_halflife_images` | 312.5 · batch: 20,000 images for a batch of 64 |
-| `epochs` | as many as show 768,000 · (batch/64)² images: 12,000 steps for a batch of 64 |
+| `epochs` | as many as make 12,000 · b steps: 768,000 images for a batch of 64 |
 
+Here b is batch/64, but at least 1: for a smaller batch the other values would become too large, and the run too short.
 γ grows with the side² and falls with the batch, as in the rule of StyleGAN2 with adaptive augmentation (Karras et al.
 2020, arXiv 2006.06676). For R3GAN's batch of 512 it gives about that paper's last γ for CIFAR-10: 0.06, not 0.05. The
 half-life is StyleGAN2's, too. A larger batch is for a faster machine: the run then has more steps, and smaller learning
@@ -35,7 +36,7 @@ REFERENCE_SIDE, REFERENCE_BATCH = 32, 64
 
 GAMMA = 0.5
 LEARNING_RATE = 1e-3
-IMAGES_SHOWN = 768_000
+STEPS = 12_000
 
 HALFLIFE_BATCHES = 10_000 / 32
 
@@ -64,6 +65,11 @@ class Facts:
         return not self.clusters and 2 <= self.classes <= MAX_CLASSES
 
     @property
+    def batch_factor(self) -> float:
+        """How many times as large as the reference the batch is, at least 1."""
+        return max(1.0, self.batch_size / REFERENCE_BATCH)
+
+    @property
     def ballots(self) -> int:
         """The number of a latent's coordinates that choose a class or a cluster."""
         return self.clusters or (self.classes if self.conditional else 0)
@@ -73,15 +79,15 @@ Rule: TypeAlias = Callable[[Facts], bool | int | float]
 
 
 def _gamma(facts: Facts) -> float:
-    return GAMMA * (facts.side / REFERENCE_SIDE) ** 2 * REFERENCE_BATCH / facts.batch_size
+    return GAMMA * (facts.side / REFERENCE_SIDE) ** 2 / facts.batch_factor
 
 
 def _learning_rate(facts: Facts) -> float:
-    return LEARNING_RATE * math.sqrt(REFERENCE_BATCH / facts.batch_size)
+    return LEARNING_RATE / math.sqrt(facts.batch_factor)
 
 
 def _epochs(facts: Facts) -> int:
-    steps = IMAGES_SHOWN / REFERENCE_BATCH * (facts.batch_size / REFERENCE_BATCH)
+    steps = STEPS * facts.batch_factor
     return math.ceil(steps / max(1, facts.images // facts.batch_size))  # an epoch drops the last, smaller batch
 
 
