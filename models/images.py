@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 MIN_SIDE = 16
-MAX_SIDE = 64
+MAX_SIDE = 128
 
 
 class ImageShape(BaseModel):
-    """The shape of one image: square, 16 to 64 pixels a side, grey (1 channel) or RGB (3)."""
+    """The shape of one image: square, 16 to 128 pixels a side, grey (1 channel) or RGB (3)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

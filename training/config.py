@@ -14,12 +14,13 @@ from models.device import DeviceName, resolve_device
 from models.images import ImageShape
 from models.latents import SEED_LIMIT
 from models.networks.conditional import MAX_CLASSES
+from training.automatic import NOISE, Facts
 from training.data.clusters import check_clusters, with_clusters
 from training.data.dataset import EMBEDDED, Dataset
 from training.data.reading import READABLE_RULES, RULE, Fit, Reading
 from training.errors import RecipeError, RunError
 from training.provenance import read_git_commit
-from training.recipe import MAX_EPOCHS, NOISE, Recipe
+from training.recipe import MAX_EPOCHS, Recipe
 
 
 class Extension(BaseModel):
@@ -202,6 +203,15 @@ def resolve_config(
     """
     resolved_device = check_machine(recipe, device=device, processes=processes, on_collapse=on_collapse)
     check_batch_size(recipe, dataset, n=len(dataset.images), processes=processes)
+    recipe = recipe.for_data(
+        Facts(
+            side=dataset.shape.height,
+            images=len(dataset.images),
+            classes=0 if dataset.labels is None else dataset.classes,
+            clusters=recipe.clusters,
+            batch_size=recipe.batch_size,
+        )
+    )
     data_path = None if data in EMBEDDED else str(Path(data).absolute())
     reading = reading or Reading()
     labels_path = None if reading.labels is None else str(reading.labels.absolute())

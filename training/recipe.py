@@ -17,7 +17,9 @@ from models.networks.conv import Conv
 from models.networks.goodfellow2014 import Goodfellow2014
 from models.networks.layers import GroupDeviation
 from models.networks.mlp import MLP
+from models.networks.residual import Residual
 from models.validation import plain
+from training.automatic import NOISE, Facts, resolve, take_automatic
 from training.errors import RecipeError
 from training.overrides import apply_override
 
@@ -86,9 +88,6 @@ MAX_EPOCHS = 10_000_000
 
 AugmentationName: TypeAlias = Literal["mirror", "affine", "colour", "translation", "cutout"]
 """The random changes of `training.gan.augmentation`."""
-
-NOISE = 64
-"""Number of coordinates for noise in the z_dim that a message suggests; those that choose the class are added."""
 
 
 class Recipe(_Settings):
@@ -176,6 +175,9 @@ class Recipe(_Settings):
         description="N: draw the fixed latents every N epochs, and after each of the first N",
     )
     checkpoint_interval_s: float = Field(default=30.0, ge=0, description="Least time between saved states, in seconds")
+    automatic: tuple[str, ...] = Field(
+        default=(), exclude=True, description='Settings given as "auto", until `for_data` replaces their stand-ins'
+    )
 
     @property
     def rules(self) -> GameRules:
@@ -186,6 +188,17 @@ class Recipe(_Settings):
     def images_a_group(self) -> int:
         """The number of consecutive images of a batch that D sees together."""
         return self.packing * (GroupDeviation.GROUP if getattr(self.architecture, "group_deviation", False) else 1)
+
+    def for_data(self, facts: Facts) -> "Recipe":
+        """Return the recipe with the values that the rules of `training.automatic` give where it has "auto".
+
+        Raises:
+            RecipeError: the values do not fit the other settings.
+        """
+        if not self.automatic:
+            return self
+        settings = resolve(self.model_dump(mode="json"), self.automatic, facts)
+        return validate_recipe(settings, source="the recipe with its automatic settings")
 
     def check_processes(self, processes: int, *, begun: bool = False) -> None:
         """Check that this many processes can share each batch evenly.
@@ -237,6 +250,16 @@ class Recipe(_Settings):
                 f"packing is {self.packing}, but a game with clusters needs packing=1, because images of a pack may be "
                 "of different clusters: set packing=1 or clusters=0"
             )
+        if self.quantise and isinstance(self.architecture, Residual):
+            raise ValueError(
+                "quantise is true, but 8-bit arithmetic is only there for fully connected layers and transposed "
+                "convolutions, and not for residual networks: set quantise=false"
+            )
+        if self.spectral_norm and isinstance(self.architecture, Residual):
+            raise ValueError(
+                "spectral_norm is true, but residual networks begin with layers of zeros, whose norm cannot become 1: "
+                "set spectral_norm=false, and restrain D with r1_gamma and r2_gamma"
+            )
         if self.conditional and self.packing > 1:
             raise ValueError(
                 f"packing is {self.packing}, but a conditional game needs packing=1, because images of a pack may have "
@@ -247,7 +270,7 @@ class Recipe(_Settings):
 
 _SWITCHES = frozenset(
     name
-    for model in (Recipe, MLP, Goodfellow2014, Conv)
+    for model in (Recipe, MLP, Goodfellow2014, Conv, Residual)
     for name, field in model.model_fields.items()
     if field.annotation is bool
 )
@@ -313,16 +336,22 @@ def validate_recipe(settings: object, *, source: str) -> Recipe:
     Raises:
         RecipeError: the settings have mistakes; the message lists all of them.
     """
+    automatic: tuple[str, ...] = ()
+    if isinstance(settings, dict):
+        settings, automatic = take_automatic(settings)
+        if "automatic" in settings:
+            raise RecipeError(f'{source} has 1 mistake(s):\n  automatic: there is no such key; give settings as "auto"')
     try:
-        return Recipe.model_validate(_with_booleans_as_text(settings))
+        recipe = Recipe.model_validate(_with_booleans_as_text(settings))
     except ValidationError as error:
         mistakes = [f"  {_place(mistake['loc'])}{_say(mistake)}" for mistake in error.errors()]
         raise RecipeError("\n".join([f"{source} has {len(mistakes)} mistake(s):", *mistakes])) from error
+    return recipe.model_copy(update={"automatic": automatic}) if automatic else recipe
 
 
 def _place(location: tuple[int | str, ...]) -> str:
     # Pydantic puts the name of a union's member after the section's name; the recipe's author did not write it.
-    members = {"mlp", "goodfellow2014", "conv", "adam", "sgd"}
+    members = {"mlp", "goodfellow2014", "conv", "residual", "adam", "sgd"}
     place = ".".join(str(part) for depth, part in enumerate(location) if depth != 1 or part not in members)
     return f"{place}: " if place else ""  # a mistake of several keys together has no place
 

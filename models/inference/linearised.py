@@ -18,6 +18,7 @@ from models.networks.conditional import Ballots
 from models.networks.conv import CentreCrop
 from models.networks.goodfellow2014 import Affine
 from models.networks.layers import Float32
+from models.networks.residual import ChannelsLast, Doubled, ResidualBlock
 
 DIRECTIONS_AT_ONCE = 128
 """The most rows of a Jacobian that are computed at once, to limit memory."""
@@ -37,8 +38,7 @@ class Linearised:
     """
 
     def __init__(self, network: nn.Module) -> None:
-        layers: Iterable[nn.Module] = network if isinstance(network, nn.Sequential) else [network]
-        self._steps = [_step_of(layer) for layer in layers]
+        self._steps = _steps_of(network)
 
     def __call__(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the network's result for an input [inputs], [results], and its Jacobian, [inputs, results]."""
@@ -47,10 +47,19 @@ class Linearised:
         return parts[0][0], torch.cat([jacobian for _, jacobian in parts])
 
     def _along(self, x: torch.Tensor, directions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        result, differences = x[None], directions
-        for step in self._steps:
-            result, differences = step(result, differences)
+        result, differences = _through(self._steps, x[None], directions)
         return result.flatten(), differences.flatten(1)
+
+
+def _steps_of(network: nn.Module) -> list[Step]:
+    layers: Iterable[nn.Module] = network if isinstance(network, nn.Sequential) else [network]
+    return [_step_of(layer) for layer in layers]
+
+
+def _through(steps: list[Step], x: torch.Tensor, along: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    for step in steps:
+        x, along = step(x, along)
+    return x, along
 
 
 def _step_of(layer: nn.Module) -> Step:
@@ -61,6 +70,9 @@ def _step_of(layer: nn.Module) -> Step:
         return lambda x, along: (layer(x), layer.along(x, along))
     if isinstance(layer, EACH_VALUE_ALONE):
         return lambda x, along: _of_each_value(layer, x, along)
+    if isinstance(layer, ResidualBlock):
+        steps = _steps_of(layer.branch)
+        return lambda x, along: _of_block(steps, x, along)
     return lambda x, along: _differentiated(layer, x, along)
 
 
@@ -75,7 +87,11 @@ def _linear_part(layer: nn.Module) -> Callable[[torch.Tensor], torch.Tensor] | N
             stride=stride, padding=tuple(padding), output_padding=(0, 0), dilation=(1, 1), groups=1
         ):
             return lambda along: nn.functional.conv_transpose2d(along, layer.weight, stride=stride, padding=padding)
-        case nn.Unflatten() | CentreCrop() | Float32():
+        case nn.Conv2d(padding=tuple(padding)) if layer.padding_mode == "zeros":
+            return lambda along: nn.functional.conv2d(
+                along, layer.weight, stride=layer.stride, padding=padding, dilation=layer.dilation, groups=layer.groups
+            )
+        case nn.Unflatten() | CentreCrop() | Float32() | ChannelsLast() | Doubled():
             return layer
     return None
 
@@ -86,6 +102,11 @@ def _of_each_value(layer: nn.Module, x: torch.Tensor, along: torch.Tensor) -> tu
         results = layer(values)
         (slopes,) = torch.autograd.grad(results.sum(), values)
     return results.detach(), along * slopes
+
+
+def _of_block(steps: list[Step], x: torch.Tensor, along: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    result, differences = _through(steps, x, along)
+    return x + result, along + differences
 
 
 def _differentiated(layer: nn.Module, x: torch.Tensor, along: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

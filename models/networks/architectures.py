@@ -12,5 +12,6 @@ from pydantic import Field
 from models.networks.conv import Conv
 from models.networks.goodfellow2014 import Goodfellow2014
 from models.networks.mlp import MLP
+from models.networks.residual import Residual
 
-Architecture: TypeAlias = Annotated[MLP | Goodfellow2014 | Conv, Field(discriminator="name")]
+Architecture: TypeAlias = Annotated[MLP | Goodfellow2014 | Conv | Residual, Field(discriminator="name")]

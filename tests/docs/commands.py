@@ -102,6 +102,16 @@ CHAINS: dict[str, tuple[Step, ...]] = {
             "epochs=1 grid_every_epochs=50 metrics_every_epochs=50",
         ),
     ),
+    "photographs": (
+        Step(
+            "python -m training fit photos --data ~/pictures --set image_side=32 --dry-run",
+            "python -m training fit photos --data ~/pictures --set image_side=32 batch_size=16 --dry-run",
+        ),
+        Step(
+            "python -m training fit photos --data ~/pictures --set image_side=32",
+            "python -m training fit photos --data ~/pictures --set image_side=32 batch_size=16 --epochs 1",
+        ),
+    ),
     "two processes": (
         Step(
             "python -m torch.distributed.run --nproc-per-node 2 -m training fit conv",
@@ -245,6 +255,9 @@ SKIPPED: dict[str, str] = {
         "python -m training fit conv --data fashion-mnist --threads 1 --set train_images=100 epochs=1600 batch_size=32 "
         "grid_every_epochs=40 judge_steps=0 quantise=false"
     ): "takes a quarter of an hour, and needs Fashion-MNIST",
+    "python -m training fit photos --data cifar.npz --threads 1": (
+        "needs CIFAR-10, which does not come with the project; the chain `photographs` runs the recipe"
+    ),
     "make train-env": "makes an environment; `make test` makes a larger one",
     ". .venv/bin/activate": "changes the shell that it is typed into",
     "make train-env && . .venv/bin/activate": "the two lines above in one",

@@ -61,12 +61,21 @@ TINY_2014 = (
     "architecture.maxout_pieces=3",
 )
 TINY_CONV = (*BARE_GAME, 'architecture={name="conv", generator_channels=[6, 4], discriminator_channels=[4, 6]}')
+TINY_RESIDUAL = (
+    *BARE_GAME,
+    "generator_optimiser.learning_rate=1e-3",
+    "discriminator_optimiser.learning_rate=1e-3",
+    "architecture.generator_channels=2",
+    "architecture.discriminator_channels=3",
+    "architecture.group_width=2",
+)
 TINY = {
     "mlp": TINY_MLP,
     "writeup": TINY_MLP,
     "goodfellow2014": TINY_2014,
     "conv": TINY_CONV,
     "stacked-mnist": TINY_CONV,
+    "photos": TINY_RESIDUAL,
 }
 
 

@@ -102,9 +102,7 @@ def class_names(text: str) -> tuple[str, ...]:
     names = tuple(name.strip() for name in not_empty(text).split(","))
     for name in names:
         if not 1 <= len(name) <= MAX_CLASS_NAME or not name.isprintable():
-            raise argparse.ArgumentTypeError(
-                f"a name has 1 to {MAX_CLASS_NAME} printable characters, not {name!r}"
-            )
+            raise argparse.ArgumentTypeError(f"a name has 1 to {MAX_CLASS_NAME} printable characters, not {name!r}")
     if len(set(names)) < len(names):
         raise argparse.ArgumentTypeError(f"the names must differ, but one occurs twice: {text!r}")
     return names

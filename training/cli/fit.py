@@ -104,7 +104,9 @@ def add_parser(commands: Commands) -> None:
     add_threads(parser)
     add_init_from(parser)
     parser.add_argument(
-        "--dry-run", action="store_true", help="print the resolved settings and the number of steps, and write nothing"
+        "--dry-run",
+        action="store_true",
+        help="print the resolved settings and what the run would cost, measured by a few steps, and write nothing",
     )
 
 
@@ -125,7 +127,7 @@ def run(options: argparse.Namespace) -> None:
         if own_number() == 0:
             for note in advice:
                 print(f"warning: {note}", file=sys.stderr)
-            print(_describe(config, folder))
+            print(_describe(config, folder, dataset))
         return
     with joined(config.device) as processes, open_writer(config, folder, processes) as writer:
         writer.create(start)
@@ -229,10 +231,13 @@ def _configure(options: argparse.Namespace) -> "tuple[RunConfig, Dataset, Starti
     return config, dataset, start
 
 
-def _describe(config: "RunConfig", folder: "RunFolder") -> str:
+def _describe(config: "RunConfig", folder: "RunFolder", dataset: "Dataset") -> str:
+    from training.cost import measure_cost
+
     steps = config.steps_per_epoch
     return (
         f"{config.model_dump_json(indent=2)}\n"
+        f"{measure_cost(config, dataset).describe(config)}\n"
         f"would train {config.recipe.epochs} epochs of {steps:,} steps in {folder.path}; "
         "nothing was written (--dry-run)"
     )

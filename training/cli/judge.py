@@ -115,6 +115,7 @@ def _judge(options: argparse.Namespace, *, replaces: bool) -> None:
 
     from models.device import resolve_device
     from models.model_folder.read import load_model
+    from models.networks.residual import Residual
     from training.config import is_bfloat16_quick
     from training.export.discriminator_finetuning import JudgePlan
     from training.export.judge import judge, read_earlier_samples
@@ -122,6 +123,11 @@ def _judge(options: argparse.Namespace, *, replaces: bool) -> None:
     model = load_named_model(options.model)
     if options.quantise and model.metadata.quantised:
         raise UsageError(f"--quantise: G of {model.reference} has 8-bit weights already; leave the option out")
+    if options.quantise and isinstance(model.metadata.architecture, Residual):
+        raise UsageError(
+            f"--quantise: G of {model.reference} is a residual network, for which there is no 8-bit arithmetic: leave "
+            "the option out"
+        )
     earlier = read_earlier_samples(model)
     dataset = load_model_data(model, options.data, strict=options.strict, reading=reading_of(options))
     _check_data(options, model, dataset)

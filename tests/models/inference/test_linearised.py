@@ -13,6 +13,7 @@ from models.networks.conv import Conv
 from models.networks.folding import fold_batchnorm
 from models.networks.goodfellow2014 import Goodfellow2014
 from models.networks.mlp import MLP
+from models.networks.residual import Residual
 
 Z_DIM = 7
 
@@ -24,10 +25,11 @@ Z_DIM = 7
         (MLP(generator_widths=(12,)), ImageShape(height=16, width=16), 3),
         (Goodfellow2014(generator_widths=(12, 9)), ImageShape(channels=3, height=16, width=16), 0),
         (Conv(generator_widths=(9,), generator_channels=(6, 5)), ImageShape(height=18, width=18), 3),
+        (Residual(generator_channels=3, group_width=3, blocks=2), ImageShape(channels=3, height=18, width=18), 3),
     ],
 )
 def test_it_is_the_jacobian(
-    architecture: MLP | Goodfellow2014 | Conv,
+    architecture: MLP | Goodfellow2014 | Conv | Residual,
     shape: ImageShape,
     classes: int,
     quick: bool,

@@ -11,9 +11,10 @@ from models.inference.scorer import Scorer
 from models.networks.conv import Conv
 from models.networks.goodfellow2014 import Goodfellow2014
 from models.networks.mlp import MLP
+from models.networks.residual import Residual
 
 SHAPE = ImageShape(height=16, width=16)
-ARCHITECTURES = [MLP(), Goodfellow2014(), Conv(maxout_units=(24,))]
+ARCHITECTURES = [MLP(), Goodfellow2014(), Conv(maxout_units=(24,)), Residual()]
 
 needs_onednn = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="this PyTorch has no oneDNN")
 
@@ -25,7 +26,7 @@ def kinds(network: nn.Module) -> set[type[nn.Module]]:
 @needs_onednn
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize("rows", [1, 16, 100])
-def test_it_computes_the_same(architecture: MLP | Goodfellow2014 | Conv, rows: int) -> None:
+def test_it_computes_the_same(architecture: MLP | Goodfellow2014 | Conv | Residual, rows: int) -> None:
     torch.manual_seed(0)
     for made, x in (
         (architecture.generator(z_dim=20, image_shape=SHAPE, classes=3), torch.randn(rows, 20)),

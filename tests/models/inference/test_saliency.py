@@ -19,11 +19,13 @@ from models.networks.conv import Conv
 from models.networks.goodfellow2014 import Goodfellow2014
 from models.networks.mlp import MLP
 from models.networks.packing import PackedDiscriminator, packed_shape
+from models.networks.residual import Residual
 
 SMALL: list[Architecture] = [
     MLP(generator_widths=(9,), discriminator_widths=(24, 8), group_deviation=True),
     Goodfellow2014(generator_widths=(9,), maxout_units=(12, 8), maxout_pieces=3),
     Conv(generator_channels=(4, 3), discriminator_channels=(6, 8), maxout_units=(8,)),
+    Residual(generator_channels=2, discriminator_channels=4, group_width=2),
 ]
 GREY = ImageShape(channels=1, height=16, width=16)
 RGB = ImageShape(channels=3, height=16, width=16)

@@ -22,6 +22,7 @@ from models.networks.conv import Conv
 from models.networks.folding import fold_batchnorm
 from models.networks.goodfellow2014 import Goodfellow2014
 from models.networks.mlp import MLP
+from models.networks.residual import Residual, ResidualBlock
 
 SHAPE = ImageShape()
 Z_DIM = 100
@@ -29,6 +30,7 @@ ARCHITECTURES: list[Architecture] = [
     MLP(),
     Goodfellow2014(generator_widths=(150, 150), maxout_units=(40,)),
     Conv(generator_channels=(16, 8), discriminator_channels=(8, 16)),
+    Residual(generator_channels=8, discriminator_channels=8, group_width=8),
 ]
 
 
@@ -46,6 +48,10 @@ def pair(architecture: Architecture) -> tuple[nn.Module, nn.Module]:
                     statistic.uniform_(low, high, generator=rng)
                 layer.weight.uniform_(0.5, 2, generator=rng)
                 layer.bias.uniform_(-0.5, 0.5, generator=rng)
+        for network in (generator, discriminator):
+            for block in network.modules():
+                if isinstance(block, ResidualBlock):  # its last layer is 0 before training
+                    block.convolutions[-1].weight.normal_(0, 0.2, generator=rng)
     return generator.eval(), discriminator.eval()
 
 

@@ -16,17 +16,19 @@ from models.networks.conv import Conv
 from models.networks.goodfellow2014 import Goodfellow2014
 from models.networks.layers import Dropout, Maxout
 from models.networks.mlp import MLP, initialise_like_pytorch
+from models.networks.residual import Residual
 from models.networks.widths import MAX_WIDTH
 
 SMALL: list[Architecture] = [
     MLP(generator_widths=(9, 7), discriminator_widths=(5,)),
     Goodfellow2014(generator_widths=(9,), maxout_units=(5, 4)),
     Conv(generator_channels=(4, 3), discriminator_channels=(3, 4)),
+    Residual(generator_channels=2, discriminator_channels=3, discriminator_channels_max=8, group_width=2),
 ]
 
 
 @pytest.mark.parametrize("architecture", SMALL, ids=lambda architecture: architecture.name)
-@pytest.mark.parametrize("side", range(16, 65))
+@pytest.mark.parametrize("side", [*range(16, 65), 96, 127, 128])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_shapes_and_ranges(architecture: Architecture, side: int, channels: int) -> None:
     shape = ImageShape.model_validate({"channels": channels, "height": side, "width": side})
@@ -45,7 +47,7 @@ def test_shapes_and_ranges(architecture: Architecture, side: int, channels: int)
 
 
 @pytest.mark.parametrize(
-    "size", [{"height": 15, "width": 15}, {"height": 65, "width": 65}, {"height": 28, "width": 29}, {"channels": 2}]
+    "size", [{"height": 15, "width": 15}, {"height": 129, "width": 129}, {"height": 28, "width": 29}, {"channels": 2}]
 )
 def test_image_shapes_that_are_none(size: dict[str, int]) -> None:
     with pytest.raises(ValidationError):
@@ -55,7 +57,12 @@ def test_image_shapes_that_are_none(size: dict[str, int]) -> None:
 @pytest.mark.parametrize("width", [0, -1, MAX_WIDTH + 1])
 @pytest.mark.parametrize(
     ("architecture", "name"),
-    [(MLP, "discriminator_widths"), (Goodfellow2014, "maxout_units"), (Conv, "generator_channels")],
+    [
+        (MLP, "discriminator_widths"),
+        (Goodfellow2014, "maxout_units"),
+        (Conv, "generator_channels"),
+        (Residual, "generator_channels"),
+    ],
 )
 def test_widths_beyond_their_bounds(width: int, architecture: type[BaseModel], name: str) -> None:
     with pytest.raises(ValidationError):

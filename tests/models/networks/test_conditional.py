@@ -25,6 +25,7 @@ from models.networks.conv import Conv
 from models.networks.goodfellow2014 import Goodfellow2014
 from models.networks.head_starts import head_starts_for
 from models.networks.mlp import MLP
+from models.networks.residual import Residual
 
 CLASSES = 10
 LEVEL = np.zeros(CLASSES, np.float32)
@@ -36,6 +37,7 @@ SMALL: list[Architecture] = [
     Goodfellow2014(generator_widths=(9,), maxout_units=(5, 4)),
     Conv(generator_channels=(4, 3), discriminator_channels=(3, 4)),
     Conv(generator_widths=(6,), generator_channels=(4, 3), discriminator_channels=(3, 4), maxout_units=(5,)),
+    Residual(generator_channels=2, discriminator_channels=3, group_width=2),
 ]
 
 

@@ -13,10 +13,12 @@ from models.networks.goodfellow2014 import Goodfellow2014
 from models.networks.layers import Dropout
 from models.networks.mlp import MLP
 from models.networks.packing import PackedDiscriminator, packed_shape
+from models.networks.residual import Residual
 
 WITHOUT_DROPOUT: list[Architecture] = [
     MLP(generator_widths=(9, 7), discriminator_widths=(5,)),
     Conv(generator_channels=(4, 3), discriminator_channels=(3, 4), maxout_units=(5,)),
+    Residual(generator_channels=2, discriminator_channels=3, group_width=2),
 ]
 SMALL: list[Architecture] = [*WITHOUT_DROPOUT, Goodfellow2014(generator_widths=(9,), maxout_units=(5, 4))]
 

@@ -717,16 +717,17 @@ def fit_photos(here: Path, recipe: str) -> None:
     assert main(["fit", recipe, "--data", "photos", "--epochs", "1", "--threads", "1", *settings]) == 0
 
 
-@pytest.mark.parametrize("recipe", ["goodfellow2014", "mlp", "writeup"])
+@pytest.mark.parametrize("recipe", ["goodfellow2014", "mlp", "photos", "writeup"])
 def test_every_recipe_takes_colour_photos(here: Path, recipe: str):
     fit_photos(here, recipe)
     assert pixels(here / "runs" / recipe / "grids" / "00001.png").shape == (8 * 34 + 2, 8 * 34 + 2, 3)
 
 
 @pytest.mark.slow
-def test_a_folder_of_colour_photos_end_to_end(here: Path, capsys: pytest.CaptureFixture[str]):
-    fit_photos(here, "conv")
-    assert main(["export", "runs/conv", "--to", "models/pets"]) == 0
+@pytest.mark.parametrize("recipe", ["conv", "photos"])
+def test_a_folder_of_colour_photos_end_to_end(here: Path, recipe: str, capsys: pytest.CaptureFixture[str]):
+    fit_photos(here, recipe)
+    assert main(["export", f"runs/{recipe}", "--to", "models/pets"]) == 0
     model = load_model(here / "models" / "pets")
     assert model.metadata.image_shape == ImageShape(channels=3, height=32, width=32)
     capsys.readouterr()

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from models.images import ImageShape
+from models.networks.residual import ResidualBlock
 from tests.training.support import TINY, make_game, real_batch_of, tiny_dataset, tiny_recipe
 from training.config import RunConfig
 from training.data.dataset import Dataset
@@ -44,8 +45,14 @@ def following(game: Game) -> torch.Generator:
 
 
 def bolder(game: Game) -> Game:
-    """Scale the weights of the paper's D by 50, because at first they are so small that float32 loses G's steps."""
+    """Scale the weights of the paper's D by 50, because at first they are so small that float32 loses G's steps.
+
+    The last layer of each residual block gets weights: at first it is 0, and the layers before it have no gradient.
+    """
     with torch.no_grad():
+        for block in (*game.generator.modules(), *game.discriminator.modules()):
+            if isinstance(block, ResidualBlock):
+                block.convolutions[-1].weight.fill_(0.1)
         for parameter in game.discriminator.parameters():
             parameter.mul_(50 if game.recipe.architecture.name == "goodfellow2014" else 1)
     return game
