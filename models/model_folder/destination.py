@@ -12,11 +12,10 @@ from models.model_folder.format import (
     FEATURES_FILE,
     HISTORY_FILE,
     NAME_PATTERN,
-    ONNX_FILES,
-    ONNX_START,
     TIMELINE_FOLDER,
     WEIGHTS_FILE,
 )
+from models.model_folder.onnx_files import ONNX_FILES, ONNX_START
 from models.model_folder.read import read_metadata
 
 _OWN = {WEIGHTS_FILE, HISTORY_FILE, CARD_FILE, FEATURES_FILE}

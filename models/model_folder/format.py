@@ -22,12 +22,6 @@ HISTORY_FILE = "history.json"
 TIMELINE_FOLDER = "timeline"
 CARD_FILE = "CARD.md"
 FEATURES_FILE = "features.safetensors"
-ONNX_FILES = ("model.onnx", "model-d.onnx")
-"""G and D as ONNX files (`training.onnx_export`), which a model folder may hold."""
-
-ONNX_PRODUCER, ONNX_IR_VERSION = "gan-service", 10
-ONNX_START = bytes([0x08, ONNX_IR_VERSION, 0x12, len(ONNX_PRODUCER)]) + ONNX_PRODUCER.encode()
-"""The first bytes of these ONNX files, by which they are known: fields 1 and 2 of the format, version and producer."""
 
 NAME_PATTERN = r"[a-z0-9][a-z0-9._-]{0,63}"
 """The names that a model folder may have. They are limited because they become part of URLs."""

@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from models.class_names import MAX_CLASS_NAME
-
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001  (argparse has no public name)
 """The object to which each command adds its own parser."""
 
@@ -99,6 +97,8 @@ def data_name(text: str) -> str:
 
 def class_names(text: str) -> tuple[str, ...]:
     """Take the names of classes, separated by commas: printable UTF-8 texts, all different."""
+    from models.class_names import MAX_CLASS_NAME
+
     names = tuple(name.strip() for name in not_empty(text).split(","))
     for name in names:
         if not 1 <= len(name) <= MAX_CLASS_NAME or not name.isprintable():

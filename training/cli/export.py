@@ -124,7 +124,7 @@ def _export(options: argparse.Namespace, *, replaces: bool) -> None:
 
 def _write_onnx(model: "LoadedModel") -> None:
     """Write G and D into the model folder as ONNX files. If that fails, the folder is there without them."""
-    from models.model_folder.format import ONNX_FILES
+    from models.model_folder.onnx_files import ONNX_FILES
     from training.onnx_export.write import write_onnx
 
     generator, discriminator = (model.path / name for name in ONNX_FILES)

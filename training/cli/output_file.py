@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.files import check_file_destination
-from models.model_folder.format import ONNX_START
+from models.model_folder.onnx_files import ONNX_START
 from training.errors import RunError, UsageError
 
 

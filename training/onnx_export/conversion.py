@@ -17,7 +17,7 @@ from onnx import helper, numpy_helper
 from torch import nn
 
 from models import __version__
-from models.model_folder.format import ONNX_IR_VERSION, ONNX_PRODUCER
+from models.model_folder.onnx_files import ONNX_IR_VERSION, ONNX_PRODUCER
 from training.errors import OnnxError
 
 OPSET = 18

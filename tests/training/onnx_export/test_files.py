@@ -19,8 +19,8 @@ from models import __version__, bundled_models_dir
 from models.images import ImageShape, channels_first, from_uint8
 from models.inference.sampler import Sampler
 from models.inference.scorer import Scorer
-from models.model_folder.format import ONNX_START
 from models.model_folder.loaded_model import LoadedModel
+from models.model_folder.onnx_files import ONNX_START
 from models.model_folder.read import load_model
 from models.networks.conditional import ask_for_class, ballots_of
 from models.networks.conv import Conv
