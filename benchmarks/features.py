@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.planted_faults import spoil
+from harness.planted_faults import spoil
 from harness.report import describe_machine, table
 from training.data.dataset import Dataset, load_dataset
 from training.evaluation.features import BuiltIn, Extractor, name_of

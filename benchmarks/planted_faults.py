@@ -5,12 +5,11 @@ fault are in bold; the tests assert that they do.
 """
 
 import argparse
-from collections.abc import Callable
 
 import numpy as np
 import torch
-from torch.nn import functional
 
+from harness.planted_faults import FAULTS, spoil
 from harness.report import describe_machine, table
 from models.images import ImageShape, channels_first
 from training.data.dataset import Dataset
@@ -29,14 +28,6 @@ HEADS = {
     "class_frechet_worst": "class Fréchet, worst",
     "copy_share": "copies, by ratio",
     "copy_likelihood_share": "copies, by likelihood",
-}
-FAULTS = {
-    "perfect": "other real digits",
-    "copier": "the same, a tenth of them copies with small noise",
-    "one class": "one class only",
-    "blurred": "blurred",
-    "noisy": "noisy",
-    "shifted": "shifted by 3 pixels",
 }
 SEEN_BY = {
     "copier": ("copy_share", "copy_likelihood_share"),
@@ -95,38 +86,6 @@ def figures_of(samples: Labelled, data: Dataset, plan: FullPlan) -> dict[str, fl
     """Return the figures of samples in place of those of a G."""
     progress = EvaluationProgress(plan.costs(pixels=784, trained=len(data.images)), say=None)
     return judge_samples(samples.images, samples.labels, data, plan, progress).figures
-
-
-def spoil(samples: Labelled, data: Dataset, fault: str) -> Labelled:
-    """Return samples with one of the `FAULTS`."""
-    noise = torch.randn(samples.images.shape, generator=torch.Generator().manual_seed(0))
-
-    def copied() -> Labelled:
-        n = len(samples.images) // 10
-        copies = _rounded(data.images[:n] + 8 * noise[:n])
-        labels = samples.labels if data.labels is None else torch.cat([data.labels[:n], samples.labels[n:]])
-        return Labelled(torch.cat([copies, samples.images[n:]]), labels)
-
-    def of_one_class() -> Labelled:
-        ones = samples.images[samples.labels == 1]
-        return Labelled(ones[torch.arange(len(samples.images)) % len(ones)], samples.labels)
-
-    def blurred() -> torch.Tensor:
-        return functional.avg_pool2d(samples.images.float(), 3, stride=1, padding=1)
-
-    faults: dict[str, Callable[[], Labelled]] = {
-        "perfect": lambda: samples,
-        "copier": copied,
-        "one class": of_one_class,
-        "blurred": lambda: Labelled(_rounded(blurred()), samples.labels),
-        "noisy": lambda: Labelled(_rounded(samples.images + 32 * noise), samples.labels),
-        "shifted": lambda: Labelled(samples.images.roll(3, dims=3), samples.labels),
-    }
-    return faults[fault]()
-
-
-def _rounded(pixels: torch.Tensor) -> torch.Tensor:
-    return pixels.round().clamp(0, 255).to(torch.uint8)
 
 
 def _cell(figures: dict[str, float], name: str, *, bold: bool) -> str:

@@ -290,6 +290,7 @@ class SampleRequests:
             parameters |= {"columns": columns, "padding": padding, "scale": asked.scale}
             values = count_pixels(shape, n, columns=columns, padding=padding, scale=asked.scale) * shape.channels
         elif form == "json":
+            check_pixels(shape, n, scale=1, fewer="n")
             values = n * math.prod(shape.chw)
         if asked.truncation != 1:
             parameters["truncation"] = asked.truncation

@@ -221,7 +221,7 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
         tensors(lambda of: of[WEIGHT].fill_(3e38)),
         "G gives NaN or infinity",
     ),
-    "a future version": (metadata("format_version", "5"), "use a newer release"),
+    "a future version": (metadata("format_version", "6"), "use a newer release"),
     "a version of 5,000 digits": (metadata("format_version", "9" * 5000), "format_version is"),
     "metadata of the wrong type": (metadata("z_dim", '"eight"'), "z_dim: Input should be a valid integer"),
     "a number of 5,000 digits": (metadata("seed", "9" * 5000), "seed is not JSON"),

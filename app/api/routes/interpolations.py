@@ -107,7 +107,9 @@ def _checked(state: State, asked: InterpolationQuery, accept: str | None) -> _Pa
     shape = served.model.metadata.image_shape
     if path.form == "png":
         check_pixels(shape, asked.n, columns=path.columns, padding=asked.padding, scale=asked.scale, fewer="steps")
-    elif path.form != "json":
+    elif path.form == "json":
+        check_pixels(shape, asked.n, scale=1, fewer="steps")
+    else:
         check_pixels(shape, asked.n, scale=asked.scale, fewer="steps")
         _check_duration(asked)
     return path

@@ -687,7 +687,7 @@ def test_the_exported_folder_is_whole(chain: Path):
     assert " --set z_dim=4" in model.card
     (command,) = (line for line in model.card.splitlines() if line.startswith("    python -m training fit"))
     assert shlex.split(command)[4:] == [
-        *["mlp", "--data", "data.npz", "--seed", "11", "--threads", "1"],
+        *["mlp", "--data", "data.npz", "--seed", "11", "--threads", "1", "--features", "wavelets"],
         *sets([*TINY_MLP, "epochs=3"]),
     ]  # it can be pasted into a shell
     assert "nan" not in model.card
@@ -822,12 +822,16 @@ def test_an_image_that_breaks_later_stops_resume_and_export(here: Path, capsys: 
 def test_evaluate_tells_what_the_export_found(chain: Path):
     done = run("evaluate", "models/mine", "--data", "data.npz", "--json", cwd=chain)
     assert done.returncode == 0, done.stderr
-    assert re.fullmatch("warning: there are only 4 held-out images to compare with: .*\n", done.stderr)
+    told = (
+        "warning: there are only 4 held-out images to compare with: .*\nnote: the features are pixels and wavelet .*\n"
+    )
+    assert re.fullmatch(told, done.stderr)
     figures = json.loads(done.stdout)
     model = load_model(chain / "models" / "mine")
     assert figures.pop("model") == model.reference
     assert figures.pop("dataset") == "data"
     assert figures.pop("samples") == 10_000
+    assert figures.pop("features") == "pixels and wavelet energies"
     assert figures.pop("seconds") > 0
     assert figures == model.metadata.evaluation  # to the last bit: the same machine, the same images
 
@@ -858,7 +862,7 @@ def test_evaluate_says_that_the_data_have_changed(here: Path, capsys: pytest.Cap
     (here / "photos").rename(here / "moved" / "elsewhere")
     assert main(["evaluate", "m", "--data", "moved/elsewhere", "--json"]) == 0  # the same images under another name
     told = capsys.readouterr()
-    assert "note:" not in told.err
+    assert "note: the images" not in told.err
     assert [name for name in json.loads(told.out) if "training" in name]
     write_pngs(here / "photos", tiny_images(41) if change == "one more" else tiny_images(40, seed=9))
     assert main(["evaluate", "m", "--data", "photos", "--json"]) == 0
@@ -879,15 +883,15 @@ def test_own_images_named_as_an_embedded_data_set(here: Path, capsys: pytest.Cap
 def test_evaluate_names_no_training_image_among_other_images(
     here: Path, chain: Path, capsys: pytest.CaptureFixture[str]
 ):
-    write_pngs(here / "test", tiny_images(seed=4))
+    write_pngs(here / "others", tiny_images(seed=4))
     model = str(chain / "models" / "mine")
-    assert main(["evaluate", model, "--data", "test", "--html", "page.html"]) == 0
+    assert main(["evaluate", model, "--data", "others", "--html", "page.html"]) == 0
     told = capsys.readouterr()
-    assert "mine was trained on 'data', not on 'test', so these images cannot show whether it copies" in told.err
+    assert "mine was trained on 'data', not on 'others', so these images cannot show whether it copies" in told.err
     assert "raining image" not in told.out
-    assert "computed for other images of test instead of samples" in " ".join(told.out.split())
+    assert "computed for other images of others instead of samples" in " ".join(told.out.split())
     assert "training image" not in (here / "page.html").read_text().split("How this page was made")[0]
-    assert main(["evaluate", model, "--data", "test", "--json"]) == 0
+    assert main(["evaluate", model, "--data", "others", "--json"]) == 0
     assert not [name for name in json.loads(capsys.readouterr().out) if "training" in name]
 
 

@@ -58,11 +58,11 @@ def test_padded_pictures_with_labels_from_fit_to_evaluate(here: Path, capsys: py
     assert main(["evaluate", "m", "--data", "pets/train", "--labels", "mine.csv", "--json"]) == 0
     told = capsys.readouterr()
     assert "nearest_training" in json.loads(told.out)  # it found that these are the model's data
-    assert "note: " not in told.err
+    assert "note: the images" not in told.err
     assert main(["evaluate", "m", "--data", "pets/train", "--fit", "crop", "--labels", "mine.csv", "--json"]) == 0
     told = capsys.readouterr()
     assert "nearest_training" not in json.loads(told.out)
-    assert "note: " in told.err
+    assert "note: the images" in told.err
 
     labels.rename(here / "moved.csv")
     assert "the labels " in error_of(capsys, "resume", "r")

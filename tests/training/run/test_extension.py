@@ -270,7 +270,7 @@ def test_the_card_tells_the_true_number(tmp_path: Path):
     plan = "3 epochs (after epoch 2, extended from the recipe's 2 epochs)"
     assert f"| trained for | 5 of 5 epochs (after epoch 3, extended from {plan}), 180 images" in card
     assert (
-        "--threads 1\n    python -m training resume RUN --epochs 3    # after step 8\n"
+        "--threads 1 --features wavelets\n    python -m training resume RUN --epochs 3    # after step 8\n"
         "    python -m training resume RUN --epochs 5    # after step 12\n    python -m training export RUN"
     ) in card
     assert load_model(tmp_path / "m").metadata.epochs == 5

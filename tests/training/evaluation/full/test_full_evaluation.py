@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.planted_faults import FAULTS, SEEN_BY, digits, spoil
+from benchmarks.planted_faults import SEEN_BY, digits
 from benchmarks.planted_faults import figures_of as judged
+from harness.planted_faults import FAULTS, spoil
 from models.inference.sampler import Sampler
 from models.latents import draw_latents
 from models.networks.build import build_networks
