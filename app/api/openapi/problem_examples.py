@@ -10,7 +10,14 @@ from app.middleware import body_limit
 from app.problems import Problem, documented
 from app.settings import Settings
 
-BUNDLED = (examples.MODEL, "mnist-goodfellow2014", "mnist-goodfellow2014-labels", "mnist-mlp", "mnist-writeup")
+BUNDLED = (
+    "fashion",
+    examples.MODEL,
+    "mnist-goodfellow2014",
+    "mnist-goodfellow2014-labels",
+    "mnist-mlp",
+    "mnist-writeup",
+)
 
 _DEFAULTS = {name: field.default for name, field in Settings.model_fields.items()}
 
