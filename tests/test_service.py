@@ -96,7 +96,8 @@ def test_the_model_of_clothes_names_its_classes(gan: Client) -> None:
     for name in ("Trouser", "Sneaker"):
         ink = gan.samples(200, seed=1, class_=name, model="fashion").images.mean(axis=0) > 40
         heights[name] = int(ink.any(axis=1).sum()) / int(ink.any(axis=0).sum())
-    assert heights["Trouser"] > 1.5 > 1.0 > heights["Sneaker"]  # trousers are upright, and shoes lie
+    assert heights["Trouser"] > 1.3  # trousers are upright
+    assert heights["Sneaker"] < 1  # shoes are wider than high
 
 
 def test_the_papers_model_is_the_papers_game() -> None:
