@@ -498,7 +498,7 @@ def test_rollback_on_the_command_line(here: Path, fails: Fails, monkeypatch: pyt
     assert main(["export", "r", "--to", "m"]) == 0
     model = load_model(here / "m")
     assert [dict(event) for event in model.history.events] == [event]
-    assert " --on-collapse rollback --set " in model.card
+    assert " --on-collapse rollback --features wavelets --set " in model.card
     assert main(["export", "r", "--to", "last", "--state", "last"]) == 0
     last = load_model(here / "last")
     assert (last.metadata.epochs, model.metadata.epochs) == (4, 1)
