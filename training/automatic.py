@@ -20,7 +20,7 @@ rates. docs/experiments.md says what was measured.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -118,6 +118,11 @@ def resolve(settings: dict[str, object], names: tuple[str, ...], facts: Facts) -
     return _with_values(settings, {name: RULES[name](facts) for name in names})
 
 
+def with_automatic(settings: dict[str, object], names: tuple[str, ...]) -> dict[str, object]:
+    """Return settings in which the named ones are "auto": the inverse of `take_automatic`."""
+    return _with_values(settings, dict.fromkeys(names, AUTO))
+
+
 def _facts_before_the_data(settings: dict[str, object]) -> Facts:
     batch_size, clusters = settings.get("batch_size"), settings.get("clusters")
     return Facts(
@@ -135,7 +140,7 @@ def _value_at(settings: dict[str, object], name: str) -> object:
     return table.get(key) if isinstance(table, dict) else None
 
 
-def _with_values(settings: dict[str, object], values: dict[str, bool | int | float]) -> dict[str, object]:
+def _with_values(settings: dict[str, object], values: Mapping[str, object]) -> dict[str, object]:
     changed = dict(settings)
     for name, value in values.items():
         section, _, key = name.rpartition(".")

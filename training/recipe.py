@@ -19,7 +19,7 @@ from models.networks.layers import GroupDeviation
 from models.networks.mlp import MLP
 from models.networks.residual import Residual
 from models.validation import plain
-from training.automatic import NOISE, Facts, resolve, take_automatic
+from training.automatic import NOISE, Facts, resolve, take_automatic, with_automatic
 from training.errors import RecipeError
 from training.overrides import apply_override
 
@@ -188,6 +188,10 @@ class Recipe(_Settings):
     def images_a_group(self) -> int:
         """The number of consecutive images of a batch that D sees together."""
         return self.packing * (GroupDeviation.GROUP if getattr(self.architecture, "group_deviation", False) else 1)
+
+    def settings(self) -> dict[str, object]:
+        """Return the settings as a recipe's file has them: with "auto" in the place of the stand-ins."""
+        return with_automatic(self.model_dump(mode="json"), self.automatic)
 
     def for_data(self, facts: Facts) -> "Recipe":
         """Return the recipe with the values that the rules of `training.automatic` give where it has "auto".

@@ -59,8 +59,8 @@ def with_networks_of(start: "StartingModel", recipe: "Recipe", *, recipe_name: s
     from training.gan.transfer import same_networks
     from training.recipe import validate_recipe
 
-    settings = recipe.model_dump(mode="json")
-    theirs, ours = start.architecture.model_dump(mode="json"), settings["architecture"]
+    settings = recipe.settings()
+    theirs, ours = (architecture.model_dump(mode="json") for architecture in (start.architecture, recipe.architecture))
     if ours["name"] != theirs["name"]:
         raise RecipeError(
             f"the model {start.reference} has networks of the architecture {theirs['name']!r}, and the recipe "
@@ -80,7 +80,7 @@ def with_networks_of(start: "StartingModel", recipe: "Recipe", *, recipe_name: s
             + ": leave this out of --set"
         )
     if own_number() == 0:
-        for line in _changes(start.reference, settings, changed.model_dump(mode="json")):
+        for line in _changes(start.reference, settings, changed.settings()):
             print(line, file=sys.stderr)
     return changed
 

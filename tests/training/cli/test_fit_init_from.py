@@ -11,6 +11,7 @@ from harness.tiny_models import STEEP, make_tiny_model_folder
 from models.images import ImageShape
 from models.model_folder.read import load_model
 from models.networks.conv import Conv
+from models.networks.residual import Residual
 from tests.training.support import BARE_GAME, judge_few_samples, sets, tiny_images, write_npz
 from training.cli.command_line import main
 from training.run.folder import RunFolder
@@ -199,3 +200,23 @@ def test_a_run_that_has_no_state_yet_gets_a_new_length(here: Path):
     (extension,) = folder.read_config().extensions
     assert (extension.after_epoch, extension.after_step) == (0, 0)
     assert len(folder.stats_file.read_text().splitlines()) == 2
+
+
+def test_automatic_settings_still_follow_the_images(here: Path, capsys: pytest.CaptureFixture[str]):
+    """The model gives `z_dim`; everything else that the recipe calls "auto" follows from the data, as without it."""
+    np.savez(here / "labelled.npz", images=tiny_images(40), labels=np.arange(40) % 3)
+    shape = ImageShape(height=16, width=16)
+    tiny = Residual(generator_channels=2, discriminator_channels=2, group_width=2)
+    make_tiny_model_folder(here / "old", z_dim=20, image_shape=shape, architecture=tiny, judge=False)
+    own = ["architecture.generator_channels=2", "architecture.discriminator_channels=2", "architecture.group_width=2"]
+    fit = ["fit", "photos", "--data", "labelled.npz", "--threads", "1", "--set", "batch_size=8", "judge_steps=0"]
+    recipes = []
+    for number, begin in enumerate(([], ["--init-from", "old"])):
+        command = [*fit, *own, "metrics_every_epochs=0", "--minutes", "0.0001", "--out", str(number), *begin]
+        ends_with(0, *command, "--dry-run", capsys=capsys)
+        ends_with(0, *command, capsys=capsys)
+        recipes.append(json.loads((here / str(number) / "config.json").read_text())["recipe"])
+    alone, begun = recipes
+    assert (alone.pop("z_dim"), begun.pop("z_dim")) == (67, 20)
+    assert begun == alone
+    assert (begun["conditional"], begun["r1_gamma"], begun["epochs"]) == (True, 0.125, 3000)
