@@ -4,7 +4,6 @@ import sys
 import time
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 
 from models.device import resolve_device
@@ -59,19 +58,12 @@ def measure_cost(config: RunConfig, dataset: Dataset) -> Cost:
     """Take a few steps of a run's game, on the run's device and threads, and return what they cost. Nothing is kept.
 
     The first step is not timed. As many others are timed as the penalties' interval has, so that their share is right,
-    but no more after `ENOUGH_S`. Classes count as equally frequent, and clusters are not searched for: neither changes
-    the cost.
+    but no more after `ENOUGH_S`. Classes count as equally frequent, clusters are not searched for, and the augmentation
+    is not adapted: this hardly changes the cost.
     """
     torch.set_num_threads(config.threads)
     device = resolve_device(config.device)
-    game = Game(
-        config.recipe,
-        shape=config.image_shape,
-        pixel_means=dataset.pixel_means(),
-        class_shares=np.full(config.ballots, 1 / config.ballots) if config.ballots else None,
-        seed=config.seed,
-        device=device,
-    )
+    game = Game.without_data(config, device=device)
     if config.recipe.clusters:
         dataset = replace(dataset, labels=torch.arange(len(dataset.images)) % config.recipe.clusters)
     data, progress = dataset.to(device), Progress()

@@ -1,7 +1,7 @@
 """The parameters `class` and `digit`: the class that a conditional model is asked to draw."""
 
 from app.problems import Problem
-from models.class_names import MAX_CLASS_NAME, describe_classes, find_class
+from models.class_names import MAX_CLASS_NAME, find_class
 from models.errors import ClassError
 from models.model_folder.loaded_model import LoadedModel
 
@@ -28,8 +28,7 @@ def label_of(model: LoadedModel, *, digit: int | None, named: str | int | None) 
         return find_class(asked, model.metadata.class_names)
     except ClassError as error:
         if error.classes:
-            known = describe_classes(model.metadata.class_names, near=str(asked))
-            detail = f"the model {model.name} has the classes {known}, not {error.shown}; ask for one of these"
+            detail = f"the model {model.name} has the classes {error.known}, not {error.shown}; ask for one of these"
         else:
             refused = f"the model {model.name} is not conditional, so it cannot be asked for {error.shown}"
             detail = f"{refused}; leave {parameter} out"

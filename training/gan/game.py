@@ -145,7 +145,24 @@ class Game:
             seed=config.seed,
             device=device,
             processes=processes,
-            held_out=labelled_held_out(dataset, conditional=config.ballots > 0, device=device),
+            held_out=None
+            if config.recipe.augmentation_target is None
+            else labelled_held_out(dataset, conditional=config.ballots > 0, device=device),
+        )
+
+    @classmethod
+    def without_data(cls, config: RunConfig, *, device: torch.device) -> "Game":
+        """Return a game with a run's settings and networks, as if its data were grey and its classes equally frequent.
+
+        Its augmentation is not adapted.
+        """
+        return cls(
+            config.recipe,
+            shape=config.image_shape,
+            pixel_means=torch.full(config.image_shape.chw, 0.5),
+            class_shares=np.full(config.ballots, 1 / config.ballots) if config.ballots else None,
+            seed=config.seed,
+            device=device,
         )
 
     def set_rates(self, *, step: int, steps: int, epoch: int, factor: float = 1.0) -> None:

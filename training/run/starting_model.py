@@ -70,7 +70,7 @@ def start_of_run(folder: RunFolder) -> StartingModel:
         RunError: the folder holds no run, or the run has no saved state, or it is damaged.
     """
     config = folder.read_config()
-    game = _empty_game(config)
+    game = Game.without_data(config, device=torch.device("cpu"))  # the state replaces all that the data decide
     load_checkpoint(folder.saved_state(), game, config)
     generator, discriminator = game.average.network, game.plain_discriminator()
     digest = hashlib.sha256(save(_tensors(generator, discriminator))).hexdigest()
@@ -149,21 +149,6 @@ def begin_from_model(game: Game, config: RunConfig, folder: RunFolder, *, say: C
     start = read_start(folder.start_file, reference=config.init_from)
     for line in start_from(game, start, config.class_names if config.classes else ()):
         say(line)
-
-
-def _empty_game(config: RunConfig) -> Game:
-    """Return a game of a run's settings without its data: everything that these decide is in the saved states."""
-    shares = None
-    if config.ballots:
-        shares = torch.full((config.ballots,), 1 / config.ballots, dtype=torch.float64).numpy()
-    return Game(
-        config.recipe,
-        shape=config.image_shape,
-        pixel_means=torch.full(config.image_shape.chw, 0.5),
-        class_shares=shares,
-        seed=config.seed,
-        device=torch.device("cpu"),
-    )
 
 
 def _tensors(generator: nn.Module, discriminator: nn.Module | None) -> dict[str, torch.Tensor]:

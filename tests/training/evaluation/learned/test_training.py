@@ -92,7 +92,7 @@ def test_the_contrastive_loss_is_that_of_its_definition():
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_view_is_a_part_of_its_image(channels: int):
-    """Of a ramp along each axis, the parts are ramps that keep their order, or turn it round if they are mirrored."""
+    """The images are ramps. A part of a ramp is a ramp with the same order, or with the opposite one if mirrored."""
     ramp = torch.linspace(-0.5, 0.5, 32)
     images = ramp.expand(64, channels, 32, 32).clone()
     seen = view(images, torch.Generator().manual_seed(0))
