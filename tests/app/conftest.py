@@ -15,6 +15,7 @@ from models.images import ImageShape
 from models.model_folder.game_rules import GameRules
 from models.networks.conv import Conv
 from models.networks.encoder import Encoder
+from tests.app.named_classes import BREEDS, PETS
 from tests.services import running
 
 PREFIX = "/gan"
@@ -50,6 +51,21 @@ def service(models_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
 def bundled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service on the bundled models, behind a path prefix."""
     with running(tmp_path_factory.mktemp("bundled"), root_path=PREFIX) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def named(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service of models whose classes have names: a few (`PETS`) and many (`BREEDS`), and of one of digits."""
+    folder = tmp_path_factory.mktemp("named")
+    models = folder / "models"
+    models.mkdir()
+    conv = Conv(generator_channels=(4, 4), discriminator_channels=(4, 4))
+    rgb = ImageShape(channels=3, height=64, width=64)
+    make_tiny_model_folder(models / "pets", z_dim=16, architecture=conv, image_shape=rgb, class_names=PETS)
+    make_tiny_model_folder(models / "breeds", z_dim=210, class_names=BREEDS)
+    make_tiny_model_folder(models / "mnist", z_dim=16, classes=10)
+    with running(folder, models_dir=models, default_model="pets") as started:
         yield started
 
 

@@ -2,7 +2,6 @@
 
 import base64
 import json
-from collections.abc import Iterator
 from urllib.parse import parse_qs, quote, urlsplit
 
 import httpx
@@ -11,28 +10,8 @@ import pytest
 
 from gan_client import Client
 from harness.service import Service
-from harness.tiny_models import make_tiny_model_folder
-from models.images import ImageShape
-from models.networks.conv import Conv
 from tests.app.checks import assert_problem, pixels, png_bytes
-from tests.services import running
-
-PETS = ("cat", "dog, black", "10", "Käfer & Co?")
-BREEDS = tuple(f"breed {number}" for number in range(200))
-
-
-@pytest.fixture(scope="module")
-def named(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    folder = tmp_path_factory.mktemp("named")
-    models = folder / "models"
-    models.mkdir()
-    conv = Conv(generator_channels=(4, 4), discriminator_channels=(4, 4))
-    rgb = ImageShape(channels=3, height=32, width=32)
-    make_tiny_model_folder(models / "pets", z_dim=16, architecture=conv, image_shape=rgb, class_names=PETS)
-    make_tiny_model_folder(models / "breeds", z_dim=210, class_names=BREEDS)
-    make_tiny_model_folder(models / "digits", z_dim=16, classes=10)
-    with running(folder, models_dir=models, default_model="pets") as started:
-        yield started
+from tests.app.named_classes import BREEDS, PETS
 
 
 @pytest.fixture(scope="module")
@@ -72,10 +51,10 @@ def test_the_latents_choose_the_class(pets: httpx.Client) -> None:
 
 
 def test_a_model_of_digits_keeps_its_urls(pets: httpx.Client) -> None:
-    answer = pets.get("/v1/samples?seed=3&model=digits&class=4")
+    answer = pets.get("/v1/samples?seed=3&model=mnist&class=4")
     assert "&digit=4&" in answer.headers["content-location"]
     assert "class=" not in answer.headers["content-location"]
-    assert answer.content == pets.get("/v1/samples?seed=3&model=digits&digit=4").content
+    assert answer.content == pets.get("/v1/samples?seed=3&model=mnist&digit=4").content
 
 
 def test_more_than_ten_classes(pets: httpx.Client) -> None:
@@ -127,10 +106,10 @@ def test_what_is_wrong(pets: httpx.Client, path: str) -> None:
 def test_models_tell_their_names(named: Service) -> None:
     listed = {model["name"]: model for model in named.client.get("/v1/models").json()["models"]}
     assert listed["pets"]["class_names"] == list(PETS)
-    assert [listed[name]["subject"] for name in ("pets", "breeds", "digits")] == ["pictures", "pictures", "digits"]
+    assert [listed[name]["subject"] for name in ("pets", "breeds", "mnist")] == ["pictures", "pictures", "digits"]
     metadata = named.client.get("/v1/models/breeds").json()["metadata"]
     assert (metadata["name"], metadata["class_names"], metadata["classes"]) == ("breeds", list(BREEDS), 200)
-    assert listed["digits"]["class_names"] == list("0123456789")
+    assert listed["mnist"]["class_names"] == list("0123456789")
     with Client(named.url) as gan:
         by_name = gan.samples(3, seed=5, class_="dog, black").images
         assert (by_name == gan.samples(3, seed=5, class_=1).images).all()

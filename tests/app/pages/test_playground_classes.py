@@ -7,31 +7,11 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from harness.service import Service
-from harness.tiny_models import make_tiny_model_folder
-from models.images import ImageShape
-from models.networks.conv import Conv
+from tests.app.named_classes import PETS
 from tests.app.playground import expect_in_address, open_page, parameters, settle
 from tests.browser import Visit, needs_chromium
-from tests.services import running
 
 pytestmark = needs_chromium
-
-PETS = ("cat", "dog, black", "10", "Käfer & Co?")
-BREEDS = tuple(f"breed {number}" for number in range(200))
-
-
-@pytest.fixture(scope="module")
-def named(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    folder = tmp_path_factory.mktemp("named")
-    models = folder / "models"
-    models.mkdir()
-    conv = Conv(generator_channels=(4, 4), discriminator_channels=(4, 4))
-    rgb = ImageShape(channels=3, height=64, width=64)
-    make_tiny_model_folder(models / "pets", z_dim=16, architecture=conv, image_shape=rgb, class_names=PETS)
-    make_tiny_model_folder(models / "breeds", z_dim=210, class_names=BREEDS)
-    make_tiny_model_folder(models / "mnist", z_dim=16, classes=10)
-    with running(folder, models_dir=models, default_model="pets") as started:
-        yield started
 
 
 @pytest.fixture
