@@ -172,7 +172,7 @@ class Recipe(_Settings):
     grid_every_epochs: int = Field(
         default=1,
         ge=1,
-        description="N: draw the fixed latents every N epochs, and after each of the first N",
+        description="N: draw the fixed latents every N epochs, and after each of the first N (at most 10)",
     )
     checkpoint_interval_s: float = Field(default=30.0, ge=0, description="Least time between saved states, in seconds")
     automatic: tuple[str, ...] = Field(

@@ -248,6 +248,9 @@ TAKEN: dict[str, str] = {
 """Commands whose arguments are taken as they stand, with which nothing is done; and why they are not run."""
 
 SKIPPED: dict[str, str] = {
+    "python -m training evaluate fashion --data ~/fashion-mnist --full --features classifier --threads 1": (
+        "takes minutes and needs Fashion-MNIST; tests/training/cli/test_cli.py runs the option on few images"
+    ),
     "python -m training evaluate mnist-mlp --full --threads 1 --html report.html": (
         "takes minutes; tests/training/cli/test_cli.py runs it on few images"
     ),

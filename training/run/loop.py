@@ -25,6 +25,9 @@ from training.run.run import Run
 from training.run.starting_model import begin_from_model
 from training.run.writer import RunWriter
 
+EARLY_EPOCHS = 10
+"""The last epoch, at most, up to which each epoch has a grid: G changes fastest at the beginning."""
+
 
 def train(
     config: RunConfig, dataset: Dataset, folder: RunFolder, writer: RunWriter, processes: Processes = ALONE
@@ -158,7 +161,7 @@ def close_epoch(run: Run) -> None:
     alarms = new_alarms(records, loss=recipe.loss, since=run.progress.went_back_to)
     goes_back = bool(alarms) and will_roll_back(run)  # to an earlier state, so this one is not kept as the best
     is_best = best_record(records) is records[-1] and not goes_back
-    is_due = epoch <= recipe.grid_every_epochs or epoch % recipe.grid_every_epochs == 0 or run.progress.finished
+    is_due = run.progress.finished or is_grid_due(epoch, every=recipe.grid_every_epochs)
     writer.write_stats(records)
     if is_best or is_due:
         writer.write_grid(epoch, game)
@@ -173,6 +176,14 @@ def close_epoch(run: Run) -> None:
         run.save()
     else:
         run.save_if_due(run.clock_s())
+
+
+def is_grid_due(epoch: int, *, every: int) -> bool:
+    """Return whether a grid and the curves are drawn after an epoch: every `every` epochs, and after the first ones.
+
+    Drawing takes longer than training in the short epochs of a small set, so it follows the setting also there.
+    """
+    return epoch <= min(every, EARLY_EPOCHS) or epoch % every == 0
 
 
 def epoch_batches(config: RunConfig, epoch: int, *, start: int, rollbacks: int = 0) -> Iterator[list[torch.Tensor]]:

@@ -242,6 +242,13 @@ def test_the_best_state_has_its_picture_whenever_it_is_found(runs: Runs):
     assert list(grid_bytes(folder)) == [f"{epoch:05d}.png" for epoch in range(6)]
 
 
+def test_each_early_epoch_has_a_grid_and_later_ones_follow_the_setting():
+    """A set of 50 pictures has epochs of one step: drawing after each of 2,000 takes many times as long as training."""
+    assert [epoch for epoch in range(1, 31) if loop.is_grid_due(epoch, every=15)] == [*range(1, 11), 15, 30]
+    assert [epoch for epoch in range(1, 8) if loop.is_grid_due(epoch, every=3)] == [1, 2, 3, 6]
+    assert [epoch for epoch in range(1, 4001) if loop.is_grid_due(epoch, every=2000)] == [*range(1, 11), 2000, 4000]
+
+
 def let_d_win(runs: Runs) -> None:
     """From now on, each step of a run reports that D has won."""
     real_step = loop.play_step
