@@ -64,8 +64,10 @@ def main() -> int:
 
 def describe_device(device: torch.device) -> str:
     """Return the name, memory and driver of a CUDA device; of the CPU, that it stands for a GPU in a rehearsal."""
-    if device.type != "cuda":
-        return f"REHEARSAL on {device.type}, not on a GPU"
+    if device.type == "mps":
+        return "Apple GPU (mps)"
+    if device.type == "cpu":
+        return "REHEARSAL on the CPU, not on a GPU"
     facts = torch.cuda.get_device_properties(device)
     return f"{facts.name}, {facts.total_memory / 2**30:.0f} GiB, CUDA {torch.version.cuda}"
 
@@ -166,7 +168,7 @@ def _parser() -> argparse.ArgumentParser:
     models = sorted(folder.name for folder in bundled_models_dir().iterdir() if folder.is_dir())
     now = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     add = parser.add_argument
-    add("--device", choices=["cuda", "cpu"], default="cuda", help="cpu: a rehearsal (default: cuda)")
+    add("--device", choices=["cuda", "mps", "cpu"], default="cuda", help="cpu: a rehearsal (default: cuda)")
     add("--tests", nargs="*", default=list(TESTS), help="tests to run; no path: none (default: those of a device)")
     add("--recipes", nargs="*", default=recipe_names(), help="recipes to train for a few steps (default: all)")
     add("--ways-of", nargs="*", default=["conv", "photos-large"], help="recipes whose steps are computed in all ways")

@@ -42,7 +42,7 @@ def test_rehearsal(tmp_path: Path) -> None:
     ways = ["float32", "bfloat16", "float32, channels_last"]
     arguments = ["--tests", "tests/models/test_device.py", "--recipes", "mlp", "--ways-of", "mlp", "--ways", *ways]
     printed = run("gpu", "--device", "cpu", *arguments, "--models", str(tiny), "--calls", "1", "64", *SMALL)
-    assert printed.startswith("REHEARSAL on cpu, not on a GPU; ")
+    assert printed.startswith("REHEARSAL on the CPU, not on a GPU; ")
     assert " passed in " in printed
     rows = {row[0]: row[1:] for row in rows_of(printed)}
     assert rows["mlp"][0] == rows["mlp"][1]
@@ -123,6 +123,5 @@ def test_tf32_is_restored() -> None:
 
 
 def test_levels_do_not_wrap_around() -> None:
-    assert levels_between(np.array([[3, 255]], dtype=np.uint8), np.array([[5, 0]], dtype=np.uint8)).tolist() == [
-        [2, 255]
-    ]
+    some, others = np.array([[3, 255]], dtype=np.uint8), np.array([[5, 0]], dtype=np.uint8)
+    assert levels_between(some, others).tolist() == [[2, 255]]
