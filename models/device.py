@@ -25,8 +25,8 @@ def resolve_device(name: DeviceName) -> torch.device:
         )
     if name == "mps" and not torch.backends.mps.is_available():
         raise DeviceError(
-            f"device 'mps' was asked for, but torch {torch.__version__} finds no GPU of Apple here: it needs a Mac with "
-            "macOS and a build of torch for it; use 'cpu' or 'auto'"
+            f"device 'mps' was asked for, but torch {torch.__version__} finds no GPU of Apple here: it needs a Mac "
+            "with macOS and a build of torch for it; use 'cpu' or 'auto'"
         )
     return torch.device(name)
 
