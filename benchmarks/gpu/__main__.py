@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from benchmarks.gpu.pictures import measure_pictures
-from benchmarks.gpu.steps import configure, data_for, first_losses, measure_speed
+from benchmarks.gpu.steps import FAILURES, configure, data_for, first_losses, in_one_line, measure_speed
 from benchmarks.gpu.ways import WAYS, measure_way, tf32
 from harness.report import describe_machine, table
 from harness.repository import ROOT
@@ -54,7 +54,7 @@ def main() -> int:
         wrong += run_tests(options.tests)
     wrong += compare_training(options, device)
     compare_ways(options, device)
-    compare_pictures(options, device)
+    wrong += compare_pictures(options, device)
     if options.pictures is not None:
         wrong += train_on(options.pictures, minutes=options.minutes, device=options.device, out=options.out)
     for line in wrong:
@@ -88,20 +88,31 @@ def compare_training(options: argparse.Namespace, device: torch.device) -> list[
     rows, wrong = [], []
     for name in options.recipes:
         _say(f"training: {name} …")
-        dataset = data_for(name, images=options.images, side=options.side)
-        config, data = configure(name, dataset, device=options.device, overrides=("precision=float32",))
-        with tf32("nowhere"):
-            here, there = (first_losses(config, data, device=on) for on in (device, torch.device("cpu")))
-        apart = float(np.max(np.abs(np.subtract(here, there)) / np.maximum(np.abs(there), 1e-6)))
+        try:
+            row, apart = _train(name, options, device)
+        except FAILURES as error:
+            wrong.append(f"{name}: {in_one_line(error)}")
+            continue
+        rows.append(row)
         if not apart <= LOSS_TOLERANCE:  # a NaN is wrong, too
-            wrong.append(f"{name}: the first losses are {here}, and {there} on the CPU")
-        config, data = configure(name, dataset, device=options.device)
-        speed = measure_speed(config, data, device=device, seconds=options.seconds)
-        shown = [f"{loss:.6f}" for pair in zip(here, there, strict=True) for loss in pair]
-        rows.append([name, *shown, f"{apart:.1e}", config.recipe.precision, f"{speed.images_per_s:,.0f}", speed.memory])
+            wrong.append(f"{name}: the first losses of D and G, each beside the CPU's, are {', '.join(row[1:5])}")
     heads = ["recipe", "D's first loss", "on the CPU", "G's first loss", "on the CPU", "apart", "precision"]
     print(f"## Training\n\n{table([*heads, 'images/s', 'memory, MiB'], rows)}\n")
     return wrong
+
+
+def _train(name: str, options: argparse.Namespace, device: torch.device) -> tuple[list[str], float]:
+    """Return a recipe's row, and the largest relative difference of its first losses from the CPU's."""
+    dataset = data_for(name, images=options.images, side=options.side)
+    config, data = configure(name, dataset, device=options.device, overrides=("precision=float32",))
+    with tf32("nowhere"):
+        here, there = (first_losses(config, data, device=on) for on in (device, torch.device("cpu")))
+    apart = float(np.max(np.abs(np.subtract(here, there)) / np.maximum(np.abs(there), 1e-6)))
+    config, data = configure(name, dataset, device=options.device)
+    speed = measure_speed(config, data, device=device, seconds=options.seconds)
+    shown = [f"{loss:.6f}" for pair in zip(here, there, strict=True) for loss in pair]
+    row = [name, *shown, f"{apart:.1e}", config.recipe.precision, f"{speed.images_per_s:,.0f}", speed.memory]
+    return row, apart
 
 
 def compare_ways(options: argparse.Namespace, device: torch.device) -> None:
@@ -124,20 +135,24 @@ def compare_ways(options: argparse.Namespace, device: torch.device) -> None:
     print(f"## Ways to compute a step\n\n{table(['way', 'images/s', '× float32', 'memory, MiB'], rows)}\n")
 
 
-def compare_pictures(options: argparse.Namespace, device: torch.device) -> None:
-    """Print a table of models: pictures and logits beside the CPU's, and rates."""
-    rows = []
+def compare_pictures(options: argparse.Namespace, device: torch.device) -> list[str]:
+    """Print a table of models: pictures and logits beside the CPU's, and rates. Return what is wrong."""
+    rows, wrong = [], []
     for name in options.models:
         _say(f"serving: {name} …")
         folder = Path(name) if Path(name).is_dir() else bundled_models_dir() / name
-        drawn = measure_pictures(
-            folder,
-            device_name=options.device,
-            device=device,
-            images=options.images,
-            sizes=tuple(options.calls),
-            seconds=options.seconds,
-        )
+        try:
+            drawn = measure_pictures(
+                folder.absolute(),
+                device_name=options.device,
+                device=device,
+                images=options.images,
+                sizes=tuple(options.calls),
+                seconds=options.seconds,
+            )
+        except FAILURES as error:
+            wrong.append(f"{name}: {in_one_line(error)}")
+            continue
         seen = drawn.difference
         cells = [f"{seen.levels}", f"{seen.share:.4%}", f"{seen.logits:.1e}"]
         cells += [f"{rate:,.0f}" for rate in drawn.rates.values()]
@@ -145,6 +160,7 @@ def compare_pictures(options: argparse.Namespace, device: torch.device) -> None:
     heads = ["model", "largest difference, grey levels", "pixels that differ", "largest difference of logits"]
     heads += [f"images/s, {n} a call" for n in options.calls] + ["images/s, service", "service against sampler, levels"]
     print(f"## Serving, beside the CPU's pictures\n\n{table(heads, rows)}\n")
+    return wrong
 
 
 def train_on(pictures: Path, *, minutes: float, device: str, out: Path) -> list[str]:

@@ -6,14 +6,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import cycle
 
+import httpx
 import torch
 from torch.nn import functional
 
 from models.device import DeviceName, release_memory
+from models.errors import ModelFolderError
 from models.networks.conditional import ballots_of, labels_of
 from training.config import RunConfig, resolve_config
 from training.cost import most_memory, wait_for
 from training.data.dataset import Dataset, load_dataset
+from training.errors import TrainingError
 from training.gan.discriminator_loss import LabelledImages, logits_of
 from training.gan.game import Game, draw
 from training.gan.losses import LOSSES
@@ -22,6 +25,14 @@ from training.run.loop import epoch_batches, play_step, real_batch
 from training.run.progress import Progress
 
 WARM_UP_STEPS = 3
+
+FAILURES = (RuntimeError, ValueError, OSError, TrainingError, ModelFolderError, httpx.HTTPError)
+"""The errors after which the check goes on with the next recipe, way or model, and tells them."""
+
+
+def in_one_line(error: BaseException) -> str:
+    """Return an error's type and the first line of its message, at most 120 characters."""
+    return f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"[:120]
 
 
 @dataclass(frozen=True)

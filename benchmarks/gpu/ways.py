@@ -7,10 +7,9 @@ from typing import Any, Literal
 
 import torch
 
-from benchmarks.gpu.steps import Speed, configure, measure_speed
+from benchmarks.gpu.steps import FAILURES, Speed, configure, in_one_line, measure_speed
 from models.device import DeviceName
 from training.data.dataset import Dataset
-from training.errors import NotFiniteError
 from training.gan.game import Game
 
 
@@ -68,8 +67,8 @@ def measure_way(
     try:
         with tf32(way.tf32):
             return measure_speed(config, data, device=device, seconds=seconds, prepare=way.prepare)
-    except (RuntimeError, OSError, ValueError, NotFiniteError) as error:
-        return f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"[:120]
+    except FAILURES as error:
+        return in_one_line(error)
     finally:
         torch.compiler.reset()
 

@@ -69,9 +69,26 @@ def test_a_wrong_loss_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     assert check(monkeypatch, *arguments) == 1
     told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("wrong: ")]
     assert [line.split(" are ")[1] for line in told] == [
-        "(0.7, 0.702), and (0.7, 0.7) on the CPU",
-        "(0.7, nan), and (0.7, 0.7) on the CPU",
+        "0.700000, 0.700000, 0.702000, 0.700000",
+        "0.700000, 0.700000, nan, 0.700000",
     ]
+
+
+def test_the_check_goes_on_after_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A recipe and a model that fail are told, and the next section is printed."""
+
+    def fails(*_: object, **__: object) -> None:
+        raise RuntimeError("no kernel image is available\nmore")
+
+    monkeypatch.setattr(command, "measure_speed", fails)
+    arguments = ("--device", "cpu", *NOTHING, "--recipes", "mlp", "--models", str(tmp_path), *SMALL)
+    assert check(monkeypatch, *arguments) == 1
+    printed = capsys.readouterr()
+    assert "wrong: mlp: RuntimeError: no kernel image is available\n" in printed.err
+    assert f"wrong: {tmp_path}: Model" in printed.err
+    assert "## Serving" in printed.out
 
 
 def test_failing_tests_are_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
