@@ -3,6 +3,8 @@
 PYTHON ?= python3
 HOST ?= 127.0.0.1
 PORT ?= 8000
+DEVICE ?= cuda
+MINUTES ?= 30
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -12,7 +14,7 @@ OPENAPI := .venv-openapi
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .PHONY: serve train-env test test-slow test-all test-ray test-openapi check audit format bench openapi reference notebook docs
-.PHONY: clean help
+.PHONY: gpu-check clean help
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -67,6 +69,10 @@ bench: $(VENV)/.test $(RIVALS)/.rivals  ## measure training and serving beside o
 	$(BIN)/python -m benchmarks.anatomy --svg docs/images/anatomy.svg
 	$(BIN)/python -m benchmarks.dissection
 	$(BIN)/python -m benchmarks.playground
+
+# With PICTURES=FOLDER it also trains photos-large on these pictures for MINUTES. DEVICE=cpu rehearses all of it.
+gpu-check: $(VENV)/.test  ## check and measure everything on an NVIDIA GPU: make gpu-check [PICTURES=FOLDER MINUTES=30]
+	$(BIN)/python -m benchmarks.gpu --device $(DEVICE) $(if $(PICTURES),--pictures "$(PICTURES)" --minutes $(MINUTES))
 
 openapi: $(VENV)/.test  ## write docs/openapi.json from the routes
 	$(BIN)/python -m app.write_openapi docs/openapi.json

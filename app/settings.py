@@ -64,8 +64,8 @@ class Settings(BaseSettings):
     )
     device: DeviceName = Field(
         default="auto",
-        description="Device that computes the networks: `cpu`, `cuda`, or `auto`, which takes CUDA if PyTorch finds a "
-        "CUDA device and the CPU otherwise.",
+        description="Device that computes the networks: `cpu`, `cuda`, `mps` (the GPU of an Apple computer), or "
+        "`auto`, which takes CUDA if PyTorch finds a CUDA device and the CPU otherwise.",
     )
     max_requests: int = Field(
         default=256,

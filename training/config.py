@@ -70,7 +70,7 @@ class RunConfig(BaseModel):
     minutes: float | None = Field(description="Stop after this many minutes of training; None: no limit")
     on_collapse: Literal["warn", "rollback"] = Field(default="warn", description="The reaction to a collapse alarm")
     features: FeatureKind = Field(default="built-in", description="The features in which samples are compared")
-    device: Literal["cpu", "cuda"]
+    device: Literal["cpu", "cuda", "mps"]
     threads: int = Field(ge=1, description="Threads of PyTorch's operators in each process; results depend on it")
     processes: int = Field(default=1, ge=1, description="Processes that started the run; results depend on it")
     torch_version: str
@@ -247,7 +247,7 @@ def resolve_config(
         minutes=minutes,
         on_collapse=on_collapse,
         features=features,
-        device="cuda" if resolved_device.type == "cuda" else "cpu",
+        device=_device_kind(resolved_device),
         threads=threads or torch.get_num_threads(),
         processes=processes,
         torch_version=torch.__version__,
@@ -371,8 +371,17 @@ def _check_held_out(recipe: Recipe, dataset: Dataset) -> None:
         )
 
 
+def _device_kind(device: torch.device) -> Literal["cpu", "cuda", "mps"]:
+    if device.type == "mps":
+        return "mps"
+    return "cuda" if device.type == "cuda" else "cpu"
+
+
 def is_bfloat16_quick(device: torch.device) -> bool:
+    """Return whether a device computes products of bfloat16 in hardware; False for mps, where this is not known."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type == "mps":
+        return False
     capabilities = torch.cpu.get_capabilities()
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16"))

@@ -82,7 +82,7 @@ def measure_cost(config: RunConfig, dataset: Dataset) -> Cost:
         steps=steps,
         images_per_s=steps * config.recipe.batch_size / seconds,
         memory_bytes=most_memory(device),
-        on_gpu=device.type == "cuda",
+        on_gpu=device.type != "cpu",
     )
 
 
@@ -90,12 +90,19 @@ def wait_for(device: torch.device) -> None:
     """Wait until a GPU has finished its work; a CPU has."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+    if device.type == "mps":
+        torch.mps.synchronize()
 
 
 def most_memory(device: torch.device) -> int | None:
-    """Return the most bytes so far: of the tensors on a GPU, or of the whole process on a CPU. None: unknown."""
+    """Return the most bytes so far: of the tensors on a CUDA GPU, or of the whole process on a CPU. None: unknown.
+
+    PyTorch does not keep the most of mps: there it is what Metal's driver holds now, with PyTorch's cache.
+    """
     if device.type == "cuda":
         return torch.cuda.max_memory_reserved(device)
+    if device.type == "mps":
+        return torch.mps.driver_allocated_memory()
     try:
         import resource  # noqa: PLC0415  (Unix only)
     except ImportError:

@@ -60,11 +60,17 @@ def test_all_bad_settings_are_told_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif("__import__('torch').cuda.is_available()", reason="there is a CUDA device here")
-def test_a_device_that_is_not_there(tmp_path: Path) -> None:
-    ended = start_and_fail(tmp_path, device="cuda")
+@pytest.mark.parametrize(
+    "device",
+    [
+        pytest.param("cuda", marks=pytest.mark.skipif("__import__('torch').cuda.is_available()")),
+        pytest.param("mps", marks=pytest.mark.skipif("__import__('torch').backends.mps.is_available()")),
+    ],
+)
+def test_a_device_that_is_not_there(tmp_path: Path, device: str) -> None:
+    ended = start_and_fail(tmp_path, device=device)
     assert ended.returncode == 2
-    assert "GAN_DEVICE: device 'cuda' was asked for" in ended.stderr
+    assert f"GAN_DEVICE: device '{device}' was asked for" in ended.stderr
 
 
 def test_a_port_that_is_taken(tmp_path: Path) -> None:

@@ -301,6 +301,10 @@ SKIPPED: dict[str, str] = {
         ),
         "changes the machine; tests/app/server/test_nginx.py runs that file in an nginx",
     ),
+    **dict.fromkeys(
+        ("make gpu-check", "make gpu-check PICTURES=FOLDER MINUTES=30", "make gpu-check DEVICE=cpu"),
+        "needs a GPU, or hours of a CPU; tests/benchmarks/test_gpu.py rehearses it on the CPU in small",
+    ),
     "make .venv-rivals/.rivals": "installs gigabytes of other model servers, which `make bench` uses",
     **dict.fromkeys(
         (

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from models.device import DeviceName, resolve_device
+from models.device import DeviceName, is_out_of_memory, resolve_device
 from models.errors import DeviceError
 
 
@@ -26,3 +26,21 @@ def test_cuda_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(DeviceError, match=r"'cuda' was asked for.*finds no CUDA device; use 'cpu' or 'auto'"):
         resolve_device("cuda")
+
+
+def test_mps_is_taken_only_if_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert resolve_device("auto") == torch.device("cpu")
+    assert resolve_device("mps") == torch.device("mps")
+
+
+def test_mps_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(DeviceError, match=r"'mps' was asked for.*finds no GPU of Apple.*use 'cpu' or 'auto'"):
+        resolve_device("mps")
+
+
+def test_no_memory_on_mps() -> None:
+    assert is_out_of_memory(RuntimeError("MPS backend out of memory (MPS allocated: 9.00 GB, other allocations: 0)"))
+    assert not is_out_of_memory(RuntimeError("MPS backend is broken"))

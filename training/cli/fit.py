@@ -96,9 +96,10 @@ def add_parser(commands: Commands) -> None:
     )
     parser.add_argument(
         "--device",
-        choices=["auto", "cpu", "cuda"],
+        choices=["auto", "cpu", "cuda", "mps"],
         default="auto",
-        help="where to compute; auto takes CUDA if there is a CUDA device, and the CPU otherwise (default: auto)",
+        help="where to compute; auto takes CUDA if there is a CUDA device, and the CPU otherwise; mps is the GPU of an "
+        "Apple computer, which auto never takes (default: auto)",
     )
     add_features(parser)
     add_threads(parser)

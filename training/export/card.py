@@ -139,7 +139,7 @@ def write_card(
         quoted_recipe=shlex.quote(config.recipe_name),
         launch=f"torch.distributed.run --nproc-per-node {config.processes} -m " if config.processes > 1 else "",
         kind=f"class-conditional, {metadata.classes} classes" if metadata.classes else "without classes",
-        device="GPU (CUDA)" if config.device == "cuda" else "CPU",
+        device={"cpu": "CPU", "cuda": "GPU (CUDA)", "mps": "GPU (Apple, mps)"}[config.device],
         processes=", then ".join(map(str, progress.processes or [config.processes])),
         continued=_CONTINUED if progress.processes not in ([], [config.processes]) else "",
         data=shlex.quote(config.data if data is None else data),

@@ -171,10 +171,16 @@ def check_own_device(device: str) -> None:
     """Check that this process has a device of its own, before the processes connect.
 
     Raises:
-        ProcessesError: `device` is "cuda", and this machine has fewer CUDA devices than processes.
+        ProcessesError: there are several processes, and `device` is "mps", or it is "cuda" and this machine has fewer
+            CUDA devices than processes.
     """
-    if device != "cuda" or number_of_processes() == 1:
+    if device == "cpu" or number_of_processes() == 1:
         return
+    if device == "mps":
+        raise ProcessesError(
+            "the device 'mps' is one GPU, which several processes cannot train on together: start one process without "
+            "torch.distributed.run, or use `--device cpu`"
+        )
     number, devices = _local_number(), torch.cuda.device_count()
     if number >= devices:
         raise ProcessesError(_too_few_devices(number, devices=devices))

@@ -37,7 +37,7 @@ def unfold_batchnorm(folded: nn.Module, generator: nn.Module, *, z_dim: int, pri
 
 def _pass_through(layer: nn.BatchNorm1d | nn.BatchNorm2d, x: torch.Tensor) -> None:
     """Set a normalisation layer so that it returns `x`, [N, C] or [N, C, H, W], as it is."""
-    values = x.transpose(0, 1).flatten(1).double()
+    values = x.transpose(0, 1).flatten(1).cpu().double()  # mps has no float64
     mean, variance = values.mean(dim=1), values.var(dim=1)
     for name, tensor in {
         "running_mean": mean,

@@ -1259,6 +1259,8 @@ def test_fit_refuses_what_the_machine_lacks_before_it_loads_the_data(
 ):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     assert "finds no CUDA device" in fails("fit", "mlp", "--device", "cuda")
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
+    assert "finds no GPU of Apple" in fails("fit", "mlp", "--device", "mps")
     command = ["fit", "mlp", "--on-collapse", "rollback", "--set", "metrics_every_epochs=0"]
     assert "add `--set metrics_every_epochs=1`" in fails(*command)
 

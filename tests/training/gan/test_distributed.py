@@ -149,6 +149,17 @@ def test_more_processes_than_devices(devices: int, advice: str, monkeypatch: pyt
     assert "--nproc-per-node 0" not in str(error.value)
 
 
+def test_several_processes_on_mps(monkeypatch: pytest.MonkeyPatch):
+    variables = {"TORCHELASTIC_RUN_ID": "tests", "WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0"}
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with (
+        pytest.raises(ProcessesError, match="'mps' is one GPU, which several processes cannot train on"),
+        joined("mps"),
+    ):
+        pass
+
+
 def test_more_processes_on_resuming_than_a_batch_can_be_shared_by(tmp_path: Path):
     config = make_config(tiny_recipe("mlp", "epochs=1"), write_npz(tmp_path / "data.npz"))
     folder = RunFolder(tmp_path / "run")
