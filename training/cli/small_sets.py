@@ -38,9 +38,9 @@ def advise_on_small_set(config: "RunConfig") -> tuple[str, ...]:
         settings += [f"metrics_every_epochs={every}"] if recipe.metrics_every_epochs else []
         settings.append(f"grid_every_epochs={every}")
     if settings:
+        start = ", and begin with a trained model of the same networks (`--init-from MODEL`) if there is one"
         notes.append(
-            f"so few images make few steps: use `--set {' '.join(settings)}`, and begin with a trained model of the "
-            "same networks (`--init-from MODEL`) if there is one"
+            f"so few images make few steps: use `--set {' '.join(settings)}`{'' if config.init_from else start}"
         )
     if recipe.augmentation_target is None:
         names = ", ".join(f'"{name}"' for name in dict.fromkeys(("mirror", *recipe.augmentations)))

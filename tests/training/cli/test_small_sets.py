@@ -38,6 +38,15 @@ def test_no_metrics_are_advised_where_they_are_off(tmp_path: Path) -> None:
     assert "metrics_every_epochs" not in advise_on_small_set(config_of(tmp_path, "epochs=3"))[1]
 
 
+def test_a_model_to_begin_with_is_not_advised_where_there_is_one(tmp_path: Path) -> None:
+    config = config_of(tmp_path, "epochs=3")
+    assert "--init-from" in advise_on_small_set(config)[1]
+    begun = advise_on_small_set(config.model_copy(update={"init_from": "pets@0123456789ab"}))
+    assert len(begun) == 3
+    assert "--init-from" not in "".join(begun)
+    assert begun[1].endswith("grid_every_epochs=10`")
+
+
 def test_a_run_on_fifty_pictures_keeps_the_augmentation_on_record(tmp_path: Path) -> None:
     """45 images are trained on, and p follows the 5 others; p is in the records, in the log and in the curves."""
     data = write_pngs(tmp_path / "data", tiny_images(50, channels=3))

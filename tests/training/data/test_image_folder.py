@@ -148,6 +148,19 @@ def test_a_decompression_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
         read_image_folder(tmp_path, None, strict=True)
 
 
+def test_pictures_about_which_pillow_warns_are_read_without_its_warnings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Pillow names no file, but a line of its own code; in these tests, a warning would be an error."""
+    write_pngs(tmp_path, GREY[:1])
+    side = GREY[0].shape[0]
+    Image.fromarray(GREY[0]).convert("P").save(tmp_path / "palette.png", transparency=bytes([255] * 256))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", side * side - 1)
+    found = read_image_folder(tmp_path, None, strict=True)
+    assert (found.images == GREY[0]).all()
+    assert len(found.images) == 2
+
+
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "BMP", "WEBP"])
 def test_no_damaged_byte_is_more_than_a_file_that_is_skipped(tmp_path: Path, kind: str):
     buffer = io.BytesIO()

@@ -112,7 +112,12 @@ def test_a_file_beside_the_folder_may_name_other_folders_too(tmp_path: Path):
     check_classes(data)
     assert any("also names 1 picture(s) outside" in note for note in data.notes)
     beside.write_text("file,label\nother/a.png,cat\n")
-    assert load_dataset(str(tmp_path / "mine")).labels is None
+    without = load_dataset(str(tmp_path / "mine"))
+    assert without.labels is None
+    passed_over = (
+        f"{beside} is passed over, because it names no picture in the folder: it names other/a.png, for example"
+    )
+    assert any(note.startswith(passed_over) for note in without.notes)
 
 
 def test_names_from_the_folder_of_the_file(tmp_path: Path):
@@ -134,14 +139,14 @@ def test_all_mistakes_are_told_at_once_with_their_lines(tmp_path: Path):
     with pytest.raises(DataError) as caught:
         load_dataset(str(tmp_path))
     told = str(caught.value).splitlines()
-    assert told[0].startswith(f"the labels in {tmp_path}/labels.csv have 10 mistake(s)")
+    assert told[0].startswith(f"the labels in {tmp_path}/labels.csv have 9 mistake(s)")
     assert told[1:] == [
         "  line 3: '001.png' has no label",
         "  line 4: it has 1 cell(s), and line 1 has 2",
         "  line 6: '003.png' has a label already, on line 5",
         "  line 7: the name of a file must be text, not ''",
         "  line 2: there is no picture 'gone.png'",
-        *(f"  {tmp_path}/{index:03d}.png has no label" for index in (0, 1, 2, 4, 5)),
+        *(f"  {tmp_path}/{index:03d}.png has no label" for index in (0, 2, 4, 5)),
     ]
 
 
@@ -189,6 +194,19 @@ def test_many_mistakes_are_counted(tmp_path: Path):
 def test_what_is_wrong_with_a_file_of_labels(tmp_path: Path, file: str, content: bytes, message: str):
     (pictures(tmp_path) / file).write_bytes(content)
     with pytest.raises(DataError, match=message):
+        load_dataset(str(tmp_path))
+
+
+@pytest.mark.parametrize(("file", "value"), [("labels.json", "null"), ("labels.json", "1.5"), ("labels.csv", "")])
+def test_a_label_that_is_refused_is_one_mistake_and_not_two(tmp_path: Path, file: str, value: str):
+    """The picture of such a label has none, but this needs no second line."""
+    names = [path.name for path in sorted(pictures(tmp_path).glob("*.png"))]
+    if file == "labels.json":
+        content = "{" + ", ".join(f'"{name}": {value}' for name in names) + "}"
+    else:
+        content = "file,label\n" + "".join(f"{name},{value}\n" for name in names)
+    (tmp_path / file).write_text(content)
+    with pytest.raises(DataError, match=rf"have {len(names)} mistake\(s\)"):
         load_dataset(str(tmp_path))
 
 

@@ -46,11 +46,13 @@ class LabelTable:
         labels: the label of each file that is named, by the path as it is written, with `/`.
         places: where each of them is written, such as "line 3".
         mistakes: sentences about lines that are wrong, each with its place.
+        refused: the files whose label is one of these mistakes.
     """
 
     labels: dict[str, ClassLabel] = field(default_factory=dict)
     places: dict[str, str] = field(default_factory=dict)
     mistakes: list[str] = field(default_factory=list)
+    refused: set[str] = field(default_factory=set)
 
     def add(self, file: object, label: object, place: str) -> None:
         """Take a line of the file, or note what is wrong with it."""
@@ -63,10 +65,12 @@ class LabelTable:
             or not isinstance(label, str | int)
             or (isinstance(label, int) and not 0 <= label <= MAX_NUMBER)
         ):
+            self.refused.add(key)
             self.mistakes.append(
                 f"{place}: the label of {_seen(key)} must be text or a whole number from 0 to 2**53, not {_seen(label)}"
             )
         elif isinstance(label, str) and not label.strip():
+            self.refused.add(key)
             self.mistakes.append(f"{place}: {_seen(key)} has no label")
         elif key in self.labels:
             self.mistakes.append(f"{place}: {_seen(key)} has a label already, on {self.places[key]}")

@@ -39,6 +39,8 @@ def label_tree(
         absolute = [[file.absolute() for file in of] for of in (tree.files, tree.test)]
         labelled = label_pictures(replace(found, file=found.file.absolute()), path.absolute(), *absolute)
     if labelled is None:
+        if found is not None:
+            notes = (*notes, _passed_over(found))
         train: list[ClassLabel | None] = [class_of(file, tree.top) for file in tree.files]
         test: list[ClassLabel | None] = [class_of(file, tree.test_top) for file in tree.test] if tree.test_top else []
     else:
@@ -51,6 +53,16 @@ def label_tree(
         files,
         found_labels=labelled is not None and not given,
     )
+
+
+def _passed_over(found: FoundLabels) -> str:
+    """Return a note about a file of labels beside the folder that names no picture in it."""
+    told = f"{name(found.file)} is passed over, because it names no picture in the folder"
+    example = next(iter(found.table.labels or found.table.refused), None)
+    if example is None:
+        return told
+    shown = example if example.isprintable() else ascii(example)
+    return f"{told}: it names {shown}, for example; names are paths with their suffix"
 
 
 def _list_of(

@@ -124,7 +124,8 @@ def label_pictures(
             labels[path] = label
     if not labels and found.beside:
         return None
-    without = [path for path in train if path not in labels]
+    told = {folder / key for key in table.refused for folder in (root, found.file.parent)}
+    without = [path for path in train if path not in labels and path not in told]
     without_test = [path for path in test if path not in labels]
     no_test_labels = len(without_test) == len(test)
     mistakes += [f"{name(path)} has no label" for path in (*without, *(() if no_test_labels else without_test))]

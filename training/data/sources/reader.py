@@ -1,6 +1,7 @@
 """Reads the pictures of a source one by one, and counts those that cannot be read or are changed."""
 
 import sys
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Never
@@ -54,7 +55,8 @@ def read_pictures(
     """
     reading = _Reading(side, fit, strict, Spool() if spool is None else spool)
     found = len(source.train) + (0 if source.test is None else len(source.test))
-    with _progress_bar(found, show=show_progress) as bar:
+    with warnings.catch_warnings(), _progress_bar(found, show=show_progress) as bar:
+        warnings.filterwarnings("ignore", module=r"PIL\.")  # they name no file, and such pictures are read all the same
         train = reading.read(source.train, bar)
         if not train:
             raise DataError(
