@@ -83,9 +83,7 @@ def kinds(digit: NDArray[np.uint8]) -> dict[str, bytes]:
         "grey and alpha": raw_png(np.repeat(digit[..., None], 2, 2).astype(np.uint16), depth=8, colour=GREY_ALPHA),
         "tRNS": made(header(), chunk(b"tRNS", b"\0\0"), pixels),
         "gAMA": made(header(), chunk(b"gAMA", struct.pack(">I", 45_455)), pixels),
-        "eXIf": made(
-            header(), chunk(b"eXIf", b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"), pixels
-        ),
+        "eXIf": made(header(), chunk(b"eXIf", turned), pixels),
         "text": made(header(), pixels, chunk(b"tEXt", b"a\0b")),
         "interlaced": made(header(1, 1, (8, 0, 0, 0, 1)), chunk(b"IDAT", zlib.compress(b"\0" + adam.tobytes()))),
         "interlaced, as if it were not": made(header(kind=(8, 0, 0, 0, 1)), pixels),
