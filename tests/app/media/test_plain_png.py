@@ -70,8 +70,8 @@ def kinds(digit: NDArray[np.uint8]) -> dict[str, bytes]:
     raw = rows(digit)
     packed = zlib.compress(raw)
     pixels = chunk(b"IDAT", packed)
-    deep = (digit[..., None].astype(np.uint16)) * 257
-    few = {depth: digit[..., None].astype(np.uint16) >> (8 - depth) for depth in (1, 2, 4)}
+    deep = digit[..., None].astype(np.uint16) * np.uint16(257)
+    few = {depth: (digit[..., None] >> (8 - depth)).astype(np.uint16) for depth in (1, 2, 4)}
     colours = np.stack([np.arange(256), 255 - np.arange(256), np.full(256, 9)], axis=1).astype(np.uint8)
     turned = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
     adam = Image.fromarray(digit).resize((1, 1))
