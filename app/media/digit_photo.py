@@ -130,13 +130,16 @@ def _already_made(picture: NDArray[np.uint8], side: int) -> DigitPhoto | None:
     grey = picture if picture.ndim == 2 else picture[..., 0]
     if grey.shape != (side, side) or (picture.ndim == 3 and np.ptp(picture, axis=2).any()):
         return None
-    light = grey if np.median(grey) < 128 else 255 - grey
+    levels = np.sort(grey, axis=None)
+    middle = (int(levels[(levels.size - 1) // 2]) + int(levels[levels.size // 2])) / 2  # the median, by one quick sort
+    light, paper = (grey, middle) if middle < 128 else (255 - grey, 255 - middle)
+    strongest = light.max()
     place = _box(light > 0)
     # The paper is one level; a scan's or a JPEG's is not.
-    if place is None or light.max() < 128 or np.median(light) > 0 or _longest(place) != round(side * BOX_SHARE):
+    if place is None or strongest < 128 or paper > 0 or _longest(place) != round(side * BOX_SHARE):
         return None
     left, top, right, bottom = place
-    digit = light[top:bottom, left:right].astype(np.float32) / np.float32(light.max())
+    digit = light[top:bottom, left:right].astype(np.float32) / np.float32(strongest)
     return DigitPhoto(True, (centred(digit, side) * 255).round().astype(np.uint8), place, None, light, ())
 
 

@@ -69,8 +69,8 @@ def centred(digit: NDArray[np.float32], side: int) -> NDArray[np.float32]:
     rows, columns = np.arange(height), np.arange(width)
     centre_row = float((digit.sum(axis=1) * rows).sum() / total) if total else height / 2
     centre_column = float((digit.sum(axis=0) * columns).sum() / total) if total else width / 2
-    top = int(np.clip(round(side / 2 - centre_row), 0, side - height))
-    left = int(np.clip(round(side / 2 - centre_column), 0, side - width))
+    top = min(max(round(side / 2 - centre_row), 0), side - height)
+    left = min(max(round(side / 2 - centre_column), 0), side - width)
     square = np.zeros((side, side), dtype=np.float32)
     square[top : top + height, left : left + width] = digit
     return square

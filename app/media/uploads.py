@@ -17,6 +17,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from app.media.digit_photo import Step, make_digit, split_digits
 from app.media.file_kinds import describe_other_kind
 from app.media.jpeg_end import with_end
+from app.media.plain_png import plain_png_size, read_plain_png
 from app.media.png_chunks import needed_chunks
 from app.media.sixteen_bits import to_eight_bits
 from app.media.transparency import on_paper, on_white_or_black
@@ -96,7 +97,8 @@ def check_sizes(
         file.seek(0)
         data = file.read()
         file.seek(0)
-        width, height = _open(data, filename=name, max_pixels=max_pixels, field=field).size
+        size = plain_png_size(data, max_pixels=max_pixels)
+        width, height = size or _open(data, filename=name, max_pixels=max_pixels, field=field).size
         if preprocess == "none":
             _check_exact((width, height), filename=name, shape=shape, field=field)
         total += width * height
@@ -138,12 +140,13 @@ def read_upload(
         Problem: 415 for a file that is damaged or not an image of `FORMATS`; 413 for too many pixels; 422 for the
             wrong size with "none".
     """
-    image = _open(data, filename=filename, max_pixels=max_pixels, field=field)
+    plain = read_plain_png(data, max_pixels=max_pixels)
+    image = plain or _open(data, filename=filename, max_pixels=max_pixels, field=field)
     size = image.size
     if preprocess == "none":
         _check_exact(size, filename=filename, shape=shape, field=field)
     try:
-        image = _decoded(image, data)
+        image = plain or _decoded(image, data)
         orientation = orientation_of(image)
         image = to_eight_bits(image, stretch=preprocess == "auto")
         picture = make_upright(image, size=size, orientation=orientation)

@@ -304,3 +304,14 @@ def test_the_picture_is_left_as_it_is(seven: Image.Image) -> None:
     made = digit_of(pixels)
     assert (pixels == np.asarray(seven)).all()
     assert (digit_of(pixels) == made).all()
+
+
+@pytest.mark.parametrize("inverted", [False, True])
+def test_a_digit_is_taken_as_it_is_if_most_pixels_are_paper(inverted: bool) -> None:
+    for ink, taken in ((391, True), (392, False), (393, False)):  # 392 is half of the pixels: the median is between
+        box = np.zeros(400, dtype=np.uint8)
+        box[: ink - 1] = box[-1] = 255  # the last pixel makes the box 20 pixels high
+        picture = np.pad(box.reshape(20, 20), 4)
+        picture = 255 - picture if inverted else picture
+        made = make_digit(picture, side=28, steps=True)
+        assert made.steps[0].words.startswith("The picture has the size") == taken, ink

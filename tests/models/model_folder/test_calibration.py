@@ -105,3 +105,24 @@ def test_varied_digits_have_percentiles_of_their_own() -> None:
 def test_what_is_no_calibration(real: tuple[float, ...]) -> None:
     with pytest.raises(ValidationError):
         Calibration(real=real, generated=(0, 1))
+
+
+def test_percentiles_are_those_of_numpys_search_to_the_bit() -> None:
+    def by_numpy(logit: float, quantiles: tuple[float, ...]) -> float:
+        below = np.searchsorted(quantiles, logit, side="left")
+        not_above = np.searchsorted(quantiles, logit, side="right")
+        last = len(quantiles) - 1
+        if below != not_above:
+            return float(100 * (below + not_above - 1) / 2 / last)
+        if below in (0, len(quantiles)):
+            return 0.0 if below == 0 else 100.0
+        low, high = quantiles[below - 1], quantiles[below]
+        return float(100 * (below - 1 + (logit - low) / (high - low)) / last)
+
+    rng = np.random.default_rng(5)
+    calibration = calibrate(rng.normal(size=3000).astype(np.float32), np.repeat(np.float32([-1, 0, 2]), 9))
+    logits = [*rng.normal(scale=2, size=500).astype(np.float32).tolist(), *calibration.real, -1.0, 0.0, 2.0]
+    for logit in [*logits, float("inf"), float("-inf"), float("nan")]:
+        percentiles = calibration.percentiles(logit)
+        assert percentiles["real"] == by_numpy(logit, calibration.real)
+        assert percentiles["generated"] == by_numpy(logit, calibration.generated)
