@@ -120,7 +120,7 @@ def test_percentiles_are_those_of_numpys_search_to_the_bit() -> None:
         return float(100 * (below - 1 + (logit - low) / (high - low)) / last)
 
     rng = np.random.default_rng(5)
-    calibration = calibrate(rng.normal(size=3000).astype(np.float32), np.repeat(np.float32([-1, 0, 2]), 9))
+    calibration = calibrate(rng.normal(size=3000).astype(np.float32), np.repeat(np.array([-1, 0, 2], np.float32), 9))
     logits = [*rng.normal(scale=2, size=500).astype(np.float32).tolist(), *calibration.real, -1.0, 0.0, 2.0]
     for logit in [*logits, float("inf"), float("-inf"), float("nan")]:
         percentiles = calibration.percentiles(logit)
