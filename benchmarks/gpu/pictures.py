@@ -20,7 +20,7 @@ from models.model_folder.read import load_model
 
 
 @dataclass(frozen=True)
-class Difference:
+class PictureDifference:
     """The pictures of two devices from the same latents.
 
     Attributes:
@@ -45,7 +45,7 @@ class Drawn:
         service_levels: the largest difference, in grey levels, between the service's pictures and the sampler's.
     """
 
-    difference: Difference
+    difference: PictureDifference
     rates: dict[int, float]
     service_rate: float
     service_levels: int
@@ -77,7 +77,7 @@ def measure_pictures(
     sampler, scorer = Sampler.of_model(model, device=device), Scorer.of_model(model, device=device)
     seen = sampler(latents[:images])
     levels = levels_between(seen, right)
-    difference = Difference(
+    difference = PictureDifference(
         levels=int(levels.max()),
         share=float((levels > 0).mean()),
         logits=float(np.abs(scorer(right) - right_logits).max()),
