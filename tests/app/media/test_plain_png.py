@@ -1,4 +1,4 @@
-"""The quick way for plain PNGs gives the pixels, sizes and errors of the ordinary way, for PNGs of many kinds."""
+"""A plain PNG that is decoded at once gives the pixels, sizes and errors that Pillow's reader gives it."""
 
 import io
 import struct
