@@ -6,7 +6,8 @@ import torch
 
 from models.errors import DeviceError
 
-DeviceName: TypeAlias = Literal["auto", "cpu", "cuda", "mps"]
+DeviceKind: TypeAlias = Literal["cpu", "cuda", "mps"]
+DeviceName: TypeAlias = Literal["auto", DeviceKind]
 
 
 def resolve_device(name: DeviceName) -> torch.device:

@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 
-from models.device import DeviceName, resolve_device
+from models.device import DeviceKind, DeviceName, resolve_device
 from models.images import ImageShape
 from models.latents import SEED_LIMIT
 from models.networks.conditional import MAX_CLASSES
@@ -70,7 +70,7 @@ class RunConfig(BaseModel):
     minutes: float | None = Field(description="Stop after this many minutes of training; None: no limit")
     on_collapse: Literal["warn", "rollback"] = Field(default="warn", description="The reaction to a collapse alarm")
     features: FeatureKind = Field(default="built-in", description="The features in which samples are compared")
-    device: Literal["cpu", "cuda", "mps"]
+    device: DeviceKind
     threads: int = Field(ge=1, description="Threads of PyTorch's operators in each process; results depend on it")
     processes: int = Field(default=1, ge=1, description="Processes that started the run; results depend on it")
     torch_version: str
@@ -371,7 +371,7 @@ def _check_held_out(recipe: Recipe, dataset: Dataset) -> None:
         )
 
 
-def _device_kind(device: torch.device) -> Literal["cpu", "cuda", "mps"]:
+def _device_kind(device: torch.device) -> DeviceKind:
     if device.type == "mps":
         return "mps"
     return "cuda" if device.type == "cuda" else "cpu"

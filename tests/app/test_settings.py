@@ -63,8 +63,16 @@ def test_all_bad_settings_are_told_at_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "device",
     [
-        pytest.param("cuda", marks=pytest.mark.skipif("__import__('torch').cuda.is_available()")),
-        pytest.param("mps", marks=pytest.mark.skipif("__import__('torch').backends.mps.is_available()")),
+        pytest.param(
+            "cuda",
+            marks=pytest.mark.skipif("__import__('torch').cuda.is_available()", reason="there is a CUDA device here"),
+        ),
+        pytest.param(
+            "mps",
+            marks=pytest.mark.skipif(
+                "__import__('torch').backends.mps.is_available()", reason="there is an mps device here"
+            ),
+        ),
     ],
 )
 def test_a_device_that_is_not_there(tmp_path: Path, device: str) -> None:
